@@ -1,0 +1,150 @@
+"""The codec: landmarks to the maps that the network learns, and maps back to landmarks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from ..spine.schema import CORNERS, POINTS, VERTEBRAE
+from .config import CodecConfig
+from .network import Maps
+
+ABSENT, PRESENT, UNNAMED = 0.0, 1.0, 2.0
+"""States of a point in a label: not on the image; there; there, but its vertebra's name is not trusted."""
+
+STATE = 2
+"""Column of the state in a label ``(V, P, 3)`` of x, y, state."""
+
+
+class Targets(NamedTuple):
+    """What the network should have predicted.
+
+    Attributes:
+        maps: the ideal maps, heatmap in 0...1 with exactly 1 at the center cells.
+        heatmap_weight: ``(B, V, 1, 1)``, 0 for channels whose name is not trusted.
+        offset_weight: ``(B, 1, h, w)``, 1 at cells where the offset is known.
+        corner_weight: ``(B, 2 K, h, w)``, 1 at cells where that corner is known.
+    """
+
+    maps: Maps
+    heatmap_weight: torch.Tensor
+    offset_weight: torch.Tensor
+    corner_weight: torch.Tensor
+
+
+class Decoded(NamedTuple):
+    """Landmarks of a batch.
+
+    Attributes:
+        xy: ``(B, V, P, 2)`` in pixels of the network's input.
+        scores: ``(B, V)`` center scores in 0...1.
+    """
+
+    xy: torch.Tensor
+    scores: torch.Tensor
+
+
+class LandmarkCodec:
+    """Both directions between landmarks in input pixels and maps in cells.
+
+    Cell ``u`` covers the input pixels ``stride * u ... stride * (u + 1) - 1``; its middle is the pixel position
+    ``stride * (u + 0.5) - 0.5``. Offsets are learnt not only at the center's own cell, as published, but in a small
+    square around it, so that a peak one cell off still leads to the right point.
+
+    Args:
+        config: stride, width of the Gaussians, radius of that square.
+    """
+
+    def __init__(self, config: CodecConfig) -> None:
+        self.stride = config.stride
+        self.sigma = config.sigma_cells
+        self.radius = config.offset_radius_cells
+
+    def encode(self, label: torch.Tensor, size: tuple[int, int]) -> Targets:
+        """Draw the ideal maps.
+
+        Args:
+            label: ``(B, V, P, 3)`` x, y in input pixels and the state of each point.
+            size: (height, width) of the input in pixels.
+
+        Returns:
+            Targets on the label's device. A vertebra whose center lies outside the input has no peak.
+
+        Raises:
+            ValueError: the label has another shape.
+        """
+        if label.ndim != 4 or label.shape[1:] != (len(VERTEBRAE), len(POINTS), 3):
+            raise ValueError(f"label must have shape (B, {len(VERTEBRAE)}, {len(POINTS)}, 3), got {tuple(label.shape)}")
+        h, w = size[0] // self.stride, size[1] // self.stride
+        label = label.float()
+        xy_hm = (torch.nan_to_num(label[..., :STATE]) + 0.5) / self.stride - 0.5  # (B, V, P, 2)
+        center, state = xy_hm[:, :, 0], label[:, :, 0, STATE]
+        cell = center.round()
+        limits = label.new_tensor([w, h])
+        is_inside = ((cell >= 0) & (cell < limits)).all(-1) & (state != ABSENT)  # (B, V)
+
+        heatmap = self._gaussians(center, cell, is_inside, h, w)
+        batch, vertebra = torch.nonzero(is_inside, as_tuple=True)
+        reach = torch.arange(-self.radius, self.radius + 1, device=label.device)
+        dy, dx = torch.meshgrid(reach, reach, indexing="ij")
+        order = torch.argsort(dx.flatten().abs() + dy.flatten().abs(), descending=True)
+        delta = torch.stack([dx.flatten(), dy.flatten()], -1)[order]  # own cell last: it wins where squares overlap
+
+        cells = cell[batch, vertebra].long()[None] + delta[:, None]  # (N, M, 2)
+        fits = ((cells >= 0) & (cells < limits.long())).all(-1)  # (N, M)
+        n, m = torch.nonzero(fits, as_tuple=True)
+        x, y = cells[n, m].unbind(-1)
+        rows, columns = batch[m], vertebra[m]
+        corners = (xy_hm[rows, columns, 1:] - center[rows, columns, None]).flatten(1)  # (Q, 2 K)
+        known = (label[rows, columns, 1:, STATE] != ABSENT).float().repeat_interleave(2, 1)
+
+        offset = label.new_zeros(len(label), 2, h, w)
+        corner_offset = label.new_zeros(len(label), 2 * len(CORNERS), h, w)
+        offset_weight, corner_weight = label.new_zeros(len(label), 1, h, w), torch.zeros_like(corner_offset)
+        offset[rows, :, y, x] = center[rows, columns] - cells[n, m]
+        corner_offset[rows, :, y, x] = corners
+        offset_weight[rows, :, y, x] = 1.0
+        corner_weight[rows, :, y, x] = known
+        heatmap_weight = (state != UNNAMED).float()[..., None, None]
+        return Targets(Maps(heatmap, offset, corner_offset), heatmap_weight, offset_weight, corner_weight)
+
+    def _gaussians(
+        self, center: torch.Tensor, cell: torch.Tensor, is_inside: torch.Tensor, h: int, w: int
+    ) -> torch.Tensor:
+        scale = -0.5 / self.sigma**2
+        columns = torch.arange(w, device=center.device)
+        rows = torch.arange(h, device=center.device)
+        along_x = torch.exp(scale * (columns - center[..., :1]) ** 2)  # (B, V, w)
+        along_y = torch.exp(scale * (rows - center[..., 1:]) ** 2) * is_inside[..., None]
+        heatmap = along_y[..., :, None] * along_x[..., None, :]  # (B, V, h, w)
+        batch, vertebra = torch.nonzero(is_inside, as_tuple=True)
+        x, y = cell[batch, vertebra].long().unbind(-1)
+        heatmap[batch, vertebra, y, x] = 1.0
+        return heatmap
+
+    def decode(self, maps: Maps) -> Decoded:
+        """Read the landmarks off the maps, each channel for itself (parallel decoding).
+
+        Args:
+            maps: maps of a batch, heatmap in 0...1 (not logits).
+
+        Returns:
+            Points in input pixels; the center is the peak cell plus its offset, the corners are relative to it.
+
+        Reference:
+            Yang et al., Artificial Intelligence in Medicine 159 (2025) 103011, parallel inference.
+        """
+        b, v, _, w = maps.heatmap.shape
+        scores, index = maps.heatmap.flatten(2).float().max(-1)  # (B, V)
+        cell = torch.stack([index % w, torch.div(index, w, rounding_mode="floor")], -1)
+        center = cell + _gather(maps.offset, index)  # (B, V, 2)
+        corners = center[:, :, None] + _gather(maps.corner_offset, index).view(b, v, len(CORNERS), 2)
+        xy_hm = torch.cat([center[:, :, None], corners], 2)
+        return Decoded((xy_hm + 0.5) * self.stride - 0.5, scores)
+
+
+def _gather(maps: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Values ``(B, V, C)`` of maps ``(B, C, h, w)`` at flat cell indices ``(B, V)``."""
+    flat = maps.flatten(2).float()
+    return flat.gather(2, index[:, None].expand(-1, flat.shape[1], -1)).transpose(1, 2)

@@ -1,0 +1,110 @@
+"""From one radiograph to one spine: the path that scripts and server share."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..spine.geometry import transform_points
+from ..spine.schema import POINTS, Spine
+from .codec import LandmarkCodec
+from .config import Config, load_config
+from .network import Maps, on_device
+from .reading import Radiograph, UnreadableImageError
+from .transforms import IMAGE, MATRIX, prediction_transforms
+from .weights import build_network, load_weights
+
+DECODER = "parallel"
+
+
+class NoSpineError(ValueError):
+    """The image is readable but shows no spine; the message says how sure that is."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Landmarks of one image.
+
+    Attributes:
+        spine: all 85 points in pixels of the original image.
+        spine_score: mean center score, the evidence that there is a spine at all.
+        seconds: duration of each stage by name.
+    """
+
+    spine: Spine
+    spine_score: float
+    seconds: dict[str, float]
+
+
+class LandmarkPredictor:
+    """A trained network, ready to predict; safe to call from several threads.
+
+    The network, its input size and its codec are as it was trained; what counts as an image and as a spine is taken
+    from the app's present configuration.
+
+    Args:
+        weights: weight file.
+        device: where to compute.
+
+    Raises:
+        ValueError: the file is no weight file of this project.
+        OSError: the file cannot be read.
+    """
+
+    def __init__(self, weights: Path, device: torch.device) -> None:
+        content = load_weights(weights)
+        self.config: Config = content.config
+        self.facts = content.facts
+        self.limits = load_config().prediction
+        self.device = device
+        self.network = on_device(build_network(content, weights), device)
+        self.codec = LandmarkCodec(self.config.codec)
+        self._prepare = prediction_transforms(self.config)
+
+    def predict(self, radiograph: Radiograph) -> Prediction:
+        """Find the landmarks.
+
+        Args:
+            radiograph: one image.
+
+        Raises:
+            UnreadableImageError: the image is too small, or all its pixels are equal.
+            NoSpineError: it shows no spine.
+        """
+        self._check(radiograph)
+        begin = time.perf_counter()
+        data = self._prepare({IMAGE: radiograph})
+        prepared = time.perf_counter()
+        with torch.inference_mode():
+            image = data[IMAGE][None].to(self.device, memory_format=torch.channels_last)
+            maps = self.network(image)
+            maps = Maps(*(m.float().cpu() for m in maps))
+        computed = time.perf_counter()
+        decoded = self.codec.decode(Maps(maps.heatmap.sigmoid(), maps.offset, maps.corner_offset))
+        back = np.linalg.inv(data[MATRIX].numpy())
+        xy = transform_points(back, decoded.xy[0].double().numpy())
+        centers = decoded.scores[0].double().numpy()
+        score = float(centers.mean())
+        if score < self.limits.min_spine_score:
+            raise NoSpineError(
+                f"no spine was found: the mean score of the 17 centers is {score:.2f}, "
+                f"at least {self.limits.min_spine_score:.2f} is expected of a radiograph that shows T1 to L5"
+            )
+        spine = Spine.from_arrays(xy, np.repeat(centers[:, None], len(POINTS), 1))
+        done = time.perf_counter()
+        seconds = {"prepare": prepared - begin, "forward": computed - prepared, "decode": done - computed}
+        return Prediction(spine, score, seconds)
+
+    def _check(self, radiograph: Radiograph) -> None:
+        height, width = radiograph.height, radiograph.width
+        if min(height, width) < self.limits.shortest_side or max(height, width) < self.limits.longest_side:
+            raise UnreadableImageError(
+                f"the image has {width} x {height} pixels; at least {self.limits.shortest_side} on the shorter and "
+                f"{self.limits.longest_side} on the longer side are needed"
+            )
+        if radiograph.pixels.min() == radiograph.pixels.max():
+            raise UnreadableImageError("all pixels of the image have the same value: there is nothing to see")

@@ -1,0 +1,164 @@
+"""Reading a radiograph from a file, whatever its format, into one gray image with the pixels of the original."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import SimpleITK as sitk
+from PIL import Image, UnidentifiedImageError
+from pydicom.errors import InvalidDicomError
+
+_ITK_SUFFIXES = (".nrrd", ".nii", ".nii.gz", ".mha")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom", *_ITK_SUFFIXES)
+"""File names, in lower case, that are taken for images when a folder is listed."""
+
+MAX_PIXELS = 100_000_000
+_DICOM_MAGIC_AT, _DICOM_MAGIC = 128, b"DICM"
+_PILLOW_ERRORS = (OSError, SyntaxError, ValueError, struct.error, EOFError)
+
+
+class UnreadableImageError(ValueError):
+    """A file holds no image that this project can read; the message says which file and why."""
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """One gray image.
+
+    Attributes:
+        pixels: ``(H, W)`` values as stored, bright bone, never resized or turned.
+        spacing: (x, y) millimetres per pixel that Slicer's own reader gives the file; 1 where it knows none.
+        spacing_source: where ``spacing`` comes from, "none" where the file states no size.
+    """
+
+    pixels: np.ndarray
+    spacing: tuple[float, float] = (1.0, 1.0)
+    spacing_source: str = "none"
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return int(self.pixels.shape[1])
+
+
+def is_image_name(path: Path) -> bool:
+    """Whether the file's name ends like an image's."""
+    return path.name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether the file begins like a DICOM file, whatever its name.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as stream:
+        return stream.read(_DICOM_MAGIC_AT + len(_DICOM_MAGIC))[_DICOM_MAGIC_AT:] == _DICOM_MAGIC
+
+
+def read_radiograph(path: Path) -> Radiograph:
+    """Read PNG, JPEG, TIFF, BMP, DICOM (DX, CR), NRRD, NIfTI or MetaImage.
+
+    Colour becomes luminance; orientation tags of photographs are ignored, as Slicer ignores them. DICOM files with
+    MONOCHROME1 are inverted so that bone is bright.
+
+    Args:
+        path: file to read.
+
+    Raises:
+        UnreadableImageError: there is no such file, it is no image, is damaged, has several slices, or is too large.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UnreadableImageError(f"{path.name}: there is no such file")
+    try:
+        size = path.stat().st_size
+        dicom = is_dicom(path)
+    except OSError as error:
+        raise UnreadableImageError(f"{path.name}: cannot be opened ({error.strerror})") from error
+    if size == 0:
+        raise UnreadableImageError(f"{path.name}: the file is empty")
+    if dicom:
+        return _read_dicom(path)
+    if path.name.lower().endswith(_ITK_SUFFIXES):
+        image = _read_with_itk(path)
+        spacing = (image.GetSpacing()[0], image.GetSpacing()[1])
+        return Radiograph(_gray_plane(image, path), spacing, "none" if spacing == (1.0, 1.0) else "file header")
+    return Radiograph(_read_with_pillow(path))
+
+
+def _read_with_pillow(path: Path) -> np.ndarray:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                _check_size(path, image.width, image.height)
+                image.load()
+                has_wide_pixels = image.mode in ("I", "F") or image.mode.startswith("I;16")
+                pixels = np.array(image if has_wide_pixels else image.convert("L"))
+    except UnreadableImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise UnreadableImageError(f"{path.name}: too many pixels, at most {MAX_PIXELS:,} are read") from error
+    except UnidentifiedImageError as error:
+        raise UnreadableImageError(f"{path.name}: not an image in a known format (PNG, JPEG, DICOM, ...)") from error
+    except _PILLOW_ERRORS as error:
+        raise UnreadableImageError(f"{path.name}: the image is damaged or cut short ({error})") from error
+    return _finite(pixels)
+
+
+def _read_with_itk(path: Path) -> sitk.Image:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        _check_size(path, *reader.GetSize()[:2])
+        return reader.Execute()
+    except RuntimeError as error:
+        raise UnreadableImageError(f"{path.name}: the image is damaged or of an unknown kind") from error
+
+
+def _gray_plane(image: sitk.Image, path: Path) -> np.ndarray:
+    if any(length != 1 for length in image.GetSize()[2:]):
+        raise UnreadableImageError(f"{path.name}: expected one radiograph, got a volume of size {image.GetSize()}")
+    pixels = sitk.GetArrayFromImage(image)
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        pixels = pixels[..., :3].mean(-1)
+    return _finite(pixels.reshape(image.GetSize()[1], image.GetSize()[0]))
+
+
+def _read_dicom(path: Path) -> Radiograph:
+    image = _read_with_itk(path)
+    try:
+        tags = pydicom.dcmread(path, stop_before_pixels=True)
+    except (InvalidDicomError, OSError, ValueError, struct.error) as error:
+        raise UnreadableImageError(f"{path.name}: the DICOM header is damaged") from error
+    spacing = (image.GetSpacing()[0], image.GetSpacing()[1])
+    return Radiograph(_gray_plane(image, path), spacing, _dicom_spacing_source(tags, spacing))
+
+
+def _dicom_spacing_source(tags: pydicom.Dataset, spacing: tuple[float, float]) -> str:
+    for name in ("ImagerPixelSpacing", "PixelSpacing", "NominalScannedPixelSpacing"):
+        value: list | None = tags.get(name)
+        if value and len(value) == 2 and np.allclose((float(value[1]), float(value[0])), spacing, rtol=1e-4):
+            return name
+    return "none"
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise UnreadableImageError(f"{path.name}: {width} x {height} pixels, at most {MAX_PIXELS:,} are read")
+
+
+def _finite(pixels: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0) if pixels.dtype.kind == "f" else pixels

@@ -1,0 +1,319 @@
+"""The one training entry, used by ``scripts/train.py`` and by the server."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import CacheDataset, DataLoader, set_track_meta
+from monai.utils import set_determinism
+from torch.optim.swa_utils import AveragedModel
+from tqdm import tqdm
+
+from ..spine.geometry import transform_points
+from ..spine.metrics import Localisation, localisation
+from .codec import ABSENT, STATE, LandmarkCodec
+from .config import Config
+from .losses import LandmarkCriterion
+from .network import LandmarkNet, Maps, on_device
+from .transforms import IMAGE, LABEL, MATRIX, training_transforms, validation_transforms
+from .weights import save_atomically, save_weights
+
+CHECKPOINT = "checkpoint.pt"
+BEST = "best.pt"
+HISTORY = "history.csv"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """State of a run after an epoch.
+
+    Attributes:
+        epoch: epochs done.
+        epochs: epochs in all.
+        loss: mean total loss of the epoch.
+        terms: mean of every loss term.
+        busy: share of the epoch's time spent in the network, not waiting for data.
+        seconds: duration of the epoch.
+        validation: errors on the validation images, ``None`` in epochs without validation.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    terms: dict[str, float]
+    busy: float
+    seconds: float
+    validation: Localisation | None
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of that name; "auto" takes CUDA where there is one.
+
+    Raises:
+        ValueError: the device is unknown or absent.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device {name!r} is not available here; use cpu")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device must be auto, cpu or cuda, got {name!r}") from error
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether half-width arithmetic is native on the device; elsewhere it would be slower than single precision."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+
+
+def _averaging(decay: float) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor | int], torch.Tensor]:
+    """Exponential average that follows quickly at first, so that the random start is forgotten."""
+
+    def average(averaged: torch.Tensor, current: torch.Tensor, steps: torch.Tensor | int) -> torch.Tensor:
+        keep = min(decay, (1 + int(steps)) / (10 + int(steps)))
+        return averaged + (current - averaged) * (1 - keep)
+
+    return average
+
+
+class Trainer:
+    """One run in one folder; a run that was interrupted goes on from its last finished epoch.
+
+    Args:
+        config: all tunables.
+        folder: receives the checkpoint, the best weights and the history.
+        device: where to train.
+        workers: processes that prepare images.
+        initial: weights to start from.
+
+    Raises:
+        ValueError: the folder holds a run with another configuration.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        folder: Path,
+        device: torch.device,
+        workers: int = 1,
+        initial: dict[str, torch.Tensor] | None = None,
+    ) -> None:
+        set_track_meta(False)
+        set_determinism(config.training.seed)
+        self.config, self.folder, self.device, self.workers = config, folder, device, workers
+        self.has_bfloat16 = has_fast_bfloat16(device)
+        self.network = on_device(LandmarkNet(config.network), device)
+        if initial is not None:
+            self.network.load_state_dict(initial)
+        self.average = AveragedModel(self.network, avg_fn=_averaging(config.training.ema_decay), use_buffers=True)
+        self.codec = LandmarkCodec(config.codec)
+        self.criterion = LandmarkCriterion(self.codec, config.loss)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=config.training.learning_rate, weight_decay=config.training.weight_decay
+        )
+        self.epoch, self.best = 0, math.inf
+        self._resume()
+
+    def _resume(self) -> None:
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state["config"] != self.config.to_dict():
+            raise ValueError(f"{self.folder} holds a run with another configuration; choose another folder")
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.best = state["epoch"], state["best"]
+
+    def _checkpoint(self) -> None:
+        state = {
+            "config": self.config.to_dict(),
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "best": self.best,
+        }
+        save_atomically(state, self.folder / CHECKPOINT)
+
+    def fit(
+        self,
+        training: Sequence[dict[str, Any]],
+        validation: Sequence[dict[str, Any]],
+        facts: dict[str, Any] | None = None,
+        on_epoch: Callable[[Progress], None] | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Path:
+        """Train to the end, keeping the weights with the lowest mean corner error on the validation images.
+
+        Args:
+            training: items with ``IMAGE`` and ``LABEL`` in original pixels.
+            validation: the same; may be empty, then the last weights are kept.
+            facts: stored in the weight file beside the figures of validation.
+            on_epoch: told after every epoch.
+            should_stop: asked after every epoch; a stopped run can be resumed.
+
+        Returns:
+            The weight file.
+
+        Raises:
+            ValueError: there is no training item.
+        """
+        if not training:
+            raise ValueError("there is no labelled image to train on")
+        loader = self._training_loader(training)
+        checked = self._validation_loader(validation)
+        bar = tqdm(total=self.config.training.epochs, initial=self.epoch, unit="epoch", dynamic_ncols=True)
+        with bar:
+            while self.epoch < self.config.training.epochs and not should_stop():
+                progress = self._train_epoch(loader, checked)
+                self._keep(progress, facts or {})
+                self._checkpoint()
+                self._log(progress)
+                bar.set_postfix_str(describe(progress))
+                bar.update()
+                if on_epoch is not None:
+                    on_epoch(progress)
+        return self.folder / BEST
+
+    def _training_loader(self, items: Sequence[dict[str, Any]]) -> DataLoader:
+        dataset = CacheDataset(list(items), training_transforms(self.config), num_workers=2, copy_cache=False)
+        return DataLoader(
+            dataset,
+            batch_size=min(self.config.training.batch_size, len(dataset)),
+            shuffle=True,
+            drop_last=True,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=self.device.type == "cuda",
+        )
+
+    def _validation_loader(self, items: Sequence[dict[str, Any]]) -> DataLoader | None:
+        if not items:
+            return None
+        dataset = CacheDataset(list(items), validation_transforms(self.config), num_workers=2, copy_cache=False)
+        return DataLoader(dataset, batch_size=self.config.training.batch_size, num_workers=0)
+
+    def _learning_rate(self, step: int, steps_per_epoch: int) -> float:
+        """Linear warm-up, then half a cosine down to zero."""
+        schedule = self.config.training
+        warm = schedule.warmup_epochs * steps_per_epoch
+        if step < warm:
+            return schedule.learning_rate * (step + 1) / warm
+        share = (step - warm) / max(1.0, schedule.epochs * steps_per_epoch - warm)
+        return schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.has_bfloat16)
+
+    def _train_epoch(self, loader: DataLoader, checked: DataLoader | None) -> Progress:
+        self.network.train()
+        begin = time.perf_counter()
+        waited, total, sums = 0.0, 0.0, dict[str, float]()
+        asked = time.perf_counter()
+        for number, batch in enumerate(tqdm(loader, desc=f"epoch {self.epoch + 1}", leave=False, dynamic_ncols=True)):
+            waited += time.perf_counter() - asked
+            rate = self._learning_rate(self.epoch * len(loader) + number, len(loader))
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            loss, terms = self._step(batch)
+            total += loss
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0.0) + value
+            asked = time.perf_counter()
+        seconds = time.perf_counter() - begin
+        self.epoch += 1
+        is_due = self.epoch % self.config.training.validate_every == 0 or self.epoch == self.config.training.epochs
+        return Progress(
+            self.epoch,
+            self.config.training.epochs,
+            total / len(loader),
+            {name: value / len(loader) for name, value in sums.items()},
+            1 - waited / seconds,
+            seconds,
+            self.validate(checked) if checked is not None and is_due else None,
+        )
+
+    def _step(self, batch: dict[str, torch.Tensor]) -> tuple[float, dict[str, float]]:
+        image = batch[IMAGE].to(self.device, memory_format=torch.channels_last, non_blocking=True)
+        label = batch[LABEL].to(self.device, non_blocking=True)
+        with self._autocast():
+            prediction = self.network(image)
+        loss, terms = self.criterion(prediction, label)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"the loss is no longer finite in epoch {self.epoch + 1}; lower the learning rate")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.training.gradient_clip)
+        self.optimizer.step()
+        self.average.update_parameters(self.network)
+        return float(loss), {name: float(value) for name, value in terms.items()}
+
+    @torch.inference_mode()
+    def validate(self, loader: DataLoader) -> Localisation:
+        """Errors of the averaged weights in pixels of the original images."""
+        self.average.eval()
+        predicted, labelled = [], []
+        for batch in loader:
+            with self._autocast():
+                maps = self.average(batch[IMAGE].to(self.device, memory_format=torch.channels_last))
+            xy = self.codec.decode(Maps(maps.heatmap.float().sigmoid(), maps.offset, maps.corner_offset)).xy
+            label = batch[LABEL].double()
+            label = torch.where(label[..., STATE:] == ABSENT, torch.nan, label)[..., :STATE]
+            for matrix, p, q in zip(batch[MATRIX].numpy(), xy.double().cpu().numpy(), label.numpy(), strict=True):
+                back = np.linalg.inv(matrix)
+                predicted.append(transform_points(back, p))
+                labelled.append(transform_points(back, q))
+        return localisation(np.stack(predicted), np.stack(labelled))
+
+    def _keep(self, progress: Progress, facts: dict[str, Any]) -> None:
+        path = self.folder / BEST
+        error = progress.validation.corner_mean if progress.validation is not None else None
+        if error is not None and error < self.best:
+            self.best = error
+        elif math.isfinite(self.best) or error is not None:
+            return
+        figures = asdict(progress.validation) if progress.validation is not None else {}
+        facts = {**facts, "epoch": progress.epoch, "validation": figures}
+        save_weights(path, self.average.module.state_dict(), self.config, facts)
+
+    def _log(self, progress: Progress) -> None:
+        row = {
+            "epoch": progress.epoch,
+            "loss": f"{progress.loss:.5f}",
+            **{name: f"{value:.5f}" for name, value in progress.terms.items()},
+            "seconds": f"{progress.seconds:.1f}",
+            "busy": f"{progress.busy:.3f}",
+            "validation": json.dumps(asdict(progress.validation)) if progress.validation is not None else "",
+        }
+        path = self.folder / HISTORY
+        is_new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, row)
+            if is_new:
+                writer.writeheader()
+            writer.writerow(row)
+
+
+def describe(progress: Progress) -> str:
+    """One line for a progress bar."""
+    terms = " ".join(f"{name} {value:.3f}" for name, value in progress.terms.items())
+    text = f"loss {progress.loss:.3f} ({terms}) busy {progress.busy:.0%}"
+    if progress.validation is not None:
+        v = progress.validation
+        text += f" corner {v.corner_median:.1f}/{v.corner_mean:.1f} px shifted {v.names_shifted:.0%}"
+    return text

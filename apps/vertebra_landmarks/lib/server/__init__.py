@@ -1,0 +1,1 @@
+"""How landmarks are served: the MONAI Label tasks."""

@@ -1,0 +1,31 @@
+"""Run the tests: ``python3 scripts/test.py [pytest arguments]``.
+
+Makes ``.venv`` and installs what is missing, as ``start.py`` does, plus the tools of ``requirements-dev.txt``; then
+runs pytest in the repository root and ends with its exit status.
+"""
+
+import os
+import sys
+
+import setup_environment
+from setup_environment import DEVELOPMENT, ROOT, SetupError
+
+
+def main() -> int:
+    """Run pytest; returns its exit status."""
+    setup_environment.use_suitable_python()
+    try:
+        python = setup_environment.prepare(DEVELOPMENT)
+    except SetupError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped before the tests ran.", file=sys.stderr)
+        return 130
+    os.chdir(str(ROOT))
+    setup_environment.become([str(python), "-m", "pytest", *sys.argv[1:]])
+    return 0  # not reached
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

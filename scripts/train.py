@@ -1,0 +1,58 @@
+"""Train the landmark network on the AASCE layout plus phantoms, holding one fold out; an interrupted run goes on."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import _app_path  # noqa: F401
+from lib.learning.aasce import FOLDS, folds, read_aasce, to_items
+from lib.learning.config import DEFAULT_CONFIG_FILE, load_config
+from lib.learning.synthetic import synthetic_items
+from lib.learning.training import Trainer, choose_device
+from lib.learning.weights import load_weights
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="data set in the AASCE layout")
+    parser.add_argument("--fold", type=int, default=0, choices=range(FOLDS), help="fold held out for validation")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG_FILE)
+    parser.add_argument(
+        "--set", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="e.g. training.epochs 3"
+    )
+    parser.add_argument("--init", type=Path, help="weight file to start from")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--workers", type=int, default=1, help="processes that prepare images")
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    """Run the command; returns the exit status."""
+    arguments = parse_arguments()
+    try:
+        config = load_config(arguments.config, dict(arguments.set))
+        records = read_aasce(arguments.data, "training")
+        initial = load_weights(arguments.init).state if arguments.init else None
+        trainer = Trainer(config, arguments.output, choose_device(arguments.device), arguments.workers, initial)
+    except (OSError, ValueError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 1
+    fold_of = folds(records)
+    held_out = [record for record, fold in zip(records, fold_of, strict=True) if fold == arguments.fold]
+    kept = [record for record, fold in zip(records, fold_of, strict=True) if fold != arguments.fold]
+    schedule = config.training
+    real, checked = to_items(kept), to_items(held_out)
+    training = real + synthetic_items(schedule.phantoms, schedule.spineless, schedule.seed)
+    print(f"training on {len(real)} radiographs and {len(training) - len(real)} synthetic images, ", end="")
+    print(f"checking on {len(checked)} radiographs of fold {arguments.fold}")
+    facts = {"data": "AASCE training split", "fold": arguments.fold, "radiographs": len(real)}
+    print(trainer.fit(training, checked, facts))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,218 @@
+"""The real server in a process of its own, asked over HTTP."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lib.spine.markups import read_markups
+from lib.spine.phantom import random_spec, random_spineless, render_phantom
+from lib.spine.schema import VERTEBRAE
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).resolve().parents[2]
+APP = ROOT / "apps" / "vertebra_landmarks"
+START_LIMIT_S = 120
+
+
+class Server:
+    """A running server and the folder that it serves."""
+
+    def __init__(self, url: str, studies: Path) -> None:
+        self.url, self.studies = url, studies
+
+    def ask(self, path: str, method: str = "GET", body: bytes | None = None, kind: str = "") -> tuple[int, bytes]:
+        """Status and body of an answer, whatever the status."""
+        headers = {"Content-Type": kind} if kind else {}
+        request = urllib.request.Request(self.url + path, data=body, method=method, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def infer(self, image: str, output: str = "json") -> tuple[int, Any]:
+        """Answer of the model for one image of the folder."""
+        query = urllib.parse.urlencode({"image": image, "output": output})
+        status, body = self.ask(f"/infer/vertebra_landmarks?{query}", "POST")
+        return status, json.loads(body)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The app, served the way the README says, on a folder with good and bad images."""
+    studies = tmp_path_factory.mktemp("studies")
+    for number in (1, 2):
+        pixels = render_phantom(random_spec(number, 900, 420)).pixels
+        Image.fromarray(pixels).save(studies / f"phantom_{number}.png")
+    Image.fromarray(render_phantom(random_spec(3, 900, 420)).pixels).save(studies / "SHOUTING.PNG")
+    Image.fromarray(random_spineless(0, 700, 400)).save(studies / "nothing.png")
+    (studies / "text.png").write_text("I am not a picture")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(APP), "--studies", str(studies)]
+    log = tmp_path_factory.mktemp("log") / "server.log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            cwd=studies.parent,
+            env={**os.environ, "MONAI_LABEL_AUTO_UPDATE_SCORING": "false"},
+        )
+        running = Server(f"http://127.0.0.1:{port}", studies)
+        try:
+            _wait(running, process, log)
+            yield running
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            break
+        try:
+            if server.ask("/info/")[0] == 200:
+                return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.3)
+    pytest.fail("the server did not start:\n" + log.read_text(errors="replace")[-3000:])
+
+
+def test_info_names_the_app_the_model_and_the_strategies(server: Server) -> None:
+    info = json.loads(server.ask("/info/")[1])
+    assert info["name"] == "Vertebra Landmarks"
+    assert info["labels"] == list(VERTEBRAE)
+    assert info["models"]["vertebra_landmarks"]["schema_version"] == 1
+    assert info["models"]["vertebra_landmarks"]["model"]["data"]
+    assert "random" in info["strategies"]
+
+
+def test_every_image_of_the_folder_is_listed_whatever_the_case_of_its_name(server: Server) -> None:
+    listed = json.loads(server.ask("/datastore/?output=all")[1])["objects"]
+    assert set(listed) == {"phantom_1", "phantom_2", "SHOUTING", "nothing", "text"}
+
+
+def test_answer_holds_85_points_in_pixels_of_the_file(server: Server) -> None:
+    status, answer = server.infer("phantom_1")
+    assert status == 200
+    names = [landmark["name"] for landmark in answer["landmarks"]]
+    assert len(names) == len(set(names)) == 85
+    assert {"T1", "T7 TL", "L5 BR"} <= set(names)
+    assert all(0 <= landmark["score"] <= 1 for landmark in answer["landmarks"])
+    assert answer["image"] == {"width": 420, "height": 900, "spacing": [1.0, 1.0], "spacing_source": "none"}
+    assert answer["decoder"] == "parallel"
+    assert set(answer["timings"]) >= {"read", "forward", "decode", "total"}
+
+
+def test_markups_file_holds_the_same_points_as_the_answer(server: Server, tmp_path: Path) -> None:
+    answer = server.infer("phantom_1")[1]
+    status, body = server.ask("/infer/vertebra_landmarks?image=phantom_1&output=image", "POST")
+    assert status == 200
+    (tmp_path / "answer.mrk.json").write_bytes(body)
+    xy = read_markups(tmp_path / "answer.mrk.json").xy.reshape(-1, 2)
+    assert np.allclose(xy, [(p["x"], p["y"]) for p in answer["landmarks"]], atol=1e-6)
+
+
+def test_default_output_carries_both_parts(server: Server) -> None:
+    status, body = server.ask("/infer/vertebra_landmarks?image=phantom_1", "POST")
+    assert status == 200
+    assert b'"landmarks"' in body
+    assert b".mrk.json" in body
+    assert b'"controlPoints"' in body
+
+
+def test_server_and_script_give_the_same_points(server: Server, tmp_path: Path) -> None:
+    images = [server.studies / "phantom_1.png", server.studies / "phantom_2.png"]
+    command = [sys.executable, str(ROOT / "scripts" / "predict.py"), *map(str, images), "--output", str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True)
+    with (tmp_path / "landmarks.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for image in images:
+        xy = [(float(row["x_px"]), float(row["y_px"])) for row in rows if row["image"] == image.name]
+        answer = [(p["x"], p["y"]) for p in server.infer(image.stem)[1]["landmarks"]]
+        assert np.abs(np.subtract(xy, answer)).max() <= 0.01
+
+
+def test_an_uploaded_file_is_answered(server: Server) -> None:
+    pixels = (server.studies / "phantom_2.png").read_bytes()
+    body = (
+        b'--edge\r\nContent-Disposition: form-data; name="file"; filename="mine.png"\r\n'
+        b"Content-Type: image/png\r\n\r\n" + pixels + b"\r\n--edge--\r\n"
+    )
+    status, answer = server.ask(
+        "/infer/vertebra_landmarks?output=json", "POST", body, "multipart/form-data; boundary=edge"
+    )
+    assert status == 200, answer
+    assert json.loads(answer)["landmarks"] == server.infer("phantom_2")[1]["landmarks"]
+
+
+@pytest.mark.parametrize(
+    ("image", "status", "words"),
+    [
+        pytest.param("text", 415, "not an image", id="text-file"),
+        pytest.param("nothing", 422, "no spine", id="no-spine"),
+        pytest.param("absent", 404, "no image 'absent'", id="unknown-image"),
+        pytest.param("../text", 404, "no image", id="outside-the-folder"),
+        pytest.param("/etc/hostname", 404, "no image", id="path-of-the-machine"),
+    ],
+)
+def test_bad_images_are_refused_with_a_sentence(server: Server, image: str, status: int, words: str) -> None:
+    got, answer = server.infer(image)
+    assert got == status
+    assert words in answer["detail"]
+    assert "Traceback" not in answer["detail"]
+
+
+def test_an_unknown_model_is_refused(server: Server) -> None:
+    status, body = server.ask("/infer/other?image=phantom_1&output=json", "POST")
+    assert status == 404
+    assert "other" in json.loads(body)["detail"]
+
+
+def test_the_random_strategy_names_an_image_of_the_folder(server: Server) -> None:
+    status, body = server.ask("/activelearning/random", "POST")
+    assert status == 200
+    assert json.loads(body)["id"] in {"phantom_1", "phantom_2", "SHOUTING", "nothing", "text"}
+
+
+def test_a_saved_label_is_kept_as_markups_and_not_taken_for_an_image(server: Server, tmp_path: Path) -> None:
+    markups = server.ask("/infer/vertebra_landmarks?image=phantom_2&output=image", "POST")[1]
+    body = (
+        b'--edge\r\nContent-Disposition: form-data; name="label"; filename="phantom_2.mrk.json"\r\n'
+        b"Content-Type: application/json\r\n\r\n" + markups + b"\r\n--edge--\r\n"
+    )
+    kind = "multipart/form-data; boundary=edge"
+    status, answer = server.ask("/datastore/label?image=phantom_2&tag=final", "PUT", body, kind)
+    assert status == 200, answer
+    assert (server.studies / "labels" / "final" / "phantom_2.mrk.json").read_bytes() == markups
+    listed = json.loads(server.ask("/datastore/?output=all")[1])["objects"]
+    assert listed["phantom_2"]["labels"]["final"]["ext"] == ".mrk.json"
+    assert len(listed) == 5
+
+
+def test_batch_inference_goes_through_all_unlabelled_images(server: Server) -> None:
+    status, body = server.ask(
+        "/batch/infer/vertebra_landmarks?images=all&run_sync=true", "POST", b'{"max_batch_size": 1}', "application/json"
+    )
+    assert status == 200, body
