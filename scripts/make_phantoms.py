@@ -7,17 +7,16 @@ Label looks for finished labels: ``labels/final/phantom_000.mrk.json``. The same
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 import _app_path  # noqa: F401
+from lib.spine.files import replacing
 from lib.spine.markups import SUFFIX, write_markups
-from lib.spine.phantom import random_spec, render_phantom
+from lib.spine.phantoms import random_spec, render_phantom
 
 LABELS = Path("labels") / "final"
 
@@ -39,7 +38,8 @@ def main() -> int:
             phantom = render_phantom(random_spec(phantom_seed(arguments.seed, index), height, width))
             for path in files_of(name, arguments):
                 if path.suffix == ".png":
-                    write_png(path, phantom.pixels)
+                    with replacing(path) as temporary:
+                        Image.fromarray(phantom.pixels).save(temporary, format="PNG")
                 else:
                     write_markups(path, phantom.spine)
     except OSError as error:
@@ -97,24 +97,6 @@ def files_of(name: str, arguments: argparse.Namespace) -> list[Path]:
 def phantom_seed(seed: int, index: int) -> int:
     """The seed of one phantom; sequences of different ``seed`` share none."""
     return int(np.random.SeedSequence((abs(seed), int(seed < 0), index)).generate_state(1)[0])
-
-
-def write_png(path: Path, pixels: np.ndarray) -> None:
-    """Write an image so that nobody ever sees half of it.
-
-    Args:
-        path: the file; its folder exists.
-        pixels: ``(H, W)`` uint8.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    new = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            Image.fromarray(pixels).save(file, format="PNG")
-        new.chmod(0o644)  # mkstemp's files are readable for their owner only
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

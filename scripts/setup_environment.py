@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SUPPORTED = ((3, 11), (3, 12), (3, 10))
 """Python versions that all pins support, the best tested one first."""
-TORCH = "torch==2.13.0"  # the release the shipped weights were trained with; monai 1.6.1 accepts it
+TORCH = "torch==2.13.0"  # the release that requirements.txt was tested with
 RUNTIME = "requirements.txt"
 DEVELOPMENT = "requirements-dev.txt"
 
@@ -29,7 +29,7 @@ _HEARTBEAT_S = 30
 _FAILURES = (
     (
         ("No space left on device", "not enough space", "Disk quota exceeded"),
-        "The disk is full: .venv takes 2.5 GB (8 GB where pip chooses a CUDA build of PyTorch), and while it installs "
+        "The disk is full: .venv takes 2.5 GB (6 GB where pip chooses a CUDA build of PyTorch), and while it installs "
         "pip needs as much again for temporary files. Free some space and run the command again.",
     ),
     (
@@ -184,7 +184,7 @@ class Environment:
         self._write_stamp({name: value for name, value in installed.items() if name not in requirements})
         self._remove_half_installed()
         if not self._has_torch():
-            say(f"Installing {TORCH} (1 to 2 minutes; a CUDA build is several GB and takes longer) ...")
+            say(f"Installing {TORCH} (1 to 2 minutes; a CUDA build is 3 GB more and takes longer) ...")
             # The constraint keeps what PyTorch shares with the rest at the pinned releases.
             self._pip("--constraint", RUNTIME, TORCH)
         for name in requirements:
@@ -240,6 +240,8 @@ class Environment:
         new.replace(self._stamp)
 
     def _clear(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self.python.unlink()  # first, so that an interrupted removal is not taken for an environment
         for path in self.folder.iterdir():
             if path == self._lock_path:
                 continue
@@ -292,7 +294,8 @@ class Environment:
             if process.returncode:
                 output.seek(0)
                 text = output.read().decode(errors="replace")
-                print("\n".join(text.splitlines()[-8:]), file=sys.stderr)
+                lines = [line for line in text.splitlines() if not line.startswith("WARNING")]
+                print("\n".join(lines[-8:]), file=sys.stderr)
                 unknown = f"The installation failed as said above; delete {self.folder} and run the command again."
                 raise SetupError(_advice(text) or unknown)
 

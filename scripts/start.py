@@ -235,7 +235,7 @@ def greeting(url: str, arguments: argparse.Namespace, info: dict, log: Path) -> 
     names = (path.name for path in arguments.studies.iterdir() if path.is_file())
     images = sorted(name for name in names if not name.startswith(".") and not name.endswith(".json"))
     lines = [
-        f"Serving {url} (studies: {arguments.studies}, {len(images)} files)",
+        f"Serving {url} (studies: {arguments.studies}, {len(images)} file{'s' * (len(images) != 1)})",
         f"  In 3D Slicer, open the module Vertebra Landmarks and connect to {url}",
     ]
     if images and info.get("models"):

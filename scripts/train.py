@@ -50,7 +50,11 @@ def main() -> int:
     print(f"training on {len(real)} radiographs and {len(training) - len(real)} synthetic images, ", end="")
     print(f"checking on {len(checked)} radiographs of fold {arguments.fold}")
     facts = {"data": "AASCE training split", "fold": arguments.fold, "radiographs": len(real)}
-    print(trainer.fit(training, checked, facts))
+    try:
+        print(trainer.fit(training, checked, facts))
+    except (ValueError, FloatingPointError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from lib.spine.geometry import steps
 from lib.spine.markups import read_markups
 from lib.spine.metrics import is_name_shifted
-from lib.spine.phantom import Phantom, random_spec, random_spineless, render_phantom
+from lib.spine.phantoms import Phantom, random_spec, random_spineless, render_phantom
 
 pytestmark = pytest.mark.integration
 

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from lib.spine.markups import read_markups
-from lib.spine.phantom import random_spec, random_spineless, render_phantom
+from lib.spine.phantoms import random_spec, random_spineless, render_phantom
 from lib.spine.schema import VERTEBRAE
 
 pytestmark = pytest.mark.integration

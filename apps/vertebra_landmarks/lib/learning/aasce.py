@@ -97,8 +97,11 @@ def _read_corners(path: Path, split: str) -> dict[str, np.ndarray]:
         if row["split"] != split:
             continue
         points = corners.setdefault(row["filename"], np.full((len(VERTEBRAE), len(CORNERS), 2), np.nan))
-        place = VERTEBRAE.index(row["vertebra"]), CORNERS.index(row["corner"])
-        points[place] = float(row["x_px"]), float(row["y_px"])
+        try:
+            place = VERTEBRAE.index(row["vertebra"]), CORNERS.index(row["corner"])
+            points[place] = float(row["x_px"]), float(row["y_px"])
+        except ValueError as error:
+            raise ValueError(f"{path.name}: {row['filename']} has a row that is no corner: {error}") from error
     return corners
 
 

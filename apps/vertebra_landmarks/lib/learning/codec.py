@@ -8,6 +8,7 @@ import torch
 
 from ..spine.schema import CORNERS, POINTS, VERTEBRAE
 from .config import CodecConfig
+from .hrnet import STRIDE
 from .network import Maps
 
 ABSENT, PRESENT, UNNAMED = 0.0, 1.0, 2.0
@@ -53,11 +54,11 @@ class LandmarkCodec:
     square around it, so that a peak one cell off still leads to the right point.
 
     Args:
-        config: stride, width of the Gaussians, radius of that square.
+        config: width of the Gaussians, radius of that square.
     """
 
     def __init__(self, config: CodecConfig) -> None:
-        self.stride = config.stride
+        self.stride = STRIDE
         self.sigma = config.sigma_cells
         self.radius = config.offset_radius_cells
 
@@ -79,35 +80,46 @@ class LandmarkCodec:
         h, w = size[0] // self.stride, size[1] // self.stride
         label = label.float()
         xy_hm = (torch.nan_to_num(label[..., :STATE]) + 0.5) / self.stride - 0.5  # (B, V, P, 2)
-        center, state = xy_hm[:, :, 0], label[:, :, 0, STATE]
+        states = torch.where(label.isfinite().all(-1), label[..., STATE], ABSENT)  # (B, V, P)
+        center, state = xy_hm[:, :, 0], states[:, :, 0]
         cell = center.round()
         limits = label.new_tensor([w, h])
         is_inside = ((cell >= 0) & (cell < limits)).all(-1) & (state != ABSENT)  # (B, V)
 
         heatmap = self._gaussians(center, cell, is_inside, h, w)
-        batch, vertebra = torch.nonzero(is_inside, as_tuple=True)
-        reach = torch.arange(-self.radius, self.radius + 1, device=label.device)
-        dy, dx = torch.meshgrid(reach, reach, indexing="ij")
-        order = torch.argsort(dx.flatten().abs() + dy.flatten().abs(), descending=True)
-        delta = torch.stack([dx.flatten(), dy.flatten()], -1)[order]  # own cell last: it wins where squares overlap
-
-        cells = cell[batch, vertebra].long()[None] + delta[:, None]  # (N, M, 2)
-        fits = ((cells >= 0) & (cells < limits.long())).all(-1)  # (N, M)
-        n, m = torch.nonzero(fits, as_tuple=True)
-        x, y = cells[n, m].unbind(-1)
-        rows, columns = batch[m], vertebra[m]
-        corners = (xy_hm[rows, columns, 1:] - center[rows, columns, None]).flatten(1)  # (Q, 2 K)
-        known = (label[rows, columns, 1:, STATE] != ABSENT).float().repeat_interleave(2, 1)
+        batch, vertebra, x, y = self._taught_cells(cell, is_inside, h, w)
+        middle = center[batch, vertebra]  # (Q, 2)
+        corners = (xy_hm[batch, vertebra, 1:] - middle[:, None]).flatten(1)  # (Q, 2 K)
+        known = (states[batch, vertebra, 1:] != ABSENT).float().repeat_interleave(2, 1)
 
         offset = label.new_zeros(len(label), 2, h, w)
         corner_offset = label.new_zeros(len(label), 2 * len(CORNERS), h, w)
         offset_weight, corner_weight = label.new_zeros(len(label), 1, h, w), torch.zeros_like(corner_offset)
-        offset[rows, :, y, x] = center[rows, columns] - cells[n, m]
-        corner_offset[rows, :, y, x] = corners
-        offset_weight[rows, :, y, x] = 1.0
-        corner_weight[rows, :, y, x] = known
+        offset[batch, :, y, x] = middle - torch.stack([x, y], -1)
+        corner_offset[batch, :, y, x] = corners
+        offset_weight[batch, :, y, x] = 1.0
+        corner_weight[batch, :, y, x] = known
         heatmap_weight = (state != UNNAMED).float()[..., None, None]
         return Targets(Maps(heatmap, offset, corner_offset), heatmap_weight, offset_weight, corner_weight)
+
+    def _taught_cells(
+        self, cell: torch.Tensor, is_inside: torch.Tensor, h: int, w: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Cells at which offsets are learnt: image, vertebra, x and y, each ``(Q,)``, no cell of an image twice.
+
+        Where the squares of two vertebrae overlap, the one whose center is nearer has the cell.
+        """
+        batch, vertebra = torch.nonzero(is_inside, as_tuple=True)  # (N,)
+        reach = torch.arange(-self.radius, self.radius + 1, device=cell.device)
+        dy, dx = (d.flatten() for d in torch.meshgrid(reach, reach, indexing="ij"))
+        nearest_last = torch.argsort(dx.abs() + dy.abs(), descending=True, stable=True)
+        delta = torch.stack([dx, dy], -1)[nearest_last]  # (M, 2)
+        cells = cell[batch, vertebra].long() + delta[:, None]  # (M, N, 2)
+        fits = ((cells >= 0) & (cells < cells.new_tensor([w, h]))).all(-1)
+        m, n = torch.nonzero(fits, as_tuple=True)
+        x, y = cells[m, n].unbind(-1)
+        wins = _winners((batch[n] * h + y) * w + x, m * len(batch) + n, len(cell) * h * w)
+        return batch[n][wins], vertebra[n][wins], x[wins], y[wins]
 
     def _gaussians(
         self, center: torch.Tensor, cell: torch.Tensor, is_inside: torch.Tensor, h: int, w: int
@@ -142,6 +154,21 @@ class LandmarkCodec:
         corners = center[:, :, None] + _gather(maps.corner_offset, index).view(b, v, len(CORNERS), 2)
         xy_hm = torch.cat([center[:, :, None], corners], 2)
         return Decoded((xy_hm + 0.5) * self.stride - 0.5, scores)
+
+
+def _winners(places: torch.Tensor, ranks: torch.Tensor, count: int) -> torch.Tensor:
+    """Which entries hold the highest rank of their place, so that no place is written twice.
+
+    Args:
+        places: ``(Q,)`` in 0...count - 1.
+        ranks: ``(Q,)`` distinct and not negative.
+        count: of places.
+
+    Returns:
+        ``(Q,)`` bool.
+    """
+    highest = places.new_full((count,), -1).scatter_reduce(0, places, ranks, "amax")
+    return highest[places] == ranks
 
 
 def _gather(maps: torch.Tensor, index: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,17 +26,19 @@ def _check_probability(name: str, value: float) -> None:
 
 
 def _check_range(name: str, value: tuple[float, float]) -> None:
-    _check(0.0 < value[0] <= value[1], name, "two positive numbers, the smaller first", value)
+    _check(0.0 < value[0] <= value[1] < math.inf, name, "two positive numbers, the smaller first", value)
 
 
 def _check_positive(section: object, *names: str) -> None:
     for name in names:
-        _check(getattr(section, name) > 0, name, "positive", getattr(section, name))
+        value = getattr(section, name)
+        _check(math.isfinite(value) and value > 0, name, "positive", value)
 
 
 def _check_not_negative(section: object, *names: str) -> None:
     for name in names:
-        _check(getattr(section, name) >= 0, name, "zero or more", getattr(section, name))
+        value = getattr(section, name)
+        _check(math.isfinite(value) and value >= 0, name, "zero or more", value)
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,11 @@ class InputConfig:
 class CodecConfig:
     """How landmarks become maps and maps landmarks."""
 
-    stride: int
     sigma_cells: float
     offset_radius_cells: int
 
     def __post_init__(self) -> None:
-        _check_positive(self, "stride", "sigma_cells")
+        _check_positive(self, "sigma_cells")
         _check_not_negative(self, "offset_radius_cells")
 
 
@@ -182,7 +184,10 @@ def _convert(value: object, kind: object, where: str) -> Any:
     if kind is int and isinstance(value, int) and not isinstance(value, bool):
         return value
     if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise ValueError(f"{where} is too large a number") from error
     if kind is str and isinstance(value, str):
         return value
     if kind == tuple[float, float] and isinstance(value, (list, tuple)) and len(value) == 2:
@@ -194,7 +199,7 @@ def _section(kind: type[T], values: object, where: str) -> T:
     if not isinstance(values, Mapping):
         raise ValueError(f"{where} must be a table of settings, got {values!r}")
     hints = get_type_hints(kind)
-    unknown, missing = sorted(set(values) - set(hints)), sorted(set(hints) - set(values))
+    unknown, missing = sorted(set(values) - set(hints), key=str), sorted(set(hints) - set(values))
     if unknown or missing:
         raise ValueError(f"{where}: unknown settings {unknown}, missing settings {missing}")
     arguments = {
@@ -236,7 +241,11 @@ def load_config(path: Path = DEFAULT_CONFIG_FILE, overrides: Mapping[str, str] |
         raise ValueError(f"{path.name} is not valid YAML: {error}") from error
     for name, text in (overrides or {}).items():
         section, _, key = name.partition(".")
-        if not isinstance(values, dict) or key not in (values.get(section) or {}):
+        settings = values.get(section) if isinstance(values, dict) else None
+        if not isinstance(settings, dict) or key not in settings:
             raise ValueError(f"{path.name} has no setting {name!r}")
-        values[section][key] = yaml.safe_load(text)
+        try:
+            settings[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(f"setting {name!r}: {text!r} is not a valid value") from error
     return config_from_dict(values, path.name)

@@ -69,7 +69,7 @@ def _search(folder: Path, excluded: Path | None) -> list[Path]:
 def _is_meant(file: Path, folder: Path, excluded: Path | None) -> bool:
     if any(part.startswith(".") for part in file.relative_to(folder).parts) or file.name.endswith(OVERLAY_SUFFIX):
         return False
-    if excluded is not None and excluded.resolve() in file.resolve().parents and excluded.resolve() != folder.resolve():
+    if excluded is not None and _is_inside(file, excluded) and _is_inside(excluded, folder):
         return False
     if is_image_name(file):
         return True
@@ -77,6 +77,10 @@ def _is_meant(file: Path, folder: Path, excluded: Path | None) -> bool:
         return not file.suffix and is_dicom(file)
     except OSError:
         return False
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    return folder.resolve() in path.resolve().parents
 
 
 def _distinct_names(found: Iterable[tuple[Path, str]]) -> list[str]:
@@ -114,4 +118,4 @@ def _stem(name: str) -> str:
     file = name.rsplit("/", 1)[-1]
     if file.lower().endswith(".nii.gz"):
         return file[: -len(".nii.gz")]
-    return file.rsplit(".", 1)[0] if is_image_name(Path(file)) else file
+    return file.rsplit(".", 1)[0] or file if is_image_name(Path(file)) else file

@@ -66,7 +66,7 @@ class LandmarkPredictor:
         self._prepare = prediction_transforms(self.config)
 
     def predict(self, radiograph: Radiograph) -> Prediction:
-        """Find the landmarks.
+        """Find the landmarks of an image that shows a spine.
 
         Args:
             radiograph: one image.
@@ -74,6 +74,23 @@ class LandmarkPredictor:
         Raises:
             UnreadableImageError: the image is too small, or all its pixels are equal.
             NoSpineError: it shows no spine.
+        """
+        prediction = self.locate(radiograph)
+        if prediction.spine_score < self.limits.min_spine_score:
+            raise NoSpineError(
+                f"no spine was found: the mean score of the 17 centers is {prediction.spine_score:.2f}, "
+                f"at least {self.limits.min_spine_score:.2f} is expected of a radiograph that shows T1 to L5"
+            )
+        return prediction
+
+    def locate(self, radiograph: Radiograph) -> Prediction:
+        """The most likely landmarks, however unlikely that the image shows a spine.
+
+        Args:
+            radiograph: one image.
+
+        Raises:
+            UnreadableImageError: the image is too small, or all its pixels are equal.
         """
         self._check(radiograph)
         begin = time.perf_counter()
@@ -88,16 +105,10 @@ class LandmarkPredictor:
         back = np.linalg.inv(data[MATRIX].numpy())
         xy = transform_points(back, decoded.xy[0].double().numpy())
         centers = decoded.scores[0].double().numpy()
-        score = float(centers.mean())
-        if score < self.limits.min_spine_score:
-            raise NoSpineError(
-                f"no spine was found: the mean score of the 17 centers is {score:.2f}, "
-                f"at least {self.limits.min_spine_score:.2f} is expected of a radiograph that shows T1 to L5"
-            )
         spine = Spine.from_arrays(xy, np.repeat(centers[:, None], len(POINTS), 1))
         done = time.perf_counter()
         seconds = {"prepare": prepared - begin, "forward": computed - prepared, "decode": done - computed}
-        return Prediction(spine, score, seconds)
+        return Prediction(spine, float(centers.mean()), seconds)
 
     def _check(self, radiograph: Radiograph) -> None:
         height, width = radiograph.height, radiograph.width

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import struct
 import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pydicom
 import SimpleITK as sitk
+from nibabel.filebasedimages import ImageFileError
 from PIL import Image, UnidentifiedImageError
 from pydicom.errors import InvalidDicomError
 
-_ITK_SUFFIXES = (".nrrd", ".nii", ".nii.gz", ".mha")
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom", *_ITK_SUFFIXES)
+_DICOM_SUFFIXES = (".dcm", ".dicom")
+_NIFTI_SUFFIXES = (".nii", ".nii.gz")
+_ITK_SUFFIXES = (".nrrd", ".mha", *_NIFTI_SUFFIXES)
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", *_DICOM_SUFFIXES, *_ITK_SUFFIXES)
 """File names, in lower case, that are taken for images when a folder is listed."""
 
 MAX_PIXELS = 100_000_000
+_LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601, as Pillow has it
 _DICOM_MAGIC_AT, _DICOM_MAGIC = 128, b"DICM"
 _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, struct.error, EOFError)
 
@@ -83,7 +89,7 @@ def read_radiograph(path: Path) -> Radiograph:
         raise UnreadableImageError(f"{path.name}: there is no such file")
     try:
         size = path.stat().st_size
-        dicom = is_dicom(path)
+        dicom = path.name.lower().endswith(_DICOM_SUFFIXES) or is_dicom(path)
     except OSError as error:
         raise UnreadableImageError(f"{path.name}: cannot be opened ({error.strerror})") from error
     if size == 0:
@@ -92,6 +98,8 @@ def read_radiograph(path: Path) -> Radiograph:
         return _read_dicom(path)
     if path.name.lower().endswith(_ITK_SUFFIXES):
         image = _read_with_itk(path)
+        if path.name.lower().endswith(_NIFTI_SUFFIXES):
+            _check_whole_nifti(path)
         spacing = (image.GetSpacing()[0], image.GetSpacing()[1])
         return Radiograph(_gray_plane(image, path), spacing, "none" if spacing == (1.0, 1.0) else "file header")
     return Radiograph(_read_with_pillow(path))
@@ -103,6 +111,9 @@ def _read_with_pillow(path: Path) -> np.ndarray:
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 _check_size(path, image.width, image.height)
+                pages = getattr(image, "n_frames", 1)
+                if image.format == "TIFF" and pages > 1:
+                    raise UnreadableImageError(f"{path.name}: expected one radiograph, got {pages} pages")
                 image.load()
                 has_wide_pixels = image.mode in ("I", "F") or image.mode.startswith("I;16")
                 pixels = np.array(image if has_wide_pixels else image.convert("L"))
@@ -128,20 +139,28 @@ def _read_with_itk(path: Path) -> sitk.Image:
         raise UnreadableImageError(f"{path.name}: the image is damaged or of an unknown kind") from error
 
 
+def _check_whole_nifti(path: Path) -> None:
+    """ITK fills up what a NIfTI file lacks, without a word."""
+    try:
+        np.asanyarray(nibabel.load(path).dataobj)
+    except (OSError, EOFError, ValueError, zlib.error, ImageFileError) as error:
+        raise UnreadableImageError(f"{path.name}: the image is damaged or cut short") from error
+
+
 def _gray_plane(image: sitk.Image, path: Path) -> np.ndarray:
     if any(length != 1 for length in image.GetSize()[2:]):
         raise UnreadableImageError(f"{path.name}: expected one radiograph, got a volume of size {image.GetSize()}")
     pixels = sitk.GetArrayFromImage(image)
     if image.GetNumberOfComponentsPerPixel() > 1:
-        pixels = pixels[..., :3].mean(-1)
+        pixels = pixels[..., : len(_LUMINANCE)] @ np.array(_LUMINANCE[: pixels.shape[-1]])
     return _finite(pixels.reshape(image.GetSize()[1], image.GetSize()[0]))
 
 
 def _read_dicom(path: Path) -> Radiograph:
     image = _read_with_itk(path)
     try:
-        tags = pydicom.dcmread(path, stop_before_pixels=True)
-    except (InvalidDicomError, OSError, ValueError, struct.error) as error:
+        tags = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+    except (InvalidDicomError, OSError, ValueError, TypeError, struct.error) as error:
         raise UnreadableImageError(f"{path.name}: the DICOM header is damaged") from error
     spacing = (image.GetSpacing()[0], image.GetSpacing()[1])
     return Radiograph(_gray_plane(image, path), spacing, _dicom_spacing_source(tags, spacing))
@@ -149,8 +168,11 @@ def _read_dicom(path: Path) -> Radiograph:
 
 def _dicom_spacing_source(tags: pydicom.Dataset, spacing: tuple[float, float]) -> str:
     for name in ("ImagerPixelSpacing", "PixelSpacing", "NominalScannedPixelSpacing"):
-        value: list | None = tags.get(name)
-        if value and len(value) == 2 and np.allclose((float(value[1]), float(value[0])), spacing, rtol=1e-4):
+        try:
+            rows, columns = (float(value) for value in tags.get(name) or ())
+        except (TypeError, ValueError):  # absent or malformed
+            continue
+        if np.allclose((columns, rows), spacing, rtol=1e-4):
             return name
     return "none"
 

@@ -63,12 +63,12 @@ def choose_device(name: str = "auto") -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or not (name == kind or number.isdecimal()):
+        raise ValueError(f"device must be auto, cpu or cuda, got {name!r}")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise ValueError(f"device {name!r} is not available here; use cpu")
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise ValueError(f"device must be auto, cpu or cuda, got {name!r}") from error
+    return torch.device(name)
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
@@ -111,9 +111,9 @@ class Trainer:
         initial: dict[str, torch.Tensor] | None = None,
     ) -> None:
         set_track_meta(False)
-        set_determinism(config.training.seed)
         self.config, self.folder, self.device, self.workers = config, folder, device, workers
         self.has_bfloat16 = has_fast_bfloat16(device)
+        set_determinism(config.training.seed)
         self.network = on_device(LandmarkNet(config.network), device)
         if initial is not None:
             self.network.load_state_dict(initial)
@@ -138,6 +138,7 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.best = state["epoch"], state["best"]
+        set_determinism(self.config.training.seed + self.epoch)  # not the first epochs' views again
 
     def _checkpoint(self) -> None:
         state = {
@@ -157,7 +158,7 @@ class Trainer:
         facts: dict[str, Any] | None = None,
         on_epoch: Callable[[Progress], None] | None = None,
         should_stop: Callable[[], bool] = lambda: False,
-    ) -> Path:
+    ) -> Path | None:
         """Train to the end, keeping the weights with the lowest mean corner error on the validation images.
 
         Args:
@@ -165,13 +166,14 @@ class Trainer:
             validation: the same; may be empty, then the last weights are kept.
             facts: stored in the weight file beside the figures of validation.
             on_epoch: told after every epoch.
-            should_stop: asked after every epoch; a stopped run can be resumed.
+            should_stop: asked before every epoch; a stopped run can be resumed.
 
         Returns:
-            The weight file.
+            The weight file; ``None`` if the run was stopped before it wrote one.
 
         Raises:
             ValueError: there is no training item.
+            FloatingPointError: the loss is no longer finite.
         """
         if not training:
             raise ValueError("there is no labelled image to train on")
@@ -188,7 +190,8 @@ class Trainer:
                 bar.update()
                 if on_epoch is not None:
                     on_epoch(progress)
-        return self.folder / BEST
+        best = self.folder / BEST
+        return best if best.exists() else None
 
     def _training_loader(self, items: Sequence[dict[str, Any]]) -> DataLoader:
         dataset = CacheDataset(list(items), training_transforms(self.config), num_workers=2, copy_cache=False)
@@ -261,7 +264,7 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.training.gradient_clip)
         self.optimizer.step()
         self.average.update_parameters(self.network)
-        return float(loss), {name: float(value) for name, value in terms.items()}
+        return float(loss.detach()), {name: float(value.detach()) for name, value in terms.items()}
 
     @torch.inference_mode()
     def validate(self, loader: DataLoader) -> Localisation:

@@ -52,15 +52,18 @@ def windowed(pixels: np.ndarray) -> np.ndarray:
     Returns:
         ``(H, W)`` float32; 0 everywhere for a constant image.
     """
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8)
     every = max(1, int(np.sqrt(pixels.size / _WINDOW_SAMPLES)))
     low, high = (float(v) for v in np.percentile(pixels[::every, ::every], _WINDOW_PERCENTILES))
     if high <= low:
         low, high = float(pixels.min()), float(pixels.max())
     if high <= low:
         return np.zeros(pixels.shape, np.float32)
-    stretched = (pixels.astype(np.float32) - low) / (high - low)
-    clipped: np.ndarray = np.clip(stretched, 0.0, 1.0, out=stretched)
-    return clipped
+    precision = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
+    stretched = np.subtract(pixels, low, dtype=precision)
+    stretched /= high - low
+    return np.clip(stretched, 0.0, 1.0).astype(np.float32, copy=False)
 
 
 def warp(image: torch.Tensor, matrix: np.ndarray, size: tuple[int, int], fill: float = 0.0) -> torch.Tensor:

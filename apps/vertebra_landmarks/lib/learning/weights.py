@@ -88,6 +88,6 @@ def build_network(weights: Weights, path: Path) -> LandmarkNet:
     network = LandmarkNet(weights.config.network)
     try:
         network.load_state_dict(weights.state)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise ValueError(f"{path.name}: the weights do not fit a {weights.config.network.preset} network") from error
     return network.float().eval()

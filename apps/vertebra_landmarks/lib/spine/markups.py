@@ -182,7 +182,7 @@ def read_markups(path: Path, spacing: Spacing = NO_SPACING) -> Spine:
     path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path.name}: expected JSON, {error}") from error
     return from_markups(content, spacing, path.name)
 
@@ -194,18 +194,21 @@ def _check_spacing(spacing: Spacing) -> None:
 
 def _lps_sign(markup: object, where: str) -> float:
     system = markup.get("coordinateSystem", "LPS") if isinstance(markup, dict) else None
-    if system in ("LPS", "0"):
+    if system == "LPS":
         return 1.0
-    if system in ("RAS", "1"):
+    if system == "RAS":
         return -1.0
     raise ValueError(f"{where}: coordinateSystem must be LPS or RAS, got {system!r}")
 
 
 def _position(value: Any, what: str) -> tuple[float, float]:
-    is_triple = isinstance(value, list) and len(value) == 3
-    if not is_triple or not all(isinstance(v, (int, float)) and math.isfinite(v) for v in value):
+    try:
+        x, y, z = (float(v) for v in value if isinstance(v, (int, float)))
+    except (TypeError, ValueError, OverflowError):
+        x = y = z = math.nan
+    if len(value if isinstance(value, list) else ()) != 3 or not all(math.isfinite(v) for v in (x, y, z)):
         raise ValueError(f"{what} must be three numbers, got {value!r:.80}")
-    return float(value[0]), float(value[1])
+    return x, y
 
 
 def _score(description: object) -> float:

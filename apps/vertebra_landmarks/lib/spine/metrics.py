@@ -79,6 +79,8 @@ def localisation(predicted: np.ndarray, labelled: np.ndarray) -> Localisation:
         ValueError: a shape is wrong or there is no image.
     """
     check_shape("predicted", predicted, (len(VERTEBRAE), len(POINTS), 2))
+    if predicted.ndim != 4:
+        raise ValueError(f"predicted must have shape (N, V, P, 2), got {predicted.shape}")
     if not len(predicted):
         raise ValueError("there is no image to compare")
     error = distances(predicted, labelled)

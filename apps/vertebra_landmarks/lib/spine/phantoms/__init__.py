@@ -1,0 +1,18 @@
+"""Phantoms: procedural radiographs of the spine with exact landmarks, and images without a spine."""
+
+from .render import Phantom, render_phantom
+from .spec import COLLIMATIONS, IMPLANTS, PhantomSpec, random_curves, random_spec
+from .spineless import SPINELESS, random_spineless, spineless_kind
+
+__all__ = [
+    "COLLIMATIONS",
+    "IMPLANTS",
+    "SPINELESS",
+    "Phantom",
+    "PhantomSpec",
+    "random_curves",
+    "random_spec",
+    "random_spineless",
+    "render_phantom",
+    "spineless_kind",
+]

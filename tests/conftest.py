@@ -1,0 +1,17 @@
+"""Fixtures that several test folders share."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lib.spine.geometry import with_centers
+
+
+@pytest.fixture
+def ladder() -> np.ndarray:
+    """``(17, 5, 2)`` points of a straight spine: 20 x 12 px boxes, one every 16 px, T1 centered on (50, 20)."""
+    x, y = np.array([-10.0, 10, -10, 10]), np.array([-6.0, -6, 6, 6])
+    middle = 20.0 + 16 * np.arange(17)
+    corners = np.stack([np.tile(50 + x, (17, 1)), middle[:, None] + y], -1)
+    return with_centers(corners)

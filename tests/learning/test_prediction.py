@@ -1,0 +1,202 @@
+"""From one radiograph to one spine."""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lib.learning.codec import PRESENT, LandmarkCodec
+from lib.learning.config import Config, InputConfig, NetworkConfig, load_config
+from lib.learning.network import LandmarkNet, Maps
+from lib.learning.prediction import LandmarkPredictor, NoSpineError
+from lib.learning.reading import Radiograph, UnreadableImageError
+from lib.learning.weights import save_weights
+from lib.spine.schema import Spine
+
+CPU = torch.device("cpu")
+SMALL = dataclasses.replace(load_config(), network=NetworkConfig("w18_small", 8), input=InputConfig(128, 64))
+
+
+def noise(height: int, width: int) -> Radiograph:
+    """An image of random gray values."""
+    return Radiograph(np.random.default_rng(0).integers(0, 256, (height, width)).astype(np.uint8))
+
+
+def write_network(path: Path, config: Config, bias: float) -> Path:
+    """A weight file of a random network whose heatmaps all lie near one value."""
+    torch.manual_seed(0)
+    network = LandmarkNet(config.network)
+    with torch.no_grad():
+        network.heatmap[-1].weight.zero_()
+        network.heatmap[-1].bias.fill_(bias)
+    save_weights(path, network.state_dict(), config, {"fold": 2})
+    return path
+
+
+@pytest.fixture(scope="module")
+def sure(tmp_path_factory: pytest.TempPathFactory) -> LandmarkPredictor:
+    """A predictor that sees a spine everywhere."""
+    return LandmarkPredictor(write_network(tmp_path_factory.mktemp("a") / "sure.pt", SMALL, 5.0), CPU)
+
+
+def test_a_prediction_has_85_points_with_scores(sure: LandmarkPredictor) -> None:
+    prediction = sure.predict(noise(400, 150))
+    assert np.isfinite(prediction.spine.xy).all()
+    expected = torch.tensor(5.0).sigmoid().item()
+    np.testing.assert_allclose(prediction.spine.scores, expected, atol=1e-3)
+    assert prediction.spine_score == pytest.approx(expected, abs=1e-3)
+    assert set(prediction.seconds) == {"prepare", "forward", "decode"}
+    assert all(s >= 0 for s in prediction.seconds.values())
+    assert sure.facts == {"fold": 2}
+    assert sure.config == SMALL
+
+
+def test_a_network_that_sees_nothing_finds_no_spine(tmp_path: Path) -> None:
+    predictor = LandmarkPredictor(write_network(tmp_path / "a.pt", SMALL, -3.0), CPU)
+    with pytest.raises(NoSpineError, match=r"mean score of the 17 centers is 0\.05, at least 0\.\d\d is expected"):
+        predictor.predict(noise(400, 150))
+
+
+def test_locating_gives_the_likeliest_points_where_predicting_refuses(tmp_path: Path) -> None:
+    predictor = LandmarkPredictor(write_network(tmp_path / "a.pt", SMALL, -3.0), CPU)
+    located = predictor.locate(noise(400, 150))
+    assert np.isfinite(located.spine.xy).all()
+    assert located.spine_score == pytest.approx(0.047, abs=0.001)
+    with pytest.raises(UnreadableImageError, match="are needed"):
+        predictor.locate(noise(10, 10))
+
+
+def test_locating_and_predicting_agree_on_a_spine(sure: LandmarkPredictor) -> None:
+    radiograph = noise(400, 150)
+    np.testing.assert_array_equal(sure.locate(radiograph).spine.xy, sure.predict(radiograph).spine.xy)
+
+
+def test_the_threshold_is_the_one_of_the_app_not_of_the_weights(tmp_path: Path) -> None:
+    """What counts as a spine can be tuned without training again."""
+    stored = dataclasses.replace(SMALL, prediction=dataclasses.replace(SMALL.prediction, min_spine_score=1.0))
+    predictor = LandmarkPredictor(write_network(tmp_path / "a.pt", stored, 5.0), CPU)
+    assert predictor.predict(noise(400, 150)).spine_score < 1.0
+
+
+@pytest.mark.parametrize(("height", "width"), [(299, 299), (400, 31), (31, 400), (10, 10)])
+def test_an_image_that_is_too_small_is_refused(sure: LandmarkPredictor, height: int, width: int) -> None:
+    with pytest.raises(UnreadableImageError, match=f"the image has {width} x {height} pixels; at least 32 on"):
+        sure.predict(noise(height, width))
+
+
+@pytest.mark.parametrize(("height", "width"), [(300, 32), (32, 300)])
+def test_an_image_of_the_least_size_is_taken(sure: LandmarkPredictor, height: int, width: int) -> None:
+    assert np.isfinite(sure.predict(noise(height, width)).spine.xy).all()
+
+
+@pytest.mark.parametrize("value", [0, 200])
+def test_a_constant_image_is_refused(sure: LandmarkPredictor, value: int) -> None:
+    with pytest.raises(UnreadableImageError, match="same value"):
+        sure.predict(Radiograph(np.full((400, 150), value, np.uint16)))
+
+
+def test_equal_images_give_equal_points_from_several_threads_too(sure: LandmarkPredictor) -> None:
+    radiograph = noise(400, 150)
+    before = radiograph.pixels.copy()
+    first = sure.predict(radiograph)
+    with ThreadPoolExecutor(4) as pool:
+        others = list(pool.map(sure.predict, [radiograph] * 8))
+    for other in others:
+        np.testing.assert_array_equal(other.spine.xy, first.spine.xy)
+        assert other.spine_score == first.spine_score
+    np.testing.assert_array_equal(radiograph.pixels, before)
+
+
+class Oracle(nn.Module):
+    """Answers with the ideal maps of known points in input pixels."""
+
+    def __init__(self, codec: LandmarkCodec, xy: np.ndarray, height: int, width: int) -> None:
+        super().__init__()
+        label = np.concatenate([xy, np.full((17, 5, 1), PRESENT)], -1)
+        self.maps = codec.encode(torch.from_numpy(label)[None], (height, width)).maps
+        self.shape = (1, 1, height, width)
+
+    def forward(self, image: torch.Tensor) -> Maps:
+        """The same whatever the image, if it has the size of the input."""
+        assert tuple(image.shape) == self.shape
+        return Maps(torch.logit(self.maps.heatmap, 1e-4), self.maps.offset, self.maps.corner_offset)
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(700, 300), (512, 256), (301, 97), (1000, 1000), (400, 640), (2364, 1078), (333, 61)]
+)
+def test_points_come_back_in_original_pixels(tmp_path: Path, ladder: np.ndarray, height: int, width: int) -> None:
+    """The whole image fits into 512 x 256, centered with whole pixels of black; worked out here by hand."""
+    config = dataclasses.replace(SMALL, input=InputConfig(512, 256))
+    predictor = LandmarkPredictor(write_network(tmp_path / "a.pt", config, 0.0), CPU)
+    original = (ladder + 0.3) * (width / 100, height / 320)
+    scale = min(512 / height, 256 / width)
+    black = np.array([round((256 - width * scale) / 2), round((512 - height * scale) / 2)])
+    in_input = (original + 0.5) * scale - 0.5 + black
+    predictor.network = Oracle(predictor.codec, in_input, 512, 256)
+    spine = predictor.predict(noise(height, width)).spine
+    np.testing.assert_allclose(spine.xy, original, atol=0.01)
+
+
+def test_the_network_sees_the_image_where_the_points_are_mapped(tmp_path: Path) -> None:
+    """A network that answers with the brightest place of its input, for images with one bright spot."""
+    predictor = LandmarkPredictor(write_network(tmp_path / "a.pt", SMALL, 0.0), CPU)
+
+    class Brightest(nn.Module):
+        def forward(self, image: torch.Tensor) -> Maps:
+            cells = nn.functional.avg_pool2d(image, 4)
+            rows, columns = torch.meshgrid(torch.arange(128.0), torch.arange(64.0), indexing="ij")
+            weight = image[0, 0] / image.sum()
+            at = torch.stack([(weight * columns).sum(), (weight * rows).sum()])
+            grid = torch.stack(torch.meshgrid(torch.arange(16), torch.arange(32), indexing="xy"))
+            offset = (at[:, None, None] + 0.5) / 4 - 0.5 - grid
+            logits = 20 * (cells / cells.max() - 0.5)
+            return Maps(logits.expand(1, 17, -1, -1), offset[None], torch.zeros(1, 8, 32, 16))
+
+    predictor.network = Brightest()
+    for height, width, x, y in ((600, 200, 60, 480), (300, 299, 222, 33), (350, 640, 111, 222)):
+        rows, columns = np.mgrid[:height, :width]
+        spot = np.hypot(columns - x, rows - y) < 15
+        spine = predictor.predict(Radiograph(spot.astype(np.uint8) * 255)).spine
+        # input pixels are up to ten original ones wide; the center of mass is good to a twentieth of one
+        np.testing.assert_allclose(spine.xy[:, 0], np.tile([x, y], (17, 1)), atol=0.5)
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights"])
+def test_a_bad_weight_file_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.pt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^a\.pt: not a weight file"):
+        LandmarkPredictor(tmp_path / "a.pt", CPU)
+
+
+def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
+    save_weights(tmp_path / "a.pt", {"x": torch.zeros(1)}, SMALL, {})
+    with pytest.raises(ValueError, match=r"^a\.pt: the weights do not fit"):
+        LandmarkPredictor(tmp_path / "a.pt", CPU)
+
+
+def test_a_missing_weight_file_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        LandmarkPredictor(tmp_path / "none.pt", CPU)
+
+
+def test_scores_of_a_vertebra_are_the_ones_of_its_center(tmp_path: Path) -> None:
+    predictor = LandmarkPredictor(write_network(tmp_path / "a.pt", SMALL, 0.0), CPU)
+
+    class Graded(nn.Module):
+        def forward(self, image: torch.Tensor) -> Any:
+            logits = torch.logit(torch.linspace(0.1, 0.9, 17)).reshape(1, 17, 1, 1).expand(1, 17, 32, 16)
+            return Maps(logits, torch.zeros(1, 2, 32, 16), torch.zeros(1, 8, 32, 16))
+
+    predictor.network = Graded()
+    prediction = predictor.predict(noise(400, 150))
+    assert isinstance(prediction.spine, Spine)
+    np.testing.assert_allclose(prediction.spine.scores, np.linspace(0.1, 0.9, 17)[:, None].repeat(5, 1), atol=1e-5)
+    assert prediction.spine_score == pytest.approx(0.5, abs=1e-5)

@@ -1,0 +1,284 @@
+"""A tiny training run: it learns, it is kept, it goes on."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.data import set_track_meta
+from monai.utils import set_determinism
+
+from lib.learning.codec import ABSENT, PRESENT, UNNAMED
+from lib.learning.config import Config, InputConfig, NetworkConfig, load_config
+from lib.learning.training import (
+    BEST,
+    CHECKPOINT,
+    HISTORY,
+    Progress,
+    Trainer,
+    choose_device,
+    describe,
+    has_fast_bfloat16,
+)
+from lib.learning.transforms import IMAGE, LABEL
+from lib.learning.weights import build_network, load_weights
+from lib.spine.geometry import with_centers
+from lib.spine.metrics import Localisation
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def torch_as_before() -> Iterator[None]:
+    """One thread for the tiny runs; what a run sets for the whole process is taken back."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    set_determinism(None)
+    set_track_meta(True)
+
+
+def tiny_config(**training: Any) -> Config:
+    """64 x 64 px, four images in two steps per epoch, no phantoms."""
+    config = load_config()
+    settings = {
+        **{"epochs": 2, "batch_size": 2, "warmup_epochs": 0.0, "validate_every": 1, "ema_decay": 0.5},
+        **{"phantoms": 0, "spineless": 0, "cache_longest": 128, "learning_rate": 2e-3},
+    }
+    return dataclasses.replace(
+        config,
+        network=NetworkConfig("w18_small", 8),
+        input=InputConfig(64, 64),
+        training=dataclasses.replace(config.training, **{**settings, **training}),
+    )
+
+
+def items(count: int = 4) -> list[dict[str, Any]]:
+    """Bright boxes down a dark image of 120 x 80 px, with their labels."""
+    result = []
+    for number in range(count):
+        image = np.full((120, 80), 20, np.uint8)
+        middle = np.stack([np.full(17, 40.0 + number), 8.0 + 6.5 * np.arange(17)], -1)
+        corners = middle[:, None] + np.array([[-8, -2], [8, -2], [-8, 2], [8, 2]])
+        for box in corners:
+            (left, top), (right, bottom) = box[0].round().astype(int), box[3].round().astype(int)
+            image[top : bottom + 1, left : right + 1] = 200
+        state = np.full((17, 5, 1), PRESENT if number else UNNAMED)
+        result.append({IMAGE: image, LABEL: np.concatenate([with_centers(corners), state], -1)})
+    return result
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    """Rows of the history file."""
+    with (folder / HISTORY).open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, torch_as_before: None) -> tuple[Path, Config, list[Progress]]:
+    """A run of eight epochs: its folder, configuration and what it told."""
+    folder = tmp_path_factory.mktemp("run") / "new"
+    config = tiny_config(epochs=8, validate_every=4)
+    told: list[Progress] = []
+    path = Trainer(config, folder, CPU, workers=0).fit(items(), items(2), {"fold": 1}, told.append)
+    assert path == folder / BEST
+    return folder, config, told
+
+
+def test_the_loss_falls(run: tuple[Path, Config, list[Progress]]) -> None:
+    _, _, told = run
+    losses = [p.loss for p in told]
+    assert all(math.isfinite(loss) for loss in losses)
+    assert np.mean(losses[-2:]) < 0.95 * losses[0]
+    corners = [p.terms["corner"] for p in told]
+    assert np.mean(corners[-2:]) < 0.6 * corners[0]
+
+
+def test_every_epoch_is_told_and_written(run: tuple[Path, Config, list[Progress]]) -> None:
+    folder, _, told = run
+    assert [(p.epoch, p.epochs) for p in told] == [(n, 8) for n in range(1, 9)]
+    rows = history(folder)
+    assert [row["epoch"] for row in rows] == [str(n) for n in range(1, 9)]
+    assert [float(row["loss"]) for row in rows] == pytest.approx([p.loss for p in told], abs=1e-5)
+    assert set(told[0].terms) == {"heatmap", "offset", "corner"}
+    assert all(p.seconds > 0 and 0 <= p.busy <= 1 for p in told)
+
+
+def test_the_loss_is_the_weighted_sum_of_its_terms(run: tuple[Path, Config, list[Progress]]) -> None:
+    _, config, told = run
+    weights = {"heatmap": config.loss.heatmap_weight, "offset": config.loss.offset_weight}
+    weights["corner"] = config.loss.corner_weight
+    for p in told:
+        assert p.loss == pytest.approx(sum(weights[name] * value for name, value in p.terms.items()), rel=1e-4)
+
+
+def test_validation_figures_come_when_they_are_due(run: tuple[Path, Config, list[Progress]]) -> None:
+    folder, _, told = run
+    assert [p.epoch for p in told if p.validation is not None] == [4, 8]
+    figures = told[-1].validation
+    assert figures is not None
+    assert figures.images == 2
+    assert all(math.isfinite(v) for v in dataclasses.astuple(figures))
+    assert json.loads(history(folder)[7]["validation"]) == pytest.approx(dataclasses.asdict(figures))
+    assert history(folder)[0]["validation"] == ""
+
+
+def test_the_best_weights_are_kept_with_their_figures(run: tuple[Path, Config, list[Progress]]) -> None:
+    folder, config, told = run
+    weights = load_weights(folder / BEST)
+    assert weights.config == config
+    checked = [p for p in told if p.validation is not None]
+    best = min(checked, key=lambda p: p.validation.corner_mean if p.validation else math.inf)
+    assert best.validation is not None
+    assert weights.facts["fold"] == 1
+    assert weights.facts["epoch"] == best.epoch
+    assert weights.facts["validation"] == dataclasses.asdict(best.validation)
+    assert build_network(weights, folder / BEST).training is False
+
+
+def test_no_file_is_left_half_written(run: tuple[Path, Config, list[Progress]]) -> None:
+    assert sorted(p.name for p in run[0].iterdir()) == sorted([BEST, CHECKPOINT, HISTORY])
+
+
+def test_a_finished_run_has_nothing_left_to_do(run: tuple[Path, Config, list[Progress]]) -> None:
+    folder, config, _ = run
+    trainer = Trainer(config, folder, CPU, workers=0)
+    assert trainer.epoch == 8
+    before = (folder / HISTORY).read_bytes()
+    assert trainer.fit(items(), []) == folder / BEST
+    assert (folder / HISTORY).read_bytes() == before
+
+
+def test_another_configuration_in_the_same_folder_is_refused(run: tuple[Path, Config, list[Progress]]) -> None:
+    folder, config, _ = run
+    other = dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=9))
+    with pytest.raises(ValueError, match="holds a run with another configuration; choose another folder"):
+        Trainer(other, folder, CPU, workers=0)
+
+
+def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
+    config = tiny_config(epochs=3)
+    told: list[Progress] = []
+    first = Trainer(config, tmp_path, CPU, workers=0)
+    first.fit(items(), [], on_epoch=told.append, should_stop=lambda: len(told) >= 1)
+    assert [p.epoch for p in told] == [1]
+    second = Trainer(config, tmp_path, CPU, workers=0)
+    assert second.epoch == 1
+    for a, b in zip(first.network.state_dict().values(), second.network.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b)
+    for a, b in zip(first.average.state_dict().values(), second.average.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b)
+    assert len(second.optimizer.state) == len(first.optimizer.state) > 0
+    second.fit(items(), [], on_epoch=told.append)
+    assert [p.epoch for p in told] == [1, 2, 3]
+    assert [row["epoch"] for row in history(tmp_path)] == ["1", "2", "3"]
+
+
+def test_without_validation_the_last_weights_are_kept(tmp_path: Path) -> None:
+    trainer = Trainer(tiny_config(), tmp_path, CPU, workers=0)
+    weights = load_weights(trainer.fit(items(), []))
+    assert weights.facts == {"epoch": 2, "validation": {}}
+    kept = trainer.average.module.state_dict()
+    for name, tensor in weights.state.items():
+        torch.testing.assert_close(tensor.float(), kept[name].half().float())
+
+
+def test_no_labelled_image_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no labelled image to train on"):
+        Trainer(tiny_config(), tmp_path, CPU, workers=0).fit([], items(1))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
+    trainer = Trainer(tiny_config(), tmp_path, CPU, workers=0)
+    with torch.no_grad():
+        trainer.network.heatmap[-1].bias.fill_(math.nan)
+    with pytest.raises(FloatingPointError, match="no longer finite in epoch 1"):
+        trainer.fit(items(), [])
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+def test_a_run_starts_from_given_weights(tmp_path: Path) -> None:
+    config = tiny_config()
+    torch.manual_seed(99)
+    initial = Trainer(config, tmp_path / "a", CPU).network.state_dict()
+    initial = {name: torch.full_like(tensor, 0.5) for name, tensor in initial.items()}
+    trainer = Trainer(config, tmp_path / "b", CPU, initial=initial)
+    assert (trainer.network.offset[0].weight == 0.5).all()
+    assert (trainer.average.module.offset[0].weight == 0.5).all()
+
+
+def test_one_image_and_images_without_a_spine_can_be_trained_on(tmp_path: Path) -> None:
+    spineless = {IMAGE: items(1)[0][IMAGE], LABEL: np.full((17, 5, 3), ABSENT)}
+    told: list[Progress] = []
+    Trainer(tiny_config(epochs=1), tmp_path, CPU, workers=0).fit([spineless], [], on_epoch=told.append)
+    assert math.isfinite(told[0].loss)
+    assert told[0].terms["offset"] == 0
+
+
+def test_validation_is_in_pixels_of_the_original_images(tmp_path: Path) -> None:
+    """A network that finds nothing but the middle of the input: its errors are those of that point."""
+    trainer = Trainer(tiny_config(), tmp_path, CPU, workers=0)
+
+    class Middle(torch.nn.Module):
+        def forward(self, image: torch.Tensor) -> Any:
+            from lib.learning.network import Maps
+
+            heatmap = torch.full((len(image), 17, 16, 16), -9.0)
+            heatmap[:, :, 8, 8] = 9.0
+            return Maps(heatmap, torch.full((len(image), 2, 16, 16), -0.5), torch.zeros(len(image), 8, 16, 16))
+
+    trainer.average = Middle()  # type: ignore[assignment]
+    data = items(2)
+    figures = trainer.validate(trainer._validation_loader(data))
+    middle = np.array([39.5, 59.5])  # of 80 x 120 px
+    errors = [np.linalg.norm(item[LABEL][..., :2] - middle, axis=-1) for item in data]
+    # whole input pixels of black beside the image, 1.875 original pixels each, leave up to half of one
+    assert figures.corner_mean == pytest.approx(np.mean([e[:, 1:] for e in errors]), abs=1.0)
+    assert figures.center_mean == pytest.approx(np.mean([e[:, 0] for e in errors]), abs=1.0)
+
+
+@pytest.mark.parametrize(("step", "rate"), [(0, 0.25e-2), (1, 0.5e-2), (3, 1e-2), (4, 1e-2), (7, 0.5e-2), (10, 0.0)])
+def test_the_learning_rate_warms_up_and_falls_to_zero(tmp_path: Path, step: int, rate: float) -> None:
+    """Two epochs of two steps up, then three epochs of half a cosine; half of the rate is left after half of them."""
+    config = tiny_config(epochs=5, warmup_epochs=2.0, learning_rate=1e-2)
+    assert Trainer(config, tmp_path, CPU)._learning_rate(step, 2) == pytest.approx(rate)
+
+
+def test_devices_are_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_device("cpu") == CPU
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert choose_device() == torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert choose_device() == CPU
+    for name in ("cuda", "cuda:0"):
+        with pytest.raises(ValueError, match=f"device '{name}' is not available here"):
+            choose_device(name)
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cpu:x", "mps", "meta"])
+def test_an_unknown_or_absent_device_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="device"):
+        choose_device(name)
+
+
+def test_half_width_arithmetic_is_a_fact_of_the_device() -> None:
+    assert isinstance(has_fast_bfloat16(CPU), bool)
+
+
+def test_progress_is_one_line() -> None:
+    terms = {"heatmap": 1.0, "offset": 0.5}
+    progress = Progress(1, 2, 1.25, terms, 0.75, 3.0, None)
+    assert describe(progress) == "loss 1.250 (heatmap 1.000 offset 0.500) busy 75%"
+    figures = Localisation(2, 4.0, 5.0, 3.0, 3.0, 0.1, 0.5)
+    assert describe(dataclasses.replace(progress, validation=figures)).endswith(" corner 4.0/5.0 px shifted 50%")

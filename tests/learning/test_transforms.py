@@ -1,0 +1,411 @@
+"""Transforms: image, points and matrix move together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.data import set_track_meta
+from PIL import Image
+
+from lib.learning.codec import ABSENT, PRESENT
+from lib.learning.config import Config, InputConfig, load_config
+from lib.learning.reading import Radiograph, UnreadableImageError
+from lib.learning.transforms import (
+    IMAGE,
+    LABEL,
+    MATRIX,
+    FitToInputd,
+    LoadRadiographd,
+    Packd,
+    RandFitToInputd,
+    RandInvertd,
+    RandLocalContrastd,
+    ToTensorsd,
+    Unpackd,
+    fitting_matrix,
+    local_contrast,
+    mirrored,
+    move,
+    prediction_transforms,
+    training_transforms,
+    validation_transforms,
+    warp,
+    windowed,
+)
+from lib.spine.geometry import rotation, scaling, transform_points, translation
+
+INPUT = InputConfig(height=128, width=96)
+SIGMA = 4.0
+
+
+@pytest.fixture(autouse=True)
+def plain_tensors() -> Iterator[None]:
+    """Training works on plain tensors."""
+    set_track_meta(False)
+    yield
+    set_track_meta(True)
+
+
+@pytest.fixture
+def config() -> Config:
+    """The configuration with a small input and no change of gray values."""
+    config = load_config()
+    still = dataclasses.replace(
+        config.augmentation,
+        **{"gamma": (1.0, 1.0), "contrast": (1.0, 1.0), "brightness": 0.0, "noise_std": 0.0, "blur_sigma": 0.2},
+        **{"local_contrast_probability": 0.0, "invert_probability": 0.0, "occlusion_probability": 0.0},
+    )
+    return dataclasses.replace(config, input=INPUT, augmentation=still)
+
+
+def drawn(height: int, width: int, x: float, y: float) -> np.ndarray:
+    """``(H, W)`` black image with a Gaussian blob at (x, y) and bright lines at its upper edge that fix the window."""
+    rows, columns = np.mgrid[:height, :width]
+    pixels = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * SIGMA**2))
+    pixels[pixels < 1e-3] = 0
+    pixels[: max(2, height // 40)] = 1
+    return pixels.astype(np.float32)
+
+
+def labelled(height: int, width: int, place: tuple[int, int] = (8, 0)) -> tuple[dict[str, Any], np.ndarray]:
+    """An item with random points of which the one at ``place`` has a blob; and where that is."""
+    random = np.random.default_rng(height)
+    label = np.concatenate([random.uniform((0, 0), (width, height), (17, 5, 2)), np.full((17, 5, 1), PRESENT)], -1)
+    xy = np.array([0.43 * width + 0.3, 0.6 * height - 0.2])
+    label[(*place, slice(2))] = xy
+    return {IMAGE: drawn(height, width, *xy), LABEL: label}, xy
+
+
+def centroid(image: torch.Tensor, near: np.ndarray, reach: float) -> np.ndarray:
+    """Center of mass (x, y) of what is brighter than the darkest pixel within ``reach`` of a point."""
+    rows, columns = np.mgrid[: image.shape[-2], : image.shape[-1]]
+    weight = image[0].numpy().astype(np.float64)
+    inside = np.hypot(columns - near[0], rows - near[1]) <= reach
+    weight = np.where(inside, weight - weight[inside].min(), 0)
+    return np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
+
+
+def is_well_inside(xy: np.ndarray, reach: float) -> bool:
+    """Whether a circle fits into the input."""
+    return bool((xy > reach + 1).all() and (xy < np.array([INPUT.width, INPUT.height]) - reach - 2).all())
+
+
+SIZES = [(300, 200), (150, 333), (128, 96), (60, 50), (611, 97)]
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_prediction_moves_image_and_points_together(config: Config, height: int, width: int) -> None:
+    item, xy = labelled(height, width)
+    result = prediction_transforms(config)(item)
+    label, matrix = result[LABEL].numpy(), result[MATRIX].numpy()
+    assert result[IMAGE].shape == (1, 128, 96)
+    assert result[IMAGE].dtype == torch.float32
+    np.testing.assert_allclose(label[8, 0, :2], transform_points(matrix, xy), atol=1e-4)
+    reach = max(4.0, 4 * SIGMA * matrix[0, 0])
+    # a fifth of a pixel: resampling at a factor of a few to one keeps the center of mass only so well
+    np.testing.assert_allclose(centroid(result[IMAGE], label[8, 0, :2], reach), label[8, 0, :2], atol=0.2)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_validation_maps_back_to_original_pixels_through_the_cache(config: Config, height: int, width: int) -> None:
+    config = dataclasses.replace(config, training=dataclasses.replace(config.training, cache_longest=200))
+    item, xy = labelled(height, width)
+    result = validation_transforms(config)(item)
+    back = np.linalg.inv(result[MATRIX].numpy())
+    np.testing.assert_allclose(transform_points(back, result[LABEL].double().numpy()[8, 0, :2]), xy, atol=1e-2)
+    at = transform_points(result[MATRIX].numpy(), xy)
+    reach = max(4.0, 4 * SIGMA * float(result[MATRIX][0, 0]))
+    np.testing.assert_allclose(centroid(result[IMAGE], at, reach), at, atol=0.25)
+
+
+@pytest.mark.parametrize("place", [(8, 0), (3, 1), (3, 2), (14, 3), (14, 4)], ids=str)
+def test_training_moves_image_and_points_together(config: Config, place: tuple[int, int]) -> None:
+    """Whatever the seed; a mirrored left corner is looked for at the right one."""
+    item, xy = labelled(240, 160, place)
+    transforms = training_transforms(config)
+    swapped = (0, 2, 1, 4, 3)
+    mirrors, checked = 0, 0
+    for seed in range(24):
+        transforms.set_random_state(seed)
+        result = transforms(item)
+        label, matrix = result[LABEL].double().numpy(), result[MATRIX].numpy()
+        is_mirrored = np.linalg.det(matrix) < 0
+        mirrors += is_mirrored
+        at = label[place[0], swapped[place[1]] if is_mirrored else place[1], :2]
+        np.testing.assert_allclose(at, transform_points(matrix, xy), atol=1e-3)
+        reach = 3.5 * SIGMA * np.sqrt(abs(np.linalg.det(matrix[:2, :2]))) + 1
+        if is_well_inside(at, reach):
+            checked += 1
+            np.testing.assert_allclose(centroid(result[IMAGE], at, reach), at, atol=0.25)
+    assert 4 <= mirrors <= 20
+    assert checked >= 12
+
+
+def test_random_views_show_most_of_the_spine(config: Config, ladder: np.ndarray) -> None:
+    wild = dataclasses.replace(config.augmentation, shift=0.9, wide_probability=0.0, scale=(1.0, 1.5))
+    transform = RandFitToInputd(INPUT, wild)
+    label = np.concatenate([ladder, np.full((17, 5, 1), PRESENT)], -1)
+    item = {IMAGE: torch.zeros(1, 300, 100), LABEL: label, MATRIX: np.eye(3)}
+    for seed in range(20):
+        transform.set_random_state(seed)
+        centers = transform(item)[LABEL][:, 0, :2]
+        assert ((centers >= 0) & (centers <= (INPUT.width - 1, INPUT.height - 1))).all(-1).sum() >= 14
+
+
+def test_random_views_take_items_without_a_label_or_a_spine(config: Config) -> None:
+    transform = RandFitToInputd(INPUT, config.augmentation)
+    item: dict[str, Any] = {IMAGE: torch.zeros(1, 300, 100), MATRIX: np.eye(3)}
+    assert transform(item)[IMAGE].shape == (1, 128, 96)
+    assert LABEL not in transform(item)
+    item[LABEL] = np.full((17, 5, 3), ABSENT)
+    assert (transform(item)[LABEL][..., 2] == ABSENT).all()
+
+
+def test_random_transforms_repeat_with_the_seed(config: Config) -> None:
+    config = dataclasses.replace(config, augmentation=load_config().augmentation)
+    item, _ = labelled(240, 160)
+    transforms = training_transforms(config)
+    a, b, c = (transforms.set_random_state(seed)(item) for seed in (5, 5, 6))
+    torch.testing.assert_close(a[IMAGE], b[IMAGE])
+    torch.testing.assert_close(a[LABEL], b[LABEL])
+    assert not torch.equal(a[IMAGE], c[IMAGE])
+
+
+@pytest.mark.parametrize("kind", ["training", "validation", "prediction"])
+def test_the_callers_data_are_not_changed(kind: str) -> None:
+    config = dataclasses.replace(load_config(), input=INPUT)
+    transforms = {
+        "training": training_transforms,
+        "validation": validation_transforms,
+        "prediction": prediction_transforms,
+    }[kind](config)
+    item, _ = labelled(240, 160)
+    image, label = item[IMAGE].copy(), item[LABEL].copy()
+    for seed in range(6):
+        transforms.set_random_state(seed)
+        transforms(item)
+    assert set(item) == {IMAGE, LABEL}
+    np.testing.assert_array_equal(item[IMAGE], image)
+    np.testing.assert_array_equal(item[LABEL], label)
+
+
+def test_what_training_keeps_in_memory_is_not_changed(config: Config) -> None:
+    """MONAI's cache hands the same dict to every epoch: no random step may write into it."""
+    config = dataclasses.replace(config, augmentation=load_config().augmentation)
+    item, _ = labelled(240, 160)
+    transforms = training_transforms(config)
+    first = transforms.get_index_of_first(lambda t: hasattr(t, "set_random_state"))
+    kept = transforms(item, end=first)
+    assert kept[IMAGE].dtype == torch.uint8
+    image, label, matrix = kept[IMAGE].clone(), kept[LABEL].copy(), kept[MATRIX].copy()
+    for seed in range(12):
+        transforms.set_random_state(seed)
+        transforms(kept, start=first)
+    assert torch.equal(kept[IMAGE], image)
+    np.testing.assert_array_equal(kept[LABEL], label)
+    np.testing.assert_array_equal(kept[MATRIX], matrix)
+
+
+def test_mirroring_swaps_left_and_right_corners(ladder: np.ndarray) -> None:
+    label = np.concatenate([ladder, np.arange(85.0).reshape(17, 5, 1)], -1)
+    image = torch.rand(1, 4, 120)
+    flipped = mirrored({IMAGE: image, LABEL: label, MATRIX: translation(1, 0), "path": "a"})
+    assert flipped["path"] == "a"
+    torch.testing.assert_close(flipped[IMAGE][0, :, 7], image[0, :, 112])
+    np.testing.assert_array_equal(flipped[LABEL][0, 1], [119 - 60, 14, 2])  # TL was TR
+    np.testing.assert_array_equal(flipped[LABEL][0, 2], [119 - 40, 14, 1])
+    np.testing.assert_array_equal(flipped[LABEL][0, 3], [119 - 60, 26, 4])  # BL was BR
+    np.testing.assert_array_equal(flipped[LABEL][0, 4], [119 - 40, 26, 3])
+    np.testing.assert_array_equal(transform_points(flipped[MATRIX], np.array([49.0, 3])), [119 - 50, 3])
+    assert LABEL not in mirrored({IMAGE: image, MATRIX: np.eye(3)})
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.uint64, np.float32, np.float64, ">u2"])
+def test_windowing_stretches_any_type_to_0_to_1(dtype: Any) -> None:
+    pixels = np.linspace(10, 210, 40_000).reshape(200, 200).astype(dtype)
+    before = pixels.copy()
+    result = windowed(pixels)
+    assert (result.dtype, result.shape) == (np.float32, (200, 200))
+    assert (result.min(), result.max()) == (0, 1)
+    assert result[100, 0] == pytest.approx(0.5, abs=0.01)
+    np.testing.assert_array_equal(pixels, before)
+
+
+def test_windowing_cuts_half_a_percent_at_either_end() -> None:
+    pixels = np.arange(1000.0).reshape(20, 50)
+    result = windowed(pixels)
+    assert (result == 0).sum() == pytest.approx(5, abs=1)
+    assert (result == 1).sum() == pytest.approx(5, abs=1)
+    low, high = np.percentile(pixels, (0.5, 99.5))
+    assert result[10, 0] == pytest.approx((500 - low) / (high - low), abs=1e-6)
+
+
+def test_windowing_uses_all_16_bits() -> None:
+    pixels = np.linspace(0, 65535, 10_000).reshape(100, 100).astype(np.uint16)
+    assert len(np.unique(windowed(pixels))) > 9_000
+
+
+@pytest.mark.parametrize("value", [0, 7, 255])
+def test_windowing_a_constant_image_gives_zeros(value: int) -> None:
+    assert (windowed(np.full((9, 5), value, np.uint8)) == 0).all()
+
+
+def test_windowing_an_almost_constant_image_keeps_what_differs() -> None:
+    pixels = np.zeros((100, 100), np.uint16)
+    pixels[3, 4] = 1000
+    result = windowed(pixels)
+    assert (result.sum(), result[3, 4]) == (1, 1)
+
+
+def test_windowing_keeps_small_differences_on_a_large_offset() -> None:
+    result = windowed(1e9 + np.arange(1000.0).reshape(20, 50))
+    assert len(np.unique(result)) > 900
+
+
+def test_windowing_does_not_depend_on_gain_and_offset() -> None:
+    pixels = np.random.default_rng(0).normal(size=(50, 40))
+    np.testing.assert_allclose(windowed(pixels), windowed(5 * pixels + 3), atol=1e-5)
+
+
+def test_warping_by_the_identity_changes_nothing() -> None:
+    image = torch.rand(1, 7, 5)
+    torch.testing.assert_close(warp(image, np.eye(3), (7, 5)), image, atol=1e-5, rtol=0)
+
+
+def test_warping_shifts_whole_pixels_exactly_and_fills_the_rest() -> None:
+    image = torch.rand(1, 6, 8)
+    moved = warp(image, translation(2, 1), (9, 12), fill=0.25)
+    torch.testing.assert_close(moved[0, 1:7, 2:10], image[0], atol=1e-5, rtol=0)
+    assert moved[0, 0].tolist() == pytest.approx([0.25] * 12)
+    assert moved[0, :, 11].tolist() == pytest.approx([0.25] * 9)
+
+
+def test_warping_turns_clockwise_on_the_screen() -> None:
+    image = torch.zeros(1, 9, 9)
+    image[0, 4, 7] = 1  # right of the middle
+    about_middle = translation(4, 4) @ rotation(90) @ translation(-4, -4)
+    turned = warp(image, about_middle, (9, 9))
+    assert turned[0, 7, 4].item() == pytest.approx(1, abs=1e-4)  # below the middle
+    assert turned.sum().item() == pytest.approx(1, abs=1e-3)
+
+
+def test_large_shrinking_averages() -> None:
+    """A checkerboard of 2 px becomes gray; taking the pixels under the new centers would leave black and white."""
+    rows, columns = np.mgrid[:640, :640] // 2
+    board = torch.from_numpy(((rows + columns) % 2).astype(np.float32))[None]
+    small = warp(board, scaling(0.1, 0.1), (64, 64))[0, 2:-2, 2:-2]
+    assert small.mean().item() == pytest.approx(0.5, abs=0.01)
+    assert small.std().item() < 0.02
+
+
+def test_moving_leaves_the_data_alone() -> None:
+    data = {IMAGE: torch.rand(1, 6, 8), LABEL: np.ones((17, 5, 3)), MATRIX: np.eye(3), "path": "a"}
+    image, label = data[IMAGE].clone(), data[LABEL].copy()  # type: ignore[attr-defined]
+    moved = move(data, translation(3, 4), (6, 8))
+    assert moved["path"] == "a"
+    np.testing.assert_array_equal(moved[LABEL][0, 0], [4, 5, 1])
+    np.testing.assert_array_equal(moved[MATRIX], translation(3, 4))
+    assert torch.equal(data[IMAGE], image)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(data[LABEL], label)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(data[MATRIX], np.eye(3))  # type: ignore[arg-type]
+
+
+def test_loading_takes_paths_radiographs_and_arrays(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (30, 20)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    sources = [tmp_path / "a.png", str(tmp_path / "a.png"), Radiograph(pixels), pixels]
+    for source in sources:
+        loaded = LoadRadiographd()({IMAGE: source})
+        torch.testing.assert_close(loaded[IMAGE], torch.from_numpy(windowed(pixels))[None])
+        np.testing.assert_array_equal(loaded[MATRIX], np.eye(3))
+
+
+def test_loading_names_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("text")
+    with pytest.raises(UnreadableImageError, match=r"a\.png"):
+        LoadRadiographd()({IMAGE: tmp_path / "a.png"})
+
+
+@pytest.mark.parametrize(("longest", "size"), [(None, (300, 200)), (300, (300, 200)), (150, (150, 100)), (1, (1, 1))])
+def test_loading_shrinks_to_the_longest_side(longest: int | None, size: tuple[int, int]) -> None:
+    item, xy = labelled(300, 200)
+    loaded = LoadRadiographd(longest)(item)
+    assert loaded[IMAGE].shape == (1, *size)
+    scale = size[0] / 300, size[1] / 200
+    expected = (xy[0] + 0.5) * scale[1] - 0.5, (xy[1] + 0.5) * scale[0] - 0.5
+    np.testing.assert_allclose(loaded[LABEL][8, 0, :2], expected)
+
+
+def test_packing_keeps_one_part_in_255() -> None:
+    image = torch.linspace(0, 1, 999).reshape(1, 27, 37)
+    data = {IMAGE: image}
+    packed = Packd(IMAGE)(data)
+    assert packed[IMAGE].dtype == torch.uint8
+    assert data[IMAGE] is image
+    torch.testing.assert_close(Unpackd(IMAGE)(packed)[IMAGE], image, atol=0.5 / 255 + 1e-6, rtol=0)
+
+
+def test_fitting_is_undistorted_and_centered_by_hand() -> None:
+    """200 x 300 into 96 x 128: scale 128 / 300, 85.33 px wide, so 5 px of black to the left."""
+    matrix = fitting_matrix(300, 200, INPUT)
+    s = 128 / 300
+    np.testing.assert_allclose(matrix, [[s, 0, (s - 1) / 2 + 5], [0, s, (s - 1) / 2], [0, 0, 1]])
+    fitted = FitToInputd(INPUT)({IMAGE: torch.ones(1, 300, 200), MATRIX: np.eye(3)})
+    assert fitted[IMAGE].shape == (1, 128, 96)
+    assert fitted[IMAGE][0, 64, :5].max() < 0.01
+    assert fitted[IMAGE][0, 64, 6:89].min() > 0.99
+    assert fitted[IMAGE][0, 64, 91:].max() < 0.01
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 48), (3, 2), (40, 200), (200, 40)])
+def test_local_contrast_stays_in_0_to_1_and_keeps_the_callers_image(height: int, width: int) -> None:
+    image = torch.rand(1, height, width)
+    before = image.clone()
+    result = local_contrast(image)
+    assert result.shape == image.shape
+    assert result.min() >= 0
+    assert result.max() <= 1
+    assert torch.equal(image, before)
+
+
+def test_local_contrast_is_middle_gray_where_nothing_differs() -> None:
+    torch.testing.assert_close(
+        local_contrast(torch.full((1, 40, 30), 0.8)), torch.full((1, 40, 30), 0.5), atol=0.02, rtol=0
+    )
+
+
+def test_local_contrast_makes_faint_edges_strong() -> None:
+    image = torch.full((1, 64, 64), 0.5)
+    image[..., 32:] = 0.6
+    result = local_contrast(image)
+    assert (result[0, 32, 33] - result[0, 32, 30]) > 0.3
+
+
+@pytest.mark.parametrize(("probability", "changes"), [(0.0, False), (1.0, True)])
+def test_gray_value_changes_happen_with_their_probability(probability: float, changes: bool) -> None:
+    image = torch.rand(1, 20, 20)
+    data = {IMAGE: image}
+    for transform in (RandInvertd(IMAGE, probability), RandLocalContrastd(IMAGE, probability)):
+        before = image.clone()
+        result = transform(data)[IMAGE]
+        assert torch.equal(result, before) is not changes
+        assert torch.equal(image, before)
+    if changes:
+        torch.testing.assert_close(RandInvertd(IMAGE, 1.0)(data)[IMAGE], 1 - image)
+
+
+def test_batches_get_only_what_they_need() -> None:
+    data = {IMAGE: np.zeros((1, 2, 2)), LABEL: np.zeros((17, 5, 3)), MATRIX: np.eye(3), "path": "a"}
+    result = ToTensorsd()(data)
+    assert {key: value.dtype for key, value in result.items()} == {
+        IMAGE: torch.float32,
+        LABEL: torch.float32,
+        MATRIX: torch.float64,
+    }
+    assert set(ToTensorsd()({IMAGE: np.zeros((1, 2, 2)), MATRIX: np.eye(3)})) == {IMAGE, MATRIX}

@@ -1,0 +1,155 @@
+"""Weight files: what is stored, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lib.learning.config import Config, NetworkConfig, load_config
+from lib.learning.network import LandmarkNet
+from lib.learning.weights import build_network, load_weights, save_atomically, save_weights
+from lib.spine.schema import SCHEMA_VERSION
+
+
+@pytest.fixture
+def config() -> Config:
+    """The default configuration with a narrow head."""
+    return dataclasses.replace(load_config(), network=NetworkConfig("w18_small", 8))
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, torch.Tensor]:
+    """Weights of a random network."""
+    torch.manual_seed(0)
+    return LandmarkNet(NetworkConfig("w18_small", 8)).state_dict()
+
+
+def test_weights_survive_in_half_precision(tmp_path: Path, config: Config, state: dict[str, torch.Tensor]) -> None:
+    path = tmp_path / "new" / "a.pt"
+    save_weights(path, state, config, {"fold": 3, "note": "x"})
+    weights = load_weights(path)
+    assert weights.config == config
+    assert weights.facts == {"fold": 3, "note": "x"}
+    assert set(weights.state) == set(state)
+    for name, tensor in state.items():
+        kept = weights.state[name]
+        assert kept.dtype == (torch.float16 if tensor.is_floating_point() else tensor.dtype)
+        torch.testing.assert_close(kept.to(tensor.dtype), tensor, rtol=1e-3, atol=1e-7)
+    assert path.stat().st_size < 2.5 * sum(t.numel() for t in state.values())
+
+
+def test_a_network_is_built_in_single_precision_for_evaluation(
+    tmp_path: Path, config: Config, state: dict[str, torch.Tensor]
+) -> None:
+    path = tmp_path / "a.pt"
+    save_weights(path, state, config, {})
+    network = build_network(load_weights(path), path)
+    assert not network.training
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
+    torch.testing.assert_close(network.heatmap[0].weight, state["heatmap.0.weight"].half().float())
+
+
+def test_saving_does_not_change_the_callers_weights(
+    tmp_path: Path, config: Config, state: dict[str, torch.Tensor]
+) -> None:
+    before = {name: tensor.clone() for name, tensor in state.items()}
+    save_weights(tmp_path / "a.pt", state, config, {})
+    assert all(torch.equal(state[name], before[name]) for name in before)
+    assert state["heatmap.0.weight"].dtype == torch.float32
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path, config: Config, state: dict[str, torch.Tensor]) -> None:
+    other = dataclasses.replace(config, network=NetworkConfig("w18_small", 16))
+    path = tmp_path / "a.pt"
+    save_weights(path, state, other, {})
+    with pytest.raises(ValueError, match=r"a\.pt: the weights do not fit a w18_small network"):
+        build_network(load_weights(path), path)
+    save_weights(path, {k: v for k, v in state.items() if "offset" not in k}, config, {})
+    with pytest.raises(ValueError, match="do not fit"):
+        build_network(load_weights(path), path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"hello world", b"{}", b"\0" * 300, b"PK\x03\x04 no archive", pickle.dumps({"model": 1}, 2)],
+    ids=["empty", "text", "json", "zeros", "zip", "pickle"],
+)
+def test_a_file_that_holds_no_weights_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.pt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^a\.pt: not a weight file of this project"):
+        load_weights(tmp_path / "a.pt")
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path, config: Config, state: dict[str, torch.Tensor]) -> None:
+    path = tmp_path / "a.pt"
+    save_weights(path, state, config, {})
+    content = path.read_bytes()
+    for share in (0.01, 0.5, 0.999):
+        path.write_bytes(content[: int(share * len(content))])
+        with pytest.raises(ValueError, match="not a weight file of this project"):
+            load_weights(path)
+
+
+@pytest.mark.parametrize("key", ["model", "config", "schema_version", "facts"])
+def test_a_file_without_one_of_its_parts_is_refused(tmp_path: Path, config: Config, key: str) -> None:
+    content = {"model": {}, "config": config.to_dict(), "schema_version": SCHEMA_VERSION, "facts": {}}
+    del content[key]
+    torch.save(content, tmp_path / "a.pt")
+    with pytest.raises(ValueError, match="not a weight file of this project"):
+        load_weights(tmp_path / "a.pt")
+
+
+def test_another_landmark_schema_is_refused(tmp_path: Path, config: Config) -> None:
+    content = {"model": {}, "config": config.to_dict(), "schema_version": SCHEMA_VERSION + 1, "facts": {}}
+    torch.save(content, tmp_path / "a.pt")
+    with pytest.raises(ValueError, match=rf"made for landmark schema {SCHEMA_VERSION + 1}, this is schema"):
+        load_weights(tmp_path / "a.pt")
+
+
+def test_a_configuration_that_is_none_is_refused(tmp_path: Path) -> None:
+    torch.save({"model": {}, "config": {}, "schema_version": SCHEMA_VERSION, "facts": {}}, tmp_path / "a.pt")
+    with pytest.raises(ValueError, match=r"a\.pt: unknown settings"):
+        load_weights(tmp_path / "a.pt")
+
+
+class Malicious:
+    """Leaves a trace when it is unpickled with all of pickle's powers."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return Path.touch, (self.trace,)
+
+
+def test_nothing_in_a_weight_file_is_executed(tmp_path: Path) -> None:
+    torch.save({"model": Malicious(tmp_path / "trace")}, tmp_path / "a.pt")
+    with pytest.raises(ValueError, match="not a weight file"):
+        load_weights(tmp_path / "a.pt")
+    assert not (tmp_path / "trace").exists()
+
+
+def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        load_weights(tmp_path / "none.pt")
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.pt"
+    save_atomically({"a": 1}, path)
+    before = path.read_bytes()
+    with pytest.raises((AttributeError, pickle.PicklingError, TypeError)):
+        save_atomically({"a": lambda: None}, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OSError, match="file"):
+        save_atomically({"a": 1}, tmp_path / "file" / "a.pt")

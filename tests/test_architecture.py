@@ -1,0 +1,226 @@
+"""Guards on the sources: who may import whom, what must stay out, and what may be tracked."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lib import __version__
+
+ROOT = Path(__file__).resolve().parent.parent
+APP = ROOT / "apps" / "vertebra_landmarks"
+SOURCES = sorted(path for top in ("apps", "scripts", "slicer_module", "tests") for path in (ROOT / top).rglob("*.py"))
+LIB = [path for path in SOURCES if APP / "lib" in path.parents]
+
+SPINE = frozenset({"numpy", "lib.spine"})
+LEARNING = SPINE | {
+    "torch",
+    "monai",
+    "PIL",
+    "SimpleITK",
+    "nibabel",
+    "pydicom",
+    "yaml",
+    "tqdm",
+    "lib.learning",
+    "lib.__version__",
+}
+SERVER = LEARNING | {"monailabel", "fastapi", "lib"}
+MAY_IMPORT = {"spine": SPINE, "learning": LEARNING, "server": SERVER, "__init__.py": frozenset()}
+"""What each tier may import besides the standard library."""
+
+NEEDS_TORCHVISION = (
+    "torchvision",  # not installed: it does not load beside a CPU build of PyTorch
+    "monailabel.deepedit",
+    "monailabel.scribbles",
+    "monailabel.tasks.infer.bundle",
+    "monailabel.transform.post",
+)
+LARGEST_BYTES = 1_000_000
+WEIGHTS = "apps/vertebra_landmarks/model/vertebra_landmarks.pt"
+
+
+def is_within(name: str, packages: frozenset[str] | tuple[str, ...]) -> bool:
+    """Whether a dotted name is one of the packages or lies in one."""
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def imports(source: str, package: str = "") -> Iterator[str]:
+    """Dotted names that a source imports, wherever in it; ``package`` is what its relative imports start from."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: 1 - node.level or None] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("__import__", "importlib.import_module"):
+            yield f"{ast.unparse(node.func)}(...)"
+
+
+def forbidden_imports(source: str, package: str, allowed: frozenset[str]) -> list[str]:
+    """Imports of a source in ``package`` that are neither the standard library nor ``allowed``."""
+    names = imports(source, package)
+    return [
+        name for name in names if name.split(".")[0] not in sys.stdlib_module_names and not is_within(name, allowed)
+    ]
+
+
+def touches_sys_path(source: str) -> bool:
+    """Whether a source reads or changes the module search path."""
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)]
+    attributes = {f"{node.value.id}.{node.attr}" for node in nodes if isinstance(node.value, ast.Name)}
+    return bool({"sys.path", "site.addsitedir"} & attributes) or "sys.path" in imports(source)
+
+
+def package_of(path: Path) -> str:
+    """Dotted name of the package that a file of the app belongs to."""
+    return ".".join(path.parent.relative_to(APP).parts)
+
+
+def too_large(sizes: dict[str, int]) -> list[str]:
+    """Files above the limit, other than the weights."""
+    return [name for name, size in sizes.items() if size > LARGEST_BYTES and name != WEIGHTS]
+
+
+def top_version(changelog: str) -> str | None:
+    """Version of the first entry of a Keep a Changelog file that has one."""
+    found = re.search(r"^## \[(\d[^\]]*)\]", changelog, re.MULTILINE)
+    return found.group(1) if found else None
+
+
+def tier(path: Path) -> str:
+    """The part of ``lib`` that a file belongs to."""
+    return path.relative_to(APP / "lib").parts[0]
+
+
+def syntax_error(source: str, version: tuple[int, int]) -> str | None:
+    """Why a Python of that version cannot read the source."""
+    try:
+        ast.parse(source, feature_version=version)
+    except SyntaxError as error:
+        return str(error)
+    return None
+
+
+def offences(paths: list[Path], check: Callable[[Path, str], object]) -> dict[str, object]:
+    """What a check finds in the files, by file name; files without a finding are left out."""
+    found = {path.relative_to(ROOT).as_posix(): check(path, path.read_text(encoding="utf-8")) for path in paths}
+    return {name: finding for name, finding in found.items() if finding}
+
+
+def test_the_guards_see_the_sources() -> None:
+    assert {tier(path) for path in LIB} == set(MAY_IMPORT)
+    assert ROOT / "scripts" / "_app_path.py" in SOURCES
+
+
+def test_lib_imports_point_downwards_only() -> None:
+    assert offences(LIB, lambda path, source: forbidden_imports(source, package_of(path), MAY_IMPORT[tier(path)])) == {}
+
+
+@pytest.mark.parametrize(
+    ("package", "source"),
+    [
+        pytest.param("lib.spine", "import torch", id="spine imports torch"),
+        pytest.param("lib.spine", "from ..learning import codec", id="spine imports learning"),
+        pytest.param("lib.spine", "from .. import learning", id="spine imports learning as a name"),
+        pytest.param("lib.spine.phantoms", "from ...learning.codec import decode", id="two packages up"),
+        pytest.param("lib.spine", "from lib.server import infer", id="spine imports server by its full name"),
+        pytest.param("lib.spine", "import scipy.ndimage", id="spine imports scipy"),
+        pytest.param("lib.spine", "def f():\n    import torch", id="inside a function"),
+        pytest.param("lib.spine", "import numpy, torch", id="second of two"),
+        pytest.param("lib.spine", "if TYPE_CHECKING:\n    from torch import Tensor", id="for types only"),
+        pytest.param("lib.spine", "import numpyish", id="a name that only begins alike"),
+        pytest.param("lib.learning", "from ..server.config import ServerConfig", id="learning imports server"),
+        pytest.param("lib.learning", "from monailabel.config import settings", id="learning imports monailabel"),
+        pytest.param("lib.server", "import requests", id="server imports something else"),
+        pytest.param("lib.server", "import main", id="server imports the app"),
+    ],
+)
+def test_the_import_rule_can_fail(package: str, source: str) -> None:
+    assert forbidden_imports(source, package, MAY_IMPORT[package.split(".")[1]])
+
+
+@pytest.mark.parametrize(
+    ("package", "source"),
+    [
+        pytest.param("lib.spine", "from __future__ import annotations\nimport json, numpy as np", id="spine"),
+        pytest.param("lib.spine", "from .schema import Spine\nfrom . import geometry", id="spine within itself"),
+        pytest.param("lib.spine.phantoms", "from ..schema import Spine\nfrom .spec import S", id="spine.phantoms"),
+        pytest.param("lib.learning", "from ..spine import schema\nfrom .codec import encode", id="learning"),
+        pytest.param("lib.server", "from .. import __version__\nfrom ..learning.config import C", id="server"),
+    ],
+)
+def test_the_import_rule_allows_downward_imports(package: str, source: str) -> None:
+    assert forbidden_imports(source, package, MAY_IMPORT[package.split(".")[1]]) == []
+
+
+def test_lib_imports_nothing_by_a_computed_name() -> None:
+    assert offences(LIB, lambda _, source: [name for name in imports(source) if name.endswith("(...)")]) == {}
+
+
+@pytest.mark.parametrize("call", ["__import__('torch')", "importlib.import_module(name)"])
+def test_the_guard_on_computed_names_can_fail(call: str) -> None:
+    assert [name for name in imports(call) if name.endswith("(...)")]
+
+
+def test_nothing_needs_torchvision() -> None:
+    assert offences(SOURCES, lambda _, source: [n for n in imports(source) if is_within(n, NEEDS_TORCHVISION)]) == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import torchvision.ops", "from monailabel.transform import post", "from monailabel.transform.post import R"],
+)
+def test_the_guard_on_torchvision_can_fail(source: str) -> None:
+    assert any(is_within(name, NEEDS_TORCHVISION) for name in imports(source))
+
+
+def test_only_one_file_touches_sys_path() -> None:
+    assert list(offences(SOURCES, lambda _, source: touches_sys_path(source))) == ["scripts/_app_path.py"]
+
+
+@pytest.mark.parametrize(
+    "source", ["import sys\nsys.path.append('x')", "from sys import path", "import site\nsite.addsitedir('x')"]
+)
+def test_the_guard_on_sys_path_can_fail(source: str) -> None:
+    assert touches_sys_path(source)
+
+
+def test_spine_is_valid_python_3_9() -> None:
+    spine = [path for path in LIB if tier(path) == "spine"]
+    assert offences(spine, lambda _, source: syntax_error(source, (3, 9))) == {}
+
+
+def test_the_guard_on_python_3_9_can_fail() -> None:
+    assert syntax_error("match x:\n    case 1:\n        pass", (3, 9))
+
+
+def test_changelog_begins_with_the_present_version() -> None:
+    assert top_version((ROOT / "CHANGELOG.md").read_text(encoding="utf-8")) == __version__
+
+
+def test_top_version_reads_the_first_numbered_entry() -> None:
+    changelog = "# Changelog\n\n## [Unreleased]\n\n## [0.2.0] - 2026-01-01\n\n## [0.1.0]\n"
+    assert top_version(changelog) == "0.2.0"
+    assert top_version("# Changelog\n") is None
+
+
+def test_no_large_file_is_tracked() -> None:
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("no git, or not a clone: the tracked files are unknown")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    names = [name for name in listed.decode().split("\0") if name]
+    assert names
+    assert too_large({name: (ROOT / name).stat().st_size for name in names if (ROOT / name).is_file()}) == []
+
+
+def test_the_guard_on_large_files_can_fail() -> None:
+    assert too_large({"docs/film.png": LARGEST_BYTES + 1, WEIGHTS: 20_000_000, "README.md": 100}) == ["docs/film.png"]
