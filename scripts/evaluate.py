@@ -30,7 +30,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--json", type=Path, help="file for the figures")
-    return parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
+    if parsed.fold is not None and parsed.split != "training":
+        parser.error("--fold goes with --split training only")
+    return parsed
 
 
 def compare(records: list[Record], predictor: LandmarkPredictor) -> dict[str, Localisation]:

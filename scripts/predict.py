@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from tqdm import tqdm
@@ -16,10 +17,12 @@ from lib.learning.overlay import draw_overlay
 from lib.learning.prediction import LandmarkPredictor, NoSpineError
 from lib.learning.reading import UnreadableImageError, read_radiograph
 from lib.learning.training import choose_device
+from lib.spine.files import replacing
 from lib.spine.markups import SUFFIX, write_markups
 from lib.spine.schema import Spine
 
 COLUMNS = ("image", "vertebra", "point", "x_px", "y_px", "score")
+TABLE = "landmarks.csv"
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -32,53 +35,71 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def rows(name: str, spine: Spine) -> list[tuple[str, str, str, str, str, str]]:
+def rows(name: str, spine: Spine) -> Iterator[tuple[str, str, str, str, str, str]]:
     """The 85 table rows of one image."""
-    return [
-        (name, vertebra, point, f"{landmark.x:.3f}", f"{landmark.y:.3f}", f"{landmark.score:.4f}")
-        for vertebra, point, landmark in spine.points()
-        if landmark is not None
-    ]
+    for (vertebra, point, _), (x, y), score in zip(
+        spine.points(), spine.xy.reshape(-1, 2), spine.scores.ravel(), strict=True
+    ):
+        yield name, vertebra, point, f"{x:.3f}", f"{y:.3f}", f"{score:.4f}"
 
 
 def predict_one(image: InputImage, predictor: LandmarkPredictor, output: Path) -> Spine:
-    """Predict one image and write its two files.
+    """Predict one image and write its two files; results of an earlier call are gone if it fails.
 
     Raises:
         UnreadableImageError: the image cannot be read.
         NoSpineError: it shows no spine.
         OSError: a result cannot be written.
     """
+    markups, overlay = output / f"{image.stem}{SUFFIX}", output / f"{image.stem}{OVERLAY_SUFFIX}"
+    for stale in (markups, overlay):
+        stale.unlink(missing_ok=True)
     radiograph = read_radiograph(image.path)
     spine = predictor.predict(radiograph).spine
-    write_markups(output / f"{image.stem}{SUFFIX}", spine, radiograph.spacing)
-    draw_overlay(radiograph, spine).save(output / f"{image.stem}{OVERLAY_SUFFIX}")
+    draw_overlay(radiograph, spine).save(overlay)
+    write_markups(markups, spine, radiograph.spacing)
     return spine
 
 
 def main() -> int:
     """Run the command; returns the exit status."""
     arguments = parse_arguments()
+    empty = [path for path in arguments.paths if path.is_dir() and not find_images([path], arguments.output)]
+    for path in empty:
+        print(f"{path}: the folder holds no image", file=sys.stderr)
+    images = find_images(arguments.paths, arguments.output)
     try:
-        images = find_images(arguments.paths, arguments.output)
         predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
         arguments.output.mkdir(parents=True, exist_ok=True)
+        failed = predict_all(images, predictor, arguments.output)
     except (OSError, ValueError) as error:
         print(f"predict: {error}", file=sys.stderr)
         return 1
-    failed = 0
-    with (arguments.output / "landmarks.csv").open("w", newline="", encoding="utf-8") as stream:
-        table = csv.writer(stream)
-        table.writerow(COLUMNS)
-        for image in tqdm(images, unit="image", disable=len(images) < 2):
-            try:
-                table.writerows(rows(image.name, predict_one(image, predictor, arguments.output)))
-            except (UnreadableImageError, NoSpineError) as error:
-                failed += 1
-                reason = str(error).removeprefix(f"{image.path.name}: ")
-                tqdm.write(f"{image.name}: {reason}", file=sys.stderr)
     print(f"{len(images) - failed} of {len(images)} images done; results are in {arguments.output}")
-    return 1 if failed else 0
+    return 1 if failed or empty else 0
+
+
+def predict_all(images: list[InputImage], predictor: LandmarkPredictor, output: Path) -> int:
+    """Predict every image, name those that fail on stderr, and write the table; returns how many failed.
+
+    Raises:
+        OSError: the table cannot be written.
+    """
+    failed = 0
+    table: list[tuple[str, ...]] = [COLUMNS]
+    for image in tqdm(images, unit="image", disable=len(images) < 2 or not sys.stderr.isatty()):
+        try:
+            table.extend(rows(image.name, predict_one(image, predictor, output)))
+        except (UnreadableImageError, NoSpineError, OSError) as error:
+            failed += 1
+            reason = str(error).removeprefix(f"{image.path.name}: ")
+            tqdm.write(f"{image.name}: {reason}".encode(errors="backslashreplace").decode(), file=sys.stderr)
+    with (
+        replacing(output / TABLE) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
+    ):
+        csv.writer(stream).writerows(table)
+    return failed
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -135,9 +136,9 @@ def demo_studies(python: Path) -> Path:
     Raises:
         SetupError: they could not be generated.
     """
-    if not any(DEMO_STUDIES.glob("*.png")):
+    if len(list(DEMO_STUDIES.glob("*.png"))) < DEMO_COUNT:
         say(f"Drawing {DEMO_COUNT} demonstration radiographs (about 10 seconds) ...")
-        command = [str(python), str(ROOT / "scripts" / "make_phantoms.py"), "--output", str(DEMO_STUDIES)]
+        command = [str(python), str(ROOT / "scripts" / "make_phantoms.py"), "--force", "--output", str(DEMO_STUDIES)]
         if subprocess.call([*command, "--count", str(DEMO_COUNT)]):
             raise SetupError("The demonstration radiographs could not be drawn; name a folder with --studies instead.")
     return DEMO_STUDIES
@@ -182,7 +183,8 @@ def serve(python: Path, arguments: argparse.Namespace) -> int:
     try:
         info = wait_for_answer(server, url, stop)
         if info is None and not stop.count:
-            outcome = "did not answer" if server.poll() is None else "ended at once"
+            outcome = "gave no good answer" if server.poll() is None else "ended at once"
+            end(server, stop)  # it may still be writing
             print("\n".join(last_lines(log)), file=sys.stderr)
             print(f"The server {outcome}; the lines above are its last, all are in {log}.", file=sys.stderr)
             return 1
@@ -205,6 +207,8 @@ def server_command(python: Path, arguments: argparse.Namespace) -> "list[str]":
     command += ["--uvicorn_app", "scripts._server_app:app", "--app", str(_app_path.APP)]
     command += ["--studies", str(arguments.studies), "--host", arguments.host, "--port", str(arguments.port)]
     for key, value in arguments.conf:
+        if key == "weights":
+            value = str(Path(value).expanduser().absolute())
         command += ["--conf", key, value]
     return command
 
@@ -216,13 +220,15 @@ def address_of(host: str, port: int) -> str:
 
 
 def wait_for_answer(server: "subprocess.Popen[bytes]", url: str, stop: StopRequests) -> "dict | None":
-    """What the server says about itself; None if it ends, stays silent, or a stop is requested first."""
+    """What the server says about itself; None if it ends, fails, stays silent, or a stop is requested first."""
     deadline = time.monotonic() + ANSWER_TIMEOUT_S
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy reaches this machine's own ports
     while server.poll() is None and not stop.count and time.monotonic() < deadline:
         try:
             with direct.open(f"{url}/info/", timeout=5) as answer:
                 info = json.load(answer)
+        except urllib.error.HTTPError:
+            return None  # it listens but does not work, and waiting will not mend it
         except (OSError, ValueError):
             time.sleep(0.1)
         else:
@@ -232,15 +238,14 @@ def wait_for_answer(server: "subprocess.Popen[bytes]", url: str, stop: StopReque
 
 def greeting(url: str, arguments: argparse.Namespace, info: dict, log: Path) -> str:
     """What to do with the running server."""
-    names = (path.name for path in arguments.studies.iterdir() if path.is_file())
-    images = sorted(name for name in names if not name.startswith(".") and not name.endswith(".json"))
+    images = info.get("datastore", {}).get("total", 0)
     lines = [
-        f"Serving {url} (studies: {arguments.studies}, {len(images)} file{'s' * (len(images) != 1)})",
-        f"  In 3D Slicer, open the module Vertebra Landmarks and connect to {url}",
+        f"Serving {url} (studies: {arguments.studies}, {images} image{'s' * (images != 1)})",
+        f"  All requests, to try in a browser: {url}",
+        f"  Choose an image: curl -X POST {url}/activelearning/random",
     ]
-    if images and info.get("models"):
-        image, model = urllib.parse.quote(Path(images[0]).stem), urllib.parse.quote(next(iter(info["models"])))
-        lines.append(f'  or try it here: curl -X POST "{url}/infer/{model}?image={image}&output=json"')
+    for model in info.get("models", {}):
+        lines.append(f'  Its landmarks: curl -X POST "{url}/infer/{urllib.parse.quote(model)}?image=ID&output=json"')
     if not is_loopback(arguments.host):
         lines.append("  Note: whoever reaches this machine can read and change the studies; there is no password.")
     lines.append(f"  Log: {log}")

@@ -37,22 +37,19 @@ def main() -> int:
         config = load_config(arguments.config, dict(arguments.set))
         records = read_aasce(arguments.data, "training")
         initial = load_weights(arguments.init).state if arguments.init else None
-        trainer = Trainer(config, arguments.output, choose_device(arguments.device), arguments.workers, initial)
-    except (OSError, ValueError) as error:
-        print(f"train: {error}", file=sys.stderr)
-        return 1
-    fold_of = folds(records)
-    held_out = [record for record, fold in zip(records, fold_of, strict=True) if fold == arguments.fold]
-    kept = [record for record, fold in zip(records, fold_of, strict=True) if fold != arguments.fold]
-    schedule = config.training
-    real, checked = to_items(kept), to_items(held_out)
-    training = real + synthetic_items(schedule.phantoms, schedule.spineless, schedule.seed)
-    print(f"training on {len(real)} radiographs and {len(training) - len(real)} synthetic images, ", end="")
-    print(f"checking on {len(checked)} radiographs of fold {arguments.fold}")
-    facts = {"data": "AASCE training split", "fold": arguments.fold, "radiographs": len(real)}
-    try:
-        print(trainer.fit(training, checked, facts))
-    except (ValueError, FloatingPointError) as error:
+        fold_of = folds(records)
+        held_out = [record for record, fold in zip(records, fold_of, strict=True) if fold == arguments.fold]
+        kept = [record for record, fold in zip(records, fold_of, strict=True) if fold != arguments.fold]
+        real, checked = to_items(kept), to_items(held_out)
+        facts = {"data": "AASCE training split", "fold": arguments.fold, "radiographs": len(real)}
+        device = choose_device(arguments.device)
+        trainer = Trainer(config, arguments.output, device, arguments.workers, initial, facts)
+        schedule = config.training
+        training = real + synthetic_items(schedule.phantoms, schedule.spineless, schedule.seed)
+        print(f"training on {len(real)} radiographs and {len(training) - len(real)} synthetic images, ", end="")
+        print(f"checking on {len(checked)} radiographs of fold {arguments.fold}")
+        print(trainer.fit(training, checked))
+    except (OSError, ValueError, FloatingPointError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 1
     return 0

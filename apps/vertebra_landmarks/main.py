@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import HTTPException
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
-from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.tasks.activelearning.first import First
@@ -29,6 +29,8 @@ class VertebraLandmarksApp(MONAILabelApp):
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         self.config = parse_conf(conf or {})
+        settings.MONAI_LABEL_AUTO_UPDATE_SCORING = False  # else a process at start and after each image, for nothing
+        settings.MONAI_LABEL_TRACKING_ENABLED = False  # else training asks for mlflow, which is not installed
         super().__init__(
             app_dir,
             studies,
@@ -63,16 +65,32 @@ class VertebraLandmarksApp(MONAILabelApp):
             raise HTTPException(404, detail=f"there is no model {request.get('model')!r}; use {MODEL!r}")
         image = str(request.get("image", ""))
         store = datastore or self.datastore()
-        if "session" not in request and not store.get_image_uri(image) and not _is_upload(image):
+        path = store.get_image_uri(image) or self._uploaded(image)
+        if not path:
             raise HTTPException(404, detail=f"there is no image {image!r} in the studies folder")
-        return super().infer(request, datastore)
+        # An id that is also a name in the working directory would be taken for that file: hand over the path.
+        result = super().infer({**request, "image": path}, datastore)
+        if request.get("save_label") and image != path:
+            tag = request.get("label_tag", DefaultLabelTag.ORIGINAL)
+            result["label"] = store.save_label(image, result["file"], tag, {"model": request["model"]})
+        return result
 
     def batch_infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
-        """Run inference on many images, one after the other."""
-        return super().batch_infer({"multi_gpu": False, **request}, datastore)
+        """Run inference on many images; one that fails has the reason in its place."""
+        answer: dict[str, Any] = self._batch_infer(
+            {**request, "multi_gpu": False}, datastore or self.datastore(), self._infer_or_reason
+        )
+        return answer
 
+    def _infer_or_reason(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        try:
+            return self.infer(request, datastore)
+        except HTTPException as error:
+            return {"error": error.detail}
 
-def _is_upload(image: str) -> bool:
-    """Whether the path is a file that MONAI Label stored for the request at hand."""
-    path = Path(image).resolve()
-    return path.is_file() and path.parent == Path(tempfile.gettempdir()).resolve()
+    def _uploaded(self, image: str) -> str | None:
+        """The path, if MONAI Label stored it for this request or for an upload session."""
+        path = Path(image).resolve()
+        is_upload = path.parent == Path(tempfile.gettempdir()).resolve()
+        is_session = self._sessions is not None and Path(self._sessions.store_path).resolve() in path.parents
+        return str(path) if path.is_file() and (is_upload or is_session) else None

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from lib.learning.codec import ABSENT, PRESENT, UNNAMED, LandmarkCodec
+from lib.learning.codec import ABSENT, PRESENT, UNNAMED, LandmarkCodec, mirror_maps
 from lib.learning.config import CodecConfig
 from lib.learning.network import Maps
+from lib.spine.geometry import mirror_points
 
 SIZE = (320, 128)
 CODEC = LandmarkCodec(CodecConfig(sigma_cells=1.25, offset_radius_cells=1))
@@ -214,3 +215,15 @@ def test_a_batch_of_eight_large_images_is_encoded_in_50_ms() -> None:
         CODEC.encode(label, (1024, 512))
         seconds.append(time.thread_time() - begin)
     assert min(seconds) < 0.05
+
+
+def test_mirrored_maps_are_the_maps_of_the_mirrored_points(ladder: np.ndarray) -> None:
+    height, width = 320, 128
+    label = np.concatenate([ladder + np.array([0.3, 0.7]), np.full((17, 5, 1), PRESENT)], -1)
+    label[3, 2, :2] += 5  # no vertebra symmetric in itself
+    plain = CODEC.encode(torch.from_numpy(label)[None], (height, width)).maps
+    mirrored = CODEC.encode(torch.from_numpy(mirror_points(label, width))[None], (height, width)).maps
+    for got, expected in zip(mirror_maps(plain), mirrored, strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
+    for twice, once in zip(mirror_maps(mirror_maps(plain)), plain, strict=True):
+        assert torch.equal(twice, once)

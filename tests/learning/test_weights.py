@@ -33,7 +33,7 @@ def test_weights_survive_in_half_precision(tmp_path: Path, config: Config, state
     path = tmp_path / "new" / "a.pt"
     save_weights(path, state, config, {"fold": 3, "note": "x"})
     weights = load_weights(path)
-    assert weights.config == config
+    assert weights.config == config.model
     assert weights.facts == {"fold": 3, "note": "x"}
     assert set(weights.state) == set(state)
     for name, tensor in state.items():
@@ -153,3 +153,14 @@ def test_a_folder_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(OSError, match="file"):
         save_atomically({"a": 1}, tmp_path / "file" / "a.pt")
+
+
+def test_settings_that_using_the_weights_does_not_need_may_have_changed(
+    tmp_path: Path, config: Config, state: dict[str, torch.Tensor]
+) -> None:
+    save_weights(tmp_path / "a.pt", state, config, {})
+    content = torch.load(tmp_path / "a.pt", weights_only=True)
+    del content["config"]["training"]["epochs"]
+    content["config"]["future"] = {"setting": 1}
+    torch.save(content, tmp_path / "b.pt")
+    assert load_weights(tmp_path / "b.pt").config == config.model

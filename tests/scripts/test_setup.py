@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import http.server
 import json
 import os
 import runpy
@@ -368,13 +369,12 @@ def test_address_and_reach_of_a_host(host: str, url: str, loopback: bool) -> Non
 
 
 def test_greeting_offers_a_request_that_fits(tmp_path: Path) -> None:
-    (tmp_path / "film 1.png").write_text("")
-    (tmp_path / "datastore_v2.json").write_text("")
     arguments = argparse.Namespace(studies=tmp_path, host="0.0.0.0", port=8000)
-    text = start.greeting("http://127.0.0.1:8000", arguments, {"models": {"spine": {}}}, tmp_path / "log")
-    assert 'curl -X POST "http://127.0.0.1:8000/infer/spine?image=film%201&output=json"' in text
+    info = {"models": {"spine": {}}, "datastore": {"total": 1}}
+    text = start.greeting("http://127.0.0.1:8000", arguments, info, tmp_path / "log")
+    assert 'curl -X POST "http://127.0.0.1:8000/infer/spine?image=ID&output=json"' in text
     assert "there is no password" in text
-    assert "1 file)" in text
+    assert "1 image)" in text
 
 
 @pytest.mark.parametrize(("returncode", "status"), [(0, 0), (3, 3), (-9, 137)])
@@ -386,6 +386,23 @@ def test_server_that_dies_is_not_waited_for() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as server:
         server.wait()
         assert start.wait_for_answer(server, "http://127.0.0.1:9", SimpleNamespace(count=0)) is None
+
+
+def test_server_that_answers_with_an_error_is_not_waited_for() -> None:
+    class Broken(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(500)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    running = SimpleNamespace(poll=lambda: None)
+    with http.server.HTTPServer(("127.0.0.1", 0), Broken) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        asked = time.monotonic()
+        assert start.wait_for_answer(running, url, SimpleNamespace(count=0)) is None
+        assert time.monotonic() - asked < 5
 
 
 @posix_only

@@ -211,8 +211,26 @@ def test_a_saved_label_is_kept_as_markups_and_not_taken_for_an_image(server: Ser
     assert len(listed) == 5
 
 
-def test_batch_inference_goes_through_all_unlabelled_images(server: Server) -> None:
-    status, body = server.ask(
-        "/batch/infer/vertebra_landmarks?images=all&run_sync=true", "POST", b'{"max_batch_size": 1}', "application/json"
-    )
+def test_batch_inference_does_all_images_and_says_what_failed(server: Server) -> None:
+    status, body = server.ask("/batch/infer/vertebra_landmarks?images=all&run_sync=true", "POST")
     assert status == 200, body
+    answer = json.loads(body)
+    assert "not an image" in answer["text"]["error"]
+    assert "no spine" in answer["nothing"]["error"]
+    for name in ("phantom_1", "phantom_2", "SHOUTING"):
+        assert len(answer[name]["params"]["landmarks"]) == 85
+        assert (server.studies / "labels" / "original" / f"{name}.mrk.json").is_file()
+
+
+def test_an_id_that_is_a_name_in_the_working_directory_is_the_image_of_the_folder(server: Server) -> None:
+    """The server runs in the parent of the studies folder, which holds a file of this name."""
+    (server.studies.parent / "SHOUTING").write_text("not this one")
+    status, answer = server.infer("SHOUTING")
+    assert status == 200, answer
+
+
+def test_a_session_of_the_requests_own_making_opens_no_path(server: Server) -> None:
+    body = b'--edge\r\nContent-Disposition: form-data; name="params"\r\n\r\n{"session": {}}\r\n--edge--\r\n'
+    kind = "multipart/form-data; boundary=edge"
+    status, _ = server.ask("/infer/vertebra_landmarks?image=/etc/hostname&output=json", "POST", body, kind)
+    assert status == 404

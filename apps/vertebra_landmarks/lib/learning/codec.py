@@ -18,6 +18,9 @@ STATE = 2
 """Column of the state in a label ``(V, P, 3)`` of x, y, state."""
 
 
+_MIRRORED_CORNERS = [CORNERS.index(name.translate(str.maketrans("LR", "RL"))) for name in CORNERS]
+
+
 class Targets(NamedTuple):
     """What the network should have predicted.
 
@@ -154,6 +157,18 @@ class LandmarkCodec:
         corners = center[:, :, None] + _gather(maps.corner_offset, index).view(b, v, len(CORNERS), 2)
         xy_hm = torch.cat([center[:, :, None], corners], 2)
         return Decoded((xy_hm + 0.5) * self.stride - 0.5, scores)
+
+
+def mirror_maps(maps: Maps) -> Maps:
+    """The maps of the mirrored image, left corners become right corners; applied twice it changes nothing.
+
+    Args:
+        maps: maps of a batch, heatmap as logits or in 0...1.
+    """
+    b, _, h, w = maps.corner_offset.shape
+    sign = maps.offset.new_tensor([-1.0, 1.0])[:, None, None]
+    corners = maps.corner_offset.view(b, len(CORNERS), 2, h, w)[:, _MIRRORED_CORNERS] * sign
+    return Maps(maps.heatmap.flip(-1), (maps.offset * sign).flip(-1), corners.reshape(b, -1, h, w).flip(-1))
 
 
 def _winners(places: torch.Tensor, ranks: torch.Tensor, count: int) -> torch.Tensor:

@@ -149,8 +149,9 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class PredictionConfig:
-    """What is accepted as an image and as a spine."""
+    """How the network is asked, and what is accepted as an image and as a spine."""
 
+    mirror: bool
     min_spine_score: float
     shortest_side: int
     longest_side: int
@@ -161,16 +162,27 @@ class PredictionConfig:
 
 
 @dataclass(frozen=True)
-class Config:
-    """All tunables."""
+class ModelConfig:
+    """What has to be known to use trained weights."""
 
     network: NetworkConfig
     input: InputConfig
     codec: CodecConfig
+
+
+@dataclass(frozen=True)
+class Config(ModelConfig):
+    """All tunables."""
+
     loss: LossConfig
     augmentation: AugmentationConfig
     training: TrainingConfig
     prediction: PredictionConfig
+
+    @property
+    def model(self) -> ModelConfig:
+        """The part that stays with the weights."""
+        return ModelConfig(self.network, self.input, self.codec)
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, the inverse of ``config_from_dict``."""
@@ -181,6 +193,8 @@ T = TypeVar("T")
 
 
 def _convert(value: object, kind: object, where: str) -> Any:
+    if kind is bool and isinstance(value, bool):
+        return value
     if kind is int and isinstance(value, int) and not isinstance(value, bool):
         return value
     if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -222,6 +236,20 @@ def config_from_dict(values: Mapping[str, Any], where: str = "configuration") ->
         ValueError: a setting is unknown, missing, of the wrong type or out of range.
     """
     return _section(Config, values, where)
+
+
+def model_config_from_dict(values: Mapping[str, Any], where: str) -> ModelConfig:
+    """The part of a stored configuration that using the weights needs; other settings may have come and gone.
+
+    Args:
+        values: nested settings as in ``model.yaml``.
+        where: what the settings came from, named in errors.
+
+    Raises:
+        ValueError: a setting of that part is unknown, missing, of the wrong type or out of range.
+    """
+    names = get_type_hints(ModelConfig)
+    return _section(ModelConfig, {name: value for name, value in values.items() if name in names}, where)
 
 
 def load_config(path: Path = DEFAULT_CONFIG_FILE, overrides: Mapping[str, str] | None = None) -> Config:

@@ -29,33 +29,26 @@ class InputImage:
 def find_images(paths: Sequence[Path], excluded: Path | None = None) -> list[InputImage]:
     """List the images behind files and folders.
 
-    Files that are named stand for themselves, whatever they are. Folders are searched with their subfolders for
-    names that end like an image's and for DICOM files under any name; hidden files and overlays written by this
-    project are passed over. A file that is met twice counts once.
+    Files that are named stand for themselves, whatever they are and even if they are missing. Folders are searched
+    with their subfolders for names that end like an image's and for DICOM files under any name; hidden files, DICOMDIR
+    and overlays written by this project are passed over. A file that is met twice counts once.
 
     Args:
         paths: files and folders.
         excluded: a folder that is not searched, such as the one that results go to.
 
     Returns:
-        The images, folders in order of name.
-
-    Raises:
-        ValueError: a path does not exist, or a folder holds no image.
+        The images, folders in order of name; a folder without images adds none.
     """
     found: list[tuple[Path, str]] = []
     seen: set[Path] = set()
     for path in paths:
-        if not path.exists():
-            raise ValueError(f"{path}: there is no such file or folder")
         members = [(path, path.name)]
         if path.is_dir():
             members = [(file, file.relative_to(path).as_posix()) for file in _search(path, excluded)]
-            if not members:
-                raise ValueError(f"{path}: the folder holds no image")
         for file, name in members:
-            if file.resolve() not in seen:
-                seen.add(file.resolve())
+            if file.absolute() not in seen:
+                seen.add(file.absolute())
                 found.append((file, name))
     names = _distinct_names(found)
     stems = _distinct_stems(names)
@@ -74,7 +67,7 @@ def _is_meant(file: Path, folder: Path, excluded: Path | None) -> bool:
     if is_image_name(file):
         return True
     try:
-        return not file.suffix and is_dicom(file)
+        return file.name != "DICOMDIR" and is_dicom(file)
     except OSError:
         return False
 

@@ -11,8 +11,8 @@ import torch
 
 from ..spine.geometry import transform_points
 from ..spine.schema import POINTS, Spine
-from .codec import LandmarkCodec
-from .config import Config, load_config
+from .codec import LandmarkCodec, mirror_maps
+from .config import load_config
 from .network import Maps, on_device
 from .reading import Radiograph, UnreadableImageError
 from .transforms import IMAGE, MATRIX, prediction_transforms
@@ -57,7 +57,7 @@ class LandmarkPredictor:
 
     def __init__(self, weights: Path, device: torch.device) -> None:
         content = load_weights(weights)
-        self.config: Config = content.config
+        self.config = content.config
         self.facts = content.facts
         self.limits = load_config().prediction
         self.device = device
@@ -97,11 +97,9 @@ class LandmarkPredictor:
         data = self._prepare({IMAGE: radiograph})
         prepared = time.perf_counter()
         with torch.inference_mode():
-            image = data[IMAGE][None].to(self.device, memory_format=torch.channels_last)
-            maps = self.network(image)
-            maps = Maps(*(m.float().cpu() for m in maps))
+            maps = self._maps(data[IMAGE][None].to(self.device))
         computed = time.perf_counter()
-        decoded = self.codec.decode(Maps(maps.heatmap.sigmoid(), maps.offset, maps.corner_offset))
+        decoded = self.codec.decode(maps)
         back = np.linalg.inv(data[MATRIX].numpy())
         xy = transform_points(back, decoded.xy[0].double().numpy())
         centers = decoded.scores[0].double().numpy()
@@ -109,6 +107,17 @@ class LandmarkPredictor:
         done = time.perf_counter()
         seconds = {"prepare": prepared - begin, "forward": computed - prepared, "decode": done - computed}
         return Prediction(spine, float(centers.mean()), seconds)
+
+    def _maps(self, image: torch.Tensor) -> Maps:
+        """Maps of one image ``(1, 1, H, W)``, on the CPU, heatmap in 0...1."""
+        if self.limits.mirror:
+            image = torch.cat([image, image.flip(-1)])
+        maps = Maps(*(m.float().cpu() for m in self.network(image.to(memory_format=torch.channels_last))))
+        maps = maps._replace(heatmap=maps.heatmap.sigmoid())
+        if not self.limits.mirror:
+            return maps
+        plain, mirrored = Maps(*(m[:1] for m in maps)), mirror_maps(Maps(*(m[1:] for m in maps)))
+        return Maps(*((a + b) / 2 for a, b in zip(plain, mirrored, strict=True)))
 
     def _check(self, radiograph: Radiograph) -> None:
         height, width = radiograph.height, radiograph.width

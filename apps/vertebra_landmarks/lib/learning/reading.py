@@ -13,12 +13,13 @@ import numpy as np
 import pydicom
 import SimpleITK as sitk
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 from PIL import Image, UnidentifiedImageError
 from pydicom.errors import InvalidDicomError
 
 _DICOM_SUFFIXES = (".dcm", ".dicom")
 _NIFTI_SUFFIXES = (".nii", ".nii.gz")
-_ITK_SUFFIXES = (".nrrd", ".mha", *_NIFTI_SUFFIXES)
+_ITK_SUFFIXES = (".nrrd", *_NIFTI_SUFFIXES)
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", *_DICOM_SUFFIXES, *_ITK_SUFFIXES)
 """File names, in lower case, that are taken for images when a folder is listed."""
 
@@ -73,7 +74,7 @@ def is_dicom(path: Path) -> bool:
 
 
 def read_radiograph(path: Path) -> Radiograph:
-    """Read PNG, JPEG, TIFF, BMP, DICOM (DX, CR), NRRD, NIfTI or MetaImage.
+    """Read PNG, JPEG, TIFF, BMP, DICOM (DX, CR), NRRD or NIfTI.
 
     Colour becomes luminance; orientation tags of photographs are ignored, as Slicer ignores them. DICOM files with
     MONOCHROME1 are inverted so that bone is bright.
@@ -143,7 +144,7 @@ def _check_whole_nifti(path: Path) -> None:
     """ITK fills up what a NIfTI file lacks, without a word."""
     try:
         np.asanyarray(nibabel.load(path).dataobj)
-    except (OSError, EOFError, ValueError, zlib.error, ImageFileError) as error:
+    except (OSError, EOFError, ValueError, OverflowError, zlib.error, ImageFileError, HeaderDataError) as error:
         raise UnreadableImageError(f"{path.name}: the image is damaged or cut short") from error
 
 
@@ -151,6 +152,8 @@ def _gray_plane(image: sitk.Image, path: Path) -> np.ndarray:
     if any(length != 1 for length in image.GetSize()[2:]):
         raise UnreadableImageError(f"{path.name}: expected one radiograph, got a volume of size {image.GetSize()}")
     pixels = sitk.GetArrayFromImage(image)
+    if pixels.dtype.kind not in "uif":
+        raise UnreadableImageError(f"{path.name}: expected gray values, got {pixels.dtype} pixels")
     if image.GetNumberOfComponentsPerPixel() > 1:
         pixels = pixels[..., : len(_LUMINANCE)] @ np.array(_LUMINANCE[: pixels.shape[-1]])
     return _finite(pixels.reshape(image.GetSize()[1], image.GetSize()[0]))

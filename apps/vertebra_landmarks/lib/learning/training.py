@@ -97,9 +97,10 @@ class Trainer:
         device: where to train.
         workers: processes that prepare images.
         initial: weights to start from.
+        facts: what the run is about, such as data and fold; stored in the weight file beside the validation errors.
 
     Raises:
-        ValueError: the folder holds a run with another configuration.
+        ValueError: the folder holds a run with another configuration or other facts.
     """
 
     def __init__(
@@ -109,8 +110,10 @@ class Trainer:
         device: torch.device,
         workers: int = 1,
         initial: dict[str, torch.Tensor] | None = None,
+        facts: dict[str, Any] | None = None,
     ) -> None:
         set_track_meta(False)
+        self.facts = facts or {}
         self.config, self.folder, self.device, self.workers = config, folder, device, workers
         self.has_bfloat16 = has_fast_bfloat16(device)
         set_determinism(config.training.seed)
@@ -132,17 +135,24 @@ class Trainer:
             self.folder.mkdir(parents=True, exist_ok=True)
             return
         state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["config"] != self.config.to_dict():
+        if state["config"] != self._settings():
             raise ValueError(f"{self.folder} holds a run with another configuration; choose another folder")
+        if state["facts"] != self.facts:
+            raise ValueError(f"{self.folder} holds a run on {state['facts']}, not {self.facts}; choose another folder")
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.best = state["epoch"], state["best"]
         set_determinism(self.config.training.seed + self.epoch)  # not the first epochs' views again
 
+    def _settings(self) -> dict[str, Any]:
+        """All settings that a run depends on."""
+        return {name: value for name, value in self.config.to_dict().items() if name != "prediction"}
+
     def _checkpoint(self) -> None:
         state = {
-            "config": self.config.to_dict(),
+            "config": self._settings(),
+            "facts": self.facts,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -155,7 +165,6 @@ class Trainer:
         self,
         training: Sequence[dict[str, Any]],
         validation: Sequence[dict[str, Any]],
-        facts: dict[str, Any] | None = None,
         on_epoch: Callable[[Progress], None] | None = None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Path | None:
@@ -164,7 +173,6 @@ class Trainer:
         Args:
             training: items with ``IMAGE`` and ``LABEL`` in original pixels.
             validation: the same; may be empty, then the last weights are kept.
-            facts: stored in the weight file beside the figures of validation.
             on_epoch: told after every epoch.
             should_stop: asked before every epoch; a stopped run can be resumed.
 
@@ -183,7 +191,7 @@ class Trainer:
         with bar:
             while self.epoch < self.config.training.epochs and not should_stop():
                 progress = self._train_epoch(loader, checked)
-                self._keep(progress, facts or {})
+                self._keep(progress)
                 self._checkpoint()
                 self._log(progress)
                 bar.set_postfix_str(describe(progress))
@@ -283,7 +291,7 @@ class Trainer:
                 labelled.append(transform_points(back, q))
         return localisation(np.stack(predicted), np.stack(labelled))
 
-    def _keep(self, progress: Progress, facts: dict[str, Any]) -> None:
+    def _keep(self, progress: Progress) -> None:
         path = self.folder / BEST
         error = progress.validation.corner_mean if progress.validation is not None else None
         if error is not None and error < self.best:
@@ -291,7 +299,7 @@ class Trainer:
         elif math.isfinite(self.best) or error is not None:
             return
         figures = asdict(progress.validation) if progress.validation is not None else {}
-        facts = {**facts, "epoch": progress.epoch, "validation": figures}
+        facts = {**self.facts, "epoch": progress.epoch, "validation": figures}
         save_weights(path, self.average.module.state_dict(), self.config, facts)
 
     def _log(self, progress: Progress) -> None:

@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from ..spine.geometry import mirror_points, rotation, scaling, transform_points, translation
 from .codec import ABSENT, STATE
-from .config import AugmentationConfig, Config, InputConfig
+from .config import AugmentationConfig, Config, InputConfig, ModelConfig
 from .reading import Radiograph, read_radiograph
 
 IMAGE = "image"
@@ -299,7 +299,7 @@ class ToTensorsd(Transform):
         }
 
 
-def prediction_transforms(config: Config) -> Compose:
+def prediction_transforms(config: ModelConfig) -> Compose:
     """File or radiograph to network input; the last steps are the ones of validation."""
     return Compose([LoadRadiographd(), FitToInputd(config.input), ToTensorsd()])
 

@@ -12,7 +12,7 @@ import torch
 
 from ..spine.files import replacing
 from ..spine.schema import SCHEMA_VERSION
-from .config import Config, config_from_dict
+from .config import Config, ModelConfig, model_config_from_dict
 from .network import LandmarkNet
 
 MODEL = "model"
@@ -25,12 +25,12 @@ class Weights:
 
     Attributes:
         state: the network's state dict.
-        config: the configuration it was trained with.
+        config: network, input and codec that it was trained with.
         facts: what is known about the training: fold, epoch, validation errors.
     """
 
     state: dict[str, torch.Tensor]
-    config: Config
+    config: ModelConfig
     facts: dict[str, Any]
 
 
@@ -72,7 +72,7 @@ def load_weights(path: Path) -> Weights:
         raise ValueError(f"{path.name}: not a weight file of this project")
     if content[_SCHEMA] != SCHEMA_VERSION:
         raise ValueError(f"{path.name}: made for landmark schema {content[_SCHEMA]}, this is schema {SCHEMA_VERSION}")
-    return Weights(content[MODEL], config_from_dict(content[_CONFIG], path.name), content[_FACTS])
+    return Weights(content[MODEL], model_config_from_dict(content[_CONFIG], path.name), content[_FACTS])
 
 
 def build_network(weights: Weights, path: Path) -> LandmarkNet:
