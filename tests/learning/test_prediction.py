@@ -12,13 +12,12 @@ import pytest
 import torch
 from torch import nn
 
-from lib.learning.codec import PRESENT, LandmarkCodec
+from lib.learning.codec import PRESENT, LandmarkCodec, mirror_maps
 from lib.learning.config import Config, InputConfig, NetworkConfig, load_config
 from lib.learning.network import LandmarkNet, Maps
 from lib.learning.prediction import LandmarkPredictor, NoSpineError
 from lib.learning.reading import Radiograph, UnreadableImageError
 from lib.learning.weights import save_weights
-from lib.spine.geometry import mirror_points
 from lib.spine.schema import Spine
 
 CPU = torch.device("cpu")
@@ -206,12 +205,12 @@ def test_scores_of_a_vertebra_are_the_ones_of_its_center(tmp_path: Path) -> None
     assert prediction.spine_score == pytest.approx(0.5, abs=1e-5)
 
 
-def test_the_mirrored_image_has_the_mirrored_points(tmp_path: Path) -> None:
+def test_the_mirrored_input_has_the_mirrored_maps(tmp_path: Path) -> None:
     predictor = LandmarkPredictor(write_network(tmp_path / "a.pt", SMALL, 0.0), CPU)
-    predictor.limits = dataclasses.replace(predictor.limits, mirror=True, min_spine_score=0.0)
-    torch.manual_seed(0)
-    nn.init.normal_(predictor.network.heatmap[-1].get_parameter("weight"), std=0.01)  # one peak per channel
-    image = noise(400, 150)
-    plain = predictor.predict(image).spine
-    mirrored = predictor.predict(Radiograph(image.pixels[:, ::-1].copy())).spine
-    np.testing.assert_allclose(mirrored.xy, mirror_points(plain.xy, 150), atol=1e-3)
+    image = torch.rand(1, 1, 128, 64, generator=torch.Generator().manual_seed(1))
+    for mirror in (True, False):
+        predictor.limits = dataclasses.replace(predictor.limits, mirror=mirror)
+        with torch.inference_mode():
+            plain, mirrored = predictor._maps(image), mirror_maps(predictor._maps(image.flip(-1)))
+        assert torch.allclose(plain.corner_offset, mirrored.corner_offset, atol=1e-5) == mirror
+        assert torch.allclose(plain.offset, mirrored.offset, atol=1e-5) == mirror
