@@ -15,9 +15,9 @@ from tqdm import tqdm
 import _app_path  # noqa: F401
 from lib.learning.aasce import FOLDS, SPLITS, Record, folds, read_aasce
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
+from lib.learning.devices import choose_device
 from lib.learning.prediction import LandmarkPredictor
 from lib.learning.reading import Radiograph, read_radiograph
-from lib.learning.training import choose_device
 from lib.spine.geometry import with_centers
 from lib.spine.metrics import Localisation, localisation
 from lib.spine.phantoms import random_spec, render_phantom

@@ -12,11 +12,11 @@ from tqdm import tqdm
 
 import _app_path  # noqa: F401
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
+from lib.learning.devices import choose_device
 from lib.learning.inputs import OVERLAY_SUFFIX, InputImage, find_images
 from lib.learning.overlay import draw_overlay
 from lib.learning.prediction import LandmarkPredictor, NoSpineError
 from lib.learning.reading import UnreadableImageError, read_radiograph
-from lib.learning.training import choose_device
 from lib.spine.files import replacing
 from lib.spine.markups import SUFFIX, write_markups
 from lib.spine.schema import Spine

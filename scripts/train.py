@@ -9,8 +9,9 @@ from pathlib import Path
 import _app_path  # noqa: F401
 from lib.learning.aasce import FOLDS, folds, read_aasce, to_items
 from lib.learning.config import DEFAULT_CONFIG_FILE, load_config
+from lib.learning.devices import choose_device
 from lib.learning.synthetic import synthetic_items
-from lib.learning.training import Trainer, choose_device
+from lib.learning.training import Trainer
 from lib.learning.weights import load_weights
 
 

@@ -122,8 +122,8 @@ OUT_OF_RANGE = [
     ("training.seed", -1, "zero or more"),
     ("training.ema_decay", 1.0, "1 excluded"),
     ("prediction.min_spine_score", 1.5, "a probability"),
-    ("prediction.shortest_side", 0, "positive"),
-    ("prediction.longest_side", 0, "positive"),
+    ("prediction.min_shorter_side", 0, "positive"),
+    ("prediction.min_longer_side", 0, "positive"),
 ]
 
 

@@ -24,9 +24,7 @@ from lib.learning.training import (
     HISTORY,
     Progress,
     Trainer,
-    choose_device,
     describe,
-    has_fast_bfloat16,
 )
 from lib.learning.transforms import IMAGE, LABEL
 from lib.learning.weights import build_network, load_weights
@@ -257,29 +255,6 @@ def test_the_learning_rate_warms_up_and_falls_to_zero(tmp_path: Path, step: int,
     """Two epochs of two steps up, then three epochs of half a cosine; half of the rate is left after half of them."""
     config = tiny_config(epochs=5, warmup_epochs=2.0, learning_rate=1e-2)
     assert Trainer(config, tmp_path, CPU)._learning_rate(step, 2) == pytest.approx(rate)
-
-
-def test_devices_are_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert choose_device("cpu") == CPU
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert choose_device() == torch.device("cuda")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert choose_device() == CPU
-    for name in ("cuda", "cuda:0"):
-        with pytest.raises(ValueError, match=f"device '{name}' is not available here"):
-            choose_device(name)
-
-
-@pytest.mark.parametrize("name", ["gpu", "", "cpu:x", "mps", "meta"])
-def test_an_unknown_or_absent_device_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="device"):
-        choose_device(name)
-
-
-def test_half_width_arithmetic_is_a_fact_of_the_device() -> None:
-    assert isinstance(has_fast_bfloat16(CPU), bool)
 
 
 def test_progress_is_one_line() -> None:

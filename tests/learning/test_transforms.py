@@ -333,7 +333,7 @@ def test_loading_names_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("longest", "size"), [(None, (300, 200)), (300, (300, 200)), (150, (150, 100)), (1, (1, 1))])
-def test_loading_shrinks_to_the_longest_side(longest: int | None, size: tuple[int, int]) -> None:
+def test_loading_shrinks_to_the_min_longer_side(longest: int | None, size: tuple[int, int]) -> None:
     item, xy = labelled(300, 200)
     loaded = LoadRadiographd(longest)(item)
     assert loaded[IMAGE].shape == (1, *size)

@@ -12,6 +12,7 @@ from lib.spine.geometry import (
     check_shape,
     corners_of,
     mirror_points,
+    mirrored_order,
     rotation,
     scaling,
     steps,
@@ -158,3 +159,9 @@ def test_steps_beside_an_absent_center_are_unknown() -> None:
 def test_wrong_shapes_are_refused(function: Callable[[np.ndarray], np.ndarray], shape: tuple, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         function(np.zeros(shape))
+
+
+def test_mirrored_order_swaps_left_and_right_and_keeps_the_center() -> None:
+    assert mirrored_order(("center", "TL", "TR", "BL", "BR")) == (0, 2, 1, 4, 3)
+    with pytest.raises(ValueError, match="not in tuple"):
+        mirrored_order(("TL", "BL"))

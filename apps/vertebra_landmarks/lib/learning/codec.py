@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 
+from ..spine.geometry import mirrored_order
 from ..spine.schema import CORNERS, POINTS, VERTEBRAE
 from .config import CodecConfig
 from .hrnet import STRIDE
@@ -16,9 +17,6 @@ ABSENT, PRESENT, UNNAMED = 0.0, 1.0, 2.0
 
 STATE = 2
 """Column of the state in a label ``(V, P, 3)`` of x, y, state."""
-
-
-_MIRRORED_CORNERS = [CORNERS.index(name.translate(str.maketrans("LR", "RL"))) for name in CORNERS]
 
 
 class Targets(NamedTuple):
@@ -167,7 +165,7 @@ def mirror_maps(maps: Maps) -> Maps:
     """
     b, _, h, w = maps.corner_offset.shape
     sign = maps.offset.new_tensor([-1.0, 1.0])[:, None, None]
-    corners = maps.corner_offset.view(b, len(CORNERS), 2, h, w)[:, _MIRRORED_CORNERS] * sign
+    corners = maps.corner_offset.view(b, len(CORNERS), 2, h, w)[:, list(mirrored_order(CORNERS))] * sign
     return Maps(maps.heatmap.flip(-1), (maps.offset * sign).flip(-1), corners.reshape(b, -1, h, w).flip(-1))
 
 

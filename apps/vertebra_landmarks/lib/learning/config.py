@@ -153,12 +153,12 @@ class PredictionConfig:
 
     mirror: bool
     min_spine_score: float
-    shortest_side: int
-    longest_side: int
+    min_shorter_side: int
+    min_longer_side: int
 
     def __post_init__(self) -> None:
         _check_probability("min_spine_score", self.min_spine_score)
-        _check_positive(self, "shortest_side", "longest_side")
+        _check_positive(self, "min_shorter_side", "min_longer_side")
 
 
 @dataclass(frozen=True)

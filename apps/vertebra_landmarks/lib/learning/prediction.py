@@ -121,10 +121,10 @@ class LandmarkPredictor:
 
     def _check(self, radiograph: Radiograph) -> None:
         height, width = radiograph.height, radiograph.width
-        if min(height, width) < self.limits.shortest_side or max(height, width) < self.limits.longest_side:
+        if min(height, width) < self.limits.min_shorter_side or max(height, width) < self.limits.min_longer_side:
             raise UnreadableImageError(
-                f"the image has {width} x {height} pixels; at least {self.limits.shortest_side} on the shorter and "
-                f"{self.limits.longest_side} on the longer side are needed"
+                f"the image has {width} x {height} pixels; at least {self.limits.min_shorter_side} on the shorter and "
+                f"{self.limits.min_longer_side} on the longer side are needed"
             )
         if radiograph.pixels.min() == radiograph.pixels.max():
             raise UnreadableImageError("all pixels of the image have the same value: there is nothing to see")

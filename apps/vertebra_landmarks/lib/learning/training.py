@@ -22,6 +22,7 @@ from ..spine.geometry import transform_points
 from ..spine.metrics import Localisation, localisation
 from .codec import ABSENT, STATE, LandmarkCodec
 from .config import Config
+from .devices import has_fast_bfloat16
 from .losses import LandmarkCriterion
 from .network import LandmarkNet, Maps, on_device
 from .transforms import IMAGE, LABEL, MATRIX, training_transforms, validation_transforms
@@ -53,29 +54,6 @@ class Progress:
     busy: float
     seconds: float
     validation: Localisation | None
-
-
-def choose_device(name: str = "auto") -> torch.device:
-    """The device of that name; "auto" takes CUDA where there is one.
-
-    Raises:
-        ValueError: the device is unknown or absent.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or not (name == kind or number.isdecimal()):
-        raise ValueError(f"device must be auto, cpu or cuda, got {name!r}")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device {name!r} is not available here; use cpu")
-    return torch.device(name)
-
-
-def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether half-width arithmetic is native on the device; elsewhere it would be slower than single precision."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
 
 def _averaging(decay: float) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor | int], torch.Tensor]:

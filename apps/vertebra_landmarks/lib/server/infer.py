@@ -13,9 +13,9 @@ from typing import Any
 from fastapi import HTTPException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
+from ..learning.devices import choose_device
 from ..learning.prediction import DECODER, LandmarkPredictor, NoSpineError, Prediction
 from ..learning.reading import Radiograph, UnreadableImageError, read_radiograph
-from ..learning.training import choose_device
 from ..spine.markups import SUFFIX, label_of, write_markups
 from ..spine.schema import SCHEMA_VERSION, VERTEBRAE
 from .config import ServerConfig

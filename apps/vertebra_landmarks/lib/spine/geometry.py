@@ -8,8 +8,16 @@ import numpy as np
 
 from .schema import CORNERS, POINTS
 
-_MIRRORED_POINTS = tuple(POINTS.index(name.translate(str.maketrans("LR", "RL"))) for name in POINTS)
 _CORNERS = tuple(POINTS.index(name) for name in CORNERS)
+
+
+def mirrored_order(names: tuple[str, ...]) -> tuple[int, ...]:
+    """Where each point goes when left and right change places, as indices into ``names``.
+
+    Raises:
+        ValueError: a name's mirror image is not among the names.
+    """
+    return tuple(names.index(name.translate(str.maketrans("LR", "RL"))) for name in names)
 
 
 def check_shape(name: str, array: np.ndarray, shape: tuple[Optional[int], ...]) -> None:
@@ -81,7 +89,7 @@ def mirror_points(points: np.ndarray, width: int) -> np.ndarray:
         ValueError: the axis before the last does not have length P.
     """
     check_shape("points", points, (len(POINTS), None))
-    mirrored = np.array(points[..., _MIRRORED_POINTS, :], dtype=float)
+    mirrored = np.array(points[..., mirrored_order(POINTS), :], dtype=float)
     mirrored[..., 0] = width - 1 - mirrored[..., 0]
     return mirrored
 
