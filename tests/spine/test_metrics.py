@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lib.spine.metrics import distances, is_name_shifted, localisation
+from lib.spine.metrics import distances, has_right_names, is_name_shifted, localisation
 
 
 def test_distances_by_hand() -> None:
@@ -96,3 +96,16 @@ def test_localisation_refuses_wrong_shapes_and_no_images(ladder: np.ndarray) -> 
 def test_localisation_refuses_one_image_without_its_axis(ladder: np.ndarray) -> None:
     with pytest.raises(ValueError, match="shape"):
         localisation(ladder, ladder)
+
+
+def test_one_center_on_its_neighbour_makes_the_names_wrong(ladder: np.ndarray) -> None:
+    centers = ladder[:, 0]
+    assert has_right_names(centers + np.array([0.0, 7.9]), centers)  # steps are 16 px
+    moved = centers.copy()
+    moved[4, 1] += 8.1
+    assert not has_right_names(moved, centers)
+    absent = centers.copy()
+    absent[4:6] = np.nan
+    assert has_right_names(moved, absent)
+    with pytest.raises(ValueError, match="same shape"):
+        has_right_names(centers[1:], centers)

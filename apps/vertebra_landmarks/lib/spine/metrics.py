@@ -22,6 +22,7 @@ class Localisation:
         center_mean: mean distance over all centers of all images.
         center_mean_steps: mean over images of the mean center distance divided by the image's mean labelled step.
         names_shifted: share of images whose median center distance falls when all predicted names are moved by one.
+        names_right: share of images in which every predicted center lies nearer to its own label than to any other.
     """
 
     images: int
@@ -31,6 +32,7 @@ class Localisation:
     center_mean: float
     center_mean_steps: float
     names_shifted: float
+    names_right: float
 
 
 def distances(predicted: np.ndarray, labelled: np.ndarray) -> np.ndarray:
@@ -68,6 +70,23 @@ def is_name_shifted(predicted: np.ndarray, labelled: np.ndarray) -> bool:
     return bool(min(up, down) < here)
 
 
+def has_right_names(predicted: np.ndarray, labelled: np.ndarray) -> bool:
+    """Whether every predicted center lies nearer to its own label than to any other; absent labels do not count.
+
+    Args:
+        predicted: ``(V, 2)`` centers.
+        labelled: ``(V, 2)`` centers, NaN where there is no label.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if predicted.shape != labelled.shape:
+        raise ValueError(f"predicted {predicted.shape} and labelled {labelled.shape} must have the same shape")
+    there = np.flatnonzero(np.isfinite(labelled).all(-1))
+    between = np.linalg.norm(predicted[there, None] - labelled[None, there], axis=-1)
+    return bool((between.argmin(1) == np.arange(len(there))).all())
+
+
 def localisation(predicted: np.ndarray, labelled: np.ndarray) -> Localisation:
     """Compare the points of a set of images.
 
@@ -87,6 +106,7 @@ def localisation(predicted: np.ndarray, labelled: np.ndarray) -> Localisation:
     corner, center = corners_of(error[..., None])[..., 0], error[:, :, 0]
     step = np.nanmean(steps(labelled[:, :, 0]), axis=-1)
     shifted = [is_name_shifted(p[:, 0], q[:, 0]) for p, q in zip(predicted, labelled)]
+    right = [has_right_names(p[:, 0], q[:, 0]) for p, q in zip(predicted, labelled)]
     return Localisation(
         len(predicted),
         float(np.nanmedian(corner)),
@@ -95,4 +115,5 @@ def localisation(predicted: np.ndarray, labelled: np.ndarray) -> Localisation:
         float(np.nanmean(center)),
         float(np.mean(np.nanmean(center, axis=-1) / step)),
         float(np.mean(shifted)),
+        float(np.mean(right)),
     )
