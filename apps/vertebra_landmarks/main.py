@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -59,10 +60,15 @@ class VertebraLandmarksApp(MONAILabelApp):
         """Run inference on an image of the datastore, of a session, or of this upload.
 
         Raises:
-            HTTPException: 404 for an unknown model or image; 415 or 422 from the model.
+            HTTPException: 400 for a label tag that is no plain name; 404 for an unknown model or image; 415 or 422
+                from the model.
         """
         if request.get("model") not in self._infers:
             raise HTTPException(404, detail=f"there is no model {request.get('model')!r}; use {MODEL!r}")
+        tag = request.get("label_tag", DefaultLabelTag.ORIGINAL)
+        tag = tag.value if isinstance(tag, DefaultLabelTag) else str(tag)
+        if not re.fullmatch(r"[\w-]+", tag):  # it becomes the name of a folder
+            raise HTTPException(400, detail=f"label_tag must be letters, digits, '_' and '-', got {tag!r}")
         image = str(request.get("image", ""))
         store = datastore or self.datastore()
         path = store.get_image_uri(image) or self._uploaded(image)
@@ -71,7 +77,6 @@ class VertebraLandmarksApp(MONAILabelApp):
         # An id that is also a name in the working directory would be taken for that file: hand over the path.
         result = super().infer({**request, "image": path}, datastore)
         if request.get("save_label") and image != path:
-            tag = request.get("label_tag", DefaultLabelTag.ORIGINAL)
             result["label"] = store.save_label(image, result["file"], tag, {"model": request["model"]})
         return result
 

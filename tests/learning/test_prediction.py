@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from lib.learning.codec import PRESENT, LandmarkCodec, mirror_maps
-from lib.learning.config import Config, InputConfig, NetworkConfig, load_config
+from lib.learning.config import Config, InputConfig, ModelConfig, NetworkConfig, load_config
 from lib.learning.network import LandmarkNet, Maps
 from lib.learning.prediction import LandmarkPredictor, NoSpineError
 from lib.learning.reading import Radiograph, UnreadableImageError
@@ -55,7 +55,7 @@ def test_a_prediction_has_85_points_with_scores(sure: LandmarkPredictor) -> None
     assert set(prediction.seconds) == {"prepare", "forward", "decode"}
     assert all(s >= 0 for s in prediction.seconds.values())
     assert sure.facts == {"fold": 2}
-    assert sure.config == SMALL.model
+    assert sure.config == ModelConfig(SMALL.network, SMALL.input, SMALL.codec)
 
 
 def test_a_network_that_sees_nothing_finds_no_spine(tmp_path: Path) -> None:

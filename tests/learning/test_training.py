@@ -17,7 +17,7 @@ from monai.data import set_track_meta
 from monai.utils import set_determinism
 
 from lib.learning.codec import ABSENT, PRESENT, UNNAMED
-from lib.learning.config import Config, InputConfig, NetworkConfig, load_config
+from lib.learning.config import Config, InputConfig, ModelConfig, NetworkConfig, load_config
 from lib.learning.training import (
     BEST,
     CHECKPOINT,
@@ -133,7 +133,7 @@ def test_validation_figures_come_when_they_are_due(run: tuple[Path, Config, list
 def test_the_best_weights_are_kept_with_their_figures(run: tuple[Path, Config, list[Progress]]) -> None:
     folder, config, told = run
     weights = load_weights(folder / BEST)
-    assert weights.config == config.model
+    assert weights.config == ModelConfig(config.network, config.input, config.codec)
     checked = [p for p in told if p.validation is not None]
     best = min(checked, key=lambda p: p.validation.corner_mean if p.validation else math.inf)
     assert best.validation is not None

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from lib.learning.config import Config, NetworkConfig, load_config
+from lib.learning.config import Config, ModelConfig, NetworkConfig, load_config
 from lib.learning.network import LandmarkNet
 from lib.learning.weights import build_network, load_weights, save_atomically, save_weights
 from lib.spine.schema import SCHEMA_VERSION
@@ -33,7 +33,7 @@ def test_weights_survive_in_half_precision(tmp_path: Path, config: Config, state
     path = tmp_path / "new" / "a.pt"
     save_weights(path, state, config, {"fold": 3, "note": "x"})
     weights = load_weights(path)
-    assert weights.config == config.model
+    assert weights.config == ModelConfig(config.network, config.input, config.codec)
     assert weights.facts == {"fold": 3, "note": "x"}
     assert set(weights.state) == set(state)
     for name, tensor in state.items():
@@ -163,4 +163,4 @@ def test_settings_that_using_the_weights_does_not_need_may_have_changed(
     del content["config"]["training"]["epochs"]
     content["config"]["future"] = {"setting": 1}
     torch.save(content, tmp_path / "b.pt")
-    assert load_weights(tmp_path / "b.pt").config == config.model
+    assert load_weights(tmp_path / "b.pt").config == ModelConfig(config.network, config.input, config.codec)

@@ -229,6 +229,15 @@ def test_an_id_that_is_a_name_in_the_working_directory_is_the_image_of_the_folde
     assert status == 200, answer
 
 
+def test_a_tag_that_leaves_the_folder_is_refused(server: Server) -> None:
+    params = b'{"save_label": true, "label_tag": "../../outside"}'
+    body = b'--edge\r\nContent-Disposition: form-data; name="params"\r\n\r\n' + params + b"\r\n--edge--\r\n"
+    kind = "multipart/form-data; boundary=edge"
+    status, answer = server.ask("/infer/vertebra_landmarks?image=phantom_1&output=json", "POST", body, kind)
+    assert status == 400, answer
+    assert not list(server.studies.parent.parent.rglob("outside"))
+
+
 def test_a_session_of_the_requests_own_making_opens_no_path(server: Server) -> None:
     body = b'--edge\r\nContent-Disposition: form-data; name="params"\r\n\r\n{"session": {}}\r\n--edge--\r\n'
     kind = "multipart/form-data; boundary=edge"

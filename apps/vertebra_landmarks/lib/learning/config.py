@@ -179,11 +179,6 @@ class Config(ModelConfig):
     training: TrainingConfig
     prediction: PredictionConfig
 
-    @property
-    def model(self) -> ModelConfig:
-        """The part that stays with the weights."""
-        return ModelConfig(self.network, self.input, self.codec)
-
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, the inverse of ``config_from_dict``."""
         return dataclasses.asdict(self)
