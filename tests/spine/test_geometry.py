@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lib.spine.geometry import (
+    body_heights,
     centers_of,
     check_shape,
     corners_of,
@@ -145,6 +146,19 @@ def test_steps_beside_an_absent_center_are_unknown() -> None:
     np.testing.assert_array_equal(steps(centers), [np.nan, np.nan, 1])
 
 
+def test_body_heights_by_hand() -> None:
+    """The left side is 5 px long, the right one 7 px."""
+    assert body_heights(np.array([[0.0, 0], [20, 0], [3, 4], [20, 7]])) == 6
+
+
+def test_body_heights_do_not_depend_on_place_and_turn(ladder: np.ndarray) -> None:
+    corners = np.stack([ladder[:, 1:], transform_points(rotation(33), ladder[:, 1:]), 2 * ladder[:, 1:] - 7])
+    np.testing.assert_allclose(body_heights(corners), np.repeat([[12.0], [12], [24]], 17, 1))
+    corners[1, 4, 3, 0] = np.nan
+    heights = body_heights(corners)
+    assert np.argwhere(np.isnan(heights)).tolist() == [[1, 4]]
+
+
 @pytest.mark.parametrize(
     ("function", "shape", "text"),
     [
@@ -153,8 +167,9 @@ def test_steps_beside_an_absent_center_are_unknown() -> None:
         (with_centers, (4, 3), "corners must have shape"),
         (corners_of, (4, 2), "points must have shape"),
         (steps, (17, 3), "centers must have shape"),
+        (body_heights, (17, 5, 2), "corners must have shape"),
     ],
-    ids=["mirror_points", "centers_of", "with_centers", "corners_of", "steps"],
+    ids=["mirror_points", "centers_of", "with_centers", "corners_of", "steps", "body_heights"],
 )
 def test_wrong_shapes_are_refused(function: Callable[[np.ndarray], np.ndarray], shape: tuple, text: str) -> None:
     with pytest.raises(ValueError, match=text):

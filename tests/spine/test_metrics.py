@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lib.spine.metrics import distances, has_right_names, is_name_shifted, localisation
+from lib.spine.metrics import (
+    corner_accuracy,
+    distances,
+    has_right_names,
+    image_median,
+    is_name_shifted,
+    localisation,
+    mean_body_height,
+    nmse,
+    outlier_rate,
+    success_rate,
+)
 
 
 def test_distances_by_hand() -> None:
@@ -109,3 +120,114 @@ def test_one_center_on_its_neighbour_makes_the_names_wrong(ladder: np.ndarray) -
     assert has_right_names(moved, absent)
     with pytest.raises(ValueError, match="same shape"):
         has_right_names(centers[1:], centers)
+
+
+def test_mean_body_height_by_hand(ladder: np.ndarray) -> None:
+    """Bodies are 12 px high; one of them 12 px left and 46 px right adds (29 - 12) / 17."""
+    corners = np.stack([ladder[:, 1:]] * 3)
+    corners[1, 4, 3] += (0, 34)
+    corners[2, :16, 2] = np.nan
+    assert mean_body_height(corners).tolist() == [12, 13, 12]
+    assert np.isnan(mean_body_height(np.full((17, 4, 2), np.nan)))
+    with pytest.raises(ValueError, match="corners must have shape"):
+        mean_body_height(np.zeros((17, 5, 2)))
+
+
+def test_nmse_by_hand() -> None:
+    """Image 1: (10 / 100)^2 + (30 / 300)^2 = 0.02; image 2: (20 / 400)^2 = 0.0025; the third point has no label."""
+    labelled = np.array([[[5.0, 6]], [[7, 8]], [[np.nan, np.nan]]])
+    predicted = np.array([[[15.0, 36]], [[27, 8]], [[1, 1]]])
+    sizes = np.array([[100, 300], [400, 100], [9, 9]])
+    assert nmse(predicted, labelled, sizes) == pytest.approx((0.02 + 0.0025) / 2)
+    assert nmse(3 * predicted, 3 * labelled, 3 * sizes) == pytest.approx((0.02 + 0.0025) / 2)
+
+
+def test_nmse_refuses_wrong_sizes() -> None:
+    points = np.zeros((2, 4, 2))
+    with pytest.raises(ValueError, match=r"sizes must have shape \(2, 2\), got \(2,\)"):
+        nmse(points, points, np.ones(2))
+    with pytest.raises(ValueError, match="sizes must be positive"):
+        nmse(points, points, np.array([[1, 0], [1, 1]]))
+    with pytest.raises(ValueError, match="must have the same shape"):
+        nmse(points, points[:1], np.ones((2, 2)))
+    with pytest.raises(ValueError, match="no labelled point"):
+        nmse(points, np.full_like(points, np.nan), np.ones((2, 2)))
+
+
+def test_rates_by_hand() -> None:
+    """A point that is off by just the limit is a success and no outlier; points without label are neither."""
+    distance = np.array([[1.0, 20, 20.5], [np.nan, 41, 3]])
+    assert outlier_rate(distance, 20) == 0.4
+    assert success_rate(distance, 20) == 0.6
+    assert outlier_rate(distance, 40) == 0.2
+    for rate in (outlier_rate, success_rate):
+        with pytest.raises(ValueError, match="no labelled point"):
+            rate(np.array([np.nan]), 20)
+
+
+def test_image_median_by_hand() -> None:
+    """Means of images 2, 9 and 4; the last has no label."""
+    distance = np.array([[1.0, 3], [9, 9], [np.nan, 4], [np.nan, np.nan]])
+    assert image_median(distance) == 4
+    with pytest.raises(ValueError, match="no labelled point"):
+        image_median(distance[3:])
+
+
+def test_corner_accuracy_of_a_perfect_prediction(ladder: np.ndarray) -> None:
+    result = corner_accuracy(ladder[None, :, 1:], ladder[None, :, 1:], np.array([[100, 300]]))
+    assert (result.images, result.nmse, result.or20, result.or40, result.image_median) == (1, 0, 0, 0, 0)
+    assert result.within_2 == result.within_2_5 == result.within_3 == result.within_4 == 1
+    assert result.within_10 == result.within_20 == result.within_30 == result.within_40 == 1
+
+
+def test_corner_accuracy_by_hand(ladder: np.ndarray) -> None:
+    """Corners of a kind are off by 0.3, 1.19, 4.79 and 41 px of bodies of 12 px; image 2 is exact."""
+    labelled = np.stack([ladder[:, 1:]] * 2)
+    predicted = labelled.copy()
+    predicted[0, ..., 0] += np.array([0.3, 1.19, -4.79, 41])
+    result = corner_accuracy(predicted, labelled, np.array([[100, 300], [1, 1]]))
+    assert result.images == 2
+    assert result.nmse == pytest.approx((0.3**2 + 1.19**2 + 4.79**2 + 41**2) / 100**2 / 8)
+    assert (result.or20, result.or40) == (1 / 8, 1 / 8)
+    assert result.image_median == pytest.approx((0.3 + 1.19 + 4.79 + 41) / 4 / 2)
+    assert (result.within_2, result.within_3, result.within_4) == (4 / 8, 5 / 8, 5 / 8)
+    assert (result.within_10, result.within_20, result.within_30, result.within_40) == (6 / 8, 6 / 8, 6 / 8, 7 / 8)
+
+
+def test_corner_accuracy_grows_with_the_limit_and_keeps_shares_at_any_scale(ladder: np.ndarray) -> None:
+    labelled = np.stack([ladder[:, 1:]] * 4)
+    predicted = labelled + np.random.default_rng(2).normal(size=labelled.shape)
+    sizes = np.full((4, 2), 200)
+    one, two = (corner_accuracy(s * predicted, s * labelled, s * sizes) for s in (1, 2))
+    shares = [one.within_2, one.within_2_5, one.within_3, one.within_4, one.within_10, one.within_20, one.within_40]
+    assert shares == sorted(shares)
+    assert 0 < one.within_10 < one.within_40 <= 1
+    assert two.within_10 == one.within_10
+    assert two.nmse == pytest.approx(one.nmse)
+
+
+def test_corner_accuracy_leaves_points_without_label_out(ladder: np.ndarray) -> None:
+    labelled = np.stack([ladder[:, 1:]] * 2)
+    predicted = labelled.copy()
+    predicted[0, 3, 2] += 99
+    labelled[0, 3] = np.nan
+    labelled[1] = np.nan
+    assert corner_accuracy(predicted, labelled, np.ones((2, 2))).within_2 == 1
+
+
+def test_corner_accuracy_refuses_what_it_cannot_compare(ladder: np.ndarray) -> None:
+    labelled = ladder[None, :, 1:]
+    predicted = labelled.copy()
+    predicted[0, 2, 1, 0] = np.nan
+    with pytest.raises(ValueError, match="image 0 has a labelled corner that is not predicted"):
+        corner_accuracy(predicted, labelled, np.ones((1, 2)))
+    one_side = labelled.copy()
+    one_side[:, :, 3] = np.nan
+    with pytest.raises(ValueError, match="image 0 has labelled corners but no body with all four"):
+        corner_accuracy(labelled, one_side, np.ones((1, 2)))
+    with pytest.raises(ValueError, match=r"predicted must have shape \(N, V, 4, 2\)"):
+        corner_accuracy(labelled[0], labelled[0], np.ones((17, 2)))
+    with pytest.raises(ValueError, match="predicted must have shape"):
+        corner_accuracy(ladder[None], ladder[None], np.ones((1, 2)))
+    with pytest.raises(ValueError, match="no labelled point"):
+        corner_accuracy(np.zeros((0, 17, 4, 2)), np.zeros((0, 17, 4, 2)), np.ones((0, 2)))

@@ -155,3 +155,21 @@ def steps(centers: np.ndarray) -> np.ndarray:
     """
     check_shape("centers", centers, (None, 2))
     return np.linalg.norm(np.diff(centers, axis=-2), axis=-1)
+
+
+def body_heights(corners: np.ndarray) -> np.ndarray:
+    """Mean of the left and the right side's length.
+
+    Args:
+        corners: ``(..., 4, 2)``.
+
+    Returns:
+        ``(...)`` in the unit of the corners, NaN where a corner is.
+
+    Raises:
+        ValueError: the shape is wrong.
+    """
+    check_shape("corners", corners, (len(CORNERS), 2))
+    tl, tr, bl, br = (corners[..., k, :] for k in range(len(CORNERS)))
+    heights: np.ndarray = (np.linalg.norm(bl - tl, axis=-1) + np.linalg.norm(br - tr, axis=-1)) / 2
+    return heights
