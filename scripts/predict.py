@@ -1,4 +1,4 @@
-"""Find the landmarks of radiographs without a server: markups, an overlay picture per image, and one table."""
+"""Find the landmarks of radiographs without a server: markups and an overlay picture per image, and three tables."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ from tqdm import tqdm
 
 import _app_path  # noqa: F401
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
+from lib.learning.decoders import DECODERS
 from lib.learning.devices import choose_device
 from lib.learning.inputs import OVERLAY_SUFFIX, InputImage, find_images
 from lib.learning.overlay import draw_overlay
 from lib.learning.prediction import LandmarkPredictor, NoSpineError
-from lib.learning.reading import UnreadableImageError, read_radiograph
+from lib.learning.reading import Radiograph, UnreadableImageError, read_radiograph
 from lib.spine.files import replacing
 from lib.spine.markups import SUFFIX, write_markups
+from lib.spine.report import challenge_report, curves_of
 from lib.spine.schema import Spine
 
-COLUMNS = ("image", "vertebra", "point", "x_px", "y_px", "score")
-TABLE = "landmarks.csv"
+TABLES = {
+    "landmarks.csv": ("image", "vertebra", "point", "x_px", "y_px", "score"),
+    "cobb.csv": ("image", "angle1_deg", "angle2_deg", "angle3_deg"),
+    "curves.csv": ("image", "curve", "upper_end", "lower_end", "apex", "side", "angle_deg", "region"),
+}
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -30,20 +35,40 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="images, or folders that hold images")
     parser.add_argument("--output", type=Path, required=True, help="folder for the results; made when missing")
+    parser.add_argument("--decoder", choices=DECODERS, default=DECODERS[0])
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     return parser.parse_args(arguments)
 
 
-def rows(name: str, spine: Spine) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """The 85 table rows of one image."""
+Rows = Iterator[tuple[str, ...]]
+
+
+def landmark_rows(name: str, spine: Spine) -> Rows:
+    """The 85 landmarks of one image."""
     for (vertebra, point, _), (x, y), score in zip(
         spine.points(), spine.xy.reshape(-1, 2), spine.scores.ravel(), strict=True
     ):
         yield name, vertebra, point, f"{x:.3f}", f"{y:.3f}", f"{score:.4f}"
 
 
-def predict_one(image: InputImage, predictor: LandmarkPredictor, output: Path) -> Spine:
+def cobb_rows(name: str, spine: Spine, radiograph: Radiograph) -> Rows:
+    """The three angles of the challenge rule."""
+    angles = challenge_report(spine, radiograph.height)
+    if angles is not None:
+        yield name, *(f"{angle:.3f}" for angle in angles)
+
+
+def curve_rows(name: str, spine: Spine, radiograph: Radiograph) -> Rows:
+    """Every curve, numbered from top to bottom; the largest one where none reaches ten degrees."""
+    for number, curve in enumerate(curves_of(spine, radiograph.image_left_is), 1):
+        ends = curve.upper_end, curve.lower_end, curve.apex
+        yield name, str(number), *ends, curve.side, f"{curve.angle_deg:.2f}", curve.region
+
+
+def predict_one(
+    image: InputImage, predictor: LandmarkPredictor, decoder: str, output: Path
+) -> tuple[Spine, Radiograph]:
     """Predict one image and write its two files; results of an earlier call are gone if it fails.
 
     Raises:
@@ -55,10 +80,10 @@ def predict_one(image: InputImage, predictor: LandmarkPredictor, output: Path) -
     for stale in (markups, overlay):
         stale.unlink(missing_ok=True)
     radiograph = read_radiograph(image.path)
-    spine = predictor.predict(radiograph).spine
+    spine = predictor.predict(radiograph, decoder).spine
     draw_overlay(radiograph, spine).save(overlay)
     write_markups(markups, spine, radiograph.spacing)
-    return spine
+    return spine, radiograph
 
 
 def main() -> int:
@@ -71,7 +96,7 @@ def main() -> int:
     try:
         predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
         arguments.output.mkdir(parents=True, exist_ok=True)
-        failed = predict_all(images, predictor, arguments.output)
+        failed = predict_all(images, predictor, arguments.decoder, arguments.output)
     except (OSError, ValueError) as error:
         print(f"predict: {error}", file=sys.stderr)
         return 1
@@ -79,26 +104,31 @@ def main() -> int:
     return 1 if failed or empty else 0
 
 
-def predict_all(images: list[InputImage], predictor: LandmarkPredictor, output: Path) -> int:
-    """Predict every image, name those that fail on stderr, and write the table; returns how many failed.
+def predict_all(images: list[InputImage], predictor: LandmarkPredictor, decoder: str, output: Path) -> int:
+    """Predict every image, name those that fail on stderr, and write the tables; returns how many failed.
 
     Raises:
-        OSError: the table cannot be written.
+        OSError: a table cannot be written.
     """
     failed = 0
-    table: list[tuple[str, ...]] = [COLUMNS]
+    tables: dict[str, list[tuple[str, ...]]] = {name: [columns] for name, columns in TABLES.items()}
     for image in tqdm(images, unit="image", disable=len(images) < 2 or not sys.stderr.isatty()):
         try:
-            table.extend(rows(image.name, predict_one(image, predictor, output)))
+            spine, radiograph = predict_one(image, predictor, decoder, output)
         except (UnreadableImageError, NoSpineError, OSError) as error:
             failed += 1
             reason = str(error).removeprefix(f"{image.path.name}: ")
             tqdm.write(f"{image.name}: {reason}".encode(errors="backslashreplace").decode(), file=sys.stderr)
-    with (
-        replacing(output / TABLE) as temporary,
-        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
-    ):
-        csv.writer(stream).writerows(table)
+            continue
+        tables["landmarks.csv"] += landmark_rows(image.name, spine)
+        tables["cobb.csv"] += cobb_rows(image.name, spine, radiograph)
+        tables["curves.csv"] += curve_rows(image.name, spine, radiograph)
+    for name, table in tables.items():
+        with (
+            replacing(output / name) as temporary,
+            temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
+        ):
+            csv.writer(stream).writerows(table)
     return failed
 
 

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import torch
+
 import _app_path  # noqa: F401
+from lib.learning import boxes
 from lib.learning.aasce import FOLDS, folds, read_aasce, to_items
 from lib.learning.config import DEFAULT_CONFIG_FILE, load_config
 from lib.learning.devices import choose_device
+from lib.learning.imagenet import load_imagenet_backbone
+from lib.learning.network import LandmarkNet
 from lib.learning.synthetic import synthetic_items
 from lib.learning.training import Trainer
 from lib.learning.weights import load_weights
+from lib.spine.geometry import with_centers
+from lib.spine.priors import measure_prior
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="data set in the AASCE layout")
+    parser.add_argument("--boxes", type=Path, help="radiographs with unnamed boxes to learn from as well")
+    parser.add_argument("--distrust", type=Path, help="table of scripts/audit_names.py: names not to be learnt from")
+    parser.add_argument("--imagenet", type=Path, help="public ImageNet weights of the backbone to start from")
     parser.add_argument("--fold", type=int, default=0, choices=range(FOLDS), help="fold held out for validation")
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG_FILE)
@@ -31,6 +44,20 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def doubted_names(path: Path) -> set[str]:
+    """File names in a table of ``audit_names.py``.
+
+    Raises:
+        ValueError: it has no column "filename".
+        OSError: it cannot be read.
+    """
+    with path.open(newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        if "filename" not in (reader.fieldnames or ()):
+            raise ValueError(f"{path.name} has no column 'filename'; scripts/audit_names.py writes such tables")
+        return {row["filename"] for row in reader}
+
+
 def main() -> int:
     """Run the command; returns the exit status."""
     arguments = parse_arguments()
@@ -38,13 +65,28 @@ def main() -> int:
         config = load_config(arguments.config, dict(arguments.set))
         records = read_aasce(arguments.data, "training")
         initial = load_weights(arguments.init).state if arguments.init else None
+        if arguments.imagenet:
+            torch.manual_seed(config.training.seed)
+            network = LandmarkNet(config.network)
+            load_imagenet_backbone(arguments.imagenet, network.backbone)
+            initial = network.state_dict()
         fold_of = folds(records)
         held_out = [record for record, fold in zip(records, fold_of, strict=True) if fold == arguments.fold]
         kept = [record for record, fold in zip(records, fold_of, strict=True) if fold != arguments.fold]
+        doubted = doubted_names(arguments.distrust) if arguments.distrust else set()
+        kept = [replace(record, level_ok=False) if record.path.name in doubted else record for record in kept]
         real, checked = to_items(kept), to_items(held_out)
         facts = {"data": "AASCE training split", "fold": arguments.fold, "radiographs": len(real)}
+        if doubted:
+            facts["distrusted_names"] = sum(record.path.name in doubted for record in kept)
+        if arguments.boxes:
+            boxed = [record for record in boxes.read_boxes(arguments.boxes) if record.fold != arguments.fold]
+            boxed = boxed[: config.training.boxed]
+            real += boxes.to_items(boxed)
+            facts["boxed_radiographs"] = len(boxed)
         device = choose_device(arguments.device)
-        trainer = Trainer(config, arguments.output, device, arguments.workers, initial, facts)
+        prior = measure_prior(np.stack([with_centers(record.corners) for record in kept if record.is_clean]))
+        trainer = Trainer(config, arguments.output, device, arguments.workers, initial, facts, prior)
         schedule = config.training
         training = real + synthetic_items(schedule.phantoms, schedule.spineless, schedule.seed)
         print(f"training on {len(real)} radiographs and {len(training) - len(real)} synthetic images, ", end="")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib.learning.codec import ABSENT, PRESENT, UNNAMED, LandmarkCodec, mirror_maps
+from lib.learning.codec import ABSENT, PRESENT, UNNAMED, LandmarkCodec, mirror_maps, peaks
 from lib.learning.config import CodecConfig
 from lib.learning.network import Maps
 from lib.spine.geometry import mirror_points
@@ -107,11 +107,15 @@ def test_an_absent_corner_has_no_weight(label: torch.Tensor) -> None:
     assert torch.isfinite(targets.maps.corner_offset).all()
 
 
-def test_unnamed_points_teach_offsets_but_no_name(label: torch.Tensor) -> None:
+@pytest.mark.parametrize("first", [0, 5, 16])
+def test_unnamed_points_teach_offsets_but_no_name(label: torch.Tensor, first: int) -> None:
+    """Where one name is in doubt, all names of the image are."""
     named = CODEC.encode(label, SIZE)
-    label[0, 5:, :, 2] = UNNAMED
+    label[0, first:, :, 2] = UNNAMED
+    targets = CODEC.encode(torch.cat([label, label.clamp(max=PRESENT)]), SIZE)
+    assert targets.heatmap_weight.shape == (2, 17, 1, 1)
+    assert targets.heatmap_weight.flatten(1).tolist() == [[0.0] * 17, [1.0] * 17]
     targets = CODEC.encode(label, SIZE)
-    assert targets.heatmap_weight.flatten().tolist() == [1.0] * 5 + [0.0] * 12
     torch.testing.assert_close(targets.offset_weight, named.offset_weight)
     torch.testing.assert_close(targets.corner_weight, named.corner_weight)
     torch.testing.assert_close(targets.maps.offset, named.maps.offset)
@@ -227,3 +231,119 @@ def test_mirrored_maps_are_the_maps_of_the_mirrored_points(ladder: np.ndarray) -
         torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
     for twice, once in zip(mirror_maps(mirror_maps(plain)), plain, strict=True):
         assert torch.equal(twice, once)
+
+
+def test_the_rows_where_an_unnamed_spine_may_go_on_say_nothing(label: torch.Tensor) -> None:
+    """Centers every 4 cells in rows 5 to 69; unknown are 2 to 10 cells beyond either end, both excluded."""
+    label[..., 2] = UNNAMED
+    unnamed = CODEC.encode(torch.cat([label, label.clamp(max=PRESENT)]), SIZE).unnamed_weight
+    assert unnamed.shape == (2, 1, 80, 32)
+    expected = torch.ones(80)
+    expected[0:3] = 0  # row 3 lies half a step above
+    expected[72:79] = 0  # row 71 lies half a step below, row 79 two and a half
+    torch.testing.assert_close(unnamed[0, 0], expected[:, None].expand(-1, 32))
+    assert (unnamed[1] == 0).all()
+
+
+def test_absent_vertebrae_make_an_unnamed_spine_shorter(label: torch.Tensor) -> None:
+    label[..., 2] = UNNAMED
+    label[0, 6:, :, 2] = ABSENT  # rows 5 to 25 are left
+    rows = CODEC.encode(label, SIZE).unnamed_weight[0, 0, :, 0]
+    assert torch.nonzero(rows == 0).flatten().tolist() == [0, 1, 2, *range(28, 35)]
+
+
+@pytest.mark.parametrize("state", [PRESENT, ABSENT])
+def test_named_images_and_images_without_a_spine_have_no_unnamed_weight(label: torch.Tensor, state: float) -> None:
+    label[..., 2] = state
+    targets = CODEC.encode(label, SIZE)
+    assert (targets.unnamed_weight == 0).all()
+    assert (targets.heatmap_weight == 1).all()
+
+
+def test_a_single_unnamed_vertebra_is_enough(label: torch.Tensor) -> None:
+    """Its height is unknown; a cell stands for the step."""
+    label[..., 2] = ABSENT
+    label[0, 0, :, 2] = UNNAMED
+    rows = CODEC.encode(label, SIZE).unnamed_weight[0, 0, :, 0]
+    assert torch.nonzero(rows == 0).flatten().tolist() == [3, 4, 6, 7]
+
+
+def test_a_single_heatmap_holds_all_centers(label: torch.Tensor) -> None:
+    many, one = CODEC.encode(label, SIZE), CODEC.encode(label, SIZE, channels=1)
+    assert one.maps.heatmap.shape == (1, 1, 80, 32)
+    torch.testing.assert_close(one.maps.heatmap[:, 0], many.maps.heatmap.amax(1))
+    assert (one.maps.heatmap == 1).sum() == 17
+    assert (one.heatmap_weight == 1).all()
+    assert (one.unnamed_weight == 0).all()
+    for a, b in zip((*one.maps[1:], *one[3:]), (*many.maps[1:], *many[3:]), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_a_single_heatmap_learns_from_unnamed_centers_where_they_are_known(label: torch.Tensor) -> None:
+    label[..., 2] = UNNAMED
+    many, one = CODEC.encode(label, SIZE), CODEC.encode(label, SIZE, channels=1)
+    assert (one.maps.heatmap == 1).sum() == 17
+    torch.testing.assert_close(one.heatmap_weight, many.unnamed_weight)
+    assert (one.unnamed_weight == 0).all()
+
+
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (0.7, -1.1), (-1.3, 1.9)])
+def test_landmarks_survive_a_single_heatmap(label: torch.Tensor, shift: tuple[float, float]) -> None:
+    label[..., 0] += torch.linspace(-20, 25, 17)[:, None]  # no straight line
+    label = label + torch.tensor([*shift, 0])
+    decoded = CODEC.decode(CODEC.encode(label, SIZE, channels=1).maps)
+    torch.testing.assert_close(decoded.xy, label[..., :2], atol=1e-3, rtol=0)
+    torch.testing.assert_close(decoded.scores, torch.ones(1, 17))
+
+
+def test_peaks_of_a_single_heatmap_are_the_highest_maxima_from_top_to_bottom() -> None:
+    """20 maxima with three low ones among them, a higher cell beside one, in no order of height."""
+    heatmap = torch.zeros(2, 1, 60, 12)
+    scores = torch.tensor([0.9, 0.1, 0.8, *[0.5 + 0.01 * n for n in range(15)], 0.2, 0.05])
+    rows, columns = 2 + 3 * torch.arange(20), 1 + (5 * torch.arange(20)) % 10
+    heatmap[0, 0, rows, columns] = scores
+    heatmap[0, 0, rows[0], columns[0] + 1] = 0.89  # suppressed by its neighbour
+    heatmap[1] = heatmap[0].flip(-2)
+    found, index = peaks(heatmap)
+    kept = [n for n in range(20) if n not in (1, 18, 19)]
+    assert found.shape == index.shape == (2, 17)
+    assert index[0].tolist() == [int(rows[n] * 12 + columns[n]) for n in kept]
+    assert found[0].tolist() == pytest.approx(scores[kept].tolist())
+    assert found[1].tolist() == pytest.approx(scores[kept].flip(0).tolist())
+
+
+def test_equal_neighbours_are_one_peak() -> None:
+    heatmap = torch.zeros(1, 1, 20, 8)
+    heatmap[0, 0, 4, 2:5] = 0.75
+    heatmap[0, 0, 10:12, 3] = 0.5
+    found, index = peaks(heatmap)
+    assert sorted(found[0].tolist(), reverse=True)[:3] == [0.75, 0.5, 0.0]
+    assert {4 * 8 + 2, 10 * 8 + 3} <= set(index[0].tolist())
+
+
+def test_too_few_peaks_leave_the_rest_with_score_zero(label: torch.Tensor) -> None:
+    label[0, 3:, :, 2] = ABSENT
+    decoded = CODEC.decode(CODEC.encode(label, SIZE, channels=1).maps)
+    assert decoded.xy.shape == (1, 17, 5, 2)
+    assert torch.isfinite(decoded.xy).all()
+    assert (decoded.scores == 1).sum() == 3
+    assert (decoded.scores == 0).sum() == 14
+
+
+def test_peaks_of_many_channels_are_those_of_each() -> None:
+    heatmap = torch.zeros(1, 17, 10, 6)
+    heatmap[0, torch.arange(17), torch.arange(17) % 10, torch.arange(17) % 6] = torch.linspace(0.1, 0.9, 17)
+    scores, index = peaks(heatmap)
+    assert index[0].tolist() == [6 * (n % 10) + n % 6 for n in range(17)]
+    assert scores[0].tolist() == pytest.approx(torch.linspace(0.1, 0.9, 17).tolist())
+
+
+@pytest.mark.parametrize("channels", [0, 2, 16, 18])
+def test_another_number_of_heatmaps_is_refused(label: torch.Tensor, channels: int) -> None:
+    with pytest.raises(ValueError, match=f"channels must be 1 or 17, got {channels}"):
+        CODEC.encode(label, SIZE, channels)
+
+
+def test_a_single_heatmap_is_mirrored_like_many(label: torch.Tensor) -> None:
+    plain = CODEC.encode(label, SIZE, channels=1).maps
+    torch.testing.assert_close(mirror_maps(plain).heatmap, plain.heatmap.flip(-1))

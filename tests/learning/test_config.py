@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
-from lib.learning.config import DEFAULT_CONFIG_FILE, Config, InputConfig, config_from_dict, load_config
+from lib.learning.config import (
+    DEFAULT_CONFIG_FILE,
+    Config,
+    InputConfig,
+    NetworkConfig,
+    config_from_dict,
+    load_config,
+    model_config_from_dict,
+)
 
 
 @pytest.fixture
@@ -24,7 +32,7 @@ def test_model_yaml_loads(values: dict[str, Any]) -> None:
     config = load_config()
     assert config.input == InputConfig(values["input"]["height"], values["input"]["width"])
     assert config.codec.sigma_cells == values["codec"]["sigma_cells"]
-    assert config.augmentation.scale == tuple(values["augmentation"]["scale"])
+    assert config.augmentation.near_span == tuple(values["augmentation"]["near_span"])
 
 
 def test_values_survive_a_round_trip(values: dict[str, Any]) -> None:
@@ -74,8 +82,9 @@ WRONG_TYPES = {
     "text for float": ("training.learning_rate", "1e-3"),
     "truth for float": ("loss.alpha", False),
     "number for text": ("network.preset", 18),
-    "number for range": ("augmentation.scale", 1.0),
-    "range of three": ("augmentation.scale", [0.5, 1.0, 2.0]),
+    "number for truth": ("network.squeeze_excitation", 0),
+    "number for range": ("augmentation.near_span", 1.0),
+    "range of three": ("augmentation.near_span", [0.5, 1.0, 2.0]),
     "range of texts": ("augmentation.gamma", ["a", "b"]),
     "list for section": ("input", [512, 256]),
     "null for section": ("codec", None),
@@ -94,6 +103,10 @@ def test_a_wrong_type_is_refused_by_name(values: dict[str, Any], name: str, valu
 
 OUT_OF_RANGE = [
     ("network.head_channels", 0, "positive"),
+    ("network.context_layers", -1, "zero or more"),
+    ("network.heatmap_channels", 0, "1 or 17, got 0"),
+    ("network.heatmap_channels", 2, "1 or 17"),
+    ("network.heatmap_channels", 18, "1 or 17"),
     ("input.height", 500, "positive multiple of 32, got 500"),
     ("input.height", 0, "positive multiple of 32"),
     ("input.width", -32, "positive multiple of 32"),
@@ -102,10 +115,16 @@ OUT_OF_RANGE = [
     ("codec.offset_radius_cells", -1, "zero or more"),
     ("loss.alpha", -1.0, "zero or more"),
     ("loss.corner_weight", -0.5, "zero or more"),
-    ("augmentation.scale", [1.2, 0.8], "the smaller first"),
-    ("augmentation.scale", [0.0, 0.8], "two positive numbers"),
+    ("loss.unnamed_weight", -0.5, "zero or more"),
+    ("loss.anatomy_weight", float("inf"), "zero or more"),
+    ("loss.anatomy_hinge", -0.1, "zero or more"),
+    ("loss.anatomy_sharpness", 0.0, "positive"),
+    ("augmentation.near_span", [1.2, 0.8], "the smaller first"),
+    ("augmentation.far_span", [0.0, 0.8], "two positive numbers"),
     ("augmentation.gamma", [-1.0, 0.8], "two positive numbers"),
-    ("augmentation.wide_probability", 1.1, "a probability"),
+    ("augmentation.far_probability", 1.1, "a probability"),
+    ("augmentation.cut_probability", -0.1, "a probability"),
+    ("augmentation.background_probability", 2.0, "a probability"),
     ("augmentation.flip_probability", -0.1, "a probability"),
     ("augmentation.rotation_deg", -1.0, "zero or more"),
     ("augmentation.shift", -0.1, "zero or more"),
@@ -118,6 +137,7 @@ OUT_OF_RANGE = [
     ("training.cache_longest", 0, "positive"),
     ("training.validate_every", 0, "positive"),
     ("training.weight_decay", -1.0, "zero or more"),
+    ("training.boxed", -1, "zero or more"),
     ("training.phantoms", -1, "zero or more"),
     ("training.seed", -1, "zero or more"),
     ("training.ema_decay", 1.0, "1 excluded"),
@@ -136,8 +156,8 @@ def test_a_value_out_of_range_is_refused_by_name(values: dict[str, Any], name: s
 
 
 def test_overrides_replace_values_of_the_file() -> None:
-    config = load_config(overrides={"training.epochs": "3", "augmentation.scale": "[0.5, 2]", "loss.alpha": "1"})
-    assert (config.training.epochs, config.augmentation.scale, config.loss.alpha) == (3, (0.5, 2.0), 1.0)
+    config = load_config(overrides={"training.epochs": "3", "augmentation.gamma": "[0.5, 2]", "loss.alpha": "1"})
+    assert (config.training.epochs, config.augmentation.gamma, config.loss.alpha) == (3, (0.5, 2.0), 1.0)
     assert config.input == load_config().input
 
 
@@ -182,3 +202,38 @@ def test_an_override_of_a_file_with_a_wrong_section_is_a_value_error(tmp_path: P
 def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load_config(tmp_path / "none.yaml")
+
+
+LATER_SETTINGS = {"context_layers": 0, "squeeze_excitation": False, "heatmap_channels": 17}
+
+
+@pytest.mark.parametrize("name", LATER_SETTINGS)
+def test_model_yaml_must_name_every_setting(values: dict[str, Any], name: str) -> None:
+    del values["network"][name]
+    with pytest.raises(ValueError, match=rf"network: unknown settings \[\], missing settings \['{name}'\]"):
+        config_from_dict(values)
+
+
+def test_stored_settings_may_be_older_than_the_settings_with_defaults(values: dict[str, Any]) -> None:
+    """The first weight files hold nothing but preset and head channels."""
+    values["network"] = {"preset": "w18", "head_channels": 48}
+    network = model_config_from_dict(values, "a.pt").network
+    assert network == NetworkConfig("w18", 48, **LATER_SETTINGS)  # type: ignore[arg-type]
+    values["network"]["context_layers"] = 3
+    assert model_config_from_dict(values, "a.pt").network.context_layers == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["network.preset", "network.head_channels", "input.width", "codec.sigma_cells", "codec"]
+)
+def test_stored_settings_without_a_default_may_not_be_missing(values: dict[str, Any], name: str) -> None:
+    section, _, key = name.partition(".")
+    del (values[section] if key else values)[key or section]
+    with pytest.raises(ValueError, match=rf"a\.pt.*missing settings \['{key or section}'\]"):
+        model_config_from_dict(values, "a.pt")
+
+
+def test_stored_settings_of_the_future_are_refused(values: dict[str, Any]) -> None:
+    values["network"]["colour"] = 1
+    with pytest.raises(ValueError, match=r"a\.pt\.network: unknown settings \['colour'\]"):
+        model_config_from_dict(values, "a.pt")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lib.learning.config import NetworkConfig
-from lib.learning.hrnet import PRESETS
+from lib.learning.config import DEFAULT_WEIGHTS_FILE, NetworkConfig
+from lib.learning.hrnet import SqueezeExcitation
 from lib.learning.network import HEATMAP_BIAS, Fusion, LandmarkNet, head
+from lib.learning.weights import build_network, load_weights
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize(("height", "width"), [(64, 32), (96, 64)])
+@pytest.mark.parametrize(
+    ("preset", "height", "width"), [("w18_small", 64, 32), ("w18_small", 96, 160), ("w18", 64, 32)]
+)
 def test_maps_have_one_cell_per_four_pixels(preset: str, height: int, width: int) -> None:
     torch.set_num_threads(1)
     network = LandmarkNet(NetworkConfig(preset, 16)).eval()
@@ -23,24 +25,68 @@ def test_maps_have_one_cell_per_four_pixels(preset: str, height: int, width: int
     assert maps.corner_offset.shape == (2, 8, h, w)
 
 
-def test_gradient_reaches_every_parameter() -> None:
+def test_a_single_heatmap_changes_nothing_but_the_last_layer() -> None:
+    many, one = (LandmarkNet(NetworkConfig("w18_small", 16, heatmap_channels=n)) for n in (17, 1))
+    with torch.inference_mode():
+        maps = one.eval()(torch.zeros(2, 1, 64, 32))
+    assert [m.shape for m in maps] == [(2, 1, 16, 8), (2, 2, 16, 8), (2, 8, 16, 8)]
+    shapes = [{name: tensor.shape for name, tensor in net.state_dict().items()} for net in (many, one)]
+    assert shapes[0].keys() == shapes[1].keys()
+    assert {n for n in shapes[0] if shapes[0][n] != shapes[1][n]} == {"heatmap.2.weight", "heatmap.2.bias"}
+
+
+VARIANTS = {
+    "plain": NetworkConfig("w18_small", 16),
+    "squeeze and excitation": NetworkConfig("w18_small", 16, squeeze_excitation=True),
+    "context": NetworkConfig("w18_small", 16, context_layers=1),
+    "single heatmap": NetworkConfig("w18_small", 16, heatmap_channels=1),
+}
+
+
+@pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS)
+def test_gradient_reaches_every_parameter(config: NetworkConfig) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    network = LandmarkNet(NetworkConfig("w18_small", 16))
+    network = LandmarkNet(config)
+    with torch.no_grad():  # what starts at zero lets nothing through to what lies before it
+        for parameter in network.backbone.context.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+        for module in network.modules():
+            if isinstance(module, SqueezeExcitation):
+                module.squeeze.bias.fill_(1.0)  # few hidden channels: on two images all of them may be off
     sum(m.square().mean() for m in network(torch.rand(2, 1, 64, 64))).backward()
     without = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert without == []
 
 
-@pytest.mark.parametrize(("preset", "count"), [("w18_small", 4_014_091), ("w18", 9_715_631)])
-def test_the_number_of_parameters_is_guarded(preset: str, count: int) -> None:
+COUNTS = [
+    (NetworkConfig("w18_small", 64), 4_014_091),
+    (NetworkConfig("w18_small", 64, context_layers=2), 4_098_619),
+    (NetworkConfig("w18_small", 64, squeeze_excitation=True), 4_054_447),
+    (NetworkConfig("w18_small", 64, heatmap_channels=1), 4_013_051),
+    (NetworkConfig("w18", 64), 9_715_631),
+    (NetworkConfig("w32", 64), 29_472_347),
+    (NetworkConfig("w48", 64), 65_507_291),
+]
+
+
+@pytest.mark.parametrize(("config", "count"), COUNTS, ids=[str(count) for _, count in COUNTS])
+def test_the_number_of_parameters_is_guarded(config: NetworkConfig, count: int) -> None:
     """Counted from this implementation: a change means that stored weights no longer fit."""
-    assert sum(p.numel() for p in LandmarkNet(NetworkConfig(preset, 64)).parameters()) == count
+    with torch.device("meta"):
+        assert sum(p.numel() for p in LandmarkNet(config).parameters()) == count
+
+
+def test_the_shipped_weights_fit() -> None:
+    weights = load_weights(DEFAULT_WEIGHTS_FILE)
+    assert (
+        build_network(weights, DEFAULT_WEIGHTS_FILE).heatmap[-1].out_channels == weights.config.network.heatmap_channels
+    )
 
 
 def test_an_unknown_preset_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"network\.preset must be one of w18_small, w18, got 'w48'"):
-        LandmarkNet(NetworkConfig("w48", 16))
+    with pytest.raises(ValueError, match=r"network\.preset must be one of w18_small, w18, w32, w48, got 'w64'"):
+        LandmarkNet(NetworkConfig("w64", 16))
 
 
 def test_a_fresh_network_doubts_everything_equally() -> None:

@@ -14,6 +14,7 @@ from torch import nn
 
 from lib.learning.codec import PRESENT, LandmarkCodec, mirror_maps
 from lib.learning.config import Config, InputConfig, ModelConfig, NetworkConfig, load_config
+from lib.learning.decoders import DECODERS, FixedLandmarks
 from lib.learning.network import LandmarkNet, Maps
 from lib.learning.prediction import LandmarkPredictor, NoSpineError
 from lib.learning.reading import Radiograph, UnreadableImageError
@@ -162,11 +163,11 @@ def test_the_network_sees_the_image_where_the_points_are_mapped(tmp_path: Path) 
             return Maps(logits.expand(1, 17, -1, -1), offset[None], torch.zeros(1, 8, 32, 16))
 
     predictor.network = Brightest()
-    predictor.limits = dataclasses.replace(predictor.limits, mirror=False)
+    predictor.limits = dataclasses.replace(predictor.limits, mirror=False, second_look=False)
     for height, width, x, y in ((600, 200, 60, 480), (300, 299, 222, 33), (350, 640, 111, 222)):
         rows, columns = np.mgrid[:height, :width]
         spot = np.hypot(columns - x, rows - y) < 15
-        spine = predictor.predict(Radiograph(spot.astype(np.uint8) * 255)).spine
+        spine = predictor.predict(Radiograph(spot.astype(np.uint8) * 255), "parallel").spine
         # input pixels are up to ten original ones wide; the center of mass is good to a twentieth of one
         np.testing.assert_allclose(spine.xy[:, 0], np.tile([x, y], (17, 1)), atol=0.5)
 
@@ -214,3 +215,79 @@ def test_the_mirrored_input_has_the_mirrored_maps(tmp_path: Path) -> None:
             plain, mirrored = predictor._maps(image), mirror_maps(predictor._maps(image.flip(-1)))
         assert torch.allclose(plain.corner_offset, mirrored.corner_offset, atol=1e-5) == mirror
         assert torch.allclose(plain.offset, mirrored.offset, atol=1e-5) == mirror
+
+
+class Looker(nn.Module):
+    """Sees 17 bright bars one below the other, however large they are shown, and is surer of larger ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spans: list[float] = []
+
+    def forward(self, image: torch.Tensor) -> Maps:
+        """Ideal heatmaps of the bars, and where their corners are."""
+        bright = image[0, 0] > 0.5
+        rows = torch.nonzero(bright.any(1)).flatten()
+        breaks = torch.nonzero(rows.diff() > 1).flatten() + 1
+        bars = torch.tensor_split(rows, breaks)
+        if len(bars) != 17:
+            return Maps(torch.full((1, 17, 128, 64), -6.0), torch.zeros(1, 2, 128, 64), torch.ones(1, 8, 128, 64))
+        label = np.zeros((17, 5, 3))
+        label[..., 2] = PRESENT
+        for v, bar in enumerate(bars):
+            columns = torch.nonzero(bright[bar].any(0)).flatten()
+            top, bottom, left, right = (float(x) for x in (bar[0], bar[-1], columns[0], columns[-1]))
+            label[v, 1:, :2] = [[left, top], [right, top], [left, bottom], [right, bottom]]
+            label[v, 0, :2] = label[v, 1:, :2].mean(0)
+        self.spans.append(float(np.ptp(label[:, 0, 1])) / 512)
+        maps = LandmarkCodec(load_config().codec).encode(torch.from_numpy(label)[None], (512, 256)).maps
+        return maps._replace(heatmap=torch.logit(maps.heatmap * (0.5 + self.spans[-1] / 3), 1e-4))
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.5])
+def test_the_second_look_sees_the_spine_larger_and_maps_it_back(tmp_path: Path, scale: float) -> None:
+    """A small spine in a corner of a wide field of 1600 x 1300 pixels."""
+    config = dataclasses.replace(SMALL, input=InputConfig(512, 256))
+    predictor = LandmarkPredictor(write_network(tmp_path / "a.pt", config, 0.0), CPU)
+    looker = Looker()
+    predictor.network = looker
+    predictor.limits = dataclasses.replace(predictor.limits, mirror=False)
+    pixels = np.zeros((1600, 1300), np.uint8)
+    step = 20 * scale
+    tops = (600 + step * np.arange(17)).round().astype(int)
+    for y in tops:
+        pixels[y : y + round(0.6 * step), 900 : 900 + round(step)] = 200
+    prediction = predictor.predict(Radiograph(pixels))
+    first, second = looker.spans
+    assert first == pytest.approx(16 * step / 1300 * 256 / 512, rel=0.05)
+    assert second == pytest.approx(predictor.limits.second_look_span, rel=0.03)
+    middle = tops + (round(0.6 * step) - 1) / 2
+    np.testing.assert_allclose(prediction.spine.xy[:, 0, 1], middle, atol=0.06 * step)
+    np.testing.assert_allclose(prediction.spine.xy[:, 0, 0], 900 + (round(step) - 1) / 2, atol=0.06 * step)
+
+
+def test_several_decoders_are_compared_on_the_same_maps(sure: LandmarkPredictor) -> None:
+    radiograph = noise(400, 150)
+    together = sure.compare(radiograph)
+    assert set(together) == set(DECODERS)
+    for name, prediction in together.items():
+        assert prediction.decoder == name
+        np.testing.assert_array_equal(prediction.spine.xy, sure.locate(radiograph, name).spine.xy)
+
+
+def test_fixed_points_stay_bit_for_bit_in_pixels_of_the_image(sure: LandmarkPredictor) -> None:
+    random = np.random.default_rng(0)
+    fixed = FixedLandmarks.none()
+    for v, p in ((0, 0), (5, 2), (5, 3), (16, 4), (9, 0)):
+        fixed.xy[v, p] = random.uniform(0, 400, 2) / 3
+    for name in DECODERS:
+        xy = sure.predict(noise(400, 150), name, fixed).spine.xy
+        assert (xy[fixed.mask] == fixed.xy[fixed.mask]).all()
+
+
+def test_a_fixed_point_says_that_there_is_a_spine(tmp_path: Path) -> None:
+    predictor = LandmarkPredictor(write_network(tmp_path / "a.pt", SMALL, -3.0), CPU)
+    fixed = FixedLandmarks.parse({"T7": {"center": [75.0, 200.0]}})
+    assert predictor.predict(noise(400, 150), fixed=fixed).spine["T7"].center is not None
+    with pytest.raises(NoSpineError):
+        predictor.predict(noise(400, 150), fixed=FixedLandmarks.none())

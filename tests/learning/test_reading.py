@@ -202,6 +202,103 @@ def test_a_nonsensical_spacing_does_not_hide_the_image(tmp_path: Path, text: byt
     assert result.spacing_source == "none"
 
 
+ORIENTATIONS = {
+    "left along the rows": ({"PatientOrientation": ["L", "F"]}, "right"),
+    "right along the rows": ({"PatientOrientation": ["R", "F"]}, "left"),
+    "oblique": ({"PatientOrientation": ["LA", "FP"]}, "right"),
+    "small letters": ({"PatientOrientation": ["r", "f"]}, "left"),
+    "single": ({"PatientOrientation": "L"}, "right"),
+    "orientation before view": ({"PatientOrientation": ["L", "F"], "ViewPosition": "PA"}, "right"),
+    "orientation before the opposite view": ({"PatientOrientation": ["R", "F"], "ViewPosition": "AP"}, "left"),
+    "AP": ({"ViewPosition": "AP"}, "right"),
+    "PA": ({"ViewPosition": "PA"}, "left"),
+    "view in small letters": ({"ViewPosition": "ap"}, "right"),
+    "lateral film": ({"PatientOrientation": ["P", "F"]}, None),
+    "lateral orientation and view": ({"PatientOrientation": ["P", "F"], "ViewPosition": "AP"}, "right"),
+    "lateral view": ({"ViewPosition": "LL"}, None),
+    "feet along the rows": ({"PatientOrientation": ["F", "L"]}, None),
+    "oblique, more from the front": ({"PatientOrientation": ["AL", "F"], "ViewPosition": "PA"}, "left"),
+    "empty": ({"PatientOrientation": "", "ViewPosition": ""}, None),
+    "empty orientation": ({"PatientOrientation": "", "ViewPosition": "PA"}, "left"),
+    "empty along the rows": ({"PatientOrientation": ["", "F"], "ViewPosition": "PA"}, "left"),
+    "two views": ({"ViewPosition": ["AP", "PA"]}, None),
+    "none": ({}, None),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR:UserWarning")
+@pytest.mark.parametrize(("tags", "expected"), ORIENTATIONS.values(), ids=ORIENTATIONS.keys())
+def test_dicom_says_which_side_of_the_patient_is_at_the_left(
+    tmp_path: Path, tags: dict[str, Any], expected: str | None
+) -> None:
+    """DICOM PS3.3 C.7.6.1.1.1: the first value of PatientOrientation is where the rows run to, left to right.
+
+    Nothing is flipped, whatever the tags say.
+    """
+    result = read_radiograph(write_dicom(tmp_path / "a.dcm", GRAY_16, **tags))
+    assert result.image_left_is == expected
+    np.testing.assert_array_equal(result.pixels, GRAY_16)
+
+
+MALFORMED = {
+    "a number": (b"US", b"\x01\x00", None),
+    "two numbers": (b"US", b"\x01\x00\x02\x00", None),
+    "a part of a number": (b"US", b"abc", None),
+    "a decimal": (b"DS", b"1.0 ", None),
+    "no decimal": (b"DS", b"L\\F ", "right"),
+    "a name": (b"PN", b"L^F ", None),
+    "a tag": (b"AT", b"\x01\x00\x01\x00", None),
+    "not ASCII": (b"CS", b"\xff\xfe\xfd\xfc", None),
+    "separators only": (b"CS", b"\\\\\\ ", None),
+    "spaces only": (b"CS", b"    ", None),
+    "three values": (b"CS", b"L\\F\\H ", "right"),
+    "a space before": (b"CS", b" R\\F", "left"),
+    "zeros behind": (b"CS", b"R\x00", "left"),
+    "long text": (b"LO", b"L\\F ", "right"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+@pytest.mark.parametrize(("kind", "content", "expected"), MALFORMED.values(), ids=MALFORMED.keys())
+@pytest.mark.parametrize("view", ["", "PA"])
+def test_a_malformed_orientation_does_not_hide_the_image(
+    tmp_path: Path, kind: bytes, content: bytes, expected: str | None, view: str
+) -> None:
+    """Where it says nothing, the view counts."""
+    path = write_dicom(tmp_path / "a.dcm", GRAY_16, PatientOrientation=["L", "F"], ViewPosition=view)
+    element = b"\x20\x00\x20\x00"
+    whole = path.read_bytes()
+    assert whole.count(element + b"CS\x04\x00L\\F ") == 1
+    malformed = element + kind + len(content).to_bytes(2, "little") + content
+    path.write_bytes(whole.replace(element + b"CS\x04\x00L\\F ", malformed))
+    result = read_radiograph(path)
+    np.testing.assert_array_equal(result.pixels, GRAY_16)
+    assert result.image_left_is == (expected or {"PA": "left"}.get(view))
+
+
+@pytest.mark.parametrize(("kind", "content"), [(b"US", b"abc"), (b"US", b"\x01\x00"), (b"PN", b"AP")])
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_a_malformed_view_does_not_hide_the_image(tmp_path: Path, kind: bytes, content: bytes) -> None:
+    path = write_dicom(tmp_path / "a.dcm", GRAY_16, ViewPosition="AP")
+    element = b"\x18\x00\x01\x51"
+    whole = path.read_bytes()
+    assert whole.count(element + b"CS\x02\x00AP") == 1
+    malformed = element + kind + len(content).to_bytes(2, "little") + content
+    path.write_bytes(whole.replace(element + b"CS\x02\x00AP", malformed))
+    result = read_radiograph(path)
+    np.testing.assert_array_equal(result.pixels, GRAY_16)
+    assert result.image_left_is is None
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.nrrd", "a.nii.gz"])
+def test_other_formats_do_not_state_the_side(tmp_path: Path, name: str) -> None:
+    if name.endswith(("nrrd", "gz")):
+        sitk.WriteImage(sitk.GetImageFromArray(GRAY_8), str(tmp_path / name))
+    else:
+        Image.fromarray(GRAY_8).save(tmp_path / name)
+    assert read_radiograph(tmp_path / name).image_left_is is None
+
+
 def png() -> bytes:
     """A PNG file."""
     rows = b"".join(b"\0" + bytes(row) for row in GRAY_8)
@@ -318,6 +415,7 @@ def test_short_files_are_no_dicom_and_missing_ones_an_os_error(tmp_path: Path) -
 def test_a_radiograph_knows_its_size() -> None:
     radiograph = Radiograph(GRAY_8)
     assert (radiograph.height, radiograph.width, radiograph.spacing_source) == (37, 23, "none")
+    assert radiograph.image_left_is is None
 
 
 def test_the_dicom_writer_of_these_tests_agrees_with_pydicom(tmp_path: Path) -> None:

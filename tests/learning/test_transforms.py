@@ -32,9 +32,10 @@ from lib.learning.transforms import (
     local_contrast,
     mirrored,
     move,
-    prediction_transforms,
+    spine_view,
     training_transforms,
     validation_transforms,
+    view,
     warp,
     windowed,
 )
@@ -54,10 +55,11 @@ def plain_tensors() -> Iterator[None]:
 
 @pytest.fixture
 def config() -> Config:
-    """The configuration with a small input and no change of gray values."""
+    """The configuration with a small input, nothing cut off and no change of gray values."""
     config = load_config()
     still = dataclasses.replace(
         config.augmentation,
+        **{"cut_probability": 0.0, "background_probability": 0.0},
         **{"gamma": (1.0, 1.0), "contrast": (1.0, 1.0), "brightness": 0.0, "noise_std": 0.0, "blur_sigma": 0.2},
         **{"local_contrast_probability": 0.0, "invert_probability": 0.0, "occlusion_probability": 0.0},
     )
@@ -100,16 +102,65 @@ SIZES = [(300, 200), (150, 333), (128, 96), (60, 50), (611, 97)]
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_prediction_moves_image_and_points_together(config: Config, height: int, width: int) -> None:
+def test_a_view_of_the_whole_image_shows_it_where_its_matrix_says(height: int, width: int) -> None:
     item, xy = labelled(height, width)
-    result = prediction_transforms(config)(item)
-    label, matrix = result[LABEL].numpy(), result[MATRIX].numpy()
-    assert result[IMAGE].shape == (1, 128, 96)
-    assert result[IMAGE].dtype == torch.float32
-    np.testing.assert_allclose(label[8, 0, :2], transform_points(matrix, xy), atol=1e-4)
+    matrix = fitting_matrix(height, width, INPUT)
+    image = view(item[IMAGE], matrix, INPUT)
+    assert (image.shape, image.dtype) == ((1, 128, 96), torch.float32)
+    at = transform_points(matrix, xy)
     reach = max(4.0, 4 * SIGMA * matrix[0, 0])
     # a fifth of a pixel: resampling at a factor of a few to one keeps the center of mass only so well
-    np.testing.assert_allclose(centroid(result[IMAGE], label[8, 0, :2], reach), label[8, 0, :2], atol=0.2)
+    np.testing.assert_allclose(centroid(image, at, reach), at, atol=0.2)
+    fitted = FitToInputd(INPUT)(LoadRadiographd()(item))
+    torch.testing.assert_close(image, fitted[IMAGE], atol=1e-5, rtol=0)
+    np.testing.assert_array_equal(fitted[MATRIX], matrix)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])
+def test_a_view_of_a_part_shows_it_where_its_matrix_says(scale: float) -> None:
+    item, xy = labelled(400, 300)
+    before = item[IMAGE].copy()
+    middle = np.array([INPUT.width, INPUT.height]) / 2
+    matrix = translation(*(middle - scale * xy)) @ np.diag([scale, scale, 1.0])
+    image = view(item[IMAGE], matrix, INPUT)
+    np.testing.assert_allclose(centroid(image, middle, 4 * SIGMA * scale), middle, atol=0.2)
+    np.testing.assert_array_equal(item[IMAGE], before)
+
+
+def test_a_view_is_windowed_by_what_it_shows() -> None:
+    """A bright label far from what is looked at does not darken it."""
+    pixels = np.zeros((400, 300), np.uint16)
+    pixels[200:, :] = np.linspace(100, 200, 300).astype(np.uint16)
+    pixels[:50] = 60_000
+    low = view(pixels, translation(-100, -260), INPUT)
+    assert low.min() < 0.05
+    assert low.max() > 0.95
+    assert view(pixels, translation(-100, 0), INPUT)[0, 64:].max() == 0
+
+
+@pytest.mark.parametrize("shift", [(-500, 0), (0, 500)])
+def test_a_view_beside_the_image_is_black(shift: tuple[int, int]) -> None:
+    assert (view(np.full((90, 80), 7, np.uint8), translation(*shift), INPUT) == 0).all()
+
+
+def test_the_view_of_a_spine_by_hand() -> None:
+    """160 px high to three quarters of 128 px: a factor of 0.6; with 15 px of room on either side 42 px wide."""
+    centers = np.stack([np.linspace(100, 140, 17), np.linspace(20, 180, 17)], -1)
+    matrix = spine_view(centers, 0.75, 1.5, INPUT)
+    np.testing.assert_allclose(np.diag(matrix), [0.6, 0.6, 1])
+    moved = transform_points(matrix, centers)
+    np.testing.assert_allclose(moved.mean(0), [47.5, 63.5])
+    np.testing.assert_allclose(moved[-1] - moved[0], [24, 96])
+
+
+def test_the_view_of_a_wide_spine_is_smaller() -> None:
+    """170 px wide and 20 steps of 10 px of room must fit into 96 px."""
+    centers = np.stack([np.linspace(0, 170, 17), np.linspace(20, 180, 17)], -1)
+    assert spine_view(centers, 0.75, 10, INPUT)[0, 0] == pytest.approx(96 / 370)
+
+
+def test_the_view_of_a_single_place_is_finite() -> None:
+    assert np.isfinite(spine_view(np.full((17, 2), 5.0), 0.75, 1.5, INPUT)).all()
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
@@ -147,14 +198,134 @@ def test_training_moves_image_and_points_together(config: Config, place: tuple[i
     assert checked >= 12
 
 
-def test_random_views_show_most_of_the_spine(config: Config, ladder: np.ndarray) -> None:
-    wild = dataclasses.replace(config.augmentation, shift=0.9, wide_probability=0.0, scale=(1.0, 1.5))
-    transform = RandFitToInputd(INPUT, wild)
+@pytest.fixture
+def film(ladder: np.ndarray) -> dict[str, Any]:
+    """A film of 300 x 100 px with a straight spine and noise all over, never quite black."""
     label = np.concatenate([ladder, np.full((17, 5, 1), PRESENT)], -1)
-    item = {IMAGE: torch.zeros(1, 300, 100), LABEL: label, MATRIX: np.eye(3)}
+    noise = torch.rand(1, 300, 100, generator=torch.Generator().manual_seed(0))
+    return {IMAGE: 0.5 + 0.5 * noise, LABEL: label, MATRIX: np.eye(3)}
+
+
+def random_view(**changes: Any) -> RandFitToInputd:
+    """The random view of ``model.yaml`` with other ranges."""
+    return RandFitToInputd(INPUT, dataclasses.replace(load_config().augmentation, **changes))
+
+
+@pytest.mark.parametrize(("far", "low", "high"), [(0.0, 0.5, 0.9), (1.0, 0.2, 0.4)], ids=["near", "far"])
+def test_the_spine_fills_its_share_of_the_height(film: dict[str, Any], far: float, low: float, high: float) -> None:
+    """Whatever the size of the film; turning and stretching would change the share by some per cent."""
+    still = {"rotation_deg": 0.0, "stretch": 0.0, "cut_probability": 0.0}
+    transform = random_view(far_probability=far, near_span=(0.5, 0.9), far_span=(0.2, 0.4), **still)
+    shares = []
+    for seed in range(40):
+        transform.set_random_state(seed)
+        y = transform(film)[LABEL][:, 0, 1]
+        shares.append((y[-1] - y[0]) / INPUT.height)
+    assert low <= min(shares) < low + 0.3 * (high - low)
+    assert high - 0.3 * (high - low) < max(shares) <= high
+
+
+def test_the_spine_lies_anywhere_within_the_input(film: dict[str, Any]) -> None:
+    transform = random_view(far_probability=1.0, cut_probability=0.0, shift=0.0)
+    middles = []
+    for seed in range(40):
+        transform.set_random_state(seed)
+        centers = transform(film)[LABEL][:, 0, :2]
+        assert ((centers >= 0) & (centers <= (INPUT.width - 1, INPUT.height - 1))).all()
+        middles.append(centers.mean(0))
+    assert (np.ptp(middles, axis=0) > 0.3 * np.array([INPUT.width, INPUT.height])).all()
+
+
+class Marked(RandFitToInputd):
+    """Draws its surroundings but then shows -1 in their place."""
+
+    def _surroundings(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.full_like(super()._surroundings(image), -1.0)
+
+
+def test_cut_off_vertebrae_are_absent_and_only_those(film: dict[str, Any]) -> None:
+    transform = Marked(INPUT, dataclasses.replace(load_config().augmentation, cut_probability=1.0, shift=0.0))
+    seen = []
+    for seed in range(200):
+        transform.set_random_state(seed)
+        result = transform(film)
+        label, is_image = result[LABEL], (result[IMAGE][0] > -0.5).numpy()
+        is_there = label[:, 0, 2] != ABSENT
+        assert (label[..., 2] == np.where(is_there, PRESENT, ABSENT)[:, None]).all()
+        assert is_there.sum() == np.flatnonzero(is_there)[-1] - np.flatnonzero(is_there)[0] + 1  # only ends are hidden
+        for (x, y), there in zip(label[:, 0, :2].round().astype(int), is_there, strict=True):
+            around = is_image[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
+            if around.size and 0 <= x < INPUT.width and 0 <= y < INPUT.height:
+                assert around.any() if there else not around.all()
+        seen.append(is_there)
+    hidden = (~np.array(seen)).any(-1).mean()
+    assert 0.02 < hidden < 0.3
+    assert not np.array(seen)[:, 0].all()  # T1, now and then
+    assert not np.array(seen)[:, 16].all()  # and L5
+
+
+@pytest.mark.parametrize("cut", [0.0, 1.0])
+@pytest.mark.parametrize("background", [0.0, 1.0])
+def test_surroundings_lie_outside_the_image_only(film: dict[str, Any], cut: float, background: float) -> None:
+    ranges = dataclasses.replace(
+        load_config().augmentation, cut_probability=cut, background_probability=background, far_probability=1.0
+    )
+    plain, marked = RandFitToInputd(INPUT, ranges), Marked(INPUT, ranges)
+    for seed in range(20):
+        result = plain.set_random_state(seed)(film)
+        mark = marked.set_random_state(seed)(film)
+        np.testing.assert_array_equal(result[LABEL], mark[LABEL])
+        np.testing.assert_array_equal(result[MATRIX], mark[MATRIX])
+        is_image = mark[IMAGE] > -0.5
+        assert torch.equal(result[IMAGE][is_image], mark[IMAGE][is_image])
+        expected = warp(film[IMAGE] if np.linalg.det(mark[MATRIX]) > 0 else film[IMAGE].flip(-1), *unflipped(mark))
+        torch.testing.assert_close(mark[IMAGE][is_image], expected[is_image])
+        outside = result[IMAGE][~is_image]
+        assert len(outside) > 100
+        assert outside.min() >= 0
+        assert outside.max() <= 1
+        assert (len(outside.unique()) > 1) == (background == 1)
+        if not cut:  # then what is outside is what the film does not cover
+            covered = warp(torch.ones_like(film[IMAGE]), *unflipped(mark))
+            assert (covered[is_image] > 0).all()
+            assert (covered[~is_image] < 1).all()
+
+
+def unflipped(result: dict[str, Any]) -> tuple[np.ndarray, tuple[int, int]]:
+    """Matrix from the film, mirrored where the view is, to the input; and the input's size."""
+    mirror = np.array([[-1.0, 0, 99], [0, 1, 0], [0, 0, 1]])
+    matrix = result[MATRIX] if np.linalg.det(result[MATRIX]) > 0 else result[MATRIX] @ mirror
+    return matrix, (INPUT.height, INPUT.width)
+
+
+def test_a_view_repeats_with_the_seed_and_leaves_the_film_alone(film: dict[str, Any]) -> None:
+    transform = random_view(cut_probability=0.7)
+    before = {key: value.clone() if key == IMAGE else value.copy() for key, value in film.items()}
+    first = [transform.set_random_state(seed)(film) for seed in (1, 2)]
+    again = [transform.set_random_state(seed)(film) for seed in (1, 2)]
+    for a, b in zip(first, again, strict=True):
+        assert torch.equal(a[IMAGE], b[IMAGE])
+        np.testing.assert_array_equal(a[LABEL], b[LABEL])
+    assert not torch.equal(first[0][IMAGE], first[1][IMAGE])
+    assert torch.equal(film[IMAGE], before[IMAGE])
+    np.testing.assert_array_equal(film[LABEL], before[LABEL])
+
+
+@pytest.mark.parametrize("count", [1, 2, 13])
+def test_views_take_spines_of_which_little_is_labelled(film: dict[str, Any], count: int) -> None:
+    film[LABEL][count:] = (np.nan, np.nan, ABSENT)
+    for seed in range(10):
+        result = random_view().set_random_state(seed)(film)
+        assert torch.isfinite(result[IMAGE]).all()
+        assert np.isfinite(result[LABEL][:count]).all()
+        assert (result[LABEL][count:, :, 2] == ABSENT).all()
+
+
+def test_random_views_show_most_of_the_spine(film: dict[str, Any]) -> None:
+    transform = random_view(shift=0.9, far_probability=0.0, near_span=(1.0, 1.5), cut_probability=0.0)
     for seed in range(20):
         transform.set_random_state(seed)
-        centers = transform(item)[LABEL][:, 0, :2]
+        centers = transform(film)[LABEL][:, 0, :2]
         assert ((centers >= 0) & (centers <= (INPUT.width - 1, INPUT.height - 1))).all(-1).sum() >= 14
 
 
@@ -177,14 +348,10 @@ def test_random_transforms_repeat_with_the_seed(config: Config) -> None:
     assert not torch.equal(a[IMAGE], c[IMAGE])
 
 
-@pytest.mark.parametrize("kind", ["training", "validation", "prediction"])
+@pytest.mark.parametrize("kind", ["training", "validation"])
 def test_the_callers_data_are_not_changed(kind: str) -> None:
     config = dataclasses.replace(load_config(), input=INPUT)
-    transforms = {
-        "training": training_transforms,
-        "validation": validation_transforms,
-        "prediction": prediction_transforms,
-    }[kind](config)
+    transforms = {"training": training_transforms, "validation": validation_transforms}[kind](config)
     item, _ = labelled(240, 160)
     image, label = item[IMAGE].copy(), item[LABEL].copy()
     for seed in range(6):

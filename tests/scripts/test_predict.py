@@ -9,13 +9,23 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image, ImageDraw
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from lib.spine.geometry import steps
+import predict as script
+from lib.learning.decoders import DECODERS
+from lib.learning.prediction import NoSpineError, Prediction
+from lib.learning.reading import Radiograph
+from lib.spine.challenge import challenge_angles
+from lib.spine.curves import measure_curves
+from lib.spine.geometry import steps, with_centers
 from lib.spine.markups import read_markups
 from lib.spine.metrics import is_name_shifted
 from lib.spine.phantoms import Phantom, random_spec, random_spineless, render_phantom
+from lib.spine.schema import Spine
 
 pytestmark = pytest.mark.integration
 
@@ -26,9 +36,200 @@ def predict(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True)
 
 
-def table(folder: Path) -> list[dict[str, str]]:
-    with (folder / "landmarks.csv").open(newline="", encoding="utf-8") as stream:
+def table(folder: Path, name: str = "landmarks.csv") -> list[dict[str, str]]:
+    with (folder / name).open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
+
+
+HEADERS = {
+    "landmarks.csv": "image,vertebra,point,x_px,y_px,score",
+    "cobb.csv": "image,angle1_deg,angle2_deg,angle3_deg",
+    "curves.csv": "image,curve,upper_end,lower_end,apex,side,angle_deg,region",
+}
+
+
+def headers(folder: Path) -> dict[str, str]:
+    """First line of every table."""
+    return {path.name: path.read_text(encoding="utf-8").splitlines()[0] for path in folder.glob("*.csv")}
+
+
+def bent() -> np.ndarray:
+    """``(17, 5, 2)`` points: bodies of 60 x 30 px whose tilts go from 0 at T1 to -20 at T5, +22 at T11, -10 at L5."""
+    angle = np.radians(np.interp(range(17), [0, 4, 10, 16], [0, -20, 22, -10]))
+    across = np.stack([np.cos(angle), np.sin(angle)], -1)
+    down = np.stack([-np.sin(angle), np.cos(angle)], -1)
+    center = np.array([200.0, 50]) + np.concatenate([np.zeros((1, 2)), np.cumsum((down[1:] + down[:-1]) * 22.5, 0)])
+    corners = [center + 30 * sx * across + 15 * sy * down for sy in (-1, 1) for sx in (-1, 1)]
+    return with_centers(np.stack(corners, 1))
+
+
+class Stub:
+    """Sees the same spine on every image but black ones, and notes which decoder is asked for."""
+
+    def __init__(self, xy: np.ndarray) -> None:
+        self.spine, self.decoders = Spine.from_arrays(xy, np.full((17, 5), 0.75)), []
+
+    def __call__(self, weights: Path, device: object) -> Stub:
+        """In the place of the predictor's class."""
+        return self
+
+    def predict(self, radiograph: Radiograph, decoder: str) -> Prediction:
+        """The spine."""
+        self.decoders.append(decoder)
+        if not radiograph.pixels.any():
+            raise NoSpineError("no spine was found")
+        return Prediction(self.spine, 0.75, decoder, {})
+
+
+def run(monkeypatch: pytest.MonkeyPatch, stub: Stub, *arguments: object) -> int:
+    """Call the command in this process, with a stub for the model."""
+    monkeypatch.setattr(script, "LandmarkPredictor", stub)
+    monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, arguments)])
+    return script.main()
+
+
+def gray(path: Path, value: int = 99) -> Path:
+    """An image of 400 x 900 pixels."""
+    Image.new("L", (400, 900), value).save(path)
+    return path
+
+
+def write_dicom(path: Path, **tags: object) -> Path:
+    """A DX image of 400 x 900 pixels."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1.1", generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    data.is_little_endian, data.is_implicit_VR = True, False
+    data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    data.Modality, data.Rows, data.Columns, data.SamplesPerPixel = "DX", 900, 400, 1
+    data.PhotometricInterpretation, data.PixelRepresentation = "MONOCHROME2", 0
+    data.BitsAllocated, data.BitsStored, data.HighBit = 8, 8, 7
+    data.PixelData = bytes(range(200)) * 1800
+    for name, value in tags.items():
+        setattr(data, name, value)
+    data.save_as(str(path))
+    assert pydicom.dcmread(path).Rows == 900
+    return path
+
+
+def test_three_tables_say_what_the_library_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = bent()
+    assert run(monkeypatch, Stub(points), gray(tmp_path / "a.png"), gray(tmp_path / "b.png"), "--output", tmp_path) == 0
+    assert headers(tmp_path) == HEADERS
+    landmarks = table(tmp_path)
+    assert [row["image"] for row in landmarks] == ["a.png"] * 85 + ["b.png"] * 85
+    assert landmarks[84] == {
+        "image": "a.png",
+        "vertebra": "L5",
+        "point": "BR",
+        "x_px": f"{points[16, 4, 0]:.3f}",
+        "y_px": f"{points[16, 4, 1]:.3f}",
+        "score": "0.7500",
+    }
+    angles = [f"{angle:.3f}" for angle in challenge_angles(points[:, 1:], 900)]
+    assert [list(row.values()) for row in table(tmp_path, "cobb.csv")] == [["a.png", *angles], ["b.png", *angles]]
+    assert [float(angle) for angle in angles] == pytest.approx([42, 20, 32], abs=0.001)
+    curves = measure_curves(points)
+    expected = [
+        [image, str(n), c.upper_end, c.lower_end, c.apex, c.side, f"{c.angle_deg:.2f}", c.region]
+        for image in ("a.png", "b.png")
+        for n, c in enumerate(curves, 1)
+    ]
+    assert [list(row.values()) for row in table(tmp_path, "curves.csv")] == expected
+    assert [row[1:4] + row[5:7] for row in expected[:3]] == [
+        ["1", "T1", "T5", "left", "20.00"],
+        ["2", "T5", "T11", "right", "42.00"],
+        ["3", "T11", "L5", "left", "32.00"],
+    ]
+
+
+def test_a_straight_spine_has_one_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ladder: np.ndarray) -> None:
+    assert run(monkeypatch, Stub(ladder), gray(tmp_path / "a.png"), "--output", tmp_path) == 0
+    (curve,) = table(tmp_path, "curves.csv")
+    assert (curve["curve"], curve["angle_deg"]) == ("1", "0.00")
+    (angles,) = table(tmp_path, "cobb.csv")
+    assert list(angles.values()) == ["a.png", "0.000", "0.000", "0.000"]
+
+
+def test_sides_are_the_patients_where_the_film_states_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    films = [
+        write_dicom(tmp_path / "left.dcm", PatientOrientation=["R", "F"]),
+        write_dicom(tmp_path / "right.dcm", PatientOrientation=["L", "F"]),
+        write_dicom(tmp_path / "view.dcm", ViewPosition="AP"),
+        write_dicom(tmp_path / "unknown.dcm"),
+    ]
+    assert run(monkeypatch, Stub(bent()), *films, "--output", tmp_path / "out") == 0
+    sides: dict[str, list[str]] = {}
+    for row in table(tmp_path / "out", "curves.csv"):
+        sides.setdefault(row["image"], []).append(row["side"])
+    in_image, turned = ["left", "right", "left"], ["right", "left", "right"]
+    assert sides == {"left.dcm": in_image, "right.dcm": turned, "view.dcm": turned, "unknown.dcm": in_image}
+    places = {(row["point"], row["vertebra"], row["x_px"], row["y_px"]) for row in table(tmp_path / "out")}
+    assert len(places) == 85  # points are never turned over
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_the_decoder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoder: str) -> None:
+    stub = Stub(bent())
+    assert run(monkeypatch, stub, gray(tmp_path / "a.png"), "--output", tmp_path, "--decoder", decoder) == 0
+    assert stub.decoders == [decoder]
+
+
+def test_map_is_the_default_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub = Stub(bent())
+    assert run(monkeypatch, stub, gray(tmp_path / "a.png"), "--output", tmp_path) == 0
+    assert stub.decoders == ["map"]
+
+
+def test_an_unknown_decoder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run(monkeypatch, Stub(bent()), tmp_path, "--output", tmp_path, "--decoder", "best")
+    assert "invalid choice: 'best' (choose from 'map', 'sequential', 'parallel')" in capsys.readouterr().err
+
+
+def test_an_image_without_a_spine_is_in_no_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    black, good = gray(tmp_path / "black.png", 0), gray(tmp_path / "good.png")
+    assert run(monkeypatch, Stub(bent()), black, good, "--output", tmp_path / "out") == 1
+    assert capsys.readouterr().err == "black.png: no spine was found\n"
+    for name in HEADERS:
+        assert {row["image"] for row in table(tmp_path / "out", name)} == {"good.png"}
+
+
+def test_tables_of_nothing_have_their_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "cobb.csv").write_text("from an earlier call\n")
+    assert run(monkeypatch, Stub(bent()), gray(tmp_path / "black.png", 0), "--output", out) == 1
+    assert headers(out) == HEADERS
+    assert all(table(out, name) == [] for name in HEADERS)
+
+
+def test_a_body_without_width_has_no_angles_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rule of the challenge knows no answer then; all else is told."""
+    points = bent()
+    points[3] = points[3, 0]
+    assert run(monkeypatch, Stub(points), gray(tmp_path / "a.png"), "--output", tmp_path) == 0
+    assert capsys.readouterr().err == ""
+    assert table(tmp_path, "cobb.csv") == []
+    assert len(table(tmp_path)) == 85
+    assert table(tmp_path, "curves.csv")
+
+
+def test_names_with_commas_quotes_and_line_breaks_stay_in_one_field(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ['a, "b".png', "line\nbreak.png", "Wirbelsäule.png"]
+    films = [gray(tmp_path / name) for name in names]
+    assert run(monkeypatch, Stub(bent()), *films, "--output", tmp_path / "out") == 0
+    for name in HEADERS:
+        assert {row["image"] for row in table(tmp_path / "out", name)} == set(names)
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +271,17 @@ def test_table_and_markups_agree_and_rows_stand_in_order(tmp_path: Path, phantom
     done = predict(tmp_path / "film.png", "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     rows = table(tmp_path / "out")
-    assert list(rows[0]) == ["image", "vertebra", "point", "x_px", "y_px", "score"]
+    assert headers(tmp_path / "out") == HEADERS
     assert [row["point"] for row in rows[:5]] == ["center", "TL", "TR", "BL", "BR"]
     assert [row["vertebra"] for row in rows[::5]][:2] == ["T1", "T2"]
     xy = np.array([(float(row["x_px"]), float(row["y_px"])) for row in rows]).reshape(17, 5, 2)
     assert np.abs(xy - read_markups(tmp_path / "out" / "film.mrk.json").xy).max() < 0.001
+    (angles,) = table(tmp_path / "out", "cobb.csv")
+    found = [float(angles[f"angle{number}_deg"]) for number in (1, 2, 3)]
+    assert found == pytest.approx(challenge_angles(xy[:, 1:], 1000), abs=0.05)  # of points rounded to 0.001 px
+    curves = table(tmp_path / "out", "curves.csv")
+    assert [row["curve"] for row in curves] == [str(number) for number in range(1, len(curves) + 1)]
+    assert curves
     with Image.open(tmp_path / "out" / "film.overlay.png") as overlay:
         assert overlay.size == (460, 1000)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from torch.nn import functional as F
 
 from ..spine.geometry import mirrored_order
 from ..spine.schema import CORNERS, POINTS, VERTEBRAE
@@ -18,19 +19,26 @@ ABSENT, PRESENT, UNNAMED = 0.0, 1.0, 2.0
 STATE = 2
 """Column of the state in a label ``(V, P, 3)`` of x, y, state."""
 
+_ENDS_BEYOND = (0.5, 2.5)  # steps between which a vertebra may have been left out at an end of an unnamed spine
+
 
 class Targets(NamedTuple):
     """What the network should have predicted.
 
     Attributes:
         maps: the ideal maps, heatmap in 0...1 with exactly 1 at the center cells.
-        heatmap_weight: ``(B, V, 1, 1)``, 0 for channels whose name is not trusted.
+        heatmap_weight: ``(B, V, 1, 1)``, 0 on images with a vertebra whose name is not trusted. For a single heatmap,
+            which has no names, ``(B, 1, h, w)``: 1, but on such images the ``unnamed_weight`` below.
+        unnamed_weight: ``(B, 1, h, w)``, for the heatmaps of all names together: 1 on images with vertebrae whose names
+            are not trusted, 0 on other images and where such a spine may go on beyond its labelled ends; 0 everywhere
+            for a single heatmap.
         offset_weight: ``(B, 1, h, w)``, 1 at cells where the offset is known.
         corner_weight: ``(B, 2 K, h, w)``, 1 at cells where that corner is known.
     """
 
     maps: Maps
     heatmap_weight: torch.Tensor
+    unnamed_weight: torch.Tensor
     offset_weight: torch.Tensor
     corner_weight: torch.Tensor
 
@@ -63,19 +71,22 @@ class LandmarkCodec:
         self.sigma = config.sigma_cells
         self.radius = config.offset_radius_cells
 
-    def encode(self, label: torch.Tensor, size: tuple[int, int]) -> Targets:
+    def encode(self, label: torch.Tensor, size: tuple[int, int], channels: int = len(VERTEBRAE)) -> Targets:
         """Draw the ideal maps.
 
         Args:
             label: ``(B, V, P, 3)`` x, y in input pixels and the state of each point.
             size: (height, width) of the input in pixels.
+            channels: heatmaps, one per vertebra or 1 for all of them.
 
         Returns:
             Targets on the label's device. A vertebra whose center lies outside the input has no peak.
 
         Raises:
-            ValueError: the label has another shape.
+            ValueError: the label has another shape, or ``channels`` is another number.
         """
+        if channels not in (1, len(VERTEBRAE)):
+            raise ValueError(f"channels must be 1 or {len(VERTEBRAE)}, got {channels}")
         if label.ndim != 4 or label.shape[1:] != (len(VERTEBRAE), len(POINTS), 3):
             raise ValueError(f"label must have shape (B, {len(VERTEBRAE)}, {len(POINTS)}, 3), got {tuple(label.shape)}")
         h, w = size[0] // self.stride, size[1] // self.stride
@@ -100,8 +111,26 @@ class LandmarkCodec:
         corner_offset[batch, :, y, x] = corners
         offset_weight[batch, :, y, x] = 1.0
         corner_weight[batch, :, y, x] = known
-        heatmap_weight = (state != UNNAMED).float()[..., None, None]
-        return Targets(Maps(heatmap, offset, corner_offset), heatmap_weight, offset_weight, corner_weight)
+        is_named = (state != UNNAMED).all(-1)  # (B,): an image is named as a whole or not at all
+        heatmap_weight = is_named.float()[:, None, None, None].expand(-1, len(VERTEBRAE), -1, -1)
+        unnamed_weight = self._unnamed_weight(center, state, h, w)
+        if channels == 1:
+            heatmap = heatmap.amax(1, keepdim=True)
+            heatmap_weight, unnamed_weight = heatmap_weight[:, :1] + unnamed_weight, torch.zeros_like(unnamed_weight)
+        maps = Maps(heatmap, offset, corner_offset)
+        return Targets(maps, heatmap_weight, unnamed_weight, offset_weight, corner_weight)
+
+    @staticmethod
+    def _unnamed_weight(center: torch.Tensor, state: torch.Tensor, h: int, w: int) -> torch.Tensor:
+        """Rows that lie from 0.5 to 2.5 steps beyond either end of an unnamed spine say nothing: ``(B, 1, h, w)``."""
+        weight = center.new_zeros(len(center), 1, h, w)
+        rows = torch.arange(h, device=center.device)
+        for number in torch.nonzero((state == UNNAMED).any(-1)).flatten().tolist():
+            y = center[number, state[number] != ABSENT, 1]
+            top, bottom, step = y.min(), y.max(), (y.max() - y.min()) / max(1, len(y) - 1)
+            beyond = torch.maximum(top - rows, rows - bottom) / step.clamp(min=1.0)
+            weight[number] = ((beyond <= _ENDS_BEYOND[0]) | (beyond >= _ENDS_BEYOND[1])).to(weight)[:, None]
+        return weight
 
     def _taught_cells(
         self, cell: torch.Tensor, is_inside: torch.Tensor, h: int, w: int
@@ -140,21 +169,46 @@ class LandmarkCodec:
         """Read the landmarks off the maps, each channel for itself (parallel decoding).
 
         Args:
-            maps: maps of a batch, heatmap in 0...1 (not logits).
+            maps: maps of a batch, heatmap in 0...1 (not logits), one channel per vertebra or one for all of them.
 
         Returns:
-            Points in input pixels; the center is the peak cell plus its offset, the corners are relative to it.
+            Points in input pixels; the center is the peak cell plus its offset, the corners are relative to it. All
+            vertebrae of a single heatmap are there too: those for which it has no peak have score 0.
 
         Reference:
-            Yang et al., Artificial Intelligence in Medicine 159 (2025) 103011, parallel inference.
+            Yang et al., Artificial Intelligence in Medicine 159 (2025) 103011, parallel inference; Yi et al.,
+            arXiv 2001.03187, for a single heatmap, with names given from top to bottom.
         """
-        b, v, _, w = maps.heatmap.shape
-        scores, index = maps.heatmap.flatten(2).float().max(-1)  # (B, V)
+        scores, index = peaks(maps.heatmap)
+        b, v, w = *index.shape, maps.heatmap.shape[-1]
         cell = torch.stack([index % w, torch.div(index, w, rounding_mode="floor")], -1)
         center = cell + _gather(maps.offset, index)  # (B, V, 2)
         corners = center[:, :, None] + _gather(maps.corner_offset, index).view(b, v, len(CORNERS), 2)
         xy_hm = torch.cat([center[:, :, None], corners], 2)
         return Decoded((xy_hm + 0.5) * self.stride - 0.5, scores)
+
+
+def peaks(heatmap: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The cell of every vertebra.
+
+    Each has the highest cell of its channel. In a single channel for all of them, the highest local maxima of 3x3 cells
+    (of equal neighbours the first) are theirs, from top to bottom; where there are too few, other cells with score 0.
+
+    Args:
+        heatmap: ``(B, V, h, w)`` or ``(B, 1, h, w)`` in 0...1.
+
+    Returns:
+        Scores in 0...1 and flat cell indices ``y * w + x``, both ``(B, V)``.
+    """
+    flat = heatmap.float().flatten(2)  # (B, C, h w)
+    if flat.shape[1] > 1:
+        scores, index = flat.max(-1)
+        return scores, index
+    highest = F.max_pool2d(heatmap.float(), 3, stride=1, padding=1, return_indices=True)[1].flatten(1)  # (B, h w)
+    is_maximum = highest == torch.arange(highest.shape[1], device=highest.device)
+    scores, index = torch.where(is_maximum, flat[:, 0], 0.0).topk(len(VERTEBRAE))
+    index, order = index.sort()
+    return scores.gather(1, order), index
 
 
 def mirror_maps(maps: Maps) -> Maps:

@@ -11,6 +11,8 @@ from typing import Any, TypeVar, get_type_hints
 
 import yaml
 
+from ..spine.schema import VERTEBRAE
+
 APP_DIR = Path(__file__).resolve().parents[2]
 DEFAULT_CONFIG_FILE = APP_DIR / "model.yaml"
 DEFAULT_WEIGHTS_FILE = APP_DIR / "model" / "vertebra_landmarks.pt"
@@ -43,13 +45,22 @@ def _check_not_negative(section: object, *names: str) -> None:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Which network; ``preset`` is a key of ``hrnet.PRESETS``."""
+    """Which network; ``preset`` is a key of ``hrnet.PRESETS``, ``context_layers`` those of ``context.Context``.
+
+    The defaults are what the weight files mean that were written before a setting came up.
+    """
 
     preset: str
     head_channels: int
+    context_layers: int = 0
+    squeeze_excitation: bool = False
+    heatmap_channels: int = len(VERTEBRAE)
 
     def __post_init__(self) -> None:
         _check_positive(self, "head_channels")
+        _check_not_negative(self, "context_layers")
+        channels, every = self.heatmap_channels, len(VERTEBRAE)
+        _check(channels in (1, every), "heatmap_channels", f"1 or {every}", channels)
 
 
 @dataclass(frozen=True)
@@ -84,20 +95,28 @@ class LossConfig:
     alpha: float
     beta: float
     heatmap_weight: float
+    unnamed_weight: float
     offset_weight: float
     corner_weight: float
+    anatomy_weight: float
+    anatomy_hinge: float
+    anatomy_sharpness: float
 
     def __post_init__(self) -> None:
         _check_not_negative(self, *(field.name for field in dataclasses.fields(self)))
+        _check_positive(self, "anatomy_sharpness")
 
 
 @dataclass(frozen=True)
 class AugmentationConfig:
     """Ranges of the random changes made to training images."""
 
-    scale: tuple[float, float]
-    wide_probability: float
-    wide_scale: tuple[float, float]
+    near_span: tuple[float, float]
+    far_probability: float
+    far_span: tuple[float, float]
+    cut_probability: float
+    deep_cut_probability: float
+    background_probability: float
     rotation_deg: float
     shift: float
     stretch: float
@@ -135,6 +154,7 @@ class TrainingConfig:
     gradient_clip: float
     cache_longest: int
     validate_every: int
+    boxed: int
     phantoms: int
     spineless: int
     seed: int
@@ -143,7 +163,7 @@ class TrainingConfig:
         _check_positive(
             self, "epochs", "batch_size", "learning_rate", "gradient_clip", "cache_longest", "validate_every"
         )
-        _check_not_negative(self, "weight_decay", "warmup_epochs", "phantoms", "spineless", "seed")
+        _check_not_negative(self, "weight_decay", "warmup_epochs", "boxed", "phantoms", "spineless", "seed")
         _check(0.0 <= self.ema_decay < 1.0, "ema_decay", "in 0...1, 1 excluded", self.ema_decay)
 
 
@@ -152,13 +172,36 @@ class PredictionConfig:
     """How the network is asked, and what is accepted as an image and as a spine."""
 
     mirror: bool
+    second_look: bool
+    second_look_span: float
+    second_look_margin: float
     min_spine_score: float
     min_shorter_side: int
     min_longer_side: int
 
     def __post_init__(self) -> None:
         _check_probability("min_spine_score", self.min_spine_score)
-        _check_positive(self, "min_shorter_side", "min_longer_side")
+        _check_positive(self, "second_look_span", "second_look_margin", "min_shorter_side", "min_longer_side")
+
+
+@dataclass(frozen=True)
+class MapConfig:
+    """How MAP decoding weighs what the network says and what is usual."""
+
+    min_candidate_score: float
+    max_candidates: int
+    max_beyond: int
+    score_floor: float
+    explain_weight: float
+    prior_weight: float
+    prior_cap: float
+    noise_cells: float
+    shift_penalty: float
+
+    def __post_init__(self) -> None:
+        _check_probability("min_candidate_score", self.min_candidate_score)
+        _check_positive(self, "max_candidates", "score_floor", "prior_cap")
+        _check_not_negative(self, "max_beyond", "explain_weight", "prior_weight", "noise_cells", "shift_penalty")
 
 
 @dataclass(frozen=True)
@@ -178,6 +221,7 @@ class Config(ModelConfig):
     augmentation: AugmentationConfig
     training: TrainingConfig
     prediction: PredictionConfig
+    map: MapConfig
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, the inverse of ``config_from_dict``."""
@@ -204,18 +248,21 @@ def _convert(value: object, kind: object, where: str) -> Any:
     raise ValueError(f"{where} must be {getattr(kind, '__name__', kind)}, got {value!r}")
 
 
-def _section(kind: type[T], values: object, where: str) -> T:
+def _section(kind: type[T], values: object, where: str, is_stored: bool = False) -> T:
     if not isinstance(values, Mapping):
         raise ValueError(f"{where} must be a table of settings, got {values!r}")
     hints = get_type_hints(kind)
-    unknown, missing = sorted(set(values) - set(hints), key=str), sorted(set(hints) - set(values))
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # T is a dataclass
+    may_lack = {field.name for field in fields if is_stored and field.default is not dataclasses.MISSING}
+    unknown, missing = sorted(set(values) - set(hints), key=str), sorted(set(hints) - set(values) - may_lack)
     if unknown or missing:
         raise ValueError(f"{where}: unknown settings {unknown}, missing settings {missing}")
     arguments = {
-        name: _section(hint, values[name], f"{where}.{name}")
+        name: _section(hint, values[name], f"{where}.{name}", is_stored)
         if isinstance(hint, type) and dataclasses.is_dataclass(hint)
         else _convert(values[name], hint, f"{where}.{name}")
         for name, hint in hints.items()
+        if name in values
     }
     return kind(**arguments)
 
@@ -236,6 +283,8 @@ def config_from_dict(values: Mapping[str, Any], where: str = "configuration") ->
 def model_config_from_dict(values: Mapping[str, Any], where: str) -> ModelConfig:
     """The part of a stored configuration that using the weights needs; other settings may have come and gone.
 
+    A setting of that part with a default may be missing: the file is older than the setting.
+
     Args:
         values: nested settings as in ``model.yaml``.
         where: what the settings came from, named in errors.
@@ -244,7 +293,8 @@ def model_config_from_dict(values: Mapping[str, Any], where: str) -> ModelConfig
         ValueError: a setting of that part is unknown, missing, of the wrong type or out of range.
     """
     names = get_type_hints(ModelConfig)
-    return _section(ModelConfig, {name: value for name, value in values.items() if name in names}, where)
+    part = {name: value for name, value in values.items() if name in names}
+    return _section(ModelConfig, part, where, is_stored=True)
 
 
 def load_config(path: Path = DEFAULT_CONFIG_FILE, overrides: Mapping[str, str] | None = None) -> Config:

@@ -14,7 +14,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .context import Context
+
 STEM_CHANNELS = 64
+_REDUCTION, _LEAST_HIDDEN = 16, 4  # of squeeze-and-excitation; the narrow branches would be left with a single channel
 STRIDE = 4
 """Input pixels per cell of the finest branch: two stride-2 convolutions."""
 
@@ -48,8 +51,10 @@ def _preset(width: int, modules: Sequence[int], blocks: int, first_blocks: int) 
 PRESETS: dict[str, HRNetConfig] = {
     "w18_small": _preset(18, (1, 3, 2), blocks=2, first_blocks=2),
     "w18": _preset(18, (1, 4, 3), blocks=4, first_blocks=4),
+    "w32": _preset(32, (1, 4, 3), blocks=4, first_blocks=4),
+    "w48": _preset(48, (1, 4, 3), blocks=4, first_blocks=4),
 }
-"""``w18_small`` is the published "HRNet-W18-Small-v2", ``w18`` the published HRNet-W18."""
+"""``w18_small`` is the published "HRNet-W18-Small-v2", the others are HRNetV2-W18, -W32 and -W48."""
 
 
 def conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1, act: bool = True) -> nn.Sequential:
@@ -59,6 +64,28 @@ def conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1, act: bool
         nn.BatchNorm2d(outputs),
     ]
     return nn.Sequential(*layers, nn.ReLU(inplace=True)) if act else nn.Sequential(*layers)
+
+
+class SqueezeExcitation(nn.Module):
+    """Weighs every channel by what all channels show on the mean over the map.
+
+    Args:
+        channels: of the map.
+
+    Reference:
+        Hu et al., Squeeze-and-Excitation Networks, CVPR 2018, reduction 16 (but never to fewer than 4 channels).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(_LEAST_HIDDEN, channels // _REDUCTION)
+        self.squeeze = nn.Linear(channels, hidden)
+        self.excite = nn.Linear(hidden, channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``(B, channels, h, w)`` to the same shape."""
+        weight = self.excite(F.relu(self.squeeze(x.mean((2, 3))))).sigmoid()
+        return x * weight[..., None, None]
 
 
 class Residual(nn.Module):
@@ -74,21 +101,24 @@ class Residual(nn.Module):
         return F.relu(self.body(x) + self.shortcut(x), inplace=True)
 
 
-def basic_block(channels: int) -> Residual:
-    """Two 3x3 convolutions with a shortcut."""
-    return Residual(
-        nn.Sequential(conv_norm(channels, channels, 3), conv_norm(channels, channels, 3, act=False)), channels, channels
-    )
+def basic_block(channels: int, squeeze_excitation: bool = False) -> Residual:
+    """Two 3x3 convolutions, squeeze-and-excitation where asked for, and a shortcut."""
+    body: list[nn.Module] = [conv_norm(channels, channels, 3), conv_norm(channels, channels, 3, act=False)]
+    if squeeze_excitation:
+        body.append(SqueezeExcitation(channels))
+    return Residual(nn.Sequential(*body), channels, channels)
 
 
-def bottleneck(inputs: int, channels: int) -> Residual:
-    """1x1, 3x3, 1x1 convolutions with a shortcut; the output has ``4 * channels``."""
-    body = nn.Sequential(
+def bottleneck(inputs: int, channels: int, squeeze_excitation: bool = False) -> Residual:
+    """1x1, 3x3, 1x1 convolutions, then as ``basic_block``; the output has ``4 * channels``."""
+    body: list[nn.Module] = [
         conv_norm(inputs, channels, 1),
         conv_norm(channels, channels, 3),
         conv_norm(channels, 4 * channels, 1, act=False),
-    )
-    return Residual(body, inputs, 4 * channels)
+    ]
+    if squeeze_excitation:
+        body.append(SqueezeExcitation(4 * channels))
+    return Residual(nn.Sequential(*body), inputs, 4 * channels)
 
 
 class Upsampled(nn.Module):
@@ -143,11 +173,12 @@ class Exchange(nn.Module):
 class Stage(nn.Module):
     """Residual blocks in every branch, then an exchange; repeated."""
 
-    def __init__(self, config: StageConfig) -> None:
+    def __init__(self, config: StageConfig, squeeze_excitation: bool = False) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
             nn.ModuleList(
-                nn.Sequential(*(basic_block(channels) for _ in range(config.blocks))) for channels in config.channels
+                nn.Sequential(*(basic_block(channels, squeeze_excitation) for _ in range(config.blocks)))
+                for channels in config.channels
             )
             for _ in range(config.modules)
         )
@@ -182,21 +213,33 @@ class HRNet(nn.Module):
     Args:
         config: depths and widths.
         in_channels: image channels.
+        context_layers: self-attention layers on the coarsest branch that enters the last stage; 0 as published.
+        squeeze_excitation: whether every residual block weighs its channels; not in the published HRNet, but in the
+            predecessor of Yang et al. (Liu et al., UbiComp/ISWC 2020 adjunct, doi 10.1145/3410530.3414317).
     """
 
-    def __init__(self, config: HRNetConfig, in_channels: int = 1) -> None:
+    def __init__(
+        self,
+        config: HRNetConfig,
+        in_channels: int = 1,
+        context_layers: int = 0,
+        squeeze_excitation: bool = False,
+    ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             conv_norm(in_channels, STEM_CHANNELS, 3, stride=2), conv_norm(STEM_CHANNELS, STEM_CHANNELS, 3, stride=2)
         )
         widths = [STEM_CHANNELS, *[4 * config.first_channels] * config.first_blocks]
-        self.first = nn.Sequential(*(bottleneck(width, config.first_channels) for width in widths[:-1]))
+        self.first = nn.Sequential(
+            *(bottleneck(width, config.first_channels, squeeze_excitation) for width in widths[:-1])
+        )
         inputs: Sequence[int] = widths[-1:]
         self.transitions, self.stages = nn.ModuleList(), nn.ModuleList()
         for stage in config.stages:
             self.transitions.append(Transition(inputs, stage.channels))
-            self.stages.append(Stage(stage))
+            self.stages.append(Stage(stage, squeeze_excitation))
             inputs = stage.channels
+        self.context = Context(config.stages[-2].channels[-1], context_layers)
         self.out_channels = tuple(inputs)
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
@@ -209,6 +252,8 @@ class HRNet(nn.Module):
             One ``(B, out_channels[i], H / (4 * 2**i), W / (4 * 2**i))`` tensor per branch.
         """
         branches = [self.first(self.stem(image))]
-        for transition, stage in zip(self.transitions, self.stages, strict=True):
+        for number, (transition, stage) in enumerate(zip(self.transitions, self.stages, strict=True), 1):
+            if number == len(self.stages):
+                branches = [*branches[:-1], self.context(branches[-1])]
             branches = stage(transition(branches))
         return branches

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..spine.schema import CORNERS, VERTEBRAE
+from ..spine.schema import CORNERS
 from .config import NetworkConfig
 from .hrnet import PRESETS, HRNet
 
@@ -20,7 +20,8 @@ class Maps(NamedTuple):
     """What the network predicts and the codec encodes, all at one cell per ``stride`` input pixels.
 
     Attributes:
-        heatmap: ``(B, V, h, w)`` center heatmap; logits from the network, 0...1 from the codec.
+        heatmap: ``(B, C, h, w)`` center heatmaps, C = V, one per vertebra, or C = 1, one for all of them; logits from
+            the network, 0...1 from the codec.
         offset: ``(B, 2, h, w)`` from a cell to the center that it holds, in cells, x then y.
         corner_offset: ``(B, 2 K, h, w)`` from the center to its corners, in cells: TL x, TL y, TR x, ...
     """
@@ -64,16 +65,21 @@ class LandmarkNet(nn.Module):
 
     Reference:
         Yang et al., Artificial Intelligence in Medicine 159 (2025) 103011: heads of 3x3 and 1x1 convolutions for the
-        17 heatmaps and the shared offset, of 3x3 and 7x7 convolutions for the corners.
+        17 heatmaps and the shared offset, of 3x3 and 7x7 convolutions for the corners. A single heatmap for all
+        vertebrae is the baseline that it modifies (Yi et al., Vertebra-Focused Landmark Detection, arXiv 2001.03187).
     """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         if config.preset not in PRESETS:
             raise ValueError(f"network.preset must be one of {', '.join(PRESETS)}, got {config.preset!r}")
-        self.backbone = HRNet(PRESETS[config.preset])
+        self.backbone = HRNet(
+            PRESETS[config.preset],
+            context_layers=config.context_layers,
+            squeeze_excitation=config.squeeze_excitation,
+        )
         self.fusion = Fusion(self.backbone.out_channels, config.head_channels)
-        self.heatmap = head(config.head_channels, len(VERTEBRAE), 1)
+        self.heatmap = head(config.head_channels, config.heatmap_channels, 1)
         self.offset = head(config.head_channels, 2, 1)
         self.corner_offset = head(config.head_channels, 2 * len(CORNERS), 7)
         _initialise(self)

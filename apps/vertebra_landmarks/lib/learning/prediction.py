@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,15 +11,14 @@ import numpy as np
 import torch
 
 from ..spine.geometry import transform_points
-from ..spine.schema import POINTS, Spine
+from ..spine.schema import Spine
 from .codec import LandmarkCodec, mirror_maps
 from .config import load_config
+from .decoders import DECODERS, Decoded, FixedLandmarks, make_decoder
 from .network import Maps, on_device
 from .reading import Radiograph, UnreadableImageError
-from .transforms import IMAGE, MATRIX, prediction_transforms
+from .transforms import fitting_matrix, spine_view, view
 from .weights import build_network, load_weights
-
-DECODER = "parallel"
 
 
 class NoSpineError(ValueError):
@@ -31,13 +31,44 @@ class Prediction:
 
     Attributes:
         spine: all 85 points in pixels of the original image.
-        spine_score: mean center score, the evidence that there is a spine at all.
+        spine_score: mean of the highest scores of the channels, the evidence that there is a spine at all.
+        decoder: name of the decoder that chose them.
         seconds: duration of each stage by name.
     """
 
     spine: Spine
     spine_score: float
+    decoder: str
     seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the network says about one view.
+
+    Attributes:
+        maps: of one image, on the CPU, heatmap in 0...1.
+        matrix: ``(3, 3)`` from pixels of the image to pixels of the network's input.
+        score: mean of the highest scores of the channels.
+    """
+
+    maps: Maps
+    matrix: np.ndarray
+    score: float
+
+
+class _Stopwatch:
+    """Adds up the time of each stage by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def stop(self, stage: str) -> None:
+        """The time since the last stop belongs to this stage."""
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
+        self._since = now
 
 
 class LandmarkPredictor:
@@ -57,56 +88,107 @@ class LandmarkPredictor:
 
     def __init__(self, weights: Path, device: torch.device) -> None:
         content = load_weights(weights)
+        config = load_config()
         self.config = content.config
         self.facts = content.facts
-        self.limits = load_config().prediction
+        self.limits = config.prediction
         self.device = device
         self.network = on_device(build_network(content, weights), device)
         self.codec = LandmarkCodec(self.config.codec)
-        self._prepare = prediction_transforms(self.config)
+        self.decoders = {name: make_decoder(name, self.codec, content.prior, config.map) for name in DECODERS}
 
-    def predict(self, radiograph: Radiograph) -> Prediction:
+    def predict(
+        self, radiograph: Radiograph, decoder: str = DECODERS[0], fixed: FixedLandmarks | None = None
+    ) -> Prediction:
         """Find the landmarks of an image that shows a spine.
 
         Args:
             radiograph: one image.
+            decoder: one of ``DECODERS``.
+            fixed: points that must stay, in pixels of the image; where there are any, there is a spine.
 
         Raises:
             UnreadableImageError: the image is too small, or all its pixels are equal.
             NoSpineError: it shows no spine.
+            KeyError: there is no such decoder.
         """
-        prediction = self.locate(radiograph)
-        if prediction.spine_score < self.limits.min_spine_score:
+        prediction = self.locate(radiograph, decoder, fixed)
+        is_certain = fixed is not None and fixed.mask.any()
+        if prediction.spine_score < self.limits.min_spine_score and not is_certain:
             raise NoSpineError(
                 f"no spine was found: the mean score of the 17 centers is {prediction.spine_score:.2f}, "
                 f"at least {self.limits.min_spine_score:.2f} is expected of a radiograph that shows T1 to L5"
             )
         return prediction
 
-    def locate(self, radiograph: Radiograph) -> Prediction:
+    def locate(
+        self, radiograph: Radiograph, decoder: str = DECODERS[0], fixed: FixedLandmarks | None = None
+    ) -> Prediction:
         """The most likely landmarks, however unlikely that the image shows a spine.
 
         Args:
             radiograph: one image.
+            decoder: one of ``DECODERS``.
+            fixed: points that must stay, in pixels of the image.
 
         Raises:
             UnreadableImageError: the image is too small, or all its pixels are equal.
+            KeyError: there is no such decoder.
+        """
+        return self.compare(radiograph, (decoder,), fixed)[decoder]
+
+    def compare(
+        self, radiograph: Radiograph, decoders: Sequence[str] = DECODERS, fixed: FixedLandmarks | None = None
+    ) -> dict[str, Prediction]:
+        """What several decoders make of the same maps, however unlikely that the image shows a spine.
+
+        Args:
+            radiograph: one image.
+            decoders: some of ``DECODERS``.
+            fixed: points that must stay, in pixels of the image.
+
+        Raises:
+            UnreadableImageError: the image is too small, or all its pixels are equal.
+            KeyError: there is no such decoder.
         """
         self._check(radiograph)
-        begin = time.perf_counter()
-        data = self._prepare({IMAGE: radiograph})
-        prepared = time.perf_counter()
+        fixed = fixed or FixedLandmarks.none()
+        watch = _Stopwatch()
+        look = self._best_look(radiograph, fixed, watch)
+        predictions = {}
+        for name in decoders:
+            decoded = self._decode(name, look, fixed)
+            spine = Spine.from_arrays(decoded.xy, decoded.scores)
+            watch.stop("decode")
+            predictions[name] = Prediction(spine, look.score, name, dict(watch.seconds))
+        return predictions
+
+    def _best_look(self, radiograph: Radiograph, fixed: FixedLandmarks, watch: _Stopwatch) -> _Look:
+        """The whole image, then the spine that is seen there, larger; the surer of the two."""
+        whole = self._look(radiograph, fitting_matrix(radiograph.height, radiograph.width, self.config.input), watch)
+        if not self.limits.second_look:
+            return whole
+        centers = self._decode(DECODERS[0], whole, fixed).xy[:, 0]
+        watch.stop("decode")
+        span, margin = self.limits.second_look_span, self.limits.second_look_margin
+        nearer = self._look(radiograph, spine_view(centers, span, margin, self.config.input), watch)
+        return max(whole, nearer, key=lambda look: look.score)
+
+    def _decode(self, decoder: str, look: _Look, fixed: FixedLandmarks) -> Decoded:
+        """Points in pixels of the image."""
+        decoded = self.decoders[decoder].decode(look.maps, fixed.moved(look.matrix))
+        xy = transform_points(np.linalg.inv(look.matrix), decoded.xy)
+        return Decoded(fixed.applied_to(xy), decoded.scores)
+
+    def _look(self, radiograph: Radiograph, matrix: np.ndarray, watch: _Stopwatch) -> _Look:
+        """Ask the network about what a view ``(3, 3)`` of the image shows."""
+        image = view(radiograph.pixels, matrix, self.config.input)
+        watch.stop("prepare")
         with torch.inference_mode():
-            maps = self._maps(data[IMAGE][None].to(self.device))
-        computed = time.perf_counter()
-        decoded = self.codec.decode(maps)
-        back = np.linalg.inv(data[MATRIX].numpy())
-        xy = transform_points(back, decoded.xy[0].double().numpy())
-        centers = decoded.scores[0].double().numpy()
-        spine = Spine.from_arrays(xy, np.repeat(centers[:, None], len(POINTS), 1))
-        done = time.perf_counter()
-        seconds = {"prepare": prepared - begin, "forward": computed - prepared, "decode": done - computed}
-        return Prediction(spine, float(centers.mean()), seconds)
+            maps = self._maps(image[None].to(self.device))
+        look = _Look(maps, matrix, float(self.codec.decode(maps).scores.mean()))
+        watch.stop("forward")
+        return look
 
     def _maps(self, image: torch.Tensor) -> Maps:
         """Maps of one image ``(1, 1, H, W)``, on the CPU, heatmap in 0...1."""

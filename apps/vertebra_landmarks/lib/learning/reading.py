@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import SimpleITK as sitk
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from PIL import Image, UnidentifiedImageError
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 _DICOM_SUFFIXES = (".dcm", ".dicom")
 _NIFTI_SUFFIXES = (".nii", ".nii.gz")
@@ -26,6 +27,8 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", *_DICOM_SUFF
 MAX_PIXELS = 100_000_000
 _LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601, as Pillow has it
 _DICOM_MAGIC_AT, _DICOM_MAGIC = 128, b"DICM"
+_PILLOW_FORMATS = ("PNG", "JPEG", "TIFF", "BMP")  # Pillow would hand others, as EPS, to programs of the system
+_TAG_ERRORS = (TypeError, ValueError, struct.error, NotImplementedError, BytesLengthException)
 _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, struct.error, EOFError)
 
 
@@ -41,11 +44,14 @@ class Radiograph:
         pixels: ``(H, W)`` values as stored, bright bone, never resized or turned.
         spacing: (x, y) millimetres per pixel that Slicer's own reader gives the file; 1 where it knows none.
         spacing_source: where ``spacing`` comes from, "none" where the file states no size.
+        image_left_is: the patient's side, "left" or "right", at the left of the image; ``None`` where the file does
+            not state its orientation.
     """
 
     pixels: np.ndarray
     spacing: tuple[float, float] = (1.0, 1.0)
     spacing_source: str = "none"
+    image_left_is: str | None = None
 
     @property
     def height(self) -> int:
@@ -110,7 +116,7 @@ def _read_with_pillow(path: Path) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
+            with Image.open(path, formats=_PILLOW_FORMATS) as image:
                 _check_size(path, image.width, image.height)
                 pages = getattr(image, "n_frames", 1)
                 if image.format == "TIFF" and pages > 1:
@@ -135,6 +141,7 @@ def _read_with_itk(path: Path) -> sitk.Image:
     try:
         reader.ReadImageInformation()
         _check_size(path, *reader.GetSize()[:2])
+        _check_plane(path, reader.GetSize())  # before the pixels are unpacked, which can take all memory
         return reader.Execute()
     except RuntimeError as error:
         raise UnreadableImageError(f"{path.name}: the image is damaged or of an unknown kind") from error
@@ -149,8 +156,6 @@ def _check_whole_nifti(path: Path) -> None:
 
 
 def _gray_plane(image: sitk.Image, path: Path) -> np.ndarray:
-    if any(length != 1 for length in image.GetSize()[2:]):
-        raise UnreadableImageError(f"{path.name}: expected one radiograph, got a volume of size {image.GetSize()}")
     pixels = sitk.GetArrayFromImage(image)
     if pixels.dtype.kind not in "uif":
         raise UnreadableImageError(f"{path.name}: expected gray values, got {pixels.dtype} pixels")
@@ -163,17 +168,40 @@ def _read_dicom(path: Path) -> Radiograph:
     image = _read_with_itk(path)
     try:
         tags = pydicom.dcmread(path, stop_before_pixels=True, force=True)
-    except (InvalidDicomError, OSError, ValueError, TypeError, struct.error) as error:
+    except (InvalidDicomError, OSError, *_TAG_ERRORS) as error:
         raise UnreadableImageError(f"{path.name}: the DICOM header is damaged") from error
     spacing = (image.GetSpacing()[0], image.GetSpacing()[1])
-    return Radiograph(_gray_plane(image, path), spacing, _dicom_spacing_source(tags, spacing))
+    return Radiograph(_gray_plane(image, path), spacing, _dicom_spacing_source(tags, spacing), _image_left_is(tags))
+
+
+def _image_left_is(tags: pydicom.Dataset) -> str | None:
+    """The patient's side at the left of the image, by PatientOrientation, else by ViewPosition.
+
+    PatientOrientation names the patient's side towards which the rows run. ViewPosition tells from where the beam
+    came; the image is then taken as seen along the beam, as the detector records it.
+    """
+    along_rows = _words(tags, "PatientOrientation")[:1]
+    if along_rows and along_rows[0][:1] in ("L", "R"):
+        return "right" if along_rows[0][0] == "L" else "left"
+    view = _words(tags, "ViewPosition")
+    return {"AP": "right", "PA": "left"}.get(view[0]) if len(view) == 1 else None
+
+
+def _words(tags: pydicom.Dataset, name: str) -> list[str]:
+    """Values of a tag that holds code words, in capitals; none where it is absent or malformed."""
+    try:
+        value = tags.get(name)
+    except _TAG_ERRORS:
+        return []
+    values = [value] if isinstance(value, str) else value if isinstance(value, Sequence) else ()
+    return [str(word).strip().upper() for word in values]
 
 
 def _dicom_spacing_source(tags: pydicom.Dataset, spacing: tuple[float, float]) -> str:
     for name in ("ImagerPixelSpacing", "PixelSpacing", "NominalScannedPixelSpacing"):
         try:
             rows, columns = (float(value) for value in tags.get(name) or ())
-        except (TypeError, ValueError):  # absent or malformed
+        except _TAG_ERRORS:  # absent or malformed
             continue
         if np.allclose((columns, rows), spacing, rtol=1e-4):
             return name
@@ -183,6 +211,11 @@ def _dicom_spacing_source(tags: pydicom.Dataset, spacing: tuple[float, float]) -
 def _check_size(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise UnreadableImageError(f"{path.name}: {width} x {height} pixels, at most {MAX_PIXELS:,} are read")
+
+
+def _check_plane(path: Path, size: tuple[int, ...]) -> None:
+    if any(length != 1 for length in size[2:]):
+        raise UnreadableImageError(f"{path.name}: expected one radiograph, got a volume of size {size}")
 
 
 def _finite(pixels: np.ndarray) -> np.ndarray:

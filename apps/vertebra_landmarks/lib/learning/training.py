@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,12 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 from monai.data import CacheDataset, DataLoader, set_track_meta
+from monai.transforms import Compose
 from monai.utils import set_determinism
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from ..spine.geometry import transform_points
 from ..spine.metrics import Localisation, localisation
+from ..spine.priors import DEFAULT_PRIOR, ChainPrior
 from .codec import ABSENT, STATE, LandmarkCodec
 from .config import Config
 from .devices import has_fast_bfloat16
@@ -76,6 +79,11 @@ class Trainer:
         workers: processes that prepare images.
         initial: weights to start from.
         facts: what the run is about, such as data and fold; stored in the weight file beside the validation errors.
+        prior: how centers follow each other in the spines trained on; stored in the weight file for MAP decoding.
+        freeze_norm: leave the statistics of the batch norms as they are, since those of a few images would spoil them,
+            and use every image in every epoch.
+        resumable: write a checkpoint after every epoch.
+        show_bars: draw progress bars on stderr.
 
     Raises:
         ValueError: the folder holds a run with another configuration or other facts.
@@ -89,9 +97,14 @@ class Trainer:
         workers: int = 1,
         initial: dict[str, torch.Tensor] | None = None,
         facts: dict[str, Any] | None = None,
+        prior: ChainPrior = DEFAULT_PRIOR,
+        freeze_norm: bool = False,
+        resumable: bool = True,
+        show_bars: bool = True,
     ) -> None:
         set_track_meta(False)
-        self.facts = facts or {}
+        self.facts, self.prior = facts or {}, prior
+        self.freeze_norm, self.resumable, self.show_bars = freeze_norm, resumable, show_bars
         self.config, self.folder, self.device, self.workers = config, folder, device, workers
         self.has_bfloat16 = has_fast_bfloat16(device)
         set_determinism(config.training.seed)
@@ -165,12 +178,14 @@ class Trainer:
             raise ValueError("there is no labelled image to train on")
         loader = self._training_loader(training)
         checked = self._validation_loader(validation)
-        bar = tqdm(total=self.config.training.epochs, initial=self.epoch, unit="epoch", dynamic_ncols=True)
+        epochs, is_quiet = self.config.training.epochs, not self.show_bars
+        bar = tqdm(total=epochs, initial=self.epoch, unit="epoch", dynamic_ncols=True, disable=is_quiet)
         with bar:
-            while self.epoch < self.config.training.epochs and not should_stop():
+            while self.epoch < epochs and not should_stop():
                 progress = self._train_epoch(loader, checked)
                 self._keep(progress)
-                self._checkpoint()
+                if self.resumable:
+                    self._checkpoint()
                 self._log(progress)
                 bar.set_postfix_str(describe(progress))
                 bar.update()
@@ -180,12 +195,12 @@ class Trainer:
         return best if best.exists() else None
 
     def _training_loader(self, items: Sequence[dict[str, Any]]) -> DataLoader:
-        dataset = CacheDataset(list(items), training_transforms(self.config), num_workers=2, copy_cache=False)
+        dataset = self._cached(items, training_transforms(self.config))
         return DataLoader(
             dataset,
             batch_size=min(self.config.training.batch_size, len(dataset)),
             shuffle=True,
-            drop_last=True,
+            drop_last=not self.freeze_norm,  # a last batch of one image has poor statistics
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             pin_memory=self.device.type == "cuda",
@@ -194,8 +209,11 @@ class Trainer:
     def _validation_loader(self, items: Sequence[dict[str, Any]]) -> DataLoader | None:
         if not items:
             return None
-        dataset = CacheDataset(list(items), validation_transforms(self.config), num_workers=2, copy_cache=False)
+        dataset = self._cached(items, validation_transforms(self.config))
         return DataLoader(dataset, batch_size=self.config.training.batch_size, num_workers=0)
+
+    def _cached(self, items: Sequence[dict[str, Any]], transforms: Compose) -> CacheDataset:
+        return CacheDataset(list(items), transforms, num_workers=2, copy_cache=False, progress=self.show_bars)
 
     def _learning_rate(self, step: int, steps_per_epoch: int) -> float:
         """Linear warm-up, then half a cosine down to zero."""
@@ -211,10 +229,15 @@ class Trainer:
 
     def _train_epoch(self, loader: DataLoader, checked: DataLoader | None) -> Progress:
         self.network.train()
+        if self.freeze_norm:
+            for module in self.network.modules():
+                if isinstance(module, torch.nn.BatchNorm2d):
+                    module.eval()
         begin = time.perf_counter()
         waited, total, sums = 0.0, 0.0, dict[str, float]()
         asked = time.perf_counter()
-        for number, batch in enumerate(tqdm(loader, desc=f"epoch {self.epoch + 1}", leave=False, dynamic_ncols=True)):
+        title, is_quiet = f"epoch {self.epoch + 1}", not self.show_bars
+        for number, batch in enumerate(tqdm(loader, title, leave=False, dynamic_ncols=True, disable=is_quiet)):
             waited += time.perf_counter() - asked
             rate = self._learning_rate(self.epoch * len(loader) + number, len(loader))
             for group in self.optimizer.param_groups:
@@ -252,6 +275,11 @@ class Trainer:
         self.average.update_parameters(self.network)
         return float(loss.detach()), {name: float(value.detach()) for name, value in terms.items()}
 
+    def check(self, items: Sequence[dict[str, Any]]) -> Localisation | None:
+        """Errors of the averaged weights as they stand on items as ``fit`` takes them; ``None`` without items."""
+        loader = self._validation_loader(items)
+        return self.validate(loader) if loader is not None else None
+
     @torch.inference_mode()
     def validate(self, loader: DataLoader) -> Localisation:
         """Errors of the averaged weights in pixels of the original images."""
@@ -267,18 +295,20 @@ class Trainer:
                 back = np.linalg.inv(matrix)
                 predicted.append(transform_points(back, p))
                 labelled.append(transform_points(back, q))
-        return localisation(np.stack(predicted), np.stack(labelled))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "(Mean of empty|All-NaN) slice")  # labels without corners: no such error
+            return localisation(np.stack(predicted), np.stack(labelled))
 
     def _keep(self, progress: Progress) -> None:
         path = self.folder / BEST
-        error = progress.validation.corner_mean if progress.validation is not None else None
-        if error is not None and error < self.best:
+        error = progress.validation.corner_mean if progress.validation is not None else math.nan
+        if error < self.best:
             self.best = error
-        elif math.isfinite(self.best) or error is not None:
+        elif math.isfinite(self.best):  # else there is no error to choose by: no validation, or no corner in its labels
             return
         figures = asdict(progress.validation) if progress.validation is not None else {}
         facts = {**self.facts, "epoch": progress.epoch, "validation": figures}
-        save_weights(path, self.average.module.state_dict(), self.config, facts)
+        save_weights(path, self.average.module.state_dict(), self.config, facts, self.prior)
 
     def _log(self, progress: Progress) -> None:
         row = {

@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from ..spine.geometry import mirror_points, rotation, scaling, transform_points, translation
 from .codec import ABSENT, STATE
-from .config import AugmentationConfig, Config, InputConfig, ModelConfig
+from .config import AugmentationConfig, Config, InputConfig
 from .reading import Radiograph, read_radiograph
 
 IMAGE = "image"
@@ -41,6 +41,7 @@ MATRIX = "matrix"
 _WINDOW_PERCENTILES = (0.5, 99.5)
 _WINDOW_SAMPLES = 250_000
 _LOCAL_WINDOW_SHARE = 8
+_MARGIN = 2  # pixels around a part of an image, for interpolation at its border
 
 
 def windowed(pixels: np.ndarray) -> np.ndarray:
@@ -163,6 +164,43 @@ def fitting_matrix(height: int, width: int, config: InputConfig) -> np.ndarray:
     return translation(dx, dy) @ scaling(scale, scale)
 
 
+def spine_view(centers: np.ndarray, span: float, margin: float, config: InputConfig) -> np.ndarray:
+    """``(3, 3)`` matrix that brings a spine to the middle of the input, upright as it is.
+
+    Args:
+        centers: ``(V, 2)`` from top to bottom, in pixels of the image.
+        span: their height as a share of the input's.
+        margin: room to leave on either side, in mean steps; where it does not fit, the spine becomes smaller.
+        config: size of the input.
+    """
+    low, high = centers.min(0), centers.max(0)
+    width, height = np.maximum(high - low, 1.0)
+    room = 2 * margin * height / max(1, len(centers) - 1)
+    scale = min(span * config.height / height, config.width / (width + room))
+    middle = np.array([config.width - 1, config.height - 1]) / 2
+    return translation(*(middle - scale * (low + high) / 2)) @ np.diag([scale, scale, 1.0])
+
+
+def view(pixels: np.ndarray, matrix: np.ndarray, config: InputConfig) -> torch.Tensor:
+    """What the network sees of an image: the part that a matrix shows, windowed by itself, black around the image.
+
+    Args:
+        pixels: ``(H, W)`` values as stored.
+        matrix: ``(3, 3)`` from pixels of the image to pixels of the input.
+        config: size of the input.
+
+    Returns:
+        ``(1, height, width)`` in 0...1.
+    """
+    corners = np.array([[0, 0], [config.width, 0], [0, config.height], [config.width, config.height]], dtype=float)
+    seen = transform_points(np.linalg.inv(matrix), corners)
+    limits = np.array(pixels.shape[::-1])
+    low = np.clip(np.floor(seen.min(0)).astype(int) - _MARGIN, 0, limits - 1)
+    high = np.clip(np.ceil(seen.max(0)).astype(int) + _MARGIN, low + 1, limits)
+    part = torch.from_numpy(windowed(pixels[low[1] : high[1], low[0] : high[0]]))[None]
+    return warp(part, matrix @ translation(*low), (config.height, config.width))
+
+
 class FitToInputd(Transform):
     """Makes the whole image fit the network's input, undistorted, centered, black around it."""
 
@@ -177,7 +215,12 @@ class FitToInputd(Transform):
 
 
 class RandFitToInputd(Randomizable, Transform):
-    """Fits the image into the input at a random scale, place, angle and aspect, now and then mirrored."""
+    """Shows the image at a random size, place, angle and aspect, now and then mirrored, cut and in other surroundings.
+
+    The size is set by the spine, not by the borders of the file, since those of a data set may tell where the spine
+    ends and those of a whole film do not. Moving them inwards and filling what lies outside with structure takes that
+    hint away.
+    """
 
     _tries = 5
     _least_visible = 14
@@ -186,41 +229,110 @@ class RandFitToInputd(Randomizable, Transform):
         self.config = config
         self.augmentation = augmentation
 
-    def _random_matrix(self, height: int, width: int) -> np.ndarray:
+    def _random_matrix(self, points: np.ndarray) -> np.ndarray:
+        """A view in which the points' height has a random share of the input's and lies anywhere inside it."""
         random, ranges = self.R, self.augmentation
-        fit = min(self.config.height / height, self.config.width / width)
-        is_wide = random.uniform() < ranges.wide_probability
-        scale = fit * random.uniform(*(ranges.wide_scale if is_wide else ranges.scale))
+        is_far = random.uniform() < ranges.far_probability
+        span = random.uniform(*(ranges.far_span if is_far else ranges.near_span))
+        scale = span * self.config.height / max(1.0, np.ptp(points[:, 1]))
         stretch = np.exp(random.uniform(-1, 1) * ranges.stretch / 2)
-        scale_x, scale_y = scale * stretch, scale / stretch
         angle = random.uniform(-1, 1) * ranges.rotation_deg
-        free_x = max(0.0, self.config.width - width * scale_x) / 2 + ranges.shift * self.config.width
-        free_y = max(0.0, self.config.height - height * scale_y) / 2 + ranges.shift * self.config.height
-        middle_x = (self.config.width - 1) / 2 + random.uniform(-1, 1) * free_x
-        middle_y = (self.config.height - 1) / 2 + random.uniform(-1, 1) * free_y
-        to_middle = translation(-(width - 1) / 2, -(height - 1) / 2)
-        return translation(middle_x, middle_y) @ rotation(angle) @ np.diag([scale_x, scale_y, 1.0]) @ to_middle
+        matrix = rotation(angle) @ np.diag([scale * stretch, scale / stretch, 1.0])
+        moved = transform_points(matrix, points)
+        size = np.array([self.config.width, self.config.height])
+        body = np.ptp(moved[:, 1]) / max(1, len(points) - 1)  # about the half width, and the height, of a vertebra
+        free = size - 1 - np.ptp(moved, axis=0) - (2 * body, body)
+        reach = np.abs(free) / 2 + ranges.shift * size
+        middle = (size - 1) / 2 + random.uniform(-1, 1, 2) * reach
+        return translation(*(middle - (moved.min(0) + moved.max(0)) / 2)) @ matrix
 
-    def _shows_enough(self, label: np.ndarray, matrix: np.ndarray) -> bool:
-        centers = label[:, 0]
-        there = centers[:, STATE] != ABSENT
-        xy = transform_points(matrix, centers[there, :STATE])
+    def _shows_enough(self, points: np.ndarray, matrix: np.ndarray) -> bool:
+        xy = transform_points(matrix, points)
         inside = ((xy >= 0) & (xy <= (self.config.width - 1, self.config.height - 1))).all(-1)
-        return bool(inside.sum() >= min(self._least_visible, there.sum()))
+        return bool(inside.sum() >= min(self._least_visible, len(points)))
+
+    def _random_cut(self, height: int, width: int, points: np.ndarray) -> np.ndarray:
+        """What stays of the image, ``(2, 2)``: the least, then the greatest x and y, in its pixels."""
+        whole = np.array([[0.0, 0.0], [width - 1, height - 1]])
+        limits = whole.copy()
+        margin = np.ptp(points[:, 1]) / max(1, len(points) - 1)  # one step between vertebrae
+        inner = np.stack([points.min(0) - margin, points.max(0) + margin])
+        inner[:, 1] += (0.4 * margin, -0.4 * margin)
+        for end, sign in ((0, 1), (1, -1)):
+            for axis in (0, 1):
+                if self.R.uniform() < self.augmentation.cut_probability:
+                    room = max(0.0, sign * (inner[end, axis] - limits[end, axis]))
+                    limits[end, axis] += sign * room * self.R.uniform()
+        if self.R.uniform() < self.augmentation.deep_cut_probability:  # over T1 and T2, or over L4 and L5
+            end = self.R.randint(2)
+            outermost = points[:3, 1] if end == 0 else points[-3:, 1]
+            limits[end, 1] = self.R.uniform(outermost.min(), outermost.max())
+        return limits if (np.ptp(limits, axis=0) > 2 * margin).all() else whole
+
+    def _surroundings(self, image: torch.Tensor) -> torch.Tensor:
+        """``(1, height, width)`` in 0...1 for what lies outside the image."""
+        size = self.config.height, self.config.width
+        even = float(self.R.choice([0.0, self.R.uniform(), float(image.mean())]))
+        surroundings = torch.full((1, *size), even)
+        if self.R.uniform() >= self.augmentation.background_probability:
+            return surroundings
+        cells = self.R.randint(3, 9, 2)
+        if self.R.uniform() < 0.5:  # soft tissue of the image itself, too blurred to show a vertebra
+            coarse = F.adaptive_avg_pool2d(image[None], tuple(cells.tolist()))
+        else:
+            coarse = torch.from_numpy(self.R.uniform(0, 1, (1, 1, *cells)).astype(np.float32))
+        surroundings = F.interpolate(coarse, size=size, mode="bicubic", align_corners=False)[0].clamp(0, 1)
+        grain = torch.from_numpy(self.R.normal(0, self.R.uniform(0, 0.1), (1, *size)).astype(np.float32))
+        return (surroundings + grain).clamp(0, 1)
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns a copy of input size."""
+        """Returns a copy of input size; points on what was cut off are absent."""
         height, width = data[IMAGE].shape[-2:]
         if self.R.uniform() < self.augmentation.flip_probability:
             data = mirrored(data)
+        points = _centers(data)
+        if len(points) < 2:  # nothing to go by but the image itself
+            points = np.array([[width / 2, 0.07 * height], [width / 2, 0.93 * height]])
         for _ in range(self._tries):
-            matrix = self._random_matrix(height, width)
-            if LABEL not in data or self._shows_enough(np.asarray(data[LABEL]), matrix):
+            matrix = self._random_matrix(points)
+            if self._shows_enough(points, matrix):
                 break
         else:
             matrix = fitting_matrix(height, width, self.config)
-        fill = float(self.R.choice([0.0, self.R.uniform(), float(data[IMAGE].mean())]))
-        return move(data, matrix, (self.config.height, self.config.width), fill)
+        kept = self._random_cut(height, width, points)
+        size = self.config.height, self.config.width
+        surroundings = self._surroundings(data[IMAGE])
+        moved = move(_without_points_outside(data, kept), matrix, size)
+        is_image = torch.from_numpy(_inside(np.linalg.inv(matrix), kept, size))
+        moved[IMAGE] = torch.where(is_image, moved[IMAGE], surroundings)
+        return moved
+
+
+def _centers(data: Mapping[str, Any]) -> np.ndarray:
+    """``(N, 2)`` centers that are there, from top to bottom."""
+    if LABEL not in data:
+        return np.empty((0, 2))
+    centers = np.asarray(data[LABEL])[:, 0]
+    return centers[centers[:, STATE] != ABSENT, :STATE]
+
+
+def _without_points_outside(data: Mapping[str, Any], limits: np.ndarray) -> dict[str, Any]:
+    """A copy in which vertebrae whose center lies outside the limits ``(2, 2)`` are absent."""
+    changed = dict(data)
+    if LABEL in data:
+        label = np.array(data[LABEL], dtype=np.float64)
+        centers = label[:, 0, :STATE]
+        label[~((centers >= limits[0]) & (centers <= limits[1])).all(-1), :, STATE] = ABSENT
+        changed[LABEL] = label
+    return changed
+
+
+def _inside(back: np.ndarray, limits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Which pixels of the result ``(height, width)`` show something within the limits, half a pixel included."""
+    y, x = np.mgrid[: size[0], : size[1]]
+    xy = transform_points(back, np.stack([x, y], -1).astype(float))
+    inside: np.ndarray = ((xy >= limits[0] - 0.5) & (xy <= limits[1] + 0.5)).all(-1)
+    return inside
 
 
 def mirrored(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -297,11 +409,6 @@ class ToTensorsd(Transform):
             for key in (IMAGE, LABEL, MATRIX)
             if key in data
         }
-
-
-def prediction_transforms(config: ModelConfig) -> Compose:
-    """File or radiograph to network input; the last steps are the ones of validation."""
-    return Compose([LoadRadiographd(), FitToInputd(config.input), ToTensorsd()])
 
 
 def validation_transforms(config: Config) -> Compose:

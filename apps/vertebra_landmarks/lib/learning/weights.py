@@ -11,12 +11,13 @@ from typing import Any
 import torch
 
 from ..spine.files import replacing
+from ..spine.priors import DEFAULT_PRIOR, ChainPrior
 from ..spine.schema import SCHEMA_VERSION
 from .config import Config, ModelConfig, model_config_from_dict
 from .network import LandmarkNet
 
 MODEL = "model"
-_CONFIG, _SCHEMA, _FACTS = "config", "schema_version", "facts"
+_CONFIG, _SCHEMA, _FACTS, _PRIOR = "config", "schema_version", "facts", "chain_prior"
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,13 @@ class Weights:
         state: the network's state dict.
         config: network, input and codec that it was trained with.
         facts: what is known about the training: fold, epoch, validation errors.
+        prior: how centers follow each other in the spines that it was trained on.
     """
 
     state: dict[str, torch.Tensor]
     config: ModelConfig
     facts: dict[str, Any]
+    prior: ChainPrior
 
 
 def save_atomically(content: Mapping[str, Any], path: Path) -> None:
@@ -45,14 +48,26 @@ def save_atomically(content: Mapping[str, Any], path: Path) -> None:
         torch.save(dict(content), temporary)
 
 
-def save_weights(path: Path, state: Mapping[str, torch.Tensor], config: Config, facts: Mapping[str, Any]) -> None:
+def save_weights(
+    path: Path,
+    state: Mapping[str, torch.Tensor],
+    config: Config,
+    facts: Mapping[str, Any],
+    prior: ChainPrior = DEFAULT_PRIOR,
+) -> None:
     """Write a weight file; floating-point weights are stored in half precision.
 
     Raises:
         OSError: the file cannot be written.
     """
     half = {name: t.detach().cpu().half() if t.is_floating_point() else t.detach().cpu() for name, t in state.items()}
-    content = {MODEL: half, _CONFIG: config.to_dict(), _SCHEMA: SCHEMA_VERSION, _FACTS: dict(facts)}
+    content = {
+        MODEL: half,
+        _CONFIG: config.to_dict(),
+        _SCHEMA: SCHEMA_VERSION,
+        _FACTS: dict(facts),
+        _PRIOR: prior.to_dict(),
+    }
     save_atomically(content, path)
 
 
@@ -72,7 +87,8 @@ def load_weights(path: Path) -> Weights:
         raise ValueError(f"{path.name}: not a weight file of this project")
     if content[_SCHEMA] != SCHEMA_VERSION:
         raise ValueError(f"{path.name}: made for landmark schema {content[_SCHEMA]}, this is schema {SCHEMA_VERSION}")
-    return Weights(content[MODEL], model_config_from_dict(content[_CONFIG], path.name), content[_FACTS])
+    prior = ChainPrior.from_dict(content[_PRIOR]) if _PRIOR in content else DEFAULT_PRIOR
+    return Weights(content[MODEL], model_config_from_dict(content[_CONFIG], path.name), content[_FACTS], prior)
 
 
 def build_network(weights: Weights, path: Path) -> LandmarkNet:

@@ -1,0 +1,95 @@
+"""Self-attention over a feature map: lets every place see the whole image, which naming by counting needs."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+_HEADS = 4
+_DROPOUT = 0.1
+_LONGEST_WAVE = 200.0  # cells; longer than any feature map
+
+
+def positions(channels: int, height: int, width: int, device: torch.device) -> torch.Tensor:
+    """Sines and cosines of the place of every cell, half of the channels for each axis.
+
+    Args:
+        channels: a multiple of 4.
+        height: rows.
+        width: columns.
+        device: where to put the result.
+
+    Returns:
+        ``(height * width, channels)`` in -1...1.
+
+    Raises:
+        ValueError: channels is no multiple of 4.
+
+    Reference:
+        Vaswani et al., Attention Is All You Need, NeurIPS 2017, section 3.5, for two axes.
+    """
+    if channels % 4:
+        raise ValueError(f"channels must be a multiple of 4, got {channels}")
+    waves = torch.arange(channels // 4, device=device) / max(1, channels // 4 - 1)
+    frequency = torch.exp(-math.log(_LONGEST_WAVE) * waves)
+    along_y = torch.arange(height, device=device)[:, None] * frequency  # (h, C / 4)
+    along_x = torch.arange(width, device=device)[:, None] * frequency
+    by_y = torch.cat([along_y.sin(), along_y.cos()], -1)[:, None].expand(-1, width, -1)
+    by_x = torch.cat([along_x.sin(), along_x.cos()], -1)[None].expand(height, -1, -1)
+    return torch.cat([by_y, by_x], -1).flatten(0, 1)
+
+
+class ContextLayer(nn.Module):
+    """Self-attention, then two dense layers, both added to what came in; at first it changes nothing.
+
+    Args:
+        channels: a multiple of 4.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.attention = nn.MultiheadAttention(channels, _HEADS, dropout=_DROPOUT, batch_first=True)
+        self.dense = nn.Sequential(
+            nn.LayerNorm(channels),
+            nn.Linear(channels, 2 * channels),
+            nn.GELU(),
+            nn.Dropout(_DROPOUT),
+            nn.Linear(2 * channels, channels),
+        )
+        for last in (self.attention.out_proj, self.dense[-1]):
+            nn.init.zeros_(last.get_parameter("weight"))
+            nn.init.zeros_(last.get_parameter("bias"))
+
+    def forward(self, tokens: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+        """``(B, N, C)`` tokens and ``(N, C)`` positions to ``(B, N, C)``."""
+        normed = self.norm(tokens)
+        asked = normed + place
+        tokens = tokens + self.attention(asked, asked, normed, need_weights=False)[0]
+        return tokens + self.dense(tokens)
+
+
+class Context(nn.Module):
+    """Layers of self-attention among the cells of one feature map.
+
+    Args:
+        channels: of the map.
+        layers: how many.
+    """
+
+    def __init__(self, channels: int, layers: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(ContextLayer(channels) for _ in range(layers))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``(B, C, h, w)`` to the same shape."""
+        if not len(self.layers):
+            return x
+        b, c, h, w = x.shape
+        place = positions(c, h, w, x.device).to(x.dtype)
+        tokens = x.flatten(2).transpose(1, 2)
+        for layer in self.layers:
+            tokens = layer(tokens, place)
+        return tokens.transpose(1, 2).reshape(b, c, h, w).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,77 @@
+"""What all decoders have in common: from the maps of one image to 85 points."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...spine.schema import POINTS
+from ..hrnet import STRIDE
+from ..network import Maps
+from .candidates import Fields
+from .fixed import FixedLandmarks
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Landmarks of one image.
+
+    Attributes:
+        xy: ``(V, P, 2)`` in pixels of the network's input.
+        scores: ``(V, P)`` confidences in 0...1; 1 for fixed points.
+    """
+
+    xy: np.ndarray
+    scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The 17 centers that a decoder chose, in cells.
+
+    Attributes:
+        centers: ``(V, 2)``.
+        corners: ``(V, K, 2)``.
+        scores: ``(V,)``.
+    """
+
+    centers: np.ndarray
+    corners: np.ndarray
+    scores: np.ndarray
+
+
+class Decoder(ABC):
+    """Chooses the centers; the corners follow from them."""
+
+    def decode(self, maps: Maps, fixed: FixedLandmarks | None = None) -> Decoded:
+        """Read the landmarks of one image off its maps.
+
+        Args:
+            maps: maps of one image ``(1, ...)``, heatmap in 0...1 (not logits).
+            fixed: points that must stay, in pixels of the network's input.
+
+        Raises:
+            ValueError: there is more than one image.
+        """
+        fixed = fixed or FixedLandmarks.none()
+        fields = Fields.of(maps)
+        in_cells = FixedLandmarks((fixed.xy + 0.5) / STRIDE - 0.5)
+        chosen = self.choose(fields, in_cells)
+        xy = (np.concatenate([chosen.centers[:, None], chosen.corners], 1) + 0.5) * STRIDE - 0.5
+        scores = np.repeat(np.clip(chosen.scores, 0.0, 1.0)[:, None], len(POINTS), 1)
+        return Decoded(fixed.applied_to(xy), np.where(fixed.mask, 1.0, scores))
+
+    @abstractmethod
+    def choose(self, fields: Fields, fixed: FixedLandmarks) -> Chosen:
+        """Choose 17 centers; fixed ones, in cells, are kept."""
+
+
+def with_fixed_centers(fields: Fields, chosen: Chosen, fixed: FixedLandmarks) -> Chosen:
+    """The fixed centers in the place of the chosen ones, with the corners that the maps hold there."""
+    is_fixed = np.isfinite(fixed.centers).all(-1)
+    centers = np.where(is_fixed[:, None], fixed.centers, chosen.centers)
+    corners = chosen.corners.copy()
+    corners[is_fixed] = fields.corners_at(centers[is_fixed])
+    return Chosen(centers, corners, np.where(is_fixed, 1.0, chosen.scores))

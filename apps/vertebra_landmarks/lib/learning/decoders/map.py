@@ -1,0 +1,158 @@
+"""MAP decoding: the most probable whole spine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ...spine.geometry import body_heights
+from ...spine.priors import ChainPrior
+from ...spine.schema import VERTEBRAE
+from ..config import MapConfig
+from .base import Chosen, Decoder, with_fixed_centers
+from .candidates import Candidates, Fields, find_candidates
+from .chain import best_chain
+from .fixed import FixedLandmarks
+from .made_up import made_up_candidates
+
+_IMPOSSIBLE = -1e4  # far below any sum of scores, and finite: with fixed points nothing else may be left
+_OUT_OF_PLACE = -1e6
+_LEAST_FALL = 0.25  # cells, one pixel of the input, by which every center lies below the one before
+_NEAREST_CORNER = 0.2  # of a body height; how near a fixed corner must lie to the corner of the vertebra that is meant
+_FARTHEST_CORNER = 1e3
+_UNKNOWN_SCORE = 0.1  # of a vertebra that no channel speaks of
+
+
+class MapDecoder(Decoder):
+    """The chain of 17 candidates with the highest probability.
+
+    Candidates are the local maxima of all channels together and, with low scores, the places where the spine would go
+    on between and beyond them. A chain's log probability is the sum of its log scores, of the prior of every step
+    (length by body height, tilt) and of every two neighbouring steps (ratio of lengths, turn), and of the log
+    probability that the maxima left out are none. Neighbours whose centers, or whose corners' means, do not lie one
+    below the other are excluded. The maximum is exact (``chain.best_chain``).
+
+    Args:
+        prior: how centers follow each other.
+        config: how scores and prior are weighed.
+    """
+
+    def __init__(self, prior: ChainPrior, config: MapConfig) -> None:
+        self.prior = prior
+        self.config = config
+
+    def choose(self, fields: Fields, fixed: FixedLandmarks) -> Chosen:
+        """Choose 17 centers; fixed ones, in cells, are kept."""
+        seen = find_candidates(fields, self.config.min_candidate_score, self.config.max_candidates)
+        given = np.flatnonzero(np.isfinite(fixed.centers).all(-1))
+        seen = _from_fixed(fields, fixed, given, seen).joined(seen)  # fixed centers first
+        if not len(seen):
+            seen = _middle(fields)
+        corner_is_fixed = fixed.mask[:, 1:].any(1)
+        shifts = (0, 1, -1, 2, -2) if len(given) or corner_is_fixed.any() else (0,)
+        chain, total, candidates = self._best(fields, seen, given, fixed, shifts, self.config.max_beyond)
+        if total < _IMPOSSIBLE / 2 and not len(given):  # too few in a row: let the spine go on further
+            chain, total, candidates = self._best(fields, seen, given, fixed, shifts, len(VERTEBRAE))
+        scores = candidates.scores[np.arange(len(VERTEBRAE)), chain]
+        return with_fixed_centers(fields, Chosen(candidates.centers[chain], candidates.corners[chain], scores), fixed)
+
+    def _best(
+        self,
+        fields: Fields,
+        seen: Candidates,
+        given: np.ndarray,
+        fixed: FixedLandmarks,
+        shifts: tuple[int, ...],
+        beyond: int,
+    ) -> tuple[np.ndarray, float, Candidates]:
+        """The best chain, its score, and the candidates with the scores that led to it.
+
+        A fixed point says that the network may have given all names one or two levels off. So the channels are tried
+        in the place of their neighbours as well.
+        """
+        candidates = seen.joined(made_up_candidates(fields, seen, self.prior, beyond))
+        pair, triple = self._pair_scores(candidates), self._triple_scores(candidates)
+        results = []
+        for shift in shifts:
+            renamed = replace(candidates, scores=_shifted(candidates.scores, shift))
+            chain, total = best_chain(self._unary_scores(renamed, len(seen), given, fixed), pair, triple)
+            results.append((chain, total - self.config.shift_penalty * abs(shift), renamed))
+        return max(results, key=lambda result: result[1])
+
+    def _unary_scores(self, candidates: Candidates, seen: int, given: np.ndarray, fixed: FixedLandmarks) -> np.ndarray:
+        """``(V, C)``: log scores, what a maximum gains by being used, what fixed points demand."""
+        unary = np.log(np.maximum(candidates.scores, self.config.score_floor))
+        unused = -np.log(np.maximum(1 - candidates.strengths, self.config.score_floor))
+        unused[seen:] = 0.0
+        unary += self.config.explain_weight * unused
+        for column, vertebra in enumerate(given):
+            unary[vertebra] = np.where(np.arange(len(candidates)) == column, 0.0, _OUT_OF_PLACE)
+        corner_is_fixed = fixed.mask[:, 1:]
+        for vertebra in np.flatnonzero(corner_is_fixed.any(1)):
+            if vertebra not in given:
+                which = corner_is_fixed[vertebra]
+                away = np.linalg.norm(candidates.corners[:, which] - fixed.xy[vertebra, 1:][which], axis=-1).mean(-1)
+                allowed = _NEAREST_CORNER * np.maximum(body_heights(candidates.corners), 1.0)
+                unary[vertebra] -= np.minimum(0.5 * (away / allowed) ** 2, _FARTHEST_CORNER)
+        return unary
+
+    def _relative_noise(self, candidates: Candidates) -> float:
+        """Error of a center's place along one axis, in steps of this spine."""
+        step = np.exp(self.prior.step_per_height.mean) * np.median(body_heights(candidates.corners))
+        return self.config.noise_cells / max(1.0, float(step))
+
+    def _pair_scores(self, candidates: Candidates) -> np.ndarray:
+        """``(C, C)`` of every step from one candidate to another."""
+        move = candidates.centers[None] - candidates.centers[:, None]
+        means = candidates.corners.mean(1)[:, 1]
+        heights = np.maximum(body_heights(candidates.corners), 1e-3)
+        length = np.maximum(np.linalg.norm(move, axis=-1), 1e-6)
+        weight, cap = self.config.prior_weight, self.config.prior_cap
+        noise = 2 * self._relative_noise(candidates)  # of two centers and of two heights
+        penalty = self.prior.step_per_height.penalty(np.log(2 * length / (heights[:, None] + heights)), cap, noise)
+        penalty += self.prior.tilt_deg.penalty(np.degrees(np.arctan2(move[..., 0], move[..., 1])), cap)
+        falls = (move[..., 1] >= _LEAST_FALL) & (means[None] - means[:, None] >= _LEAST_FALL)
+        return np.where(falls, -weight * penalty, _IMPOSSIBLE)
+
+    def _triple_scores(self, candidates: Candidates) -> np.ndarray:
+        """``(C, C, C)`` of every two steps in a row."""
+        move = candidates.centers[None] - candidates.centers[:, None]
+        log_length = np.log(np.maximum(np.linalg.norm(move, axis=-1), 1e-6)).astype(np.float32)
+        angle = np.degrees(np.arctan2(move[..., 0], move[..., 1])).astype(np.float32)
+        weight, cap = self.config.prior_weight, self.config.prior_cap
+        noise = np.sqrt(6) * self._relative_noise(candidates)  # of the second difference of three centers
+        penalty = self.prior.step_ratio.penalty(log_length[None] - log_length[..., None], cap, noise)
+        penalty += self.prior.turn_deg.penalty(angle[None] - angle[..., None], cap, np.degrees(noise))
+        scores: np.ndarray = -weight * penalty
+        return scores
+
+
+def _shifted(scores: np.ndarray, shift: int) -> np.ndarray:
+    """``(V, C)`` as if channel v + shift spoke of vertebra v; an even score where there is no such channel."""
+    moved = np.full_like(scores, _UNKNOWN_SCORE)
+    v = len(scores)
+    moved[max(0, -shift) : v - max(0, shift)] = scores[max(0, shift) : v - max(0, -shift)]
+    return moved
+
+
+def _from_fixed(fields: Fields, fixed: FixedLandmarks, given: np.ndarray, seen: Candidates) -> Candidates:
+    """Candidates at the fixed centers, then one for every vertebra of which only corners are fixed."""
+    places = [*fixed.centers[given]]
+    corner_is_fixed = fixed.mask[:, 1:]
+    for vertebra in np.flatnonzero(corner_is_fixed.any(1)):
+        if vertebra not in given and len(seen):
+            which = corner_is_fixed[vertebra]
+            place = fixed.xy[vertebra, 1:][which].mean(0)
+            nearest = np.linalg.norm(seen.corners[:, which].mean(1) - place, axis=-1).argmin()
+            places.append(place + seen.centers[nearest] - seen.corners[nearest][which].mean(0))
+    centers = np.array(places).reshape(-1, 2)
+    x, y = fields.cells_of(centers).T
+    return Candidates(centers, fields.corners_at(centers), fields.heatmap[:, y, x].astype(float))
+
+
+def _middle(fields: Fields) -> Candidates:
+    """One candidate in the middle of a map that shows nothing."""
+    h, w = fields.heatmap.shape[1:]
+    middle = np.array([[w / 2, h / 2]])
+    return Candidates(middle, fields.corners_at(middle), np.zeros((len(fields.heatmap), 1)))

@@ -1,0 +1,27 @@
+"""Parallel decoding: each channel for itself."""
+
+from __future__ import annotations
+
+from ..codec import LandmarkCodec
+from .base import Chosen, Decoder, with_fixed_centers
+from .candidates import Fields
+from .fixed import FixedLandmarks
+
+
+class ParallelDecoder(Decoder):
+    """What ``LandmarkCodec.decode`` reads off: the highest cell of each channel, without regard to the others.
+
+    Args:
+        codec: of the network.
+    """
+
+    def __init__(self, codec: LandmarkCodec) -> None:
+        self.codec = codec
+
+    def choose(self, fields: Fields, fixed: FixedLandmarks) -> Chosen:
+        """Choose 17 centers; fixed ones, in cells, are kept."""
+        decoded = self.codec.decode(fields.maps)
+        cells = ((decoded.xy[0].double() + 0.5) / self.codec.stride - 0.5).cpu().numpy()
+        return with_fixed_centers(
+            fields, Chosen(cells[:, 0], cells[:, 1:], decoded.scores[0].double().cpu().numpy()), fixed
+        )

@@ -1,0 +1,68 @@
+"""Sequential decoding: T1 first, then each center inside a rectangle below the one before."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...spine.geometry import steps
+from .base import Chosen, Decoder, with_fixed_centers
+from .candidates import Fields
+from .fixed import FixedLandmarks
+
+_HALF_WIDTH, _FROM, _TO = 1.0, 0.3, 1.65
+"""The rectangle of the published figure, in steps: half its width, and how far below the center it begins and ends."""
+_LEAST_SCORE = 0.05
+_STEP_CHANGE = (0.7, 1.4)
+
+
+class SequentialDecoder(Decoder):
+    """The highest cell of each channel inside the feasible rectangle that the center above it places.
+
+    The first step is the median one of parallel decoding, each further one the last step made. Where no cell of the
+    rectangle answers, the spine is taken to go on as it did: straight on, by the same step.
+
+    Reference:
+        Yang et al., Artificial Intelligence in Medicine 159 (2025) 103011, sequential anatomy-aided inference; the
+        fallback is this project's.
+    """
+
+    def choose(self, fields: Fields, fixed: FixedLandmarks) -> Chosen:
+        """Choose 17 centers; fixed ones, in cells, are kept, and the next ones follow them."""
+        v, _, w = fields.heatmap.shape
+        flat = fields.heatmap.reshape(v, -1)
+        index = flat.argmax(1)
+        peaks = fields.centers_at(np.stack([index % w, index // w], -1))
+        given = fixed.centers
+        step = max(1.0, float(np.median(steps(peaks))))
+        direction = np.array([0.0, 1.0])
+        centers, scores = np.empty((v, 2)), np.empty(v)
+        for i in range(v):
+            if np.isfinite(given[i]).all():
+                centers[i], scores[i] = given[i], 1.0
+            elif i == 0:
+                centers[i], scores[i] = peaks[i], flat[i].max()
+            else:
+                centers[i], scores[i] = self._next(fields, i, centers[i - 1], step, direction)
+            if i:
+                move = centers[i] - centers[i - 1]
+                length = float(np.linalg.norm(move))
+                if length > 0:
+                    direction = move / length
+                    step = float(np.clip(length, _STEP_CHANGE[0] * step, _STEP_CHANGE[1] * step))
+        return with_fixed_centers(fields, Chosen(centers, fields.corners_at(centers), scores), fixed)
+
+    @staticmethod
+    def _next(
+        fields: Fields, channel: int, above: np.ndarray, step: float, direction: np.ndarray
+    ) -> tuple[np.ndarray, float]:
+        h, w = fields.heatmap.shape[1:]
+        left, right = int(np.ceil(above[0] - _HALF_WIDTH * step)), int(np.floor(above[0] + _HALF_WIDTH * step)) + 1
+        top, bottom = int(np.ceil(above[1] + _FROM * step)), int(np.floor(above[1] + _TO * step)) + 1
+        left, top = max(0, left), max(0, top)
+        window = fields.heatmap[channel, top : min(h, max(0, bottom)), left : min(w, max(0, right))]
+        if window.size and window.max() >= _LEAST_SCORE:
+            y, x = np.unravel_index(window.argmax(), window.shape)
+            return fields.centers_at(np.array([[left + x, top + y]]))[0], float(window.max())
+        onward = above + step * direction
+        x, y = fields.cells_of(onward[None])[0]
+        return onward, float(fields.heatmap[channel, y, x])

@@ -1,0 +1,129 @@
+"""Training items from radiographs and the labels that people gave them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..spine.geometry import corners_of
+from ..spine.markups import read_markups
+from ..spine.schema import CORNERS, VERTEBRAE, Spine
+from .codec import ABSENT, PRESENT
+from .reading import Radiograph, read_radiograph
+from .transforms import IMAGE, LABEL
+
+_DIAGONALS = [[CORNERS.index("TL"), CORNERS.index("TR")], [CORNERS.index("BR"), CORNERS.index("BL")]]
+
+
+def to_label(spine: Spine) -> np.ndarray:
+    """What the network learns from a labelled spine; nothing is added to it but centers that its corners determine.
+
+    A center that is missing is the middle of the diagonals whose two corners are there: the mean of all four corners,
+    or close to it. A vertebra without one stays without a center and so counts as not on the image.
+
+    Args:
+        spine: points in pixels.
+
+    Returns:
+        ``(V, P, 3)`` x, y and state, the latter ``PRESENT`` or ``ABSENT``; x and y of absent points are 0.
+    """
+    xy = spine.xy
+    first, second = (corners_of(xy)[:, ends] for ends in _DIAGONALS)  # (V, 2 diagonals, 2)
+    middles = (first + second) / 2
+    known = np.isfinite(middles).all(-1)
+    total = np.where(known[..., None], middles, 0.0).sum(1)
+    missing = ~np.isfinite(xy[:, 0]).all(-1) & known.any(1)
+    xy[missing, 0] = total[missing] / known[missing].sum(1, keepdims=True)
+    there = np.isfinite(xy).all(-1, keepdims=True)
+    return np.concatenate([np.where(there, xy, 0.0), np.where(there, PRESENT, ABSENT)], -1)
+
+
+def read_item(image: Path, label: Path) -> dict[str, Any]:
+    """One training item.
+
+    Args:
+        image: radiograph.
+        label: its ``.mrk.json`` file.
+
+    Returns:
+        A dict with ``IMAGE``, the path, and ``LABEL`` ``(V, P, 3)`` in pixels of the image.
+
+    Raises:
+        ValueError: the image or the label cannot be read, or the label does not belong to the image or has too few
+            points to learn from; the message says which.
+        OSError: a file cannot be opened.
+    """
+    radiograph = read_radiograph(image)
+    points = to_label(read_markups(label, radiograph.spacing))
+    _check_centers(points[:, 0], radiograph, label.name)
+    return {IMAGE: str(image), LABEL: points}
+
+
+def _check_centers(centers: np.ndarray, radiograph: Radiograph, where: str) -> None:
+    there = centers[:, 2] == PRESENT
+    if not (there[1:] & there[:-1]).any():
+        raise ValueError(f"{where}: two neighbouring vertebrae are the least to learn from, got {there.sum()} centers")
+    size = radiograph.width, radiograph.height
+    outside = there & ~((centers[:, :2] >= -0.5) & (centers[:, :2] <= np.array(size) - 0.5)).all(-1)
+    if outside.any():
+        names = ", ".join(np.array(VERTEBRAE)[outside])
+        raise ValueError(f"{where}: outside the image of {size[0]} x {size[1]} pixels lie the centers of {names}")
+
+
+def read_items(
+    sources: Mapping[str, tuple[Path, Path]],
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Training items of all images whose label can be used.
+
+    Args:
+        sources: image and label file of every image id.
+
+    Returns:
+        The items by image id, and the reason for every image that was left out.
+    """
+    items: dict[str, dict[str, Any]] = {}
+    skipped: dict[str, str] = {}
+    for name, (image, label) in sources.items():
+        try:
+            items[name] = read_item(image, label)
+        except (ValueError, OSError) as error:
+            skipped[name] = str(error)
+    return items, skipped
+
+
+def split(names: Iterable[str], share: float) -> tuple[list[str], list[str]]:
+    """Divide images into those to train on and those to check on, by nothing but their names.
+
+    An image stays on its side whatever other images come and go, so that a model which learns again and again is never
+    checked on an image that it was trained on. Only where a side would stay empty does the image nearest to the
+    dividing line change over.
+
+    Args:
+        names: image ids, at least two unless ``share`` is 0.
+        share: of the images to check on, about; 0 for none.
+
+    Returns:
+        Names to train on and names to check on, in alphabetical order.
+
+    Raises:
+        ValueError: the share is not in 0...1, 1 excluded, or there are too few images.
+    """
+    if not 0.0 <= share < 1.0:
+        raise ValueError(f"the share of images to check on must lie in 0...1, 1 excluded, got {share}")
+    ranked = sorted(names, key=lambda name: (_place(name), name))
+    least = 2 if share else 1
+    if len(ranked) < least:
+        raise ValueError(f"at least {least} labelled images are needed, got {len(ranked)}")
+    count = sum(_place(name) < share for name in ranked)
+    if share:
+        count = min(max(count, 1), len(ranked) - 1)
+    return sorted(ranked[count:]), sorted(ranked[:count])
+
+
+def _place(name: str) -> float:
+    """A number in 0...1 that looks random and depends on the name only."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
