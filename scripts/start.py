@@ -207,7 +207,7 @@ def server_command(python: Path, arguments: argparse.Namespace) -> "list[str]":
     command += ["--uvicorn_app", "scripts._server_app:app", "--app", str(_app_path.APP)]
     command += ["--studies", str(arguments.studies), "--host", arguments.host, "--port", str(arguments.port)]
     for key, value in arguments.conf:
-        if key == "weights":
+        if key in ("weights", "tokens"):
             value = str(Path(value).expanduser().absolute())
         command += ["--conf", key, value]
     return command
@@ -220,15 +220,19 @@ def address_of(host: str, port: int) -> str:
 
 
 def wait_for_answer(server: "subprocess.Popen[bytes]", url: str, stop: StopRequests) -> "dict | None":
-    """What the server says about itself; None if it ends, fails, stays silent, or a stop is requested first."""
+    """What the server says about itself, ``{}`` if only to those with a token.
+
+    None if it ends, fails or stays silent, or if a stop is requested first.
+    """
     deadline = time.monotonic() + ANSWER_TIMEOUT_S
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy reaches this machine's own ports
     while server.poll() is None and not stop.count and time.monotonic() < deadline:
         try:
             with direct.open(f"{url}/info/", timeout=5) as answer:
                 info = json.load(answer)
-        except urllib.error.HTTPError:
-            return None  # it listens but does not work, and waiting will not mend it
+        except urllib.error.HTTPError as error:
+            # With a login, it does not tell us more; else it does not work, and waiting will not mend it.
+            return {} if error.code == 401 else None
         except (OSError, ValueError):
             time.sleep(0.1)
         else:
@@ -238,19 +242,30 @@ def wait_for_answer(server: "subprocess.Popen[bytes]", url: str, stop: StopReque
 
 def greeting(url: str, arguments: argparse.Namespace, info: dict, log: Path) -> str:
     """What to do with the running server."""
-    images = info.get("datastore", {}).get("total", 0)
-    lines = [
-        f"Serving {url} (studies: {arguments.studies}, {images} image{'s' * (images != 1)})",
-        f"  All requests, to try in a browser: {url}",
-        f"  Choose an image: curl -X POST {url}/activelearning/random",
-    ]
+    lines = [f"Serving {url} (studies: {arguments.studies}{number_of_images(info)})"]
+    lines.append(f"  All requests, to try in a browser: {url}")
+    if has_login(info):
+        lines.append('  Every request needs a token: curl -H "Authorization: Bearer TOKEN" ...')
+    lines.append(f"  Choose an image: curl -X POST {url}/activelearning/random")
     for model in info.get("models", {}):
         lines.append(f'  Its landmarks: curl -X POST "{url}/infer/{urllib.parse.quote(model)}?image=ID&output=json"')
-    if not is_loopback(arguments.host):
-        lines.append("  Note: whoever reaches this machine can read and change the studies; there is no password.")
+    if not is_loopback(arguments.host) and not has_login(info):
+        lines.append("  WARNING: whoever reaches this machine can read and change the studies; there is no password.")
+        lines.append("  Name a file of tokens with --conf tokens FILE, or listen to this machine only.")
     lines.append(f"  Log: {log}")
     lines.append("  Ctrl-C stops it.")
     return "\n".join(lines)
+
+
+def has_login(info: dict) -> bool:
+    """Whether the server told nothing about itself, since it was asked without a token."""
+    return not info
+
+
+def number_of_images(info: dict) -> str:
+    """``, 3 images``, as far as it is known."""
+    images = info.get("datastore", {}).get("total", 0)
+    return "" if has_login(info) else f", {images} image{'s' * (images != 1)}"
 
 
 def is_loopback(host: str) -> bool:

@@ -32,7 +32,7 @@ LEARNING = SPINE | {
     "lib.learning",
     "lib.__version__",
 }
-SERVER = LEARNING | {"monailabel", "fastapi", "lib"}
+SERVER = LEARNING | {"monailabel", "fastapi", "starlette", "pydantic", "anyio", "jwt", "filelock", "lib"}
 MAY_IMPORT = {"spine": SPINE, "learning": LEARNING, "server": SERVER, "__init__.py": frozenset()}
 """What each tier may import besides the standard library."""
 

@@ -377,6 +377,13 @@ def test_greeting_offers_a_request_that_fits(tmp_path: Path) -> None:
     assert "1 image)" in text
 
 
+def test_greeting_of_a_server_with_a_login_tells_how_to_send_the_token(tmp_path: Path) -> None:
+    arguments = argparse.Namespace(studies=tmp_path, host="0.0.0.0", port=8000)
+    text = start.greeting("http://127.0.0.1:8000", arguments, {}, tmp_path / "log")
+    assert "Authorization: Bearer" in text
+    assert "no password" not in text
+
+
 @pytest.mark.parametrize(("returncode", "status"), [(0, 0), (3, 3), (-9, 137)])
 def test_exit_status_is_the_one_a_shell_reports(returncode: int, status: int) -> None:
     assert start.exit_status(returncode) == status
@@ -388,10 +395,11 @@ def test_server_that_dies_is_not_waited_for() -> None:
         assert start.wait_for_answer(server, "http://127.0.0.1:9", SimpleNamespace(count=0)) is None
 
 
-def test_server_that_answers_with_an_error_is_not_waited_for() -> None:
+@pytest.mark.parametrize(("status", "info"), [(500, None), (401, {})], ids=["broken", "with a login"])
+def test_server_that_answers_with_an_error_is_not_waited_for(status: int, info: dict | None) -> None:
     class Broken(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_error(500)
+            self.send_error(status)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -401,7 +409,7 @@ def test_server_that_answers_with_an_error_is_not_waited_for() -> None:
         threading.Thread(target=server.handle_request, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         asked = time.monotonic()
-        assert start.wait_for_answer(running, url, SimpleNamespace(count=0)) is None
+        assert start.wait_for_answer(running, url, SimpleNamespace(count=0)) == info
         assert time.monotonic() - asked < 5
 
 

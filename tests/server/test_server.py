@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -24,38 +18,16 @@ from lib.spine.markups import read_markups
 from lib.spine.phantoms import random_spec, random_spineless, render_phantom
 from lib.spine.schema import VERTEBRAE
 
+if TYPE_CHECKING:
+    from .conftest import Server, Start
+
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[2]
-APP = ROOT / "apps" / "vertebra_landmarks"
-START_LIMIT_S = 120
-
-
-class Server:
-    """A running server and the folder that it serves."""
-
-    def __init__(self, url: str, studies: Path) -> None:
-        self.url, self.studies = url, studies
-
-    def ask(self, path: str, method: str = "GET", body: bytes | None = None, kind: str = "") -> tuple[int, bytes]:
-        """Status and body of an answer, whatever the status."""
-        headers = {"Content-Type": kind} if kind else {}
-        request = urllib.request.Request(self.url + path, data=body, method=method, headers=headers)
-        try:
-            with urllib.request.urlopen(request, timeout=120) as answer:
-                return answer.status, answer.read()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read()
-
-    def infer(self, image: str, output: str = "json") -> tuple[int, Any]:
-        """Answer of the model for one image of the folder."""
-        query = urllib.parse.urlencode({"image": image, "output": output})
-        status, body = self.ask(f"/infer/vertebra_landmarks?{query}", "POST")
-        return status, json.loads(body)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[Server]:
     """The app, served the way the README says, on a folder with good and bad images."""
     studies = tmp_path_factory.mktemp("studies")
     for number in (1, 2):
@@ -64,39 +36,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     Image.fromarray(render_phantom(random_spec(3, 900, 420)).pixels).save(studies / "SHOUTING.PNG")
     Image.fromarray(random_spineless(0, 700, 400)).save(studies / "nothing.png")
     (studies / "text.png").write_text("I am not a picture")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(APP), "--studies", str(studies)]
-    log = tmp_path_factory.mktemp("log") / "server.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)],
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            cwd=studies.parent,
-            env={**os.environ, "MONAI_LABEL_AUTO_UPDATE_SCORING": "false"},
-        )
-        running = Server(f"http://127.0.0.1:{port}", studies)
-        try:
-            _wait(running, process, log)
-            yield running
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-def _wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + START_LIMIT_S
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            break
-        try:
-            if server.ask("/info/")[0] == 200:
-                return
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.3)
-    pytest.fail("the server did not start:\n" + log.read_text(errors="replace")[-3000:])
+    with start(studies) as running:
+        yield running
 
 
 def test_info_names_the_app_the_model_and_the_strategies(server: Server) -> None:

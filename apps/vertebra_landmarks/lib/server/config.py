@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..learning.config import DEFAULT_WEIGHTS_FILE
+
+MOST_UPLOAD_MB = 4096
+_ORIGIN = re.compile(r"https?://[\w.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -16,10 +21,27 @@ class ServerConfig:
     Attributes:
         device: auto, cpu or cuda.
         weights: weight file that inference uses.
+        max_upload_mb: largest file that a request may bring, in megabytes.
+        tokens: file with the tokens that open the server; without one, whoever reaches it may do everything.
+        cors_origins: web sites whose pages may call the server, such as ``https://viewer.example``.
     """
 
     device: str = "auto"
     weights: Path = DEFAULT_WEIGHTS_FILE
+    max_upload_mb: int = 128
+    tokens: Path | None = None
+    cors_origins: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.weights.is_file():
+            raise ValueError(f"--conf weights: there is no file {self.weights}")
+        if not 1 <= self.max_upload_mb <= MOST_UPLOAD_MB:
+            raise ValueError(f"--conf max_upload_mb must be 1 to {MOST_UPLOAD_MB}, got {self.max_upload_mb}")
+        if self.tokens is not None and not self.tokens.is_file():
+            raise ValueError(f"--conf tokens: there is no file {self.tokens}")
+        for origin in self.cors_origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"--conf cors_origins must be addresses like https://viewer.example, got {origin!r}")
 
 
 def parse_conf(conf: Mapping[str, str]) -> ServerConfig:
@@ -29,13 +51,20 @@ def parse_conf(conf: Mapping[str, str]) -> ServerConfig:
         conf: names and values as given on the command line; ``server_mode`` is MONAI Label's own.
 
     Raises:
-        ValueError: a name is unknown, or the weight file is missing.
+        ValueError: a name is unknown, or a value is not as its setting needs it; the message names the setting.
     """
-    known = {"device", "weights", "server_mode"}
-    unknown = sorted(set(conf) - known)
+    readers: dict[str, Callable[[str], Any]] = {
+        "device": str,
+        "weights": Path,
+        "max_upload_mb": _whole_number,
+        "tokens": Path,
+        "cors_origins": lambda text: tuple(text.split()),
+    }
+    unknown = sorted(set(conf) - {*readers, "server_mode"})
     if unknown:
-        raise ValueError(f"--conf {unknown[0]}: unknown setting; known are device and weights")
-    weights = Path(conf.get("weights", DEFAULT_WEIGHTS_FILE))
-    if not weights.is_file():
-        raise ValueError(f"--conf weights: there is no file {weights}")
-    return ServerConfig(conf.get("device", "auto"), weights)
+        raise ValueError(f"--conf {unknown[0]}: unknown setting; known are {', '.join(readers)}")
+    return ServerConfig(**{name: read(conf[name]) for name, read in readers.items() if name in conf})
+
+
+def _whole_number(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 10 else 0  # no size that passes

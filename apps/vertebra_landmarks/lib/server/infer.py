@@ -14,84 +14,91 @@ from fastapi import HTTPException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from ..learning.devices import choose_device
-from ..learning.prediction import DECODER, LandmarkPredictor, NoSpineError, Prediction
+from ..learning.prediction import LandmarkPredictor, NoSpineError, Prediction
 from ..learning.reading import Radiograph, UnreadableImageError, read_radiograph
 from ..spine.markups import SUFFIX, label_of, write_markups
+from ..spine.report import anatomy_report, cobb_report
 from ..spine.schema import SCHEMA_VERSION, VERTEBRAE
-from .config import ServerConfig
+from .infer_request import InferRequest
+from .models import ModelStore, Stamp, stamp
 
 logger = logging.getLogger(__name__)
 
-UNREADABLE, NO_SPINE = 415, 422
+BAD_PARAMETER, UNREADABLE, NO_SPINE = 400, 415, 422
 
 
 class VertebraLandmarksInfer(InferTask):
     """Finds the 85 landmarks of one radiograph and returns them as JSON and as a Markups file.
 
-    A weight file that changes on disk is loaded again before the next request.
+    Weights that were published meanwhile are loaded before the next request.
 
     Args:
-        config: device and weight file.
+        models: says which weights are served.
+        device: auto, cpu or cuda.
     """
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, models: ModelStore, device: str) -> None:
         super().__init__(
             type=InferType.DETECTION,
             labels=list(VERTEBRAE),
             dimension=2,
             description="17 centers and 68 corners of T1 to L5 on an anteroposterior spine radiograph",
-            config={"label_extension": SUFFIX},
+            config={"label_extension": SUFFIX, **InferRequest.defaults()},
         )
-        self._weights = config.weights
-        self._device = choose_device(config.device)
+        self._models = models
+        self._device = choose_device(device)
         self._lock = threading.Lock()
-        self._loaded: tuple[float, LandmarkPredictor] | None = None
+        self._loaded: tuple[Stamp, LandmarkPredictor] | None = None
 
     def is_valid(self) -> bool:
         """Whether there is a model to use."""
-        return self._weights.is_file()
+        return self._models.served.is_file()
 
     def get_path(self, validate: bool = True) -> str | None:
         """The weight file; ``None`` when ``validate`` and it is missing."""
-        return None if validate and not self.is_valid() else str(self._weights)
+        return None if validate and not self.is_valid() else str(self._models.served)
 
     def info(self) -> dict[str, Any]:
         """MONAI Label's facts about the task and ours about the model."""
         return {**super().info(), "schema_version": SCHEMA_VERSION, "model": self._predictor().facts}
 
     def _predictor(self) -> LandmarkPredictor:
-        changed = self._weights.stat().st_mtime
         with self._lock:
-            if self._loaded is None or self._loaded[0] != changed:
-                logger.info("Loading %s", self._weights.name)
-                self._loaded = changed, LandmarkPredictor(self._weights, self._device)
+            weights = self._models.served
+            present = stamp(weights)
+            if self._loaded is None or self._loaded[0] != present:
+                logger.info("Loading the model")
+                self._loaded = present, LandmarkPredictor(weights, self._device)
             return self._loaded[1]
 
     def __call__(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Predict.
 
         Args:
-            request: ``image`` is the path of the radiograph.
+            request: ``image`` is the path of the radiograph; the rest as ``InferRequest`` has it.
 
         Returns:
             A temporary Markups file, which the caller deletes, and the answer.
 
         Raises:
-            HTTPException: 415 where the image cannot be read, 422 where it shows no spine.
+            HTTPException: 400 for a bad parameter, 415 where the image cannot be read, 422 where it shows no spine.
         """
         begin = time.perf_counter()
-        path = Path(request["image"])
         try:
-            radiograph = read_radiograph(path)
+            asked = InferRequest.parse(request)
+        except ValueError as error:
+            raise HTTPException(BAD_PARAMETER, detail=str(error)) from error
+        try:
+            radiograph = read_radiograph(Path(request["image"]))
             read = time.perf_counter() - begin
-            prediction = self._predictor().predict(radiograph)
+            prediction = self._predictor().predict(radiograph, asked.decoder, asked.fixed)
         except UnreadableImageError as error:
             raise HTTPException(UNREADABLE, detail=str(error)) from error
         except NoSpineError as error:
             raise HTTPException(NO_SPINE, detail=str(error)) from error
         file = _temporary_markups(prediction, radiograph)
         seconds = {"read": read, **prediction.seconds, "total": time.perf_counter() - begin}
-        return file, _answer(prediction, radiograph, seconds)
+        return file, _answer(prediction, radiograph, asked.min_score, seconds)
 
 
 def _temporary_markups(prediction: Prediction, radiograph: Radiograph) -> str:
@@ -101,9 +108,17 @@ def _temporary_markups(prediction: Prediction, radiograph: Radiograph) -> str:
     return file
 
 
-def _answer(prediction: Prediction, radiograph: Radiograph, seconds: dict[str, float]) -> dict[str, Any]:
+def _answer(
+    prediction: Prediction, radiograph: Radiograph, min_score: float, seconds: dict[str, float]
+) -> dict[str, Any]:
     landmarks = [
-        {"name": label_of(vertebra, point), "x": landmark.x, "y": landmark.y, "score": landmark.score}
+        {
+            "name": label_of(vertebra, point),
+            "x": landmark.x,
+            "y": landmark.y,
+            "score": landmark.score,
+            "visible": landmark.score >= min_score,
+        }
         for vertebra, point, landmark in prediction.spine.points()
         if landmark is not None
     ]
@@ -112,11 +127,14 @@ def _answer(prediction: Prediction, radiograph: Radiograph, seconds: dict[str, f
         "height": radiograph.height,
         "spacing": list(radiograph.spacing),
         "spacing_source": radiograph.spacing_source,
+        "image_left_is": radiograph.image_left_is,
     }
     return {
         "landmarks": landmarks,
+        "cobb": cobb_report(prediction.spine, radiograph.height, radiograph.image_left_is),
+        "anatomy": anatomy_report(prediction.spine),
         "image": image,
-        "decoder": DECODER,
+        "decoder": prediction.decoder,
         "spine_score": prediction.spine_score,
         "schema_version": SCHEMA_VERSION,
         "timings": {name: round(value, 4) for name, value in seconds.items()},

@@ -1,0 +1,84 @@
+"""What a client may ask of a training: the parameters of ``POST /train/vertebra_landmarks``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ..learning.devices import choose_device
+
+MOST_EPOCHS, MOST_PER_BATCH, MOST_LEARNING_RATE, MOST_HELD_OUT = 1000, 64, 0.1, 0.5
+
+_ADDED_BY_MONAI_LABEL = {"model": None, "client_id": None, "gpus": "all", "local_rank": 0}
+"""Names that its own requests carry, with the one value that means something here; ``None`` leaves it open."""
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """Parameters of a training; the defaults suit some tens of labelled images and two processor cores.
+
+    Attributes:
+        max_epochs: how often every image is seen.
+        batch_size: images per step.
+        learning_rate: at its highest, after the first epoch; it falls to 0.
+        val_split: share of the labelled images to check on, 0 for none.
+        device: auto, cpu or cuda.
+        pretrained: go on from the weights that are served, instead of from random ones.
+        seed: of all that is random.
+
+    Raises:
+        ValueError: a value has the wrong type or is out of range.
+    """
+
+    max_epochs: int = 20
+    batch_size: int = 4
+    learning_rate: float = 1e-4
+    val_split: float = 0.2
+    device: str = "auto"
+    pretrained: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_integer("max_epochs", self.max_epochs, 1, MOST_EPOCHS)
+        _check_integer("batch_size", self.batch_size, 1, MOST_PER_BATCH)
+        _check_integer("seed", self.seed, 0, 2**32 - 1)
+        _check_number("learning_rate", self.learning_rate, MOST_LEARNING_RATE)
+        if self.learning_rate == 0:
+            raise ValueError("learning_rate must be above 0")
+        _check_number("val_split", self.val_split, MOST_HELD_OUT)
+        if not isinstance(self.pretrained, bool):
+            raise ValueError(f"pretrained must be true or false, got {self.pretrained!r:.80}")
+        if not isinstance(self.device, str):
+            raise ValueError(f"device must be auto, cpu or cuda, got {self.device!r:.80}")
+        choose_device(self.device)
+
+
+def read_request(values: Mapping[str, Any], device: str = "auto") -> TrainRequest:
+    """The parameters of a request.
+
+    Args:
+        values: as sent; what is left out has its default.
+        device: the default of that name.
+
+    Raises:
+        ValueError: a name is unknown, or a value has the wrong type or is out of range; the message is a sentence.
+    """
+    names = [field.name for field in fields(TrainRequest)]
+    for name, value in values.items():
+        if name not in names and name not in _ADDED_BY_MONAI_LABEL:
+            raise ValueError(f"unknown parameter {name!r:.80}; known are {', '.join(names)}")
+        expected = _ADDED_BY_MONAI_LABEL.get(name)
+        if expected is not None and value != expected:
+            raise ValueError(f"{name} must be {expected!r} or left out, got {value!r:.80}")
+    return TrainRequest(**{"device": device, **{name: values[name] for name in names if name in values}})
+
+
+def _check_integer(name: str, value: object, least: int, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise ValueError(f"{name} must be a whole number from {least} to {most}, got {value!r:.80}")
+
+
+def _check_number(name: str, value: object, most: float) -> None:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= most:
+        raise ValueError(f"{name} must be a number from 0 to {most:g}, got {value!r:.80}")

@@ -1,0 +1,127 @@
+"""A real server in a process of its own, asked over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+APP = Path(__file__).resolve().parents[2] / "apps" / "vertebra_landmarks"
+START_LIMIT_S = 180
+
+Start = Callable[..., AbstractContextManager["Server"]]
+
+
+class Server:
+    """A running server, the folder that it serves, its process, what it prints, and its own temporary files."""
+
+    def __init__(self, url: str, studies: Path, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.url, self.studies, self.process, self.log = url, studies, process, log
+        self.temporary = log.parent / "tmp"
+
+    def ask(
+        self,
+        path: str,
+        method: str = "GET",
+        body: bytes | Iterable[bytes] | None = None,
+        kind: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, bytes]:
+        """Status and body of an answer, whatever the status."""
+        sent = {**({"Content-Type": kind} if kind else {}), **(headers or {})}
+        request = urllib.request.Request(self.url + path, data=body, method=method, headers=sent)  # type: ignore[arg-type]
+        try:
+            with urllib.request.urlopen(request, timeout=180) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    @staticmethod
+    def said(answer: tuple[int, bytes]) -> tuple[int, str]:
+        """Status and sentence of an answer that is an error."""
+        content = json.loads(answer[1])
+        assert set(content) == {"detail"}, content
+        assert isinstance(content["detail"], str)
+        assert "Traceback" not in content["detail"]
+        return answer[0], content["detail"]
+
+    def send(
+        self, path: str, method: str, headers: Mapping[str, str] | None = None, **fields: str | tuple[str, bytes]
+    ) -> tuple[int, bytes]:
+        """Send a form; a field is text, or a file's name and content."""
+        body, kind = form(fields)
+        return self.ask(path, method, body, kind, headers)
+
+    def infer(self, image: str, output: str = "json") -> tuple[int, Any]:
+        """Answer of the model for one image of the folder."""
+        query = urllib.parse.urlencode({"image": image, "output": output})
+        status, body = self.ask(f"/infer/vertebra_landmarks?{query}", "POST")
+        return status, json.loads(body)
+
+
+def form(fields: Mapping[str, str | tuple[str, bytes]]) -> tuple[bytes, str]:
+    """Body and content type of a form."""
+    parts = []
+    for name, value in fields.items():
+        file, content = ("", value.encode()) if isinstance(value, str) else value
+        extra = "" if isinstance(value, str) else f'; filename="{file}"\r\nContent-Type: application/octet-stream'
+        head = f'--edge\r\nContent-Disposition: form-data; name="{name}"{extra}\r\n\r\n'
+        parts.append(head.encode("utf-8", "surrogateescape") + content + b"\r\n")
+    return b"".join(parts) + b"--edge--\r\n", "multipart/form-data; boundary=edge"
+
+
+@contextlib.contextmanager
+def _started(log: Path, studies: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Server]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (log.parent / "tmp").mkdir()
+    own = {"MONAI_LABEL_AUTO_UPDATE_SCORING": "false", "TMPDIR": str(log.parent / "tmp")}
+    command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(APP), "--studies", str(studies)]
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port), *arguments],
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            cwd=studies.parent,
+            env={**os.environ, **own, **(env or {})},
+        )
+        running = Server(f"http://127.0.0.1:{port}", studies, process, log)
+        try:
+            _wait(running)
+            yield running
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _wait(server: Server) -> None:
+    end = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < end and server.process.poll() is None:
+        try:
+            if server.ask("/auth/")[0] == 200:
+                return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.3)
+    pytest.fail("the server did not start:\n" + server.log.read_text(errors="replace")[-3000:])
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Serve a folder as the README says: ``start(studies, *arguments, env={...})``, ended with the block."""
+    return lambda studies, *arguments, env=None: _started(
+        tmp_path_factory.mktemp("log") / "server.log", studies, *arguments, env=env
+    )

@@ -1,0 +1,454 @@
+"""Training on the labels of the studies folder: the task by itself, and in the real server over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from monai.data import set_track_meta
+from monai.utils import set_determinism
+from monailabel.utils.async_tasks import utils as async_tasks
+from PIL import Image
+
+from lib.learning.config import DEFAULT_WEIGHTS_FILE
+from lib.learning.weights import load_weights
+from lib.server.models import ModelStore
+from lib.server.train import REPORT, RUN, VertebraLandmarksTrain
+from lib.server.train_report import PROCESSES, TrainReport
+from lib.spine.markups import write_markups
+from lib.spine.phantoms import random_spec, render_phantom
+
+ROOT = Path(__file__).resolve().parents[2]
+APP = ROOT / "apps" / "vertebra_landmarks"
+MODEL = "vertebra_landmarks"
+LIMIT_S = 180
+LABELLED = 8
+
+
+def smaller_weights(path: Path, height: int, width: int) -> Path:
+    """The shipped weights for a smaller input, so that a step takes a fraction of a second."""
+    content = torch.load(DEFAULT_WEIGHTS_FILE, weights_only=True)
+    content["config"]["input"] = {"height": height, "width": width}
+    torch.save(content, path)
+    return path
+
+
+def make_studies(folder: Path, count: int) -> None:
+    """Phantoms of 480 x 220 pixels with final labels, and one whose label is cut off."""
+    labels = folder / "labels" / "final"
+    labels.mkdir(parents=True)
+    for number in range(count):
+        phantom = render_phantom(random_spec(number, 480, 220))
+        Image.fromarray(phantom.pixels).save(folder / f"phantom_{number}.png")
+        write_markups(labels / f"phantom_{number}.mrk.json", phantom.spine)
+    Image.fromarray(render_phantom(random_spec(90, 480, 220)).pixels).save(folder / "damaged.png")
+    (labels / "damaged.mrk.json").write_text('{"markups": [')
+
+
+class Folder:
+    """As much of a datastore as a training asks for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def get_labeled_images(self, tag: str) -> list[str]:
+        return sorted(file.name.split(".")[0] for file in (self.path / "labels" / tag).glob("*.mrk.json"))
+
+    def get_image_uri(self, name: str) -> str:
+        return str(self.path / f"{name}.png")
+
+    def get_label_uri(self, name: str, tag: str) -> str:
+        return str(self.path / "labels" / tag / f"{name}.mrk.json")
+
+
+# --- the task by itself ---
+
+
+@pytest.fixture(autouse=True, scope="module")
+def torch_as_before() -> Iterator[None]:
+    """One thread; what a run sets for the whole process is taken back."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    set_determinism(None)
+    set_track_meta(True)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weight file for an input of 64 x 64 pixels."""
+    return smaller_weights(tmp_path_factory.mktemp("weights") / "small.pt", 64, 64)
+
+
+@pytest.fixture
+def studies(tmp_path: Path) -> Path:
+    """Two labelled phantoms and the damaged label."""
+    make_studies(tmp_path, 2)
+    return tmp_path
+
+
+@pytest.fixture
+def task(studies: Path, weights: Path) -> VertebraLandmarksTrain:
+    return VertebraLandmarksTrain(ModelStore(studies, weights), "cpu")
+
+
+ONE_EPOCH = {"max_epochs": 1, "batch_size": 1}
+
+
+def test_a_training_publishes_and_tells(task: VertebraLandmarksTrain, studies: Path, weights: Path) -> None:
+    before = weights.read_bytes()
+    result = task(ONE_EPOCH, Folder(studies))
+    stats = task.stats()
+    assert stats["state"] == "done"
+    assert (stats["epoch"], stats["total_epochs"], stats["percent"]) == (1, 1, 100)
+    assert stats["images"] == {"training": 1, "validation": 1}
+    assert stats["before"]["images"] == stats["validation"]["images"] == 1
+    assert stats["loss"] > 0
+    assert {"heatmap", "corner"} <= set(stats["terms"])
+    assert list(stats["skipped"]) == ["damaged"]
+    assert "damaged.mrk.json: expected JSON" in stats["skipped"]["damaged"]
+    assert "damaged" not in json.dumps(result)  # MONAI Label logs it
+    served = ModelStore(studies, weights).served
+    assert served != weights
+    assert weights.read_bytes() == before
+    published, initial = load_weights(served), load_weights(weights)
+    assert published.config == initial.config
+    assert published.facts["radiographs"] == published.facts["held_out"] == 1
+    assert published.facts["validation"] == pytest.approx(stats["validation"])
+    assert sorted(path.name for path in served.parent.iterdir()) == sorted([served.name, REPORT])
+
+
+def test_statistics_of_the_batch_norms_stay_when_it_goes_on_from_the_served_weights(
+    task: VertebraLandmarksTrain, studies: Path, weights: Path
+) -> None:
+    task(ONE_EPOCH, Folder(studies))
+    new, old = load_weights(ModelStore(studies, weights).served).state, load_weights(weights).state
+    kept = [name for name in old if name.endswith(("running_mean", "running_var"))]
+    assert kept
+    assert all(torch.equal(new[name], old[name]) for name in kept)
+    assert not all(torch.equal(new[name], old[name]) for name in old)
+
+
+def test_a_second_training_goes_on_from_the_first(
+    task: VertebraLandmarksTrain, studies: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lib.server import train
+
+    starts: list[dict[str, torch.Tensor] | None] = []
+
+    class Watched(train.Trainer):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            starts.append(kwargs["initial"])
+            super().__init__(*args, **kwargs)
+
+    monkeypatch.setattr(train, "Trainer", Watched)
+    task(ONE_EPOCH, Folder(studies))
+    first = load_weights(ModelStore(studies, weights).served).state
+    task(ONE_EPOCH, Folder(studies))
+    task({**ONE_EPOCH, "pretrained": False}, Folder(studies))
+    assert starts[0] is not None
+    assert starts[1] is not None
+    assert all(torch.equal(starts[1][name], first[name]) for name in first)
+    assert starts[2] is None
+
+
+def test_labels_of_centers_alone_can_be_trained_on(studies: Path, weights: Path) -> None:
+    """There is no corner error to choose the best epoch by, then."""
+    from lib.spine.schema import Spine
+
+    for number in range(2):
+        xy = render_phantom(random_spec(number, 480, 220)).spine.xy
+        xy[:, 1:] = float("nan")
+        write_markups(studies / "labels" / "final" / f"phantom_{number}.mrk.json", Spine.from_arrays(xy))
+    task = VertebraLandmarksTrain(ModelStore(studies, weights), "cpu")
+    task(ONE_EPOCH, Folder(studies))
+    stats = task.stats()
+    assert stats["state"] == "done"
+    assert stats["validation"]["corner_mean"] is None
+    assert stats["validation"]["center_mean"] > 0
+
+
+@pytest.mark.parametrize(
+    ("request_", "labels", "words"),
+    [
+        pytest.param({"max_epochs": 0}, 2, "max_epochs must be", id="parameter"),
+        pytest.param({}, 0, "at least 2 images with a label of tag 'final', the studies folder has 0", id="no-labels"),
+        pytest.param({}, 1, "at least 2 labels that can be used, 1 of 2 can", id="one-usable"),
+    ],
+)
+def test_what_cannot_be_trained_fails_with_a_sentence(
+    task: VertebraLandmarksTrain, studies: Path, weights: Path, request_: dict[str, Any], labels: int, words: str
+) -> None:
+    for file in sorted((studies / "labels" / "final").glob("phantom_*"))[labels:]:
+        file.unlink()
+    if not labels:
+        (studies / "labels" / "final" / "damaged.mrk.json").unlink()
+    with pytest.raises(ValueError, match=words):
+        task(request_, Folder(studies))
+    stats = task.stats()
+    assert stats["state"] == "failed"
+    assert words in stats["error"]
+    assert ModelStore(studies, weights).served == weights
+
+
+def test_a_training_that_breaks_leaves_the_old_weights(
+    task: VertebraLandmarksTrain, studies: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lib.server import train
+
+    task(ONE_EPOCH, Folder(studies))
+    served = ModelStore(studies, weights).served
+    before = served.read_bytes()
+
+    def broken(*_: object) -> None:
+        raise FloatingPointError("the loss is no longer finite")
+
+    monkeypatch.setattr(train.Trainer, "fit", broken)
+    with pytest.raises(FloatingPointError):
+        task(ONE_EPOCH, Folder(studies))
+    assert task.stats()["error"] == "the loss is no longer finite"
+    assert served.read_bytes() == before
+    assert not (served.parent / RUN).exists()
+
+
+def test_one_training_at_a_time(task: VertebraLandmarksTrain, studies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that was asked to train in its own process must not do it beside the process that it started."""
+    with monkeypatch.context() as patch:
+        patch.setitem(async_tasks.background_processes, "train", {"1": Alive(1)})
+        with pytest.raises(ValueError, match="runs already"):
+            task(ONE_EPOCH, Folder(studies))
+        assert task.check(ONE_EPOCH, Folder(studies)).max_epochs == 1  # it may wait in line
+    refused: list[str] = []
+
+    def ask(*_: object) -> list[str]:
+        for start in (task, task.check):
+            with pytest.raises(ValueError, match="runs already"):
+                start(ONE_EPOCH, Folder(studies))
+            refused.append("yes")
+        return []
+
+    busy = Folder(studies)
+    busy.get_labeled_images = ask  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="has 0"):
+        task(ONE_EPOCH, busy)
+    assert refused == ["yes", "yes"]
+    assert task.stats()["state"] == "failed"
+
+
+def test_the_defaults_are_what_clients_see(task: VertebraLandmarksTrain) -> None:
+    assert task.config()["device"] == "cpu"
+    assert task.config()["max_epochs"] >= 1
+    json.dumps(task.info())
+
+
+def test_there_is_nothing_to_tell_before_the_first_training(task: VertebraLandmarksTrain) -> None:
+    assert task.stats() == {}
+
+
+class Alive:
+    """A process that MONAI Label started and that did not end yet."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+
+@pytest.mark.parametrize(
+    ("alive", "state"),
+    [
+        pytest.param([os.getpid()], "running", id="trains"),
+        pytest.param([os.getppid()], "running", id="trains-below-a-launcher"),
+        pytest.param([1], "starting", id="the-next-one"),
+        pytest.param([], "stopped", id="killed"),
+    ],
+)
+def test_a_training_without_a_last_word_is_told_by_its_process(
+    task: VertebraLandmarksTrain, studies: Path, monkeypatch: pytest.MonkeyPatch, alive: list[int], state: str
+) -> None:
+    run = studies / ".vertebra_landmarks" / RUN
+    run.mkdir(parents=True)
+    TrainReport(run.parent / REPORT).begin(epoch=3)
+    monkeypatch.setitem(async_tasks.background_processes, "train", {str(pid): Alive(pid) for pid in alive})
+    assert task.stats()["state"] == state
+    assert PROCESSES not in task.stats()
+    assert run.exists()  # perhaps another server's
+    monkeypatch.setitem(async_tasks.background_tasks, "train", [{"id": "1", "status": "STOPPED"}])
+    assert task.stats()["state"] == state
+    assert run.exists() == (state != "stopped")
+
+
+# --- the server ---
+
+
+class Server:
+    """A running server and the folder that it serves."""
+
+    def __init__(self, url: str, studies: Path, weights: Path) -> None:
+        self.url, self.studies = url, studies
+        self.models = ModelStore(studies, weights)
+
+    def ask(self, path: str, method: str = "GET", content: object = None) -> tuple[int, Any]:
+        """Status and JSON of an answer, whatever the status."""
+        body = json.dumps(content).encode() if content is not None else None
+        headers = {"Content-Type": "application/json"} if content is not None else {}
+        request = urllib.request.Request(self.url + path, data=body, method=method, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    def train(self, **parameters: Any) -> tuple[int, Any]:
+        return self.ask(f"/train/{MODEL}", "POST", parameters)
+
+    def stats(self) -> dict[str, Any]:
+        facts: dict[str, Any] = self.ask("/info/")[1]["train_stats"][MODEL]
+        return facts
+
+    def model(self) -> dict[str, Any]:
+        facts: dict[str, Any] = self.ask("/info/")[1]["models"][MODEL]["model"]
+        return facts
+
+    def landmarks(self) -> Any:
+        query = urllib.parse.urlencode({"image": "phantom_0", "output": "json"})
+        status, answer = self.ask(f"/infer/{MODEL}?{query}", "POST")
+        assert status == 200, answer
+        return answer["landmarks"]
+
+    def wait(self, until: Callable[[], Any]) -> Any:
+        """What ``until`` returns as soon as that is true."""
+        end = time.monotonic() + LIMIT_S
+        while time.monotonic() < end:
+            result = until()
+            if result:
+                return result
+            time.sleep(0.1)
+        return pytest.fail(f"waited in vain; {self.ask('/train/')}, {self.stats()}")
+
+    def is_running(self) -> bool:
+        return self.ask("/train/?check_if_running=true")[0] == 200
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The app on eight labelled phantoms, with the shipped weights for a smaller input."""
+    studies = tmp_path_factory.mktemp("studies")
+    make_studies(studies, LABELLED)
+    weights = smaller_weights(tmp_path_factory.mktemp("weights") / "smaller.pt", 256, 128)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(APP), "--studies", str(studies)]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--conf", "weights", str(weights)]
+    log = tmp_path_factory.mktemp("log") / "server.log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, cwd=studies.parent)
+        running = Server(f"http://127.0.0.1:{port}", studies, weights)
+        try:
+            _wait_for_start(running, process, log)
+            yield running
+        finally:
+            if running.is_running():
+                running.ask("/train/", "DELETE")
+            process.terminate()
+            process.wait(30)
+
+
+def _wait_for_start(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + LIMIT_S
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            if server.ask("/info/")[0] == 200:
+                return
+        except OSError:
+            time.sleep(0.3)
+    pytest.fail("the server did not start:\n" + log.read_text(errors="replace")[-3000:])
+
+
+def cancel_in_the_middle(server: Server) -> dict[str, Any]:
+    """Start a long training, see that no second one starts, and cancel after the first epoch; the stats thereafter."""
+    assert server.train(max_epochs=500)[0] == 200
+    server.wait(lambda: server.stats().get("state") == "running" and server.stats().get("epoch", 0) >= 1)
+    assert server.train(max_epochs=1)[0] == 429
+    status, task = server.ask("/train/", "DELETE")
+    assert (status, task["status"]) == (200, "STOPPED")
+    server.wait(lambda: not server.is_running())
+    return server.stats()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        pytest.param({"max_epochs": -1}, "max_epochs must be a whole number", id="range"),
+        pytest.param({"learning_rate": "fast"}, "learning_rate must be a number", id="kind"),
+        pytest.param({"epochs": 3}, "max_epochs", id="unknown"),
+        pytest.param({"device": "cuda:99"}, "not available here", id="device"),
+    ],
+)
+def test_wrong_parameters_are_refused_before_anything_starts(
+    server: Server, parameters: dict[str, Any], words: str
+) -> None:
+    status, answer = server.train(**parameters)
+    assert status == 400
+    assert words in answer["detail"]
+    assert not server.is_running()
+
+
+@pytest.mark.integration
+def test_an_unknown_model_is_not_trained(server: Server) -> None:
+    assert server.ask("/train/other", "POST", {})[0] == 404
+
+
+@pytest.mark.integration
+def test_a_training_runs_to_the_end_and_inference_uses_the_new_weights(server: Server) -> None:
+    initial, facts, before = server.models.served, server.model(), server.landmarks()
+    content = initial.read_bytes()
+    stats = cancel_in_the_middle(server)
+    assert stats["state"] == "stopped"
+    assert (server.models.served, server.landmarks()) == (initial, before)
+    assert not (server.models.folder / RUN).exists()
+
+    status, task = server.train(max_epochs=4, learning_rate=1e-3)
+    assert status == 200
+    assert task["status"] in ("SUBMITTED", "RUNNING")
+    seen: list[int] = []
+    while server.is_running():
+        stats = server.stats()
+        if stats["state"] == "running" and "epoch" in stats:
+            assert stats["percent"] == 25 * stats["epoch"]
+            seen.append(stats["epoch"])
+        time.sleep(0.05)
+    assert server.ask("/train/")[1]["status"] == "DONE", server.ask("/train/")
+    assert seen == sorted(seen)
+    assert set(seen) & {1, 2, 3}
+    stats = server.stats()
+    assert (stats["state"], stats["epoch"], stats["percent"]) == ("done", 4, 100)
+    assert stats["images"]["training"] + stats["images"]["validation"] == LABELLED
+    assert stats["validation"]["corner_mean"] > 0
+    assert stats["before"]["corner_mean"] > 0
+    assert list(stats["skipped"]) == ["damaged"]
+
+    published = server.models.served
+    assert published != initial
+    assert initial.read_bytes() == content
+    assert server.model() != facts
+    assert server.model() == load_weights(published).facts
+    assert server.landmarks() != before
+
+    content, after = published.read_bytes(), server.landmarks()
+    assert cancel_in_the_middle(server)["state"] == "stopped"
+    assert published.read_bytes() == content
+    assert server.landmarks() == after
