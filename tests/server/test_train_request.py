@@ -26,10 +26,18 @@ def test_values_are_taken_over() -> None:
     assert request == TrainRequest(max_epochs=3, learning_rate=0.01, val_split=0, pretrained=False, seed=5)
 
 
+def test_customary_names_are_understood_or_overlooked() -> None:
+    """Clients of other MONAI Label apps send them."""
+    sent = {"epochs": 3, "train_batch_size": 2, "name": "run", "dataset": "CacheDataset", "tracking": "None"}
+    assert read_request({**sent, "multi_gpu": False}) == TrainRequest(max_epochs=3, batch_size=2)
+    with pytest.raises(ValueError, match="max_epochs must be a whole number"):
+        read_request({"epochs": "many"})
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("epochs", 3, "unknown parameter 'epochs'; known are max_epochs, batch_size"),
+        ("rounds", 3, "unknown parameter 'rounds'; known are max_epochs, batch_size"),
         ("max_epochs", 0, "max_epochs must be a whole number from 1 to 1000, got 0"),
         ("max_epochs", 1001, "from 1 to 1000"),
         ("max_epochs", 2.0, "whole number"),

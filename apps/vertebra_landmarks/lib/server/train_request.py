@@ -10,8 +10,15 @@ from ..learning.devices import choose_device
 
 MOST_EPOCHS, MOST_PER_BATCH, MOST_LEARNING_RATE, MOST_HELD_OUT = 1000, 64, 0.1, 0.5
 
-_ADDED_BY_MONAI_LABEL = {"model": None, "client_id": None, "gpus": "all", "local_rank": 0}
+_ALSO_CALLED = {"epochs": "max_epochs", "train_batch_size": "batch_size"}
+"""Other customary names of parameters."""
+_ADDED_BY_MONAI_LABEL = {"model": None, "client_id": None, "gpus": "all", "local_rank": 0, "multi_gpu": None}
 """Names that its own requests carry, with the one value that means something here; ``None`` leaves it open."""
+_OF_OTHER_APPS = frozenset(
+    ("name", "dataset", "dataloader", "early_stop_patience", "val_batch_size")
+    + ("tracking", "tracking_uri", "tracking_experiment_name")
+)
+"""Names that clients of other MONAI Label apps are used to; they decide nothing here."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,7 @@ def read_request(values: Mapping[str, Any], device: str = "auto") -> TrainReques
         ValueError: a name is unknown, or a value has the wrong type or is out of range; the message is a sentence.
     """
     names = [field.name for field in fields(TrainRequest)]
+    values = {_ALSO_CALLED.get(name, name): value for name, value in values.items() if name not in _OF_OTHER_APPS}
     for name, value in values.items():
         if name not in names and name not in _ADDED_BY_MONAI_LABEL:
             raise ValueError(f"unknown parameter {name!r:.80}; known are {', '.join(names)}")
