@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,11 @@ class Case:
     points: np.ndarray
     angles: np.ndarray | None
     sets: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What the image is called, wherever the data set lies."""
+        return self.path.name if isinstance(self.path, Path) else str(self.path)
 
     def read(self) -> Radiograph:
         """The image."""
@@ -118,13 +124,13 @@ def measure(cases: Sequence[Case], predictor: LandmarkPredictor, decoders: Seque
     if not cases:
         raise ValueError("there is no image to compare")
     seen: dict[Path | int, tuple[dict[str, np.ndarray], np.ndarray, tuple[int, int]]] = {}
-    for number, case in enumerate(tqdm(cases, unit="image", disable=not sys.stderr.isatty())):
+    for case in tqdm(cases, unit="image", disable=not sys.stderr.isatty()):
         if case.path in seen:
             continue
         radiograph, moved = case.read(), np.zeros(2)
         size = radiograph.width, radiograph.height
         if is_padded:
-            radiograph, moved = padded(radiograph, number)
+            radiograph, moved = padded(radiograph, zlib.crc32(case.name.encode()))
         predictions = predictor.compare(radiograph, decoders)
         seen[case.path] = {name: p.spine.xy - moved for name, p in predictions.items()}, moved, size
     results: Results = {}

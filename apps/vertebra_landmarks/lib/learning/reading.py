@@ -36,7 +36,7 @@ class UnreadableImageError(ValueError):
     """A file holds no image that this project can read; the message says which file and why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Radiograph:
     """One gray image.
 

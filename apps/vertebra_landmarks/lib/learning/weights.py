@@ -81,13 +81,16 @@ def load_weights(path: Path) -> Weights:
     path = Path(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError) as error:
         raise ValueError(f"{path.name}: not a weight file of this project") from error
     if not isinstance(content, dict) or not {MODEL, _CONFIG, _SCHEMA, _FACTS} <= set(content):
         raise ValueError(f"{path.name}: not a weight file of this project")
     if content[_SCHEMA] != SCHEMA_VERSION:
         raise ValueError(f"{path.name}: made for landmark schema {content[_SCHEMA]}, this is schema {SCHEMA_VERSION}")
-    prior = ChainPrior.from_dict(content[_PRIOR]) if _PRIOR in content else DEFAULT_PRIOR
+    try:
+        prior = ChainPrior.from_dict(content[_PRIOR]) if _PRIOR in content else DEFAULT_PRIOR
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
     return Weights(content[MODEL], model_config_from_dict(content[_CONFIG], path.name), content[_FACTS], prior)
 
 

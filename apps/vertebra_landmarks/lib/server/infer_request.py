@@ -12,7 +12,7 @@ from ..learning.decoders import DECODERS, FixedLandmarks
 _MOST_CHARACTERS = 100_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class InferRequest:
     """What a client may ask of an inference.
 

@@ -15,8 +15,16 @@ _ALSO_CALLED = {"epochs": "max_epochs", "train_batch_size": "batch_size"}
 _ADDED_BY_MONAI_LABEL = {"model": None, "client_id": None, "gpus": "all", "local_rank": 0, "multi_gpu": None}
 """Names that its own requests carry, with the one value that means something here; ``None`` leaves it open."""
 _OF_OTHER_APPS = frozenset(
-    ("name", "dataset", "dataloader", "early_stop_patience", "val_batch_size")
-    + ("tracking", "tracking_uri", "tracking_experiment_name")
+    {
+        "name",
+        "dataset",
+        "dataloader",
+        "early_stop_patience",
+        "val_batch_size",
+        "tracking",
+        "tracking_uri",
+        "tracking_experiment_name",
+    }
 )
 """Names that clients of other MONAI Label apps are used to; they decide nothing here."""
 

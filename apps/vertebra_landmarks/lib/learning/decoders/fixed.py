@@ -14,7 +14,7 @@ from ...spine.schema import CENTER, POINTS, VERTEBRAE
 _FARTHEST = 1e6  # pixels, beyond any image
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FixedLandmarks:
     """Which points are fixed and where.
 
