@@ -22,7 +22,7 @@ from lib.learning.synthetic import synthetic_items
 from lib.learning.training import Trainer
 from lib.learning.weights import load_weights
 from lib.spine.geometry import with_centers
-from lib.spine.priors import measure_prior
+from lib.spine.priors import DEFAULT_PRIOR, LEAST_SPINES, measure_prior
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -85,7 +85,8 @@ def main() -> int:
             real += boxes.to_items(boxed)
             facts["boxed_radiographs"] = len(boxed)
         device = choose_device(arguments.device)
-        prior = measure_prior(np.stack([with_centers(record.corners) for record in kept if record.is_clean]))
+        clean = [with_centers(record.corners) for record in kept if record.is_clean]
+        prior = measure_prior(np.stack(clean)) if len(clean) >= LEAST_SPINES else DEFAULT_PRIOR
         trainer = Trainer(config, arguments.output, device, arguments.workers, initial, facts, prior)
         schedule = config.training
         training = real + synthetic_items(schedule.phantoms, schedule.spineless, schedule.seed)

@@ -65,11 +65,12 @@ class Server:
         body, kind = form(fields)
         return self.ask(path, method, body, kind, headers)
 
-    def infer(self, image: str, output: str = "json") -> tuple[int, Any]:
+    def infer(self, image: str, output: str = "json", **params: Any) -> tuple[int, Any]:
         """Answer of the model for one image of the folder."""
         query = urllib.parse.urlencode({"image": image, "output": output})
-        status, body = self.ask(f"/infer/vertebra_landmarks?{query}", "POST")
-        return status, json.loads(body)
+        body, kind = form({"params": json.dumps(params)}) if params else (None, "")
+        status, answer = self.ask(f"/infer/vertebra_landmarks?{query}", "POST", body, kind)
+        return status, json.loads(answer)
 
 
 def form(fields: Mapping[str, str | tuple[str, bytes]]) -> tuple[bytes, str]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -61,9 +61,51 @@ def test_answer_holds_85_points_in_pixels_of_the_file(server: Server) -> None:
     assert len(names) == len(set(names)) == 85
     assert {"T1", "T7 TL", "L5 BR"} <= set(names)
     assert all(0 <= landmark["score"] <= 1 for landmark in answer["landmarks"])
-    assert answer["image"] == {"width": 420, "height": 900, "spacing": [1.0, 1.0], "spacing_source": "none"}
-    assert answer["decoder"] == "parallel"
+    size = {"width": 420, "height": 900, "spacing": [1.0, 1.0], "spacing_source": "none", "image_left_is": None}
+    assert answer["image"] == size
+    assert answer["decoder"] == "map"
     assert set(answer["timings"]) >= {"read", "forward", "decode", "total"}
+
+
+def test_answer_measures_the_spine(server: Server) -> None:
+    answer = server.infer("phantom_1")[1]
+    cobb = answer["cobb"]
+    assert len(cobb["challenge"]) == 3
+    assert cobb["challenge"][0] == max(cobb["challenge"])
+    assert cobb["sides_of"] == "image"
+    fields = {"upper_end", "lower_end", "apex", "side", "angle_deg", "region"}
+    assert cobb["curves"]
+    assert all(fields <= set(curve) for curve in cobb["curves"])
+    assert isinstance(answer["anatomy"], dict)
+
+
+@pytest.mark.parametrize("decoder", ["map", "sequential", "parallel"])
+def test_fixed_points_come_back_bit_for_bit_and_what_is_asked_is_done(server: Server, decoder: str) -> None:
+    fixed = {"T12": {"center": [201.37, 511.9]}, "T7": {"TL": [180.123456789, 300.1]}}
+    status, answer = server.infer("phantom_1", decoder=decoder, min_score=0.999, fixed=fixed)
+    assert status == 200
+    assert answer["decoder"] == decoder
+    assert len(answer["landmarks"]) == 85
+    found = {landmark["name"]: landmark for landmark in answer["landmarks"]}
+    assert (found["T12"]["x"], found["T12"]["y"]) == (201.37, 511.9)
+    assert (found["T7 TL"]["x"], found["T7 TL"]["y"]) == (180.123456789, 300.1)
+    assert {name for name, landmark in found.items() if landmark["visible"]} == {"T12", "T7 TL"}
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"decoder": "best"}, "decoder must be one of map, sequential, parallel"),
+        ({"min_score": 2}, "min_score must be a number in 0...1"),
+        ({"fixed": {"S1": {"center": [1, 2]}}}, "'S1' is not one of T1"),
+        ({"fixed": {"T1": {"center": [1, None]}}}, "fixed: T1 center"),
+        ({"fixed": {"T1": {"center": [90000, 10]}}}, "far outside the image of 420 x 900 pixels"),
+    ],
+)
+def test_bad_parameters_are_named(server: Server, params: dict[str, Any], words: str) -> None:
+    status, answer = server.infer("phantom_1", **params)
+    assert status == 400
+    assert words in answer["detail"]
 
 
 def test_markups_file_holds_the_same_points_as_the_answer(server: Server, tmp_path: Path) -> None:

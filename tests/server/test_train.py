@@ -270,7 +270,7 @@ class Alive:
     [
         pytest.param([os.getpid()], "running", id="trains"),
         pytest.param([os.getppid()], "running", id="trains-below-a-launcher"),
-        pytest.param([1], "starting", id="the-next-one"),
+        pytest.param([-1], "starting", id="the-next-one"),
         pytest.param([], "stopped", id="killed"),
     ],
 )
@@ -394,7 +394,7 @@ def cancel_in_the_middle(server: Server) -> dict[str, Any]:
     [
         pytest.param({"max_epochs": -1}, "max_epochs must be a whole number", id="range"),
         pytest.param({"learning_rate": "fast"}, "learning_rate must be a number", id="kind"),
-        pytest.param({"epochs": 3}, "max_epochs", id="unknown"),
+        pytest.param({"rounds": 3}, "max_epochs", id="unknown"),
         pytest.param({"device": "cuda:99"}, "not available here", id="device"),
     ],
 )

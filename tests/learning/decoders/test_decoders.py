@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -12,7 +12,6 @@ import torch
 from lib.learning.codec import LandmarkCodec
 from lib.learning.config import load_config
 from lib.learning.decoders import DECODERS, Decoded, Decoder, FixedLandmarks, make_decoder
-from lib.learning.decoders.sequential import SequentialDecoder
 from lib.learning.network import Maps
 from lib.spine.priors import DEFAULT_PRIOR
 
@@ -214,7 +213,57 @@ def test_a_single_channel_stands_for_every_vertebra(decoder: Decoder, ideal: Ide
     points = curved_spine()
     maps = ideal(points)
     decoded = decoder.decode(maps._replace(heatmap=maps.heatmap.amax(1, keepdim=True)))
-    if isinstance(decoder, SequentialDecoder):  # knows no T1 to begin with
-        assert np.isfinite(decoded.xy).all()
-    else:
-        np.testing.assert_allclose(decoded.xy, points, atol=0.01)
+    np.testing.assert_allclose(decoded.xy, points, atol=0.01)
+
+
+@pytest.mark.parametrize("unseen", [range(4), range(7), range(7, 10), range(13, 17), range(9, 17), (3, 4, 9, 10, 11)])
+@pytest.mark.parametrize("is_fixed", [False, True])
+def test_vertebrae_that_no_channel_sees_rename_no_other(
+    map_decoder: Decoder, ideal: Ideal, unseen: Sequence[int], is_fixed: bool
+) -> None:
+    points = curved_spine(0.0)
+    maps = ideal(points)
+    maps.heatmap[0, list(unseen)] = 0.0
+    fixed = FixedLandmarks.none()
+    if is_fixed:
+        fixed.xy[12, 0] = points[12, 0]
+    decoded = map_decoder.decode(maps, fixed)
+    assert falls(decoded)
+    seen = [v for v in range(17) if v not in unseen]
+    np.testing.assert_allclose(decoded.xy[seen, 0], points[seen, 0], atol=0.01)
+    assert np.linalg.norm(decoded.xy[:, 0] - points[:, 0], axis=-1).max() < 25
+
+
+def test_fixed_vertebrae_hold_those_between_them_apart(map_decoder: Decoder, ideal: Ideal) -> None:
+    """Squeezed together by a person, or with nothing seen between them."""
+    points = curved_spine(0.0)
+    maps = ideal(points)
+    squeezed = FixedLandmarks.none()
+    squeezed.xy[[4, 6], 0] = points[[4, 5], 0]
+    assert falls(map_decoder.decode(maps, squeezed))
+    maps.heatmap[0, 1:16] = 0.0
+    ends = FixedLandmarks.none()
+    ends.xy[[0, 16], 0] = points[[0, 16], 0]
+    decoded = map_decoder.decode(maps, ends)
+    assert falls(decoded)
+    assert np.linalg.norm(decoded.xy[:, 0] - points[:, 0], axis=-1).max() < 40
+
+
+@pytest.mark.parametrize("levels", [-4, -3, -2, -1, 1, 2, 3, 4])
+def test_a_click_several_levels_off_still_gives_a_spine(map_decoder: Decoder, ideal: Ideal, levels: int) -> None:
+    points = curved_spine(step=22.0)
+    fixed = FixedLandmarks.none()
+    fixed.xy[8, 0] = points[8 + levels, 0]
+    decoded = map_decoder.decode(ideal(points), fixed)
+    assert falls(decoded)
+    assert (decoded.xy[8, 0] == fixed.xy[8, 0]).all()
+
+
+def test_what_is_not_fixed_keeps_the_score_of_the_network(decoder: Decoder, ideal: Ideal) -> None:
+    points = curved_spine()
+    fixed = FixedLandmarks.none()
+    fixed.xy[6, 0] = (20.0, 20.0)
+    fixed.xy[9, 1:] = points[9, 1:]
+    scores = decoder.decode(ideal(points), fixed).scores
+    np.testing.assert_allclose(scores[6], [1.0, 0, 0, 0, 0], atol=1e-6)
+    np.testing.assert_array_equal(scores[9], 1.0)

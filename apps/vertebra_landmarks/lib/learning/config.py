@@ -105,6 +105,7 @@ class LossConfig:
     def __post_init__(self) -> None:
         _check_not_negative(self, *(field.name for field in dataclasses.fields(self)))
         _check_positive(self, "anatomy_sharpness")
+        _check(self.alpha >= 1, "alpha", "at least 1, below which its gradient is not finite", self.alpha)
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,8 @@ class PredictionConfig:
 
     def __post_init__(self) -> None:
         _check_probability("min_spine_score", self.min_spine_score)
-        _check_positive(self, "second_look_span", "second_look_margin", "min_shorter_side", "min_longer_side")
+        _check(0 < self.second_look_span <= 1, "second_look_span", "in 0...1, 0 excluded", self.second_look_span)
+        _check_positive(self, "second_look_margin", "min_shorter_side", "min_longer_side")
 
 
 @dataclass(frozen=True)

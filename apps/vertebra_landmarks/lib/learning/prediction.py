@@ -114,7 +114,7 @@ class LandmarkPredictor:
         """
         prediction = self.locate(radiograph, decoder, fixed)
         is_certain = fixed is not None and fixed.mask.any()
-        if prediction.spine_score < self.limits.min_spine_score and not is_certain:
+        if not (prediction.spine_score >= self.limits.min_spine_score or is_certain):
             raise NoSpineError(
                 f"no spine was found: the mean score of the 17 centers is {prediction.spine_score:.2f}, "
                 f"at least {self.limits.min_spine_score:.2f} is expected of a radiograph that shows T1 to L5"

@@ -137,8 +137,8 @@ class Trainer:
         set_determinism(self.config.training.seed + self.epoch)  # not the first epochs' views again
 
     def _settings(self) -> dict[str, Any]:
-        """All settings that a run depends on."""
-        return {name: value for name, value in self.config.to_dict().items() if name != "prediction"}
+        """All settings that a run depends on: those of using its weights may change."""
+        return {name: value for name, value in self.config.to_dict().items() if name not in ("prediction", "map")}
 
     def _checkpoint(self) -> None:
         state = {

@@ -61,6 +61,8 @@ def windowed(pixels: np.ndarray) -> np.ndarray:
         low, high = float(pixels.min()), float(pixels.max())
     if high <= low:
         return np.zeros(pixels.shape, np.float32)
+    if not np.isfinite(high - low):  # so large that differences overflow
+        return windowed(pixels / max(abs(low), abs(high)))
     precision = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
     stretched = np.subtract(pixels, low, dtype=precision)
     stretched /= high - low

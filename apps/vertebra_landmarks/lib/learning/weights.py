@@ -87,6 +87,8 @@ def load_weights(path: Path) -> Weights:
         raise ValueError(f"{path.name}: not a weight file of this project")
     if content[_SCHEMA] != SCHEMA_VERSION:
         raise ValueError(f"{path.name}: made for landmark schema {content[_SCHEMA]}, this is schema {SCHEMA_VERSION}")
+    if not (isinstance(content[_CONFIG], Mapping) and isinstance(content[_FACTS], Mapping)):
+        raise ValueError(f"{path.name}: not a weight file of this project")
     try:
         prior = ChainPrior.from_dict(content[_PRIOR]) if _PRIOR in content else DEFAULT_PRIOR
     except ValueError as error:
@@ -102,11 +104,13 @@ def build_network(weights: Weights, path: Path) -> LandmarkNet:
         path: where they came from, for errors.
 
     Raises:
-        ValueError: the weights do not fit the network that their configuration names.
+        ValueError: the weights do not fit the network that their configuration names, or are not finite.
     """
     network = LandmarkNet(weights.config.network)
     try:
         network.load_state_dict(weights.state)
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"{path.name}: the weights do not fit a {weights.config.network.preset} network") from error
+    if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
+        raise ValueError(f"{path.name}: some weights are not finite numbers")
     return network.float().eval()

@@ -10,15 +10,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from fastapi import HTTPException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
+from ..learning.decoders import FixedLandmarks
 from ..learning.devices import choose_device
 from ..learning.prediction import LandmarkPredictor, NoSpineError, Prediction
 from ..learning.reading import Radiograph, UnreadableImageError, read_radiograph
 from ..spine.markups import SUFFIX, label_of, write_markups
 from ..spine.report import anatomy_report, cobb_report
-from ..spine.schema import SCHEMA_VERSION, VERTEBRAE
+from ..spine.schema import POINTS, SCHEMA_VERSION, VERTEBRAE
 from .infer_request import InferRequest
 from .models import ModelStore, Stamp, stamp
 
@@ -91,6 +93,7 @@ class VertebraLandmarksInfer(InferTask):
         try:
             radiograph = read_radiograph(Path(request["image"]))
             read = time.perf_counter() - begin
+            _check_inside(asked.fixed, radiograph)
             prediction = self._predictor().predict(radiograph, asked.decoder, asked.fixed)
         except UnreadableImageError as error:
             raise HTTPException(UNREADABLE, detail=str(error)) from error
@@ -99,6 +102,19 @@ class VertebraLandmarksInfer(InferTask):
         file = _temporary_markups(prediction, radiograph)
         seconds = {"read": read, **prediction.seconds, "total": time.perf_counter() - begin}
         return file, _answer(prediction, radiograph, asked.min_score, seconds)
+
+
+def _check_inside(fixed: FixedLandmarks, radiograph: Radiograph) -> None:
+    """Raise unless fixed points lie on the image, or beside it by less than its size."""
+    size = np.array([radiograph.width, radiograph.height])
+    is_far = fixed.mask & ((fixed.xy < -size) | (fixed.xy > 2 * size)).any(-1)
+    for v, p in np.argwhere(is_far):
+        x, y = fixed.xy[v, p]
+        raise HTTPException(
+            BAD_PARAMETER,
+            detail=f"fixed: {VERTEBRAE[v]} {POINTS[p]} at [{x:g}, {y:g}] is far outside the image of "
+            f"{radiograph.width} x {radiograph.height} pixels",
+        )
 
 
 def _temporary_markups(prediction: Prediction, radiograph: Radiograph) -> str:

@@ -47,7 +47,8 @@ class Curve:
 
     Attributes:
         upper_end: vertebra whose superior endplate bounds the curve above, such as "T5".
-        lower_end: vertebra whose inferior endplate bounds it below; the upper end of the next curve, if there is one.
+        lower_end: vertebra whose inferior endplate bounds it below; also the upper end of the next curve where none was
+            left out between them.
         apex: the vertebra or disc ("T8", "T8/T9") between the ends that lies farthest from the line through the
             centers of the end vertebrae: the vertebra whose center does, or the disc beside it if the parabola
             through this center and its neighbours is farthest beyond the body's endplate.

@@ -12,7 +12,7 @@ import numpy as np
 from .geometry import body_heights, check_shape, corners_of, steps
 from .schema import POINTS, VERTEBRAE
 
-_LEAST_SPINES = 10
+LEAST_SPINES = 10
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ def measure_prior(points: np.ndarray) -> ChainPrior:
         ValueError: the shape is wrong, or there are fewer than 10 spines.
     """
     check_shape("points", points, (len(VERTEBRAE), len(POINTS), 2))
-    if points.ndim != 4 or len(points) < _LEAST_SPINES:
-        raise ValueError(f"at least {_LEAST_SPINES} spines are needed, got an array of shape {points.shape}")
+    if points.ndim != 4 or len(points) < LEAST_SPINES:
+        raise ValueError(f"at least {LEAST_SPINES} spines are needed, got an array of shape {points.shape}")
     centers, heights = points[:, :, 0], body_heights(corners_of(points))
     length, angle = steps(centers), tilts(centers)
     return ChainPrior(

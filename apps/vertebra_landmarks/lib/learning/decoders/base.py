@@ -20,7 +20,7 @@ class Decoded:
 
     Attributes:
         xy: ``(V, P, 2)`` in pixels of the network's input.
-        scores: ``(V, P)`` confidences in 0...1; 1 for fixed points.
+        scores: ``(V, P)`` confidences in 0...1; 1 for fixed points, and for the center of four fixed corners.
     """
 
     xy: np.ndarray
@@ -61,7 +61,9 @@ class Decoder(ABC):
         chosen = self.choose(fields, in_cells)
         xy = (np.concatenate([chosen.centers[:, None], chosen.corners], 1) + 0.5) * STRIDE - 0.5
         scores = np.repeat(np.clip(chosen.scores, 0.0, 1.0)[:, None], len(POINTS), 1)
-        return Decoded(fixed.applied_to(xy), np.where(fixed.mask, 1.0, scores))
+        is_known = fixed.mask
+        is_known[:, 0] |= np.isfinite(fixed.centers).all(-1)
+        return Decoded(fixed.applied_to(xy), np.where(is_known, 1.0, scores))
 
     @abstractmethod
     def choose(self, fields: Fields, fixed: FixedLandmarks) -> Chosen:
@@ -74,4 +76,6 @@ def with_fixed_centers(fields: Fields, chosen: Chosen, fixed: FixedLandmarks) ->
     centers = np.where(is_fixed[:, None], fixed.centers, chosen.centers)
     corners = chosen.corners.copy()
     corners[is_fixed] = fields.corners_at(centers[is_fixed])
-    return Chosen(centers, corners, np.where(is_fixed, 1.0, chosen.scores))
+    x, y = fields.cells_of(centers).T
+    there = fields.heatmap[np.arange(len(centers)), y, x]
+    return Chosen(centers, corners, np.where(is_fixed, there, chosen.scores))

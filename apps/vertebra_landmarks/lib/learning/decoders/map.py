@@ -31,7 +31,7 @@ class MapDecoder(Decoder):
     on between and beyond them. A chain's log probability is the sum of its log scores, of the prior of every step
     (length by body height, tilt) and of every two neighbouring steps (ratio of lengths, turn), and of the log
     probability that the maxima left out are none. Neighbours whose centers, or whose corners' means, do not lie one
-    below the other are excluded. The maximum is exact (``chain.best_chain``).
+    below the other are excluded, unless fixed points leave nothing else. The maximum is exact (``chain.best_chain``).
 
     Args:
         prior: how centers follow each other.
@@ -52,7 +52,7 @@ class MapDecoder(Decoder):
         corner_is_fixed = fixed.mask[:, 1:].any(1)
         shifts = (0, 1, -1, 2, -2) if len(given) or corner_is_fixed.any() else (0,)
         chain, total, candidates = self._best(fields, seen, given, fixed, shifts, self.config.max_beyond)
-        if total < _IMPOSSIBLE / 2 and not len(given):  # too few in a row: let the spine go on further
+        if total < _IMPOSSIBLE / 2:  # too few in a row: let the spine go on further
             chain, total, candidates = self._best(fields, seen, given, fixed, shifts, len(VERTEBRAE))
         scores = candidates.scores[np.arange(len(VERTEBRAE)), chain]
         return with_fixed_centers(fields, Chosen(candidates.centers[chain], candidates.corners[chain], scores), fixed)
@@ -71,7 +71,7 @@ class MapDecoder(Decoder):
         A fixed point says that the network may have given all names one or two levels off. So the channels are tried
         in the place of their neighbours as well.
         """
-        candidates = seen.joined(made_up_candidates(fields, seen, self.prior, beyond))
+        candidates = seen.joined(made_up_candidates(fields, seen, fixed.centers, self.prior, beyond))
         pair = self._pair_scores(candidates).astype(np.float32)  # half the time, and exact enough
         triple = self._triple_scores(candidates)
         results = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...spine.geometry import steps
+from ..codec import peaks
 from .base import Chosen, Decoder, with_fixed_centers
 from .candidates import Fields
 from .fixed import FixedLandmarks
@@ -29,18 +30,17 @@ class SequentialDecoder(Decoder):
     def choose(self, fields: Fields, fixed: FixedLandmarks) -> Chosen:
         """Choose 17 centers; fixed ones, in cells, are kept, and the next ones follow them."""
         v, _, w = fields.heatmap.shape
-        flat = fields.heatmap.reshape(v, -1)
-        index = flat.argmax(1)
-        peaks = fields.centers_at(np.stack([index % w, index // w], -1))
+        best, places = (values[0].cpu().numpy() for values in peaks(fields.maps.heatmap))
+        starts = fields.centers_at(np.stack([places % w, places // w], -1))
         given = fixed.centers
-        step = max(1.0, float(np.median(steps(peaks))))
+        step = max(1.0, float(np.median(steps(starts))))
         direction = np.array([0.0, 1.0])
         centers, scores = np.empty((v, 2)), np.empty(v)
         for i in range(v):
             if np.isfinite(given[i]).all():
                 centers[i], scores[i] = given[i], 1.0
             elif i == 0:
-                centers[i], scores[i] = peaks[i], flat[i].max()
+                centers[i], scores[i] = starts[i], best[i]
             else:
                 centers[i], scores[i] = self._next(fields, i, centers[i - 1], step, direction)
             if i:
