@@ -11,7 +11,7 @@ import torch
 
 from lib.learning.codec import LandmarkCodec
 from lib.learning.config import load_config
-from lib.learning.decoders import DECODERS, Decoded, Decoder, FixedLandmarks, make_decoder
+from lib.learning.decoders import DECODERS, DecodedSpine, Decoder, FixedLandmarks, make_decoder
 from lib.learning.network import Maps
 from lib.spine.priors import DEFAULT_PRIOR
 
@@ -32,7 +32,7 @@ def map_decoder(codec: LandmarkCodec) -> Decoder:
     return make_decoder("map", codec, DEFAULT_PRIOR, load_config().map)
 
 
-def falls(decoded: Decoded) -> bool:
+def falls(decoded: DecodedSpine) -> bool:
     """Whether all centers, and all means of corners, lie one below the other."""
     centers, means = decoded.xy[:, 0, 1], decoded.xy[:, 1:, 1].mean(1)
     return bool((np.diff(centers) > 0).all() and (np.diff(means) > 0).all())

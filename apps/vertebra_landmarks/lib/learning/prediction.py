@@ -14,7 +14,7 @@ from ..spine.geometry import transform_points
 from ..spine.schema import Spine
 from .codec import LandmarkCodec, mirror_maps
 from .config import load_config
-from .decoders import DECODERS, Decoded, FixedLandmarks, make_decoder
+from .decoders import DECODERS, DecodedSpine, FixedLandmarks, make_decoder
 from .network import Maps, on_device
 from .reading import Radiograph, UnreadableImageError
 from .transforms import fitting_matrix, spine_view, view
@@ -174,11 +174,11 @@ class LandmarkPredictor:
         nearer = self._look(radiograph, spine_view(centers, span, margin, self.config.input), watch)
         return max(whole, nearer, key=lambda look: look.score)
 
-    def _decode(self, decoder: str, look: _Look, fixed: FixedLandmarks) -> Decoded:
+    def _decode(self, decoder: str, look: _Look, fixed: FixedLandmarks) -> DecodedSpine:
         """Points in pixels of the image."""
         decoded = self.decoders[decoder].decode(look.maps, fixed.moved(look.matrix))
         xy = transform_points(np.linalg.inv(look.matrix), decoded.xy)
-        return Decoded(fixed.applied_to(xy), decoded.scores)
+        return DecodedSpine(fixed.applied_to(xy), decoded.scores)
 
     def _look(self, radiograph: Radiograph, matrix: np.ndarray, watch: _Stopwatch) -> _Look:
         """Ask the network about what a view ``(3, 3)`` of the image shows."""

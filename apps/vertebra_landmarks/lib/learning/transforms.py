@@ -368,37 +368,41 @@ def local_contrast(image: torch.Tensor) -> torch.Tensor:
     return torch.sigmoid(1.6 * (image - average) / (spread + 0.03))
 
 
-class RandLocalContrastd(Randomizable, MapTransform):
+class _RandGrayd(Randomizable, MapTransform):
+    """Changes gray values with probability ``prob``."""
+
+    def __init__(self, keys: str, prob: float) -> None:
+        MapTransform.__init__(self, keys)
+        self.prob = prob
+
+    def change(self, image: torch.Tensor, share: float) -> torch.Tensor:
+        """The changed image; ``share`` in 0...1 is random."""
+        raise NotImplementedError
+
+    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns a changed copy."""
+        changed = dict(data)
+        if self.R.uniform() < self.prob:
+            share = self.R.uniform()
+            for key in self.key_iterator(changed):
+                changed[key] = self.change(changed[key], share)
+        return changed
+
+
+class RandLocalContrastd(_RandGrayd):
     """Blends the image with its locally equalised version, at a random strength, with probability ``prob``."""
 
-    def __init__(self, keys: str, prob: float) -> None:
-        MapTransform.__init__(self, keys)
-        self.prob = prob
-
-    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns a changed copy."""
-        changed = dict(data)
-        if self.R.uniform() < self.prob:
-            share = self.R.uniform(0.3, 1.0)
-            for key in self.key_iterator(changed):
-                changed[key] = torch.lerp(changed[key], local_contrast(changed[key]), share)
-        return changed
+    def change(self, image: torch.Tensor, share: float) -> torch.Tensor:
+        """The changed image; ``share`` in 0...1 is random."""
+        return torch.lerp(image, local_contrast(image), 0.3 + 0.7 * share)
 
 
-class RandInvertd(Randomizable, MapTransform):
+class RandInvertd(_RandGrayd):
     """Turns bright into dark with probability ``prob``."""
 
-    def __init__(self, keys: str, prob: float) -> None:
-        MapTransform.__init__(self, keys)
-        self.prob = prob
-
-    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns a changed copy."""
-        changed = dict(data)
-        if self.R.uniform() < self.prob:
-            for key in self.key_iterator(changed):
-                changed[key] = 1.0 - changed[key]
-        return changed
+    def change(self, image: torch.Tensor, share: float) -> torch.Tensor:
+        """The changed image, whatever ``share`` is."""
+        return 1.0 - image
 
 
 class ToTensorsd(Transform):

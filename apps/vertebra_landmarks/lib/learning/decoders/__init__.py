@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...spine.priors import ChainPrior
 from ..codec import LandmarkCodec
 from ..config import MapConfig
-from .base import Decoded, Decoder
+from .base import DecodedSpine, Decoder
 from .fixed import FixedLandmarks
 from .map import MapDecoder
 from .parallel import ParallelDecoder
@@ -36,4 +36,4 @@ def make_decoder(name: str, codec: LandmarkCodec, prior: ChainPrior, config: Map
     raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, got {name!r}")
 
 
-__all__ = ["DECODERS", "Decoded", "Decoder", "FixedLandmarks", "make_decoder"]
+__all__ = ["DECODERS", "DecodedSpine", "Decoder", "FixedLandmarks", "make_decoder"]

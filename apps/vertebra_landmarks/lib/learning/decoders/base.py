@@ -15,7 +15,7 @@ from .fixed import FixedLandmarks
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedSpine:
     """Landmarks of one image.
 
     Attributes:
@@ -45,7 +45,7 @@ class Chosen:
 class Decoder(ABC):
     """Chooses the centers; the corners follow from them."""
 
-    def decode(self, maps: Maps, fixed: FixedLandmarks | None = None) -> Decoded:
+    def decode(self, maps: Maps, fixed: FixedLandmarks | None = None) -> DecodedSpine:
         """Read the landmarks of one image off its maps.
 
         Args:
@@ -63,7 +63,7 @@ class Decoder(ABC):
         scores = np.repeat(np.clip(chosen.scores, 0.0, 1.0)[:, None], len(POINTS), 1)
         is_known = fixed.mask
         is_known[:, 0] |= np.isfinite(fixed.centers).all(-1)
-        return Decoded(fixed.applied_to(xy), np.where(is_known, 1.0, scores))
+        return DecodedSpine(fixed.applied_to(xy), np.where(is_known, 1.0, scores))
 
     @abstractmethod
     def choose(self, fields: Fields, fixed: FixedLandmarks) -> Chosen:
