@@ -190,6 +190,37 @@ def test_dicom_spacing_is_the_one_of_slicers_reader(
     assert result.spacing_source == source
 
 
+MILLIMETRES: dict[str, tuple[dict[str, Any], tuple[float, float, str] | None]] = {
+    "calibrated": ({"ImagerPixelSpacing": [0.3, 0.3], "PixelSpacing": ROW_COLUMN}, (0.1, 0.2, "PixelSpacing")),
+    "detector": ({"ImagerPixelSpacing": ROW_COLUMN}, (0.1, 0.2, "ImagerPixelSpacing, at the detector")),
+    "magnified": (
+        {"ImagerPixelSpacing": ROW_COLUMN, "EstimatedRadiographicMagnificationFactor": 1.25},
+        (0.08, 0.16, "ImagerPixelSpacing / EstimatedRadiographicMagnificationFactor"),
+    ),
+    "nothing": ({}, None),
+    "zero": ({"PixelSpacing": [0, 0]}, None),
+    "one value": ({"PixelSpacing": 0.2}, None),
+}
+
+
+@pytest.mark.parametrize(("tags", "expected"), MILLIMETRES.values(), ids=MILLIMETRES.keys())
+def test_millimetres_come_from_the_file_or_not_at_all(
+    tmp_path: Path, tags: dict[str, Any], expected: tuple[float, float, str] | None
+) -> None:
+    found = read_radiograph(write_dicom(tmp_path / "a.dcm", GRAY_16, **tags)).millimetres
+    if expected is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert (found.x, found.y) == pytest.approx(expected[:2])
+        assert found.source == expected[2]
+
+
+def test_pictures_state_no_millimetres(tmp_path: Path) -> None:
+    Image.fromarray(GRAY_8).save(tmp_path / "a.png", dpi=(300, 300))
+    assert read_radiograph(tmp_path / "a.png").millimetres is None
+
+
 @pytest.mark.parametrize("text", [b"abc\\0.1", b"0.2    ", b"0\\0    ", b"NaN\\NaN", b"-.2\\-.1"])
 def test_a_nonsensical_spacing_does_not_hide_the_image(tmp_path: Path, text: bytes) -> None:
     path = write_dicom(tmp_path / "a.dcm", GRAY_16, ImagerPixelSpacing=ROW_COLUMN)

@@ -61,8 +61,8 @@ def test_answer_holds_85_points_in_pixels_of_the_file(server: Server) -> None:
     assert len(names) == len(set(names)) == 85
     assert {"T1", "T7 TL", "L5 BR"} <= set(names)
     assert all(0 <= landmark["score"] <= 1 for landmark in answer["landmarks"])
-    size = {"width": 420, "height": 900, "spacing": [1.0, 1.0], "spacing_source": "none", "image_left_is": None}
-    assert answer["image"] == size
+    size = {"width": 420, "height": 900, "spacing": [1.0, 1.0], "spacing_source": "none"}
+    assert answer["image"] == {**size, "millimetres": None, "image_left_is": None}
     assert answer["decoder"] == "map"
     assert set(answer["timings"]) >= {"read", "forward", "decode", "total"}
 

@@ -7,6 +7,7 @@ import os
 import tempfile
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,7 @@ def _answer(
         "height": radiograph.height,
         "spacing": list(radiograph.spacing),
         "spacing_source": radiograph.spacing_source,
+        "millimetres": None if radiograph.millimetres is None else asdict(radiograph.millimetres),
         "image_left_is": radiograph.image_left_is,
     }
     return {
