@@ -6,6 +6,7 @@ original file to pixels of ``IMAGE`` as it stands.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -375,9 +376,9 @@ class _RandGrayd(Randomizable, MapTransform):
         MapTransform.__init__(self, keys)
         self.prob = prob
 
+    @abstractmethod
     def change(self, image: torch.Tensor, share: float) -> torch.Tensor:
         """The changed image; ``share`` in 0...1 is random."""
-        raise NotImplementedError
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Returns a changed copy."""
