@@ -267,3 +267,16 @@ def test_what_is_not_fixed_keeps_the_score_of_the_network(decoder: Decoder, idea
     scores = decoder.decode(ideal(points), fixed).scores
     np.testing.assert_allclose(scores[6], [1.0, 0, 0, 0, 0], atol=1e-6)
     np.testing.assert_array_equal(scores[9], 1.0)
+
+
+@pytest.mark.parametrize("is_fixed", [False, True])
+def test_maps_of_no_spine_take_no_long_time(map_decoder: Decoder, is_fixed: bool) -> None:
+    """Peaks everywhere with bodies of no size leave gaps of dozens of steps."""
+    maps = noise_maps(0)
+    maps = maps._replace(corner_offset=torch.zeros_like(maps.corner_offset))
+    fixed = FixedLandmarks.none()
+    if is_fixed:
+        fixed.xy[6, 0] = (100.0, 200.0)
+    begin = time.process_time()
+    map_decoder.decode(maps, fixed)
+    assert time.process_time() - begin < 0.5

@@ -14,6 +14,7 @@ from .candidates import Candidates, Fields
 _STRONG = 0.4  # of the highest score; what reaches it is taken for a vertebra
 _APART = 0.5  # of a step; a place nearer to a candidate than that needs none of its own
 _APART_IF_FIXED = 0.15  # the same between two fixed vertebrae, which may be squeezed together
+_MOST = 36  # with those in gaps and beside candidates
 _SLOPE = 0.85  # by which a spine turns upright from one made-up vertebra to the next
 
 
@@ -55,15 +56,10 @@ def made_up_candidates(
             taken.append(place)
             shapes.append(corners[like] - centers[like])
 
-    for i, between in _between(centers, step):
-        add(between, i)
     for above, below in pairwise(given):
         like = int(np.abs(centers - fixed[above]).sum(1).argmin())
         for share in np.arange(1, below - above) / (below - above):
             add(fixed[above] + share * (fixed[below] - fixed[above]), like, _APART_IF_FIXED)
-    for i in range(len(centers)):
-        add(centers[i] + step[i] * down[i], i)
-        add(centers[i] - step[i] * down[i], i)
     growth = np.exp(prior.step_ratio.mean)
     count = min(len(VERTEBRAE), max(beyond, len(VERTEBRAE) + 1 - len(strong)))
     for end, sign in ((0, -1), (len(centers) - 1, 1)):
@@ -74,6 +70,10 @@ def made_up_candidates(
             way = way * (_SLOPE, 1.0)
             way = way / np.linalg.norm(way)
             add(place, end)
+    beside = [(i, centers[i] + sign * step[i] * down[i]) for i in range(len(centers)) for sign in (1, -1)]
+    for i, place in [*_between(centers, step), *beside]:
+        if len(shapes) < _MOST:  # maps of no spine would ask for hundreds, and the time grows with their cube
+            add(place, i)
     new = np.array(taken[len(seen) :]).reshape(-1, 2)
     x, y = fields.cells_of(new).T
     around = new[:, None] + np.array(shapes).reshape(-1, *corners.shape[1:])
