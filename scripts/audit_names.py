@@ -1,36 +1,54 @@
-"""List labelled radiographs whose vertebra names a model doubts: its spine fits the label better one level off."""
+"""Ask a model about the vertebra names in labels; the table says which to move, or not to learn (train.py --names)."""
 
 from __future__ import annotations
 
 import argparse
 import csv
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 import _app_path  # noqa: F401
-from lib.learning.aasce import SPLITS, folds, read_aasce
+from lib.learning import boxes
+from lib.learning.aasce import folds, read_aasce, to_items
+from lib.learning.codec import PRESENT, STATE, UNNAMED
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.devices import choose_device
+from lib.learning.naming import COLUMNS, likeliest_naming, use_of
 from lib.learning.prediction import LandmarkPredictor
 from lib.learning.reading import read_radiograph
-from lib.spine.geometry import centers_of
-from lib.spine.metrics import name_shift
-
-COLUMNS = ("filename", "fold", "names_trusted", "levels_off", "score")
+from lib.learning.transforms import IMAGE, LABEL
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="data set in the AASCE layout")
-    parser.add_argument("--split", choices=SPLITS, default="training")
-    parser.add_argument("--output", type=Path, required=True, help="CSV file; scripts/train.py --distrust takes it")
+    parser.add_argument("--data", type=Path, help="training split of a data set in the AASCE layout")
+    parser.add_argument("--boxes", type=Path, help="radiographs with unnamed boxes")
+    parser.add_argument("--output", type=Path, required=True, help="CSV file")
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    return parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
+    if parsed.data is None and parsed.boxes is None:
+        parser.error("--data or --boxes is needed")
+    return parsed
+
+
+def labelled(arguments: argparse.Namespace) -> Iterator[tuple[dict[str, Any], int, bool | None]]:
+    """Training items, their folds, and whether a curator trusts their names (``None``: they have none)."""
+    if arguments.data is not None:
+        records = read_aasce(arguments.data, "training")
+        for record, fold in zip(records, folds(records), strict=True):
+            for item in to_items([record]):
+                yield item, fold, record.is_clean
+    if arguments.boxes is not None:
+        for boxed in boxes.read_boxes(arguments.boxes):
+            for item in boxes.to_items([boxed]):
+                yield item, boxed.fold, None
 
 
 def main() -> int:
@@ -38,22 +56,21 @@ def main() -> int:
     arguments = parse_arguments()
     try:
         predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
-        records = read_aasce(arguments.data, arguments.split)
         rows = []
-        pairs = zip(records, folds(records), strict=True)
-        for record, fold in tqdm(list(pairs), unit="image", disable=not sys.stderr.isatty()):
-            if not record.geometry_ok:
-                continue
-            prediction = predictor.locate(read_radiograph(record.path))
-            levels = name_shift(prediction.spine.xy[:, 0], np.asarray(centers_of(record.corners)))
-            if levels:
-                rows.append((record.path.name, fold, int(record.is_clean), levels, f"{prediction.spine_score:.3f}"))
+        for item, fold, trusted in tqdm(list(labelled(arguments)), unit="image", disable=not sys.stderr.isatty()):
+            centers = item[LABEL][np.isin(item[LABEL][:, 0, STATE], (PRESENT, UNNAMED)), 0, :STATE]
+            path = Path(item[IMAGE])
+            naming = likeliest_naming(predictor.scores_at(read_radiograph(path), centers))
+            said = {True: "yes", False: "no", None: ""}[trusted]
+            use = use_of(naming, len(centers), trusted)
+            rows.append((path.name, fold, said, len(centers), naming.levels, f"{naming.margin:.1f}", use))
         with arguments.output.open("w", newline="", encoding="utf-8") as stream:
             csv.writer(stream).writerows([COLUMNS, *rows])
     except (OSError, ValueError) as error:
         print(f"audit_names: {error}", file=sys.stderr)
         return 1
-    print(f"{len(rows)} of {len(records)} labels fit better one or two levels off; they are in {arguments.output}")
+    doubted = sum(bool(row[-1]) for row in rows)
+    print(f"{doubted} of {len(rows)} labels are to be learnt otherwise than they say; see {arguments.output}")
     return 0
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +15,11 @@ from lib.learning.aasce import FOLDS, folds, read_aasce, to_items
 from lib.learning.config import DEFAULT_CONFIG_FILE, load_config
 from lib.learning.devices import choose_device
 from lib.learning.imagenet import load_imagenet_backbone
+from lib.learning.naming import read_names, rename_items
 from lib.learning.network import LandmarkNet
 from lib.learning.synthetic import synthetic_items
 from lib.learning.training import Trainer
+from lib.learning.transforms import IMAGE
 from lib.learning.weights import load_weights
 from lib.spine.geometry import with_centers
 from lib.spine.priors import DEFAULT_PRIOR, LEAST_SPINES, measure_prior
@@ -30,7 +30,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="data set in the AASCE layout")
     parser.add_argument("--boxes", type=Path, help="radiographs with unnamed boxes to learn from as well")
-    parser.add_argument("--distrust", type=Path, help="table of scripts/audit_names.py: names not to be learnt from")
+    parser.add_argument("--names", type=Path, help="table of scripts/audit_names.py: names to move, or not to learn")
     parser.add_argument("--imagenet", type=Path, help="public ImageNet weights of the backbone to start from")
     parser.add_argument("--fold", type=int, default=0, choices=range(FOLDS), help="fold held out for validation")
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
@@ -42,20 +42,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--workers", type=int, default=1, help="processes that prepare images")
     return parser.parse_args(arguments)
-
-
-def doubted_names(path: Path) -> set[str]:
-    """File names in a table of ``audit_names.py``.
-
-    Raises:
-        ValueError: it has no column "filename".
-        OSError: it cannot be read.
-    """
-    with path.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        if "filename" not in (reader.fieldnames or ()):
-            raise ValueError(f"{path.name} has no column 'filename'; scripts/audit_names.py writes such tables")
-        return {row["filename"] for row in reader}
 
 
 def main() -> int:
@@ -73,17 +59,17 @@ def main() -> int:
         fold_of = folds(records)
         held_out = [record for record, fold in zip(records, fold_of, strict=True) if fold == arguments.fold]
         kept = [record for record, fold in zip(records, fold_of, strict=True) if fold != arguments.fold]
-        doubted = doubted_names(arguments.distrust) if arguments.distrust else set()
-        kept = [replace(record, level_ok=False) if record.path.name in doubted else record for record in kept]
         real, checked = to_items(kept), to_items(held_out)
         facts = {"data": "AASCE training split", "fold": arguments.fold, "radiographs": len(real)}
-        if doubted:
-            facts["distrusted_names"] = sum(record.path.name in doubted for record in kept)
         if arguments.boxes:
             boxed = [record for record in boxes.read_boxes(arguments.boxes) if record.fold != arguments.fold]
             boxed = boxed[: config.training.boxed]
             real += boxes.to_items(boxed)
             facts["boxed_radiographs"] = len(boxed)
+        if arguments.names:
+            names = read_names(arguments.names)
+            real = rename_items(real, names)
+            facts["renamed_radiographs"] = sum(Path(item[IMAGE]).name in names for item in real)
         device = choose_device(arguments.device)
         clean = [with_centers(record.corners) for record in kept if record.is_clean]
         prior = measure_prior(np.stack(clean)) if len(clean) >= LEAST_SPINES else DEFAULT_PRIOR

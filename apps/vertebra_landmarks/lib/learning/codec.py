@@ -13,8 +13,9 @@ from .config import CodecConfig
 from .hrnet import STRIDE
 from .network import Maps
 
-ABSENT, PRESENT, UNNAMED = 0.0, 1.0, 2.0
-"""States of a point in a label: not on the image; there; there, but its vertebra's name is not trusted."""
+ABSENT, PRESENT, UNNAMED, UNKNOWN = 0.0, 1.0, 2.0, 3.0
+"""States of a point in a label: not on the image; there; there, but its vertebra's name is not trusted; nobody has said
+whether and where."""
 
 STATE = 2
 """Column of the state in a label ``(V, P, 3)`` of x, y, state."""
@@ -22,13 +23,19 @@ STATE = 2
 _ENDS_BEYOND = (0.5, 2.5)  # steps between which a vertebra may have been left out at an end of an unnamed spine
 
 
+def is_placed(state: torch.Tensor) -> torch.Tensor:
+    """Of which points a label says where they are, by their states."""
+    return (state == PRESENT) | (state == UNNAMED)
+
+
 class Targets(NamedTuple):
     """What the network should have predicted.
 
     Attributes:
         maps: the ideal maps, heatmap in 0...1 with exactly 1 at the center cells.
-        heatmap_weight: ``(B, V, 1, 1)``, 0 on images with a vertebra whose name is not trusted. For a single heatmap,
-            which has no names, ``(B, 1, h, w)``: 1, but on such images the ``unnamed_weight`` below.
+        heatmap_weight: ``(B, V, 1, 1)``, 0 for unknown vertebrae and for all on images with a vertebra whose name is
+            not trusted. For a single heatmap, which has no names, ``(B, 1, h, w)``: 1, but 0 on images of either kind
+            where the spine may go on beyond its labelled ends.
         unnamed_weight: ``(B, 1, h, w)``, for the heatmaps of all names together: 1 on images with vertebrae whose names
             are not trusted, 0 on other images and where such a spine may go on beyond its labelled ends; 0 everywhere
             for a single heatmap.
@@ -96,13 +103,13 @@ class LandmarkCodec:
         center, state = xy_hm[:, :, 0], states[:, :, 0]
         cell = center.round()
         limits = label.new_tensor([w, h])
-        is_inside = ((cell >= 0) & (cell < limits)).all(-1) & (state != ABSENT)  # (B, V)
+        is_inside = ((cell >= 0) & (cell < limits)).all(-1) & is_placed(state)  # (B, V)
 
         heatmap = self._gaussians(center, cell, is_inside, h, w)
         batch, vertebra, x, y = self._taught_cells(cell, is_inside, h, w)
         middle = center[batch, vertebra]  # (Q, 2)
         corners = (xy_hm[batch, vertebra, 1:] - middle[:, None]).flatten(1)  # (Q, 2 K)
-        known = (states[batch, vertebra, 1:] != ABSENT).float().repeat_interleave(2, 1)
+        known = is_placed(states[batch, vertebra, 1:]).float().repeat_interleave(2, 1)
 
         offset = label.new_zeros(len(label), 2, h, w)
         corner_offset = label.new_zeros(len(label), 2 * len(CORNERS), h, w)
@@ -112,21 +119,22 @@ class LandmarkCodec:
         offset_weight[batch, :, y, x] = 1.0
         corner_weight[batch, :, y, x] = known
         is_named = (state != UNNAMED).all(-1)  # (B,): an image is named as a whole or not at all
-        heatmap_weight = is_named.float()[:, None, None, None].expand(-1, len(VERTEBRAE), -1, -1)
-        unnamed_weight = self._unnamed_weight(center, state, h, w)
+        unnamed_weight = self._weight_within(center, state, h, w) * (~is_named)[:, None, None, None]
+        heatmap_weight = (is_named[:, None] & (state != UNKNOWN)).float()[..., None, None]
         if channels == 1:
-            heatmap = heatmap.amax(1, keepdim=True)
-            heatmap_weight, unnamed_weight = heatmap_weight[:, :1] + unnamed_weight, torch.zeros_like(unnamed_weight)
+            is_whole = (is_named & (state != UNKNOWN).all(-1))[:, None, None, None]
+            heatmap_weight = torch.where(is_whole, 1.0, self._weight_within(center, state, h, w))
+            heatmap, unnamed_weight = heatmap.amax(1, keepdim=True), torch.zeros_like(unnamed_weight)
         maps = Maps(heatmap, offset, corner_offset)
         return Targets(maps, heatmap_weight, unnamed_weight, offset_weight, corner_weight)
 
     @staticmethod
-    def _unnamed_weight(center: torch.Tensor, state: torch.Tensor, h: int, w: int) -> torch.Tensor:
-        """Rows that lie from 0.5 to 2.5 steps beyond either end of an unnamed spine say nothing: ``(B, 1, h, w)``."""
+    def _weight_within(center: torch.Tensor, state: torch.Tensor, h: int, w: int) -> torch.Tensor:
+        """Rows that lie from 0.5 to 2.5 steps beyond either end of a spine have no weight: ``(B, 1, h, w)``."""
         weight = center.new_zeros(len(center), 1, h, w)
         rows = torch.arange(h, device=center.device)
-        for number in torch.nonzero((state == UNNAMED).any(-1)).flatten().tolist():
-            y = center[number, state[number] != ABSENT, 1]
+        for number in torch.nonzero(is_placed(state).any(-1)).flatten().tolist():
+            y = center[number, is_placed(state[number]), 1]
             top, bottom, step = y.min(), y.max(), (y.max() - y.min()) / max(1, len(y) - 1)
             beyond = torch.maximum(top - rows, rows - bottom) / step.clamp(min=1.0)
             weight[number] = ((beyond <= _ENDS_BEYOND[0]) | (beyond >= _ENDS_BEYOND[1])).to(weight)[:, None]

@@ -115,6 +115,7 @@ class AugmentationConfig:
     near_span: tuple[float, float]
     far_probability: float
     far_span: tuple[float, float]
+    whole_probability: float
     cut_probability: float
     deep_cut_probability: float
     background_probability: float

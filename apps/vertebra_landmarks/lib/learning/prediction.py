@@ -163,6 +163,28 @@ class LandmarkPredictor:
             predictions[name] = Prediction(spine, look.score, name, dict(watch.seconds))
         return predictions
 
+    def scores_at(self, radiograph: Radiograph, points: np.ndarray) -> np.ndarray:
+        """What the network thinks of the names of given centers.
+
+        Args:
+            radiograph: one image.
+            points: ``(N, 2)`` pixels of the image.
+
+        Returns:
+            ``(V, N)`` highest score of each channel in the 3 x 3 cells around each point; 0 outside the view.
+
+        Raises:
+            UnreadableImageError: the image is too small, or all its pixels are equal.
+        """
+        self._check(radiograph)
+        look = self._best_look(radiograph, FixedLandmarks.none(), _Stopwatch())
+        around = torch.nn.functional.max_pool2d(look.maps.heatmap, 3, stride=1, padding=1)[0].numpy()
+        h, w = around.shape[1:]
+        x, y = np.round((transform_points(look.matrix, points) + 0.5) / self.codec.stride - 0.5).astype(int).T
+        is_inside = (x >= 0) & (x < w) & (y >= 0) & (y < h)
+        scores: np.ndarray = around[:, np.clip(y, 0, h - 1), np.clip(x, 0, w - 1)] * is_inside
+        return scores
+
     def _best_look(self, radiograph: Radiograph, fixed: FixedLandmarks, watch: _Stopwatch) -> _Look:
         """The whole image, then the spine that is seen there, larger; the surer of the two."""
         whole = self._look(radiograph, fitting_matrix(radiograph.height, radiograph.width, self.config.input), watch)

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from ..spine.geometry import transform_points
 from ..spine.metrics import Localisation, localisation
 from ..spine.priors import DEFAULT_PRIOR, ChainPrior
-from .codec import ABSENT, STATE, LandmarkCodec
+from .codec import STATE, LandmarkCodec, is_placed
 from .config import Config
 from .devices import has_fast_bfloat16
 from .losses import LandmarkCriterion
@@ -290,7 +290,7 @@ class Trainer:
                 maps = self.average(batch[IMAGE].to(self.device, memory_format=torch.channels_last))
             xy = self.codec.decode(Maps(maps.heatmap.float().sigmoid(), maps.offset, maps.corner_offset)).xy
             label = batch[LABEL].double()
-            label = torch.where(label[..., STATE:] == ABSENT, torch.nan, label)[..., :STATE]
+            label = torch.where(is_placed(label[..., STATE:]), label, torch.nan)[..., :STATE]
             for matrix, p, q in zip(batch[MATRIX].numpy(), xy.double().cpu().numpy(), label.numpy(), strict=True):
                 back = np.linalg.inv(matrix)
                 predicted.append(transform_points(back, p))

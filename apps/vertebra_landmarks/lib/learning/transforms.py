@@ -28,7 +28,7 @@ from monai.transforms import (
 from torch.nn import functional as F
 
 from ..spine.geometry import mirror_points, rotation, scaling, transform_points, translation
-from .codec import ABSENT, STATE
+from .codec import ABSENT, STATE, UNKNOWN, is_placed
 from .config import AugmentationConfig, Config, InputConfig
 from .reading import Radiograph, read_radiograph
 
@@ -222,7 +222,8 @@ class RandFitToInputd(Randomizable, Transform):
 
     The size is set by the spine, not by the borders of the file, since those of a data set may tell where the spine
     ends and those of a whole film do not. Moving them inwards and filling what lies outside with structure takes that
-    hint away.
+    hint away. A share of the images is shown whole on black, as prediction shows them: someone who has cropped a film
+    to T1 to L5 has said where the spine ends.
     """
 
     _tries = 5
@@ -232,10 +233,10 @@ class RandFitToInputd(Randomizable, Transform):
         self.config = config
         self.augmentation = augmentation
 
-    def _random_matrix(self, points: np.ndarray) -> np.ndarray:
+    def _random_matrix(self, points: np.ndarray, is_whole: bool) -> np.ndarray:
         """A view in which the points' height has a random share of the input's and lies anywhere inside it."""
         random, ranges = self.R, self.augmentation
-        is_far = random.uniform() < ranges.far_probability
+        is_far = not is_whole and random.uniform() < ranges.far_probability
         span = random.uniform(*(ranges.far_span if is_far else ranges.near_span))
         scale = span * self.config.height / max(1.0, np.ptp(points[:, 1]))
         stretch = np.exp(random.uniform(-1, 1) * ranges.stretch / 2)
@@ -296,14 +297,17 @@ class RandFitToInputd(Randomizable, Transform):
         points = _centers(data)
         if len(points) < 2:  # nothing to go by but the image itself
             points = np.array([[width / 2, 0.07 * height], [width / 2, 0.93 * height]])
+        is_whole = self.R.uniform() < self.augmentation.whole_probability
         for _ in range(self._tries):
-            matrix = self._random_matrix(points)
+            matrix = self._random_matrix(points, is_whole)
             if self._shows_enough(points, matrix):
                 break
         else:
             matrix = fitting_matrix(height, width, self.config)
-        kept = self._random_cut(height, width, points)
         size = self.config.height, self.config.width
+        if is_whole:
+            return move(data, matrix, size)
+        kept = self._random_cut(height, width, points)
         surroundings = self._surroundings(data[IMAGE])
         moved = move(_without_points_outside(data, kept), matrix, size)
         is_image = torch.from_numpy(_inside(np.linalg.inv(matrix), kept, size))
@@ -315,8 +319,9 @@ def _centers(data: Mapping[str, Any]) -> np.ndarray:
     """``(N, 2)`` centers that are there, from top to bottom."""
     if LABEL not in data:
         return np.empty((0, 2))
-    centers = np.asarray(data[LABEL])[:, 0]
-    return centers[centers[:, STATE] != ABSENT, :STATE]
+    centers = torch.as_tensor(np.asarray(data[LABEL])[:, 0])
+    there: np.ndarray = centers[is_placed(centers[:, STATE]), :STATE].numpy()
+    return there
 
 
 def _without_points_outside(data: Mapping[str, Any], limits: np.ndarray) -> dict[str, Any]:
@@ -325,7 +330,8 @@ def _without_points_outside(data: Mapping[str, Any], limits: np.ndarray) -> dict
     if LABEL in data:
         label = np.array(data[LABEL], dtype=np.float64)
         centers = label[:, 0, :STATE]
-        label[~((centers >= limits[0]) & (centers <= limits[1])).all(-1), :, STATE] = ABSENT
+        is_outside = ~((centers >= limits[0]) & (centers <= limits[1])).all(-1)
+        label[is_outside & (label[:, 0, STATE] != UNKNOWN), :, STATE] = ABSENT
         changed[LABEL] = label
     return changed
 

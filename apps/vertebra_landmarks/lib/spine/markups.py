@@ -49,7 +49,7 @@ def _control_point(number: int, label: str, landmark: Optional[Landmark], spacin
     return {
         "id": str(number),
         "label": label,
-        "description": "" if landmark is None else f"score={landmark.score:.6g}",
+        "description": "" if landmark is None else _description(landmark),
         "associatedNodeID": "",
         "position": position,
         "orientation": _ORIENTATION,
@@ -129,7 +129,7 @@ def from_markups(content: object, spacing: Spacing = NO_SPACING, where: str = "m
     if not isinstance(content, dict) or not isinstance(content.get("markups"), list):
         raise ValueError(f"{where}: expected a Slicer Markups file with a list 'markups'")
     xy = np.full((len(VERTEBRAE), len(POINTS), 2), math.nan)
-    scores = np.ones(xy.shape[:2])
+    scores, errors = np.ones(xy.shape[:2]), np.full(xy.shape[:2], math.nan)
     seen = set()
     for markup in content["markups"]:
         sign = _lps_sign(markup, where)
@@ -147,8 +147,8 @@ def from_markups(content: object, spacing: Spacing = NO_SPACING, where: str = "m
                 continue
             x, y = _position(control.get("position"), f"{where}: position of {label!r}")
             xy[_PLACES[label]] = (sign * x / spacing[0], sign * y / spacing[1])
-            scores[_PLACES[label]] = _score(control.get("description"))
-    return Spine.from_arrays(xy, scores)
+            scores[_PLACES[label]], errors[_PLACES[label]] = _estimates(control.get("description"))
+    return Spine.from_arrays(xy, scores, errors)
 
 
 def write_markups(path: Path, spine: Spine, spacing: Spacing = NO_SPACING) -> None:
@@ -211,10 +211,21 @@ def _position(value: Any, what: str) -> tuple[float, float]:
     return x, y
 
 
-def _score(description: object) -> float:
-    name, _, number = str(description or "").partition("=")
-    try:
-        score = float(number) if name == "score" else 1.0
-    except ValueError:
-        return 1.0
-    return score if 0.0 <= score <= 1.0 else 1.0
+def _description(landmark: Landmark) -> str:
+    parts = [f"score={landmark.score:.6g}"]
+    if landmark.error is not None:
+        parts.append(f"error_px={landmark.error:.6g}")
+    return " ".join(parts)
+
+
+def _estimates(description: object) -> tuple[float, float]:
+    """Score and expected error of a control point; 1 and NaN where its description, which is free text, has none."""
+    values = {}
+    for part in str(description or "").split():
+        name, _, number = part.partition("=")
+        try:
+            values[name] = float(number)
+        except ValueError:
+            continue
+    score, error = values.get("score", 1.0), values.get("error_px", math.nan)
+    return score if 0.0 <= score <= 1.0 else 1.0, error if 0.0 <= error < math.inf else math.nan

@@ -36,20 +36,24 @@ class Landmark:
         x: pixels from the left edge's pixel centers.
         y: pixels from the top edge's pixel centers.
         score: confidence in 0...1; 1 for a point placed by a person.
+        error: expected distance from the true place in pixels; ``None`` where nobody has estimated it.
 
     Raises:
-        ValueError: a coordinate is not finite, or the score is outside 0...1.
+        ValueError: a coordinate is not finite, the score is outside 0...1, or the error is negative or not finite.
     """
 
     x: float
     y: float
     score: float = 1.0
+    error: Optional[float] = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.x) and math.isfinite(self.y)):
             raise ValueError(f"landmark coordinates must be finite, got ({self.x}, {self.y})")
         if not 0.0 <= self.score <= 1.0:
             raise ValueError(f"landmark score must lie in 0...1, got {self.score}")
+        if self.error is not None and not 0.0 <= self.error < math.inf:
+            raise ValueError(f"landmark error must be zero or more pixels, got {self.error}")
 
 
 @dataclass(frozen=True)
@@ -109,28 +113,34 @@ class Spine:
             raise ValueError(f"a spine holds {', '.join(VERTEBRAE)} in this order, got {', '.join(names) or 'nothing'}")
 
     @classmethod
-    def from_arrays(cls, xy: np.ndarray, scores: Optional[np.ndarray] = None) -> Spine:
+    def from_arrays(
+        cls, xy: np.ndarray, scores: Optional[np.ndarray] = None, errors: Optional[np.ndarray] = None
+    ) -> Spine:
         """Build a spine from arrays.
 
         Args:
             xy: ``(V, P, 2)`` pixels; a point with a coordinate that is not finite is absent.
             scores: ``(V, P)`` confidences in 0...1; 1 everywhere when left out. Entries of absent points are ignored.
+            errors: ``(V, P)`` expected errors in pixels, NaN where not estimated; nowhere estimated when left out.
 
         Raises:
-            ValueError: a shape is wrong, or a score of a present point lies outside 0...1.
+            ValueError: a shape is wrong, a score of a present point lies outside 0...1, or its error is negative.
         """
         xy = np.asarray(xy, dtype=float)
         shape = (len(VERTEBRAE), len(POINTS))
         if xy.shape != (*shape, 2):
             raise ValueError(f"xy must have shape {(*shape, 2)}, got {xy.shape}")
         scores = np.ones(shape) if scores is None else np.asarray(scores, dtype=float)
-        if scores.shape != shape:
-            raise ValueError(f"scores must have shape {shape}, got {scores.shape}")
+        errors = np.full(shape, math.nan) if errors is None else np.asarray(errors, dtype=float)
+        for name, values in (("scores", scores), ("errors", errors)):
+            if values.shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {values.shape}")
 
         def landmark(v: int, p: int) -> Optional[Landmark]:
             if not np.isfinite(xy[v, p]).all():
                 return None
-            return Landmark(float(xy[v, p, 0]), float(xy[v, p, 1]), float(scores[v, p]))
+            error = None if np.isnan(errors[v, p]) else float(errors[v, p])
+            return Landmark(float(xy[v, p, 0]), float(xy[v, p, 1]), float(scores[v, p]), error)
 
         return cls(
             tuple(Vertebra(name, *(landmark(v, p) for p in range(len(POINTS)))) for v, name in enumerate(VERTEBRAE))
@@ -162,4 +172,10 @@ class Spine:
     def scores(self) -> np.ndarray:
         """``(V, P)`` confidences, 0 where a point is absent."""
         flat = [p.score if p is not None else 0.0 for _, _, p in self.points()]
+        return np.array(flat, dtype=float).reshape(len(VERTEBRAE), len(POINTS))
+
+    @property
+    def errors(self) -> np.ndarray:
+        """``(V, P)`` expected errors in pixels, NaN where a point is absent or its error is not estimated."""
+        flat = [math.nan if p is None or p.error is None else p.error for _, _, p in self.points()]
         return np.array(flat, dtype=float).reshape(len(VERTEBRAE), len(POINTS))
