@@ -1,4 +1,4 @@
-"""Time one whole request, stage by stage, and its peak memory: file to landmarks, markups and measurement."""
+"""Time whole requests, file to landmarks, markups and measurement: stage by stage, films per second, peak memory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,11 @@ from lib.spine.markups import SUFFIX, write_markups
 from lib.spine.phantoms import random_spec, render_phantom
 from lib.spine.report import anatomy_report, cobb_report
 
-STAGES = ("read", "prepare", "forward", "decode", "measure", "total")
+READ, MEASURE, TOTAL = "read", "measure", "total"
+FORWARDS = ("forward", "refine")
+"""Stages of a prediction in which a network computes; one that it does not report took no time."""
+FIRST_SEED = 7
+"""Of the generated films."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -35,6 +40,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--image", type=Path, help="file to time; without it, a generated film is used")
     parser.add_argument("--size", type=int, nargs=2, default=(2000, 6000), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--images", type=int, default=8, help="films of the batch that films per second are told of")
     parser.add_argument("--decoder", choices=DECODERS, default=DECODERS[0])
     parser.add_argument("--threads", type=int, help="cores that the network may use")
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
@@ -43,16 +49,18 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parsed = parser.parse_args(arguments)
     if parsed.repeats < 1:
         parser.error("--repeats must be at least 1")
+    if parsed.images < 1:
+        parser.error("--images must be at least 1")
     if min(parsed.size) < 300:
         parser.error("--size must be at least 300 pixels each way")
     return parsed
 
 
-def write_film(path: Path, width: int, height: int) -> None:
+def write_film(path: Path, width: int, height: int, seed: int = FIRST_SEED) -> None:
     """A generated film with 16 bits per pixel, enlarged from a phantom of 1200 rows so that making it is quick."""
-    small = render_phantom(random_spec(7, 1200, max(220, round(1200 * width / height)))).pixels
+    small = render_phantom(random_spec(seed, 1200, max(220, round(1200 * width / height)))).pixels
     large = np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC), dtype=np.uint16)
-    grain = np.random.default_rng(0).integers(0, 257, large.shape, dtype=np.uint16)
+    grain = np.random.default_rng(seed).integers(0, 257, large.shape, dtype=np.uint16)
     Image.fromarray(np.minimum(large, 254) * np.uint16(257) + grain).save(path)
 
 
@@ -79,7 +87,7 @@ class PeakMemory:
 
 
 def one_request(path: Path, predictor: LandmarkPredictor, decoder: str, folder: Path) -> dict[str, float]:
-    """Seconds of every stage of one request."""
+    """Seconds of every stage of one request, those of the prediction as it reports them."""
     begin = time.perf_counter()
     radiograph = read_radiograph(path)
     read = time.perf_counter()
@@ -89,7 +97,19 @@ def one_request(path: Path, predictor: LandmarkPredictor, decoder: str, folder: 
     cobb_report(prediction.spine, radiograph.height, radiograph.image_left_is)
     anatomy_report(prediction.spine)
     end = time.perf_counter()
-    return {"read": read - begin, **prediction.seconds, "measure": end - predicted, "total": end - begin}
+    return {READ: read - begin, **prediction.seconds, MEASURE: end - predicted, TOTAL: end - begin}
+
+
+def stage_figures(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Median seconds of every stage, and ``other_s``: of everything but reading the file and the networks.
+
+    Args:
+        runs: of each request, stage to seconds; a stage that it lacks took no time.
+    """
+    stages = dict.fromkeys(name for run in runs for name in run)
+    medians = {f"{name}_s": statistics.median(run.get(name, 0.0) for run in runs) for name in stages}
+    others = (run[TOTAL] - sum(run.get(name, 0.0) for name in (READ, *FORWARDS)) for run in runs)
+    return {**medians, "other_s": statistics.median(others)}
 
 
 def bare_forward(predictor: LandmarkPredictor, repeats: int) -> float:
@@ -108,28 +128,47 @@ def bare_forward(predictor: LandmarkPredictor, repeats: int) -> float:
     return statistics.median(seconds[1:])
 
 
+def measure(arguments: argparse.Namespace) -> dict[str, float]:
+    """All figures; seconds unless a name says otherwise.
+
+    Raises:
+        ValueError: the weights or the image cannot be read.
+        OSError: a file cannot be opened or written.
+    """
+    predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
+    width, height = arguments.size
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        batch = [folder / f"film{number}.png" for number in range(arguments.images)]
+        for number, film in enumerate(batch):
+            write_film(film, width, height, FIRST_SEED + number)
+        image = batch[0] if arguments.image is None else arguments.image
+        one_request(image, predictor, arguments.decoder, folder)  # the first one is slower
+        with PeakMemory() as memory:
+            runs = [one_request(image, predictor, arguments.decoder, folder) for _ in range(arguments.repeats)]
+            begin = time.perf_counter()
+            for film in batch:
+                one_request(film, predictor, arguments.decoder, folder)
+            passed = time.perf_counter() - begin
+    return {
+        **stage_figures(runs),
+        "bare_forward_s": bare_forward(predictor, arguments.repeats),
+        "images_per_s": len(batch) / passed,
+        "peak_memory_gb": memory.peak / 1e9,
+        "threads": torch.get_num_threads(),
+    }
+
+
 def main() -> int:
     """Run the command; returns the exit status."""
     arguments = parse_arguments()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     try:
-        predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary)
-            image = arguments.image
-            if image is None:
-                image = folder / "film.png"
-                write_film(image, *arguments.size)
-            one_request(image, predictor, arguments.decoder, folder)  # the first one is slower
-            with PeakMemory() as memory:
-                runs = [one_request(image, predictor, arguments.decoder, folder) for _ in range(arguments.repeats)]
-        bare = bare_forward(predictor, arguments.repeats)
+        figures = measure(arguments)
     except (OSError, ValueError) as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 1
-    figures = {f"{name}_s": statistics.median(run.get(name, 0.0) for run in runs) for name in STAGES}
-    figures |= {"bare_forward_s": bare, "peak_memory_gb": memory.peak / 1e9, "threads": torch.get_num_threads()}
     for name, value in figures.items():
         print(f"{name:16}{value:>10.3f}")
     if arguments.json is not None:

@@ -1,4 +1,4 @@
-"""Find the landmarks of radiographs without a server: markups and an overlay picture per image, and three tables."""
+"""Find the landmarks of radiographs without a server: markups and an overlay picture per image, and five tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lib.learning.decoders import DECODERS
 from lib.learning.devices import choose_device
 from lib.learning.inputs import OVERLAY_SUFFIX, InputImage, find_images
 from lib.learning.overlay import draw_overlay
-from lib.learning.prediction import LandmarkPredictor, NoSpineError
+from lib.learning.prediction import LandmarkPredictor, NoSpineError, Prediction
 from lib.learning.reading import Radiograph, UnreadableImageError, read_radiograph
 from lib.spine.files import replacing
 from lib.spine.markups import SUFFIX, write_markups
@@ -27,6 +27,8 @@ TABLES = {
     "landmarks.csv": ("image", "vertebra", "point", "x_px", "y_px", "score"),
     "cobb.csv": ("image", "angle1_deg", "angle2_deg", "angle3_deg"),
     "curves.csv": ("image", "curve", "upper_end", "lower_end", "apex", "side", "angle_deg", "region"),
+    "errors.csv": ("image", "vertebra", "point", "error_px"),
+    "confidence.csv": ("image", "spine_score", "names_right", "curve", "angle_deg", "half_width_deg"),
 }
 
 
@@ -66,9 +68,25 @@ def curve_rows(name: str, spine: Spine, radiograph: Radiograph) -> Rows:
         yield name, str(number), *ends, curve.side, f"{curve.angle_deg:.2f}", curve.region
 
 
+def error_rows(name: str, spine: Spine) -> Rows:
+    """The expected errors of the landmarks; none where the model does not estimate them."""
+    for vertebra, point, landmark in spine.points():
+        if landmark is not None and landmark.error is not None:
+            yield name, vertebra, point, f"{landmark.error:.2f}"
+
+
+def confidence_rows(name: str, prediction: Prediction, radiograph: Radiograph) -> Rows:
+    """How sure the spine, its names and each curve's angle are; empty where the model does not tell."""
+    right = "" if prediction.names_right is None else f"{prediction.names_right:.3f}"
+    curves = curves_of(prediction.spine, radiograph.image_left_is, prediction.tilt_half_widths)
+    for number, curve in enumerate(curves, 1):
+        width = "" if curve.half_width_deg is None else f"{curve.half_width_deg:.2f}"
+        yield name, f"{prediction.spine_score:.3f}", right, str(number), f"{curve.angle_deg:.2f}", width
+
+
 def predict_one(
     image: InputImage, predictor: LandmarkPredictor, decoder: str, output: Path
-) -> tuple[Spine, Radiograph]:
+) -> tuple[Prediction, Radiograph]:
     """Predict one image and write its two files; results of an earlier call are gone if it fails.
 
     Raises:
@@ -80,10 +98,10 @@ def predict_one(
     for stale in (markups, overlay):
         stale.unlink(missing_ok=True)
     radiograph = read_radiograph(image.path)
-    spine = predictor.predict(radiograph, decoder).spine
-    draw_overlay(radiograph, spine).save(overlay)
-    write_markups(markups, spine, radiograph.spacing)
-    return spine, radiograph
+    prediction = predictor.predict(radiograph, decoder)
+    draw_overlay(radiograph, prediction.spine).save(overlay)
+    write_markups(markups, prediction.spine, radiograph.spacing)
+    return prediction, radiograph
 
 
 def main() -> int:
@@ -114,15 +132,18 @@ def predict_all(images: list[InputImage], predictor: LandmarkPredictor, decoder:
     tables: dict[str, list[tuple[str, ...]]] = {name: [columns] for name, columns in TABLES.items()}
     for image in tqdm(images, unit="image", disable=len(images) < 2 or not sys.stderr.isatty()):
         try:
-            spine, radiograph = predict_one(image, predictor, decoder, output)
+            prediction, radiograph = predict_one(image, predictor, decoder, output)
         except (UnreadableImageError, NoSpineError, OSError) as error:
             failed += 1
             reason = str(error).removeprefix(f"{image.path.name}: ")
             tqdm.write(f"{image.name}: {reason}".encode(errors="backslashreplace").decode(), file=sys.stderr)
             continue
+        spine = prediction.spine
         tables["landmarks.csv"] += landmark_rows(image.name, spine)
         tables["cobb.csv"] += cobb_rows(image.name, spine, radiograph)
         tables["curves.csv"] += curve_rows(image.name, spine, radiograph)
+        tables["errors.csv"] += error_rows(image.name, spine)
+        tables["confidence.csv"] += confidence_rows(image.name, prediction, radiograph)
     for name, table in tables.items():
         with (
             replacing(output / name) as temporary,

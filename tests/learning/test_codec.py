@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from lib.learning.codec import ABSENT, PRESENT, UNNAMED, LandmarkCodec, mirror_maps, peaks
-from lib.learning.config import CodecConfig
+from lib.learning.codec import ABSENT, PRESENT, UNKNOWN, UNNAMED, LandmarkCodec, is_placed, mirror_maps, peaks
+from lib.learning.config import CodecConfig, load_config
+from lib.learning.losses import LandmarkCriterion
 from lib.learning.network import Maps
 from lib.spine.geometry import mirror_points
 
@@ -266,6 +267,105 @@ def test_a_single_unnamed_vertebra_is_enough(label: torch.Tensor) -> None:
     label[0, 0, :, 2] = UNNAMED
     rows = CODEC.encode(label, SIZE).unnamed_weight[0, 0, :, 0]
     assert torch.nonzero(rows == 0).flatten().tolist() == [3, 4, 6, 7]
+
+
+def test_points_are_placed_with_or_without_a_name_only() -> None:
+    states = torch.tensor([ABSENT, PRESENT, UNNAMED, UNKNOWN, torch.nan])
+    assert is_placed(states).tolist() == [False, True, True, False, False]
+
+
+UNKNOWN_POINTS = {"at 0": (0.0, 0.0), "at a plausible place": (49.5, 149.5), "nowhere": (np.nan, np.nan)}
+
+
+@pytest.mark.parametrize("at", UNKNOWN_POINTS.values(), ids=UNKNOWN_POINTS.keys())
+def test_an_unknown_vertebra_teaches_its_channel_nothing(label: torch.Tensor, at: tuple[float, float]) -> None:
+    """Unlike an absent one: the network may find it or not. All others learn as if it were not spoken of."""
+    absent = label.clone()
+    absent[0, :2, :, 2] = ABSENT
+    label[0, :2] = torch.tensor([*at, UNKNOWN])
+    unknown, expected = CODEC.encode(label, SIZE), CODEC.encode(absent, SIZE)
+    assert unknown.heatmap_weight.flatten().tolist() == [0.0] * 2 + [1.0] * 15
+    assert expected.heatmap_weight.flatten().tolist() == [1.0] * 17
+    assert (unknown.unnamed_weight == 0).all()
+    for got, wanted in zip((*unknown.maps, *unknown[2:]), (*expected.maps, *expected[2:]), strict=True):
+        torch.testing.assert_close(got, wanted)
+    assert unknown.offset_weight.sum() == 15 * 9
+    assert unknown.corner_weight.sum() == 15 * 9 * 8
+
+
+def test_unknown_corners_of_a_known_center_are_not_learnt(label: torch.Tensor) -> None:
+    label[0, 3, 1:] = torch.tensor([0.0, 0.0, UNKNOWN])
+    targets = CODEC.encode(label, SIZE)
+    assert (targets.heatmap_weight == 1).all()
+    assert targets.offset_weight.sum() == 17 * 9
+    assert targets.corner_weight.sum() == 16 * 9 * 8
+
+
+def test_whatever_is_said_where_a_vertebra_is_unknown_costs_nothing(label: torch.Tensor) -> None:
+    """By the losses: neither a peak in its channel nor none, unlike in the channel of an absent one."""
+    label[0, 0] = torch.tensor([0.0, 0.0, UNKNOWN])
+    label[0, 1] = torch.tensor([0.0, 0.0, ABSENT])
+    criterion = LandmarkCriterion(CODEC, load_config().loss)
+    targets = CODEC.encode(label, SIZE)
+    quiet = Maps(torch.logit(targets.maps.heatmap, 1e-4), targets.maps.offset, targets.maps.corner_offset)
+    losses = []
+    for vertebra in (None, 0, 1):
+        heatmap = quiet.heatmap.clone()
+        if vertebra is not None:
+            heatmap[0, vertebra, 2, 12] = 5.0
+        terms = criterion.terms(quiet._replace(heatmap=heatmap), targets)
+        losses.append({name: term.item() for name, term in terms.items()})
+    assert losses[1] == losses[0]
+    assert losses[2]["heatmap"] > losses[0]["heatmap"] + 0.1
+
+
+def test_images_with_and_without_unknown_vertebrae_do_not_mix(label: torch.Tensor) -> None:
+    other = label.clone()
+    other[0, 12:, :, 2] = UNKNOWN
+    weight = CODEC.encode(torch.cat([label, other]), SIZE).heatmap_weight.flatten(1)
+    assert weight.tolist() == [[1.0] * 17, [1.0] * 12 + [0.0] * 5]
+    rows = CODEC.encode(torch.cat([label, other]), SIZE, channels=1).heatmap_weight[:, 0, :, 0]
+    assert (rows[0] == 1).all()
+    assert (rows[1] == 0).any()
+
+
+def test_where_names_are_in_doubt_unknown_vertebrae_change_nothing(label: torch.Tensor) -> None:
+    """Rows 5 to 25 are labelled, as in the test of absent vertebrae."""
+    label[..., 2] = UNNAMED
+    label[0, 6:, :, 2] = UNKNOWN
+    targets = CODEC.encode(label, SIZE)
+    assert (targets.heatmap_weight == 0).all()
+    rows = targets.unnamed_weight[0, 0, :, 0]
+    assert torch.nonzero(rows == 0).flatten().tolist() == [0, 1, 2, *range(28, 35)]
+
+
+def test_a_single_heatmap_learns_nothing_where_unknown_vertebrae_may_lie(label: torch.Tensor) -> None:
+    """T3 to L3 in rows 13 to 61: of the rows 0.5 to 2.5 steps beyond nothing is known, of others that none lies there.
+
+    An absent vertebra at the end says that the spine ends there.
+    """
+    label[0, :2] = torch.tensor([0.0, 0.0, UNKNOWN])
+    label[0, 15:] = torch.tensor([np.nan, np.nan, UNKNOWN])
+    one = CODEC.encode(label, SIZE, channels=1)
+    assert one.heatmap_weight.shape == (1, 1, 80, 32)
+    expected = torch.ones(80)
+    expected[4:11] = 0  # row 11 lies half a step above, row 3 two and a half
+    expected[64:71] = 0
+    torch.testing.assert_close(one.heatmap_weight[0, 0], expected[:, None].expand(-1, 32))
+    assert (one.maps.heatmap == 1).sum() == 13
+    assert (one.unnamed_weight == 0).all()
+    assert one.offset_weight.sum() == 13 * 9
+    label[..., 2] = torch.where(label[..., 2] == UNKNOWN, ABSENT, label[..., 2])
+    assert (CODEC.encode(label, SIZE, channels=1).heatmap_weight == 1).all()
+
+
+@pytest.mark.parametrize("channels", [1, 17])
+def test_an_image_of_which_nothing_is_known_teaches_nothing(label: torch.Tensor, channels: int) -> None:
+    label[..., 2] = UNKNOWN
+    targets = CODEC.encode(label, SIZE, channels)
+    assert targets.maps.heatmap.max() == 0
+    for weight in targets[1:]:
+        assert (weight == 0).all()
 
 
 def test_a_single_heatmap_holds_all_centers(label: torch.Tensor) -> None:

@@ -123,6 +123,7 @@ OUT_OF_RANGE = [
     ("augmentation.far_span", [0.0, 0.8], "two positive numbers"),
     ("augmentation.gamma", [-1.0, 0.8], "two positive numbers"),
     ("augmentation.far_probability", 1.1, "a probability"),
+    ("augmentation.whole_probability", 1.5, "a probability"),
     ("augmentation.cut_probability", -0.1, "a probability"),
     ("augmentation.background_probability", 2.0, "a probability"),
     ("augmentation.flip_probability", -0.1, "a probability"),

@@ -15,6 +15,7 @@ from torch import nn
 from lib.learning.codec import PRESENT, LandmarkCodec, mirror_maps
 from lib.learning.config import Config, InputConfig, ModelConfig, NetworkConfig, load_config
 from lib.learning.decoders import DECODERS, FixedLandmarks
+from lib.learning.naming import likeliest_naming
 from lib.learning.network import LandmarkNet, Maps
 from lib.learning.prediction import LandmarkPredictor, NoSpineError
 from lib.learning.reading import Radiograph, UnreadableImageError
@@ -291,3 +292,113 @@ def test_a_fixed_point_says_that_there_is_a_spine(tmp_path: Path) -> None:
     assert predictor.predict(noise(400, 150), fixed=fixed).spine["T7"].center is not None
     with pytest.raises(NoSpineError):
         predictor.predict(noise(400, 150), fixed=FixedLandmarks.none())
+
+
+class Spot(nn.Module):
+    """Sees every vertebra in a cell of its own channel, ``(V, 2)`` x, y; says 0.5, and 0.1 everywhere else."""
+
+    def __init__(self, cells: np.ndarray) -> None:
+        super().__init__()
+        self.heatmap = torch.full((1, 17, 32, 16), 0.1)
+        for vertebra, (x, y) in enumerate(cells):
+            self.heatmap[0, vertebra, y, x] = 0.5
+
+    def forward(self, image: torch.Tensor) -> Maps:
+        """The same whatever the image."""
+        return Maps(torch.logit(self.heatmap), torch.zeros(1, 2, 32, 16), torch.zeros(1, 8, 32, 16))
+
+
+CELLS = np.stack([np.tile([3, 7, 11], 6)[:17], np.arange(17) + 4], -1)
+
+
+@pytest.fixture
+def spotter(tmp_path: Path) -> LandmarkPredictor:
+    """Looks once, at the whole image, and sees the vertebrae in ``CELLS``."""
+    predictor = LandmarkPredictor(write_network(tmp_path / "a.pt", SMALL, 0.0), CPU)
+    predictor.network = Spot(CELLS)
+    predictor.limits = dataclasses.replace(predictor.limits, mirror=False, second_look=False)
+    return predictor
+
+
+def in_image(cells: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Pixels of an image at the middles of cells, worked out by hand: the image fits into 128 x 64, centered."""
+    scale = min(128 / height, 64 / width)
+    black = np.array([round((64 - width * scale) / 2), round((128 - height * scale) / 2)])
+    return ((cells + 0.5) * 4 - 0.5 - black + 0.5) / scale - 0.5
+
+
+@pytest.mark.parametrize(("height", "width"), [(400, 200), (700, 300), (333, 333), (1200, 900)])
+def test_scores_of_given_centers_are_those_of_their_cells(spotter: LandmarkPredictor, height: int, width: int) -> None:
+    """Each channel has its score at its own center, and 0.1 where nothing is within a cell."""
+    scores = spotter.scores_at(noise(height, width), in_image(CELLS, height, width))
+    assert scores.shape == (17, 17)
+    np.testing.assert_allclose(scores, np.where(np.eye(17), 0.5, 0.1), atol=1e-6)
+
+
+@pytest.mark.parametrize("off", [(-1, 0), (1, 0), (0, -1), (1, 1), (2, 0), (0, -2)], ids=str)
+def test_scores_are_taken_from_the_cells_around_a_center(spotter: LandmarkPredictor, off: tuple[int, int]) -> None:
+    """A center is not labelled to the pixel: one cell off is as good, two are not."""
+    scores = spotter.scores_at(noise(400, 200), in_image(CELLS + np.array(off), 400, 200))
+    found = 0.5 if np.abs(off).max() == 1 else 0.1
+    np.testing.assert_allclose(np.diag(scores), found, atol=1e-6)
+
+
+def test_scores_belong_to_their_points_in_any_order_and_number(spotter: LandmarkPredictor) -> None:
+    points = in_image(CELLS, 400, 200)
+    for chosen in ([16, 3, 8], [5], [2, 2], []):
+        scores = spotter.scores_at(noise(400, 200), points[np.array(chosen, dtype=int)])
+        assert scores.shape == (17, len(chosen))
+        np.testing.assert_allclose(scores, np.where(np.eye(17), 0.5, 0.1)[:, chosen], atol=1e-6)
+
+
+def test_points_outside_the_view_have_score_zero(spotter: LandmarkPredictor) -> None:
+    """The view is 200 x 400 px large; a cell is 12.5 px."""
+    outside = [[-10.0, 100], [210, 100], [100, -10], [100, 410], [-1e6, 1e6], [1e6, 100]]
+    inside = [[0.0, 0], [199, 0], [0, 399], [199, 399]]
+    scores = spotter.scores_at(noise(400, 200), np.array(outside + inside))
+    assert (scores[:, :6] == 0).all()
+    np.testing.assert_allclose(scores[:, 6:], 0.1, atol=1e-6)
+
+
+def test_scores_are_those_of_the_surer_look(tmp_path: Path) -> None:
+    """Of 17 bars, shown larger in a second look that says more than the first, in pixels of the image."""
+    config = dataclasses.replace(SMALL, input=InputConfig(512, 256))
+    predictor = LandmarkPredictor(write_network(tmp_path / "a.pt", config, 0.0), CPU)
+    looker = Looker()
+    predictor.network = looker
+    predictor.limits = dataclasses.replace(predictor.limits, mirror=False)
+    pixels = np.zeros((1600, 1300), np.uint8)
+    tops = 600 + 50 * np.arange(17)
+    for y in tops:
+        pixels[y : y + 30, 900:950] = 200
+    scores = predictor.scores_at(Radiograph(pixels), np.stack([np.full(17, 924.5), tops + 14.5], -1))
+    first, second = looker.spans
+    assert first < second
+    np.testing.assert_allclose(np.diag(scores), 0.5 + second / 3, atol=0.01)
+    assert (scores[~np.eye(17, dtype=bool)] < 0.5).all()
+
+
+def test_a_single_heatmap_has_one_score_per_point(tmp_path: Path) -> None:
+    """It knows no names, so there is nothing to ask it about them."""
+    config = dataclasses.replace(SMALL, network=NetworkConfig("w18_small", 8, heatmap_channels=1))
+    predictor = LandmarkPredictor(write_network(tmp_path / "a.pt", config, 0.0), CPU)
+    scores = predictor.scores_at(noise(400, 200), in_image(CELLS, 400, 200))
+    assert scores.shape == (1, 17)
+    with pytest.raises(ValueError, match=r"scores must have shape \(17, N\)"):
+        likeliest_naming(scores)
+
+
+def test_images_that_cannot_be_predicted_have_no_scores(spotter: LandmarkPredictor) -> None:
+    with pytest.raises(UnreadableImageError, match="are needed"):
+        spotter.scores_at(noise(10, 10), np.zeros((17, 2)))
+    with pytest.raises(UnreadableImageError, match="same value"):
+        spotter.scores_at(Radiograph(np.full((400, 150), 7, np.uint8)), np.zeros((17, 2)))
+
+
+def test_asking_for_scores_leaves_image_and_points_alone(spotter: LandmarkPredictor) -> None:
+    radiograph, points = noise(400, 200), in_image(CELLS, 400, 200)
+    pixels, before = radiograph.pixels.copy(), points.copy()
+    first = spotter.scores_at(radiograph, points)
+    np.testing.assert_array_equal(spotter.scores_at(radiograph, points), first)
+    np.testing.assert_array_equal(radiograph.pixels, pixels)
+    np.testing.assert_array_equal(points, before)

@@ -16,7 +16,7 @@ import torch
 from monai.data import set_track_meta
 from monai.utils import set_determinism
 
-from lib.learning.codec import ABSENT, PRESENT, UNNAMED
+from lib.learning.codec import ABSENT, PRESENT, UNKNOWN, UNNAMED
 from lib.learning.config import Config, InputConfig, ModelConfig, NetworkConfig, load_config
 from lib.learning.training import (
     BEST,
@@ -48,6 +48,7 @@ def torch_as_before() -> Iterator[None]:
 def tiny_config(**training: Any) -> Config:
     """64 x 64 px, four images in two steps per epoch, all of the spine in view, no phantoms."""
     config = load_config()
+    in_view: dict[str, Any] = {"whole_probability": 1.0, "near_span": (0.8, 0.9), "shift": 0.0}
     settings = {
         **{"epochs": 2, "batch_size": 2, "warmup_epochs": 0.0, "validate_every": 1, "ema_decay": 0.5},
         **{"phantoms": 0, "spineless": 0, "cache_longest": 128, "learning_rate": 2e-3},
@@ -56,7 +57,7 @@ def tiny_config(**training: Any) -> Config:
         config,
         network=NetworkConfig("w18_small", 8),
         input=InputConfig(64, 64),
-        augmentation=dataclasses.replace(config.augmentation, far_probability=0.0, cut_probability=0.0),
+        augmentation=dataclasses.replace(config.augmentation, **in_view),
         training=dataclasses.replace(config.training, **{**settings, **training}),
     )
 
@@ -248,6 +249,23 @@ def test_validation_is_in_pixels_of_the_original_images(tmp_path: Path) -> None:
     # whole input pixels of black beside the image, 1.875 original pixels each, leave up to half of one
     assert figures.corner_mean == pytest.approx(np.mean([e[:, 1:] for e in errors]), abs=1.0)
     assert figures.center_mean == pytest.approx(np.mean([e[:, 0] for e in errors]), abs=1.0)
+
+
+def test_unknown_vertebrae_are_learnt_from_and_checked_as_little_as_absent_ones(tmp_path: Path) -> None:
+    """What is written at their places does not matter, and there is nothing to compare with."""
+    data = items(3)
+    for item in data:
+        item[LABEL][:4] = (0.0, 0.0, UNKNOWN)
+    told: list[Progress] = []
+    trainer = Trainer(tiny_config(epochs=1), tmp_path, CPU, workers=0)
+    trainer.fit(data, data, on_epoch=told.append)
+    assert math.isfinite(told[0].loss)
+    figures = trainer.check(data)
+    for item in data:
+        item[LABEL][:4] = (0.0, 0.0, ABSENT)
+    assert figures is not None
+    assert figures == trainer.check(data)
+    assert all(math.isfinite(v) for v in dataclasses.astuple(figures))
 
 
 @pytest.mark.parametrize(("step", "rate"), [(0, 0.25e-2), (1, 0.5e-2), (3, 1e-2), (4, 1e-2), (7, 0.5e-2), (10, 0.0)])

@@ -13,8 +13,8 @@ import torch
 from monai.data import set_track_meta
 from PIL import Image
 
-from lib.learning.codec import ABSENT, PRESENT
-from lib.learning.config import Config, InputConfig, load_config
+from lib.learning.codec import ABSENT, PRESENT, UNKNOWN, UNNAMED
+from lib.learning.config import AugmentationConfig, Config, InputConfig, load_config
 from lib.learning.reading import Radiograph, UnreadableImageError
 from lib.learning.transforms import (
     IMAGE,
@@ -59,7 +59,7 @@ def config() -> Config:
     config = load_config()
     still = dataclasses.replace(
         config.augmentation,
-        **{"cut_probability": 0.0, "background_probability": 0.0},
+        **{"cut_probability": 0.0, "deep_cut_probability": 0.0, "background_probability": 0.0},
         **{"gamma": (1.0, 1.0), "contrast": (1.0, 1.0), "brightness": 0.0, "noise_std": 0.0, "blur_sigma": 0.2},
         **{"local_contrast_probability": 0.0, "invert_probability": 0.0, "occlusion_probability": 0.0},
     )
@@ -207,8 +207,13 @@ def film(ladder: np.ndarray) -> dict[str, Any]:
 
 
 def random_view(**changes: Any) -> RandFitToInputd:
-    """The random view of ``model.yaml`` with other ranges."""
-    return RandFitToInputd(INPUT, dataclasses.replace(load_config().augmentation, **changes))
+    """The random view of ``model.yaml`` with other ranges, of which none shows the whole film unless told."""
+    return RandFitToInputd(INPUT, ranges(**changes))
+
+
+def ranges(**changes: Any) -> AugmentationConfig:
+    """The ranges of ``model.yaml`` but for these changes, and no view of the whole film unless told."""
+    return dataclasses.replace(load_config().augmentation, **{"whole_probability": 0.0, **changes})
 
 
 @pytest.mark.parametrize(("far", "low", "high"), [(0.0, 0.5, 0.9), (1.0, 0.2, 0.4)], ids=["near", "far"])
@@ -244,7 +249,7 @@ class Marked(RandFitToInputd):
 
 
 def test_cut_off_vertebrae_are_absent_and_only_those(film: dict[str, Any]) -> None:
-    transform = Marked(INPUT, dataclasses.replace(load_config().augmentation, cut_probability=1.0, shift=0.0))
+    transform = Marked(INPUT, ranges(cut_probability=1.0, shift=0.0))
     seen = []
     for seed in range(200):
         transform.set_random_state(seed)
@@ -267,10 +272,11 @@ def test_cut_off_vertebrae_are_absent_and_only_those(film: dict[str, Any]) -> No
 @pytest.mark.parametrize("cut", [0.0, 1.0])
 @pytest.mark.parametrize("background", [0.0, 1.0])
 def test_surroundings_lie_outside_the_image_only(film: dict[str, Any], cut: float, background: float) -> None:
-    ranges = dataclasses.replace(
-        load_config().augmentation, cut_probability=cut, background_probability=background, far_probability=1.0
+    changed = ranges(
+        **{"cut_probability": cut, "deep_cut_probability": 0.0},
+        **{"background_probability": background, "far_probability": 1.0},
     )
-    plain, marked = RandFitToInputd(INPUT, ranges), Marked(INPUT, ranges)
+    plain, marked = RandFitToInputd(INPUT, changed), Marked(INPUT, changed)
     for seed in range(20):
         result = plain.set_random_state(seed)(film)
         mark = marked.set_random_state(seed)(film)
@@ -327,6 +333,96 @@ def test_random_views_show_most_of_the_spine(film: dict[str, Any]) -> None:
         transform.set_random_state(seed)
         centers = transform(film)[LABEL][:, 0, :2]
         assert ((centers >= 0) & (centers <= (INPUT.width - 1, INPUT.height - 1))).all(-1).sum() >= 14
+
+
+@pytest.mark.parametrize("cut", [0.0, 1.0])
+def test_a_whole_view_shows_the_film_with_its_borders_on_black(film: dict[str, Any], cut: float) -> None:
+    """Where the film ends is what a person who cropped it said; structure and cuts would take that away."""
+    transform = random_view(
+        **{"whole_probability": 1.0, "cut_probability": cut, "deep_cut_probability": cut},
+        **{"background_probability": 1.0, "far_probability": 1.0},
+    )
+    ends = 0
+    for seed in range(20):
+        result = transform.set_random_state(seed)(film)
+        is_mirrored = np.linalg.det(result[MATRIX]) < 0
+        expected = warp(film[IMAGE].flip(-1) if is_mirrored else film[IMAGE], *unflipped(result))
+        torch.testing.assert_close(result[IMAGE], expected)
+        at = mirrored(film)[LABEL] if is_mirrored else film[LABEL]
+        matrix = unflipped(result)[0]
+        np.testing.assert_allclose(result[LABEL][..., :2], transform_points(matrix, at[..., :2]), atol=1e-9)
+        assert (result[LABEL][..., 2] == PRESENT).all()
+        beside = warp(torch.ones_like(film[IMAGE]), *unflipped(result)) == 0
+        assert (result[IMAGE][beside] == 0).all()
+        ends += beside.any().item()
+    assert ends >= 15  # of a film that is narrower than the input
+
+
+def test_a_whole_view_is_never_far(film: dict[str, Any]) -> None:
+    still = {"rotation_deg": 0.0, "stretch": 0.0, "near_span": (0.5, 0.9), "far_span": (0.2, 0.4)}
+    transform = random_view(whole_probability=1.0, far_probability=1.0, **still)
+    shares = []
+    for seed in range(20):
+        y = transform.set_random_state(seed)(film)[LABEL][:, 0, 1]
+        shares.append((y[-1] - y[0]) / INPUT.height)
+    assert min(shares) >= 0.5
+    assert max(shares) <= 0.9
+
+
+def test_whole_views_come_with_their_probability(film: dict[str, Any]) -> None:
+    """The others are known by their surroundings, which are marked and nearly always to be seen."""
+    transform = Marked(INPUT, ranges(whole_probability=0.5, cut_probability=1.0))
+    whole = [transform.set_random_state(seed)(film)[IMAGE].min() > -0.5 for seed in range(60)]
+    assert 20 <= sum(whole) <= 40
+
+
+@pytest.mark.parametrize("whole", [0.0, 1.0])
+def test_vertebrae_that_nobody_has_spoken_of_stay_so_whatever_the_view(film: dict[str, Any], whole: float) -> None:
+    """What is cut off becomes absent, but it is not known to be absent where nobody has looked."""
+    film[LABEL][:4] = (0.0, 0.0, UNKNOWN)  # beyond every cut
+    film[LABEL][16] = (50.0, 276.0, UNKNOWN)  # within most of them
+    transform = random_view(whole_probability=whole, cut_probability=1.0, deep_cut_probability=0.5)
+    mirrors, hidden = 0, 0
+    for seed in range(40):
+        result = transform.set_random_state(seed)(film)
+        mirrors += np.linalg.det(result[MATRIX]) < 0
+        states = result[LABEL][..., 2]
+        is_unknown = np.isin(np.arange(17), [*range(4), 16])
+        assert (states[is_unknown] == UNKNOWN).all()
+        assert np.isin(states[~is_unknown], (PRESENT, ABSENT)).all()
+        hidden += (states == ABSENT).any()
+    assert 5 <= mirrors <= 35
+    assert (hidden > 0) == (whole == 0)
+
+
+def test_unknown_vertebrae_do_not_count_when_a_view_is_sized(film: dict[str, Any]) -> None:
+    """T1 to T4 and L5 are missing: 11 steps of 16 px fill the share that the spine is to have."""
+    film[LABEL][:4] = (0.0, 0.0, UNKNOWN)
+    film[LABEL][16] = (7.0, 999.0, UNKNOWN)
+    still = {"rotation_deg": 0.0, "stretch": 0.0, "far_probability": 0.0, "flip_probability": 0.0}
+    transform = random_view(near_span=(0.6, 0.6), cut_probability=0.0, **still)
+    for seed in range(5):
+        result = transform.set_random_state(seed)(film)
+        y = result[LABEL][4:16, 0, 1]
+        assert (y[-1] - y[0]) / INPUT.height == pytest.approx(0.6)
+        assert result[MATRIX][0, 0] == pytest.approx(0.6 * 128 / (11 * 16))
+
+
+@pytest.mark.parametrize("state", [PRESENT, UNNAMED])
+def test_centers_count_with_or_without_a_name(film: dict[str, Any], state: float) -> None:
+    film[LABEL][..., 2] = state
+    still = {"rotation_deg": 0.0, "stretch": 0.0, "far_probability": 0.0, "flip_probability": 0.0}
+    result = random_view(near_span=(0.6, 0.6), cut_probability=0.0, deep_cut_probability=0.0, **still)(film)
+    assert result[MATRIX][0, 0] == pytest.approx(0.6 * 128 / (16 * 16))
+    assert (result[LABEL][..., 2] == state).all()
+
+
+def test_a_spine_of_which_nothing_is_known_is_shown_as_an_image_without_one(film: dict[str, Any]) -> None:
+    film[LABEL][:] = (0.0, 0.0, UNKNOWN)
+    for seed in range(5):
+        result = random_view(cut_probability=1.0).set_random_state(seed)(film)
+        assert torch.isfinite(result[IMAGE]).all()
+        assert (result[LABEL][..., 2] == UNKNOWN).all()
 
 
 def test_random_views_take_items_without_a_label_or_a_spine(config: Config) -> None:

@@ -17,6 +17,7 @@ from PIL import Image
 
 import evaluate
 from lib.learning.aasce import Record
+from lib.learning.boxes import BoxRecord
 from lib.learning.decoders import DECODERS
 from lib.learning.padding import padded
 from lib.learning.prediction import Prediction
@@ -35,6 +36,7 @@ class Stub:
 
     def __init__(self, known: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
         self.known, self.asked = known, 0
+        self.errors: np.ndarray | None = None
 
     def __call__(self, weights: Path, device: object) -> Stub:
         """In the place of the predictor's class."""
@@ -47,7 +49,9 @@ class Stub:
             place = find(radiograph.pixels, pixels)
             if place is not None:
                 return {
-                    name: Prediction(Spine.from_arrays(points + place + (off(name), 0)), 0.9, name, {})
+                    name: Prediction(
+                        Spine.from_arrays(points + place + (off(name), 0), errors=self.errors), 0.9, name, {}
+                    )
                     for name in decoders
                 }
         raise AssertionError("an image that nobody knows")
@@ -81,8 +85,9 @@ def phantoms() -> list[Phantom]:
 
 
 @pytest.fixture
-def stub(phantoms: list[Phantom], monkeypatch: pytest.MonkeyPatch) -> Stub:
-    """The predictor that ``main`` gets."""
+def stub(phantoms: list[Phantom], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
+    """The predictor that ``main`` gets; without ``--json`` figures go to the test's own folder."""
+    monkeypatch.chdir(tmp_path)
     stub = Stub([(phantom.pixels, phantom.spine.xy) for phantom in phantoms])
     monkeypatch.setattr(evaluate, "LandmarkPredictor", stub)
     return stub
@@ -156,18 +161,26 @@ def figures(path: Path) -> dict[str, dict[str, dict[str, float]]]:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "one of the arguments --data --phantoms is required"),
+        ([], "one of the arguments --data --boxes --phantoms is required"),
+        (["--data", "x", "--split", "test", "--boxes", "y"], "not allowed with argument"),
         (["--data", "x", "--phantoms", "3"], "not allowed with argument"),
         (["--data", "x"], "--data and --split go together"),
         (["--split", "test", "--phantoms", "3"], "--data and --split go together"),
         (["--data", "x", "--split", "validation"], "invalid choice: 'validation'"),
-        (["--data", "x", "--split", "test", "--fold", "0"], "--fold goes with --split training only"),
-        (["--phantoms", "3", "--fold", "0"], "--fold goes with --split training only"),
+        (["--data", "x", "--split", "test", "--fold", "0"], "--fold goes with --split training or --boxes only"),
+        (["--phantoms", "3", "--fold", "0"], "--fold goes with --split training or --boxes only"),
         (["--data", "x", "--split", "training", "--fold", "5"], "invalid choice: 5"),
         (["--phantoms", "0"], "--phantoms must be at least 1"),
         (["--phantoms", "many"], "invalid int value"),
         (["--phantoms", "3", "--decoder", "best"], "invalid choice: 'best'"),
         (["--phantoms", "3", "--decoder"], "expected at least one argument"),
+        (["--data", "x", "--split", "test", "--kind", "film"], "--kind goes with --boxes only"),
+        (["--boxes", "x", "--kind", "leg"], "invalid choice: 'leg'"),
+        (["--boxes", "x", "--split", "test"], "--data and --split go together"),
+        (
+            ["--phantoms", "3", "--decoder", "map", "parallel", "--predictions", "f.csv"],
+            "--predictions goes with one decoder only",
+        ),
     ],
 )
 def test_wrong_arguments_are_refused(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,13 +192,16 @@ def test_wrong_arguments_are_refused(arguments: list[str], words: str, capsys: p
 
 def test_arguments() -> None:
     plain = evaluate.parse_arguments(["--phantoms", "3"])
-    assert (plain.phantoms, plain.decoder, plain.padded, plain.fold, plain.json) == (3, ["map"], False, None, None)
+    assert (plain.phantoms, plain.decoder, plain.padded, plain.fold) == (3, ["map"], False, None)
+    assert (plain.json, plain.images, plain.predictions) == (Path("evaluation.json"), None, None)
     full = evaluate.parse_arguments(
         ["--data", "d", "--split", "training", "--fold", "0", "--decoder", *DECODERS, "--padded", "--json", "f.json"]
     )
-    assert (full.data, full.split, full.fold, full.decoder) == (Path("d"), "training", 0, list(DECODERS))
+    assert (full.data, full.split, full.fold, full.decoder) == (Path("d"), "training", [0], list(DECODERS))
     assert full.padded
     assert full.json == Path("f.json")
+    boxed = evaluate.parse_arguments(["--boxes", "d", "--kind", "film", "--fold", "0", "1", "--fold", "3"])
+    assert (boxed.boxes, boxed.kind, boxed.fold) == (Path("d"), "film", [0, 1, 3])
 
 
 def test_training_has_the_sets_sane_and_clean(
@@ -347,7 +363,205 @@ def test_figures_that_cannot_be_written_are_told_before_the_work(
 
 def test_no_case_is_refused(stub: Stub) -> None:
     with pytest.raises(ValueError, match="there is no image to compare"):
-        evaluate.measure([], stub, ["map"], False)  # type: ignore[arg-type]
+        evaluate.predict([], stub, ["map"], False)  # type: ignore[arg-type]
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_figures_are_written_without_being_asked(
+    data: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(monkeypatch, "--data", data, "--split", "test") == 0
+    assert set(figures(tmp_path / "evaluation.json")) == {"map", "labels"}
+
+
+def test_the_contract_of_the_test_split(
+    data: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every figure that the project promises, for all films, those not seen in training, and the strict ones."""
+    assert run(monkeypatch, "--data", data, "--split", "test", "--decoder", "map") == 0
+    promised = "smape cmae_deg mae_largest_deg within_5_deg nmse or20 or40 corner_mean corner_median center_mean"
+    promised += " center_median within_2 within_2_5 within_3 within_4 names_shifted names_shifted_images"
+    for name in ("fmin", "fmax", "eq", "neg"):
+        promised += f" n_{name} {name}_per_1000 corner_means_n_{name}"
+    for chosen in ("all", "unseen", "strict"):
+        assert set(promised.split()) <= set(figures(tmp_path / "evaluation.json")["map"][chosen])
+
+
+def test_images_have_a_row_for_every_set_and_decoder(
+    data: Path, phantoms: list[Phantom], stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "new" / "images.csv"
+    assert run(monkeypatch, "--data", data, "--split", "test", "--decoder", "map", "parallel", "--images", out) == 0
+    rows = table(out)
+    keys = [(row["image"], row["set"], row["decoder"]) for row in rows]
+    assert len(set(keys)) == len(keys) == 2 * (4 + 3 + 1)
+    assert [key[0] for key in keys if key[1:] == ("unseen", "map")] == ["relative.png", "doubtful.png", "strict.png"]
+    results = figures(tmp_path / "evaluation.json")
+    for decoder, chosen in itertools.product(("map", "parallel"), ("all", "unseen", "strict")):
+        part = [row for row in rows if (row["set"], row["decoder"]) == (chosen, decoder)]
+        for column, figure in (("corner_mean_px", "corner_mean"), ("center_mean_px", "center_mean")):
+            mean = np.mean([float(row[column]) for row in part])
+            assert mean == pytest.approx(results[decoder][chosen][figure], abs=1e-4)
+        largest = np.mean([abs(float(row["angle1_error_deg"])) for row in part])
+        assert largest == pytest.approx(results[decoder][chosen]["mae_largest_deg"], abs=1e-4)
+    strict = next(row for row in rows if (row["set"], row["decoder"]) == ("strict", "map"))
+    assert [float(strict[f"reference{i}_deg"]) for i in (1, 2, 3)] == [30, 20, 10]
+    assert (strict["levels_off"], strict["names_right"], strict["spine_score"]) == ("0", "1", "0.9000")
+    assert strict["expected_corner_px"] == strict["expected_center_px"] == ""
+
+
+def test_expected_errors_are_compared_with_observed_ones(
+    data: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Points are off by 5 px on the films with re-sorted labels; centers expect 10 px, corners 4."""
+    stub.errors = np.full((17, 5), 4.0)
+    stub.errors[:, 0] = 10
+    assert run(monkeypatch, "--data", data, "--split", "test", "--images", tmp_path / "images.csv") == 0
+    results = figures(tmp_path / "evaluation.json")
+    assert "calibration" not in results["labels"]["all"]
+    figures_of_all: dict[str, Any] = results["map"]["all"]
+    ends = [figures_of_all[f"calibration_{name}"] for name in ("centers_least", "centers_most", "corners_most")]
+    assert ends == pytest.approx([2, 2, 0.8])
+    assert (figures_of_all["calibration_all_least"], figures_of_all["calibration_all_most"]) == pytest.approx((0.8, 2))
+    deciles = figures_of_all["calibration"]
+    assert [(row["points"], row["decile"]) for row in deciles] == [
+        (name, number) for name in ("all", "centers", "corners") for number in range(1, 11)
+    ]
+    assert sum(row["count"] for row in deciles) == 2 * 4 * 85
+    assert deciles[-1] == pytest.approx(
+        {"points": "corners", "decile": 10, "count": 27, "expected": 4, "observed": 5, "ratio": 0.8}
+    )
+    printed = capsys.readouterr().out
+    assert "map, all, centers: expected / observed error in px by decile of the expected\n10/5  10/5" in printed
+    assert all(row["expected_center_px"] == "10.0000" for row in table(tmp_path / "images.csv"))
+
+
+def test_points_that_are_nowhere_off_have_no_ratio(
+    data: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Predictions and labels are the same to the last bit."""
+    stub.errors = np.full((17, 5), 4.0)
+    monkeypatch.setattr(evaluate, "phantom", lambda number: stub.known[number])
+    assert run(monkeypatch, "--phantoms", 3, "--decoder", DECODERS[0]) == 0
+    found: dict[str, Any] = figures(tmp_path / "evaluation.json")[DECODERS[0]]["phantoms"]
+    assert {row["ratio"] for row in found["calibration"]} == {None}
+    assert "calibration_all_least" not in found
+
+
+def test_predictions_have_the_columns_of_predict(
+    data: Path, phantoms: list[Phantom], stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each film once, though the strict one is in three sets; padding is taken off again."""
+    for name, extra in (("plain.csv", []), ("padded.csv", ["--padded"])):
+        out = tmp_path / name
+        assert run(monkeypatch, "--data", data, "--split", "test", "--predictions", out, *extra) == 0
+        rows = table(out)
+        assert list(rows[0]) == ["image", "vertebra", "point", "x_px", "y_px", "score"]
+        assert len(rows) == 4 * 85
+        points = np.array([[row["x_px"], row["y_px"]] for row in rows if row["image"] == "strict.png"], dtype=float)
+        np.testing.assert_allclose(points.reshape(17, 5, 2), phantoms[1].spine.xy, atol=6e-4)
+
+
+def test_a_folder_in_the_place_of_a_result_is_told_before_the_work(
+    data: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option in ("--json", "--images", "--predictions"):
+        assert run(monkeypatch, "--data", data, "--split", "test", option, tmp_path) == 1
+        assert capsys.readouterr().err == f"evaluate: {tmp_path} is a folder\n"
+    assert stub.asked == 0
+
+
+@pytest.fixture
+def boxes(tmp_path: Path, phantoms: list[Phantom]) -> Path:
+    """Two whole films and a crop; the second film lacks the boxes of T1 and L5, the crop has one of C7."""
+    folder = tmp_path / "boxed"
+    (folder / "images").mkdir(parents=True)
+    rows: list[Sequence[object]] = [("image", "order_from_top", "x1_px", "y1_px", "x2_px", "y2_px")]
+    for number, name in enumerate(("film_001.png", "film_011.png", "trunk_001.png")):
+        Image.fromarray(phantoms[number].pixels).save(folder / "images" / name)
+        centers = phantoms[number].spine.xy[:, 0]
+        if number == 1:
+            centers = centers[1:-1]
+        if number == 2:
+            centers = np.concatenate([2 * centers[:1] - centers[1:2], centers])
+        for order, (x, y) in enumerate(centers.tolist()):
+            rows.append((name, order, x - 6, y - 4, x + 6, y + 4))
+    write(folder / "boxes.csv", rows)
+    return folder
+
+
+def test_boxes_have_the_kinds_as_sets(
+    boxes: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--boxes", boxes, "--images", tmp_path / "images.csv") == 0
+    results = figures(tmp_path / "evaluation.json")
+    assert {name: list(sets) for name, sets in results.items()} == {
+        "map": ["film", "trunk"],
+        "labels": ["film", "trunk"],
+    }
+    film, trunk = results["map"]["film"], results["map"]["trunk"]
+    assert (film["images"], film["boxes"], film["boxes_left_out"], film["boxes_matched"]) == (2, 32, 0, 1)
+    assert (film["unmatched_beyond"], film["unmatched_between"], film["unmatched_astray"]) == (2, 0, 0)
+    assert (trunk["boxes"], trunk["boxes_left_out"], trunk["images_complete"]) == (17, 1, 1)
+    assert (results["labels"]["film"]["gaps"], results["map"]["film"]["gaps"]) == (16, 32)
+    assert capsys.readouterr().out.splitlines()[1].split() == ["film", "trunk", "film", "trunk"]
+    rows = table(tmp_path / "images.csv")
+    assert [(row["image"], row["set"], row["fold"], row["boxes_matched"]) for row in rows] == [
+        ("film_001.png", "film", "0", "17"),
+        ("film_011.png", "film", "1", "15"),
+        ("trunk_001.png", "trunk", "0", "17"),
+    ]
+    assert {(row["decoder"], row["in_order"], row["distance_mean_steps"]) for row in rows} == {("map", "1", "0.0000")}
+
+
+def test_boxes_of_one_kind_and_of_some_folds(
+    boxes: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for extra, sets in (
+        (["--kind", "film"], {"film": 2}),
+        (["--fold", 0], {"film": 1, "trunk": 1}),
+        (["--kind", "film", "--fold", 1, "--fold", 4], {"film": 1}),
+    ):
+        assert run(monkeypatch, "--boxes", boxes, *extra) == 0
+        found = figures(tmp_path / "evaluation.json")["map"]
+        assert {name: values["images"] for name, values in found.items()} == sets
+    capsys.readouterr()
+    assert run(monkeypatch, "--boxes", boxes, "--fold", 3) == 1
+    assert capsys.readouterr().err == "evaluate: there is no image to compare\n"
+
+
+def test_boxes_that_are_missed_are_told(
+    boxes: Path, phantoms: list[Phantom], stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a step too low, no box is found; the table has no distance then."""
+    half = [np.array([0, np.diff(p.spine.xy[:, 0, 1]).mean() / 2]) for p in phantoms]
+    stub.known = [(p.pixels, p.spine.xy + down) for p, down in zip(phantoms, half, strict=True)]
+    out = tmp_path / "images.csv"
+    assert run(monkeypatch, "--boxes", boxes, "--kind", "film", "--images", out) == 0
+    film = figures(tmp_path / "evaluation.json")["map"]["film"]
+    assert film["boxes_matched"] < 0.5
+    assert film["images_complete"] == 0
+    assert film["unmatched_between"] > 10
+
+
+def test_other_names_are_a_kind_of_their_own() -> None:
+    records = [BoxRecord(Path(name), np.zeros((3, 4))) for name in ("film_1.png", "filming_12.png", "spine.png")]
+    assert [case.sets for case in evaluate.box_cases(records)] == [("film",), ("other",), ("other",)]
+    assert [case.name for case in evaluate.box_cases(records, "film")] == ["film_1.png"]
+    assert [case.name for case in evaluate.box_cases(records, None, [1])] == ["filming_12.png"]
+
+
+def test_predictions_of_boxed_films_too(
+    boxes: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "landmarks.csv"
+    assert run(monkeypatch, "--boxes", boxes, "--fold", 1, "--predictions", out) == 0
+    assert {row["image"] for row in table(out)} == {"film_011.png"}
 
 
 @pytest.mark.integration

@@ -10,8 +10,17 @@ import pytest
 
 from lib.spine.anatomy import AnatomyCounts, spans_of
 from lib.spine.challenge import AngleAgreement, challenge_angles
-from lib.spine.evaluation import anatomy_figures, evaluate
+from lib.spine.evaluation import (
+    ImageFigures,
+    anatomy_figures,
+    anatomy_of_boxes,
+    calibrations,
+    evaluate,
+    evaluate_boxes,
+    evaluate_each,
+)
 from lib.spine.geometry import mirror_points, with_centers
+from lib.spine.matching import BoxFigures
 from lib.spine.metrics import CornerAccuracy, Localisation
 
 SIZE = (400, 900)
@@ -61,10 +70,11 @@ def test_a_perfect_prediction_has_no_errors(labelled: np.ndarray, sizes: np.ndar
 
 def test_the_table_is_flat_and_holds_every_field_once(labelled: np.ndarray, sizes: np.ndarray) -> None:
     names = [f.name for kind in (Localisation, CornerAccuracy, AngleAgreement) for f in dataclasses.fields(kind)]
-    expected = {*names, "curve_mae_deg", *ANATOMY, *(f"corner_means_{name}" for name in ANATOMY)}
+    own = {"names_shifted_images", "center_image_median", "curve_mae_deg"}
+    expected = {*names, *own, *ANATOMY, *(f"corner_means_{name}" for name in ANATOMY)}
     figures = evaluate(labelled + 1.5, labelled, sizes)
     assert set(figures) == expected
-    assert len(names) - 2 + 1 + 2 * len(ANATOMY) == len(figures)  # "images" stands in all three
+    assert len(names) - 2 + 3 + 2 * len(ANATOMY) == len(figures)  # "images" stands in all three
     assert {type(value) for value in figures.values()} == {int, float}
     assert json.loads(json.dumps(figures, allow_nan=False)) == figures
 
@@ -88,6 +98,7 @@ def test_names_that_are_one_off(labelled: np.ndarray, sizes: np.ndarray) -> None
     predicted[0, -1] += (0, 45)
     figures = evaluate(predicted, labelled, sizes)
     assert figures["names_shifted"] == pytest.approx(1 / 3)
+    assert figures["names_shifted_images"] == 1
     assert figures["names_right"] == pytest.approx(2 / 3)
 
 
@@ -102,11 +113,16 @@ def test_angles_by_hand(labelled: np.ndarray, sizes: np.ndarray) -> None:
 
 def test_official_angles_take_the_place_of_the_labels(labelled: np.ndarray, sizes: np.ndarray) -> None:
     own = np.stack([challenge_angles(points[:, 1:], SIZE[1]) for points in labelled])
-    assert evaluate(labelled, labelled, sizes, own) == evaluate(labelled, labelled, sizes)
+    alone = evaluate(labelled, labelled, sizes)
+    same = evaluate(labelled, labelled, sizes, own)
+    against_labels = {f"labels_{f.name}" for f in dataclasses.fields(AngleAgreement) if f.name != "images"}
+    assert set(same) - set(alone) == against_labels
+    assert {name: same[name] for name in alone} == alone
     figures = evaluate(labelled, labelled, sizes, own + np.array([[6.0, 0, 0], [3, 0, 0], [0, 0, 0]]))
     assert figures["mae_largest_deg"] == pytest.approx(3)
     assert figures["within_5_deg"] == pytest.approx(2 / 3)
     assert figures["smape"] > 0
+    assert (figures["labels_smape"], figures["labels_mae_largest_deg"], figures["labels_within_5_deg"]) == (0, 0, 1)
     assert figures["curve_mae_deg"] == figures["corner_mean"] == 0
 
 
@@ -156,6 +172,7 @@ def test_shares_and_angles_do_not_depend_on_scale_and_side(labelled: np.ndarray,
     plain, large = evaluate(predicted, labelled, sizes), evaluate(2 * predicted, 2 * labelled, 2 * sizes)
     mirrored = evaluate(mirror_points(predicted, SIZE[0]), mirror_points(labelled, SIZE[0]), sizes)
     in_pixels = {"corner_median", "corner_mean", "center_median", "center_mean", "image_median", "or20", "or40"}
+    in_pixels.add("center_image_median")
     for name, value in plain.items():
         assert mirrored[name] == pytest.approx(value, abs=1e-4), name
         if name not in in_pixels and "negative_y" not in name:
@@ -215,3 +232,162 @@ def test_anatomy_figures_refuse_other_shapes_and_no_image(ladder: np.ndarray) ->
         anatomy_figures(ladder[:, 0], np.ones(1))
     with pytest.raises(ValueError, match=r"spans must have shape \(1,\), got \(2,\)"):
         anatomy_figures(ladder[None, :, 0], np.ones(2))
+
+
+def test_the_median_over_images_of_the_center_error(labelled: np.ndarray, sizes: np.ndarray) -> None:
+    """Centers off by 1, 2 and 9 px in the mean of their image; in the second one center alone."""
+    predicted = labelled.copy()
+    predicted[0, :, 0, 0] += 1
+    predicted[1, 3, 0, 0] += 34
+    predicted[2, :, 0, 0] -= 9
+    assert evaluate(predicted, labelled, sizes)["center_image_median"] == pytest.approx(2)
+
+
+def test_each_image_by_hand(labelled: np.ndarray, sizes: np.ndarray) -> None:
+    """Curves of 20, 40 and 60 degrees; the second is predicted as 44, moved by 4 px; the third one level too low."""
+    predicted = labelled.copy()
+    predicted[0, 2, 1] += (0, 68)
+    predicted[1] = bent(22) + np.array([4.0, 0])
+    predicted[2, :-1] = labelled[2, 1:]
+    predicted[2, -1] += (0, 45)
+    first, second, third = evaluate_each(predicted, labelled, sizes)
+    assert (first.corner_mean_px, first.corner_median_px, first.center_mean_px) == pytest.approx((1, 0, 0))
+    assert [one.levels_off for one in (first, second, third)] == [0, 0, 1]
+    assert [one.names_right for one in (first, second, third)] == [True, True, False]
+    assert (second.angle1_deg, second.reference1_deg, second.angle1_error_deg) == pytest.approx((44, 40, 4), abs=1e-4)
+    assert second.expected_corner_px is None
+    assert second.expected_center_px is None
+
+
+def test_too_small_an_angle_has_a_negative_error(labelled: np.ndarray, sizes: np.ndarray) -> None:
+    (only,) = evaluate_each(bent(24)[None], labelled[2:], sizes[2:])
+    assert only.angle1_error_deg == pytest.approx(48 - 60, abs=1e-4)
+
+
+def test_official_angles_are_the_reference_of_each_image(labelled: np.ndarray, sizes: np.ndarray) -> None:
+    official = np.array([[25.0, 3, 2], [50, 1, 4], [60, 5, 6]])
+    found = evaluate_each(labelled, labelled, sizes, official)
+    assert [[one.reference1_deg, one.reference2_deg, one.reference3_deg] for one in found] == official.tolist()
+    assert [one.angle1_error_deg for one in found] == pytest.approx([-5, -10, 0], abs=1e-4)
+
+
+def test_expected_errors_are_averaged_over_the_points_that_have_one(labelled: np.ndarray, sizes: np.ndarray) -> None:
+    errors = np.full((3, 17, 5), np.nan)
+    errors[0, :, 0], errors[0, :, 1:] = 2, 6
+    errors[1, 4, 2:4] = 1, 5
+    found = evaluate_each(labelled, labelled, sizes, errors=errors)
+    assert [one.expected_center_px for one in found] == [2, None, None]
+    assert [one.expected_corner_px for one in found] == [6, 3, None]
+
+
+def test_each_image_agrees_with_the_set(labelled: np.ndarray, sizes: np.ndarray) -> None:
+    predicted = labelled + np.random.default_rng(2).normal(0, 5, labelled.shape)
+    figures, found = evaluate(predicted, labelled, sizes), evaluate_each(predicted, labelled, sizes)
+    table = {f.name: np.array([getattr(one, f.name) for one in found]) for f in dataclasses.fields(ImageFigures)}
+    assert table["corner_mean_px"].mean() == pytest.approx(figures["corner_mean"])
+    assert np.median(table["center_mean_px"]) == pytest.approx(figures["center_image_median"])
+    assert np.abs(table["angle1_error_deg"]).mean() == pytest.approx(figures["mae_largest_deg"])
+    assert table["names_right"].mean() == figures["names_right"]
+
+
+def test_each_image_refuses_other_shapes_and_absent_points(labelled: np.ndarray, sizes: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="must have the same shape"):
+        evaluate_each(labelled[:2], labelled, sizes)
+    with pytest.raises(ValueError, match="predicted must have shape"):
+        evaluate_each(labelled[0], labelled[0], sizes)
+    with pytest.raises(ValueError, match=r"sizes must have shape \(3, 2\), got \(2, 2\)"):
+        evaluate_each(labelled, labelled, sizes[:2])
+    with pytest.raises(ValueError, match=r"official must have shape \(3, 3\), got \(1, 3\)"):
+        evaluate_each(labelled, labelled, sizes, np.ones((1, 3)))
+    with pytest.raises(ValueError, match=r"errors must have shape \(3, 17, 5\), got \(3, 17\)"):
+        evaluate_each(labelled, labelled, sizes, errors=np.ones((3, 17)))
+    with pytest.raises(ValueError, match="no image to compare"):
+        evaluate_each(labelled[:0], labelled[:0], sizes[:0])
+    absent = labelled.copy()
+    absent[1, 4, 2] = np.nan
+    with pytest.raises(ValueError, match="image 1 has a predicted point that is not finite"):
+        evaluate_each(absent, labelled, sizes)
+    with pytest.raises(ValueError, match="image 1 has a labelled point that is not finite"):
+        evaluate_each(labelled, absent, sizes)
+
+
+def test_calibration_of_centers_and_corners_apart(labelled: np.ndarray) -> None:
+    """Centers are off by 2 px and expected to be by 4; corners by 10 px and by 5."""
+    predicted, errors = labelled.copy(), np.full((3, 17, 5), 5.0)
+    predicted[:, :, 0, 0] += 2
+    predicted[:, :, 1:, 1] -= 10
+    errors[:, :, 0] = 4
+    found = calibrations(predicted, labelled, errors)
+    assert list(found) == ["all", "centers", "corners"]
+    assert [sum(decile.count for decile in found[name]) for name in found] == [255, 51, 204]
+    assert [decile.ratio for decile in found["centers"]] == pytest.approx([2] * 10)
+    assert [decile.ratio for decile in found["corners"]] == pytest.approx([0.5] * 10)
+    assert [decile.ratio for decile in found["all"]][::9] == pytest.approx([2, 0.5])
+
+
+def test_calibration_of_few_points_is_left_out(labelled: np.ndarray) -> None:
+    errors = np.full((3, 17, 5), np.nan)
+    assert calibrations(labelled, labelled, errors) == {}
+    errors[0, :9, 0] = 3
+    errors[1, :3, 3] = 2
+    assert list(calibrations(labelled, labelled, errors)) == ["all"]
+    errors[0, 9, 0] = 3
+    assert list(calibrations(labelled, labelled, errors)) == ["all", "centers"]
+    unlabelled = labelled.copy()
+    unlabelled[0, 0, 0] = np.nan
+    assert list(calibrations(labelled, unlabelled, errors)) == ["all"]
+
+
+def test_calibration_refuses_other_shapes_and_impossible_errors(labelled: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="errors must have shape"):
+        calibrations(labelled, labelled, np.ones((3, 17)))
+    with pytest.raises(ValueError, match="must have the same shape"):
+        calibrations(labelled, labelled[:1], np.ones((3, 17, 5)))
+    for wrong in (-1.0, np.inf):
+        with pytest.raises(ValueError, match="expected error 0 must be a number of pixels from 0 up"):
+            calibrations(labelled, labelled, np.full((3, 17, 5), wrong))
+
+
+def test_boxes_by_hand(labelled: np.ndarray) -> None:
+    """One film with all boxes, one with 15 of them, one with two centers exchanged."""
+    predicted = labelled.copy()
+    predicted[2, [4, 5], 0] = labelled[2, [5, 4], 0]
+    centers = labelled[:, :, 0]
+    figures = evaluate_boxes(predicted, [centers[0], centers[1, 1:-1], centers[2]])
+    boxes = [field.name for field in dataclasses.fields(BoxFigures)]
+    assert list(figures) == [*boxes, *ANATOMY, *(f"corner_means_{name}" for name in ANATOMY)]
+    assert (figures["images"], figures["boxes"]) == (3, 49)
+    assert figures["boxes_matched"] == pytest.approx(48 / 49)
+    assert figures["images_in_order"] == figures["images_complete"] == pytest.approx(2 / 3)
+    assert (figures["unmatched_beyond"], figures["unmatched_between"], figures["unmatched_astray"]) == (2, 1, 0)
+    assert (figures["gaps"], figures["n_neg"], figures["corner_means_n_neg"]) == (48, 1, 0)
+    assert json.loads(json.dumps(figures, allow_nan=False)) == figures
+
+
+def test_anatomy_of_boxes_judges_films_with_17_and_more(ladder: np.ndarray) -> None:
+    """Where there are more, the lowest 17: the gap below the uppermost of 18 is twice too long, and is not seen."""
+    boxes = ladder[:, 0]
+    more = np.concatenate([[[50.0, -40]], boxes])
+    figures = anatomy_of_boxes([boxes, boxes[1:], more])
+    assert list(figures) == ANATOMY
+    assert (figures["gaps"], figures["n_fmax"], figures["n_fmin"]) == (32, 0, 0)
+    uneven = boxes.copy()
+    uneven[8, 1] += 12
+    assert anatomy_of_boxes([uneven])["n_fmax"] == anatomy_of_boxes([uneven])["n_fmin"] == 1
+    with pytest.raises(ValueError, match="no image to count in"):
+        anatomy_of_boxes([])
+
+
+def test_boxes_refuse_other_shapes_and_absent_points(labelled: np.ndarray) -> None:
+    boxes = list(labelled[:, :, 0])
+    with pytest.raises(ValueError, match=r"predicted must have shape \(2, V, P, 2\)"):
+        evaluate_boxes(labelled, boxes[:2])
+    with pytest.raises(ValueError, match="predicted must have shape"):
+        evaluate_boxes(labelled[:, :, :4], boxes)
+    with pytest.raises(ValueError, match="there is no image to compare"):
+        evaluate_boxes(labelled[:0], [])
+    with pytest.raises(ValueError, match="at least two of them"):
+        evaluate_boxes(labelled, [*boxes[:2], boxes[2][:1]])
+    labelled[2, 0, 3] = np.nan
+    with pytest.raises(ValueError, match="image 2 has a predicted point that is not finite"):
+        evaluate_boxes(labelled, boxes)

@@ -76,6 +76,42 @@ def test_round_trip_through_a_file(tmp_path: Path, ladder: np.ndarray, spacing: 
     assert spine["L5"].is_absent
 
 
+def test_expected_errors_survive_a_file_in_pixels_whatever_the_spacing(tmp_path: Path, ladder: np.ndarray) -> None:
+    random = np.random.default_rng(0)
+    scores, errors = random.uniform(size=(17, 5)), random.uniform(0, 300, size=(17, 5))
+    errors[0, 0], errors[4:6] = 0.0, np.nan  # certain; not estimated
+    ladder[16] = np.nan
+    path = tmp_path / f"a{SUFFIX}"
+    write_markups(path, Spine.from_arrays(ladder, scores, errors), (0.143, 0.2))
+    spine = read_markups(path, (0.143, 0.2))
+    errors[16], scores[16] = np.nan, 0.0
+    np.testing.assert_allclose(spine.errors, errors, rtol=1e-5)  # written with six digits
+    np.testing.assert_allclose(spine.scores, scores, atol=1e-6)
+    assert spine["T1"].center is not None
+    assert spine["T1"].center.error == 0.0
+
+
+def test_the_description_holds_score_and_error(ladder: np.ndarray) -> None:
+    errors = np.full((17, 5), np.nan)
+    errors[0, 0], errors[1, 0] = 12.3456789, 0.0
+    ladder[3] = np.nan
+    centers, _ = to_markups(Spine.from_arrays(ladder, np.full((17, 5), 0.25), errors))["markups"]
+    assert [control["description"] for control in centers["controlPoints"][:5]] == [
+        *["score=0.25 error_px=12.3457", "score=0.25 error_px=0", "score=0.25", "", "score=0.25"]
+    ]
+
+
+@pytest.mark.parametrize("first", ["score=0.25", "score=1", ""])
+def test_files_of_versions_without_errors_have_none(ladder: np.ndarray, first: str) -> None:
+    content = to_markups(Spine.from_arrays(ladder))
+    for markup in content["markups"]:
+        for control in markup["controlPoints"]:
+            control["description"] = first
+    spine = from_markups(content)
+    assert np.isnan(spine.errors).all()
+    assert (spine.scores == (0.25 if first == "score=0.25" else 1.0)).all()
+
+
 def test_a_written_file_is_strict_json(tmp_path: Path, ladder: np.ndarray) -> None:
     ladder[0] = np.nan
     path = tmp_path / "a.mrk.json"
@@ -144,6 +180,41 @@ def test_scores_are_read_from_descriptions(description: object, score: float) ->
     center = from_markups(one_point(description=description))["T1"].center
     assert center is not None
     assert center.score == score
+
+
+@pytest.mark.parametrize(
+    ("description", "score", "error"),
+    [
+        ("score=0.25 error_px=3.5", 0.25, 3.5),
+        ("error_px=3.5 score=0.25", 0.25, 3.5),
+        ("  score=0.25\t\n error_px=3.5 looked at by me", 0.25, 3.5),
+        ("error_px=3.5", 1.0, 3.5),
+        ("error_px=0", 1.0, 0.0),
+        ("score=0.25 error_px=", 0.25, None),
+        ("score=0.25 error_px=large", 0.25, None),
+        ("score=0.25 error_px=-1", 0.25, None),
+        ("score=0.25 error_px=nan", 0.25, None),
+        ("score=0.25 error_px=inf", 0.25, None),
+        ("score=0.25 error_px=1e999", 0.25, None),
+        ("score=0.25 error_px=1=2", 0.25, None),
+        ("score=0.25 error_mm=3.5", 0.25, None),
+        ("score=0.25error_px=3.5", 1.0, None),
+        ("score= 0.25 error_px = 3.5", 1.0, None),
+        ("score=9 error_px=3.5", 1.0, 3.5),
+        ("= == =0.5 score error_px", 1.0, None),
+        ("\u0663=\u0663 \x00 \ud800", 1.0, None),
+        ({"score": 0.25}, 1.0, None),
+        (["error_px=3.5"], 1.0, None),
+        (True, 1.0, None),
+        (None, 1.0, None),
+    ],
+    ids=repr,
+)
+def test_expected_errors_are_read_from_descriptions_of_any_kind(
+    description: object, score: float, error: float | None
+) -> None:
+    """Which are free text that a person may have changed; there is no wrong one."""
+    assert from_markups(one_point(description=description))["T1"].center == Landmark(1.0, 2.0, score, error)
 
 
 MALFORMED: dict[str, tuple[object, str]] = {

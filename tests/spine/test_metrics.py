@@ -13,6 +13,7 @@ from lib.spine.metrics import (
     is_name_shifted,
     localisation,
     mean_body_height,
+    name_shift,
     nmse,
     outlier_rate,
     success_rate,
@@ -48,6 +49,38 @@ def test_names_can_be_judged_with_labels_missing(ladder: np.ndarray) -> None:
     centers[3:6] = np.nan
     assert is_name_shifted(predicted, centers)
     assert not is_name_shifted(np.subtract(predicted, (0, 16)), centers)
+
+
+@pytest.mark.parametrize("levels", [-2, -1, 0, 1, 2])
+def test_the_levels_that_names_are_off_are_counted(ladder: np.ndarray, levels: int) -> None:
+    """Positive where predicted T1 lies at the label of a lower vertebra; some labels are missing."""
+    centers = ladder[:, 0].copy()
+    predicted = np.add(centers, (0, 16 * levels + 3))
+    centers[3:6] = np.nan
+    assert name_shift(predicted, centers) == levels
+
+
+def test_of_names_that_are_farther_off_than_is_tried_the_most_counts(ladder: np.ndarray) -> None:
+    predicted = np.add(ladder[:, 0], (0, 64))
+    assert name_shift(predicted, ladder[:, 0]) == 2
+    assert name_shift(predicted, ladder[:, 0], most=5) == 4
+    assert name_shift(predicted, ladder[:, 0], most=0) == 0
+
+
+def test_of_equal_shifts_the_smaller_counts(ladder: np.ndarray) -> None:
+    assert name_shift(np.add(ladder[:, 0], (0, 8)), ladder[:, 0]) == 0
+
+
+def test_name_shift_refuses_what_cannot_be_compared(ladder: np.ndarray) -> None:
+    centers = ladder[:, 0]
+    with pytest.raises(ValueError, match="same shape"):
+        name_shift(centers, centers[1:])
+    with pytest.raises(ValueError, match=r"most must lie in 0\.\.\.16, got 17"):
+        name_shift(centers, centers, most=17)
+    with pytest.raises(ValueError, match="most must lie in"):
+        name_shift(centers, centers, most=-1)
+    with pytest.raises(ValueError, match="there is no labelled center"):
+        name_shift(centers, np.full_like(centers, np.nan))
 
 
 def test_localisation_of_a_perfect_prediction_is_zero(ladder: np.ndarray) -> None:

@@ -36,6 +36,18 @@ def test_landmark_is_placed_by_a_person_unless_told_otherwise() -> None:
     assert Landmark(1.0, -2.0, 0.0).score == 0.0
 
 
+@pytest.mark.parametrize("error", [-0.01, math.nan, math.inf, -math.inf])
+def test_landmark_refuses_an_error_that_is_no_distance(error: float) -> None:
+    with pytest.raises(ValueError, match="landmark error must be zero or more pixels, got"):
+        Landmark(0.0, 0.0, 1.0, error)
+
+
+def test_the_error_of_a_landmark_is_not_estimated_unless_told() -> None:
+    assert Landmark(1.0, -2.0).error is None
+    assert Landmark(1.0, -2.0, 0.5, 0.0).error == 0.0
+    assert Landmark(1.0, -2.0, 0.5, 12.5) != Landmark(1.0, -2.0, 0.5)
+
+
 def test_domain_values_cannot_be_changed(ladder: np.ndarray) -> None:
     spine = Spine.from_arrays(ladder)
     for value, name in ((Landmark(0, 0), "x"), (spine["T1"], "center"), (spine, "vertebrae")):
@@ -92,6 +104,33 @@ def test_arrays_survive_a_round_trip(ladder: np.ndarray) -> None:
     assert point == Landmark(60.0, 30.0, float(scores[1, 2]))
 
 
+def test_errors_survive_a_round_trip(ladder: np.ndarray) -> None:
+    errors = np.linspace(0, 40, 85).reshape(17, 5)
+    errors[5, 2] = np.nan
+    spine = Spine.from_arrays(ladder, errors=errors)
+    np.testing.assert_array_equal(spine.errors, errors)
+    estimated, not_estimated = spine["T2"].TR, spine["T6"].TR
+    assert estimated == Landmark(60.0, 30.0, 1.0, float(errors[1, 2]))
+    assert not_estimated == Landmark(60.0, 94.0)
+    np.testing.assert_array_equal(spine.scores, np.ones((17, 5)))
+    np.testing.assert_array_equal(Spine.from_arrays(spine.xy, spine.scores, spine.errors).errors, errors)
+
+
+def test_nothing_is_estimated_unless_told(ladder: np.ndarray) -> None:
+    errors = Spine.from_arrays(ladder, np.full((17, 5), 0.5)).errors
+    assert errors.shape == (17, 5)
+    assert np.isnan(errors).all()
+
+
+def test_an_absent_point_has_no_error(ladder: np.ndarray) -> None:
+    ladder[3, 2, 1] = np.nan
+    errors = np.full((17, 5), 2.5)
+    errors[3, 2] = -7.0  # of an absent point: ignored
+    spine = Spine.from_arrays(ladder, errors=errors)
+    assert np.isnan(spine.errors[3, 2])
+    assert np.nansum(spine.errors) == 84 * 2.5
+
+
 def test_points_come_in_schema_order(ladder: np.ndarray) -> None:
     places = list(Spine.from_arrays(ladder).points())
     assert [place[:2] for place in places] == [(v, p) for v in VERTEBRAE for p in POINTS]
@@ -129,6 +168,11 @@ def test_from_arrays_refuses_wrong_shapes_and_scores(ladder: np.ndarray) -> None
         Spine.from_arrays(ladder, np.ones(17))
     with pytest.raises(ValueError, match="score must lie"):
         Spine.from_arrays(ladder, np.full((17, 5), 1.5))
+    with pytest.raises(ValueError, match=r"errors must have shape \(17, 5\), got \(5, 17\)"):
+        Spine.from_arrays(ladder, errors=np.ones((5, 17)))
+    for error in (-1.0, np.inf):
+        with pytest.raises(ValueError, match="error must be zero or more pixels"):
+            Spine.from_arrays(ladder, errors=np.full((17, 5), error))
 
 
 def test_an_unknown_vertebra_is_a_key_error(ladder: np.ndarray) -> None:

@@ -99,7 +99,8 @@ class LandmarkCodec:
         h, w = size[0] // self.stride, size[1] // self.stride
         label = label.float()
         xy_hm = (torch.nan_to_num(label[..., :STATE]) + 0.5) / self.stride - 0.5  # (B, V, P, 2)
-        states = torch.where(label.isfinite().all(-1), label[..., STATE], ABSENT)  # (B, V, P)
+        counts = label.isfinite().all(-1) | (label[..., STATE] == UNKNOWN)
+        states = torch.where(counts, label[..., STATE], ABSENT)  # (B, V, P)
         center, state = xy_hm[:, :, 0], states[:, :, 0]
         cell = center.round()
         limits = label.new_tensor([w, h])

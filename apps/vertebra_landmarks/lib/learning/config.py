@@ -144,8 +144,8 @@ class AugmentationConfig:
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """Schedule and data of a training run."""
+class ScheduleConfig:
+    """How long and how fast a network learns."""
 
     epochs: int
     batch_size: int
@@ -154,19 +154,77 @@ class TrainingConfig:
     warmup_epochs: float
     ema_decay: float
     gradient_clip: float
-    cache_longest: int
     validate_every: int
-    boxed: int
-    phantoms: int
-    spineless: int
     seed: int
 
     def __post_init__(self) -> None:
-        _check_positive(
-            self, "epochs", "batch_size", "learning_rate", "gradient_clip", "cache_longest", "validate_every"
-        )
-        _check_not_negative(self, "weight_decay", "warmup_epochs", "boxed", "phantoms", "spineless", "seed")
+        _check_positive(self, "epochs", "batch_size", "learning_rate", "gradient_clip", "validate_every")
+        _check_not_negative(self, "weight_decay", "warmup_epochs", "seed")
         _check(0.0 <= self.ema_decay < 1.0, "ema_decay", "in 0...1, 1 excluded", self.ema_decay)
+
+
+@dataclass(frozen=True)
+class TrainingConfig(ScheduleConfig):
+    """Schedule and data of a training run of the landmark network."""
+
+    cache_longest: int
+    boxed: int
+    phantoms: int
+    spineless: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_positive(self, "cache_longest")
+        _check_not_negative(self, "boxed", "phantoms", "spineless")
+
+
+@dataclass(frozen=True)
+class RefinerConfig:
+    """The second network: the size of its patches in pixels, and ``step``, the pixels between two vertebrae there."""
+
+    height: int
+    width: int
+    step: float
+    channels: int
+    context_layers: int
+
+    def __post_init__(self) -> None:
+        for name in ("height", "width"):
+            value = getattr(self, name)
+            _check(value > 0 and value % 8 == 0, f"refiner.{name}", "a positive multiple of 8", value)
+        _check_positive(self, "step", "channels")
+        _check(self.channels % 4 == 0, "refiner.channels", "a multiple of 4", self.channels)
+        _check_not_negative(self, "context_layers")
+
+
+@dataclass(frozen=True)
+class PatchAugmentationConfig:
+    """Ranges of the random changes made to patches in training; lengths are steps between vertebrae."""
+
+    place_noise: tuple[float, float]
+    drift: float
+    scale_noise: float
+    turn_noise_deg: float
+    stretch: float
+    shear: float
+    flip_probability: float
+    coarse_probability: float
+    local_contrast_probability: float
+    gamma: tuple[float, float]
+    noise_std: float
+    invert_probability: float
+    occlusion_probability: float
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name.endswith("probability"):
+                _check_probability(field.name, value)
+            elif isinstance(value, tuple):
+                _check_range(field.name, value)
+            else:
+                _check_not_negative(self, field.name)
+        _check(self.place_noise[1] < 0.5, "place_noise", "below half a step", self.place_noise)
 
 
 @dataclass(frozen=True)
@@ -177,6 +235,9 @@ class PredictionConfig:
     second_look: bool
     second_look_span: float
     second_look_margin: float
+    refinement: bool
+    refinement_rounds: int
+    refinement_reach: float
     min_spine_score: float
     min_shorter_side: int
     min_longer_side: int
@@ -184,7 +245,9 @@ class PredictionConfig:
     def __post_init__(self) -> None:
         _check_probability("min_spine_score", self.min_spine_score)
         _check(0 < self.second_look_span <= 1, "second_look_span", "in 0...1, 0 excluded", self.second_look_span)
-        _check_positive(self, "second_look_margin", "min_shorter_side", "min_longer_side")
+        _check_positive(
+            self, "second_look_margin", "refinement_rounds", "refinement_reach", "min_shorter_side", "min_longer_side"
+        )
 
 
 @dataclass(frozen=True)
@@ -223,6 +286,9 @@ class Config(ModelConfig):
     loss: LossConfig
     augmentation: AugmentationConfig
     training: TrainingConfig
+    refiner: RefinerConfig
+    refiner_augmentation: PatchAugmentationConfig
+    refiner_training: ScheduleConfig
     prediction: PredictionConfig
     map: MapConfig
 
@@ -298,6 +364,19 @@ def model_config_from_dict(values: Mapping[str, Any], where: str) -> ModelConfig
     names = get_type_hints(ModelConfig)
     part = {name: value for name, value in values.items() if name in names}
     return _section(ModelConfig, part, where, is_stored=True)
+
+
+def refiner_config_from_dict(values: object, where: str) -> RefinerConfig:
+    """The stored configuration of a second network.
+
+    Args:
+        values: its settings.
+        where: what they came from, named in errors.
+
+    Raises:
+        ValueError: a setting is unknown, missing, of the wrong type or out of range.
+    """
+    return _section(RefinerConfig, values, where, is_stored=True)
 
 
 def load_config(path: Path = DEFAULT_CONFIG_FILE, overrides: Mapping[str, str] | None = None) -> Config:

@@ -63,11 +63,13 @@ class ContextLayer(nn.Module):
             nn.init.zeros_(last.get_parameter("weight"))
             nn.init.zeros_(last.get_parameter("bias"))
 
-    def forward(self, tokens: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-        """``(B, N, C)`` tokens and ``(N, C)`` positions to ``(B, N, C)``."""
+    def forward(
+        self, tokens: torch.Tensor, place: torch.Tensor, is_ignored: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """``(B, N, C)`` tokens, ``(N, C)`` positions and ``(B, N)`` what nobody may look at to ``(B, N, C)``."""
         normed = self.norm(tokens)
         asked = normed + place
-        tokens = tokens + self.attention(asked, asked, normed, need_weights=False)[0]
+        tokens = tokens + self.attention(asked, asked, normed, key_padding_mask=is_ignored, need_weights=False)[0]
         return tokens + self.dense(tokens)
 
 

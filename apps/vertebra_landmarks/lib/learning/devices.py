@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
+
+NetworkT = TypeVar("NetworkT", bound=torch.nn.Module)
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -26,3 +30,8 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+
+
+def on_device(network: NetworkT, device: torch.device) -> NetworkT:
+    """The network on a device, laid out channels last, which is the fast layout for convolutions."""
+    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stubs lack it

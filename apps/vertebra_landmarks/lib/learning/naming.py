@@ -30,7 +30,7 @@ class Naming:
     """The likeliest names of a spine.
 
     Attributes:
-        levels: by which the label's names have to move, -4...4.
+        levels: by which the label's names have to move, -4...4, or down to L5 where the label is shorter than 13.
         margin: log score by which this naming leads the second best.
     """
 
@@ -38,8 +38,8 @@ class Naming:
     margin: float
 
 
-def likeliest_naming(scores: np.ndarray) -> Naming:
-    """Compare all namings of a spine.
+def naming_totals(scores: np.ndarray) -> dict[int, float]:
+    """Log score of every naming of a spine, by its levels.
 
     Args:
         scores: ``(V, N)`` score of each channel at each of N vertebrae from top to bottom, the first called T1.
@@ -52,12 +52,38 @@ def likeliest_naming(scores: np.ndarray) -> Naming:
     log_scores = np.log(np.maximum(scores, _SCORE_FLOOR))
     place = np.arange(scores.shape[1])
     totals = {}
-    for levels in range(-MOST_LEVELS, MOST_LEVELS + 1):
+    for levels in range(-MOST_LEVELS, max(MOST_LEVELS, len(VERTEBRAE) - len(place)) + 1):
         named = (place + levels >= 0) & (place + levels < len(VERTEBRAE))
         nameless = (~named).sum() * np.log(_NAMELESS_SCORE)
         totals[levels] = float(log_scores[place[named] + levels, place[named]].sum() + nameless)
+    return totals
+
+
+def likeliest_naming(scores: np.ndarray) -> Naming:
+    """The best of all namings of a spine.
+
+    Args:
+        scores: as for ``naming_totals``.
+
+    Raises:
+        ValueError: there are not 17 channels, or no vertebra.
+    """
+    totals = naming_totals(scores)
     first, second = sorted(totals, key=lambda levels: -totals[levels])[:2]
     return Naming(first, totals[first] - totals[second])
+
+
+def naming_lead(scores: np.ndarray) -> float:
+    """Log score by which the present names lead the best other ones; negative where others fit better.
+
+    Args:
+        scores: as for ``naming_totals``.
+
+    Raises:
+        ValueError: there are not 17 channels, or no vertebra.
+    """
+    totals = naming_totals(scores)
+    return totals[0] - max(total for levels, total in totals.items() if levels)
 
 
 def renamed(label: np.ndarray, levels: int | None) -> np.ndarray:

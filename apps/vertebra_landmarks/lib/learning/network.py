@@ -97,11 +97,6 @@ class LandmarkNet(nn.Module):
         return Maps(self.heatmap(features), self.offset(features), self.corner_offset(features))
 
 
-def on_device(network: LandmarkNet, device: torch.device) -> LandmarkNet:
-    """The network on a device, laid out channels last, which is the fast layout for convolutions."""
-    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stubs lack it
-
-
 def _initialise(network: LandmarkNet) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..spine.geometry import transform_points
+from ..spine.geometry import steps, transform_points
 from ..spine.schema import Spine
 from .codec import LandmarkCodec, mirror_maps
 from .config import load_config
 from .decoders import DECODERS, DecodedSpine, FixedLandmarks, make_decoder
-from .network import Maps, on_device
+from .devices import on_device
+from .naming import naming_lead
+from .network import Maps
 from .reading import Radiograph, UnreadableImageError
+from .refinement import RefinedSpine, Refinement
+from .stopwatch import Stopwatch
 from .transforms import fitting_matrix, spine_view, view
-from .weights import build_network, load_weights
+from .uncertainty import total_errors
+from .weights import build_network, build_refiner, load_weights
 
 
 class NoSpineError(ValueError):
@@ -34,12 +38,21 @@ class Prediction:
         spine_score: mean of the highest scores of the channels, the evidence that there is a spine at all.
         decoder: name of the decoder that chose them.
         seconds: duration of each stage by name.
+        naming_lead: log score by which the names lead those one or more levels off; 0 for networks without names.
+        said_errors: ``(V, P)`` what the second network says about errors, pixels; ``None`` where it was not asked.
+        names_right: chance in 0...1 that the names are right; ``None`` where that was not measured.
+        tilt_half_widths: ``(V,)`` degrees; the 90 % interval of an angle between two vertebrae has the half width
+            ``hypot`` of theirs; ``None`` where that was not measured.
     """
 
     spine: Spine
     spine_score: float
     decoder: str
     seconds: dict[str, float]
+    naming_lead: float = 0.0
+    said_errors: np.ndarray | None = None
+    names_right: float | None = None
+    tilt_half_widths: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -55,20 +68,6 @@ class _Look:
     maps: Maps
     matrix: np.ndarray
     score: float
-
-
-class _Stopwatch:
-    """Adds up the time of each stage by name."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._since = time.perf_counter()
-
-    def stop(self, stage: str) -> None:
-        """The time since the last stop belongs to this stage."""
-        now = time.perf_counter()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
-        self._since = now
 
 
 class LandmarkPredictor:
@@ -95,6 +94,11 @@ class LandmarkPredictor:
         self.device = device
         self.network = on_device(build_network(content, weights), device)
         self.codec = LandmarkCodec(self.config.codec)
+        self.refinement, self.error_model = None, None
+        if content.refiner is not None:
+            self.error_model = content.refiner.errors
+            refiner = on_device(build_refiner(content.refiner, weights), device)
+            self.refinement = Refinement(refiner, content.refiner.config, device)
         self.decoders = {name: make_decoder(name, self.codec, content.prior, config.map) for name in DECODERS}
 
     def predict(
@@ -153,15 +157,43 @@ class LandmarkPredictor:
         """
         self._check(radiograph)
         fixed = fixed or FixedLandmarks.none()
-        watch = _Stopwatch()
+        watch = Stopwatch()
         look = self._best_look(radiograph, fixed, watch)
         predictions = {}
         for name in decoders:
             decoded = self._decode(name, look, fixed)
-            spine = Spine.from_arrays(decoded.xy, decoded.scores)
             watch.stop("decode")
-            predictions[name] = Prediction(spine, look.score, name, dict(watch.seconds))
+            refined = None
+            if self.refinement is not None and self.limits.refinement:
+                refined = self.refinement.refine(radiograph.pixels, decoded.xy, self.limits, watch)
+            told = self._told(look, decoded, refined, fixed)
+            watch.stop("decode")
+            predictions[name] = replace(told, decoder=name, seconds=dict(watch.seconds))
         return predictions
+
+    def _told(
+        self, look: _Look, decoded: DecodedSpine, refined: RefinedSpine | None, fixed: FixedLandmarks
+    ) -> Prediction:
+        """The prediction with what is known about its errors, nameless and timeless."""
+        told = Prediction(Spine.from_arrays(decoded.xy, decoded.scores), look.score, "", {})
+        if look.maps.heatmap.shape[1] > 1:
+            told = replace(told, naming_lead=naming_lead(self._scores_at(look, decoded.xy[:, 0])))
+        if refined is None:
+            return told
+        xy = fixed.applied_to(refined.xy)
+        if self.error_model is None:
+            return replace(told, spine=Spine.from_arrays(xy, decoded.scores), said_errors=refined.errors)
+        step = float(steps(xy[:, 0]).mean())
+        local = np.where(fixed.mask, 0.0, self.error_model.local(refined.errors, step))
+        misnamed = 0.0 if fixed.mask.any() else self.error_model.misnamed(told.naming_lead)
+        errors = np.where(fixed.mask, np.nan, total_errors(local, misnamed, step))
+        return replace(
+            told,
+            spine=Spine.from_arrays(xy, decoded.scores, errors),
+            said_errors=refined.errors,
+            names_right=1.0 - misnamed,
+            tilt_half_widths=self.error_model.tilt_half_widths(xy, local),
+        )
 
     def scores_at(self, radiograph: Radiograph, points: np.ndarray) -> np.ndarray:
         """What the network thinks of the names of given centers.
@@ -177,7 +209,9 @@ class LandmarkPredictor:
             UnreadableImageError: the image is too small, or all its pixels are equal.
         """
         self._check(radiograph)
-        look = self._best_look(radiograph, FixedLandmarks.none(), _Stopwatch())
+        return self._scores_at(self._best_look(radiograph, FixedLandmarks.none(), Stopwatch()), points)
+
+    def _scores_at(self, look: _Look, points: np.ndarray) -> np.ndarray:
         around = torch.nn.functional.max_pool2d(look.maps.heatmap, 3, stride=1, padding=1)[0].numpy()
         h, w = around.shape[1:]
         x, y = np.round((transform_points(look.matrix, points) + 0.5) / self.codec.stride - 0.5).astype(int).T
@@ -185,7 +219,7 @@ class LandmarkPredictor:
         scores: np.ndarray = around[:, np.clip(y, 0, h - 1), np.clip(x, 0, w - 1)] * is_inside
         return scores
 
-    def _best_look(self, radiograph: Radiograph, fixed: FixedLandmarks, watch: _Stopwatch) -> _Look:
+    def _best_look(self, radiograph: Radiograph, fixed: FixedLandmarks, watch: Stopwatch) -> _Look:
         """The whole image, then the spine that is seen there, larger; the surer of the two."""
         whole = self._look(radiograph, fitting_matrix(radiograph.height, radiograph.width, self.config.input), watch)
         if not self.limits.second_look:
@@ -202,14 +236,15 @@ class LandmarkPredictor:
         xy = transform_points(np.linalg.inv(look.matrix), decoded.xy)
         return DecodedSpine(fixed.applied_to(xy), decoded.scores)
 
-    def _look(self, radiograph: Radiograph, matrix: np.ndarray, watch: _Stopwatch) -> _Look:
+    def _look(self, radiograph: Radiograph, matrix: np.ndarray, watch: Stopwatch) -> _Look:
         """Ask the network about what a view ``(3, 3)`` of the image shows."""
         image = view(radiograph.pixels, matrix, self.config.input)
         watch.stop("prepare")
         with torch.inference_mode():
             maps = self._maps(image[None].to(self.device))
-        look = _Look(maps, matrix, float(self.codec.decode(maps).scores.mean()))
         watch.stop("forward")
+        look = _Look(maps, matrix, float(self.codec.decode(maps).scores.mean()))
+        watch.stop("decode")
         return look
 
     def _maps(self, image: torch.Tensor) -> Maps:

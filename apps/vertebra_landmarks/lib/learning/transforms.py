@@ -438,7 +438,7 @@ def training_transforms(config: Config) -> Compose:
         [
             LoadRadiographd(config.training.cache_longest),
             Packd(IMAGE),
-            _RandUnpackd(IMAGE),
+            RandUnpackd(IMAGE),
             RandFitToInputd(config.input, a),
             RandLocalContrastd(IMAGE, a.local_contrast_probability),
             RandAdjustContrastd(IMAGE, prob=0.7, gamma=a.gamma),
@@ -461,5 +461,5 @@ def training_transforms(config: Config) -> Compose:
     )
 
 
-class _RandUnpackd(Randomizable, Unpackd):
+class RandUnpackd(Randomizable, Unpackd):
     """``Unpackd`` marked as random, so that MONAI's cache keeps the bytes and not the floats."""

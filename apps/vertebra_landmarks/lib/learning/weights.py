@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,31 @@ import torch
 from ..spine.files import replacing
 from ..spine.priors import DEFAULT_PRIOR, ChainPrior
 from ..spine.schema import SCHEMA_VERSION
-from .config import Config, ModelConfig, model_config_from_dict
+from .config import ModelConfig, RefinerConfig, model_config_from_dict, refiner_config_from_dict
 from .network import LandmarkNet
+from .refiner import CornerRefiner
+from .uncertainty import ErrorModel
 
 MODEL = "model"
 _CONFIG, _SCHEMA, _FACTS, _PRIOR = "config", "schema_version", "facts", "chain_prior"
+_REFINER, _ERRORS = "refiner", "errors"
+
+
+@dataclass(frozen=True)
+class RefinerWeights:
+    """The second network in a weight file.
+
+    Attributes:
+        state: its state dict.
+        config: size of its patches, its width and depth.
+        facts: what is known about its training.
+        errors: how far off the prediction of both networks is; ``None`` where that was not measured.
+    """
+
+    state: dict[str, torch.Tensor]
+    config: RefinerConfig
+    facts: dict[str, Any]
+    errors: ErrorModel | None = None
 
 
 @dataclass(frozen=True)
@@ -29,12 +49,14 @@ class Weights:
         config: network, input and codec that it was trained with.
         facts: what is known about the training: fold, epoch, validation errors.
         prior: how centers follow each other in the spines that it was trained on.
+        refiner: the second network; ``None`` where there is none.
     """
 
     state: dict[str, torch.Tensor]
     config: ModelConfig
     facts: dict[str, Any]
     prior: ChainPrior
+    refiner: RefinerWeights | None = None
 
 
 def save_atomically(content: Mapping[str, Any], path: Path) -> None:
@@ -51,24 +73,32 @@ def save_atomically(content: Mapping[str, Any], path: Path) -> None:
 def save_weights(
     path: Path,
     state: Mapping[str, torch.Tensor],
-    config: Config,
+    config: ModelConfig,
     facts: Mapping[str, Any],
     prior: ChainPrior = DEFAULT_PRIOR,
+    refiner: RefinerWeights | None = None,
 ) -> None:
     """Write a weight file; floating-point weights are stored in half precision.
 
     Raises:
         OSError: the file cannot be written.
     """
-    half = {name: t.detach().cpu().half() if t.is_floating_point() else t.detach().cpu() for name, t in state.items()}
     content = {
-        MODEL: half,
-        _CONFIG: config.to_dict(),
+        MODEL: _half(state),
+        _CONFIG: asdict(config),
         _SCHEMA: SCHEMA_VERSION,
         _FACTS: dict(facts),
         _PRIOR: prior.to_dict(),
     }
+    if refiner is not None:
+        errors = None if refiner.errors is None else refiner.errors.to_dict()
+        parts = {MODEL: _half(refiner.state), _CONFIG: asdict(refiner.config), _FACTS: dict(refiner.facts)}
+        content[_REFINER] = {**parts, _ERRORS: errors}
     save_atomically(content, path)
+
+
+def _half(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: t.detach().cpu().half() if t.is_floating_point() else t.detach().cpu() for name, t in state.items()}
 
 
 def load_weights(path: Path) -> Weights:
@@ -93,7 +123,22 @@ def load_weights(path: Path) -> Weights:
         prior = ChainPrior.from_dict(content[_PRIOR]) if _PRIOR in content else DEFAULT_PRIOR
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
-    return Weights(content[MODEL], model_config_from_dict(content[_CONFIG], path.name), content[_FACTS], prior)
+    config = model_config_from_dict(content[_CONFIG], path.name)
+    return Weights(content[MODEL], config, content[_FACTS], prior, _refiner(content.get(_REFINER), path.name))
+
+
+def _refiner(content: object, where: str) -> RefinerWeights | None:
+    if content is None:
+        return None
+    if not isinstance(content, Mapping) or not {MODEL, _CONFIG, _FACTS} <= set(content):
+        raise ValueError(f"{where}: its second network is not one of this project")
+    config = refiner_config_from_dict(content[_CONFIG], f"{where}: refiner")
+    errors = content.get(_ERRORS)
+    try:
+        model = None if errors is None else ErrorModel.from_dict(errors)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    return RefinerWeights(content[MODEL], config, content[_FACTS], model)
 
 
 def build_network(weights: Weights, path: Path) -> LandmarkNet:
@@ -107,10 +152,29 @@ def build_network(weights: Weights, path: Path) -> LandmarkNet:
         ValueError: the weights do not fit the network that their configuration names, or are not finite.
     """
     network = LandmarkNet(weights.config.network)
+    _load(network, weights.state, path, f"a {weights.config.network.preset} network")
+    return network.float().eval()
+
+
+def build_refiner(weights: RefinerWeights, path: Path) -> CornerRefiner:
+    """The second network of a weight file, in single precision and evaluation mode.
+
+    Args:
+        weights: its part of the file.
+        path: where they came from, for errors.
+
+    Raises:
+        ValueError: the weights do not fit their configuration, or are not finite.
+    """
+    refiner = CornerRefiner(weights.config)
+    _load(refiner, weights.state, path, "their second network")
+    return refiner.float().eval()
+
+
+def _load(network: torch.nn.Module, state: Mapping[str, torch.Tensor], path: Path, what: str) -> None:
     try:
-        network.load_state_dict(weights.state)
+        network.load_state_dict(state)
     except (RuntimeError, TypeError) as error:
-        raise ValueError(f"{path.name}: the weights do not fit a {weights.config.network.preset} network") from error
+        raise ValueError(f"{path.name}: the weights do not fit {what}") from error
     if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
         raise ValueError(f"{path.name}: some weights are not finite numbers")
-    return network.float().eval()

@@ -134,6 +134,7 @@ def _answer(
             "x": landmark.x,
             "y": landmark.y,
             "score": landmark.score,
+            "error_px": landmark.error,
             "visible": landmark.score >= min_score,
         }
         for vertebra, point, landmark in prediction.spine.points()
@@ -149,7 +150,8 @@ def _answer(
     }
     return {
         "landmarks": landmarks,
-        "cobb": cobb_report(prediction.spine, radiograph.height, radiograph.image_left_is),
+        "cobb": cobb_report(prediction.spine, radiograph.height, radiograph.image_left_is, prediction.tilt_half_widths),
+        "names_right": prediction.names_right,
         "anatomy": anatomy_report(prediction.spine),
         "image": image,
         "decoder": prediction.decoder,

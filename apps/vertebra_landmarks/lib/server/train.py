@@ -5,21 +5,24 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.utils.async_tasks.utils import processes, tasks
 
-from ..learning.config import Config, ModelConfig, load_config
+from ..learning.config import Config, ModelConfig, ScheduleConfig, load_config
 from ..learning.devices import choose_device
 from ..learning.labelled import read_items, split
-from ..learning.training import Progress, Trainer, describe
-from ..learning.weights import load_weights
+from ..learning.patch_views import can_be_patched
+from ..learning.refiner_training import RefinerTrainer
+from ..learning.runs import Progress, describe
+from ..learning.training import Trainer
+from ..learning.weights import Weights, load_weights
 from .models import ModelStore
 from .train_report import DONE, FAILED, PROCESSES, RUNNING, STARTING, STOPPED, TrainReport, read_report
 from .train_request import TrainRequest, read_request
@@ -28,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 LEAST_LABELLED = 2
 BUSY = "a training runs already"
+LANDMARKS, CORNERS = "landmarks", "corners"
+"""The stages of a training: the network that finds the vertebrae, and the one that refines their corners."""
 REPORT, RUN = "training.json", "training"
 """In the store's folder: how the newest training is getting on, and its files while it runs."""
 
@@ -132,10 +137,13 @@ class VertebraLandmarksTrain(TrainTask):
         return {name: value for name, value in report.content.items() if name not in (PROCESSES, "skipped")}
 
     def _train(self, settings: TrainRequest, datastore: Datastore, report: TrainReport) -> None:
-        report.update(settings=asdict(settings), total_epochs=settings.max_epochs, epoch=0, percent=0)
+        served = load_weights(self._models.served)
+        stages = 1 if served.refiner is None else 2
+        report.update(settings=asdict(settings), total_epochs=stages * settings.max_epochs, epoch=0, percent=0)
         items = _usable_items(datastore, report)
         kept, held_out = ([items[name] for name in names] for names in split(items, settings.val_split))
-        trainer = self._trainer(settings, len(kept), len(held_out))
+        facts = _facts(settings, len(kept), len(held_out))
+        trainer = self._trainer(served, settings, facts)
         before = trainer.check(held_out)
         report.update(
             device=str(trainer.device),
@@ -143,31 +151,45 @@ class VertebraLandmarksTrain(TrainTask):
             before=asdict(before) if before is not None else None,
         )
         logger.info("Training on %d radiographs, checking on %d", len(kept), len(held_out))
-        best = trainer.fit(kept, held_out, lambda progress: _tell(progress, report))
-        if best is None:
-            raise ValueError("the training wrote no weights")
-        facts = load_weights(best).facts
+        best = _finished(trainer.fit(kept, held_out, _teller(report, LANDMARKS, 0)))
+        learnt = load_weights(best)
+        patched = [item for item in kept if can_be_patched(item)]
+        if learnt.refiner is not None and patched:
+            checked = [item for item in held_out if can_be_patched(item)]
+            refining = self._refiner_trainer(learnt, settings, facts)
+            best = _finished(refining.fit(patched, checked, _teller(report, CORNERS, settings.max_epochs)))
         self._models.publish(best)
-        report.end(DONE, best_epoch=facts["epoch"], validation=facts["validation"] or None)
-        logger.info("Published the weights of epoch %d", facts["epoch"])
+        epoch = learnt.facts["epoch"]
+        report.end(DONE, best_epoch=epoch, percent=100.0, validation=learnt.facts["validation"] or None)
+        logger.info("Published the weights of epoch %d", epoch)
 
-    def _trainer(self, settings: TrainRequest, kept: int, held_out: int) -> Trainer:
-        weights = load_weights(self._models.served)
-        facts = {
-            "data": "labels of the studies folder",
-            "radiographs": kept,
-            "held_out": held_out,
-            "pretrained": settings.pretrained,
-            "trained": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        }
+    def _trainer(self, served: Weights, settings: TrainRequest, facts: dict[str, Any]) -> Trainer:
         return Trainer(
-            _configuration(weights.config, settings),
-            self._run,
+            _configuration(served.config, settings),
+            self._run / LANDMARKS,
             choose_device(settings.device),
             workers=0,  # a spawned one would not find the app
-            initial=weights.state if settings.pretrained else None,
+            initial=served.state if settings.pretrained else None,
             facts=facts,
-            prior=weights.prior,
+            prior=served.prior,
+            refiner=served.refiner,
+            freeze_norm=settings.pretrained,
+            resumable=False,
+            show_bars=False,
+        )
+
+    def _refiner_trainer(self, learnt: Weights, settings: TrainRequest, facts: dict[str, Any]) -> RefinerTrainer:
+        assert learnt.refiner is not None
+        config = load_config()
+        schedule = _schedule(config.refiner_training, settings)
+        return RefinerTrainer(
+            replace(config, refiner=learnt.refiner.config, refiner_training=schedule),
+            learnt,
+            self._run / CORNERS,
+            choose_device(settings.device),
+            workers=0,
+            initial=learnt.refiner.state if settings.pretrained else None,
+            facts=facts,
             freeze_norm=settings.pretrained,
             resumable=False,
             show_bars=False,
@@ -205,8 +227,16 @@ def _labelled(datastore: Datastore) -> dict[str, tuple[Path, Path]]:
 def _configuration(model: ModelConfig, settings: TrainRequest) -> Config:
     """The app's tunables, for the network that the weights are for and with the request's schedule."""
     config = load_config()
-    schedule = replace(
-        config.training,
+    schedule = _schedule(config.training, settings)
+    return replace(config, network=model.network, input=model.input, codec=model.codec, training=schedule)
+
+
+ScheduleT = TypeVar("ScheduleT", bound=ScheduleConfig)
+
+
+def _schedule(schedule: ScheduleT, settings: TrainRequest) -> ScheduleT:
+    return replace(
+        schedule,
         epochs=settings.max_epochs,
         batch_size=settings.batch_size,
         learning_rate=float(settings.learning_rate),
@@ -214,18 +244,40 @@ def _configuration(model: ModelConfig, settings: TrainRequest) -> Config:
         validate_every=1,
         seed=settings.seed,
     )
-    return replace(config, network=model.network, input=model.input, codec=model.codec, training=schedule)
 
 
-def _tell(progress: Progress, report: TrainReport) -> None:
-    logger.info("Epoch %d of %d: %s", progress.epoch, progress.epochs, describe(progress))
-    report.update(
-        epoch=progress.epoch,
-        percent=round(100 * progress.epoch / progress.epochs, 1),
-        loss=progress.loss,
-        terms=progress.terms,
-        validation=asdict(progress.validation) if progress.validation is not None else None,
-    )
+def _facts(settings: TrainRequest, kept: int, held_out: int) -> dict[str, Any]:
+    return {
+        "data": "labels of the studies folder",
+        "radiographs": kept,
+        "held_out": held_out,
+        "pretrained": settings.pretrained,
+        "trained": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _finished(best: Path | None) -> Path:
+    if best is None:
+        raise ValueError("the training wrote no weights")
+    return best
+
+
+def _teller(report: TrainReport, stage: str, done: int) -> Callable[[Progress], None]:
+    """What tells the report about every epoch of a stage, before which ``done`` epochs of others lie."""
+
+    def tell(progress: Progress) -> None:
+        logger.info("Epoch %d of %d of the %s: %s", progress.epoch, progress.epochs, stage, describe(progress))
+        epoch = done + progress.epoch
+        report.update(
+            stage=stage,
+            epoch=epoch,
+            percent=round(100 * epoch / report.content["total_epochs"], 1),
+            loss=progress.loss,
+            terms=progress.terms,
+            validation=asdict(progress.validation) if progress.validation is not None else None,
+        )
+
+    return tell
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -58,6 +58,7 @@ class Curve:
         angle_deg: Cobb angle in degrees, between the two endplates; not negative.
         apical_deviation_px: distance of the apex from the line through the centers of T1 and L5, positive on the side
             of the convexity; ``None`` where T1 or L5 has no center.
+        half_width_deg: the angle is off by no more than this in nine of ten films; ``None`` where that is not known.
     """
 
     upper_end: str
@@ -67,6 +68,7 @@ class Curve:
     side: str
     angle_deg: float
     apical_deviation_px: Optional[float]
+    half_width_deg: Optional[float] = None
 
     @property
     def is_scoliosis(self) -> bool:

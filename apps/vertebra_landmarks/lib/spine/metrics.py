@@ -115,24 +115,28 @@ def name_shift(predicted: np.ndarray, labelled: np.ndarray, most: int = 2) -> in
 
     Args:
         predicted: ``(V, 2)`` centers.
-        labelled: ``(V, 2)`` centers.
+        labelled: ``(V, 2)`` centers, NaN where there is no label.
         most: largest shift that is tried, either way.
 
     Returns:
-        Positive where the predicted names lie too low on the spine: predicted T1 is labelled T2, and so on.
+        Positive where the predicted names lie too low on the spine: predicted T1 is labelled T2, and so on. Of equal
+        medians the smaller shift counts.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: the shapes differ, ``most`` is negative or leaves no pair, or there is no labelled center.
     """
     count = len(predicted)
-    medians = {
-        shift: np.nanmedian(
-            distances(
-                predicted[max(0, -shift) : count - max(0, shift)], labelled[max(0, shift) : count - max(0, -shift)]
-            )
-        )
-        for shift in range(-most, most + 1)
-    }
+    if not 0 <= most < count:
+        raise ValueError(f"most must lie in 0...{count - 1}, got {most}")
+    medians = {}
+    for shift in range(-most, most + 1):
+        moved = predicted[max(0, -shift) : count - max(0, shift)]
+        error = distances(moved, labelled[max(0, shift) : count - max(0, -shift)])
+        known = error[~np.isnan(error)]
+        if len(known):
+            medians[shift] = float(np.median(known))
+    if not medians:
+        raise ValueError("there is no labelled center to compare with")
     return min(medians, key=lambda shift: (medians[shift], abs(shift)))
 
 

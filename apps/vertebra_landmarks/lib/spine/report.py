@@ -27,24 +27,39 @@ def challenge_report(spine: Spine, height: int) -> Optional[list[float]]:
         return None
 
 
-def curves_of(spine: Spine, image_left_is: Optional[str] = None) -> tuple[Curve, ...]:
+def curves_of(
+    spine: Spine, image_left_is: Optional[str] = None, tilt_half_widths: Optional[np.ndarray] = None
+) -> tuple[Curve, ...]:
     """Every curve from top to bottom, as ``curves.measure_curves`` finds them.
 
     Args:
         spine: points in pixels of the image.
         image_left_is: the patient's side at the left of the image; then sides are the patient's, else the image's.
+        tilt_half_widths: ``(V,)`` degrees, each vertebra's part in the interval of an angle.
     """
-    curves = measure_curves(spine.xy)
-    return tuple(replace(curve, side=patient_side(curve.side, image_left_is)) for curve in curves)
+    curves = []
+    for curve in measure_curves(spine.xy):
+        width = None
+        if tilt_half_widths is not None:
+            ends = [VERTEBRAE.index(curve.upper_end), VERTEBRAE.index(curve.lower_end)]
+            width = float(np.hypot(*tilt_half_widths[ends]))
+        curves.append(replace(curve, side=patient_side(curve.side, image_left_is), half_width_deg=width))
+    return tuple(curves)
 
 
-def cobb_report(spine: Spine, height: int, image_left_is: Optional[str] = None) -> dict[str, Any]:
+def cobb_report(
+    spine: Spine,
+    height: int,
+    image_left_is: Optional[str] = None,
+    tilt_half_widths: Optional[np.ndarray] = None,
+) -> dict[str, Any]:
     """The measurement in plain values.
 
     Args:
         spine: points in pixels of the image.
         height: of the image in pixels.
         image_left_is: the patient's side at the left of the image; then sides are the patient's, else the image's.
+        tilt_half_widths: ``(V,)`` degrees, each vertebra's part in the interval of an angle.
 
     Returns:
         ``challenge`` (three degrees or ``None``), ``curves`` (a dict per curve), ``sides_of`` ("patient" or "image"),
@@ -53,7 +68,7 @@ def cobb_report(spine: Spine, height: int, image_left_is: Optional[str] = None) 
     wedging = (float(angle) if np.isfinite(angle) else None for angle in wedging_deg(spine.xy))
     return {
         "challenge": challenge_report(spine, height),
-        "curves": [asdict(curve) for curve in curves_of(spine, image_left_is)],
+        "curves": [asdict(curve) for curve in curves_of(spine, image_left_is, tilt_half_widths)],
         "sides_of": "image" if image_left_is is None else "patient",
         "t1_tilt_deg": t1_tilt_deg(spine.xy),
         "wedging_deg": dict(zip(VERTEBRAE, wedging)),

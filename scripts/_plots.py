@@ -1,0 +1,52 @@
+"""What the scripts that draw plots share: one look, colours that colour-blind readers tell apart, small files."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import _app_path  # noqa: F401
+from lib.spine.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito, Color Universal Design, 2008; without its yellow, which is too light for lines."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+"""One per color, so that no series is told apart by its color alone."""
+STYLES = ("-", "--", "-.", ":")
+LARGEST_BYTES = 300_000
+_DPI = 130
+
+
+def check_library() -> None:
+    """Say how to get the library where it is missing, before any work is done.
+
+    Raises:
+        ValueError: matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ValueError("plots need matplotlib, which `python3 scripts/test.py --version` installs into .venv")
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of that many inches, which no window belongs to."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG file.
+
+    Raises:
+        OSError: it cannot be written.
+        ValueError: it is too large for a repository.
+    """
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=_DPI)
+        size = temporary.stat().st_size
+        if size > LARGEST_BYTES:
+            raise ValueError(f"{path.name} would have {size} bytes, at most {LARGEST_BYTES} are wanted")
