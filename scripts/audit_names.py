@@ -22,6 +22,7 @@ from lib.learning.naming import COLUMNS, likeliest_naming, use_of
 from lib.learning.prediction import LandmarkPredictor
 from lib.learning.reading import read_radiograph
 from lib.learning.transforms import IMAGE, LABEL
+from lib.spine.files import check_writable, replacing
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -55,6 +56,7 @@ def main() -> int:
     """Run the command; returns the exit status."""
     arguments = parse_arguments()
     try:
+        check_writable(arguments.output)
         predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
         rows = []
         for item, fold, trusted in tqdm(list(labelled(arguments)), unit="image", disable=not sys.stderr.isatty()):
@@ -64,7 +66,10 @@ def main() -> int:
             said = {True: "yes", False: "no", None: ""}[trusted]
             use = use_of(naming, len(centers), trusted)
             rows.append((path.name, fold, said, len(centers), naming.levels, f"{naming.margin:.1f}", use))
-        with arguments.output.open("w", newline="", encoding="utf-8") as stream:
+        with (
+            replacing(arguments.output) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as stream,
+        ):
             csv.writer(stream).writerows([COLUMNS, *rows])
     except (OSError, ValueError) as error:
         print(f"audit_names: {error}", file=sys.stderr)

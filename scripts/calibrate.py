@@ -16,10 +16,11 @@ from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.devices import choose_device
 from lib.learning.prediction import LandmarkPredictor
 from lib.learning.reading import read_radiograph
-from lib.learning.uncertainty import Checked, ErrorModel, expected_tilts, fit_error_model, total_errors
+from lib.learning.uncertainty import Checked, ErrorModel, expected_tilts, fit_error_model
 from lib.learning.weights import load_weights, save_weights
 from lib.spine.calibration import calibrate
 from lib.spine.curves import measure_curves
+from lib.spine.files import check_writable
 from lib.spine.geometry import steps, with_centers
 from lib.spine.metrics import distances, name_shift
 from lib.spine.schema import VERTEBRAE
@@ -39,9 +40,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def compared(record: Record, predictor: LandmarkPredictor) -> Checked:
-    """Predict a film and compare it with its label."""
+    """Predict a film and compare it with its label.
+
+    Raises:
+        ValueError: the film cannot be read, or the second network was not asked.
+    """
     prediction = predictor.locate(read_radiograph(record.path), DECODER)
-    assert prediction.said_errors is not None
+    if prediction.said_errors is None:
+        raise ValueError("the second network was not asked: prediction.refinement of model.yaml is off")
     points, labelled = prediction.spine.xy, with_centers(record.corners)
     largest = max(measure_curves(points), key=lambda curve: curve.angle_deg)
     truth = max(curve.angle_deg for curve in measure_curves(labelled))
@@ -58,26 +64,38 @@ def compared(record: Record, predictor: LandmarkPredictor) -> Checked:
 
 
 def expected(case: Checked, model: ErrorModel) -> tuple[np.ndarray, float]:
-    """Expected errors ``(V, P)`` in pixels, and the half width of the largest angle's interval in degrees."""
+    """Expected errors and an interval, if the names are right.
+
+    Returns:
+        ``(V, P)`` pixels, and the half width of the largest angle's 90 % interval in degrees.
+    """
     local = model.local(case.said, case.step)
-    total = total_errors(local, model.misnamed(case.lead), case.step)
-    return total, model.tilt_factor * float(np.hypot(*expected_tilts(case.points, local)[list(case.ends)]))
+    return local, model.tilt_factor * float(np.hypot(*expected_tilts(case.points, local)[list(case.ends)]))
 
 
-def cross_checked(cases: list[Checked], groups: list[int]) -> None:
-    """Print how an error model does on films that it was not measured on: each half of the patients by the other."""
-    half = np.array([sorted(set(groups)).index(group) % 2 for group in groups])
-    said, seen, inside = [], [], []
+def cross_checked(cases: list[Checked], half: list[int]) -> None:
+    """Print how an error model does on films that it was not measured on.
+
+    Args:
+        cases: predictions beside their labels.
+        half: 0 or 1 for each, the same for films of one patient; each half is judged by the other.
+
+    Raises:
+        ValueError: a half has too few films.
+    """
+    said, seen, right, inside = [], [], [], []
     for side in (0, 1):
         model = fit_error_model([case for case, h in zip(cases, half, strict=True) if h != side])
         for case in (case for case, h in zip(cases, half, strict=True) if h == side):
-            total, width = expected(case, model)
-            said.append(total.ravel())
-            seen.append(case.observed.ravel())
+            errors, width = expected(case, model)
+            said.append(errors)
+            seen.append(case.observed)
+            right.append(not case.is_shifted)
             inside.append(case.angle_error <= width)
-    print("cross-checked deciles, expected / observed px (ratio):")
-    for decile in calibrate(np.concatenate(said), np.concatenate(seen)):
-        print(f"  {decile.expected:6.1f} / {decile.observed:6.1f} ({decile.ratio or 0:.2f})")
+    for title, chosen in (("films with right names", np.array(right)), ("all films", np.ones(len(right), dtype=bool))):
+        print(f"cross-checked on {chosen.sum()} {title}, tenths of the points, expected / observed px (ratio):")
+        for decile in calibrate(np.stack(said)[chosen].ravel(), np.stack(seen)[chosen].ravel()):
+            print(f"  {decile.expected:6.1f} / {decile.observed:6.1f} ({decile.ratio or 0:.2f})")
     print(f"largest angle inside its 90 % interval: {np.mean(inside):.0%} of {len(inside)} films")
 
 
@@ -85,6 +103,7 @@ def main() -> int:
     """Run the command; returns the exit status."""
     arguments = parse_arguments()
     try:
+        check_writable(arguments.output)
         weights = load_weights(arguments.weights)
         if weights.refiner is None:
             raise ValueError(f"{arguments.weights.name} holds no second network, which says how far off it may be")
@@ -94,8 +113,11 @@ def main() -> int:
         chosen = [record for record, fold in pairs if fold == arguments.fold and record.is_clean]
         bar = tqdm(chosen, unit="image", disable=not sys.stderr.isatty())
         cases = [compared(record, predictor) for record in bar]
-        cross_checked(cases, [record.group for record in chosen])
         model = fit_error_model(cases)
+        try:
+            cross_checked(cases, folds(chosen, 2))
+        except ValueError as error:
+            print(f"not cross-checked: {error}")
         refiner = replace(weights.refiner, errors=model)
         save_weights(arguments.output, weights.state, weights.config, weights.facts, weights.prior, refiner)
     except (OSError, ValueError) as error:

@@ -35,7 +35,7 @@ from lib.spine.evaluation import (
     evaluate_boxes,
     evaluate_each,
 )
-from lib.spine.files import replacing
+from lib.spine.files import check_writable, replacing
 from lib.spine.geometry import with_centers
 from lib.spine.matching import match_boxes
 from lib.spine.phantoms import random_spec, render_phantom
@@ -376,9 +376,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     for path in (arguments.json, arguments.images, arguments.predictions):
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.is_dir():
-                raise IsADirectoryError(f"{path} is a folder")
+            check_writable(path)
     predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
     decoders = list(dict.fromkeys(arguments.decoder))
     films: Sequence[Film]

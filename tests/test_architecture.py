@@ -27,6 +27,7 @@ LEARNING = SPINE | {
     "SimpleITK",
     "nibabel",
     "pydicom",
+    "scipy",
     "yaml",
     "tqdm",
     "lib.learning",

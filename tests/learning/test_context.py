@@ -109,3 +109,24 @@ def test_gradient_reaches_every_parameter_after_a_step() -> None:
     (context(x) - target).square().mean().backward()
     without = [name for name, p in context.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert without == []
+
+
+def test_nobody_looks_at_what_is_ignored() -> None:
+    """What lies there changes nothing elsewhere, and is as good as cut out."""
+    layer = awake().layers[0]
+    assert isinstance(layer, ContextLayer)
+    tokens, place = torch.randn(2, 6, 8), positions(8, 3, 2, CPU)
+    is_ignored = torch.zeros(2, 6, dtype=torch.bool)
+    is_ignored[0, 1] = is_ignored[1, 3:] = True
+    other = torch.where(is_ignored[..., None], 9.0, tokens)
+    before, after = layer(tokens, place, is_ignored), layer(other, place, is_ignored)
+    torch.testing.assert_close(after[~is_ignored], before[~is_ignored])
+    assert not torch.allclose(layer(other, place)[~is_ignored], layer(tokens, place)[~is_ignored])
+    torch.testing.assert_close(before[1:, :3], layer(tokens[1:, :3], place[:3]))
+
+
+def test_ignoring_nothing_changes_nothing() -> None:
+    layer = awake().layers[0]
+    assert isinstance(layer, ContextLayer)
+    tokens, place = torch.randn(2, 6, 8), positions(8, 3, 2, CPU)
+    torch.testing.assert_close(layer(tokens, place, torch.zeros(2, 6, dtype=torch.bool)), layer(tokens, place))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lib.learning.devices import choose_device, has_fast_bfloat16
+from lib.learning.devices import choose_device, has_fast_bfloat16, on_device
 
 CPU = torch.device("cpu")
 
@@ -31,3 +31,14 @@ def test_an_unknown_or_absent_device_is_refused(name: str) -> None:
 
 def test_half_width_arithmetic_is_a_fact_of_the_device() -> None:
     assert isinstance(has_fast_bfloat16(CPU), bool)
+
+
+def test_a_network_on_a_device_is_itself_with_channels_last() -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    moved = on_device(network, CPU)
+    assert isinstance(moved, torch.nn.Sequential)
+    assert moved[0].weight.is_contiguous(memory_format=torch.channels_last)
+    for name, tensor in moved.state_dict().items():
+        assert tensor.device == CPU
+        torch.testing.assert_close(tensor, before[name])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from lib.learning.naming import (
     MOST_LEVELS,
     Naming,
     likeliest_naming,
+    naming_lead,
+    naming_totals,
     read_names,
     rename_items,
     renamed,
@@ -100,10 +103,57 @@ def test_comparing_leaves_the_scores_alone() -> None:
     np.testing.assert_array_equal(scores, before)
 
 
+@pytest.mark.parametrize("judge", [likeliest_naming, naming_lead, naming_totals])
 @pytest.mark.parametrize("shape", [(17, 0), (1, 17), (16, 17), (17,), (17, 17, 1)], ids=str)
-def test_scores_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+def test_scores_of_another_shape_are_refused(shape: tuple[int, ...], judge: Callable[[np.ndarray], object]) -> None:
     with pytest.raises(ValueError, match=r"scores must have shape \(17, N\), N at least 1, got \("):
-        likeliest_naming(np.ones(shape))
+        judge(np.ones(shape))
+
+
+@pytest.mark.parametrize(("count", "most"), [(17, 4), (13, 4), (12, 5), (1, 16)])
+def test_totals_are_of_every_naming_that_is_compared(count: int, most: int) -> None:
+    assert list(naming_totals(scores_of(0, count))) == list(range(-MOST_LEVELS, most + 1))
+
+
+def test_totals_by_hand() -> None:
+    """All 17 at 0.5: each level leaves one vertebra more without a name, which counts 0.03."""
+    totals = naming_totals(np.full((17, 17), 0.5))
+    for levels, total in totals.items():
+        assert total == pytest.approx((17 - abs(levels)) * np.log(0.5) + abs(levels) * np.log(0.03))
+
+
+def test_the_lead_by_hand() -> None:
+    """Two vertebrae called T1 and T2 at 0.1 and 0.4, and at 0.2 and 0.4 if they are T2 and T3: half as likely."""
+    scores = np.zeros((17, 2))
+    scores[[0, 1], [0, 1]] = 0.1, 0.4
+    scores[[1, 2], [0, 1]] = 0.2, 0.4
+    assert naming_lead(scores) == pytest.approx(-np.log(2))
+    scores[1, 0] = 0.05
+    assert naming_lead(scores) == pytest.approx(np.log(2))
+
+
+@pytest.mark.parametrize("count", [17, 13, 5])
+def test_names_that_fit_lead_by_their_margin(count: int) -> None:
+    assert naming_lead(scores_of(0, count)) == likeliest_naming(scores_of(0, count)).margin > 5
+
+
+@pytest.mark.parametrize("levels", [-2, -1, 1, 2, 4])
+def test_names_that_others_beat_have_a_negative_lead(levels: int) -> None:
+    """By as much as the best naming lies above the present one, whatever the second best is."""
+    scores = scores_of(levels, 17)
+    totals = naming_totals(scores)
+    assert naming_lead(scores) == pytest.approx(totals[0] - totals[levels])
+    assert naming_lead(scores) < -5
+
+
+def test_the_lead_falls_as_another_naming_gains() -> None:
+    leads = [naming_lead(scores_of(0, 17, at=0.8, beside=beside)) for beside in (0.01, 0.1, 0.4, 0.8)]
+    assert leads == sorted(leads, reverse=True)
+    assert leads[-1] == pytest.approx(np.log(0.8 / 0.03))  # one without a name is all that speaks against it
+
+
+def test_a_network_that_sees_nothing_has_no_lead() -> None:
+    assert naming_lead(np.zeros((17, 17))) < 0
 
 
 @pytest.fixture
@@ -282,7 +332,9 @@ USE_CASES = {
     "trusted, clearly moved up": ((-1, 20.1), 17, True, "-1"),
     "trusted, clearly moved far": ((3, 20.1), 17, True, "3"),
     "trusted, not so clear": ((1, 20.0), 17, True, "none"),
-    "trusted, hardly moved": ((-2, 0.1), 17, True, "none"),
+    "trusted, a little doubted": ((-2, 2.1), 17, True, "none"),
+    "trusted, hardly moved": ((-2, 2.0), 17, True, ""),
+    "trusted, no margin at all": ((4, 0.0), 17, True, ""),
     "doubted, not moved": ((0, 15.1), 17, False, "0"),
     "doubted, moved": ((1, 15.1), 17, False, "1"),
     "doubted, moved up": ((-1, 15.1), 17, False, "-1"),
@@ -305,6 +357,13 @@ def test_a_model_is_followed_where_it_is_clear_and_plausible(
     naming: tuple[int, float], bodies: int, trusted: bool | None, use: str
 ) -> None:
     assert use_of(Naming(*naming), bodies, trusted) == use
+
+
+def test_a_network_that_sees_nothing_takes_no_name_away() -> None:
+    """It prefers namings with vertebrae that need no name, but none of the two with the most such."""
+    naming = likeliest_naming(np.zeros((17, 17)))
+    assert naming.levels != 0
+    assert use_of(naming, 17, True) == ""
 
 
 def test_every_use_can_be_read(tmp_path: Path) -> None:

@@ -13,13 +13,16 @@ import torch
 from torch import nn
 
 from lib.learning.codec import PRESENT, LandmarkCodec, mirror_maps
-from lib.learning.config import Config, InputConfig, ModelConfig, NetworkConfig, load_config
+from lib.learning.config import Config, InputConfig, ModelConfig, NetworkConfig, RefinerConfig, load_config
 from lib.learning.decoders import DECODERS, FixedLandmarks
 from lib.learning.naming import likeliest_naming
 from lib.learning.network import LandmarkNet, Maps
 from lib.learning.prediction import LandmarkPredictor, NoSpineError
 from lib.learning.reading import Radiograph, UnreadableImageError
-from lib.learning.weights import save_weights
+from lib.learning.refinement import Refinement
+from lib.learning.refiner import CornerRefiner
+from lib.learning.uncertainty import ErrorModel
+from lib.learning.weights import RefinerWeights, save_weights
 from lib.spine.schema import Spine
 
 CPU = torch.device("cpu")
@@ -402,3 +405,137 @@ def test_asking_for_scores_leaves_image_and_points_alone(spotter: LandmarkPredic
     np.testing.assert_array_equal(spotter.scores_at(radiograph, points), first)
     np.testing.assert_array_equal(radiograph.pixels, pixels)
     np.testing.assert_array_equal(points, before)
+
+
+# --- with a second network ---
+
+PATCH = RefinerConfig(16, 24, 8.0, 4, 1)
+MEASURED = ErrorModel(((0.01, 0.02), (0.5, 1.0)), ((0.01, 0.02), (0.5, 1.0)), 0.0, 0.0, 1.0, 2.0)
+"""Errors are twice as large as said; names are right or wrong half and half where they do not lead at all."""
+
+
+def with_second_network(folder: Path, errors: ErrorModel | None = None) -> LandmarkPredictor:
+    """Sees the vertebrae in ``CELLS`` of an image that fits; its second network is a random one."""
+    torch.manual_seed(3)
+    network = LandmarkNet(SMALL.network)
+    refiner = RefinerWeights(CornerRefiner(PATCH).state_dict(), PATCH, {}, errors)
+    save_weights(folder / "a.pt", network.state_dict(), SMALL, {}, refiner=refiner)
+    predictor = LandmarkPredictor(folder / "a.pt", CPU)
+    predictor.network = Spot(np.stack([np.full(17, 7), np.arange(17) + 7], -1))
+    predictor.limits = dataclasses.replace(
+        predictor.limits, mirror=False, second_look=False, refinement=True, refinement_reach=2.0
+    )
+    return predictor
+
+
+def without(predictor: LandmarkPredictor, radiograph: Radiograph, **arguments: Any) -> Any:
+    """What it predicts without the second network."""
+    limits = predictor.limits
+    predictor.limits = dataclasses.replace(limits, refinement=False)
+    try:
+        return predictor.predict(radiograph, **arguments)
+    finally:
+        predictor.limits = limits
+
+
+def test_a_second_network_moves_points_and_says_how_far_off_they_are(tmp_path: Path) -> None:
+    predictor, radiograph = with_second_network(tmp_path), noise(400, 200)
+    refined, plain = predictor.predict(radiograph), without(predictor, radiograph)
+    assert set(refined.seconds) == {"prepare", "forward", "decode", "refine"}
+    assert refined.said_errors is not None
+    assert refined.said_errors.shape == (17, 5)
+    assert (refined.said_errors > 0).all()
+    assert not np.allclose(refined.spine.xy, plain.spine.xy, atol=0.1)
+    np.testing.assert_allclose(refined.spine.xy[:, 0], refined.spine.xy[:, 1:].mean(1), atol=1e-6)
+    np.testing.assert_array_equal(refined.spine.scores, plain.spine.scores)
+    assert refined.spine_score == plain.spine_score
+    assert np.isnan(refined.spine.errors).all()  # nobody has measured what is said
+    assert (refined.names_right, refined.tilt_half_widths) == (None, None)
+
+
+def test_without_refinement_points_stay_as_decoded(tmp_path: Path) -> None:
+    predictor, radiograph = with_second_network(tmp_path), noise(400, 200)
+    plain = without(predictor, radiograph)
+    assert set(plain.seconds) == {"prepare", "forward", "decode"}
+    assert plain.said_errors is None
+    predictor.refinement = None
+    np.testing.assert_array_equal(predictor.predict(radiograph).spine.xy, plain.spine.xy)
+    np.testing.assert_allclose(
+        plain.spine.xy[:, 0], in_image(np.stack([np.full(17, 7), np.arange(17) + 7], -1), 400, 200), atol=1e-6
+    )
+
+
+def test_a_weight_file_without_a_second_network_is_not_refined(sure: LandmarkPredictor) -> None:
+    prediction = sure.predict(noise(400, 150))
+    assert sure.refinement is None
+    assert prediction.said_errors is None
+    assert prediction.names_right is None
+
+
+@pytest.mark.parametrize("errors", [None, MEASURED], ids=["said", "measured"])
+def test_fixed_points_stay_bit_for_bit_whatever_the_second_network_says(
+    tmp_path: Path, errors: ErrorModel | None
+) -> None:
+    predictor, radiograph = with_second_network(tmp_path, errors), noise(400, 200)
+    decoded = without(predictor, radiograph).spine.xy
+    random = np.random.default_rng(0)
+    fixed = FixedLandmarks.none()
+    for v, p in ((0, 0), (5, 2), (5, 3), (16, 4), (9, 0)):
+        fixed.xy[v, p] = decoded[v, p] + random.uniform(-3, 3, 2) / 7
+    predictions = predictor.compare(radiograph, fixed=fixed)
+    assert set(predictions) == set(DECODERS)
+    for prediction in predictions.values():
+        assert (prediction.spine.xy[fixed.mask] == fixed.xy[fixed.mask]).all()
+        moved = prediction.spine.xy != decoded
+        assert moved[~fixed.mask].any()
+
+
+def test_patches_are_laid_around_fixed_centers(tmp_path: Path) -> None:
+    """A center that someone has moved is where the second network looks for its corners."""
+    predictor, radiograph = with_second_network(tmp_path), noise(400, 200)
+    laid: list[np.ndarray] = []
+
+    class Watched(Refinement):
+        def refine(self, pixels: np.ndarray, xy: np.ndarray, *rest: Any) -> Any:
+            laid.append(xy[:, 0].copy())
+            return super().refine(pixels, xy, *rest)
+
+    given = predictor.refinement
+    assert given is not None
+    predictor.refinement = Watched(given.network, given.config, given.device)
+    fixed = FixedLandmarks.none()
+    fixed.xy[8, 0] = without(predictor, radiograph).spine.xy[8, 0] + (4.0, 1.0)
+    predictor.predict(radiograph, fixed=fixed)
+    np.testing.assert_array_equal(laid[-1][8], fixed.xy[8, 0])
+
+
+def test_measured_errors_are_given_for_every_point_that_is_not_fixed(tmp_path: Path) -> None:
+    """A name that may be wrong makes every error larger; who fixes a point has said which vertebra it is."""
+    predictor, radiograph = with_second_network(tmp_path, MEASURED), noise(400, 200)
+    plain = predictor.predict(radiograph)
+    assert plain.said_errors is not None
+    assert plain.names_right is not None
+    assert plain.tilt_half_widths is not None
+    assert plain.tilt_half_widths.shape == (17,)
+    assert plain.names_right == pytest.approx(1 - MEASURED.misnamed(plain.naming_lead))
+    step = np.linalg.norm(np.diff(plain.spine.xy[:, 0], axis=0), axis=1).mean()
+    wrong = 1 - plain.names_right
+    local = 2 * plain.said_errors
+    np.testing.assert_allclose(plain.spine.errors, (1 - wrong) * local + wrong * np.maximum(local, step), rtol=1e-6)
+    fixed = FixedLandmarks.none()
+    fixed.xy[3, 1] = plain.spine.xy[3, 1]
+    told = predictor.predict(radiograph, fixed=fixed)
+    assert told.names_right == 1.0
+    assert told.said_errors is not None
+    assert np.isnan(told.spine.errors[3, 1])
+    np.testing.assert_allclose(told.spine.errors[~fixed.mask], 2 * told.said_errors[~fixed.mask], rtol=1e-6)
+
+
+def test_a_second_network_gives_the_same_from_several_threads(tmp_path: Path) -> None:
+    predictor, radiograph = with_second_network(tmp_path), noise(400, 200)
+    first = predictor.predict(radiograph)
+    with ThreadPoolExecutor(4) as pool:
+        others = list(pool.map(predictor.predict, [radiograph] * 6))
+    for other in others:
+        np.testing.assert_array_equal(other.spine.xy, first.spine.xy)
+        np.testing.assert_array_equal(other.said_errors, first.said_errors)

@@ -18,18 +18,12 @@ from monai.utils import set_determinism
 
 from lib.learning.codec import ABSENT, PRESENT, UNKNOWN, UNNAMED
 from lib.learning.config import Config, InputConfig, ModelConfig, NetworkConfig, load_config
-from lib.learning.training import (
-    BEST,
-    CHECKPOINT,
-    HISTORY,
-    Progress,
-    Trainer,
-    describe,
-)
+from lib.learning.refiner import CornerRefiner
+from lib.learning.runs import BEST, CHECKPOINT, HISTORY, Progress
+from lib.learning.training import Trainer
 from lib.learning.transforms import IMAGE, LABEL
-from lib.learning.weights import build_network, load_weights
+from lib.learning.weights import RefinerWeights, build_network, load_weights
 from lib.spine.geometry import with_centers
-from lib.spine.metrics import Localisation
 
 CPU = torch.device("cpu")
 
@@ -170,6 +164,31 @@ def test_another_configuration_in_the_same_folder_is_refused(run: tuple[Path, Co
         Trainer(other, folder, CPU, workers=0)
 
 
+def test_a_run_goes_on_whatever_becomes_of_the_second_network_and_of_prediction(
+    run: tuple[Path, Config, list[Progress]],
+) -> None:
+    """It does not depend on these settings."""
+    folder, config, _ = run
+    other = dataclasses.replace(
+        config,
+        refiner=dataclasses.replace(config.refiner, channels=8),
+        refiner_augmentation=dataclasses.replace(config.refiner_augmentation, drift=0.0),
+        refiner_training=dataclasses.replace(config.refiner_training, epochs=1),
+        prediction=dataclasses.replace(config.prediction, refinement_rounds=5),
+    )
+    assert Trainer(other, folder, CPU, workers=0, facts={"fold": 1}).epoch == 8
+
+
+def test_a_second_network_is_passed_on_as_it_is(tmp_path: Path) -> None:
+    config = dataclasses.replace(load_config().refiner, channels=4)
+    refiner = RefinerWeights(CornerRefiner(config).half().state_dict(), config, {"epoch": 7})
+    path = Trainer(tiny_config(epochs=1), tmp_path, CPU, workers=0, refiner=refiner).fit(items(), [])
+    kept = load_weights(path).refiner
+    assert kept is not None
+    assert (kept.config, kept.facts, kept.errors) == (config, {"epoch": 7}, None)
+    assert all(torch.equal(kept.state[name], refiner.state[name]) for name in refiner.state)
+
+
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     config = tiny_config(epochs=3)
     told: list[Progress] = []
@@ -266,21 +285,6 @@ def test_unknown_vertebrae_are_learnt_from_and_checked_as_little_as_absent_ones(
     assert figures is not None
     assert figures == trainer.check(data)
     assert all(math.isfinite(v) for v in dataclasses.astuple(figures))
-
-
-@pytest.mark.parametrize(("step", "rate"), [(0, 0.25e-2), (1, 0.5e-2), (3, 1e-2), (4, 1e-2), (7, 0.5e-2), (10, 0.0)])
-def test_the_learning_rate_warms_up_and_falls_to_zero(tmp_path: Path, step: int, rate: float) -> None:
-    """Two epochs of two steps up, then three epochs of half a cosine; half of the rate is left after half of them."""
-    config = tiny_config(epochs=5, warmup_epochs=2.0, learning_rate=1e-2)
-    assert Trainer(config, tmp_path, CPU)._learning_rate(step, 2) == pytest.approx(rate)
-
-
-def test_progress_is_one_line() -> None:
-    terms = {"heatmap": 1.0, "offset": 0.5}
-    progress = Progress(1, 2, 1.25, terms, 0.75, 3.0, None)
-    assert describe(progress) == "loss 1.250 (heatmap 1.000 offset 0.500) busy 75%"
-    figures = Localisation(2, 4.0, 5.0, 3.0, 3.0, 0.1, 0.5, 0.5)
-    assert describe(dataclasses.replace(progress, validation=figures)).endswith(" corner 4.0/5.0 px shifted 50%")
 
 
 def test_a_single_heatmap_is_trained_and_validated(tmp_path: Path) -> None:

@@ -10,9 +10,19 @@ from typing import Any
 import pytest
 import torch
 
-from lib.learning.config import Config, ModelConfig, NetworkConfig, load_config
+from lib.learning.config import Config, ModelConfig, NetworkConfig, RefinerConfig, load_config
 from lib.learning.network import LandmarkNet
-from lib.learning.weights import build_network, load_weights, save_atomically, save_weights
+from lib.learning.refiner import CornerRefiner
+from lib.learning.uncertainty import ErrorModel
+from lib.learning.weights import (
+    RefinerWeights,
+    Weights,
+    build_network,
+    build_refiner,
+    load_weights,
+    save_atomically,
+    save_weights,
+)
 from lib.spine.schema import SCHEMA_VERSION
 
 
@@ -164,3 +174,110 @@ def test_settings_that_using_the_weights_does_not_need_may_have_changed(
     content["config"]["future"] = {"setting": 1}
     torch.save(content, tmp_path / "b.pt")
     assert load_weights(tmp_path / "b.pt").config == ModelConfig(config.network, config.input, config.codec)
+
+
+# --- the second network ---
+
+PATCH = RefinerConfig(16, 24, 8.0, 4, 1)
+ERRORS = ErrorModel(((0.1, 0.2), (0.5, 0.6)), ((0.1, 0.1), (0.4, 0.8)), 0.01, 0.5, 1.5, 2.0)
+
+
+@pytest.fixture
+def refiner() -> RefinerWeights:
+    """A random second network with everything that may be known about it."""
+    torch.manual_seed(1)
+    network = CornerRefiner(PATCH)
+    network(torch.randn(2, 17, 16, 24))  # so that the batch norms have seen something
+    return RefinerWeights(network.state_dict(), PATCH, {"epoch": 3, "validation": {"corner_mean": 1.5}}, ERRORS)
+
+
+def with_refiner(path: Path, config: Config, state: dict[str, torch.Tensor], refiner: RefinerWeights) -> Weights:
+    """What is read of a file with both networks."""
+    save_weights(path, state, config, {"fold": 3}, refiner=refiner)
+    return load_weights(path)
+
+
+def test_a_file_without_a_second_network_has_none(
+    tmp_path: Path, config: Config, state: dict[str, torch.Tensor]
+) -> None:
+    save_weights(tmp_path / "a.pt", state, config, {})
+    assert load_weights(tmp_path / "a.pt").refiner is None
+    assert "refiner" not in torch.load(tmp_path / "a.pt", weights_only=True)
+
+
+def test_a_second_network_survives_in_half_precision(
+    tmp_path: Path, config: Config, state: dict[str, torch.Tensor], refiner: RefinerWeights
+) -> None:
+    weights = with_refiner(tmp_path / "a.pt", config, state, refiner)
+    kept = weights.refiner
+    assert weights.facts == {"fold": 3}
+    assert kept is not None
+    assert (kept.config, kept.facts, kept.errors) == (PATCH, refiner.facts, ERRORS)
+    original, built = CornerRefiner(PATCH).eval(), build_refiner(kept, tmp_path / "a.pt")
+    original.load_state_dict(refiner.state)
+    assert not built.training
+    patches = torch.randn(2, 17, 16, 24)
+    with torch.inference_mode():
+        for a, b in zip(original(patches), built(patches), strict=True):
+            assert b.dtype == torch.float32
+            torch.testing.assert_close(a, b, atol=0.05, rtol=0.01)
+    assert refiner.state["to_token.weight"].dtype == torch.float32
+
+
+def test_what_was_read_can_be_written_again(
+    tmp_path: Path, config: Config, state: dict[str, torch.Tensor], refiner: RefinerWeights
+) -> None:
+    """With the part of the configuration that a weight file keeps, and no measured errors."""
+    first = with_refiner(tmp_path / "a.pt", config, state, dataclasses.replace(refiner, errors=None))
+    save_weights(tmp_path / "b.pt", first.state, first.config, first.facts, first.prior, first.refiner)
+    second = load_weights(tmp_path / "b.pt")
+    assert first.refiner is not None
+    assert second.refiner is not None
+    assert (second.config, second.facts, second.prior) == (first.config, first.facts, first.prior)
+    assert second.refiner.errors is None
+    for a, b in ((first.state, second.state), (first.refiner.state, second.refiner.state)):
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        pytest.param({"config": {"height": 16}}, r"a\.pt: refiner", id="settings-missing"),
+        pytest.param({"config": {**dataclasses.asdict(PATCH), "width": 25}}, "multiple of 8", id="settings-wrong"),
+        pytest.param({"errors": {"center": []}}, r"a\.pt: the error model", id="error-model"),
+        pytest.param({"model": None}, None, id="no-weights"),
+        pytest.param(None, "second network is not one of this project", id="no-refiner"),
+        pytest.param({}, "second network is not one of this project", id="parts-missing"),
+    ],
+)
+def test_a_second_network_that_is_none_is_refused(
+    tmp_path: Path,
+    config: Config,
+    state: dict[str, torch.Tensor],
+    refiner: RefinerWeights,
+    change: dict[str, Any] | None,
+    words: str | None,
+) -> None:
+    path = tmp_path / "a.pt"
+    save_weights(path, state, config, {}, refiner=refiner)
+    content = torch.load(path, weights_only=True)
+    content["refiner"] = {**content["refiner"], **change} if change else ([] if change is None else {"model": {}})
+    torch.save(content, path)
+    if words is None:
+        with pytest.raises(ValueError, match=r"a\.pt: the weights do not fit their second network"):
+            build_refiner(load_weights(path).refiner, path)  # type: ignore[arg-type]
+    else:
+        with pytest.raises(ValueError, match=words):
+            load_weights(path)
+
+
+def test_weights_that_do_not_fit_a_second_network_are_refused(tmp_path: Path, refiner: RefinerWeights) -> None:
+    path = tmp_path / "a.pt"
+    wider = dataclasses.replace(refiner, config=dataclasses.replace(PATCH, channels=8))
+    with pytest.raises(ValueError, match=r"a\.pt: the weights do not fit their second network"):
+        build_refiner(wider, path)
+    spoilt = {name: tensor.clone() for name, tensor in refiner.state.items()}
+    spoilt["place"][3, 2] = torch.nan
+    with pytest.raises(ValueError, match=r"a\.pt: some weights are not finite"):
+        build_refiner(dataclasses.replace(refiner, state=spoilt), path)

@@ -154,6 +154,34 @@ def test_bad_weights_are_named(
     assert capsys.readouterr().err.startswith("audit_names: bad.pt: not a weight file")
 
 
+@pytest.mark.parametrize("name", ["", "moved.png/names.csv"], ids=["a folder", "below a file"])
+def test_a_table_that_cannot_be_written_is_told_before_the_work(
+    films: Any, stub: Stub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    out = films.data / "images" / "training" / name
+    assert run(monkeypatch, "--data", films.data, "--output", out) == 1
+    assert capsys.readouterr().err.startswith("audit_names: ")
+    assert stub.asked == {}
+
+
+def test_the_folder_of_the_table_is_made(
+    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "new" / "names.csv"
+    assert run(monkeypatch, "--data", films.data, "--output", out) == 0
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_a_failure_leaves_an_earlier_table_alone(
+    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "names.csv"
+    out.write_text("earlier")
+    (films.data / "images" / "training" / "moved.png").unlink()
+    assert run(monkeypatch, "--data", films.data, "--output", out) == 1
+    assert out.read_text() == "earlier"
+
+
 @pytest.mark.slow
 def test_the_shipped_model_names_the_boxes_of_a_phantom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Boxes around T3 to L4: what a label calls T1 for want of a name is T3."""

@@ -45,6 +45,8 @@ HEADERS = {
     "landmarks.csv": "image,vertebra,point,x_px,y_px,score",
     "cobb.csv": "image,angle1_deg,angle2_deg,angle3_deg",
     "curves.csv": "image,curve,upper_end,lower_end,apex,side,angle_deg,region",
+    "errors.csv": "image,vertebra,point,error_px",
+    "confidence.csv": "image,spine_score,names_right,curve,angle_deg,half_width_deg",
 }
 
 
@@ -63,11 +65,24 @@ def bent() -> np.ndarray:
     return with_centers(np.stack(corners, 1))
 
 
-class Stub:
-    """Sees the same spine on every image but black ones, and notes which decoder is asked for."""
+ERRORS = 1 + np.arange(85.0).reshape(17, 5) / 8
+"""Expected errors of the stub, from 1 px on."""
+WIDTHS = np.full(17, 9.0)
+"""Each vertebra's part in the stub's intervals; at the ends of the curves of ``bent`` 3, 4, 4.2 and 5.6 degrees."""
+WIDTHS[[0, 4, 10, 16]] = 3.0, 4.0, 4.2, 5.6
 
-    def __init__(self, xy: np.ndarray) -> None:
-        self.spine, self.decoders = Spine.from_arrays(xy, np.full((17, 5), 0.75)), []
+
+class Stub:
+    """Sees the same spine on every image but black ones, and notes which decoder is asked for.
+
+    Args:
+        xy: the points.
+        errors: expected errors; ``None``: the model tells neither them nor how sure names and angles are.
+    """
+
+    def __init__(self, xy: np.ndarray, errors: np.ndarray | None = ERRORS) -> None:
+        self.spine, self.decoders = Spine.from_arrays(xy, np.full((17, 5), 0.75), errors), []
+        self.told = {} if errors is None else {"names_right": 0.9375, "tilt_half_widths": WIDTHS}
 
     def __call__(self, weights: Path, device: object) -> Stub:
         """In the place of the predictor's class."""
@@ -78,7 +93,7 @@ class Stub:
         self.decoders.append(decoder)
         if not radiograph.pixels.any():
             raise NoSpineError("no spine was found")
-        return Prediction(self.spine, 0.75, decoder, {})
+        return Prediction(self.spine, 0.75, decoder, {}, **self.told)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, stub: Stub, *arguments: object) -> int:
@@ -113,7 +128,7 @@ def write_dicom(path: Path, **tags: object) -> Path:
     return path
 
 
-def test_three_tables_say_what_the_library_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_say_what_the_library_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     points = bent()
     assert run(monkeypatch, Stub(points), gray(tmp_path / "a.png"), gray(tmp_path / "b.png"), "--output", tmp_path) == 0
     assert headers(tmp_path) == HEADERS
@@ -142,6 +157,49 @@ def test_three_tables_say_what_the_library_says(tmp_path: Path, monkeypatch: pyt
         ["2", "T5", "T11", "right", "42.00"],
         ["3", "T11", "L5", "left", "32.00"],
     ]
+
+
+def test_the_tables_of_errors_say_what_the_prediction_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    films = gray(tmp_path / "a.png"), gray(tmp_path / "b.png")
+    assert run(monkeypatch, Stub(bent()), *films, "--output", tmp_path / "out") == 0
+    errors = table(tmp_path / "out", "errors.csv")
+    points = table(tmp_path / "out")
+    keys = ("image", "vertebra", "point")
+    assert [[row[key] for key in keys] for row in errors] == [[row[key] for key in keys] for row in points]
+    assert [row["error_px"] for row in errors] == [f"{error:.2f}" for error in ERRORS.ravel()] * 2
+    np.testing.assert_allclose(read_markups(tmp_path / "out" / "a.mrk.json").errors, ERRORS)
+    curves = [("1", "20.00", "5.00"), ("2", "42.00", "5.80"), ("3", "32.00", "7.00")]
+    assert [tuple(row.values()) for row in table(tmp_path / "out", "confidence.csv")] == [
+        (image, "0.750", "0.938", *curve) for image in ("a.png", "b.png") for curve in curves
+    ]
+
+
+def test_a_model_that_tells_no_errors_leaves_them_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one without a second network, or one that was not calibrated."""
+    assert run(monkeypatch, Stub(bent(), None), gray(tmp_path / "a.png"), "--output", tmp_path) == 0
+    assert headers(tmp_path) == HEADERS
+    assert len(table(tmp_path)) == 85
+    assert table(tmp_path, "errors.csv") == []
+    rows = table(tmp_path, "confidence.csv")
+    assert [row["angle_deg"] for row in rows] == ["20.00", "42.00", "32.00"]
+    assert {(row["spine_score"], row["names_right"], row["half_width_deg"]) for row in rows} == {("0.750", "", "")}
+
+
+def test_a_point_without_an_expected_error_has_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = ERRORS.copy()
+    errors[11, 0] = np.nan
+    assert run(monkeypatch, Stub(bent(), errors), gray(tmp_path / "a.png"), "--output", tmp_path) == 0
+    known = {(row["vertebra"], row["point"]) for row in table(tmp_path, "errors.csv")}
+    assert {(row["vertebra"], row["point"]) for row in table(tmp_path)} - known == {("T12", "center")}
+
+
+def test_curves_and_confidence_tell_of_the_same_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, Stub(bent()), gray(tmp_path / "a.png"), "--output", tmp_path) == 0
+    keys = ("image", "curve", "angle_deg")
+    found = [
+        [[row[key] for key in keys] for row in table(tmp_path, f"{name}.csv")] for name in ("curves", "confidence")
+    ]
+    assert found[0] == found[1] != []
 
 
 def test_a_straight_spine_has_one_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ladder: np.ndarray) -> None:
@@ -282,6 +340,14 @@ def test_table_and_markups_agree_and_rows_stand_in_order(tmp_path: Path, phantom
     curves = table(tmp_path / "out", "curves.csv")
     assert [row["curve"] for row in curves] == [str(number) for number in range(1, len(curves) + 1)]
     assert curves
+    sure = table(tmp_path / "out", "confidence.csv")
+    assert [row["curve"] for row in sure] == [row["curve"] for row in curves]
+    assert all(0 <= float(row["spine_score"]) <= 1 for row in sure)
+    assert all(0 <= float(row["names_right"]) <= 1 for row in sure if row["names_right"])
+    assert all(float(row["half_width_deg"]) > 0 for row in sure if row["half_width_deg"])
+    errors = table(tmp_path / "out", "errors.csv")
+    assert len(errors) in (0, 85)  # as the shipped weights tell them
+    assert all(float(row["error_px"]) > 0 for row in errors)
     with Image.open(tmp_path / "out" / "film.overlay.png") as overlay:
         assert overlay.size == (460, 1000)
 

@@ -61,6 +61,9 @@ def test_answer_holds_85_points_in_pixels_of_the_file(server: Server) -> None:
     assert len(names) == len(set(names)) == 85
     assert {"T1", "T7 TL", "L5 BR"} <= set(names)
     assert all(0 <= landmark["score"] <= 1 for landmark in answer["landmarks"])
+    errors = [landmark["error_px"] for landmark in answer["landmarks"]]
+    assert all(error is None for error in errors) or min(errors) > 0  # as the shipped weights tell them
+    assert answer["names_right"] is None or 0 <= answer["names_right"] <= 1
     size = {"width": 420, "height": 900, "spacing": [1.0, 1.0], "spacing_source": "none"}
     assert answer["image"] == {**size, "millimetres": None, "image_left_is": None}
     assert answer["decoder"] == "map"
@@ -73,9 +76,10 @@ def test_answer_measures_the_spine(server: Server) -> None:
     assert len(cobb["challenge"]) == 3
     assert cobb["challenge"][0] == max(cobb["challenge"])
     assert cobb["sides_of"] == "image"
-    fields = {"upper_end", "lower_end", "apex", "side", "angle_deg", "region"}
+    fields = {"upper_end", "lower_end", "apex", "side", "angle_deg", "region", "half_width_deg"}
     assert cobb["curves"]
     assert all(fields <= set(curve) for curve in cobb["curves"])
+    assert all(curve["half_width_deg"] is None or curve["half_width_deg"] > 0 for curve in cobb["curves"])
     assert isinstance(answer["anatomy"], dict)
 
 
@@ -90,6 +94,8 @@ def test_fixed_points_come_back_bit_for_bit_and_what_is_asked_is_done(server: Se
     assert (found["T12"]["x"], found["T12"]["y"]) == (201.37, 511.9)
     assert (found["T7 TL"]["x"], found["T7 TL"]["y"]) == (180.123456789, 300.1)
     assert {name for name, landmark in found.items() if landmark["visible"]} == {"T12", "T7 TL"}
+    assert found["T12"]["error_px"] is found["T7 TL"]["error_px"] is None
+    assert answer["names_right"] in (None, 1.0)
 
 
 @pytest.mark.parametrize(

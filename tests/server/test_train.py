@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import socket
@@ -22,13 +23,15 @@ from monai.utils import set_determinism
 from monailabel.utils.async_tasks import utils as async_tasks
 from PIL import Image
 
-from lib.learning.config import DEFAULT_WEIGHTS_FILE
-from lib.learning.weights import load_weights
+from lib.learning.config import DEFAULT_WEIGHTS_FILE, RefinerConfig
+from lib.learning.refiner import CornerRefiner
+from lib.learning.weights import build_refiner, load_weights
 from lib.server.models import ModelStore
-from lib.server.train import REPORT, RUN, VertebraLandmarksTrain
+from lib.server.train import CORNERS, LANDMARKS, REPORT, RUN, VertebraLandmarksTrain
 from lib.server.train_report import PROCESSES, TrainReport
 from lib.spine.markups import write_markups
 from lib.spine.phantoms import random_spec, render_phantom
+from lib.spine.schema import Spine
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "apps" / "vertebra_landmarks"
@@ -37,10 +40,21 @@ LIMIT_S = 180
 LABELLED = 8
 
 
-def smaller_weights(path: Path, height: int, width: int) -> Path:
-    """The shipped weights for a smaller input, so that a step takes a fraction of a second."""
+PATCH = RefinerConfig(40, 48, 16.0, 4, 1)
+
+
+def smaller_weights(path: Path, height: int, width: int, with_refiner: bool = False) -> Path:
+    """The shipped weights for a smaller input, so that a step takes a fraction of a second.
+
+    The second network, where one is asked for, is a small random one.
+    """
     content = torch.load(DEFAULT_WEIGHTS_FILE, weights_only=True)
     content["config"]["input"] = {"height": height, "width": width}
+    content.pop("refiner", None)
+    if with_refiner:
+        torch.manual_seed(0)
+        state = {n: t.half() if t.is_floating_point() else t for n, t in CornerRefiner(PATCH).state_dict().items()}
+        content["refiner"] = {"model": state, "config": dataclasses.asdict(PATCH), "facts": {}, "errors": None}
     torch.save(content, path)
     return path
 
@@ -129,6 +143,162 @@ def test_a_training_publishes_and_tells(task: VertebraLandmarksTrain, studies: P
     assert published.facts["radiographs"] == published.facts["held_out"] == 1
     assert published.facts["validation"] == pytest.approx(stats["validation"])
     assert sorted(path.name for path in served.parent.iterdir()) == sorted([served.name, REPORT])
+    assert stats["stage"] == LANDMARKS
+    assert published.refiner is None
+
+
+# --- with a second network ---
+
+
+@pytest.fixture(scope="module")
+def both_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weight file for an input of 64 x 64 pixels, with a small second network."""
+    return smaller_weights(tmp_path_factory.mktemp("weights") / "both.pt", 64, 64, with_refiner=True)
+
+
+def watch(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the report is told about epochs, in the order of time."""
+    told: list[dict[str, Any]] = []
+    update = TrainReport.update
+
+    def watched(report: TrainReport, **facts: Any) -> None:
+        update(report, **facts)
+        if "stage" in facts:
+            told.append(json.loads(report.path.read_text()))
+
+    monkeypatch.setattr(TrainReport, "update", watched)
+    return told
+
+
+def with_centers_alone(studies: Path, *numbers: int) -> None:
+    """Take the corners from the labels of some phantoms."""
+    for number in numbers:
+        xy = render_phantom(random_spec(number, 480, 220)).spine.xy
+        xy[:, 1:] = float("nan")
+        write_markups(studies / "labels" / "final" / f"phantom_{number}.mrk.json", Spine.from_arrays(xy))
+
+
+def test_both_networks_learn_one_after_the_other(
+    studies: Path, both_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = watch(monkeypatch)
+    task = VertebraLandmarksTrain(ModelStore(studies, both_weights), "cpu")
+    task({"max_epochs": 2, "batch_size": 1}, Folder(studies))
+    assert [(t["stage"], t["epoch"], t["percent"]) for t in told] == [
+        (LANDMARKS, 1, 25.0),
+        (LANDMARKS, 2, 50.0),
+        (CORNERS, 3, 75.0),
+        (CORNERS, 4, 100.0),
+    ]
+    assert all((t["state"], t["total_epochs"]) == ("running", 4) for t in told)
+    assert "heatmap" in told[1]["terms"]
+    assert "tilt" in told[2]["terms"]
+    assert all(t["validation"]["images"] == 1 for t in told)
+    stats = task.stats()
+    assert (stats["state"], stats["epoch"], stats["total_epochs"], stats["percent"]) == ("done", 4, 4, 100)
+    published, initial = load_weights(ModelStore(studies, both_weights).served), load_weights(both_weights)
+    assert stats["best_epoch"] == published.facts["epoch"] in (1, 2)
+    assert stats["validation"] == pytest.approx(published.facts["validation"])  # of the same network as before
+    assert stats["before"].keys() == stats["validation"].keys()
+    assert not all(torch.equal(published.state[name], initial.state[name]) for name in initial.state)
+    new, old = published.refiner, initial.refiner
+    assert new is not None
+    assert old is not None
+    assert new.config == PATCH
+    assert new.facts["radiographs"] == 1
+    assert new.facts["validation"]["corner_mean"] > 0
+    assert not torch.equal(new.state["heatmap.weight"], old.state["heatmap.weight"])
+    kept = [name for name in old.state if name.endswith(("running_mean", "running_var"))]
+    assert kept
+    assert all(torch.equal(new.state[name], old.state[name]) for name in kept)
+    build_refiner(new, both_weights)
+    folder = ModelStore(studies, both_weights).folder
+    assert not (folder / RUN).exists()
+
+
+def test_labels_without_corners_teach_the_first_network_only(
+    studies: Path, both_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All epochs that there are have been told at the end, then, and the second network stays as it was."""
+    with_centers_alone(studies, 0, 1)
+    told = watch(monkeypatch)
+    task = VertebraLandmarksTrain(ModelStore(studies, both_weights), "cpu")
+    task(ONE_EPOCH, Folder(studies))
+    assert [(t["stage"], t["epoch"], t["total_epochs"], t["percent"]) for t in told] == [(LANDMARKS, 1, 1, 100.0)]
+    assert task.stats()["state"] == "done"
+    new, old = (load_weights(path).refiner for path in (ModelStore(studies, both_weights).served, both_weights))
+    assert new is not None
+    assert old is not None
+    assert all(torch.equal(new.state[name], old.state[name]) for name in old.state)
+
+
+def test_one_label_with_corners_is_enough_for_the_second_network(
+    studies: Path, both_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that is learnt from; nothing is left to check it on, so that its last weights are kept."""
+    from lib.server import train
+
+    kept, held_out = train.split(["phantom_0", "phantom_1"], 0.2)
+    with_centers_alone(studies, *(int(name[-1]) for name in held_out))
+    told = watch(monkeypatch)
+    VertebraLandmarksTrain(ModelStore(studies, both_weights), "cpu")(ONE_EPOCH, Folder(studies))
+    assert len(kept) == 1
+    assert [(t["stage"], t["percent"]) for t in told] == [(LANDMARKS, 50.0), (CORNERS, 100.0)]
+    assert told[1]["validation"] is None
+    refiner = load_weights(ModelStore(studies, both_weights).served).refiner
+    assert refiner is not None
+    assert (refiner.facts["epoch"], refiner.facts["validation"]) == (1, {})
+
+
+def test_both_networks_start_from_the_served_weights_unless_told_otherwise(
+    studies: Path, both_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lib.server import train
+
+    starts: list[tuple[Any, bool]] = []
+
+    class Watched(train.RefinerTrainer):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            starts.append((kwargs["initial"], kwargs["freeze_norm"]))
+            super().__init__(*args, **kwargs)
+
+    monkeypatch.setattr(train, "RefinerTrainer", Watched)
+    task = VertebraLandmarksTrain(ModelStore(studies, both_weights), "cpu")
+    task(ONE_EPOCH, Folder(studies))
+    first = load_weights(ModelStore(studies, both_weights).served).refiner
+    task(ONE_EPOCH, Folder(studies))
+    task({**ONE_EPOCH, "pretrained": False}, Folder(studies))
+    initial = load_weights(both_weights).refiner
+    assert first is not None
+    assert initial is not None
+    for (start, freeze_norm), expected in zip(starts, (initial.state, first.state, None), strict=True):
+        assert freeze_norm == (expected is not None)
+        if expected is None:
+            assert start is None
+        else:
+            assert all(torch.equal(start[name], expected[name]) for name in expected)
+
+
+def test_a_second_stage_that_breaks_leaves_the_old_weights(
+    studies: Path, both_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first stage has learnt is not served by halves."""
+    from lib.server import train
+
+    def broken(*_: object) -> None:
+        raise FloatingPointError("the loss is no longer finite")
+
+    monkeypatch.setattr(train.RefinerTrainer, "fit", broken)
+    task = VertebraLandmarksTrain(ModelStore(studies, both_weights), "cpu")
+    with pytest.raises(FloatingPointError):
+        task(ONE_EPOCH, Folder(studies))
+    assert (task.stats()["state"], task.stats()["epoch"], task.stats()["percent"]) == ("failed", 1, 50)
+    models = ModelStore(studies, both_weights)
+    assert models.served == both_weights
+    assert not (models.folder / RUN).exists()
+
+
+# --- from whichever weights ---
 
 
 def test_statistics_of_the_batch_norms_stay_when_it_goes_on_from_the_served_weights(
@@ -167,12 +337,7 @@ def test_a_second_training_goes_on_from_the_first(
 
 def test_labels_of_centers_alone_can_be_trained_on(studies: Path, weights: Path) -> None:
     """There is no corner error to choose the best epoch by, then."""
-    from lib.spine.schema import Spine
-
-    for number in range(2):
-        xy = render_phantom(random_spec(number, 480, 220)).spine.xy
-        xy[:, 1:] = float("nan")
-        write_markups(studies / "labels" / "final" / f"phantom_{number}.mrk.json", Spine.from_arrays(xy))
+    with_centers_alone(studies, 0, 1)
     task = VertebraLandmarksTrain(ModelStore(studies, weights), "cpu")
     task(ONE_EPOCH, Folder(studies))
     stats = task.stats()
@@ -343,10 +508,10 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The app on eight labelled phantoms, with the shipped weights for a smaller input."""
+    """The app on eight labelled phantoms, with the shipped weights for a smaller input and a small second network."""
     studies = tmp_path_factory.mktemp("studies")
     make_studies(studies, LABELLED)
-    weights = smaller_weights(tmp_path_factory.mktemp("weights") / "smaller.pt", 256, 128)
+    weights = smaller_weights(tmp_path_factory.mktemp("weights") / "smaller.pt", 256, 128, with_refiner=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -428,14 +593,15 @@ def test_a_training_runs_to_the_end_and_inference_uses_the_new_weights(server: S
     while server.is_running():
         stats = server.stats()
         if stats["state"] == "running" and "epoch" in stats:
-            assert stats["percent"] == 25 * stats["epoch"]
+            assert stats["percent"] == 12.5 * stats["epoch"]
+            assert stats.get("stage", LANDMARKS) == (LANDMARKS if stats["epoch"] <= 4 else CORNERS)
             seen.append(stats["epoch"])
         time.sleep(0.05)
     assert server.ask("/train/")[1]["status"] == "DONE", server.ask("/train/")
     assert seen == sorted(seen)
     assert set(seen) & {1, 2, 3}
     stats = server.stats()
-    assert (stats["state"], stats["epoch"], stats["percent"]) == ("done", 4, 100)
+    assert (stats["state"], stats["epoch"], stats["total_epochs"], stats["percent"]) == ("done", 8, 8, 100)
     assert stats["images"]["training"] + stats["images"]["validation"] == LABELLED
     assert stats["validation"]["corner_mean"] > 0
     assert stats["before"]["corner_mean"] > 0
@@ -446,6 +612,10 @@ def test_a_training_runs_to_the_end_and_inference_uses_the_new_weights(server: S
     assert initial.read_bytes() == content
     assert server.model() != facts
     assert server.model() == load_weights(published).facts
+    new, old = load_weights(published).refiner, load_weights(initial).refiner
+    assert new is not None
+    assert old is not None
+    assert not torch.equal(new.state["heatmap.weight"], old.state["heatmap.weight"])
     assert server.landmarks() != before
 
     content, after = published.read_bytes(), server.landmarks()

@@ -263,6 +263,10 @@ def test_every_spine_with_holes_is_measured() -> None:
             assert VERTEBRAE.index(one.lower_end) <= VERTEBRAE.index(two.upper_end)
 
 
+def test_points_alone_tell_no_interval() -> None:
+    assert {curve.half_width_deg for curve in measure_curves(spine(TRIPLE))} == {None}
+
+
 def test_the_input_is_not_changed() -> None:
     xy = spine(SINGLE)
     before = xy.copy()

@@ -122,11 +122,33 @@ def test_the_cobb_report_holds_what_the_functions_say(spine: Spine) -> None:
     assert report["challenge"] == challenge_report(spine, HEIGHT)
     assert report["curves"] == [dataclasses.asdict(curve) for curve in measure_curves(spine.xy)]
     assert set(report["curves"][0]) == {
-        "upper_end", "lower_end", "apex", "region", "side", "angle_deg", "apical_deviation_px",
+        "upper_end", "lower_end", "apex", "region", "side", "angle_deg", "apical_deviation_px", "half_width_deg",
     }  # fmt: skip
     assert report["t1_tilt_deg"] == t1_tilt_deg(spine.xy)
     assert tuple(report["wedging_deg"]) == VERTEBRAE
     assert list(report["wedging_deg"].values()) == wedging_deg(spine.xy).tolist()
+
+
+def test_no_angle_has_an_interval_where_nobody_knows_it(spine: Spine) -> None:
+    assert {curve.half_width_deg for curve in curves_of(spine)} == {None}
+    assert {curve["half_width_deg"] for curve in cobb_report(spine, HEIGHT)["curves"]} == {None}
+
+
+def test_the_interval_of_an_angle_is_that_of_its_two_end_vertebrae(spine: Spine) -> None:
+    """T1, T5, T11 and L5 are ends: hypot(3, 4), hypot(4, 4.2) and hypot(4.2, 5.6); no other vertebra counts."""
+    widths = np.full(17, 99.0)
+    widths[[0, 4, 10, 16]] = 3.0, 4.0, 4.2, 5.6
+    expected = [5.0, 5.8, 7.0]
+    assert [curve.half_width_deg for curve in curves_of(spine, None, widths)] == pytest.approx(expected)
+    report = cobb_report(spine, HEIGHT, "right", widths)
+    assert [curve["half_width_deg"] for curve in report["curves"]] == pytest.approx(expected)
+
+
+def test_intervals_change_nothing_else(spine: Spine) -> None:
+    known, unknown = cobb_report(spine, HEIGHT, "left", np.ones(17)), cobb_report(spine, HEIGHT, "left")
+    for curve in known["curves"]:
+        curve["half_width_deg"] = None
+    assert known == unknown
 
 
 @pytest.mark.parametrize(("left", "owner"), [(None, "image"), ("left", "patient"), ("right", "patient")])
@@ -169,7 +191,11 @@ def test_reports_are_plain_values_that_json_takes_and_gives_back(spine: Spine) -
     faulty = bent()
     faulty[[5, 6]] = faulty[[6, 5]]
     for one in (spine, Spine.from_arrays(faulty), spine_without(("T1", "TL"), ("T9", "BR"), ("L5", "center"))):
-        for report in (cobb_report(one, HEIGHT, "right"), anatomy_report(one)):
+        for report in (
+            cobb_report(one, HEIGHT, "right"),
+            cobb_report(one, HEIGHT, None, np.linspace(0, 3, 17)),
+            anatomy_report(one),
+        ):
             assert kinds_of_values(report) <= {str, float, type(None)}
             assert json.loads(json.dumps(report, allow_nan=False)) == report
 

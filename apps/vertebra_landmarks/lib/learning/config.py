@@ -238,12 +238,14 @@ class PredictionConfig:
     refinement: bool
     refinement_rounds: int
     refinement_reach: float
+    refinement_tilt_prior: float
     min_spine_score: float
     min_shorter_side: int
     min_longer_side: int
 
     def __post_init__(self) -> None:
         _check_probability("min_spine_score", self.min_spine_score)
+        _check_probability("refinement_tilt_prior", self.refinement_tilt_prior)
         _check(0 < self.second_look_span <= 1, "second_look_span", "in 0...1, 0 excluded", self.second_look_span)
         _check_positive(
             self, "second_look_margin", "refinement_rounds", "refinement_reach", "min_shorter_side", "min_longer_side"

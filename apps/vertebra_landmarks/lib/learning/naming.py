@@ -23,6 +23,7 @@ _SCORE_FLOOR = 1e-3
 _NAMELESS_SCORE = 0.03  # of a vertebra that would lie beyond T1 or L5
 COLUMNS = ("filename", "fold", "trusted", "bodies", "levels", "margin", "use")
 _NO_NAMES = "none"
+_DOUBT_MARGIN = 2.0  # from which a model may doubt trusted names; one that sees nothing has no margin
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,8 @@ def use_of(naming: Naming, bodies: int, trusted: bool | None) -> str:
     """What a table says about a spine: as which names to learn it.
 
     A model may err, so it is followed where it is clear and plausible only: a curator's doubt takes less than a
-    curator's trust, and boxes may lack vertebrae at the ends but name none beyond T1 and L5.
+    curator's trust, and boxes may lack vertebrae at the ends but name none beyond T1 and L5. A model that sees nothing
+    takes no trusted name away.
 
     Args:
         naming: what the model makes of it.
@@ -161,7 +163,9 @@ def use_of(naming: Naming, bodies: int, trusted: bool | None) -> str:
     if trusted:
         if naming.levels == 0:
             return ""
-        return str(naming.levels) if naming.margin > 20 else _NO_NAMES
+        if naming.margin > 20:
+            return str(naming.levels)
+        return _NO_NAMES if naming.margin > _DOUBT_MARGIN else ""
     if trusted is None:
         fits = 0 <= naming.levels <= len(VERTEBRAE) - bodies
         return str(naming.levels) if fits and naming.margin > 12 else ""

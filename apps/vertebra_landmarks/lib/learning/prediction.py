@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,15 +15,16 @@ from ..spine.schema import Spine
 from .codec import LandmarkCodec, mirror_maps
 from .config import load_config
 from .decoders import DECODERS, DecodedSpine, FixedLandmarks, make_decoder
-from .devices import on_device
+from .devices import on_device, quick_precision
 from .naming import naming_lead
 from .network import Maps
 from .reading import Radiograph, UnreadableImageError
 from .refinement import RefinedSpine, Refinement
 from .stopwatch import Stopwatch
 from .transforms import fitting_matrix, spine_view, view
-from .uncertainty import total_errors
 from .weights import build_network, build_refiner, load_weights
+
+_SCORE_SLACK = 0.05  # by which a glance may be surer than the nearer look and still not be asked again
 
 
 class NoSpineError(ValueError):
@@ -186,7 +188,7 @@ class LandmarkPredictor:
         step = float(steps(xy[:, 0]).mean())
         local = np.where(fixed.mask, 0.0, self.error_model.local(refined.errors, step))
         misnamed = 0.0 if fixed.mask.any() else self.error_model.misnamed(told.naming_lead)
-        errors = np.where(fixed.mask, np.nan, total_errors(local, misnamed, step))
+        errors = np.where(fixed.mask, np.nan, local)
         return replace(
             told,
             spine=Spine.from_arrays(xy, decoded.scores, errors),
@@ -220,15 +222,18 @@ class LandmarkPredictor:
         return scores
 
     def _best_look(self, radiograph: Radiograph, fixed: FixedLandmarks, watch: Stopwatch) -> _Look:
-        """The whole image, then the spine that is seen there, larger; the surer of the two."""
-        whole = self._look(radiograph, fitting_matrix(radiograph.height, radiograph.width, self.config.input), watch)
+        """The spine, enlarged, where a glance at the whole image has seen it; the whole image if it shows it better."""
+        matrix = fitting_matrix(radiograph.height, radiograph.width, self.config.input)
         if not self.limits.second_look:
-            return whole
-        centers = self._decode(DECODERS[0], whole, fixed).xy[:, 0]
+            return self._look(radiograph, matrix, watch)
+        glance = self._look(radiograph, matrix, watch, is_glance=True)
+        centers = self._decode(DECODERS[0], glance, fixed).xy[:, 0]
         watch.stop("decode")
         span, margin = self.limits.second_look_span, self.limits.second_look_margin
         nearer = self._look(radiograph, spine_view(centers, span, margin, self.config.input), watch)
-        return max(whole, nearer, key=lambda look: look.score)
+        if nearer.score >= glance.score - _SCORE_SLACK:
+            return nearer
+        return max(nearer, self._look(radiograph, matrix, watch), key=lambda look: look.score)
 
     def _decode(self, decoder: str, look: _Look, fixed: FixedLandmarks) -> DecodedSpine:
         """Points in pixels of the image."""
@@ -236,24 +241,25 @@ class LandmarkPredictor:
         xy = transform_points(np.linalg.inv(look.matrix), decoded.xy)
         return DecodedSpine(fixed.applied_to(xy), decoded.scores)
 
-    def _look(self, radiograph: Radiograph, matrix: np.ndarray, watch: Stopwatch) -> _Look:
-        """Ask the network about what a view ``(3, 3)`` of the image shows."""
+    def _look(self, radiograph: Radiograph, matrix: np.ndarray, watch: Stopwatch, is_glance: bool = False) -> _Look:
+        """Ask the network about what a view ``(3, 3)`` of the image shows; a glance is quicker and less exact."""
         image = view(radiograph.pixels, matrix, self.config.input)
         watch.stop("prepare")
-        with torch.inference_mode():
-            maps = self._maps(image[None].to(self.device))
+        precision = quick_precision(self.device) if is_glance else nullcontext()
+        with torch.inference_mode(), precision:
+            maps = self._maps(image[None].to(self.device), self.limits.mirror and not is_glance)
         watch.stop("forward")
         look = _Look(maps, matrix, float(self.codec.decode(maps).scores.mean()))
         watch.stop("decode")
         return look
 
-    def _maps(self, image: torch.Tensor) -> Maps:
+    def _maps(self, image: torch.Tensor, mirror: bool) -> Maps:
         """Maps of one image ``(1, 1, H, W)``, on the CPU, heatmap in 0...1."""
-        if self.limits.mirror:
+        if mirror:
             image = torch.cat([image, image.flip(-1)])
         maps = Maps(*(m.float().cpu() for m in self.network(image.to(memory_format=torch.channels_last))))
         maps = maps._replace(heatmap=maps.heatmap.sigmoid())
-        if not self.limits.mirror:
+        if not mirror:
             return maps
         plain, mirrored = Maps(*(m[:1] for m in maps)), mirror_maps(Maps(*(m[1:] for m in maps)))
         return Maps(*((a + b) / 2 for a, b in zip(plain, mirrored, strict=True)))

@@ -14,7 +14,7 @@ from monai.utils import set_determinism
 from ..spine.geometry import transform_points, with_centers
 from ..spine.metrics import Localisation, localisation
 from .config import Config
-from .devices import on_device
+from .devices import on_device, quick_precision
 from .patch_views import IS_KNOWN, IS_THERE, PATCHES, TARGET, patch_training_views, patch_validation_views
 from .refiner import CornerRefiner
 from .refiner_losses import refiner_loss
@@ -32,7 +32,7 @@ class RefinerTrainer(Run):
         folder: receives the checkpoint, the best weights and the history.
         device: where to train.
         workers: processes that prepare images.
-        initial: weights to start from.
+        initial: weights to start from; then the error model of the base stays, as an estimate.
         facts: what the run is about; stored in the weight file beside the validation errors.
         freeze_norm, resumable, show_bars: as for ``Run``.
 
@@ -56,6 +56,8 @@ class RefinerTrainer(Run):
         show_bars: bool = True,
     ) -> None:
         self.config, self.base = config, base
+        goes_on = initial is not None and base.refiner is not None
+        self.errors = base.refiner.errors if goes_on and base.refiner is not None else None
         schedule = config.refiner_training
         set_determinism(schedule.seed)
         network = on_device(CornerRefiner(config.refiner), device)
@@ -75,7 +77,7 @@ class RefinerTrainer(Run):
 
     def loss(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Total loss and its terms."""
-        with self.autocast():
+        with quick_precision(self.device):
             refined = self.network(batch[PATCHES], batch[IS_THERE])
         return refiner_loss(refined, batch[TARGET], batch[IS_KNOWN])
 
@@ -86,18 +88,18 @@ class RefinerTrainer(Run):
         predicted: list[np.ndarray] = []
         labelled: list[np.ndarray] = []
         for batch in loader:
-            with self.autocast():
+            with quick_precision(self.device):
                 refined = self.average(batch[PATCHES].to(self.device), batch[IS_THERE].to(self.device))
-            known = batch[IS_KNOWN].numpy() > 0
+            there = batch[IS_THERE].numpy()
             parts = refined.corners.double().cpu().numpy(), batch[TARGET].double().numpy(), batch[MATRIX].numpy()
-            for corners, target, matrices, is_known in zip(*parts, known, strict=True):
+            for corners, target, matrices, is_there in zip(*parts, there, strict=True):
                 back = np.linalg.inv(matrices)
                 for points, collected in ((corners, predicted), (target, labelled)):
                     moved = np.stack([transform_points(*pair) for pair in zip(back, points, strict=True)])
-                    collected.append(np.where(is_known[:, None, None], with_centers(moved), np.nan))
+                    collected.append(np.where(is_there[:, None, None], with_centers(moved), np.nan))
         return localisation(np.stack(predicted), np.stack(labelled))
 
     def save(self, path: Path, facts: dict[str, Any]) -> None:
         """Write the weight file with the averaged weights in it."""
-        refiner = RefinerWeights(self.average.module.state_dict(), self.config.refiner, facts)
+        refiner = RefinerWeights(self.average.module.state_dict(), self.config.refiner, facts, self.errors)
         save_weights(path, self.base.state, self.base.config, self.base.facts, self.base.prior, refiner)

@@ -21,7 +21,6 @@ from tqdm import tqdm
 
 from ..spine.metrics import Localisation
 from .config import ScheduleConfig
-from .devices import has_fast_bfloat16
 from .weights import save_atomically
 
 CHECKPOINT = "checkpoint.pt"
@@ -114,7 +113,6 @@ class Run(ABC):
         self.network, self.schedule, self.settings = network, schedule, settings
         self.folder, self.device, self.workers, self.facts = folder, device, workers, facts or {}
         self.freeze_norm, self.resumable, self.show_bars = freeze_norm, resumable, show_bars
-        self.has_bfloat16 = has_fast_bfloat16(device)
         self.average = AveragedModel(network, avg_fn=_averaging(schedule.ema_decay), use_buffers=True)
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
@@ -245,10 +243,6 @@ class Run(ABC):
             return self.schedule.learning_rate * (step + 1) / warm
         share = (step - warm) / max(1.0, self.schedule.epochs * steps_per_epoch - warm)
         return self.schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
-
-    def autocast(self) -> torch.autocast:
-        """Half precision where the device is quicker with it."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.has_bfloat16)
 
     def _train_epoch(self, loader: DataLoader, checked: DataLoader | None) -> Progress:
         self.network.train()

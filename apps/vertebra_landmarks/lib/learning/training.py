@@ -17,7 +17,7 @@ from ..spine.metrics import Localisation, localisation
 from ..spine.priors import DEFAULT_PRIOR, ChainPrior
 from .codec import STATE, LandmarkCodec, is_placed
 from .config import Config
-from .devices import on_device
+from .devices import on_device, quick_precision
 from .losses import LandmarkCriterion
 from .network import LandmarkNet, Maps
 from .runs import Run
@@ -83,7 +83,7 @@ class Trainer(Run):
 
     def loss(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Total loss and its terms."""
-        with self.autocast():
+        with quick_precision(self.device):
             prediction = self.network(batch[IMAGE].to(memory_format=torch.channels_last))
         total, terms = self.criterion(prediction, batch[LABEL])
         return total, terms
@@ -94,7 +94,7 @@ class Trainer(Run):
         self.average.eval()
         predicted, labelled = [], []
         for batch in loader:
-            with self.autocast():
+            with quick_precision(self.device):
                 maps = self.average(batch[IMAGE].to(self.device, memory_format=torch.channels_last))
             xy = self.codec.decode(Maps(maps.heatmap.float().sigmoid(), maps.offset, maps.corner_offset)).xy
             label = batch[LABEL].double()

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 from ..spine.geometry import corners_of
 from ..spine.schema import CORNERS
@@ -17,6 +18,8 @@ _BINS = 12
 _PRIOR_COUNT = 0.5  # shifted and unshifted spines added to either end of the leads, so that no risk is 0 or 1
 _COVERAGE = 0.9
 _LARGEST_SLOPE = 2.0
+_BELOW = 5.0  # the middle may lie so far below all leads: where they are all alike, the chance must still be small
+_LEAST_ERROR = 1e-6  # steps; a smaller one counts as this, since 0 has no logarithm
 
 Knots = tuple[tuple[float, float], ...]
 """Said and measured error, in steps between vertebrae, both rising."""
@@ -50,7 +53,7 @@ class ErrorModel:
         """Build it from plain values.
 
         Raises:
-            ValueError: a value is missing, unknown or no number, or knots do not rise.
+            ValueError: a value is missing, unknown, no number or out of its range, or knots do not rise.
         """
         try:
             center, corner = (tuple((float(a), float(b)) for a, b in values[name]) for name in ("center", "corner"))
@@ -64,6 +67,8 @@ class ErrorModel:
                 raise ValueError(f"the error model's {name} needs two pairs of positive, rising numbers at least")
         if not all(map(math.isfinite, rest.values())) or not 0 <= model.naming_floor <= 1:
             raise ValueError("the error model has numbers that are not finite, or a floor outside 0...1")
+        if model.naming_slope < 0 or model.tilt_factor < 0:
+            raise ValueError("the error model's slope and tilt factor must not be negative")
         return model
 
     def misnamed(self, lead: float) -> float:
@@ -101,7 +106,7 @@ class ErrorModel:
 def _measured(said: np.ndarray, knots: Knots) -> np.ndarray:
     """Between knots in proportion to logarithms, beyond them by the ratio at the last one."""
     x, y = np.log(np.array(knots)).T
-    logs = np.log(np.maximum(said, 1e-6))
+    logs = np.log(np.maximum(said, _LEAST_ERROR))
     beyond = np.minimum(logs - x[0], 0) + np.maximum(logs - x[-1], 0)
     measured: np.ndarray = np.exp(np.interp(logs, x, y) + beyond)
     return measured
@@ -114,18 +119,6 @@ def expected_tilts(points: np.ndarray, errors: np.ndarray) -> np.ndarray:
     width = np.linalg.norm(corners[:, right].mean(1) - corners[:, left].mean(1), axis=-1)
     tilts: np.ndarray = np.degrees(np.arctan2(errors[:, 1:].mean(1), np.maximum(width, 1.0)))
     return tilts
-
-
-def total_errors(local: np.ndarray, misnamed: float, step: float) -> np.ndarray:
-    """Expected errors with the chance that all names are off by one level, ``(V, P)`` pixels.
-
-    Args:
-        local: ``(V, P)`` expected errors where the names are right, pixels.
-        misnamed: that chance.
-        step: mean distance of neighbouring centers, pixels.
-    """
-    total: np.ndarray = (1 - misnamed) * local + misnamed * np.maximum(local, step)
-    return total
 
 
 @dataclass(frozen=True)
@@ -174,7 +167,8 @@ def fit_error_model(checked: list[Checked]) -> ErrorModel:
     for case in right:
         tilts = expected_tilts(case.points, model.local(case.said, case.step))[list(case.ends)]
         ratios.append(case.angle_error / float(np.hypot(*tilts)))
-    return ErrorModel(knots[0], knots[1], floor, bias, slope, float(np.quantile(ratios, _COVERAGE)))
+    factor = float(np.quantile(ratios, _COVERAGE, method="weibull"))  # unbiased: holds so often on new films
+    return ErrorModel(knots[0], knots[1], floor, bias, slope, factor)
 
 
 def _fit_knots(said: np.ndarray, observed: np.ndarray) -> Knots:
@@ -183,20 +177,9 @@ def _fit_knots(said: np.ndarray, observed: np.ndarray) -> Knots:
     bins = np.array_split(order, _BINS)
     x = np.array([said[part].mean() for part in bins])
     y = np.array([observed[part].mean() for part in bins])
-    y = _rising(y, np.array([len(part) for part in bins], dtype=float))
-    return tuple((float(a), float(b)) for a, b in zip(np.maximum.accumulate(x), y, strict=True))
-
-
-def _rising(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The rising sequence nearest to the values (pool adjacent violators)."""
-    blocks: list[list[float]] = []
-    for value, weight in zip(values, weights, strict=True):
-        blocks.append([float(value), float(weight), 1])
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            v, w, n = blocks.pop()
-            u, q, m = blocks.pop()
-            blocks.append([(v * w + u * q) / (w + q), w + q, n + m])
-    return np.concatenate([np.full(int(n), v) for v, _, n in blocks])
+    y = isotonic_regression(y, weights=[len(part) for part in bins]).x
+    table = np.maximum(np.stack([np.maximum.accumulate(x), y], 1), _LEAST_ERROR)
+    return tuple((float(a), float(b)) for a, b in table)
 
 
 def _fit_naming(leads: np.ndarray, is_shifted: np.ndarray) -> tuple[float, float, float]:
@@ -205,13 +188,14 @@ def _fit_naming(leads: np.ndarray, is_shifted: np.ndarray) -> tuple[float, float
     x = np.concatenate([leads, ends])
     y = np.concatenate([is_shifted, [True, False, True, False]]).astype(float)
     w = np.concatenate([np.ones(len(leads)), np.full(4, _PRIOR_COUNT)])
+    floors = np.linspace(0, 0.3, 16)
+    middles = np.linspace(leads.min() - _BELOW, leads.max(), 41)
     best, found = -math.inf, (0.0, 0.0, 0.0)
-    for floor in np.linspace(0, 0.3, 16):
-        for slope in np.linspace(0, 1, 41) ** 2 * _LARGEST_SLOPE:
-            for middle in np.linspace(leads.min(), leads.max(), 41):
-                p = floor + (1 - floor) / (1 + np.exp(np.clip(slope * (x - middle), -50, 50)))
-                p = p.clip(1e-6, 1 - 1e-6)
-                likelihood = float((w * (y * np.log(p) + (1 - y) * np.log(1 - p))).sum())
-                if likelihood > best:
-                    best, found = likelihood, (float(floor), float(slope * middle), float(slope))
+    for slope in np.linspace(0, 1, 41) ** 2 * _LARGEST_SLOPE:
+        rest = 1 / (1 + np.exp(np.clip(slope * (x - middles[:, None]), -50, 50)))  # (middles, films)
+        p = (floors[:, None, None] + (1 - floors[:, None, None]) * rest).clip(1e-6, 1 - 1e-6)
+        likelihood = (w * (y * np.log(p) + (1 - y) * np.log(1 - p))).sum(-1)  # (floors, middles)
+        i, j = np.unravel_index(likelihood.argmax(), likelihood.shape)
+        if likelihood[i, j] > best:
+            best, found = likelihood[i, j], (float(floors[i]), float(slope * middles[j]), float(slope))
     return found

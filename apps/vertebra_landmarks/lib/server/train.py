@@ -22,7 +22,7 @@ from ..learning.patch_views import can_be_patched
 from ..learning.refiner_training import RefinerTrainer
 from ..learning.runs import Progress, describe
 from ..learning.training import Trainer
-from ..learning.weights import Weights, load_weights
+from ..learning.weights import RefinerWeights, Weights, load_weights
 from .models import ModelStore
 from .train_report import DONE, FAILED, PROCESSES, RUNNING, STARTING, STOPPED, TrainReport, read_report
 from .train_request import TrainRequest, read_request
@@ -138,25 +138,25 @@ class VertebraLandmarksTrain(TrainTask):
 
     def _train(self, settings: TrainRequest, datastore: Datastore, report: TrainReport) -> None:
         served = load_weights(self._models.served)
-        stages = 1 if served.refiner is None else 2
-        report.update(settings=asdict(settings), total_epochs=stages * settings.max_epochs, epoch=0, percent=0)
+        report.update(settings=asdict(settings), epoch=0, percent=0)
         items = _usable_items(datastore, report)
         kept, held_out = ([items[name] for name in names] for names in split(items, settings.val_split))
+        patched = [item for item in kept if can_be_patched(item)] if served.refiner is not None else []
         facts = _facts(settings, len(kept), len(held_out))
         trainer = self._trainer(served, settings, facts)
         before = trainer.check(held_out)
         report.update(
             device=str(trainer.device),
+            total_epochs=(2 if patched else 1) * settings.max_epochs,
             images={"training": len(kept), "validation": len(held_out)},
             before=asdict(before) if before is not None else None,
         )
         logger.info("Training on %d radiographs, checking on %d", len(kept), len(held_out))
         best = _finished(trainer.fit(kept, held_out, _teller(report, LANDMARKS, 0)))
         learnt = load_weights(best)
-        patched = [item for item in kept if can_be_patched(item)]
-        if learnt.refiner is not None and patched:
+        if patched and served.refiner is not None:
             checked = [item for item in held_out if can_be_patched(item)]
-            refining = self._refiner_trainer(learnt, settings, facts)
+            refining = self._refiner_trainer(learnt, served.refiner, settings, facts)
             best = _finished(refining.fit(patched, checked, _teller(report, CORNERS, settings.max_epochs)))
         self._models.publish(best)
         epoch = learnt.facts["epoch"]
@@ -178,17 +178,18 @@ class VertebraLandmarksTrain(TrainTask):
             show_bars=False,
         )
 
-    def _refiner_trainer(self, learnt: Weights, settings: TrainRequest, facts: dict[str, Any]) -> RefinerTrainer:
-        assert learnt.refiner is not None
+    def _refiner_trainer(
+        self, learnt: Weights, refiner: RefinerWeights, settings: TrainRequest, facts: dict[str, Any]
+    ) -> RefinerTrainer:
         config = load_config()
         schedule = _schedule(config.refiner_training, settings)
         return RefinerTrainer(
-            replace(config, refiner=learnt.refiner.config, refiner_training=schedule),
+            replace(config, refiner=refiner.config, refiner_training=schedule),
             learnt,
             self._run / CORNERS,
             choose_device(settings.device),
             workers=0,
-            initial=learnt.refiner.state if settings.pretrained else None,
+            initial=refiner.state if settings.pretrained else None,
             facts=facts,
             freeze_norm=settings.pretrained,
             resumable=False,

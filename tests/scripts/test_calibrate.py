@@ -1,0 +1,285 @@
+"""``scripts/calibrate.py``: films compared with their labels, and what is written into the weight file."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import calibrate
+from lib.learning.aasce import FOLDS, Record, folds, read_aasce
+from lib.learning.config import NetworkConfig, RefinerConfig, load_config
+from lib.learning.prediction import Prediction
+from lib.learning.reading import Radiograph
+from lib.learning.refiner import CornerRefiner
+from lib.learning.uncertainty import Checked, ErrorModel, fit_error_model
+from lib.learning.weights import RefinerWeights, load_weights, save_weights
+from lib.spine.geometry import rotation, transform_points
+from lib.spine.priors import DEFAULT_PRIOR
+from lib.spine.schema import Spine
+
+PATCH = RefinerConfig(16, 24, 8.0, 4, 0)
+MODEL = ErrorModel(((0.01, 0.02), (0.1, 0.2)), ((0.01, 0.01), (0.1, 0.1)), 0.0, 0.0, 1.0, 3.0)
+
+
+class Stub:
+    """Finds the straight spine of ``ladder``, moved by (3, 4) px and, on some films, by a level; notes its films."""
+
+    def __init__(self, ladder: np.ndarray, grays: dict[str, int]) -> None:
+        self.points, self.names = ladder + np.array([3.0, 4.0]), {gray: name for name, gray in grays.items()}
+        self.levels: dict[str, int] = {}
+        self.said: np.ndarray | None = 1 + np.arange(85.0).reshape(17, 5) / 10
+        self.asked: list[str] = []
+
+    def __call__(self, weights: Path, device: object) -> Stub:
+        """In the place of the predictor's class."""
+        return self
+
+    def locate(self, radiograph: Radiograph, decoder: str) -> Prediction:
+        """The spine, as one level of 16 px down where the names are off."""
+        name = self.names[int(radiograph.pixels[0, 0])]
+        self.asked.append(name)
+        assert decoder == "map"
+        spine = Spine.from_arrays(self.points + np.array([0.0, 16.0 * self.levels.get(name, 0)]))
+        return Prediction(spine, 0.1, decoder, {}, naming_lead=12.5, said_errors=self.said)
+
+
+@pytest.fixture
+def stub(films: Any, ladder: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Stub:
+    """The predictor that ``main`` gets; one film of each kind is enough for it to measure."""
+    stub = Stub(ladder, films.grays)
+    monkeypatch.setattr(calibrate, "LandmarkPredictor", stub)
+    monkeypatch.setattr("lib.learning.uncertainty.LEAST_SPINES", 1)
+    monkeypatch.setattr(calibrate, "folds", lambda records, count=FOLDS: dealt(records, count, [0] * len(records)))
+    return stub
+
+
+def dealt(records: list[Record], count: int, fold_of: list[int]) -> list[int]:
+    """Folds as given, and halves as they are."""
+    return folds(records, count) if count == 2 else fold_of
+
+
+def record(films: Any, name: str) -> Record:
+    """A film of the set."""
+    return next(record for record in read_aasce(films.data, "training") if record.path.name == name)
+
+
+def weights(path: Path, errors: ErrorModel | None = None, has_refiner: bool = True) -> Path:
+    """A weight file with a network of one number, and a second one."""
+    config = dataclasses.replace(load_config(), network=NetworkConfig("w18_small", 8))
+    refiner = RefinerWeights(CornerRefiner(PATCH).state_dict(), PATCH, {"epoch": 7}, errors)
+    prior = dataclasses.replace(DEFAULT_PRIOR)
+    save_weights(path, {"a": torch.ones(1)}, config, {"note": "first"}, prior, refiner if has_refiner else None)
+    return path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """Call the command in this process."""
+    monkeypatch.setattr(sys, "argv", ["calibrate.py", *map(str, arguments), "--device", "cpu"])
+    return calibrate.main()
+
+
+def test_a_film_is_compared_with_its_label(films: Any, stub: Stub, ladder: np.ndarray) -> None:
+    """All points are off by 5 px, (3, 4), and both spines are straight."""
+    case = calibrate.compared(record(films, "fits.png"), stub)  # type: ignore[arg-type]
+    np.testing.assert_allclose(case.observed, 5)
+    np.testing.assert_array_equal(case.said, stub.said)
+    np.testing.assert_array_equal(case.points, ladder + np.array([3.0, 4.0]))
+    assert case.step == pytest.approx(16)
+    assert (case.lead, case.is_shifted, case.angle_error) == (12.5, False, 0)
+    assert stub.asked == ["fits.png"]
+
+
+@pytest.mark.parametrize("levels", [-1, 1])
+def test_names_off_by_a_level_are_seen(films: Any, stub: Stub, levels: int) -> None:
+    stub.levels["fits.png"] = levels
+    case = calibrate.compared(record(films, "fits.png"), stub)  # type: ignore[arg-type]
+    assert case.is_shifted
+    np.testing.assert_allclose(case.observed, math.hypot(3, 4 + 16 * levels))
+
+
+def test_the_largest_angle_is_compared_wherever_it_is(films: Any, stub: Stub, ladder: np.ndarray) -> None:
+    """Vertebrae turned more and more from T5 to T12, by 21 degrees in all; those above and below go on straight."""
+    turns = np.interp(range(17), [4, 11], [0, 21])
+    for v, degrees in enumerate(turns):
+        stub.points[v] = transform_points(rotation(degrees), ladder[v] - ladder[v, 0]) + ladder[v, 0]
+    case = calibrate.compared(record(films, "fits.png"), stub)  # type: ignore[arg-type]
+    assert case.ends == (4, 11)
+    assert case.angle_error == pytest.approx(21, abs=1e-5)
+
+
+def test_a_prediction_without_errors_is_refused(films: Any, stub: Stub) -> None:
+    stub.said = None
+    with pytest.raises(ValueError, match=r"second network was not asked: prediction\.refinement of model\.yaml is off"):
+        calibrate.compared(record(films, "fits.png"), stub)  # type: ignore[arg-type]
+
+
+def test_expected_by_hand(ladder: np.ndarray) -> None:
+    """Said is 0.8 px of 16: 0.05 steps; twice that for centers. That names may be off changes nothing."""
+    case = Checked(np.full((17, 5), 0.8), np.ones((17, 5)), 16.0, 0.0, False, ladder, (4, 10), 0.0)
+    errors, width = calibrate.expected(case, MODEL)
+    np.testing.assert_allclose(errors[:, 0], 1.6)
+    np.testing.assert_allclose(errors[:, 1:], 0.8)
+    assert width == pytest.approx(3 * math.sqrt(2) * math.degrees(math.atan2(0.8, 20)))
+
+
+def test_the_interval_is_that_of_the_ends(ladder: np.ndarray) -> None:
+    said = np.full((17, 5), 0.8)
+    said[[4, 10]] = 1.6
+    case = Checked(said, said, 16.0, 0.0, False, ladder, (4, 10), 0.0)
+    assert calibrate.expected(case, MODEL)[1] == pytest.approx(3 * math.sqrt(2) * math.degrees(math.atan2(1.6, 20)))
+
+
+def simulated(ladder: np.ndarray, seed: int, is_shifted: bool) -> Checked:
+    """A film whose errors are twice what is said, in the mean; 16 px and more where names are off."""
+    random = np.random.default_rng(seed)
+    said = np.exp(random.normal(0, 0.5, (17, 5)))
+    observed = random.rayleigh(2 * said / math.sqrt(math.pi / 2)) + 16 * is_shifted
+    return Checked(said, observed, 16.0, 30.0, is_shifted, ladder, (4, 10), abs(random.normal(0, 2)))
+
+
+def test_cross_checking_judges_each_half_by_the_other(
+    ladder: np.ndarray, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the 100 films, ten are misnamed: they count among all of them, and for the angles."""
+    cases = [simulated(ladder, seed, is_shifted=seed % 10 == 0) for seed in range(100)]
+    half = [int(n % 5 < 2) for n in range(100)]
+    fitted: list[list[Checked]] = []
+    judged: list[list[Checked]] = []
+    expected = calibrate.expected
+
+    def fit(part: list[Checked]) -> ErrorModel:
+        fitted.append(part)
+        judged.append([])
+        return fit_error_model(part)
+
+    def expect(case: Checked, model: ErrorModel) -> tuple[np.ndarray, float]:
+        judged[-1].append(case)
+        return expected(case, model)
+
+    monkeypatch.setattr(calibrate, "fit_error_model", fit)
+    monkeypatch.setattr(calibrate, "expected", expect)
+    calibrate.cross_checked(cases, half)
+    assert [len(part) for part in fitted] == [40, 60]
+    parts = [{id(case) for case, side in zip(cases, half, strict=True) if side == wanted} for wanted in (0, 1)]
+    assert [{id(case) for case in part} for part in judged] == parts
+    assert [{id(case) for case in part} for part in fitted] == parts[::-1]
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 23
+    assert lines[0].startswith("cross-checked on 90 films with right names")
+    assert lines[11].startswith("cross-checked on 100 all films")
+    right, everything = ([float(line.split("(")[1].rstrip(")")) for line in lines[a : a + 10]] for a in (1, 12))
+    assert right == pytest.approx([1] * 10, abs=0.1)
+    assert max(everything) < 0.9  # of misnamed films nobody expects such errors
+    assert lines[-1].endswith("of 100 films")
+    assert 80 <= float(lines[-1].split(": ")[1].split("%")[0]) <= 100
+
+
+def test_halves_are_of_whole_patients(films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``folds`` deals the chosen films into two."""
+    halves: list[list[int]] = []
+    monkeypatch.setattr(calibrate, "cross_checked", lambda cases, half: halves.append(half))
+    given = weights(tmp_path / "given.pt")
+    assert run(monkeypatch, "--data", films.data, "--weights", given, "--output", given) == 0
+    assert halves == [[0, 1, 0]]
+
+
+def test_films_too_few_for_halves_are_measured_all_the_same(
+    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("lib.learning.uncertainty.LEAST_SPINES", 3)
+    given = weights(tmp_path / "given.pt")
+    assert run(monkeypatch, "--data", films.data, "--weights", given, "--output", given) == 0
+    first, last = capsys.readouterr().out.splitlines()
+    assert first == "not cross-checked: an error model needs 3 films with right names at least, got 1"
+    assert last.startswith("measured on 3 films")
+
+
+def test_the_error_model_goes_into_the_weight_file_and_nothing_else_changes(
+    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given, out = weights(tmp_path / "given.pt", MODEL), tmp_path / "new" / "calibrated.pt"
+    assert run(monkeypatch, "--data", films.data, "--weights", given, "--output", out) == 0
+    said = capsys.readouterr().out
+    assert said.endswith(f"measured on 3 films of fold 0; written to {out}\n")
+    assert stub.asked == ["fits.png", "moved.png", "unclear.png"]  # those with trusted points and names
+    before, after = load_weights(given), load_weights(out)
+    assert before.refiner is not None
+    assert after.refiner is not None
+    cases = [calibrate.compared(record(films, name), stub) for name in stub.asked[:3]]  # type: ignore[arg-type]
+    assert after.refiner.errors == fit_error_model(cases) != MODEL
+    assert (after.config, after.facts, after.prior) == (before.config, before.facts, before.prior)
+    assert (after.refiner.config, after.refiner.facts) == (PATCH, {"epoch": 7})
+    for left, right in ((before.state, after.state), (before.refiner.state, after.refiner.state)):
+        assert left.keys() == right.keys()
+        assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_a_weight_file_can_be_calibrated_in_place(
+    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = weights(tmp_path / "given.pt")
+    assert run(monkeypatch, "--data", films.data, "--weights", given, "--output", given) == 0
+    refiner = load_weights(given).refiner
+    assert refiner is not None
+    assert refiner.errors is not None
+
+
+def test_only_the_chosen_fold_is_measured(
+    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_two = [2, 2, 0, 0, 0, 0]
+    monkeypatch.setattr(calibrate, "folds", lambda records, count=FOLDS: dealt(records, count, first_two))
+    given = weights(tmp_path / "given.pt")
+    arguments = ("--data", films.data, "--weights", given, "--output", given)
+    assert run(monkeypatch, *arguments, "--fold", 2) == 0
+    assert stub.asked == ["fits.png", "moved.png"]
+
+
+def test_too_few_films_are_told_and_nothing_is_written(
+    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("lib.learning.uncertainty.LEAST_SPINES", 20)
+    out = tmp_path / "out.pt"
+    assert run(monkeypatch, "--data", films.data, "--weights", weights(tmp_path / "a.pt"), "--output", out) == 1
+    assert capsys.readouterr().err.startswith("calibrate: an error model needs 20 films with right names at least")
+    assert not out.exists()
+
+
+def test_weights_without_a_second_network_are_refused(
+    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = weights(tmp_path / "given.pt", has_refiner=False)
+    assert run(monkeypatch, "--data", films.data, "--weights", given, "--output", tmp_path / "out.pt") == 1
+    assert capsys.readouterr().err.startswith("calibrate: given.pt holds no second network")
+    assert stub.asked == []
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_work(
+    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = weights(tmp_path / "given.pt")
+    assert run(monkeypatch, "--data", films.data, "--weights", given, "--output", tmp_path) == 1
+    assert capsys.readouterr().err == f"calibrate: {tmp_path} is a folder\n"
+    assert stub.asked == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--output", "a.pt"], "the following arguments are required: --data"),
+        (["--data", "x"], "the following arguments are required: --output"),
+        (["--data", "x", "--output", "a.pt", "--fold", "9"], "invalid choice: 9"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        calibrate.parse_arguments(arguments)
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err

@@ -1,0 +1,152 @@
+"""``scripts/train_refiner.py``: what it hands to the trainer."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import train_refiner
+from lib.learning.config import Config, NetworkConfig, RefinerConfig, load_config
+from lib.learning.patch_views import can_be_patched
+from lib.learning.refiner import CornerRefiner
+from lib.learning.transforms import IMAGE
+from lib.learning.weights import RefinerWeights, Weights, save_weights
+
+PATCH = RefinerConfig(16, 24, 8.0, 4, 0)
+
+
+class Recorder:
+    """Keeps what the trainer would have got."""
+
+    def __init__(self) -> None:
+        self.config: Config | None = None
+        self.base: Weights | None = None
+        self.output: Path | None = None
+        self.workers = -1
+        self.initial: dict[str, torch.Tensor] | None = None
+        self.facts: dict[str, Any] = {}
+        self.learnt: list[str] = []
+        self.checked: list[str] = []
+
+    def __call__(self, *arguments: Any) -> Recorder:
+        """In the place of the trainer's class."""
+        self.config, self.base, self.output, _, self.workers, self.initial, self.facts = arguments
+        return self
+
+    def fit(self, training: list[dict[str, Any]], checked: list[dict[str, Any]]) -> Path:
+        """Learns nothing."""
+        assert all(can_be_patched(item) for item in [*training, *checked])
+        self.learnt, self.checked = ([Path(item[IMAGE]).name for item in part] for part in (training, checked))
+        return Path("best.pt")
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    """The trainer that ``main`` gets."""
+    recorder = Recorder()
+    monkeypatch.setattr(train_refiner, "RefinerTrainer", recorder)
+    return recorder
+
+
+def weights(path: Path, with_refiner: bool) -> Path:
+    """A weight file with a network of one number, with or without a second one."""
+    config = dataclasses.replace(load_config(), network=NetworkConfig("w18_small", 8))
+    refiner = RefinerWeights(CornerRefiner(PATCH).state_dict(), PATCH, {}) if with_refiner else None
+    save_weights(path, {"a": torch.ones(1)}, config, {"note": path.stem}, refiner=refiner)
+    return path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, films: Any, tmp_path: Path, *arguments: object) -> int:
+    """Call the command in this process; what it goes into is ``base.pt`` unless told otherwise."""
+    base = weights(tmp_path / "base.pt", with_refiner=False)
+    fixed = ["--data", films.data, "--output", tmp_path / "run", "--device", "cpu", "--weights", base]
+    monkeypatch.setattr(sys, "argv", ["train_refiner.py", *map(str, [*fixed, *arguments])])
+    return train_refiner.main()
+
+
+def test_films_of_other_folds_are_learnt_and_those_of_the_fold_checked(
+    films: Any,
+    recorder: Recorder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Films with doubted names too, since corners need none, but none with wrong geometry."""
+    assert run(monkeypatch, films, tmp_path, "--fold", "1", "--workers", "3") == 0
+    assert recorder.checked == ["moved.png"]
+    assert recorder.learnt == ["fits.png", "unclear.png", "doubted.png", "open.png"]
+    assert recorder.facts == {"data": "AASCE training split", "fold": 1, "radiographs": 4}
+    assert recorder.base is not None
+    assert recorder.base.facts == {"note": "base"}
+    assert (recorder.output, recorder.workers, recorder.initial) == (tmp_path / "run", 3, None)
+    said = capsys.readouterr().out
+    assert "training on 4 radiographs, checking on 1 of fold 1" in said
+    assert said.endswith("best.pt\n")
+
+
+def test_settings_and_weights_to_start_from_are_handed_on(
+    films: Any, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = weights(tmp_path / "start.pt", with_refiner=True)
+    settings = ["--set", "refiner_training.epochs", "3", "--set", "refiner.channels", "4"]
+    assert run(monkeypatch, films, tmp_path, "--init", start, *settings) == 0
+    assert recorder.config is not None
+    assert (recorder.config.refiner_training.epochs, recorder.config.refiner.channels) == (3, 4)
+    assert recorder.initial is not None
+    assert recorder.initial.keys() == CornerRefiner(PATCH).state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(["--init", "base.pt"], "base.pt holds no second network to start from", id="no-refiner"),
+        pytest.param(["--init", "none.pt"], "none.pt", id="missing"),
+        pytest.param(["--set", "refiner.width", "25"], "refiner.width must be a positive multiple of 8", id="setting"),
+        pytest.param(["--weights", "text.pt"], "text.pt: not a weight file of this project", id="no-weights"),
+        pytest.param(["--device", "cuda:77"], "device 'cuda:77' is not available here", id="device"),
+    ],
+)
+def test_what_cannot_be_used_is_named_before_the_work(
+    films: Any,
+    recorder: Recorder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text.pt").write_text("no weights")
+    assert run(monkeypatch, films, tmp_path, *arguments) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("train_refiner: ")
+    assert words in said
+    assert recorder.learnt == []
+
+
+@pytest.mark.slow
+def test_a_run_of_one_epoch_writes_both_networks(films: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from monai.data import set_track_meta
+    from monai.utils import set_determinism
+
+    from lib.learning.weights import build_refiner, load_weights
+
+    small = {"height": "40", "width": "48", "step": "16", "channels": "4", "context_layers": "0"}
+    settings = [part for name, value in small.items() for part in ("--set", f"refiner.{name}", value)]
+    try:
+        assert (
+            run(monkeypatch, films, tmp_path, *settings, "--set", "refiner_training.epochs", "1", "--workers", "0") == 0
+        )
+    finally:
+        set_determinism(None)
+        set_track_meta(True)
+    written = load_weights(tmp_path / "run" / "best.pt")
+    assert written.facts == {"note": "base"}
+    assert written.refiner is not None
+    assert written.refiner.facts["validation"]["images"] == 1
+    assert build_refiner(written.refiner, tmp_path / "run" / "best.pt").cells.shape == (2, 10 * 12)
