@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lib.learning.config import PredictionConfig, RefinerConfig, load_config
-from lib.learning.refinement import RefinedSpine, Refinement, gap_lengths
+from lib.learning.refinement import RefinedSpine, Refinement, gap_lengths, leaning_to_normal
 from lib.learning.refiner import Refined, mirrored_refined
 from lib.learning.stopwatch import Stopwatch
 from lib.spine.geometry import rotation, transform_points, translation, with_centers
@@ -19,7 +19,9 @@ CPU = torch.device("cpu")
 CONFIG = RefinerConfig(80, 96, 32.0, 4, 0)
 MIDDLE = np.array([47.5, 39.5])
 LIMITS = dataclasses.replace(
-    load_config().prediction, mirror=False, refinement=True, refinement_rounds=1, refinement_reach=0.35
+    load_config().prediction,
+    **{"mirror": False, "refinement": True, "refinement_rounds": 1},
+    **{"refinement_reach": 0.35, "refinement_tilt_prior": 0.0},
 )
 BOX = np.array([[-12.0, -9], [14, -8], [-13, 10], [15, 11]])
 """Corners around the middle of a patch, in its pixels; their mean is (1, 1)."""
@@ -289,3 +291,22 @@ def test_gaps_by_hand() -> None:
     """Gaps of 5, 10 and 3 px: the mean of those beside a center."""
     centers = np.array([[0.0, 0], [3, 4], [3, 14], [3, 17]])
     np.testing.assert_allclose(gap_lengths(centers), [5, 7.5, 6.5, 3])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("leaning", [0.0, 20.0, -70.0])
+def test_bodies_are_turned_towards_the_line_of_centers(ladder: np.ndarray, share: float, leaning: float) -> None:
+    """A straight spine whose patches show every body turned by 8 degrees; leaning changes nothing but the direction."""
+    turned = transform_points(rotation(8.0), ladder[:, 1:] - ladder[:, :1]) + ladder[:, :1]
+    lean = rotation(leaning)
+    spine = np.concatenate([ladder[:, :1], turned], 1)
+    result = leaning_to_normal(transform_points(lean, spine), share)
+    wanted = transform_points(rotation(8.0 * (1 - share)), ladder - ladder[:, :1]) + ladder[:, :1]
+    np.testing.assert_allclose(result, transform_points(lean, wanted), atol=1e-9)
+
+
+def test_the_turn_is_part_of_the_refinement(ladder: np.ndarray) -> None:
+    corners = ladder[:, 1:] - ladder[:, :1]
+    limits = dataclasses.replace(LIMITS, refinement_tilt_prior=0.5)
+    xy = refined(Says(2 * transform_points(rotation(8.0), corners)), ladder, limits).xy
+    np.testing.assert_allclose(xy[:, 1:], transform_points(rotation(4.0), corners) + ladder[:, :1], atol=1e-4)

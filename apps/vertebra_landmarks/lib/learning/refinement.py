@@ -63,7 +63,7 @@ class Refinement:
             moves = _may_move(xy[:, 0], found[:, 0], limits.refinement_reach)
             current = np.where(moves[:, None, None], found, xy)
             errors = np.where(moves[:, None], errors, limits.refinement_reach * gap_lengths(xy[:, 0])[:, None])
-        current = _leaning_to_normal(current, limits.refinement_tilt_prior)
+        current = leaning_to_normal(current, limits.refinement_tilt_prior)
         watch.stop("prepare")
         return RefinedSpine(current, errors)
 
@@ -95,11 +95,15 @@ def gap_lengths(centers: np.ndarray) -> np.ndarray:
     return np.array([gaps[max(0, i - 1) : i + 1].mean() for i in range(len(centers))])
 
 
-def _leaning_to_normal(xy: np.ndarray, share: float) -> np.ndarray:
+def leaning_to_normal(xy: np.ndarray, share: float) -> np.ndarray:
     """Turn every vertebra about its center by this share of the way to lying square to the line of centers.
 
     A vertebra lies 0.0 ± 3.1 degrees off that (AASCE labels), which is as much as a patch errs: of two such estimates
     a mean is better than either.
+
+    Args:
+        xy: ``(V, P, 2)`` points.
+        share: in 0...1.
     """
     centers, corners = xy[:, 0], corners_of(xy)
     along = np.gradient(centers, axis=0)
