@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 import _app_path  # noqa: F401
+import _training
 from lib.learning import boxes
-from lib.learning.aasce import FOLDS, folds, read_aasce, to_items
-from lib.learning.config import DEFAULT_CONFIG_FILE, load_config
+from lib.learning.aasce import folds, read_aasce, to_items
+from lib.learning.config import load_config
 from lib.learning.devices import choose_device
 from lib.learning.imagenet import load_imagenet_backbone
 from lib.learning.naming import read_names, rename_items
@@ -28,19 +29,11 @@ from lib.spine.priors import DEFAULT_PRIOR, LEAST_SPINES, measure_prior
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="data set in the AASCE layout")
     parser.add_argument("--boxes", type=Path, help="radiographs with unnamed boxes to learn from as well")
     parser.add_argument("--names", type=Path, help="table of scripts/audit_names.py: names to move, or not to learn")
     parser.add_argument("--imagenet", type=Path, help="public ImageNet weights of the backbone to start from")
-    parser.add_argument("--fold", type=int, default=0, choices=range(FOLDS), help="fold held out for validation")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG_FILE)
-    parser.add_argument(
-        "--set", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="e.g. training.epochs 3"
-    )
     parser.add_argument("--init", type=Path, help="weight file to start from")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--workers", type=int, default=1, help="processes that prepare images")
+    _training.add_arguments(parser, "training.epochs 3")
     return parser.parse_args(arguments)
 
 

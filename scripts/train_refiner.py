@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import _app_path  # noqa: F401
-from lib.learning.aasce import FOLDS, folds, read_aasce, to_items
-from lib.learning.config import DEFAULT_CONFIG_FILE, DEFAULT_WEIGHTS_FILE, load_config
+import _training
+from lib.learning.aasce import folds, read_aasce, to_items
+from lib.learning.config import DEFAULT_WEIGHTS_FILE, load_config
 from lib.learning.devices import choose_device
 from lib.learning.refiner_training import RefinerTrainer
 from lib.learning.weights import load_weights
@@ -17,17 +18,9 @@ from lib.learning.weights import load_weights
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="data set in the AASCE layout")
-    parser.add_argument("--fold", type=int, default=0, choices=range(FOLDS), help="fold held out for validation")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the run")
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE, help="weight file that it goes into")
     parser.add_argument("--init", type=Path, help="weight file whose second network is trained on")
-    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG_FILE)
-    parser.add_argument(
-        "--set", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="e.g. refiner_training.epochs 3"
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--workers", type=int, default=1, help="processes that prepare patches")
+    _training.add_arguments(parser, "refiner_training.epochs 3")
     return parser.parse_args(arguments)
 
 

@@ -43,6 +43,18 @@ def _check_not_negative(section: object, *names: str) -> None:
         _check(math.isfinite(value) and value >= 0, name, "zero or more", value)
 
 
+def _check_ranges(section: Any) -> None:
+    """Probabilities, pairs of a range, and numbers that must not be negative, told apart by name and kind."""
+    for field in dataclasses.fields(section):
+        value = getattr(section, field.name)
+        if field.name.endswith("probability"):
+            _check_probability(field.name, value)
+        elif isinstance(value, tuple):
+            _check_range(field.name, value)
+        else:
+            _check_not_negative(section, field.name)
+
+
 @dataclass(frozen=True)
 class NetworkConfig:
     """Which network; ``preset`` is a key of ``hrnet.PRESETS``, ``context_layers`` those of ``context.Context``.
@@ -133,13 +145,7 @@ class AugmentationConfig:
     occlusion_probability: float
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name.endswith("probability"):
-                _check_probability(field.name, value)
-            elif isinstance(value, tuple):
-                _check_range(field.name, value)
-        _check_not_negative(self, "rotation_deg", "shift", "brightness", "noise_std", "blur_sigma")
+        _check_ranges(self)
         _check(0.0 <= self.stretch < 1.0, "stretch", "in 0...1", self.stretch)
 
 
@@ -216,14 +222,7 @@ class PatchAugmentationConfig:
     occlusion_probability: float
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name.endswith("probability"):
-                _check_probability(field.name, value)
-            elif isinstance(value, tuple):
-                _check_range(field.name, value)
-            else:
-                _check_not_negative(self, field.name)
+        _check_ranges(self)
         _check(self.place_noise[1] < 0.5, "place_noise", "below half a step", self.place_noise)
 
 
