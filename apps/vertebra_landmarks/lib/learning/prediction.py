@@ -231,7 +231,7 @@ class LandmarkPredictor:
         watch.stop("decode")
         span, margin = self.limits.second_look_span, self.limits.second_look_margin
         nearer = self._look(radiograph, spine_view(centers, span, margin, self.config.input), watch)
-        if nearer.score >= glance.score - _SCORE_SLACK:
+        if nearer.score >= max(glance.score - _SCORE_SLACK, self.limits.min_spine_score):
             return nearer
         return max(nearer, self._look(radiograph, matrix, watch), key=lambda look: look.score)
 
