@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -15,3 +17,18 @@ def ladder() -> np.ndarray:
     middle = 20.0 + 16 * np.arange(17)
     corners = np.stack([np.tile(50 + x, (17, 1)), middle[:, None] + y], -1)
     return with_centers(corners)
+
+
+@pytest.fixture(scope="module")
+def torch_as_before() -> Iterator[None]:
+    """One thread for tiny runs; what a run sets for the whole process is taken back."""
+    import torch
+    from monai.data import set_track_meta
+    from monai.utils import set_determinism
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    set_determinism(None)
+    set_track_meta(True)

@@ -6,21 +6,21 @@ import csv
 import dataclasses
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from monai.data import DataLoader, set_track_meta
+from monai.data import DataLoader
 from monai.transforms import Compose, Randomizable, Transform
-from monai.utils import set_determinism
 from torch import nn
 
 from lib.learning.config import ScheduleConfig
 from lib.learning.runs import BEST, CHECKPOINT, HISTORY, Progress, Run, _averaging, describe
 from lib.spine.metrics import Localisation
+
+pytestmark = pytest.mark.usefixtures("torch_as_before")
 
 CPU = torch.device("cpu")
 SCHEDULE = ScheduleConfig(
@@ -35,17 +35,6 @@ SCHEDULE = ScheduleConfig(
     seed=0,
 )
 ITEMS = [{"x": float(n), "y": 2.0 * n + 1} for n in range(4)]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def torch_as_before() -> Iterator[None]:
-    """One thread; what a run sets for the whole process is taken back."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-    set_determinism(None)
-    set_track_meta(True)
 
 
 class Noisyd(Randomizable, Transform):

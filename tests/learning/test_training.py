@@ -6,15 +6,12 @@ import csv
 import dataclasses
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from monai.data import set_track_meta
-from monai.utils import set_determinism
 
 from lib.learning.codec import ABSENT, PRESENT, UNKNOWN, UNNAMED
 from lib.learning.config import Config, InputConfig, ModelConfig, NetworkConfig, load_config
@@ -25,18 +22,9 @@ from lib.learning.transforms import IMAGE, LABEL
 from lib.learning.weights import RefinerWeights, build_network, load_weights
 from lib.spine.geometry import with_centers
 
+pytestmark = pytest.mark.usefixtures("torch_as_before")
+
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def torch_as_before() -> Iterator[None]:
-    """One thread for the tiny runs; what a run sets for the whole process is taken back."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-    set_determinism(None)
-    set_track_meta(True)
 
 
 def tiny_config(**training: Any) -> Config:

@@ -7,14 +7,12 @@ import itertools
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from monai.data import set_track_meta
-from monai.utils import set_determinism
 from PIL import Image
 
 import ablation
@@ -45,6 +43,8 @@ from lib.spine.evaluation import Figures
 from lib.spine.phantoms import PhantomSpec, render_phantom
 from lib.spine.schema import CORNERS, VERTEBRAE
 
+pytestmark = pytest.mark.usefixtures("torch_as_before")
+
 TINY = ["--epochs", "1", "--device", "cpu", "--workers", "0", "--folds", "0", "1"]
 TINY_SETTINGS = {
     **{"input.height": "64", "input.width": "32", "network.head_channels": "8"},
@@ -52,17 +52,6 @@ TINY_SETTINGS = {
 }
 for _setting in TINY_SETTINGS.items():
     TINY += ["--set", *_setting]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def torch_as_before() -> Iterator[None]:
-    """One thread for the tiny runs; what a run sets for the whole process is taken back."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-    set_determinism(None)
-    set_track_meta(True)
 
 
 def write(path: Path, rows: Sequence[Sequence[object]]) -> None:

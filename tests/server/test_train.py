@@ -18,8 +18,6 @@ from typing import Any
 
 import pytest
 import torch
-from monai.data import set_track_meta
-from monai.utils import set_determinism
 from monailabel.utils.async_tasks import utils as async_tasks
 from PIL import Image
 
@@ -32,6 +30,8 @@ from lib.server.train_report import PROCESSES, TrainReport
 from lib.spine.markups import write_markups
 from lib.spine.phantoms import random_spec, render_phantom
 from lib.spine.schema import Spine
+
+pytestmark = pytest.mark.usefixtures("torch_as_before")
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "apps" / "vertebra_landmarks"
@@ -88,17 +88,6 @@ class Folder:
 
 
 # --- the task by itself ---
-
-
-@pytest.fixture(autouse=True, scope="module")
-def torch_as_before() -> Iterator[None]:
-    """One thread; what a run sets for the whole process is taken back."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-    set_determinism(None)
-    set_track_meta(True)
 
 
 @pytest.fixture(scope="module")

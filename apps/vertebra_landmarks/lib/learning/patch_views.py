@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from ..spine.geometry import centers_of, corners_of, scaling, transform_points
 from .codec import STATE, is_placed
 from .config import Config, PatchAugmentationConfig, RefinerConfig
-from .patches import cut_patches, standardised, vertebra_frames
+from .patches import cut_patches, shrinking, standardised, vertebra_frames
 from .transforms import (
     IMAGE,
     LABEL,
@@ -36,7 +36,6 @@ IS_KNOWN = "is_known"
 IS_THERE = "is_there"
 """``(V,)`` whether there is a patch."""
 
-_FINER = 1.5  # pixels kept in memory per pixel of a patch
 _MOST_NOISE = 0.35  # steps that a center may be off in all, along one axis
 _CALM_NOISE = 0.1  # steps that centers are off in validation
 _COARSE = (0.3, 0.9)  # share of the resolution that is left
@@ -77,7 +76,7 @@ class ShrinkToPatchesd(Transform):
         label = np.asarray(data[LABEL])
         centers = centers_of(corners_of(label)[patched_vertebrae(label)][..., :STATE])
         step = float(np.median(np.linalg.norm(np.diff(centers, axis=0), axis=1)))
-        scale = min(1.0, _FINER * self.config.step / max(1.0, step))
+        scale = shrinking(step, self.config)
         height, width = data[IMAGE].shape[-2:]
         size = max(1, round(height * scale)), max(1, round(width * scale))
         return move(data, scaling(size[1] / width, size[0] / height), size)

@@ -70,6 +70,11 @@ class ShrunkImage:
     matrix: np.ndarray
 
 
+def shrinking(step: float, config: RefinerConfig) -> float:
+    """Factor, at most 1, that brings an image with steps of this many pixels to nearly the resolution of patches."""
+    return min(1.0, _FINER * config.step / max(1.0, step))
+
+
 def shrink_around(pixels: np.ndarray, centers: np.ndarray, config: RefinerConfig) -> ShrunkImage:
     """Cut out and shrink what patches around these centers may show, windowed by itself.
 
@@ -84,7 +89,7 @@ def shrink_around(pixels: np.ndarray, centers: np.ndarray, config: RefinerConfig
     high = np.clip(np.ceil(centers.max(0) + _ROOM * step).astype(int), low + 1, limits)
     part = torch.from_numpy(windowed(pixels[low[1] : high[1], low[0] : high[0]]))[None]
     height, width = part.shape[-2:]
-    scale = min(1.0, _FINER * config.step / step)
+    scale = shrinking(step, config)
     size = max(1, round(height * scale)), max(1, round(width * scale))
     if scale < 1.0:
         part = F.interpolate(part[None], size=size, mode="bilinear", antialias=True, align_corners=False)[0]
