@@ -1,4 +1,4 @@
-"""Arguments that the commands for training share."""
+"""Arguments that the commands for training and for what follows it share."""
 
 from __future__ import annotations
 
@@ -9,11 +9,34 @@ import _app_path  # noqa: F401
 from lib.learning.aasce import FOLDS
 from lib.learning.config import DEFAULT_CONFIG_FILE
 
+NO_FOLD = "none"
+FOLD_NAMES = f"{{{','.join([*map(str, range(FOLDS)), NO_FOLD])}}}"
+
+
+def fold_or_none(text: str) -> int | None:
+    """A fold, or ``None`` where none is held out.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is neither.
+    """
+    if text == NO_FOLD:
+        return None
+    if text not in map(str, range(FOLDS)):
+        raise argparse.ArgumentTypeError(f"invalid choice: {text} (choose from {FOLD_NAMES})")
+    return int(text)
+
 
 def add_arguments(parser: argparse.ArgumentParser, example: str) -> None:
     """Data, fold, folder of the run, settings and machine; ``example`` is a setting with a value."""
     parser.add_argument("--data", type=Path, required=True, help="data set in the AASCE layout")
-    parser.add_argument("--fold", type=int, default=0, choices=range(FOLDS), help="fold held out for validation")
+    parser.add_argument(
+        "--fold",
+        type=fold_or_none,
+        default=0,
+        metavar=FOLD_NAMES,
+        help="fold held out for validation; none: learn from all of them and keep the last weights",
+    )
+    add_assume_unseen(parser)
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG_FILE)
     parser.add_argument(
@@ -21,3 +44,17 @@ def add_arguments(parser: argparse.ArgumentParser, example: str) -> None:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--workers", type=int, default=1, help="processes that prepare images")
+
+
+def checking(fold: int | None, count: int) -> str:
+    """What a training is checked on, in words."""
+    return "holding out no fold" if fold is None else f"checking on {count} of fold {fold}"
+
+
+def add_assume_unseen(parser: argparse.ArgumentParser) -> None:
+    """The user's word for weights of which nothing is known."""
+    parser.add_argument(
+        "--assume-unseen",
+        action="store_true",
+        help="weights that do not say on which films they were trained have not seen the held-out fold",
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import _app_path  # noqa: F401
 import _plots
+import _training
 from lib.learning.aasce import FOLDS, read_aasce
 from lib.learning.ablation import FINAL, Entry, configurations, to_csv, to_markdown
 from lib.learning.ablation_runs import Ablation
@@ -39,6 +40,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, help="short for --set training.epochs")
     parser.add_argument("--init", type=Path, nargs="+", help="weight file to start from, one or one per fold")
     parser.add_argument("--final", type=Path, nargs="+", help="weight files of the final recipe, one per fold")
+    _training.add_assume_unseen(parser)
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG_FILE)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--workers", type=int, default=1, help="processes that prepare images")
@@ -70,6 +72,7 @@ def prepare(arguments: argparse.Namespace) -> Ablation:
         dict(zip(arguments.folds, final, strict=bool(final))),
         choose_device(arguments.device),
         arguments.workers,
+        arguments.assume_unseen,
     )
 
 

@@ -18,10 +18,12 @@ from lib.learning.aasce import folds, read_aasce, to_items
 from lib.learning.codec import PRESENT, STATE, UNNAMED
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.devices import choose_device
-from lib.learning.naming import COLUMNS, likeliest_naming, use_of
+from lib.learning.heldout import trained_on
+from lib.learning.naming import COLUMNS, folds_cell, likeliest_naming, use_of
 from lib.learning.prediction import LandmarkPredictor
 from lib.learning.reading import read_radiograph
 from lib.learning.transforms import IMAGE, LABEL
+from lib.learning.weights import load_weights
 from lib.spine.files import check_writable, replacing
 
 
@@ -58,6 +60,8 @@ def main() -> int:
     try:
         check_writable(arguments.output)
         predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
+        seen = trained_on(load_weights(arguments.weights).facts)
+        model_folds = folds_cell(seen.folds) if seen.is_known else ""
         rows = []
         for item, fold, trusted in tqdm(list(labelled(arguments)), unit="image", disable=not sys.stderr.isatty()):
             centers = item[LABEL][np.isin(item[LABEL][:, 0, STATE], (PRESENT, UNNAMED)), 0, :STATE]
@@ -65,7 +69,7 @@ def main() -> int:
             naming = likeliest_naming(predictor.scores_at(read_radiograph(path), centers))
             said = {True: "yes", False: "no", None: ""}[trusted]
             use = use_of(naming, len(centers), trusted)
-            rows.append((path.name, fold, said, len(centers), naming.levels, f"{naming.margin:.1f}", use))
+            rows.append((path.name, fold, said, len(centers), naming.levels, f"{naming.margin:.1f}", use, model_folds))
         with (
             replacing(arguments.output) as temporary,
             temporary.open("w", newline="", encoding="utf-8") as stream,
@@ -74,7 +78,7 @@ def main() -> int:
     except (OSError, ValueError) as error:
         print(f"audit_names: {error}", file=sys.stderr)
         return 1
-    doubted = sum(bool(row[-1]) for row in rows)
+    doubted = sum(bool(row[COLUMNS.index("use")]) for row in rows)
     print(f"{doubted} of {len(rows)} labels are to be learnt otherwise than they say; see {arguments.output}")
     return 0
 

@@ -1,4 +1,8 @@
-"""Measure on a held-out fold how far off predictions are, and store that in the weight file as its error model."""
+"""Measure on a held-out fold how far off predictions are, and store that in the weight file as its error model.
+
+Where weights were trained on all films, nothing is left to measure on: --from copies what was measured on weights of
+the same recipe that held a fold out. The file says what its error model was measured on.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +10,34 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 import _app_path  # noqa: F401
+import _training
 from lib.learning.aasce import FOLDS, Record, folds, read_aasce
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.devices import choose_device
+from lib.learning.heldout import AASCE, file_trained_on
 from lib.learning.prediction import LandmarkPredictor
 from lib.learning.reading import read_radiograph
-from lib.learning.uncertainty import Checked, ErrorModel, expected_tilts, fit_error_model
-from lib.learning.weights import load_weights, save_weights
-from lib.spine.calibration import calibrate
-from lib.spine.curves import measure_curves
+from lib.learning.uncertainty import Checked, ErrorModel, fit_error_model
+from lib.learning.weights import (
+    ERRORS_MEASURED_ON,
+    RefinerWeights,
+    Weights,
+    file_digest,
+    load_weights,
+    networks_digest,
+    save_weights,
+)
+from lib.spine.calibration import calibrate, share_inside
+from lib.spine.curves import interval_half_width, largest_curve
 from lib.spine.files import check_writable
 from lib.spine.geometry import steps, with_centers
 from lib.spine.metrics import distances, name_shift
-from lib.spine.schema import VERTEBRAE
 
 DECODER = "map"
 
@@ -31,12 +45,19 @@ DECODER = "map"
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="data set in the AASCE layout")
-    parser.add_argument("--fold", type=int, default=0, choices=range(FOLDS), help="fold that was not trained on")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path, help="data set in the AASCE layout")
+    source.add_argument("--from", type=Path, dest="source", metavar="FILE", help="weight file with a measured one")
+    parser.add_argument("--fold", type=int, choices=range(FOLDS), help="of --data, not trained on; 0 if left out")
+    _training.add_assume_unseen(parser)
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE, help="weight file with a second network")
     parser.add_argument("--output", type=Path, required=True, help="weight file to write")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    return parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
+    if parsed.source is not None and (parsed.fold is not None or parsed.assume_unseen):
+        parser.error("--fold and --assume-unseen go with --data only")
+    parsed.fold = parsed.fold or 0
+    return parsed
 
 
 def compared(record: Record, predictor: LandmarkPredictor) -> Checked:
@@ -49,8 +70,7 @@ def compared(record: Record, predictor: LandmarkPredictor) -> Checked:
     if prediction.said_errors is None:
         raise ValueError("the second network was not asked: prediction.refinement of model.yaml is off")
     points, labelled = prediction.spine.xy, with_centers(record.corners)
-    largest = max(measure_curves(points), key=lambda curve: curve.angle_deg)
-    truth = max(curve.angle_deg for curve in measure_curves(labelled))
+    largest = largest_curve(points)
     return Checked(
         prediction.said_errors,
         distances(points, labelled),
@@ -58,8 +78,8 @@ def compared(record: Record, predictor: LandmarkPredictor) -> Checked:
         prediction.naming_lead,
         name_shift(points[:, 0], labelled[:, 0]) != 0,
         points,
-        (VERTEBRAE.index(largest.upper_end), VERTEBRAE.index(largest.lower_end)),
-        abs(largest.angle_deg - truth),
+        largest.ends,
+        abs(largest.angle_deg - largest_curve(labelled).angle_deg),
     )
 
 
@@ -70,7 +90,7 @@ def expected(case: Checked, model: ErrorModel) -> tuple[np.ndarray, float]:
         ``(V, P)`` pixels, and the half width of the largest angle's 90 % interval in degrees.
     """
     local = model.local(case.said, case.step)
-    return local, model.tilt_factor * float(np.hypot(*expected_tilts(case.points, local)[list(case.ends)]))
+    return local, interval_half_width(model.tilt_half_widths(case.points, local), case.ends)
 
 
 def cross_checked(cases: list[Checked], half: list[int]) -> None:
@@ -83,7 +103,7 @@ def cross_checked(cases: list[Checked], half: list[int]) -> None:
     Raises:
         ValueError: a half has too few films.
     """
-    said, seen, right, inside = [], [], [], []
+    said, seen, right, off, widths = [], [], [], [], []
     for side in (0, 1):
         model = fit_error_model([case for case, h in zip(cases, half, strict=True) if h != side])
         for case in (case for case, h in zip(cases, half, strict=True) if h == side):
@@ -91,12 +111,63 @@ def cross_checked(cases: list[Checked], half: list[int]) -> None:
             said.append(errors)
             seen.append(case.observed)
             right.append(not case.is_shifted)
-            inside.append(case.angle_error <= width)
+            off.append(case.angle_error)
+            widths.append(width)
     for title, chosen in (("films with right names", np.array(right)), ("all films", np.ones(len(right), dtype=bool))):
         print(f"cross-checked on {chosen.sum()} {title}, tenths of the points, expected / observed px (ratio):")
         for decile in calibrate(np.stack(said)[chosen].ravel(), np.stack(seen)[chosen].ravel()):
             print(f"  {decile.expected:6.1f} / {decile.observed:6.1f} ({decile.ratio or 0:.2f})")
-    print(f"largest angle inside its 90 % interval: {np.mean(inside):.0%} of {len(inside)} films")
+    share = share_inside(np.array(off), np.array(widths))
+    print(f"largest angle inside its 90 % interval: {share:.0%} of {len(widths)} films")
+
+
+def measured(arguments: argparse.Namespace, weights: Weights) -> tuple[ErrorModel, dict[str, Any]]:
+    """The error model of weights, and on what it was measured.
+
+    Raises:
+        ValueError: the weights were trained on the fold, there are too few films, or one cannot be read.
+        OSError: a file cannot be read.
+    """
+    name, assumed = arguments.weights.name, arguments.assume_unseen
+    file_trained_on(weights).check_unseen(arguments.fold, name, assume_unseen=assumed)
+    predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
+    records = read_aasce(arguments.data, "training")
+    pairs = zip(records, folds(records), strict=True)
+    chosen = [record for record, fold in pairs if fold == arguments.fold and record.is_clean]
+    bar = tqdm(chosen, unit="image", disable=not sys.stderr.isatty())
+    cases = [compared(record, predictor) for record in bar]
+    model = fit_error_model(cases)
+    try:
+        cross_checked(cases, folds(chosen, 2))
+    except ValueError as error:
+        print(f"not cross-checked: {error}")
+    measured_on = {"data": AASCE, "fold": arguments.fold, "films": len(cases), "decoder": DECODER}
+    return model, {**measured_on, "networks": networks_digest(weights)}
+
+
+def copied(source: Path) -> tuple[ErrorModel, dict[str, Any]]:
+    """The error model of another weight file, and on what it was measured as far as that file says.
+
+    Raises:
+        ValueError: it is no weight file, or has no error model.
+        OSError: it cannot be read.
+    """
+    refiner = second_network(load_weights(source), source)
+    if refiner.errors is None:
+        raise ValueError(f"{source.name} has no error model to copy; calibrate.py --data measures one")
+    measured_on = refiner.facts.get(ERRORS_MEASURED_ON) or {}
+    return refiner.errors, {**measured_on, "copied_from": {"file": source.name, "digest": file_digest(source)}}
+
+
+def second_network(weights: Weights, path: Path) -> RefinerWeights:
+    """The second network of a weight file.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if weights.refiner is None:
+        raise ValueError(f"{path.name} holds no second network, which says how far off it may be")
+    return weights.refiner
 
 
 def main() -> int:
@@ -105,25 +176,17 @@ def main() -> int:
     try:
         check_writable(arguments.output)
         weights = load_weights(arguments.weights)
-        if weights.refiner is None:
-            raise ValueError(f"{arguments.weights.name} holds no second network, which says how far off it may be")
-        predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
-        records = read_aasce(arguments.data, "training")
-        pairs = zip(records, folds(records), strict=True)
-        chosen = [record for record, fold in pairs if fold == arguments.fold and record.is_clean]
-        bar = tqdm(chosen, unit="image", disable=not sys.stderr.isatty())
-        cases = [compared(record, predictor) for record in bar]
-        model = fit_error_model(cases)
-        try:
-            cross_checked(cases, folds(chosen, 2))
-        except ValueError as error:
-            print(f"not cross-checked: {error}")
-        refiner = replace(weights.refiner, errors=model)
+        refiner = second_network(weights, arguments.weights)
+        model, measured_on = copied(arguments.source) if arguments.source else measured(arguments, weights)
+        refiner = replace(refiner, errors=model, facts={**refiner.facts, ERRORS_MEASURED_ON: measured_on})
         save_weights(arguments.output, weights.state, weights.config, weights.facts, weights.prior, refiner)
     except (OSError, ValueError) as error:
         print(f"calibrate: {error}", file=sys.stderr)
         return 1
-    print(f"measured on {len(cases)} films of fold {arguments.fold}; written to {arguments.output}")
+    if arguments.source:
+        print(f"copied from {arguments.source.name}; written to {arguments.output}")
+    else:
+        print(f"measured on {measured_on['films']} films of fold {arguments.fold}; written to {arguments.output}")
     return 0
 
 

@@ -8,7 +8,7 @@ import json
 import sys
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from lib.learning.boxes import BoxRecord, read_boxes
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.decoders import DECODERS
 from lib.learning.devices import choose_device
+from lib.learning.heldout import AASCE, BOXED, KnownFilms, file_of_each_fold, read_known_films
 from lib.learning.padding import padded
-from lib.learning.prediction import LandmarkPredictor
+from lib.learning.prediction import LandmarkPredictor, Prediction
 from lib.learning.reading import Radiograph, read_radiograph
 from lib.spine.anatomy import spans_of
 from lib.spine.calibration import Decile, ratio_range
@@ -34,6 +35,7 @@ from lib.spine.evaluation import (
     evaluate,
     evaluate_boxes,
     evaluate_each,
+    interval_figures,
 )
 from lib.spine.files import check_writable, replacing
 from lib.spine.geometry import with_centers
@@ -45,6 +47,7 @@ from predict import TABLES, landmark_rows
 PHANTOM_SEED = 1_000_000
 LABELS = "labels"
 CALIBRATION = "calibration"
+TRAINED_ON, CALIBRATED_ON = "trained_on", "calibrated_on"
 KINDS = ("film", "trunk")
 """What names of boxed radiographs begin with: whole films, and crops of the trunk."""
 OTHER_KIND = "other"
@@ -57,10 +60,13 @@ class Film:
     Attributes:
         path: the file; for a phantom its number.
         sets: names of the sets that it belongs to.
+        fold: of the training split or of the boxed films; of a test film that also stands in training the fold there;
+            ``None`` of others.
     """
 
     path: Path | int
     sets: tuple[str, ...]
+    fold: int | None
 
     @property
     def name(self) -> str:
@@ -93,11 +99,9 @@ class BoxCase(Film):
 
     Attributes:
         boxes: ``(N, 2)`` middles from top to bottom, pixels.
-        fold: that it belongs to.
     """
 
     boxes: np.ndarray
-    fold: int
 
 
 @dataclass(frozen=True)
@@ -105,18 +109,24 @@ class Seen:
     """What was predicted on one image, in its own pixels.
 
     Attributes:
-        spines: by decoder.
+        predictions: by decoder; chances and intervals only of the one for which they were measured.
         score: mean of the highest scores of the channels.
         size: width and height of the image.
+        model: that predicted it.
     """
 
-    spines: dict[str, Spine]
+    predictions: dict[str, Prediction]
     score: float
     size: tuple[int, int]
+    model: KnownFilms
 
 
 Results = dict[str, dict[str, dict[str, Any]]]
-"""Decoder, or ``LABELS``, to set to figures; under ``CALIBRATION`` a list of deciles where errors are estimated."""
+"""Decoder, or ``LABELS``, to set to figures; under ``CALIBRATION`` a list of deciles where errors are estimated.
+
+Under ``TRAINED_ON`` stands whether any film of the set was trained on, and, where errors are estimated, under
+``CALIBRATED_ON`` whether they were measured on any; ``None`` where that is not known.
+"""
 Row = dict[str, Any]
 """One image, set and decoder: column to value."""
 
@@ -140,7 +150,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--kind", choices=KINDS, help="only whole films or only trunk crops; goes with --boxes")
     parser.add_argument("--decoder", choices=DECODERS, nargs="+", default=[DECODERS[0]], help="one or several")
     parser.add_argument("--padded", action="store_true", help="put every image into a larger, random field first")
-    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        nargs="+",
+        default=[DEFAULT_WEIGHTS_FILE],
+        metavar="FILE",
+        help="weight file; or several, each of which is used on the one fold that it holds out",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--json", type=Path, default=Path("evaluation.json"), help="file for the figures")
     parser.add_argument("--images", type=Path, metavar="CSV", help="table with a row per image, set and decoder")
@@ -154,6 +171,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--fold goes with --split training or --boxes only")
     if parsed.kind is not None and parsed.boxes is None:
         parser.error("--kind goes with --boxes only")
+    if len(parsed.weights) > 1 and parsed.split != "training" and parsed.boxes is None:
+        parser.error("several --weights go with --split training or --boxes only")
     if parsed.predictions is not None and len(set(parsed.decoder)) > 1:
         parser.error("--predictions goes with one decoder only")
     return parsed
@@ -165,12 +184,12 @@ def phantom(number: int) -> tuple[np.ndarray, np.ndarray]:
     return rendered.pixels, rendered.spine.xy
 
 
-def training_cases(records: Sequence[Record]) -> list[Case]:
-    """Films with sane points, and the clean ones among them, whose names can be trusted as well."""
+def training_cases(records: Sequence[Record], wanted: Iterable[int]) -> list[Case]:
+    """Films of some folds with sane points, and the clean ones among them, whose names can be trusted as well."""
     return [
-        Case(r.path, ("sane", "clean") if r.is_clean else ("sane",), with_centers(r.corners), r.angles)
-        for r in records
-        if r.geometry_ok
+        Case(r.path, ("sane", "clean") if r.is_clean else ("sane",), fold, with_centers(r.corners), r.angles)
+        for r, fold in zip(records, folds(records), strict=True)
+        if r.geometry_ok and fold in wanted
     ]
 
 
@@ -180,14 +199,15 @@ def test_cases(records: Sequence[Record], training: Sequence[Record]) -> list[Ca
     The set "unseen" is all but the films that stand in training too. Strict films have sane points and trusted names,
     and no film of the same patient in the training split.
     """
-    known = {record.group for record in training}
+    known = {record.group: fold for record, fold in zip(training, folds(training), strict=True)}
     cases = []
     for r in records:
         unseen = ("all", "unseen") if not r.duplicate_of_training else ("all",)
+        fold = known.get(r.group) if r.duplicate_of_training else None
         resorted = r.corners if r.resorted is None else r.resorted
-        cases.append(Case(r.path, unseen, with_centers(resorted), r.angles))
+        cases.append(Case(r.path, unseen, fold, with_centers(resorted), r.angles))
         if r.is_clean and not r.duplicate_of_training and r.group not in known:
-            cases.append(Case(r.path, ("strict",), with_centers(r.corners), r.angles))
+            cases.append(Case(r.path, ("strict",), fold, with_centers(r.corners), r.angles))
     return cases
 
 
@@ -199,23 +219,77 @@ def box_cases(
     for r in records:
         found = next((name for name in KINDS if r.path.name.startswith(f"{name}_")), OTHER_KIND)
         if kind in (None, found) and (wanted is None or r.fold in wanted):
-            cases.append(BoxCase(r.path, (found,), r.centers, r.fold))
+            cases.append(BoxCase(r.path, (found,), r.fold, r.centers))
     return cases
 
 
+def was_trained_on(model: KnownFilms, film: Film) -> bool | None:
+    """Whether weights know a film; ``None`` where that is not known. No training draws these phantoms."""
+    if not isinstance(film.path, Path):
+        return False
+    return model.was_trained_on(film.fold, BOXED if isinstance(film, BoxCase) else AASCE)
+
+
+def was_calibrated_on(model: KnownFilms, film: Film) -> bool | None:
+    """Whether the expected errors of weights were measured on a film; ``None`` where that is not known."""
+    return isinstance(film, Case) and isinstance(film.path, Path) and model.was_calibrated_on(film.fold)
+
+
+def shared_out(films: Sequence[Film], models: Sequence[KnownFilms]) -> list[tuple[KnownFilms, list[Film]]]:
+    """Which films each weight file predicts: one all of them, several those of the fold that each holds out.
+
+    Raises:
+        ValueError: a fold has no file or several, or a file has no fold.
+    """
+    if len(models) == 1:
+        return [(models[0], list(films))]
+    of = BOXED if any(isinstance(film, BoxCase) for film in films) else AASCE
+    present = sorted({film.fold for film in films if film.fold is not None})
+    files = [(model.path.name, model.seen) for model in models]
+    number_of = file_of_each_fold(files, present, of)
+    return [(models[number], [film for film in films if film.fold == fold]) for fold, number in number_of.items()]
+
+
+def warn(model: KnownFilms, films: Sequence[Film]) -> None:
+    """Say on stderr which of the films weights know."""
+    said, name = [], model.path.name
+    seen = [film for film in films if was_trained_on(model, film)]
+    if seen:
+        known = ", ".join(map(str, sorted({film.fold for film in seen if film.fold is not None})))
+        said.append(f"{name} was trained on {len({film.path for film in seen})} of these films (folds {known})")
+    elif any(was_trained_on(model, film) is None for film in films):
+        said.append(f"{name} does not say on which films it was trained; these may be among them")
+    if model.errors_on is not None and any(isinstance(film, Case) for film in films):
+        if any(was_calibrated_on(model, film) for film in films):
+            fold = model.errors_on["fold"]
+            said.append(
+                f"the expected errors of {name} were measured on fold {fold}: on it they are fitted, not tested"
+            )
+        elif any(was_calibrated_on(model, film) is None for film in films):
+            said.append(f"{name} does not say on which films its expected errors were measured")
+        if model.errors_on and not model.has_own_errors:
+            said.append(f"the expected errors of {name} were measured with other weights: they are an estimate")
+    for sentence in said:
+        print(f"evaluate: {sentence}", file=sys.stderr)
+
+
+def any_of(claims: Iterable[bool | None]) -> bool | None:
+    """Whether one of them holds; ``None`` where that depends on one that is not known."""
+    found = set(claims)
+    return True if True in found else None if None in found else False
+
+
 def predict(
-    films: Sequence[Film], predictor: LandmarkPredictor, decoders: Sequence[str], is_padded: bool
+    films: Sequence[Film], model: KnownFilms, predictor: LandmarkPredictor, decoders: Sequence[str], is_padded: bool
 ) -> dict[Path | int, Seen]:
     """What every decoder finds on each image, which is predicted once, whatever the sets.
 
     An image that shows no spine to the model counts all the same.
 
     Raises:
-        ValueError: there is no image, or one cannot be read.
+        ValueError: an image cannot be read.
         OSError: an image cannot be opened.
     """
-    if not films:
-        raise ValueError("there is no image to compare")
     seen: dict[Path | int, Seen] = {}
     unique = list({film.path: film for film in films}.values())
     for film in tqdm(unique, unit="image", disable=not sys.stderr.isatty()):
@@ -223,12 +297,33 @@ def predict(
         size = radiograph.width, radiograph.height
         if is_padded:
             radiograph, moved = padded(radiograph, zlib.crc32(film.name.encode()))
-        predictions = predictor.compare(radiograph, decoders)
-        spines = {
-            name: Spine.from_arrays(p.spine.xy - moved, p.spine.scores, p.spine.errors)
-            for name, p in predictions.items()
-        }
-        seen[film.path] = Seen(spines, predictions[decoders[0]].spine_score, size)
+        predictions = {}
+        for name, p in predictor.compare(radiograph, decoders).items():
+            predictions[name] = replace(p, spine=Spine.from_arrays(p.spine.xy - moved, p.spine.scores, p.spine.errors))
+            if name != model.decoder:
+                predictions[name] = replace(predictions[name], names_right=None, tilt_half_widths=None)
+        seen[film.path] = Seen(predictions, predictions[decoders[0]].spine_score, size, model)
+    return seen
+
+
+def predict_all(
+    films: Sequence[Film], models: Sequence[KnownFilms], arguments: argparse.Namespace, decoders: Sequence[str]
+) -> dict[Path | int, Seen]:
+    """The same by one weight file or several, after a word on films that they know.
+
+    Raises:
+        ValueError: there is no image, one cannot be read, or a fold has no weight file or several.
+        OSError: a file cannot be opened.
+    """
+    if not films:
+        raise ValueError("there is no image to compare")
+    parts = shared_out(films, models)
+    for model, part in parts:
+        warn(model, part)
+    seen: dict[Path | int, Seen] = {}
+    for model, part in parts:
+        predictor = LandmarkPredictor(model.path, choose_device(arguments.device))
+        seen |= predict(part, model, predictor, decoders, arguments.padded)
     return seen
 
 
@@ -243,15 +338,26 @@ def measure(cases: Sequence[Case], seen: dict[Path | int, Seen], decoders: Seque
         angles = [case.angles for case in part if case.angles is not None]
         official = np.stack(angles) if len(angles) == len(part) else None
         for decoder in decoders:
-            spines = [seen[case.path].spines[decoder] for case in part]
-            predicted, errors = np.stack([s.xy for s in spines]), np.stack([s.errors for s in spines])
+            told = [seen[case.path].predictions[decoder] for case in part]
+            predicted, errors = np.stack([p.spine.xy for p in told]), np.stack([p.spine.errors for p in told])
+            unknown = np.full(labelled.shape[1], np.nan)
+            widths = np.stack([unknown if p.tilt_half_widths is None else p.tilt_half_widths for p in told])
+            each = evaluate_each(predicted, labelled, sizes, official, errors, widths)
+            chances = [p.names_right for p in told if p.names_right is not None]
             deciles = calibrations(predicted, labelled, errors)
             figures: dict[str, Any] = {**evaluate(predicted, labelled, sizes, official), **ratio_figures(deciles)}
+            figures |= interval_figures(each)
+            if chances:
+                figures["expected_names_right"] = float(np.mean(chances))
+            models = [(seen[case.path].model, case) for case in part]
+            figures[TRAINED_ON] = any_of(was_trained_on(model, case) for model, case in models)
             if deciles:
+                figures[CALIBRATED_ON] = any_of(was_calibrated_on(model, case) for model, case in models)
                 figures[CALIBRATION] = decile_rows(deciles)
             results.setdefault(decoder, {})[chosen] = figures
-            for case, one in zip(part, evaluate_each(predicted, labelled, sizes, official, errors), strict=True):
-                rows.append({**key_columns(case, chosen, decoder), **asdict(one), "spine_score": seen[case.path].score})
+            for case, p, one in zip(part, told, each, strict=True):
+                of_model = {"expected_names_right": p.names_right, "spine_score": seen[case.path].score}
+                rows.append({**key_columns(case, chosen, decoder), "fold": case.fold, **asdict(one), **of_model})
         centers = labelled[:, :, 0]
         results.setdefault(LABELS, {})[chosen] = {"images": len(part), **anatomy_figures(centers, spans_of(centers))}
     return results, rows
@@ -267,8 +373,9 @@ def measure_boxes(
         part = [case for case in cases if chosen in case.sets]
         boxes = [case.boxes for case in part]
         for decoder in decoders:
-            points = np.stack([seen[case.path].spines[decoder].xy for case in part])
-            results.setdefault(decoder, {})[chosen] = evaluate_boxes(points, boxes)
+            points = np.stack([seen[case.path].predictions[decoder].spine.xy for case in part])
+            was_seen = any_of(was_trained_on(seen[case.path].model, case) for case in part)
+            results.setdefault(decoder, {})[chosen] = {**evaluate_boxes(points, boxes), TRAINED_ON: was_seen}
             for case in part:
                 rows.append({**key_columns(case, chosen, decoder), **box_columns(case, seen[case.path], decoder)})
         results.setdefault(LABELS, {})[chosen] = {"images": len(part), **anatomy_of_boxes(boxes)}
@@ -277,7 +384,7 @@ def measure_boxes(
 
 def box_columns(case: BoxCase, seen: Seen, decoder: str) -> Row:
     """How well the boxes of one image were found."""
-    spine = seen.spines[decoder]
+    spine = seen.predictions[decoder].spine
     match = match_boxes(spine.xy[:, POINTS.index(CENTER)], case.boxes)
     expected = spine.errors[:, POINTS.index(CENTER)]
     return {
@@ -325,13 +432,20 @@ def show(results: Results) -> None:
         print(" " * width + "".join(f"{column[row]:>12}" for column in columns))
     for name in names:
         values = (results[decoder][chosen].get(name) for decoder, chosen in columns)
-        print(f"{name:{width}}" + "".join(" " * 12 if v is None else f"{v:>12.5g}" for v in values))
+        print(f"{name:{width}}" + "".join(f"{in_words(value):>12}" for value in values))
     for decoder, chosen in columns:
         rows = results[decoder][chosen].get(CALIBRATION, [])
         for points in dict.fromkeys(row["points"] for row in rows):
             print(f"\n{decoder}, {chosen}, {points}: expected / observed error in px by decile of the expected")
             said = (f"{r['expected']:.3g}/{r['observed']:.3g}" for r in rows if r["points"] == points)
             print("  ".join(said))
+
+
+def in_words(value: float | bool | None) -> str:
+    """A figure with five digits, or a claim; nothing of what is not known."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else f"{value:.5g}"
 
 
 def write_table(path: Path, rows: Sequence[Row]) -> None:
@@ -355,7 +469,7 @@ def write_predictions(path: Path, films: Sequence[Film], seen: dict[Path | int, 
         writer = csv.writer(stream)
         writer.writerow(TABLES["landmarks.csv"])
         for place, name in names.items():
-            writer.writerows(landmark_rows(name, seen[place].spines[decoder]))
+            writer.writerows(landmark_rows(name, seen[place].predictions[decoder].spine))
 
 
 def aasce_cases(arguments: argparse.Namespace) -> list[Case]:
@@ -363,8 +477,7 @@ def aasce_cases(arguments: argparse.Namespace) -> list[Case]:
     training = read_aasce(arguments.data, "training")
     if arguments.split == "test":
         return test_cases(read_aasce(arguments.data, "test"), training)
-    wanted = range(FOLDS) if arguments.fold is None else arguments.fold
-    return training_cases([r for r, fold in zip(training, folds(training), strict=True) if fold in wanted])
+    return training_cases(training, range(FOLDS) if arguments.fold is None else arguments.fold)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -377,20 +490,20 @@ def run(arguments: argparse.Namespace) -> None:
     for path in (arguments.json, arguments.images, arguments.predictions):
         if path is not None:
             check_writable(path)
-    predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
+    models = [read_known_films(path) for path in dict.fromkeys(arguments.weights)]
     decoders = list(dict.fromkeys(arguments.decoder))
     films: Sequence[Film]
     if arguments.boxes is not None:
         films = boxed = box_cases(read_boxes(arguments.boxes), arguments.kind, arguments.fold)
-        seen = predict(films, predictor, decoders, arguments.padded)
+        seen = predict_all(films, models, arguments, decoders)
         results, rows = measure_boxes(boxed, seen, decoders)
     else:
         if arguments.phantoms is not None:
-            cases = [Case(n, ("phantoms",), phantom(n)[1], None) for n in range(arguments.phantoms)]
+            cases = [Case(n, ("phantoms",), None, phantom(n)[1], None) for n in range(arguments.phantoms)]
         else:
             cases = aasce_cases(arguments)
         films = cases
-        seen = predict(films, predictor, decoders, arguments.padded)
+        seen = predict_all(films, models, arguments, decoders)
         results, rows = measure(cases, seen, decoders)
     show(results)
     with replacing(arguments.json) as temporary:

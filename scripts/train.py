@@ -1,10 +1,11 @@
-"""Train the landmark network on the AASCE layout plus phantoms, holding one fold out; an interrupted run goes on."""
+"""Train the landmark network on the AASCE layout plus phantoms, holding one fold out or none; can be interrupted."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,15 +14,16 @@ import _app_path  # noqa: F401
 import _training
 from lib.learning import boxes
 from lib.learning.aasce import folds, read_aasce, to_items
-from lib.learning.config import load_config
+from lib.learning.config import Config, load_config
 from lib.learning.devices import choose_device
+from lib.learning.heldout import AASCE, BOXED, init_facts, trained_on
 from lib.learning.imagenet import load_imagenet_backbone
-from lib.learning.naming import read_names, rename_items
+from lib.learning.naming import read_model_folds, read_names, rename_items
 from lib.learning.network import LandmarkNet
 from lib.learning.synthetic import synthetic_items
 from lib.learning.training import Trainer
 from lib.learning.transforms import IMAGE
-from lib.learning.weights import load_weights
+from lib.learning.weights import file_digest, load_weights
 from lib.spine.geometry import with_centers
 from lib.spine.priors import DEFAULT_PRIOR, LEAST_SPINES, measure_prior
 
@@ -30,11 +32,62 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--boxes", type=Path, help="radiographs with unnamed boxes to learn from as well")
+    parser.add_argument(
+        "--boxes-fold",
+        type=_training.fold_or_none,
+        default=argparse.SUPPRESS,
+        metavar=_training.FOLD_NAMES,
+        help="fold of --boxes that is held out; the same as --fold unless told otherwise",
+    )
     parser.add_argument("--names", type=Path, help="table of scripts/audit_names.py: names to move, or not to learn")
-    parser.add_argument("--imagenet", type=Path, help="public ImageNet weights of the backbone to start from")
-    parser.add_argument("--init", type=Path, help="weight file to start from")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--imagenet", type=Path, help="public ImageNet weights of the backbone to start from")
+    start.add_argument("--init", type=Path, help="weight file to start from, which has not seen what is held out")
     _training.add_arguments(parser, "training.epochs 3")
-    return parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
+    if not hasattr(parsed, "boxes_fold"):
+        parsed.boxes_fold = parsed.fold
+    elif parsed.boxes is None:
+        parser.error("--boxes-fold goes with --boxes only")
+    return parsed
+
+
+def starting_point(
+    arguments: argparse.Namespace, config: Config
+) -> tuple[dict[str, torch.Tensor] | None, dict[str, Any]]:
+    """Weights to start from, if any, and what the run says of them.
+
+    Raises:
+        ValueError: they do not fit, or were trained on what is held out.
+        OSError: their file cannot be read.
+    """
+    if arguments.imagenet:
+        torch.manual_seed(config.training.seed)
+        network = LandmarkNet(config.network)
+        load_imagenet_backbone(arguments.imagenet, network.backbone)
+        return network.state_dict(), {"imagenet": file_digest(arguments.imagenet)}
+    if arguments.init:
+        given = load_weights(arguments.init)
+        seen, name, assumed = trained_on(given.facts), arguments.init.name, arguments.assume_unseen
+        seen.check_unseen(arguments.fold, name, AASCE, assumed)
+        if arguments.boxes:
+            seen.check_unseen(arguments.boxes_fold, name, BOXED, assumed)
+        return given.state, {"init": init_facts(arguments.init, given.facts)}
+    return None, {}
+
+
+def warn_of_names(table: Path, fold: int | None) -> None:
+    """Say so where the model behind a table of names was trained on the held-out fold, or that is not known."""
+    if fold is None:
+        return
+    model_folds = read_model_folds(table)
+    if model_folds is None:
+        said = f"does not say on which films its model was trained, so that fold {fold} may be among them"
+    elif fold in model_folds:
+        said = f"was made by a model that was trained on fold {fold}, which is held out"
+    else:
+        return
+    print(f"train: {table.name} {said}; errors on that fold may come out a little too small", file=sys.stderr)
 
 
 def main() -> int:
@@ -43,24 +96,23 @@ def main() -> int:
     try:
         config = load_config(arguments.config, dict(arguments.set))
         records = read_aasce(arguments.data, "training")
-        initial = load_weights(arguments.init).state if arguments.init else None
-        if arguments.imagenet:
-            torch.manual_seed(config.training.seed)
-            network = LandmarkNet(config.network)
-            load_imagenet_backbone(arguments.imagenet, network.backbone)
-            initial = network.state_dict()
+        initial, begun = starting_point(arguments, config)
         fold_of = folds(records)
         held_out = [record for record, fold in zip(records, fold_of, strict=True) if fold == arguments.fold]
         kept = [record for record, fold in zip(records, fold_of, strict=True) if fold != arguments.fold]
         real, checked = to_items(kept), to_items(held_out)
-        facts = {"data": "AASCE training split", "fold": arguments.fold, "radiographs": len(real)}
+        facts = {"data": AASCE, "fold": arguments.fold, "radiographs": len(real), **begun}
         if arguments.boxes:
-            boxed = [record for record in boxes.read_boxes(arguments.boxes) if record.fold != arguments.fold]
+            boxed = [record for record in boxes.read_boxes(arguments.boxes) if record.fold != arguments.boxes_fold]
             boxed = boxed[: config.training.boxed]
             real += boxes.to_items(boxed)
             facts["boxed_radiographs"] = len(boxed)
+            if arguments.boxes_fold != arguments.fold:
+                facts["boxes_fold"] = arguments.boxes_fold
         if arguments.names:
+            warn_of_names(arguments.names, arguments.fold)
             names = read_names(arguments.names)
+            facts["names"] = file_digest(arguments.names)
             real = rename_items(real, names)
             facts["renamed_radiographs"] = sum(Path(item[IMAGE]).name in names for item in real)
         device = choose_device(arguments.device)
@@ -70,7 +122,7 @@ def main() -> int:
         schedule = config.training
         training = real + synthetic_items(schedule.phantoms, schedule.spineless, schedule.seed)
         print(f"training on {len(real)} radiographs and {len(training) - len(real)} synthetic images, ", end="")
-        print(f"checking on {len(checked)} radiographs of fold {arguments.fold}")
+        print(_training.checking(arguments.fold, len(checked)))
         print(trainer.fit(training, checked))
     except (OSError, ValueError, FloatingPointError) as error:
         print(f"train: {error}", file=sys.stderr)

@@ -1,4 +1,7 @@
-"""Train the second network, which finds corners in patches, on the AASCE layout; an interrupted run goes on."""
+"""Train the second network, which finds corners in patches, on the AASCE layout; an interrupted run goes on.
+
+It has no expected errors yet: scripts/calibrate.py measures them, or copies those of another weight file.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ import _training
 from lib.learning.aasce import folds, read_aasce, to_items
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, load_config
 from lib.learning.devices import choose_device
+from lib.learning.heldout import AASCE, init_facts, trained_on
 from lib.learning.refiner_training import RefinerTrainer
-from lib.learning.weights import load_weights
+from lib.learning.weights import file_digest, load_weights
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -34,17 +38,22 @@ def main() -> int:
         items = [to_items([record]) for record in records]  # none of records with wrong geometry
         checked = [i for part, fold in zip(items, fold_of, strict=True) for i in part if fold == arguments.fold]
         kept = [i for part, fold in zip(items, fold_of, strict=True) for i in part if fold != arguments.fold]
+        base = load_weights(arguments.weights)
+        assumed = arguments.assume_unseen
+        trained_on(base.facts).check_unseen(arguments.fold, arguments.weights.name, assume_unseen=assumed)
+        facts = {"data": AASCE, "fold": arguments.fold, "radiographs": len(kept)}
+        facts["base"] = file_digest(arguments.weights)
         initial = None
         if arguments.init:
             refiner = load_weights(arguments.init).refiner
             if refiner is None:
                 raise ValueError(f"{arguments.init.name} holds no second network to start from")
+            trained_on(refiner.facts).check_unseen(arguments.fold, arguments.init.name, assume_unseen=assumed)
             initial = refiner.state
-        facts = {"data": "AASCE training split", "fold": arguments.fold, "radiographs": len(kept)}
-        base = load_weights(arguments.weights)
+            facts["init"] = init_facts(arguments.init, refiner.facts)
         device = choose_device(arguments.device)
         trainer = RefinerTrainer(config, base, arguments.output, device, arguments.workers, initial, facts)
-        print(f"training on {len(kept)} radiographs, checking on {len(checked)} of fold {arguments.fold}")
+        print(f"training on {len(kept)} radiographs, {_training.checking(arguments.fold, len(checked))}")
         print(trainer.fit(kept, checked))
     except (OSError, ValueError, FloatingPointError) as error:
         print(f"train_refiner: {error}", file=sys.stderr)

@@ -17,9 +17,11 @@ from lib.learning.naming import (
     COLUMNS,
     MOST_LEVELS,
     Naming,
+    folds_cell,
     likeliest_naming,
     naming_lead,
     naming_totals,
+    read_model_folds,
     read_names,
     rename_items,
     renamed,
@@ -380,3 +382,39 @@ def test_a_label_off_by_one_is_found_and_put_right(label: np.ndarray, tmp_path: 
     (item,) = rename_items([{IMAGE: "films/a.png", LABEL: label}], names)
     np.testing.assert_array_equal(item[LABEL][1:, :, :2], label[:-1, :, :2])
     assert (item[LABEL][0, :, 2] == UNKNOWN).all()
+
+
+@pytest.mark.parametrize("folds", [frozenset({1, 2, 3, 4}), frozenset(range(5)), frozenset()])
+def test_folds_of_the_model_are_read_as_they_were_written(tmp_path: Path, folds: frozenset[int]) -> None:
+    rows = [(name, "1", folds_cell(folds)) for name in ("a.jpg", "b.jpg")]
+    path = write(tmp_path / "names.csv", *rows, columns=("filename", "use", "model_folds"))
+    assert read_model_folds(path) == folds
+
+
+def test_rows_of_several_models_are_counted_together(tmp_path: Path) -> None:
+    rows = [("a.jpg", "1", "1 2 3 4"), ("b.jpg", "", "0 1 2 3"), ("c.jpg", "", "none")]
+    path = write(tmp_path / "names.csv", *rows, columns=("filename", "use", "model_folds"))
+    assert read_model_folds(path) == frozenset(range(5))
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows"),
+    [
+        pytest.param(("filename", "use"), [("a.jpg", "1")], id="older"),
+        pytest.param(("filename", "use", "model_folds"), [("a.jpg", "1", "0"), ("b.jpg", "1", "")], id="empty"),
+        pytest.param(("filename", "use", "model_folds"), [("a.jpg", "1")], id="cut short"),
+        pytest.param(("filename", "use", "model_folds"), [], id="no row"),
+    ],
+)
+def test_a_table_may_not_say_what_its_model_was_trained_on(
+    tmp_path: Path, columns: tuple[str, ...], rows: list[tuple[str, ...]]
+) -> None:
+    path = write(tmp_path / "names.csv", *rows, columns=columns)
+    assert read_model_folds(path) is None
+    assert read_names(path).get("a.jpg", 1) == 1
+
+
+def test_folds_that_are_none_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "names.csv", ("a.jpg", "1", "0, 1"), columns=("filename", "use", "model_folds"))
+    with pytest.raises(ValueError, match=r"^names\.csv: 'model_folds' must be numbers of folds or 'none'"):
+        read_model_folds(path)

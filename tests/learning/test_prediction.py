@@ -508,6 +508,65 @@ def test_patches_are_laid_around_fixed_centers(tmp_path: Path) -> None:
     np.testing.assert_array_equal(laid[-1][8], fixed.xy[8, 0])
 
 
+@pytest.mark.parametrize("errors", [None, MEASURED], ids=["said", "measured"])
+def test_vertebrae_in_one_place_are_not_refined(tmp_path: Path, errors: ErrorModel | None) -> None:
+    """As on an image of noise, where all channels answer in the same cell."""
+    predictor, radiograph = with_second_network(tmp_path, errors), noise(400, 200)
+    predictor.network = Spot(np.full((17, 2), 7))
+    prediction = predictor.predict(radiograph, "parallel")
+    np.testing.assert_array_equal(prediction.spine.xy, without(predictor, radiograph, decoder="parallel").spine.xy)
+    assert np.isnan(prediction.spine.errors).all()
+    assert (prediction.said_errors, prediction.names_right, prediction.tilt_half_widths) == (None, None, None)
+
+
+def test_what_is_refused_is_not_refined_and_what_is_compared_is(tmp_path: Path) -> None:
+    """A film that the model finds no spine in counts in an evaluation, and with refined corners."""
+    predictor, radiograph = with_second_network(tmp_path), noise(400, 200)
+    asked: list[np.ndarray] = []
+
+    class Watched(Refinement):
+        def refine(self, pixels: np.ndarray, xy: np.ndarray, *rest: Any) -> Any:
+            asked.append(xy)
+            return super().refine(pixels, xy, *rest)
+
+    given = predictor.refinement
+    assert given is not None
+    predictor.refinement = Watched(given.network, given.config, given.device)
+    predictor.limits = dataclasses.replace(predictor.limits, min_spine_score=0.9)
+    with pytest.raises(NoSpineError, match=r"is 0\.50, at least 0\.90 is expected"):
+        predictor.predict(radiograph)
+    assert not asked
+    assert predictor.locate(radiograph).said_errors is not None
+    fixed = FixedLandmarks.none()
+    fixed.xy[8, 0] = asked[0][8, 0]
+    assert predictor.predict(radiograph, fixed=fixed).said_errors is not None
+    assert len(asked) == 2
+
+
+def test_a_fixed_center_is_looked_at_and_kept_amid_its_corners(tmp_path: Path) -> None:
+    predictor, radiograph = with_second_network(tmp_path, MEASURED), noise(400, 200)
+    fixed = FixedLandmarks.none()
+    fixed.xy[8, 0] = without(predictor, radiograph).spine.xy[8, 0] + (4.0, 1.0)
+    for prediction in predictor.compare(radiograph, fixed=fixed).values():
+        assert (prediction.spine.xy[8, 0] == fixed.xy[8, 0]).all()
+        np.testing.assert_allclose(prediction.spine.xy[8, 1:].mean(0), fixed.xy[8, 0], atol=1e-9)
+        assert np.isnan(prediction.spine.errors[8, 0])
+        assert (prediction.spine.errors[8, 1:] > 0).all()
+
+
+def test_a_center_that_follows_from_four_fixed_corners_has_no_expected_error(tmp_path: Path) -> None:
+    predictor, radiograph = with_second_network(tmp_path, MEASURED), noise(400, 200)
+    fixed = FixedLandmarks.none()
+    fixed.xy[8, 1:] = predictor.predict(radiograph).spine.xy[8, 1:] + (2.0, 1.0)
+    fixed.xy[4, 1:4] = predictor.predict(radiograph).spine.xy[4, 1:4]
+    prediction = predictor.predict(radiograph, fixed=fixed)
+    np.testing.assert_array_equal(prediction.spine.xy[8, 0], fixed.xy[8, 1:].mean(0))
+    np.testing.assert_array_equal(np.isnan(prediction.spine.errors), fixed.known)
+    assert fixed.known.sum() == 8
+    assert prediction.tilt_half_widths is not None
+    assert prediction.tilt_half_widths[8] == 0
+
+
 def test_measured_errors_are_given_for_every_point_that_is_not_fixed(tmp_path: Path) -> None:
     """Who fixes a point has said which vertebra it is."""
     predictor, radiograph = with_second_network(tmp_path, MEASURED), noise(400, 200)

@@ -21,7 +21,7 @@ from lib.learning.refiner_training import RefinerTrainer
 from lib.learning.runs import BEST, CHECKPOINT, HISTORY, Progress
 from lib.learning.transforms import IMAGE, LABEL
 from lib.learning.uncertainty import ErrorModel
-from lib.learning.weights import RefinerWeights, Weights, build_refiner, load_weights
+from lib.learning.weights import ERRORS_MEASURED_ON, RefinerWeights, Weights, build_refiner, load_weights
 from lib.spine.geometry import with_centers
 from lib.spine.priors import DEFAULT_PRIOR
 
@@ -132,20 +132,48 @@ def test_the_weight_file_holds_the_base_as_it_was_and_the_second_network(tmp_pat
     build_refiner(kept, path)
 
 
-@pytest.mark.parametrize("goes_on", [False, True])
-def test_errors_measured_stay_with_the_weights_that_are_trained_on(tmp_path: Path, goes_on: bool) -> None:
-    knots = ((0.1, 0.1), (1.0, 1.0))
-    measured = ErrorModel(knots, knots, 0.0, 0.0, 1.0, 1.0)
-    old = RefinerWeights(CornerRefiner(tiny_config().refiner).state_dict(), tiny_config().refiner, {}, measured)
+KNOTS = ((0.1, 0.1), (1.0, 1.0))
+MEASURED = ErrorModel(KNOTS, KNOTS, 0.0, 0.0, 1.0, 1.0)
+
+
+def kept_after(folder: Path, old: RefinerWeights, **changes: Any) -> RefinerWeights:
+    """The second network after one epoch, begun with that of a file that has one."""
     whole = dataclasses.replace(base(), refiner=old)
-    initial = old.state if goes_on else None
-    trainer = RefinerTrainer(tiny_config(epochs=1), whole, tmp_path, CPU, 0, initial, show_bars=False)
+    trainer = RefinerTrainer(tiny_config(epochs=1), whole, folder, CPU, 0, old.state, show_bars=False, **changes)
     path = trainer.fit(items(), [])
     assert path is not None
     kept = load_weights(path).refiner
     assert kept is not None
-    assert kept.errors == (measured if goes_on else None)
-    assert kept.facts == {"epoch": 1, "validation": {}}
+    return kept
+
+
+def old_refiner(errors: ErrorModel | None, facts: dict[str, Any]) -> RefinerWeights:
+    """A random second network."""
+    return RefinerWeights(CornerRefiner(tiny_config().refiner).state_dict(), tiny_config().refiner, facts, errors)
+
+
+def test_a_new_second_network_has_no_expected_errors(tmp_path: Path) -> None:
+    """Those of the file that it goes into are about another one, even where it began with that."""
+    kept = kept_after(tmp_path, old_refiner(MEASURED, {ERRORS_MEASURED_ON: {"fold": 3}}))
+    assert kept.errors is None
+    assert kept.facts == {"epoch": 1, "validation": {}, ERRORS_MEASURED_ON: None}
+
+
+@pytest.mark.parametrize(
+    ("errors", "facts", "measured_on"),
+    [
+        pytest.param(MEASURED, {ERRORS_MEASURED_ON: {"fold": 3}, "fold": 3}, {"fold": 3}, id="measured"),
+        pytest.param(MEASURED, {}, {}, id="by an earlier version"),
+        pytest.param(None, {ERRORS_MEASURED_ON: None}, None, id="not measured"),
+    ],
+)
+def test_expected_errors_are_kept_where_that_is_asked_for(
+    tmp_path: Path, errors: ErrorModel | None, facts: dict[str, Any], measured_on: dict[str, Any] | None
+) -> None:
+    old = old_refiner(errors, facts)
+    kept = kept_after(tmp_path, old, errors_of=old)
+    assert kept.errors == errors
+    assert kept.facts == {"epoch": 1, "validation": {}, ERRORS_MEASURED_ON: measured_on}
 
 
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
@@ -178,7 +206,7 @@ def test_a_run_depends_on_the_settings_of_the_second_network_only(tmp_path: Path
         prediction=dataclasses.replace(config.prediction, refinement=False),
     )
     assert trainer(tmp_path, changed).epoch == 1
-    with pytest.raises(ValueError, match=r"holds a run on \{\}, not \{'fold': 3\}"):
+    with pytest.raises(ValueError, match=r"holds another run \(fold is missing, not 3\)"):
         trainer(tmp_path, config, facts={"fold": 3})
 
 

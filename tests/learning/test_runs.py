@@ -159,9 +159,21 @@ def test_a_run_goes_on_only_with_the_settings_that_it_depends_on(tmp_path: Path)
     for settings in ({"rate": 2, "nested": {"a": 2}}, {"rate": 1, "nested": {"a": 3}}, {"rate": 1, "new": 1}):
         with pytest.raises(ValueError, match="another configuration; choose another folder"):
             Line(tmp_path, settings=settings, facts={"fold": 0})
-    with pytest.raises(ValueError, match=r"holds a run on \{'fold': 0\}, not \{\}"):
+    with pytest.raises(ValueError, match=r"holds another run \(fold is 0, not missing\); choose another folder"):
         Line(tmp_path, settings={"rate": 1, "nested": {"a": 2}})
     assert Line(tmp_path, settings={"rate": 1, "nested": {"a": 2}}, facts={"fold": 0}).epoch == 4
+
+
+def test_a_run_goes_on_only_from_the_same_files(tmp_path: Path) -> None:
+    """A checkpoint of an earlier version says nothing of them: it goes on where none is given."""
+    plain, given = {"fold": 0}, {"fold": 0, "names": "0123456789ab"}
+    Line(tmp_path / "old", facts=plain).fit(ITEMS, [])
+    Line(tmp_path / "new", facts=given).fit(ITEMS, [])
+    assert Line(tmp_path / "old", facts=plain).epoch == Line(tmp_path / "new", facts=given).epoch == 4
+    with pytest.raises(ValueError, match=r"another run \(names is missing, not 0123456789ab\)"):
+        Line(tmp_path / "old", facts=given)
+    with pytest.raises(ValueError, match=r"another run \(names is 0123456789ab, not cdef01234567\)"):
+        Line(tmp_path / "new", facts={**given, "names": "cdef01234567"})
 
 
 def test_settings_that_a_run_turned_out_not_to_depend_on_may_be_in_its_checkpoint(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_a_finished_run_has_nothing_left_to_do(run: tuple[Path, Config, list[Pro
 
 def test_another_fold_in_the_same_folder_is_refused(run: tuple[Path, Config, list[Progress]]) -> None:
     folder, config, _ = run
-    with pytest.raises(ValueError, match=r"holds a run on \{'fold': 1\}, not \{'fold': 2\}"):
+    with pytest.raises(ValueError, match=r"holds another run \(fold is 1, not 2\)"):
         Trainer(config, folder, CPU, workers=0, facts={"fold": 2})
 
 

@@ -19,7 +19,9 @@ from lib.learning.weights import (
     Weights,
     build_network,
     build_refiner,
+    file_digest,
     load_weights,
+    networks_digest,
     save_atomically,
     save_weights,
 )
@@ -281,3 +283,38 @@ def test_weights_that_do_not_fit_a_second_network_are_refused(tmp_path: Path, re
     spoilt["place"][3, 2] = torch.nan
     with pytest.raises(ValueError, match=r"a\.pt: some weights are not finite"):
         build_refiner(dataclasses.replace(refiner, state=spoilt), path)
+
+
+def test_a_digest_is_that_of_the_content(tmp_path: Path) -> None:
+    """SHA-256 of "abc" begins with ba7816bf (FIPS 180-4, the first example)."""
+    for name in ("a.pt", "b.csv"):
+        (tmp_path / name).write_bytes(b"abc")
+        assert file_digest(tmp_path / name) == "ba7816bf8f01"
+    assert file_digest(tmp_path / "a.pt", 16) == "ba7816bf8f01cfea"
+
+
+def test_networks_are_known_again_whatever_is_stored_beside_them(
+    tmp_path: Path, config: Config, state: dict[str, torch.Tensor], refiner: RefinerWeights
+) -> None:
+    first = with_refiner(tmp_path / "a.pt", config, state, refiner)
+    again = with_refiner(
+        tmp_path / "b.pt", config, state, dataclasses.replace(refiner, errors=None, facts={"epoch": 4})
+    )
+    assert len(networks_digest(first)) == 12
+    assert networks_digest(first) == networks_digest(again)
+
+
+@pytest.mark.parametrize("which", ["first", "second", "no second"])
+def test_other_networks_have_another_digest(
+    tmp_path: Path, config: Config, state: dict[str, torch.Tensor], refiner: RefinerWeights, which: str
+) -> None:
+    first = with_refiner(tmp_path / "a.pt", config, state, refiner)
+    assert first.refiner is not None
+    if which == "first":
+        other = dataclasses.replace(first, state={n: t + 1 for n, t in first.state.items()})
+    elif which == "second":
+        moved = {n: t + 1 for n, t in first.refiner.state.items()}
+        other = dataclasses.replace(first, refiner=dataclasses.replace(first.refiner, state=moved))
+    else:
+        other = dataclasses.replace(first, refiner=None)
+    assert networks_digest(other) != networks_digest(first)

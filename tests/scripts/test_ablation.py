@@ -34,11 +34,13 @@ from lib.learning.ablation import (
     to_markdown,
 )
 from lib.learning.ablation_runs import EVALUATION, TRAINING, Ablation, Job, start_state, without_aids
-from lib.learning.config import load_config
+from lib.learning.config import RefinerConfig, load_config
 from lib.learning.decoders import DECODERS
-from lib.learning.runs import BEST, HISTORY
+from lib.learning.heldout import trained_on
+from lib.learning.refiner import CornerRefiner
+from lib.learning.runs import BEST, CHECKPOINT, HISTORY
 from lib.learning.training import Trainer
-from lib.learning.weights import load_weights, save_weights
+from lib.learning.weights import RefinerWeights, load_weights, save_weights
 from lib.spine.evaluation import Figures
 from lib.spine.phantoms import PhantomSpec, render_phantom
 from lib.spine.schema import CORNERS, VERTEBRAE
@@ -316,6 +318,19 @@ def test_table_and_plot_have_every_row(done: Path) -> None:
     assert (done / "ablation.png").stat().st_size < 300_000
 
 
+def test_records_are_those_of_earlier_versions(done: Path) -> None:
+    """So that a folder that another version began can be gone on with: facts of a checkpoint, digests of 16 digits."""
+    checkpoint = torch.load(done / "multi" / "fold1_seed0" / CHECKPOINT, weights_only=True)
+    assert checkpoint["facts"] == {
+        "data": "AASCE training split",
+        "fold": 1,
+        "start": "random",
+        "radiographs": 4,
+    }
+    conditions = json.loads((done / "multi" / "fold1_seed0" / EVALUATION).read_text())["conditions"]
+    assert len(conditions["weights"]) == len(conditions["labels"]) == 16
+
+
 def test_figures_are_those_of_the_decoder_of_the_row(done: Path) -> None:
     rows = {row["row"]: row for row in table((done / "ablation.csv").read_text(encoding="utf-8"))}
     stored = [
@@ -440,7 +455,29 @@ def test_given_final_weights_make_a_row_with_all_aids(
     assert "the final recipe has its own size" in (copy / "ablation.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("option", "fold"), [("--final", 1), ("--final", 0), ("--init", 1)])
+SECOND = RefinerConfig(16, 24, 8.0, 4, 0)
+
+
+def given(done: Path, path: Path, fold: int | None, second: int | None) -> Path:
+    """Weights of a finished training that say which fold they and their second network hold out; ``None``: nothing."""
+    weights = load_weights(done / "multi" / "fold0_seed0" / BEST)
+    first, of_second = ({} if f is None else {"data": "AASCE training split", "fold": f} for f in (fold, second))
+    refiner = RefinerWeights(CornerRefiner(SECOND).state_dict(), SECOND, of_second)
+    save_weights(path, weights.state, weights.config, first, refiner=refiner)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("option", "first", "second", "words"),
+    [
+        ("--final", 1, 1, "was trained on fold 0 of the AASCE training split (it holds out fold 1)"),
+        ("--final", 0, 1, "was trained on fold 0 of the AASCE training split (it holds out none)"),
+        ("--final", None, 0, "does not say on which films it was trained"),
+        ("--final", 0, None, "does not say on which films it was trained"),
+        ("--init", 1, 0, "was trained on fold 0 of the AASCE training split (it holds out fold 1)"),
+        ("--init", None, 0, "does not say on which films it was trained"),
+    ],
+)
 def test_weights_that_have_seen_the_fold_are_refused(
     data: Path,
     done: Path,
@@ -448,18 +485,25 @@ def test_weights_that_have_seen_the_fold_are_refused(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     option: str,
-    fold: int,
+    first: int | None,
+    second: int | None,
+    words: str,
 ) -> None:
-    """Weights of the other fold; and final weights that do not say what they have seen."""
-    path = done / "multi" / "fold1_seed0" / BEST
-    if fold == 0:
-        path = tmp_path / "unknown.pt"
-        weights = load_weights(done / "multi" / "fold0_seed0" / BEST)
-        save_weights(path, weights.state, weights.config, {})
-    assert call(monkeypatch, "--data", data, "--output", tmp_path / "new", *TINY, "--folds", "0", option, path) == 1
-    said = capsys.readouterr().err
-    assert ("held out fold 1" if fold else "does not say which fold was held out") in said
-    assert "what is evaluated on fold 0 must not have seen it" in said
+    """Either network of final weights, the first one of those to start from; the unknown can be vouched for."""
+    path = given(done, tmp_path / "a.pt", first, second)
+    arguments = ["--data", data, "--output", tmp_path / "new", *TINY, "--folds", "0", option, path, "--list"]
+    assert call(monkeypatch, *arguments) == 1
+    assert f"ablation: {path} {words}" in capsys.readouterr().err
+    assert call(monkeypatch, *arguments, "--assume-unseen") == (0 if "does not say" in words else 1)
+
+
+@pytest.mark.parametrize("second", [1, None])
+def test_the_second_network_of_weights_to_start_from_does_not_matter(
+    data: Path, done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: int | None
+) -> None:
+    path = given(done, tmp_path / "a.pt", 0, second)
+    arguments = ["--data", data, "--output", tmp_path / "new", *TINY, "--folds", "0", "--init", path, "--list"]
+    assert call(monkeypatch, *arguments) == 0
 
 
 def test_all_rows_start_alike_from_given_weights(done: Path) -> None:
@@ -482,14 +526,16 @@ def test_a_start_is_part_of_what_a_training_depends_on(
 ) -> None:
     weights = load_weights(done / "multi" / "fold0_seed0" / BEST)
     save_weights(tmp_path / "start.pt", weights.state, weights.config, {})
-    arguments = ["--data", str(data), *TINY, "--init", str(tmp_path / "start.pt")]
+    arguments = ["--data", str(data), *TINY, "--init", str(tmp_path / "start.pt"), "--assume-unseen"]
     with pytest.raises(ValueError, match="start is random, not"):
         ablation.prepare(ablation.parse_arguments([*arguments, "--output", str(copy)]))
     study = ablation.prepare(ablation.parse_arguments([*arguments, "--output", str(tmp_path / "new")]))
     job = Job("multi", 0, 0)
     study.train(job)
     assert study.state(job) == "trained"
-    assert len(load_weights(tmp_path / "new" / job.name / BEST).facts["start"]) == 16
+    facts = load_weights(tmp_path / "new" / job.name / BEST).facts
+    assert len(facts["start"]) == 16
+    assert not trained_on(facts).is_known  # as little as of what it began with
 
 
 def test_a_fold_without_clean_film_is_refused(data: Path, tmp_path: Path) -> None:

@@ -12,8 +12,10 @@ import pytest
 from PIL import Image
 
 import audit_names
-from lib.learning.naming import COLUMNS, read_names
+from lib.learning.config import DEFAULT_WEIGHTS_FILE
+from lib.learning.naming import COLUMNS, read_model_folds, read_names
 from lib.learning.reading import Radiograph
+from lib.learning.weights import load_weights, save_weights
 from lib.spine.phantoms import PhantomSpec, render_phantom
 
 BESIDE = {"clear": 0.01, "unclear": 0.5}
@@ -91,7 +93,10 @@ def test_the_table_says_what_to_learn(
     assert run(monkeypatch, "--data", films.data, "--boxes", films.boxes, "--output", out) == 0
     rows = table(out)
     assert tuple(next(iter(rows.values()))) == COLUMNS
-    assert {name: tuple(row[column] for column in COLUMNS if column != "margin") for name, row in rows.items()} == {
+    assert {
+        name: tuple(row[column] for column in COLUMNS if column not in ("margin", "model_folds"))
+        for name, row in rows.items()
+    } == {
         "fits.png": ("fits.png", "0", "yes", "17", "0", ""),
         "moved.png": ("moved.png", "1", "yes", "17", "1", "1"),
         "unclear.png": ("unclear.png", "2", "yes", "17", "-1", "none"),
@@ -106,6 +111,32 @@ def test_the_table_says_what_to_learn(
     assert float(rows["film_011.png"]["margin"]) == pytest.approx(expected, abs=0.05)
     assert read_names(out) == {"moved.png": 1, "unclear.png": None, "doubted.png": 0, "film_011.png": 2}
     assert capsys.readouterr().out == f"4 of 7 labels are to be learnt otherwise than they say; see {out}\n"
+
+
+@pytest.mark.parametrize(
+    ("facts", "folds"),
+    [
+        ({"data": "AASCE training split", "fold": 0}, frozenset({1, 2, 3, 4})),
+        ({"data": "AASCE training split", "fold": None}, frozenset(range(5))),
+        ({}, None),
+    ],
+    ids=["one held out", "all", "unknown"],
+)
+def test_the_table_says_which_folds_its_model_knows(
+    films: Any,
+    stub: Stub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    facts: dict[str, Any],
+    folds: frozenset[int] | None,
+) -> None:
+    """Which the second network does not matter for: it is not asked."""
+    shipped = load_weights(DEFAULT_WEIGHTS_FILE)
+    save_weights(tmp_path / "a.pt", {}, shipped.config, facts, refiner=shipped.refiner)
+    out = tmp_path / "names.csv"
+    arguments = ("--data", films.data, "--output", out, "--weights", tmp_path / "a.pt")
+    assert run(monkeypatch, *arguments) == 0
+    assert read_model_folds(out) == folds
 
 
 def test_the_model_is_asked_about_the_labelled_centers(

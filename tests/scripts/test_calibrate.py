@@ -15,11 +15,19 @@ import torch
 import calibrate
 from lib.learning.aasce import FOLDS, Record, folds, read_aasce
 from lib.learning.config import NetworkConfig, RefinerConfig, load_config
+from lib.learning.heldout import read_known_films
 from lib.learning.prediction import Prediction
 from lib.learning.reading import Radiograph
 from lib.learning.refiner import CornerRefiner
 from lib.learning.uncertainty import Checked, ErrorModel, fit_error_model
-from lib.learning.weights import RefinerWeights, load_weights, save_weights
+from lib.learning.weights import (
+    ERRORS_MEASURED_ON,
+    RefinerWeights,
+    file_digest,
+    load_weights,
+    networks_digest,
+    save_weights,
+)
 from lib.spine.geometry import rotation, transform_points
 from lib.spine.priors import DEFAULT_PRIOR
 from lib.spine.schema import Spine
@@ -70,12 +78,24 @@ def record(films: Any, name: str) -> Record:
     return next(record for record in read_aasce(films.data, "training") if record.path.name == name)
 
 
-def weights(path: Path, errors: ErrorModel | None = None, has_refiner: bool = True) -> Path:
-    """A weight file with a network of one number, and a second one."""
+def facts(fold: int | None) -> dict[str, Any]:
+    """What a training on the AASCE layout stores."""
+    return {"data": "AASCE training split", "fold": fold, "epoch": 7}
+
+
+def weights(
+    path: Path,
+    errors: ErrorModel | None = None,
+    has_refiner: bool = True,
+    first: dict[str, Any] | None = None,
+    second: dict[str, Any] | None = None,
+) -> Path:
+    """A weight file with a network of one number, and a second one; both hold out fold 0 unless told otherwise."""
     config = dataclasses.replace(load_config(), network=NetworkConfig("w18_small", 8))
-    refiner = RefinerWeights(CornerRefiner(PATCH).state_dict(), PATCH, {"epoch": 7}, errors)
+    first, second = facts(0) if first is None else first, facts(0) if second is None else second
+    refiner = RefinerWeights(CornerRefiner(PATCH).state_dict(), PATCH, second, errors)
     prior = dataclasses.replace(DEFAULT_PRIOR)
-    save_weights(path, {"a": torch.ones(1)}, config, {"note": "first"}, prior, refiner if has_refiner else None)
+    save_weights(path, {"a": torch.ones(1)}, config, first, prior, refiner if has_refiner else None)
     return path
 
 
@@ -215,7 +235,10 @@ def test_the_error_model_goes_into_the_weight_file_and_nothing_else_changes(
     cases = [calibrate.compared(record(films, name), stub) for name in stub.asked[:3]]  # type: ignore[arg-type]
     assert after.refiner.errors == fit_error_model(cases) != MODEL
     assert (after.config, after.facts, after.prior) == (before.config, before.facts, before.prior)
-    assert (after.refiner.config, after.refiner.facts) == (PATCH, {"epoch": 7})
+    measured_on = {"data": "AASCE training split", "fold": 0, "films": 3, "decoder": "map"}
+    measured_on["networks"] = networks_digest(before)
+    assert (after.refiner.config, after.refiner.facts) == (PATCH, {**facts(0), ERRORS_MEASURED_ON: measured_on})
+    assert read_known_films(out).has_own_errors
     for left, right in ((before.state, after.state), (before.refiner.state, after.refiner.state)):
         assert left.keys() == right.keys()
         assert all(torch.equal(left[name], right[name]) for name in left)
@@ -236,10 +259,83 @@ def test_only_the_chosen_fold_is_measured(
 ) -> None:
     first_two = [2, 2, 0, 0, 0, 0]
     monkeypatch.setattr(calibrate, "folds", lambda records, count=FOLDS: dealt(records, count, first_two))
-    given = weights(tmp_path / "given.pt")
+    given = weights(tmp_path / "given.pt", first=facts(2), second=facts(2))
     arguments = ("--data", films.data, "--weights", given, "--output", given)
     assert run(monkeypatch, *arguments, "--fold", 2) == 0
     assert stub.asked == ["fits.png", "moved.png"]
+    refiner = load_weights(given).refiner
+    assert refiner is not None
+    assert refiner.facts[ERRORS_MEASURED_ON]["fold"] == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        pytest.param(facts(1), facts(1), "given.pt was trained on fold 0", id="another fold"),
+        pytest.param(facts(0), facts(1), "given.pt was trained on fold 0", id="second network of another fold"),
+        pytest.param(facts(None), facts(0), "given.pt was trained on fold 0", id="first network of all"),
+        pytest.param({}, {}, "given.pt does not say on which films it was trained", id="unknown"),
+    ],
+)
+def test_weights_are_not_measured_on_films_that_they_know(
+    films: Any,
+    stub: Stub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    first: dict[str, Any],
+    second: dict[str, Any],
+    words: str,
+) -> None:
+    given, out = weights(tmp_path / "given.pt", first=first, second=second), tmp_path / "out.pt"
+    arguments = ("--data", films.data, "--weights", given, "--output", out)
+    assert run(monkeypatch, *arguments) == 1
+    assert capsys.readouterr().err.startswith(f"calibrate: {words}")
+    assert stub.asked == []
+    assert not out.exists()
+    assert run(monkeypatch, *arguments, "--assume-unseen") == (0 if "does not say" in words else 1)
+
+
+@pytest.mark.parametrize("measured_on", [{"fold": 3, "networks": "0123456789ab"}, None])
+def test_an_error_model_is_copied_with_what_is_known_of_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    measured_on: dict[str, Any] | None,
+) -> None:
+    """Onto weights that were trained on all films; an older file does not say what its model was measured on."""
+    second = facts(3) if measured_on is None else {**facts(3), ERRORS_MEASURED_ON: measured_on}
+    source = weights(tmp_path / "source.pt", MODEL, second=second)
+    given, out = weights(tmp_path / "given.pt", first=facts(None), second=facts(None)), tmp_path / "out.pt"
+    assert run(monkeypatch, "--from", source, "--weights", given, "--output", out) == 0
+    assert capsys.readouterr().out == f"copied from source.pt; written to {out}\n"
+    before, after = load_weights(given), load_weights(out)
+    assert after.refiner is not None
+    assert after.refiner.errors == MODEL
+    copied_from = {"file": "source.pt", "digest": file_digest(source)}
+    said = {**(measured_on or {}), "copied_from": copied_from}
+    assert after.refiner.facts == {**facts(None), ERRORS_MEASURED_ON: said}
+    assert (after.facts, networks_digest(after)) == (before.facts, networks_digest(before))
+    found = read_known_films(out)
+    assert not found.has_own_errors
+    assert found.was_calibrated_on(3) is (None if measured_on is None else True)
+
+
+@pytest.mark.parametrize(
+    ("has_refiner", "words"), [(True, "source.pt has no error model to copy"), (False, "source.pt holds no second")]
+)
+def test_a_file_without_an_error_model_has_none_to_copy(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    has_refiner: bool,
+    words: str,
+) -> None:
+    source, out = weights(tmp_path / "source.pt", has_refiner=has_refiner), tmp_path / "out.pt"
+    given = weights(tmp_path / "given.pt")
+    assert run(monkeypatch, "--from", source, "--weights", given, "--output", out) == 1
+    assert capsys.readouterr().err.startswith(f"calibrate: {words}")
+    assert not out.exists()
 
 
 def test_too_few_films_are_told_and_nothing_is_written(
@@ -273,7 +369,10 @@ def test_a_file_that_cannot_be_written_is_told_before_the_work(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--output", "a.pt"], "the following arguments are required: --data"),
+        (["--output", "a.pt"], "one of the arguments --data --from is required"),
+        (["--output", "a.pt", "--data", "x", "--from", "b.pt"], "not allowed with argument"),
+        (["--output", "a.pt", "--from", "b.pt", "--fold", "0"], "--fold and --assume-unseen go with --data only"),
+        (["--output", "a.pt", "--from", "b.pt", "--assume-unseen"], "go with --data only"),
         (["--data", "x"], "the following arguments are required: --output"),
         (["--data", "x", "--output", "a.pt", "--fold", "9"], "invalid choice: 9"),
     ],

@@ -13,15 +13,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import evaluate
 from lib.learning.aasce import Record
 from lib.learning.boxes import BoxRecord
+from lib.learning.config import RefinerConfig, load_config
 from lib.learning.decoders import DECODERS
 from lib.learning.padding import padded
 from lib.learning.prediction import Prediction
 from lib.learning.reading import Radiograph
+from lib.learning.refiner import CornerRefiner
+from lib.learning.uncertainty import ErrorModel
+from lib.learning.weights import ERRORS_MEASURED_ON, RefinerWeights, load_weights, networks_digest, save_weights
 from lib.spine.evaluation import evaluate as figures_of
 from lib.spine.geometry import with_centers
 from lib.spine.phantoms import Phantom, PhantomSpec, render_phantom
@@ -37,23 +42,24 @@ class Stub:
     def __init__(self, known: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
         self.known, self.asked = known, 0
         self.errors: np.ndarray | None = None
+        self.told: dict[str, Any] = {}
+        self.weights = ""
+        self.predicted_by: dict[int, str] = {}
 
     def __call__(self, weights: Path, device: object) -> Stub:
         """In the place of the predictor's class."""
+        self.weights = weights.name
         return self
 
     def compare(self, radiograph: Radiograph, decoders: Sequence[str]) -> dict[str, Prediction]:
         """The points where the image lies in the field, ``off(decoder)`` pixels to the right."""
         self.asked += 1
-        for pixels, points in self.known:
+        for number, (pixels, points) in enumerate(self.known):
             place = find(radiograph.pixels, pixels)
             if place is not None:
-                return {
-                    name: Prediction(
-                        Spine.from_arrays(points + place + (off(name), 0), errors=self.errors), 0.9, name, {}
-                    )
-                    for name in decoders
-                }
+                self.predicted_by[number] = self.weights
+                spines = {n: Spine.from_arrays(points + place + (off(n), 0), errors=self.errors) for n in decoders}
+                return {name: Prediction(spine, 0.9, name, {}, **self.told) for name, spine in spines.items()}
         raise AssertionError("an image that nobody knows")
 
 
@@ -177,6 +183,8 @@ def figures(path: Path) -> dict[str, dict[str, dict[str, float]]]:
         (["--data", "x", "--split", "test", "--kind", "film"], "--kind goes with --boxes only"),
         (["--boxes", "x", "--kind", "leg"], "invalid choice: 'leg'"),
         (["--boxes", "x", "--split", "test"], "--data and --split go together"),
+        (["--phantoms", "3", "--weights", "a.pt", "b.pt"], "several --weights go with --split training or --boxes"),
+        (["--data", "x", "--split", "test", "--weights", "a.pt", "b.pt"], "several --weights go with --split training"),
         (
             ["--phantoms", "3", "--decoder", "map", "parallel", "--predictions", "f.csv"],
             "--predictions goes with one decoder only",
@@ -254,7 +262,8 @@ def test_angles_are_compared_with_the_official_ones(
     strict = phantoms[1].spine.xy[None]
     expected = figures_of(strict, strict, np.array([[150, 360]]), np.array([[30.0, 20, 10]]))
     assert expected["smape"] > 0
-    assert figures(out)["map"]["strict"] == pytest.approx(expected, abs=1e-6)
+    found = figures(out)["map"]["strict"]
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_padded_film_is_moved_back(data: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,11 +368,6 @@ def test_figures_that_cannot_be_written_are_told_before_the_work(
     assert run(monkeypatch, "--data", data, "--split", "test", "--json", tmp_path / "file" / "out.json") == 1
     assert capsys.readouterr().err.startswith("evaluate: ")
     assert stub.asked == 0
-
-
-def test_no_case_is_refused(stub: Stub) -> None:
-    with pytest.raises(ValueError, match="there is no image to compare"):
-        evaluate.predict([], stub, ["map"], False)  # type: ignore[arg-type]
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -562,6 +566,244 @@ def test_predictions_of_boxed_films_too(
     out = tmp_path / "landmarks.csv"
     assert run(monkeypatch, "--boxes", boxes, "--fold", 1, "--predictions", out) == 0
     assert {row["image"] for row in table(out)} == {"film_011.png"}
+
+
+def facts(fold: int | None, **more: Any) -> dict[str, Any]:
+    """What a training on the AASCE layout stores."""
+    return {"data": "AASCE training split", "fold": fold, **more}
+
+
+PATCH = RefinerConfig(16, 24, 8.0, 4, 0)
+KNOTS = ((0.1, 0.1), (1.0, 1.0))
+ERRORS = ErrorModel(KNOTS, KNOTS, 0.0, 0.0, 1.0, 1.0)
+
+
+def weights(path: Path, first: dict[str, Any], measured_on: dict[str, Any] | None = None) -> Path:
+    """A weight file; with a second network and its error model, where there is something to say of it."""
+    refiner = None
+    if measured_on is not None:
+        state = {name: torch.zeros_like(tensor) for name, tensor in CornerRefiner(PATCH).state_dict().items()}
+        refiner = RefinerWeights(state, PATCH, {**first, ERRORS_MEASURED_ON: measured_on}, ERRORS)
+    save_weights(path, {"a": torch.ones(1)}, load_config(), first, refiner=refiner)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("first", "arguments", "sets", "words"),
+    [
+        (facts(0), ["--fold", 0], {"sane": False, "clean": False}, ""),
+        (facts(0), [], {"sane": True, "clean": False}, "a.pt was trained on 1 of these films (folds 1)"),
+        (facts(1), [], {"sane": True, "clean": True}, "a.pt was trained on 1 of these films (folds 0)"),
+        (facts(None), [], {"sane": True, "clean": True}, "a.pt was trained on 2 of these films (folds 0, 1)"),
+        (facts(2), [], {"sane": True, "clean": True}, "a.pt was trained on 2 of these films (folds 0, 1)"),
+        ({}, [], {"sane": None, "clean": None}, "a.pt does not say on which films it was trained"),
+    ],
+    ids=["held out", "some", "clean ones too", "all", "others", "unknown"],
+)
+def test_films_that_were_trained_on_are_told(
+    data: Path,
+    stub: Stub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    first: dict[str, Any],
+    arguments: list[object],
+    sets: dict[str, bool | None],
+    words: str,
+) -> None:
+    """Film a of fold 0 is clean, film b of fold 1 is not."""
+    path = weights(tmp_path / "a.pt", first)
+    assert run(monkeypatch, "--data", data, "--split", "training", "--weights", path, *arguments) == 0
+    found = figures(tmp_path / "evaluation.json")
+    assert {chosen: found["map"][chosen]["trained_on"] for chosen in sets} == sets
+    assert all("trained_on" not in of_labels for of_labels in found["labels"].values())
+    said = capsys.readouterr().err
+    assert said.startswith(f"evaluate: {words}") if words else said == ""
+
+
+def test_whether_films_were_trained_on_is_printed(
+    data: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = weights(tmp_path / "a.pt", facts(0))
+    assert run(monkeypatch, "--data", data, "--split", "training", "--weights", path) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["trained_on", "yes", "no"] in rows
+
+
+@pytest.mark.parametrize(("fold", "is_known"), [(0, False), (1, True)])
+def test_a_test_film_that_stands_in_training_may_be_known(
+    data: Path,
+    stub: Stub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fold: int,
+    is_known: bool,
+) -> None:
+    """It is of the patient of film a, of fold 0, as another one is that does not stand there."""
+    path = weights(tmp_path / "a.pt", facts(fold))
+    assert run(monkeypatch, "--data", data, "--split", "test", "--weights", path) == 0
+    found = figures(tmp_path / "evaluation.json")["map"]
+    assert {chosen: found[chosen]["trained_on"] for chosen in found} == {
+        "all": is_known,
+        "unseen": False,
+        "strict": False,
+    }
+    assert ("a.pt was trained on 1 of these films (folds 0)" in capsys.readouterr().err) is is_known
+
+
+def test_phantoms_are_never_trained_on(
+    phantoms: list[Phantom],
+    stub: Stub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(evaluate, "phantom", lambda number: (phantoms[number].pixels, phantoms[number].spine.xy))
+    assert run(monkeypatch, "--phantoms", 3, "--weights", weights(tmp_path / "a.pt", {}, {})) == 0
+    assert figures(tmp_path / "evaluation.json")["map"]["phantoms"]["trained_on"] is False
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("first", "arguments", "sets", "words"),
+    [
+        (facts(0, boxed_radiographs=9), ["--fold", 0], {"film": False, "trunk": False}, ""),
+        (facts(0, boxed_radiographs=9), [], {"film": True, "trunk": False}, "a.pt was trained on 1 of these films"),
+        (facts(0), [], {"film": False, "trunk": False}, ""),
+        (facts(None, boxed_radiographs=9, boxes_fold=0), ["--fold", 0], {"film": False, "trunk": False}, ""),
+    ],
+    ids=["held out", "some", "without boxes", "another fold"],
+)
+def test_boxed_films_that_were_trained_on_are_told(
+    boxes: Path,
+    stub: Stub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    first: dict[str, Any],
+    arguments: list[object],
+    sets: dict[str, bool],
+    words: str,
+) -> None:
+    path = weights(tmp_path / "a.pt", first)
+    assert run(monkeypatch, "--boxes", boxes, "--weights", path, *arguments) == 0
+    found = figures(tmp_path / "evaluation.json")["map"]
+    assert {chosen: found[chosen]["trained_on"] for chosen in sets} == sets
+    said = capsys.readouterr().err
+    assert said.startswith(f"evaluate: {words}") if words else said == ""
+
+
+def test_each_of_several_weight_files_predicts_the_fold_that_it_holds_out(
+    data: Path,
+    boxes: Path,
+    stub: Stub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Films 0 and 1 are of folds 0 and 1 in either data set; the third image is of fold 0 among the boxed ones."""
+    paths = [weights(tmp_path / f"{fold}.pt", facts(fold, boxed_radiographs=9)) for fold in (1, 0)]
+    assert run(monkeypatch, "--data", data, "--split", "training", "--weights", *paths) == 0
+    assert stub.predicted_by == {0: "0.pt", 1: "1.pt"}
+    found = figures(tmp_path / "evaluation.json")["map"]
+    assert {chosen: (found[chosen]["images"], found[chosen]["trained_on"]) for chosen in found} == {
+        "sane": (2, False),
+        "clean": (1, False),
+    }
+    stub.predicted_by.clear()
+    assert run(monkeypatch, "--boxes", boxes, "--weights", *paths) == 0
+    assert stub.predicted_by == {0: "0.pt", 1: "1.pt", 2: "0.pt"}
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("held_out", "words"),
+    [
+        ([0, 2], "exactly one must hold out fold 1 of the AASCE training split, here it is none"),
+        ([0, 1, 1], "exactly one must hold out fold 1 of the AASCE training split, here it is 1.pt, 2.pt"),
+        ([0, 1, 2], "2.pt holds out none of the folds 0, 1 of the AASCE training split"),
+    ],
+)
+def test_several_weight_files_that_do_not_fit_the_folds_are_refused(
+    data: Path,
+    stub: Stub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    held_out: list[int],
+    words: str,
+) -> None:
+    paths = [weights(tmp_path / f"{number}.pt", facts(fold)) for number, fold in enumerate(held_out)]
+    assert run(monkeypatch, "--data", data, "--split", "training", "--weights", *paths) == 1
+    assert words in capsys.readouterr().err
+    assert stub.asked == 0
+
+
+@pytest.mark.parametrize(
+    ("measured_on", "arguments", "sets", "words"),
+    [
+        ({"fold": 0}, [], {"sane": True, "clean": True}, "a.pt were measured on fold 0: on it they are fitted"),
+        ({"fold": 1}, [], {"sane": True, "clean": False}, "a.pt were measured on fold 1: on it they are fitted"),
+        ({"fold": 1}, ["--fold", 0], {"sane": False, "clean": False}, ""),
+        ({}, [], {"sane": None, "clean": None}, "a.pt does not say on which films its expected errors were measured"),
+    ],
+)
+def test_expected_errors_that_were_measured_on_these_films_are_told(
+    data: Path,
+    stub: Stub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    measured_on: dict[str, Any],
+    arguments: list[object],
+    sets: dict[str, bool | None],
+    words: str,
+) -> None:
+    stub.errors = np.full((17, 5), 4.0)
+    digest = networks_digest(load_weights(weights(tmp_path / "a.pt", facts(0), {})))
+    path = weights(tmp_path / "a.pt", facts(0), {**measured_on, "networks": digest} if measured_on else {})
+    assert run(monkeypatch, "--data", data, "--split", "training", "--weights", path, *arguments) == 0
+    found = figures(tmp_path / "evaluation.json")["map"]
+    assert {chosen: found[chosen]["calibrated_on"] for chosen in sets} == sets
+    said = capsys.readouterr().err
+    assert words in said
+    assert ("expected errors" in said) is bool(words)
+    assert "with other weights" not in said
+
+
+def test_expected_errors_of_other_weights_are_told(
+    data: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = weights(tmp_path / "a.pt", facts(0), {"fold": 3, "networks": "0123456789ab"})
+    assert run(monkeypatch, "--data", data, "--split", "training", "--fold", 0, "--weights", path) == 0
+    said = capsys.readouterr().err
+    assert said == "evaluate: the expected errors of a.pt were measured with other weights: they are an estimate\n"
+    assert "calibrated_on" not in figures(tmp_path / "evaluation.json")["map"]["sane"]  # the stub expects no errors
+
+
+@pytest.mark.parametrize("decoder", ["map", "parallel"])
+def test_intervals_and_chances_are_those_of_the_decoder_that_they_were_measured_with(
+    data: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoder: str
+) -> None:
+    """The stub's angles are right and lie in every interval; a half width is that of two tilts of 3 degrees."""
+    stub.told = {"names_right": 0.75, "tilt_half_widths": np.full(17, 3.0)}
+    path = weights(tmp_path / "a.pt", facts(0), {"fold": 0, "decoder": decoder})
+    out = tmp_path / "images.csv"
+    arguments = ["--data", data, "--split", "training", "--weights", path, "--decoder", "map", "parallel"]
+    assert run(monkeypatch, *arguments, "--images", out) == 0
+    expected = {"angle_inside_interval": 1.0, "angle_half_width_deg": 3 * 2**0.5, "expected_names_right": 0.75}
+    expected |= {f"right_names_{name}": value for name, value in expected.items() if name.startswith("angle_")}
+    results = figures(tmp_path / "evaluation.json")
+    for name, chosen in itertools.product(("map", "parallel"), ("sane", "clean")):
+        found = {key: value for key, value in results[name][chosen].items() if key in expected}
+        assert found == (pytest.approx(expected) if name == decoder else {})
+    columns = ("curve_half_width_deg", "angle_inside_interval", "expected_names_right")
+    cells = {tuple(row[column] for column in columns) for row in table(out) if row["decoder"] == decoder}
+    assert cells == {("4.2426", "1", "0.7500")}
+    cells = {tuple(row[column] for column in columns) for row in table(out) if row["decoder"] != decoder}
+    assert cells == {("", "", "")}
+    assert {(row["image"], row["fold"]) for row in table(out)} == {("a.png", "0"), ("b.png", "1")}
 
 
 @pytest.mark.integration

@@ -32,6 +32,8 @@ def rows(name: str, decoder: str, corners: Sequence[float], angles: Sequence[tup
                     **{"angle1_deg": angle, "angle2_deg": 1.0, "angle3_deg": 1.0},
                     **{"reference1_deg": reference, "reference2_deg": 1.0, "reference3_deg": 1.0},
                     angle1_error_deg=angle - reference,
+                    **{"curve_angle_deg": angle, "curve_error_deg": angle - reference},
+                    **{"curve_half_width_deg": None, "angle_inside_interval": None},
                 )
             ),
             "spine_score": 0.9,

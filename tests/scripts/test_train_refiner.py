@@ -15,7 +15,7 @@ from lib.learning.config import Config, NetworkConfig, RefinerConfig, load_confi
 from lib.learning.patch_views import can_be_patched
 from lib.learning.refiner import CornerRefiner
 from lib.learning.transforms import IMAGE
-from lib.learning.weights import RefinerWeights, Weights, save_weights
+from lib.learning.weights import ERRORS_MEASURED_ON, RefinerWeights, Weights, file_digest, save_weights
 
 PATCH = RefinerConfig(16, 24, 8.0, 4, 0)
 
@@ -53,17 +53,22 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     return recorder
 
 
-def weights(path: Path, with_refiner: bool) -> Path:
-    """A weight file with a network of one number, with or without a second one."""
+def facts(fold: int | None) -> dict[str, Any]:
+    """What a training on the AASCE layout stores."""
+    return {"data": "AASCE training split", "fold": fold}
+
+
+def weights(path: Path, first: dict[str, Any], second: dict[str, Any] | None = None) -> Path:
+    """A weight file with a network of one number, and with a second one where there are facts of it."""
     config = dataclasses.replace(load_config(), network=NetworkConfig("w18_small", 8))
-    refiner = RefinerWeights(CornerRefiner(PATCH).state_dict(), PATCH, {}) if with_refiner else None
-    save_weights(path, {"a": torch.ones(1)}, config, {"note": path.stem}, refiner=refiner)
+    refiner = RefinerWeights(CornerRefiner(PATCH).state_dict(), PATCH, second) if second is not None else None
+    save_weights(path, {"a": torch.ones(1)}, config, first, refiner=refiner)
     return path
 
 
 def run(monkeypatch: pytest.MonkeyPatch, films: Any, tmp_path: Path, *arguments: object) -> int:
-    """Call the command in this process; what it goes into is ``base.pt`` unless told otherwise."""
-    base = weights(tmp_path / "base.pt", with_refiner=False)
+    """Call the command in this process; what it goes into is ``base.pt``, of fold 0, unless told otherwise."""
+    base = weights(tmp_path / "base.pt", facts(0))
     fixed = ["--data", films.data, "--output", tmp_path / "run", "--device", "cpu", "--weights", base]
     monkeypatch.setattr(sys, "argv", ["train_refiner.py", *map(str, [*fixed, *arguments])])
     return train_refiner.main()
@@ -77,12 +82,13 @@ def test_films_of_other_folds_are_learnt_and_those_of_the_fold_checked(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Films with doubted names too, since corners need none, but none with wrong geometry."""
-    assert run(monkeypatch, films, tmp_path, "--fold", "1", "--workers", "3") == 0
+    base = weights(tmp_path / "other.pt", facts(1))
+    assert run(monkeypatch, films, tmp_path, "--fold", "1", "--workers", "3", "--weights", base) == 0
     assert recorder.checked == ["moved.png"]
     assert recorder.learnt == ["fits.png", "unclear.png", "doubted.png", "open.png"]
-    assert recorder.facts == {"data": "AASCE training split", "fold": 1, "radiographs": 4}
+    assert recorder.facts == {**facts(1), "radiographs": 4, "base": file_digest(base)}
     assert recorder.base is not None
-    assert recorder.base.facts == {"note": "base"}
+    assert recorder.base.facts == facts(1)
     assert (recorder.output, recorder.workers, recorder.initial) == (tmp_path / "run", 3, None)
     said = capsys.readouterr().out
     assert "training on 4 radiographs, checking on 1 of fold 1" in said
@@ -92,13 +98,57 @@ def test_films_of_other_folds_are_learnt_and_those_of_the_fold_checked(
 def test_settings_and_weights_to_start_from_are_handed_on(
     films: Any, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = weights(tmp_path / "start.pt", with_refiner=True)
+    start = weights(tmp_path / "start.pt", facts(3), facts(0))  # the first network is not taken
     settings = ["--set", "refiner_training.epochs", "3", "--set", "refiner.channels", "4"]
     assert run(monkeypatch, films, tmp_path, "--init", start, *settings) == 0
     assert recorder.config is not None
     assert (recorder.config.refiner_training.epochs, recorder.config.refiner.channels) == (3, 4)
     assert recorder.initial is not None
     assert recorder.initial.keys() == CornerRefiner(PATCH).state_dict().keys()
+    said = {"digest": file_digest(start), "folds": [1, 2, 3, 4], "box_folds": [], "is_known": True}
+    assert recorder.facts["init"] == said
+
+
+def test_without_a_fold_everything_is_learnt_and_nothing_checked(
+    films: Any, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the weights know that it goes into and begins with."""
+    start = weights(tmp_path / "start.pt", {}, {})
+    assert run(monkeypatch, films, tmp_path, "--fold", "none", "--init", start) == 0
+    assert recorder.learnt == ["fits.png", "moved.png", "unclear.png", "doubted.png", "open.png"]
+    assert recorder.checked == []
+    assert recorder.facts["fold"] is None
+    assert "training on 5 radiographs, holding out no fold\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("base", "start", "words"),
+    [
+        pytest.param(facts(1), None, "base2.pt was trained on fold 0", id="base of another fold"),
+        pytest.param(facts(None), None, "base2.pt was trained on fold 0", id="base of all"),
+        pytest.param({}, None, "base2.pt does not say", id="base unknown"),
+        pytest.param(facts(0), facts(1), "start.pt was trained on fold 0", id="start of another fold"),
+        pytest.param(facts(0), {}, "start.pt does not say", id="start unknown"),
+    ],
+)
+def test_weights_that_know_the_held_out_films_are_refused(
+    films: Any,
+    recorder: Recorder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    base: dict[str, Any],
+    start: dict[str, Any] | None,
+    words: str,
+) -> None:
+    arguments: list[object] = ["--weights", weights(tmp_path / "base2.pt", base)]
+    if start is not None:
+        arguments += ["--init", weights(tmp_path / "start.pt", facts(0), start)]
+    assert run(monkeypatch, films, tmp_path, *arguments) == 1
+    assert capsys.readouterr().err.startswith(f"train_refiner: {words}")
+    assert recorder.learnt == []
+    if "does not say" in words:
+        assert run(monkeypatch, films, tmp_path, *arguments, "--assume-unseen") == 0
 
 
 @pytest.mark.parametrize(
@@ -146,7 +196,8 @@ def test_a_run_of_one_epoch_writes_both_networks(films: Any, tmp_path: Path, mon
         set_determinism(None)
         set_track_meta(True)
     written = load_weights(tmp_path / "run" / "best.pt")
-    assert written.facts == {"note": "base"}
+    assert written.facts == facts(0)
     assert written.refiner is not None
     assert written.refiner.facts["validation"]["images"] == 1
+    assert (written.refiner.errors, written.refiner.facts[ERRORS_MEASURED_ON]) == (None, None)
     assert build_refiner(written.refiner, tmp_path / "run" / "best.pt").cells.shape == (2, 10 * 12)

@@ -11,7 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.spine.curves import SIDES, Curve, measure_curves, patient_side, t1_tilt_deg, wedging_deg
+from lib.spine.curves import (
+    SIDES,
+    Curve,
+    interval_half_width,
+    largest_curve,
+    measure_curves,
+    patient_side,
+    t1_tilt_deg,
+    wedging_deg,
+)
 from lib.spine.geometry import mirror_points, rotation, transform_points, with_centers
 from lib.spine.phantoms import PhantomSpec
 from lib.spine.phantoms.absorption import column_of
@@ -130,6 +139,27 @@ def test_the_largest_curve_is_returned_even_if_it_is_small(largest: float, is_sc
     (curve,) = measure_curves(spine(tilts))
     assert (curve.upper_end, curve.lower_end, curve.angle_deg) == ("T5", "T11", largest)
     assert curve.is_scoliosis is is_scoliosis
+
+
+def test_the_largest_of_several_curves() -> None:
+    tilts = ramp(("T1", -20), ("T6", 5), ("T9", -5), ("L4", 30), ("L5", 30))
+    largest = largest_curve(spine(tilts))
+    assert (largest.upper_end, largest.lower_end, largest.angle_deg) == ("T9", "L4", 35)
+    assert largest.ends == (8, 15)
+    mirrored = largest_curve(spine(ramp(("T1", -20), ("T6", 5), ("T9", -5), ("L4", 20), ("L5", 20))))
+    assert mirrored.upper_end == "T1"  # of equal ones the uppermost
+
+
+def test_without_corners_there_is_no_largest_curve(ladder: np.ndarray) -> None:
+    ladder[2:] = np.nan
+    with pytest.raises(ValueError, match="fewer than three vertebrae have all corners"):
+        largest_curve(ladder)
+
+
+def test_the_half_width_of_an_angle_is_that_of_two_independent_tilts() -> None:
+    widths = np.full(17, 99.0)
+    widths[[4, 10]] = 3, 4
+    assert interval_half_width(widths, (4, 10)) == 5
 
 
 def test_a_straight_spine_has_one_curve_of_nothing(ladder: np.ndarray) -> None:

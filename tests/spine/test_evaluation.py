@@ -18,6 +18,7 @@ from lib.spine.evaluation import (
     evaluate,
     evaluate_boxes,
     evaluate_each,
+    interval_figures,
 )
 from lib.spine.geometry import mirror_points, with_centers
 from lib.spine.matching import BoxFigures
@@ -280,6 +281,44 @@ def test_expected_errors_are_averaged_over_the_points_that_have_one(labelled: np
     assert [one.expected_corner_px for one in found] == [6, 3, None]
 
 
+def test_the_interval_of_each_image_by_hand(labelled: np.ndarray, sizes: np.ndarray) -> None:
+    """Curves of 20, 40 and 60 degrees from T1 to L5, predicted as 26, 40 and 50; only the widths of the ends count."""
+    predicted = np.stack([bent(13), bent(20), bent(25)])
+    widths = np.full((3, 17), 99.0)
+    widths[:, 0], widths[:, -1] = (3, 3, 6), (4, 4, 8)
+    widths[1] = np.nan
+    found = evaluate_each(predicted, labelled, sizes, tilt_half_widths=widths)
+    assert [one.curve_angle_deg for one in found] == pytest.approx([26, 40, 50], abs=1e-4)
+    assert [one.curve_error_deg for one in found] == pytest.approx([6, 0, -10], abs=1e-4)
+    assert [one.curve_half_width_deg for one in found] == [5, None, 10]
+    assert [one.angle_inside_interval for one in found] == [False, None, abs(found[2].curve_error_deg) <= 10]
+    assert interval_figures(found[:2]) == pytest.approx(
+        {"angle_inside_interval": 0, "angle_half_width_deg": 5}
+        | {"right_names_angle_inside_interval": 0, "right_names_angle_half_width_deg": 5}
+    )
+    assert {one.curve_half_width_deg for one in evaluate_each(predicted, labelled, sizes)} == {None}
+
+
+def test_intervals_are_counted_over_all_images_and_over_those_with_right_names(
+    labelled: np.ndarray, sizes: np.ndarray
+) -> None:
+    """The third is one level too low, and one angle of three is off by more than its half width."""
+    predicted = np.stack([bent(10.5), bent(26), bent(30)])
+    predicted[2, :-1], predicted[2, -1] = labelled[2, 1:], labelled[2, -1] + (0, 45)
+    widths = np.tile(np.array([[3.0], [6.0], [30.0]]) / 2**0.5, (1, 17))
+    found = evaluate_each(predicted, labelled, sizes, tilt_half_widths=widths)
+    assert [one.levels_off for one in found] == [0, 0, 1]
+    assert interval_figures(found) == pytest.approx(
+        {"angle_inside_interval": 2 / 3, "angle_half_width_deg": 13}
+        | {"right_names_angle_inside_interval": 1 / 2, "right_names_angle_half_width_deg": 4.5}
+    )
+    assert set(interval_figures(found[2:])) == {"angle_inside_interval", "angle_half_width_deg"}
+
+
+def test_without_intervals_there_is_no_figure_of_them(labelled: np.ndarray, sizes: np.ndarray) -> None:
+    assert interval_figures(evaluate_each(labelled, labelled, sizes)) == interval_figures([]) == {}
+
+
 def test_each_image_agrees_with_the_set(labelled: np.ndarray, sizes: np.ndarray) -> None:
     predicted = labelled + np.random.default_rng(2).normal(0, 5, labelled.shape)
     figures, found = evaluate(predicted, labelled, sizes), evaluate_each(predicted, labelled, sizes)
@@ -288,6 +327,7 @@ def test_each_image_agrees_with_the_set(labelled: np.ndarray, sizes: np.ndarray)
     assert np.median(table["center_mean_px"]) == pytest.approx(figures["center_image_median"])
     assert np.abs(table["angle1_error_deg"]).mean() == pytest.approx(figures["mae_largest_deg"])
     assert table["names_right"].mean() == figures["names_right"]
+    assert np.abs(table["curve_error_deg"]).mean() == pytest.approx(figures["curve_mae_deg"])
 
 
 def test_each_image_refuses_other_shapes_and_absent_points(labelled: np.ndarray, sizes: np.ndarray) -> None:
@@ -301,6 +341,8 @@ def test_each_image_refuses_other_shapes_and_absent_points(labelled: np.ndarray,
         evaluate_each(labelled, labelled, sizes, np.ones((1, 3)))
     with pytest.raises(ValueError, match=r"errors must have shape \(3, 17, 5\), got \(3, 17\)"):
         evaluate_each(labelled, labelled, sizes, errors=np.ones((3, 17)))
+    with pytest.raises(ValueError, match=r"tilt_half_widths must have shape \(3, 17\), got \(17,\)"):
+        evaluate_each(labelled, labelled, sizes, tilt_half_widths=np.ones(17))
     with pytest.raises(ValueError, match="no image to compare"):
         evaluate_each(labelled[:0], labelled[:0], sizes[:0])
     absent = labelled.copy()

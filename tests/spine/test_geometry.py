@@ -9,6 +9,7 @@ import pytest
 
 from lib.spine.geometry import (
     body_heights,
+    carried_along,
     centers_of,
     check_shape,
     corners_of,
@@ -180,3 +181,53 @@ def test_mirrored_order_swaps_left_and_right_and_keeps_the_center() -> None:
     assert mirrored_order(("center", "TL", "TR", "BL", "BR")) == (0, 2, 1, 4, 3)
     with pytest.raises(ValueError, match="not in tuple"):
         mirrored_order(("TL", "BL"))
+
+
+SQUARE = np.array([[0.0, 0], [4, 0], [0, 2], [4, 2]])
+
+
+def placed(places: dict[int, tuple[float, float]]) -> np.ndarray:
+    """``(4, 2)`` places of some points, NaN for the others."""
+    return np.array([places.get(number, (np.nan, np.nan)) for number in range(4)], dtype=float)
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        ({1: (5, 3)}, [[1, 3], [5, 3], [1, 5], [5, 5]]),
+        ({0: (1, 1), 1: (9, 1)}, [[1, 1], [9, 1], [1, 3], [9, 3]]),
+        ({0: (0, 0), 1: (4, 2)}, [[0, 0], [4, 2], [0, 2], [4, 4]]),
+        ({0: (0, 0), 3: (8, 4)}, [[0, 0], [7.2, 1.6], [0.8, 2.4], [8, 4]]),
+        ({0: (0, 0), 1: (2, 2), 2: (-1, 1)}, [[0, 0], [2, 2], [-1, 1], [1, 3]]),
+        ({0: (0, 0), 1: (4, 0), 2: (0, 2), 3: (4, 6)}, [[0, -1], [4, 1], [0, 3], [4, 5]]),
+    ],
+    ids=["a shift", "stretched along a side", "sheared", "stretched along a diagonal", "affine", "least squares"],
+)
+def test_points_are_carried_along_with_some(places: dict[int, tuple[float, float]], expected: list) -> None:
+    """Worked out by hand; the diagonal (4, 2) becomes twice as long, and what lies across it does not."""
+    np.testing.assert_allclose(carried_along(SQUARE, placed(places)), expected, atol=1e-12)
+
+
+def test_three_points_in_a_line_do_not_shear_what_lies_beside_it() -> None:
+    """A thousandth off the line is no measure of how much to shear."""
+    points = np.array([[0.0, 0], [1, 0.001], [2, 0], [1, 1]])
+    carried = carried_along(points, np.array([[0.0, 0], [1, 0.3], [2, 0], [np.nan, np.nan]]))
+    np.testing.assert_allclose(carried[3], [1, 1.1], atol=0.01)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_carried_points_come_to_their_places(count: int) -> None:
+    random = np.random.default_rng(count)
+    points, places = random.normal(size=(5, 2)), random.normal(size=(5, 2))
+    places[count:] = np.nan
+    np.testing.assert_allclose(carried_along(points, places)[:count], places[:count], atol=1e-9)
+    np.testing.assert_allclose(carried_along(points, np.where(np.isnan(places), np.nan, points)), points, atol=1e-9)
+
+
+def test_points_without_a_place_to_go_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"places must say where one point lies at least, got none"):
+        carried_along(SQUARE, np.full((4, 2), np.nan))
+    with pytest.raises(ValueError, match=r"places must have shape \(..., 4, 2\), got \(3, 2\)"):
+        carried_along(SQUARE, SQUARE[:3])
+    with pytest.raises(ValueError, match=r"points must have shape \(..., any, 2\), got \(4,\)"):
+        carried_along(SQUARE[:, 0], SQUARE)

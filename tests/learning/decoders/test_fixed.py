@@ -159,6 +159,17 @@ def test_the_center_of_four_fixed_corners_is_their_mean() -> None:
     assert bits(placed) == bits(points)
 
 
+def test_a_center_is_known_where_it_is_fixed_or_all_its_corners_are() -> None:
+    corners = corners_at([[0, 0], [4, 1], [0, 2], [4, 6]])
+    three = {name: place for name, place in corners.items() if name != "BL"}
+    fixed = FixedLandmarks.parse({"T5": corners, "T6": three, "T7": {"center": [1, 2]}})
+    expected = fixed.mask
+    assert not expected[4, 0]
+    expected[4, 0] = True
+    np.testing.assert_array_equal(fixed.known, expected)
+    assert not fixed.mask[4, 0]
+
+
 @pytest.mark.parametrize("missing", CORNERS)
 def test_three_fixed_corners_leave_the_center_free(missing: str) -> None:
     corners = corners_at([[0, 0], [4, 1], [0, 2], [4, 6]])

@@ -22,18 +22,21 @@ from .aasce import FOLDS, Record, folds, to_items
 from .ablation import FINAL, LABELS, ROWS, TRAINED_BY, TRAININGS, Entry
 from .config import Config, PredictionConfig, load_config
 from .decoders import DECODERS
+from .heldout import AASCE, file_trained_on, init_facts, trained_on
 from .network import LandmarkNet
 from .prediction import LandmarkPredictor
 from .reading import read_radiograph
-from .runs import BEST, HISTORY, Progress
+from .runs import BEST, HISTORY, Progress, differences
 from .synthetic import synthetic_items
 from .training import Trainer
-from .weights import load_weights
+from .weights import file_digest, load_weights
 
 TRAINING, EVALUATION = "training.json", "evaluation.json"
 _AIDS = ("mirror", "second_look", "refinement")
 """What the method does not have: settings of ``PredictionConfig`` that are off but for the final recipe."""
 _PROBE_BATCHES = 2
+_DIGITS = 16
+"""Of the digests in its records."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,12 @@ class Ablation:
         final: weight file of the final recipe, by fold; none: no such row.
         device: where to compute.
         workers: processes that prepare images.
+        assume_unseen: take weights that do not say what they were trained on.
 
     Raises:
-        ValueError: there is no fold or seed, a fold has no clean film, weights have seen the fold that they are given
-            for, or a folder holds a training with other settings or figures made under other conditions.
+        ValueError: there is no fold or seed, a fold has no clean film, weights were trained on the fold that they are
+            given for or do not say on what, or a folder holds a training with other settings or figures made under
+            other conditions.
         OSError: a file cannot be read.
     """
 
@@ -86,6 +91,7 @@ class Ablation:
         final: Mapping[int, Path] | None = None,
         device: torch.device | None = None,
         workers: int = 1,
+        assume_unseen: bool = False,
     ) -> None:
         if not configs or not held_out:
             raise ValueError("an ablation needs at least one fold and one seed")
@@ -98,9 +104,10 @@ class Ablation:
         for fold in held_out:
             if fold not in range(FOLDS) or not self.films[fold]:
                 raise ValueError(f"fold {fold} has no clean film to evaluate on")
-        for given, is_required in ((self.start, False), (self.final, True)):
-            for fold, path in given.items():
-                _check_unseen(path, fold, is_required)
+        for fold, path in self.start.items():  # its second network is not asked
+            trained_on(load_weights(path).facts).check_unseen(fold, str(path), assume_unseen=assume_unseen)
+        for fold, path in self.final.items():
+            file_trained_on(load_weights(path)).check_unseen(fold, str(path), assume_unseen=assume_unseen)
         for job in self.jobs:
             self._check_settings(job)
             self._check_conditions(job)
@@ -177,8 +184,11 @@ class Ablation:
         kept = self.kept[job.fold]
         clean = [with_centers(r.corners) for r in kept if r.is_clean]
         prior = measure_prior(np.stack(clean)) if len(clean) >= LEAST_SPINES else DEFAULT_PRIOR
-        initial = start_state(self.start[job.fold], config) if job.fold in self.start else None
-        facts = {**self._facts(job), "radiographs": len(to_items(kept))}
+        initial, before = None, {}
+        if job.fold in self.start:
+            initial = start_state(self.start[job.fold], config)
+            before = {"init": init_facts(self.start[job.fold], load_weights(self.start[job.fold]).facts)}
+        facts = {**self._facts(job), "radiographs": len(to_items(kept)), **before}
         trainer = Trainer(config, folder, self.device, self.workers, initial, facts, prior)
         schedule = config.training
         items = to_items(kept) + synthetic_items(schedule.phantoms, schedule.spineless, schedule.seed)
@@ -248,8 +258,8 @@ class Ablation:
         return self.configs[seed][job.training]
 
     def _facts(self, job: Job) -> dict[str, Any]:
-        start = _digest(self.start[job.fold]) if job.fold in self.start else "random"
-        return {"data": "AASCE training split", "fold": job.fold, "start": start}
+        start = file_digest(self.start[job.fold], _DIGITS) if job.fold in self.start else "random"
+        return {"data": AASCE, "fold": job.fold, "start": start}
 
     def _settings(self, job: Job) -> dict[str, Any]:
         """What a training depends on, by dotted name; as JSON gives it back."""
@@ -261,7 +271,7 @@ class Ablation:
     def _check_settings(self, job: Job) -> None:
         folder = self.folder / job.name
         if job.training != FINAL and (folder / TRAINING).exists():
-            found = _differences(_read(folder / TRAINING)["settings"], self._settings(job))
+            found = differences(_read(folder / TRAINING)["settings"], self._settings(job))
             if found:
                 raise ValueError(f"{folder} holds a training with other settings ({found}); choose another folder")
 
@@ -275,7 +285,11 @@ class Ablation:
     def _conditions(self, job: Job) -> dict[str, Any]:
         """What an evaluation depends on, by dotted name; as JSON gives it back."""
         films = self.films[job.fold]
-        parts = {"weights": _digest(self._weights(job)), "films": len(films), "labels": _labels_digest(films)}
+        parts = {
+            "weights": file_digest(self._weights(job), _DIGITS),
+            "films": len(films),
+            "labels": _labels_digest(films),
+        }
         decoding = load_config().map
         limits = asdict(self._limits(job))
         if job.training != FINAL:  # the others are about aids that are off
@@ -285,7 +299,7 @@ class Ablation:
     def _check_conditions(self, job: Job) -> None:
         path = self.folder / job.name / EVALUATION
         if path.exists():
-            found = _differences(_read(path)["conditions"], self._conditions(job))
+            found = differences(_read(path)["conditions"], self._conditions(job))
             if found:
                 raise ValueError(f"{path} was made under other conditions ({found}); delete it to evaluate again")
 
@@ -341,18 +355,6 @@ def label_figures(films: Sequence[Record]) -> Figures:
     return {"images": len(films), **anatomy_figures(centers, spans_of(centers))}
 
 
-def _check_unseen(path: Path, fold: int, is_required: bool) -> None:
-    """Refuse weights that were trained on the films that they would be evaluated on."""
-    facts = load_weights(path).facts
-    if facts.get("fold", None if is_required else fold) != fold:
-        said = f"held out fold {facts['fold']}" if "fold" in facts else "does not say which fold was held out"
-        raise ValueError(f"{path} {said}; what is evaluated on fold {fold} must not have seen it")
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-
-
 def _labels_digest(records: Sequence[Record]) -> str:
     """Of names, labels and flags of films."""
     known = hashlib.sha256()
@@ -369,12 +371,6 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
     plain: dict[str, Any] = json.loads(json.dumps(flat))  # tuples become lists, as in the file
     return plain
-
-
-def _differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """Settings that differ, in words; empty where none does."""
-    names = [name for name in {**stored, **wanted} if stored.get(name) != wanted.get(name)]
-    return ", ".join(f"{name} is {stored.get(name)}, not {wanted.get(name)}" for name in names)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -236,6 +236,7 @@ class PredictionConfig:
     second_look_margin: float
     refinement: bool
     refinement_rounds: int
+    refinement_turn_deg: float
     refinement_reach: float
     refinement_tilt_prior: float
     min_spine_score: float
@@ -245,6 +246,7 @@ class PredictionConfig:
     def __post_init__(self) -> None:
         _check_probability("min_spine_score", self.min_spine_score)
         _check_probability("refinement_tilt_prior", self.refinement_tilt_prior)
+        _check(0 <= self.refinement_turn_deg <= 45, "refinement_turn_deg", "in 0...45", self.refinement_turn_deg)
         _check(0 < self.second_look_span <= 1, "second_look_span", "in 0...1, 0 excluded", self.second_look_span)
         _check_positive(
             self, "second_look_margin", "refinement_rounds", "refinement_reach", "min_shorter_side", "min_longer_side"

@@ -7,7 +7,7 @@ compare. "Levels" are counted downwards: with 1, what was called T1 becomes T2.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,10 @@ from .transforms import IMAGE, LABEL
 MOST_LEVELS = 4
 _SCORE_FLOOR = 1e-3
 _NAMELESS_SCORE = 0.03  # of a vertebra that would lie beyond T1 or L5
-COLUMNS = ("filename", "fold", "trusted", "bodies", "levels", "margin", "use")
+COLUMNS = ("filename", "fold", "trusted", "bodies", "levels", "margin", "use", "model_folds")
+"""The last one, the same in every row: folds of the AASCE training split that the model was trained on."""
 _NO_NAMES = "none"
+_NO_FOLD = "none"
 _DOUBT_MARGIN = 2.0  # from which a model may doubt trusted names; one that sees nothing has no margin
 
 
@@ -143,6 +145,36 @@ def read_names(path: Path) -> dict[str, int | None]:
         return {name: None if use == _NO_NAMES else int(use) for name, use in rows if use}
     except ValueError as error:
         raise ValueError(f"{path.name}: 'use' must be empty, {_NO_NAMES!r} or a number of levels: {error}") from error
+
+
+def folds_cell(folds: Iterable[int]) -> str:
+    """Folds as a table has them, such as "1 2 3 4"."""
+    return " ".join(map(str, sorted(folds))) or _NO_FOLD
+
+
+def read_model_folds(path: Path) -> frozenset[int] | None:
+    """Folds of the AASCE training split that the model behind a table was trained on; ``None`` where it is not said.
+
+    A model is meant to be asked about films that it was trained on: its opinion is about their names alone, and only
+    training makes use of it. A table has no part in what held-out films are compared with, since those keep their
+    names. Only so much can come through it: a model that knows the held-out films may tell the names of others a little
+    better than one that does not. So such a table may be used, but not without a word (``scripts/train.py``).
+
+    Args:
+        path: a table of ``scripts/audit_names.py``; older ones do not say it.
+
+    Raises:
+        ValueError: what stands there is no list of folds.
+        OSError: it cannot be read.
+    """
+    with path.open(newline="", encoding="utf-8") as stream:
+        cells = {row.get("model_folds") or "" for row in csv.DictReader(stream)}
+    if "" in cells or not cells:
+        return None
+    try:
+        return frozenset(int(fold) for cell in cells - {_NO_FOLD} for fold in cell.split())
+    except ValueError as error:
+        raise ValueError(f"{path.name}: 'model_folds' must be numbers of folds or {_NO_FOLD!r}: {error}") from error
 
 
 def use_of(naming: Naming, bodies: int, trusted: bool | None) -> str:

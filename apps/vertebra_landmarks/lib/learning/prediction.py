@@ -41,7 +41,8 @@ class Prediction:
         decoder: name of the decoder that chose them.
         seconds: duration of each stage by name.
         naming_lead: log score by which the names lead those one or more levels off; 0 for networks without names.
-        said_errors: ``(V, P)`` what the second network says about errors, pixels; ``None`` where it was not asked.
+        said_errors: ``(V, P)`` what the second network says about errors, pixels; ``None`` where it was not asked,
+            or where the decoded vertebrae lie in one place, so that there is nothing to ask about.
         names_right: chance in 0...1 that the names are right; ``None`` where that was not measured.
         tilt_half_widths: ``(V,)`` degrees; the 90 % interval of an angle between two vertebrae has the half width
             ``hypot`` of theirs; ``None`` where that was not measured.
@@ -118,14 +119,14 @@ class LandmarkPredictor:
             NoSpineError: it shows no spine.
             KeyError: there is no such decoder.
         """
-        prediction = self.locate(radiograph, decoder, fixed)
-        is_certain = fixed is not None and fixed.mask.any()
-        if not (prediction.spine_score >= self.limits.min_spine_score or is_certain):
+        fixed, watch = fixed or FixedLandmarks.none(), Stopwatch()
+        look = self._best_look(radiograph, fixed, watch)
+        if not (look.score >= self.limits.min_spine_score or fixed.mask.any()):
             raise NoSpineError(
-                f"no spine was found: the mean score of the 17 centers is {prediction.spine_score:.2f}, "
+                f"no spine was found: the mean score of the 17 centers is {look.score:.2f}, "
                 f"at least {self.limits.min_spine_score:.2f} is expected of a radiograph that shows T1 to L5"
             )
-        return prediction
+        return self._predicted(radiograph, look, decoder, fixed, watch)
 
     def locate(
         self, radiograph: Radiograph, decoder: str = DECODERS[0], fixed: FixedLandmarks | None = None
@@ -157,21 +158,22 @@ class LandmarkPredictor:
             UnreadableImageError: the image is too small, or all its pixels are equal.
             KeyError: there is no such decoder.
         """
-        self._check(radiograph)
-        fixed = fixed or FixedLandmarks.none()
-        watch = Stopwatch()
+        fixed, watch = fixed or FixedLandmarks.none(), Stopwatch()
         look = self._best_look(radiograph, fixed, watch)
-        predictions = {}
-        for name in decoders:
-            decoded = self._decode(name, look, fixed)
-            watch.stop("decode")
-            refined = None
-            if self.refinement is not None and self.limits.refinement:
-                refined = self.refinement.refine(radiograph.pixels, decoded.xy, self.limits, watch)
-            told = self._told(look, decoded, refined, fixed)
-            watch.stop("decode")
-            predictions[name] = replace(told, decoder=name, seconds=dict(watch.seconds))
-        return predictions
+        return {name: self._predicted(radiograph, look, name, fixed, watch) for name in decoders}
+
+    def _predicted(
+        self, radiograph: Radiograph, look: _Look, decoder: str, fixed: FixedLandmarks, watch: Stopwatch
+    ) -> Prediction:
+        """What one decoder, and the second network after it, make of a look."""
+        decoded = self._decode(decoder, look, fixed)
+        watch.stop("decode")
+        refined = None
+        if self.refinement is not None and self.limits.refinement:
+            refined = self.refinement.refine(radiograph.pixels, decoded.xy, fixed, self.limits, watch)
+        told = self._told(look, decoded, refined, fixed)
+        watch.stop("decode")
+        return replace(told, decoder=decoder, seconds=dict(watch.seconds))
 
     def _told(
         self, look: _Look, decoded: DecodedSpine, refined: RefinedSpine | None, fixed: FixedLandmarks
@@ -182,19 +184,18 @@ class LandmarkPredictor:
             told = replace(told, naming_lead=naming_lead(self._scores_at(look, decoded.xy[:, 0])))
         if refined is None:
             return told
-        xy = fixed.applied_to(refined.xy)
         if self.error_model is None:
-            return replace(told, spine=Spine.from_arrays(xy, decoded.scores), said_errors=refined.errors)
-        step = float(steps(xy[:, 0]).mean())
-        local = np.where(fixed.mask, 0.0, self.error_model.local(refined.errors, step))
+            return replace(told, spine=Spine.from_arrays(refined.xy, decoded.scores), said_errors=refined.errors)
+        step = float(steps(refined.xy[:, 0]).mean())
+        local = np.where(fixed.known, 0.0, self.error_model.local(refined.errors, step))
         misnamed = 0.0 if fixed.mask.any() else self.error_model.misnamed(told.naming_lead)
-        errors = np.where(fixed.mask, np.nan, local)
+        errors = np.where(fixed.known, np.nan, local)
         return replace(
             told,
-            spine=Spine.from_arrays(xy, decoded.scores, errors),
+            spine=Spine.from_arrays(refined.xy, decoded.scores, errors),
             said_errors=refined.errors,
             names_right=1.0 - misnamed,
-            tilt_half_widths=self.error_model.tilt_half_widths(xy, local),
+            tilt_half_widths=self.error_model.tilt_half_widths(refined.xy, local),
         )
 
     def scores_at(self, radiograph: Radiograph, points: np.ndarray) -> np.ndarray:
@@ -210,7 +211,6 @@ class LandmarkPredictor:
         Raises:
             UnreadableImageError: the image is too small, or all its pixels are equal.
         """
-        self._check(radiograph)
         return self._scores_at(self._best_look(radiograph, FixedLandmarks.none(), Stopwatch()), points)
 
     def _scores_at(self, look: _Look, points: np.ndarray) -> np.ndarray:
@@ -222,7 +222,12 @@ class LandmarkPredictor:
         return scores
 
     def _best_look(self, radiograph: Radiograph, fixed: FixedLandmarks, watch: Stopwatch) -> _Look:
-        """The spine, enlarged, where a glance at the whole image has seen it; the whole image if it shows it better."""
+        """The spine, enlarged, where a glance at the whole image has seen it; the whole image if it shows it better.
+
+        Raises:
+            UnreadableImageError: the image is too small, or all its pixels are equal.
+        """
+        self._check(radiograph)
         matrix = fitting_matrix(radiograph.height, radiograph.width, self.config.input)
         if not self.limits.second_look:
             return self._look(radiograph, matrix, watch)

@@ -20,7 +20,7 @@ from .refiner import CornerRefiner
 from .refiner_losses import refiner_loss
 from .runs import Run
 from .transforms import MATRIX
-from .weights import RefinerWeights, Weights, save_weights
+from .weights import ERRORS_MEASURED_ON, RefinerWeights, Weights, save_weights
 
 
 class RefinerTrainer(Run):
@@ -32,8 +32,10 @@ class RefinerTrainer(Run):
         folder: receives the checkpoint, the best weights and the history.
         device: where to train.
         workers: processes that prepare images.
-        initial: weights to start from; then the error model of the base stays, as an estimate.
+        initial: weights to start from.
         facts: what the run is about; stored in the weight file beside the validation errors.
+        errors_of: whose error model the new network keeps, with what its facts tell of the measurement; it is an
+            estimate then. Left out, the new network has none until it is measured.
         freeze_norm, resumable, show_bars: as for ``Run``.
 
     Raises:
@@ -51,13 +53,12 @@ class RefinerTrainer(Run):
         workers: int = 1,
         initial: dict[str, torch.Tensor] | None = None,
         facts: dict[str, Any] | None = None,
+        errors_of: RefinerWeights | None = None,
         freeze_norm: bool = False,
         resumable: bool = True,
         show_bars: bool = True,
     ) -> None:
-        self.config, self.base = config, base
-        goes_on = initial is not None and base.refiner is not None
-        self.errors = base.refiner.errors if goes_on and base.refiner is not None else None
+        self.config, self.base, self.errors_of = config, base, errors_of
         schedule = config.refiner_training
         set_determinism(schedule.seed)
         network = on_device(CornerRefiner(config.refiner), device)
@@ -101,5 +102,9 @@ class RefinerTrainer(Run):
 
     def save(self, path: Path, facts: dict[str, Any]) -> None:
         """Write the weight file with the averaged weights in it."""
-        refiner = RefinerWeights(self.average.module.state_dict(), self.config.refiner, facts, self.errors)
+        errors, measured_on = None, None
+        if self.errors_of is not None and self.errors_of.errors is not None:
+            errors, measured_on = self.errors_of.errors, self.errors_of.facts.get(ERRORS_MEASURED_ON, {})
+        facts = {**facts, ERRORS_MEASURED_ON: measured_on}
+        refiner = RefinerWeights(self.average.module.state_dict(), self.config.refiner, facts, errors)
         save_weights(path, self.base.state, self.base.config, self.base.facts, self.base.prior, refiner)

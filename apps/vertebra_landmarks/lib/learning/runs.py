@@ -7,7 +7,7 @@ import json
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,6 +26,7 @@ from .weights import save_atomically
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"
 HISTORY = "history.csv"
+_MISSING = "missing"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,12 @@ def _averaging(decay: float) -> Callable[[torch.Tensor, torch.Tensor, torch.Tens
     return average
 
 
+def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Values that differ, in words; empty where none does."""
+    names = [name for name in {**stored, **wanted} if stored.get(name) != wanted.get(name)]
+    return ", ".join(f"{name} is {stored.get(name, _MISSING)}, not {wanted.get(name, _MISSING)}" for name in names)
+
+
 Item = dict[str, Any]
 
 
@@ -84,7 +91,8 @@ class Run(ABC):
         folder: receives the checkpoint, the best weights and the history.
         device: where to train.
         workers: processes that prepare images.
-        facts: what the run is about, such as data and fold; stored in the weight file beside the validation errors.
+        facts: what the run is about, such as data, fold and digests of files that it depends on; stored in the weight
+            file beside the validation errors. A run is resumed with the same ones only.
         freeze_norm: leave the statistics of the batch norms as they are, since those of a few images would spoil them,
             and use every image in every epoch.
         resumable: write a checkpoint after every epoch.
@@ -149,7 +157,8 @@ class Run(ABC):
         if {name: state["config"].get(name) for name in self.settings} != self.settings:
             raise ValueError(f"{self.folder} holds a run with another configuration; choose another folder")
         if state["facts"] != self.facts:
-            raise ValueError(f"{self.folder} holds a run on {state['facts']}, not {self.facts}; choose another folder")
+            found = differences(state["facts"], self.facts)
+            raise ValueError(f"{self.folder} holds another run ({found}); choose another folder")
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])

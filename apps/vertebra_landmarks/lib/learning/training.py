@@ -36,7 +36,8 @@ class Trainer(Run):
         initial: weights to start from.
         facts: what the run is about, such as data and fold; stored in the weight file beside the validation errors.
         prior: how centers follow each other in the spines trained on; stored in the weight file for MAP decoding.
-        refiner: stored in the weight file as it is.
+        refiner: stored in the weight file as it is; its error model is an estimate from then on, as
+            ``weights.networks_digest`` shows.
         freeze_norm, resumable, show_bars: as for ``Run``.
 
     Raises:

@@ -222,7 +222,7 @@ class RandFitToInputd(Randomizable, Transform):
 
     The size is set by the spine, not by the borders of the file, since those of a data set may tell where the spine
     ends and those of a whole film do not. Moving them inwards and filling what lies outside with structure takes that
-    hint away. A share of the images is shown whole on black, as prediction shows them: someone who has cropped a film
+    hint away. A share of the images is shown uncut on black, as prediction shows them: someone who has cropped a film
     to T1 to L5 has said where the spine ends.
     """
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from ..spine.curves import interval_half_width
 from ..spine.geometry import corners_of
 from ..spine.schema import CORNERS
 
@@ -165,8 +166,8 @@ def fit_error_model(checked: list[Checked]) -> ErrorModel:
     model = ErrorModel(knots[0], knots[1], floor, bias, slope, 1.0)
     ratios = []
     for case in right:
-        tilts = expected_tilts(case.points, model.local(case.said, case.step))[list(case.ends)]
-        ratios.append(case.angle_error / float(np.hypot(*tilts)))
+        tilts = expected_tilts(case.points, model.local(case.said, case.step))
+        ratios.append(case.angle_error / interval_half_width(tilts, case.ends))
     factor = float(np.quantile(ratios, _COVERAGE, method="weibull"))  # unbiased: holds so often on new films
     return ErrorModel(knots[0], knots[1], floor, bias, slope, factor)
 

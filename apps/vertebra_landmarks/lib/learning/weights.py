@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -21,6 +22,13 @@ from .uncertainty import ErrorModel
 MODEL = "model"
 _CONFIG, _SCHEMA, _FACTS, _PRIOR = "config", "schema_version", "facts", "chain_prior"
 _REFINER, _ERRORS = "refiner", "errors"
+ERRORS_MEASURED_ON = "errors_measured_on"
+"""In the facts of a second network: what the error model beside it was measured on.
+
+``None`` where there is no error model; else ``data``, ``fold``, ``films`` (their number), ``decoder``, ``networks``
+(their ``networks_digest``) and, where it comes from another file, ``copied_from``. Older files lack it.
+"""
+_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,8 @@ class RefinerWeights:
         state: its state dict.
         config: size of its patches, its width and depth.
         facts: what is known about its training.
-        errors: how far off the prediction of both networks is; ``None`` where that was not measured.
+        errors: how far off the prediction of both networks is; ``None`` where that was not measured. The facts tell
+            on what it was, under ``ERRORS_MEASURED_ON``.
     """
 
     state: dict[str, torch.Tensor]
@@ -57,6 +66,29 @@ class Weights:
     facts: dict[str, Any]
     prior: ChainPrior
     refiner: RefinerWeights | None = None
+
+
+def file_digest(path: Path, digits: int = _DIGITS) -> str:
+    """A short name of a file's content: the first hexadecimal digits of its SHA-256.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:digits]
+
+
+def networks_digest(weights: Weights) -> str:
+    """A short name of the networks in a weight file, whatever else is in it.
+
+    An error model is about the networks that it was measured on: where their digest is another one now, it is an
+    estimate only.
+    """
+    known = hashlib.sha256()
+    for state in (weights.state, weights.refiner.state if weights.refiner is not None else {}):
+        for name in sorted(state):
+            known.update(name.encode())
+            known.update(state[name].contiguous().numpy().tobytes())
+    return known.hexdigest()[:_DIGITS]
 
 
 def save_atomically(content: Mapping[str, Any], path: Path) -> None:

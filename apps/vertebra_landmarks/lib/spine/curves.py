@@ -71,6 +71,11 @@ class Curve:
     half_width_deg: Optional[float] = None
 
     @property
+    def ends(self) -> tuple[int, int]:
+        """Indices of the upper and the lower end vertebra in ``VERTEBRAE``."""
+        return VERTEBRAE.index(self.upper_end), VERTEBRAE.index(self.lower_end)
+
+    @property
     def is_scoliosis(self) -> bool:
         """Whether the Cobb angle reaches 10 degrees."""
         return self.angle_deg >= SCOLIOSIS_DEG
@@ -114,6 +119,32 @@ def measure_curves(points: np.ndarray, minimum_deg: float = SCOLIOSIS_DEG) -> tu
     deviations = _off_line(places, places[0], places[-1]).tolist()
     curves = [_curve(tilts, places, deviations, present[a], present[b]) for a, b in zip(chain, chain[1:])]
     return tuple(c for c in curves if c.angle_deg >= minimum_deg) or (max(curves, key=lambda c: c.angle_deg),)
+
+
+def largest_curve(points: np.ndarray) -> Curve:
+    """The curve with the largest Cobb angle; of equal ones the uppermost.
+
+    Args:
+        points: as for ``measure_curves``.
+
+    Raises:
+        ValueError: the shape is wrong, or fewer than three vertebrae have all corners.
+    """
+    curves = measure_curves(points)
+    if not curves:
+        raise ValueError("fewer than three vertebrae have all corners: there is no curve to measure")
+    return max(curves, key=lambda curve: curve.angle_deg)
+
+
+def interval_half_width(tilt_half_widths: np.ndarray, ends: tuple[int, int]) -> float:
+    """Half width in degrees of the interval of an angle between two vertebrae, whose tilts err independently.
+
+    Args:
+        tilt_half_widths: ``(V,)`` degrees, each vertebra's part in it.
+        ends: indices of the two vertebrae.
+    """
+    upper, lower = ends
+    return math.hypot(tilt_half_widths[upper], tilt_half_widths[lower])
 
 
 def t1_tilt_deg(points: np.ndarray) -> Optional[float]:

@@ -9,9 +9,9 @@ from typing import Optional
 import numpy as np
 
 from .anatomy import anatomy_counts, spans_of
-from .calibration import DECILES, Decile, calibrate
+from .calibration import DECILES, Decile, calibrate, share_inside
 from .challenge import angle_agreement, challenge_angles
-from .curves import measure_curves
+from .curves import interval_half_width, largest_curve
 from .geometry import centers_of, check_shape, corners_of
 from .matching import box_figures, match_boxes
 from .metrics import corner_accuracy, distances, has_right_names, image_median, localisation, name_shift
@@ -39,6 +39,10 @@ class ImageFigures:
         reference2_deg: second angle likewise.
         reference3_deg: third angle likewise.
         angle1_error_deg: ``angle1_deg`` less ``reference1_deg``: negative where too little was measured.
+        curve_angle_deg: largest predicted clinical Cobb angle.
+        curve_error_deg: the same less the label's largest clinical Cobb angle.
+        curve_half_width_deg: half width of the 90 % interval of ``curve_angle_deg``; ``None`` where not estimated.
+        angle_inside_interval: whether the label's angle lies in that interval; ``None`` where there is none.
     """
 
     corner_mean_px: float
@@ -55,6 +59,10 @@ class ImageFigures:
     reference2_deg: float
     reference3_deg: float
     angle1_error_deg: float
+    curve_angle_deg: float
+    curve_error_deg: float
+    curve_half_width_deg: Optional[float]
+    angle_inside_interval: Optional[bool]
 
 
 def evaluate(
@@ -88,7 +96,7 @@ def evaluate(
     agreement = asdict(angle_agreement(angles, labels_angles if official is None else official))
     against_labels = {} if official is None else asdict(angle_agreement(angles, labels_angles))
     against_labels.pop("images", None)
-    largest = [abs(_largest_curve(p) - _largest_curve(q)) for p, q in zip(predicted, labelled)]
+    largest = [abs(largest_curve(p).angle_deg - largest_curve(q).angle_deg) for p, q in zip(predicted, labelled)]
     of_means = anatomy_figures(centers_of(predicted_corners), spans)
     return {
         **asdict(localised),
@@ -110,6 +118,7 @@ def evaluate_each(
     sizes: np.ndarray,
     official: Optional[np.ndarray] = None,
     errors: Optional[np.ndarray] = None,
+    tilt_half_widths: Optional[np.ndarray] = None,
 ) -> tuple[ImageFigures, ...]:
     """Localisation, names and angles of every image of a set.
 
@@ -119,6 +128,8 @@ def evaluate_each(
         sizes: ``(N, 2)`` width and height of the original images.
         official: ``(N, 3)`` angles of the challenge in degrees; left out, those of the labels by the same rule.
         errors: ``(N, V, P)`` expected errors in pixels, NaN where not estimated; left out, none is.
+        tilt_half_widths: ``(N, V)`` degrees, each vertebra's part in the interval of an angle, NaN where not
+            estimated; left out, none is.
 
     Returns:
         One entry per image, in order.
@@ -141,7 +152,33 @@ def evaluate_each(
         errors = np.full(predicted.shape[:-1], np.nan)
     if errors.shape != predicted.shape[:-1]:
         raise ValueError(f"errors must have shape {predicted.shape[:-1]}, got {errors.shape}")
-    return tuple(_of_one(*one) for one in zip(predicted, labelled, angles, reference, errors))
+    if tilt_half_widths is None:
+        tilt_half_widths = np.full(predicted.shape[:2], np.nan)
+    if tilt_half_widths.shape != predicted.shape[:2]:
+        raise ValueError(f"tilt_half_widths must have shape {predicted.shape[:2]}, got {tilt_half_widths.shape}")
+    return tuple(_of_one(*one) for one in zip(predicted, labelled, angles, reference, errors, tilt_half_widths))
+
+
+def interval_figures(images: Sequence[ImageFigures]) -> Figures:
+    """How often the largest clinical Cobb angle lies in its 90 % interval, and how wide that is.
+
+    Args:
+        images: of a set; those without an interval do not count.
+
+    Returns:
+        ``angle_inside_interval``, a share in 0...1, and ``angle_half_width_deg``, the mean half width; the same over
+        the images whose names are not off by a level, ``right_names_`` before them, since an interval is about those.
+        Nothing of what no image tells.
+    """
+    known = [image for image in images if image.curve_half_width_deg is not None]
+    figures: Figures = {}
+    for prefix, part in (("", known), ("right_names_", [image for image in known if image.levels_off == 0])):
+        if part:
+            errors = np.array([image.curve_error_deg for image in part])
+            widths = np.array([image.curve_half_width_deg for image in part])
+            figures[f"{prefix}angle_inside_interval"] = share_inside(errors, widths)
+            figures[f"{prefix}angle_half_width_deg"] = float(widths.mean())
+    return figures
 
 
 def evaluate_boxes(predicted: np.ndarray, boxes: Sequence[np.ndarray]) -> Figures:
@@ -233,10 +270,19 @@ def anatomy_figures(centers: np.ndarray, spans: np.ndarray) -> Figures:
 
 
 def _of_one(
-    predicted: np.ndarray, labelled: np.ndarray, angles: np.ndarray, reference: np.ndarray, errors: np.ndarray
+    predicted: np.ndarray,
+    labelled: np.ndarray,
+    angles: np.ndarray,
+    reference: np.ndarray,
+    errors: np.ndarray,
+    tilt_half_widths: np.ndarray,
 ) -> ImageFigures:
     error, is_center = distances(predicted, labelled), np.array(POINTS) == CENTER
     corner = error[:, ~is_center]
+    largest = largest_curve(predicted)
+    curve_error = largest.angle_deg - largest_curve(labelled).angle_deg
+    width = interval_half_width(tilt_half_widths, largest.ends)
+    has_interval = not np.isnan(width)
     return ImageFigures(
         corner_mean_px=float(corner.mean()),
         corner_median_px=float(np.median(corner)),
@@ -252,6 +298,10 @@ def _of_one(
         reference2_deg=float(reference[1]),
         reference3_deg=float(reference[2]),
         angle1_error_deg=float(angles[0] - reference[0]),
+        curve_angle_deg=largest.angle_deg,
+        curve_error_deg=curve_error,
+        curve_half_width_deg=width if has_interval else None,
+        angle_inside_interval=abs(curve_error) <= width if has_interval else None,
     )
 
 
@@ -276,7 +326,3 @@ def _check_finite(name: str, points: np.ndarray) -> None:
 
 def _challenge(corners: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return np.stack([challenge_angles(c, float(height)) for c, (_, height) in zip(corners, sizes)])
-
-
-def _largest_curve(points: np.ndarray) -> float:
-    return max(curve.angle_deg for curve in measure_curves(points))

@@ -9,6 +9,7 @@ import numpy as np
 from .schema import CORNERS, POINTS
 
 _CORNERS = tuple(POINTS.index(name) for name in CORNERS)
+_FLAT = 0.05  # of their largest extent; points that reach less far in another direction lie in a line
 
 
 def mirrored_order(names: tuple[str, ...]) -> tuple[int, ...]:
@@ -155,6 +156,33 @@ def steps(centers: np.ndarray) -> np.ndarray:
     """
     check_shape("centers", centers, (None, 2))
     return np.linalg.norm(np.diff(centers, axis=-2), axis=-1)
+
+
+def carried_along(points: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Points after the affine map that brings some of them to given places and changes the shape least.
+
+    One place shifts all points. Two also stretch or shear them along the line through both, three determine the map;
+    it meets more, and three in a line, as well as it can.
+
+    Args:
+        points: ``(N, 2)``.
+        places: ``(N, 2)`` where points shall lie, NaN for those that follow.
+
+    Returns:
+        ``(N, 2)``.
+
+    Raises:
+        ValueError: the shapes differ, or there is no place.
+    """
+    check_shape("points", points, (None, 2))
+    check_shape("places", places, points.shape)
+    is_given = np.isfinite(places).all(axis=-1)
+    if not is_given.any():
+        raise ValueError("places must say where one point lies at least, got none")
+    middle, moves = points[is_given].mean(axis=0), (places - points)[is_given]
+    linear = np.linalg.pinv(points[is_given] - middle, rcond=_FLAT) @ (moves - moves.mean(axis=0))
+    carried: np.ndarray = points + moves.mean(axis=0) + (points - middle) @ linear
+    return carried
 
 
 def body_heights(corners: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .anatomy import Violation, violations
 from .challenge import challenge_angles
-from .curves import Curve, measure_curves, patient_side, t1_tilt_deg, wedging_deg
+from .curves import Curve, interval_half_width, measure_curves, patient_side, t1_tilt_deg, wedging_deg
 from .geometry import corners_of
 from .schema import VERTEBRAE, Spine
 
@@ -39,10 +39,7 @@ def curves_of(
     """
     curves = []
     for curve in measure_curves(spine.xy):
-        width = None
-        if tilt_half_widths is not None:
-            ends = [VERTEBRAE.index(curve.upper_end), VERTEBRAE.index(curve.lower_end)]
-            width = float(np.hypot(*tilt_half_widths[ends]))
+        width = None if tilt_half_widths is None else interval_half_width(tilt_half_widths, curve.ends)
         curves.append(replace(curve, side=patient_side(curve.side, image_left_is), half_width_deg=width))
     return tuple(curves)
 

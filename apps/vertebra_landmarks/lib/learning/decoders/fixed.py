@@ -62,6 +62,13 @@ class FixedLandmarks:
         center, corners = self.xy[:, POINTS.index(CENTER)], self.xy[:, 1:]
         return np.where(np.isfinite(center), center, centers_of(corners))
 
+    @property
+    def known(self) -> np.ndarray:
+        """``(V, P)`` which points are fixed, or follow from fixed ones as the center of four corners does."""
+        known = self.mask
+        known[:, POINTS.index(CENTER)] |= np.isfinite(self.centers).all(-1)
+        return known
+
     def moved(self, matrix: np.ndarray) -> FixedLandmarks:
         """The same points after an affine map ``(3, 3)``."""
         return FixedLandmarks(transform_points(matrix, self.xy))
