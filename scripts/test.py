@@ -1,12 +1,14 @@
 """Run the tests: ``python3 scripts/test.py [pytest arguments]``.
 
-Makes ``.venv`` and installs what is missing, as ``start.py`` does, plus the tools of ``requirements-dev.txt``; then
-runs pytest in the repository root and ends with its exit status.
+Makes ``.venv`` and installs what is missing, as ``start.py`` does, plus the tools of ``requirements-dev.txt`` and, as
+root on Debian, the system libraries of the Slicer tests; then runs pytest in the repository root and ends with its exit
+status.
 """
 
 import os
 import sys
 
+import _system_libraries
 import setup_environment
 from setup_environment import DEVELOPMENT, ROOT, SetupError
 
@@ -22,6 +24,9 @@ def main() -> int:
     except KeyboardInterrupt:
         print("Stopped before the tests ran.", file=sys.stderr)
         return 130
+    lacking = _system_libraries.provide()
+    if lacking:
+        print(lacking, file=sys.stderr)
     os.chdir(str(ROOT))
     setup_environment.become([str(python), "-m", "pytest", *sys.argv[1:]])
     return 0  # not reached

@@ -9,6 +9,8 @@ import pytest
 
 from lib.spine.geometry import with_centers
 
+from .serving import Start, started
+
 
 @pytest.fixture
 def ladder() -> np.ndarray:
@@ -32,3 +34,11 @@ def torch_as_before() -> Iterator[None]:
     torch.set_num_threads(threads)
     set_determinism(None)
     set_track_meta(True)
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Serve a folder as the README says: ``start(studies, *arguments, env={...})``, ended with the block."""
+    return lambda studies, *arguments, env=None: started(
+        tmp_path_factory.mktemp("log") / "server.log", studies, *arguments, env=env
+    )

@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 APP = ROOT / "apps" / "vertebra_landmarks"
 SOURCES = sorted(path for top in ("apps", "scripts", "slicer_module", "tests") for path in (ROOT / top).rglob("*.py"))
 LIB = [path for path in SOURCES if APP / "lib" in path.parents]
+MODULE = ROOT / "slicer_module" / "VertebraLandmarks"
+MODULE_LIB = [path for path in SOURCES if MODULE / "VertebraLandmarksLib" in path.parents]
 
 SPINE = frozenset({"numpy", "lib.spine"})
 LEARNING = SPINE | {
@@ -36,6 +38,32 @@ LEARNING = SPINE | {
 SERVER = LEARNING | {"monailabel", "fastapi", "starlette", "pydantic", "anyio", "jwt", "filelock", "lib"}
 MAY_IMPORT = {"spine": SPINE, "learning": LEARNING, "server": SERVER, "__init__.py": frozenset()}
 """What each tier may import besides the standard library."""
+
+ON_SCENE = frozenset({"volume", "points", "drawing", "view", "logic", "local_files", "nodes", "observers", "placing"})
+"""Parts of the Slicer module that touch the scene; whatever stands in neither set needs Python and numpy only."""
+ON_SCREEN = frozenset({"widget", "panels", "shortcuts", "settings", "selftest"})
+"""Parts that touch widgets."""
+HTTP = ("http", "urllib.request", "socket", "ssl", "VertebraLandmarksLib.connection", "VertebraLandmarksLib.client")
+"""What neither of them may import: requests are the controller's, on threads."""
+
+
+def module_part(path: Path) -> str:
+    """The file or folder of the Slicer module's library that a file belongs to."""
+    return path.relative_to(MODULE / "VertebraLandmarksLib").parts[0].removesuffix(".py")
+
+
+PURE = frozenset(module_part(path) for path in MODULE_LIB) - ON_SCENE - ON_SCREEN
+
+
+def may_import_in_module(part: str) -> frozenset[str]:
+    """What a part of the Slicer module's library may import besides the standard library."""
+    if part == "spine":
+        return frozenset({"numpy", "VertebraLandmarksLib.spine"})
+    is_pure, is_scene = part in PURE, part in ON_SCENE
+    parts = PURE if is_pure else PURE | ON_SCENE if is_scene else PURE | ON_SCENE | ON_SCREEN
+    libraries = {"numpy"} if is_pure else {"numpy", "slicer", "vtk"} if is_scene else {"numpy", "slicer", "qt", "ctk"}
+    return frozenset({f"VertebraLandmarksLib.{name}" for name in parts} | libraries)
+
 
 NEEDS_TORCHVISION = (
     "torchvision",  # not installed: it does not load beside a CPU build of PyTorch
@@ -81,9 +109,9 @@ def touches_sys_path(source: str) -> bool:
     return bool({"sys.path", "site.addsitedir"} & attributes) or "sys.path" in imports(source)
 
 
-def package_of(path: Path) -> str:
-    """Dotted name of the package that a file of the app belongs to."""
-    return ".".join(path.parent.relative_to(APP).parts)
+def package_of(path: Path, top: Path = APP) -> str:
+    """Dotted name of the package that a file below ``top`` belongs to."""
+    return ".".join(path.parent.relative_to(top).parts)
 
 
 def too_large(sizes: dict[str, int]) -> list[str]:
@@ -163,8 +191,56 @@ def test_the_import_rule_allows_downward_imports(package: str, source: str) -> N
     assert forbidden_imports(source, package, MAY_IMPORT[package.split(".")[1]]) == []
 
 
+def forbidden_in_module(part: str, package: str, source: str) -> list[str]:
+    """Imports of a source that its part of the Slicer module's library must not have."""
+    found = forbidden_imports(source, package, may_import_in_module(part))
+    return found if part in PURE else [*found, *(name for name in imports(source, package) if is_within(name, HTTP))]
+
+
+def test_the_slicer_module_imports_point_downwards_only() -> None:
+    assert {"spine", "client", "controller", "editing"} <= PURE
+
+    def check(path: Path, source: str) -> list[str]:
+        return forbidden_in_module(module_part(path), package_of(path, MODULE), source)
+
+    assert offences(MODULE_LIB, check) == {}
+
+
+@pytest.mark.parametrize(
+    ("part", "package", "source"),
+    [
+        pytest.param("spine", "VertebraLandmarksLib.spine", "from ..errors import ServerError", id="spine looks up"),
+        pytest.param("client", "VertebraLandmarksLib", "import slicer", id="pure imports slicer"),
+        pytest.param("client", "VertebraLandmarksLib", "def f():\n    import qt", id="pure imports qt"),
+        pytest.param("client", "VertebraLandmarksLib", "import requests", id="pure imports what is not there"),
+        pytest.param("controller", "VertebraLandmarksLib", "from .logic import L", id="pure imports scene"),
+        pytest.param("logic", "VertebraLandmarksLib", "import qt", id="scene imports qt"),
+        pytest.param("logic", "VertebraLandmarksLib", "from .widget import W", id="scene imports screen"),
+        pytest.param("logic", "VertebraLandmarksLib", "from .client import Client", id="scene asks the server"),
+        pytest.param("widget", "VertebraLandmarksLib", "import urllib.request", id="screen asks the server"),
+        pytest.param("panels", "VertebraLandmarksLib.panels", "from ..connection import C", id="panel asks the server"),
+        pytest.param("panels", "VertebraLandmarksLib.panels", "import vtk", id="panel draws"),
+    ],
+)
+def test_the_import_rule_of_the_slicer_module_can_fail(part: str, package: str, source: str) -> None:
+    assert forbidden_in_module(part, package, source)
+
+
+@pytest.mark.parametrize(
+    ("part", "package", "source"),
+    [
+        pytest.param("client", "VertebraLandmarksLib", "import http.client\nfrom .errors import E", id="pure"),
+        pytest.param("logic", "VertebraLandmarksLib", "import slicer, vtk\nfrom .editing import E", id="scene"),
+        pytest.param("panels", "VertebraLandmarksLib.panels", "import qt\nfrom ..state import S", id="screen"),
+    ],
+)
+def test_the_import_rule_of_the_slicer_module_allows_downward_imports(part: str, package: str, source: str) -> None:
+    assert forbidden_in_module(part, package, source) == []
+
+
 def test_lib_imports_nothing_by_a_computed_name() -> None:
-    assert offences(LIB, lambda _, source: [name for name in imports(source) if name.endswith("(...)")]) == {}
+    sources = [*LIB, *MODULE_LIB]
+    assert offences(sources, lambda _, source: [name for name in imports(source) if name.endswith("(...)")]) == {}
 
 
 @pytest.mark.parametrize("call", ["__import__('torch')", "importlib.import_module(name)"])
@@ -195,9 +271,11 @@ def test_the_guard_on_sys_path_can_fail(source: str) -> None:
     assert touches_sys_path(source)
 
 
-def test_spine_is_valid_python_3_9() -> None:
+def test_what_slicer_runs_is_valid_python_3_9() -> None:
+    sources = [path for path in SOURCES if ROOT / "slicer_module" in path.parents]
     spine = [path for path in LIB if tier(path) == "spine"]
-    assert offences(spine, lambda _, source: syntax_error(source, (3, 9))) == {}
+    assert sources
+    assert offences([*sources, *spine], lambda _, source: syntax_error(source, (3, 9))) == {}
 
 
 def test_the_guard_on_python_3_9_can_fail() -> None:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from lib.server.web.auth import TokenLogin
 
 if TYPE_CHECKING:
-    from .conftest import Server, Start
+    from ..serving import Server, Start
 
 READER, ANNOTATOR, ADMIN = ("the-token-of-a-reader", "the-token-of-an-annotator", "the-token-of-an-admin")
 TOKENS = f"""
@@ -34,8 +34,10 @@ ROUTES = [
     ("GET", "/info/", 1),
     ("GET", "/datastore/?output=all", 1),
     ("GET", "/datastore/image?image=none", 1),
+    ("GET", "/datastore/image/pixels?image=none", 1),
     ("GET", "/datastore/label?label=none&tag=final", 1),
     ("GET", "/session/none", 1),
+    ("GET", "/session/none?pixels=true", 1),
     ("GET", "/train/", 1),
     ("GET", "/no/such/page", 1),
     ("POST", "/infer/vertebra_landmarks?image=none", 1),

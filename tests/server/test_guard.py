@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import signal
@@ -22,7 +23,7 @@ from lib.spine.phantoms import random_spec, render_phantom
 from lib.spine.schema import Spine
 
 if TYPE_CHECKING:
-    from .conftest import Server, Start
+    from ..serving import Server, Start
 
 pytestmark = pytest.mark.integration
 
@@ -185,6 +186,15 @@ def test_an_image_is_added_once_and_never_replaced(server: Server) -> None:
         assert "already" in sentence
     assert (server.studies / "new.png").read_bytes() == png(3)
     assert server.infer("new")[0] in (200, 422)
+
+
+@pytest.mark.parametrize("algorithm", ["SHA256", "SHA512", "MD5", ""])
+def test_an_image_is_known_by_its_checksum(server: Server, algorithm: str) -> None:
+    right = hashlib.new(algorithm or "SHA256", (server.studies / f"{PATIENT}.png").read_bytes()).hexdigest()
+    address = f"/datastore/image?image={PATIENT}&check_sum={algorithm}{':' if algorithm else ''}"
+    assert server.ask(address + right, "HEAD")[0] == 200
+    assert server.ask(address + right[:-1], "HEAD")[0] == 404
+    assert server.ask(address + "0" * len(right), "HEAD")[0] == 404
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from lib.learning.reading import UnreadableImageError, read_radiograph
 from lib.spine.phantoms import random_spec, render_phantom
 
 if TYPE_CHECKING:
-    from .conftest import Server, Start
+    from ..serving import Server, Start
 
 SEED = 20261122
 REQUESTS = 1000

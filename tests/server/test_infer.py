@@ -115,11 +115,15 @@ def test_the_other_parts_of_the_answer(task: VertebraLandmarksInfer, film: Path)
     answer = ask(task, film, decoder="parallel")[1]
     assert set(answer) == {
         "landmarks", "cobb", "names_right", "anatomy", "image", "decoder", "spine_score", "schema_version", "timings",
+        "tilt_half_widths_deg", "model_version", "errors_measured",
     }  # fmt: skip
     assert set(answer["landmarks"][0]) == {"name", "x", "y", "score", "error_px", "visible"}
     assert (answer["decoder"], answer["spine_score"], answer["schema_version"]) == ("parallel", 0.75, 1)
     assert set(answer["timings"]) == {"read", "forward", "total"}
     assert answer["timings"]["forward"] == 0.5
+    known = task.info()
+    assert answer["model_version"] == known["model_version"] == "0"
+    assert answer["errors_measured"] is known["errors_measured"] is not None
     assert (answer["image"]["width"], answer["image"]["height"]) == (100, 300)
 
 

@@ -19,7 +19,7 @@ from lib.spine.phantoms import random_spec, random_spineless, render_phantom
 from lib.spine.schema import VERTEBRAE
 
 if TYPE_CHECKING:
-    from .conftest import Server, Start
+    from ..serving import Server, Start
 
 pytestmark = pytest.mark.integration
 

@@ -41,6 +41,23 @@ def test_a_new_training_forgets_the_one_before(tmp_path: Path) -> None:
     assert set(read_report(report.path)) == {"state", PROCESSES, "start_ts", "elapsed_s"}
 
 
+def test_stages_are_kept_apart_and_the_newest_one_stands_at_the_top(tmp_path: Path) -> None:
+    report = TrainReport(tmp_path / "r.json")
+    report.begin()
+    report.tell_stage("landmarks", {"before": {"corner_mean": 3.0}, "validation": None})
+    report.tell_stage("landmarks", {"validation": {"corner_mean": 2.0}}, epoch=1)
+    first = {"before": {"corner_mean": 3.0}, "validation": {"corner_mean": 2.0}}
+    content = read_report(report.path)
+    assert content["stages"] == {"landmarks": first}
+    assert (content["stage"], content["epoch"]) == ("landmarks", 1)
+    assert {name: content[name] for name in first} == first
+    report.tell_stage("corners", {"before": {"corner_mean": 1.0}})
+    content = read_report(report.path)
+    assert content["stages"] == {"landmarks": first, "corners": {"before": {"corner_mean": 1.0}}}
+    assert (content["stage"], content["epoch"]) == ("corners", 1)
+    assert (content["before"], content["validation"]) == ({"corner_mean": 1.0}, None)
+
+
 def test_what_json_lacks_is_null(tmp_path: Path) -> None:
     report = TrainReport(tmp_path / "r.json")
     report.begin(validation={"corner_mean": math.nan, "images": 1}, loss=math.inf)

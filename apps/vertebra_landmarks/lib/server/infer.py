@@ -7,7 +7,6 @@ import os
 import tempfile
 import threading
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,9 @@ from ..learning.reading import Radiograph, UnreadableImageError, read_radiograph
 from ..spine.markups import SUFFIX, label_of, write_markups
 from ..spine.report import anatomy_report, cobb_report
 from ..spine.schema import POINTS, SCHEMA_VERSION, VERTEBRAE
+from .image_facts import image_facts
 from .infer_request import InferRequest
+from .model_facts import ModelFacts, read_model_facts
 from .models import ModelStore, Stamp, stamp
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class VertebraLandmarksInfer(InferTask):
         self._models = models
         self._device = choose_device(device)
         self._lock = threading.Lock()
-        self._loaded: tuple[Stamp, LandmarkPredictor] | None = None
+        self._loaded: tuple[Stamp, LandmarkPredictor, ModelFacts] | None = None
 
     def is_valid(self) -> bool:
         """Whether there is a model to use."""
@@ -63,16 +64,24 @@ class VertebraLandmarksInfer(InferTask):
 
     def info(self) -> dict[str, Any]:
         """MONAI Label's facts about the task and ours about the model."""
-        return {**super().info(), "schema_version": SCHEMA_VERSION, "model": self._predictor().facts}
+        facts = self._served()[1]
+        return {
+            **super().info(),
+            "schema_version": SCHEMA_VERSION,
+            "model_version": facts.version,
+            "errors_measured": facts.errors_measured,
+            "model": facts.landmarks,
+            "second_network": facts.corners,
+        }
 
-    def _predictor(self) -> LandmarkPredictor:
+    def _served(self) -> tuple[LandmarkPredictor, ModelFacts]:
         with self._lock:
             weights = self._models.served
             present = stamp(weights)
             if self._loaded is None or self._loaded[0] != present:
                 logger.info("Loading the model")
-                self._loaded = present, LandmarkPredictor(weights, self._device)
-            return self._loaded[1]
+                self._loaded = present, LandmarkPredictor(weights, self._device), read_model_facts(weights)
+            return self._loaded[1:]
 
     def __call__(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Predict.
@@ -95,14 +104,16 @@ class VertebraLandmarksInfer(InferTask):
             radiograph = read_radiograph(Path(request["image"]))
             read = time.perf_counter() - begin
             _check_inside(asked.fixed, radiograph)
-            prediction = self._predictor().predict(radiograph, asked.decoder, asked.fixed)
+            predictor, facts = self._served()
+            prediction = predictor.predict(radiograph, asked.decoder, asked.fixed)
         except UnreadableImageError as error:
             raise HTTPException(UNREADABLE, detail=str(error)) from error
         except NoSpineError as error:
             raise HTTPException(NO_SPINE, detail=str(error)) from error
         file = _temporary_markups(prediction, radiograph)
         seconds = {"read": read, **prediction.seconds, "total": time.perf_counter() - begin}
-        return file, _answer(prediction, radiograph, asked.min_score, seconds)
+        answer = _answer(prediction, radiograph, asked.min_score, seconds)
+        return file, {**answer, "model_version": facts.version, "errors_measured": facts.errors_measured}
 
 
 def _check_inside(fixed: FixedLandmarks, radiograph: Radiograph) -> None:
@@ -140,22 +151,22 @@ def _answer(
         for vertebra, point, landmark in prediction.spine.points()
         if landmark is not None
     ]
-    image = {
-        "width": radiograph.width,
-        "height": radiograph.height,
-        "spacing": list(radiograph.spacing),
-        "spacing_source": radiograph.spacing_source,
-        "millimetres": None if radiograph.millimetres is None else asdict(radiograph.millimetres),
-        "image_left_is": radiograph.image_left_is,
-    }
     return {
         "landmarks": landmarks,
         "cobb": cobb_report(prediction.spine, radiograph.height, radiograph.image_left_is, prediction.tilt_half_widths),
         "names_right": prediction.names_right,
+        "tilt_half_widths_deg": _by_vertebra(prediction.tilt_half_widths),
         "anatomy": anatomy_report(prediction.spine),
-        "image": image,
+        "image": image_facts(radiograph),
         "decoder": prediction.decoder,
         "spine_score": prediction.spine_score,
         "schema_version": SCHEMA_VERSION,
         "timings": {name: round(value, 4) for name, value in seconds.items()},
     }
+
+
+def _by_vertebra(values: np.ndarray | None) -> dict[str, float | None] | None:
+    """``(V,)`` numbers under the vertebrae's names, ``None`` for those that are not finite."""
+    if values is None:
+        return None
+    return {name: float(v) if np.isfinite(v) else None for name, v in zip(VERTEBRAE, values, strict=True)}

@@ -5,34 +5,28 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
-from datetime import datetime, timezone
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.utils.async_tasks.utils import processes, tasks
 
-from ..learning.config import Config, ModelConfig, ScheduleConfig, load_config
 from ..learning.devices import choose_device
 from ..learning.labelled import read_items, split
 from ..learning.patch_views import can_be_patched
-from ..learning.refiner_training import RefinerTrainer
-from ..learning.runs import Progress, describe
-from ..learning.training import Trainer
-from ..learning.weights import RefinerWeights, Weights, load_weights
-from .models import ModelStore
+from ..learning.weights import load_weights
+from .models import ModelStore, version_of
 from .train_report import DONE, FAILED, PROCESSES, RUNNING, STARTING, STOPPED, TrainReport, read_report
 from .train_request import TrainRequest, read_request
+from .train_stages import CornerStage, LandmarkStage, Stage
 
 logger = logging.getLogger(__name__)
 
 LEAST_LABELLED = 2
 BUSY = "a training runs already"
-LANDMARKS, CORNERS = "landmarks", "corners"
-"""The stages of a training: the network that finds the vertebrae, and the one that refines their corners."""
 REPORT, RUN = "training.json", "training"
 """In the store's folder: how the newest training is getting on, and its files while it runs."""
 
@@ -88,7 +82,7 @@ class VertebraLandmarksTrain(TrainTask):
 
         Returns:
             Nothing before the first one; else ``state`` (starting, running, done, failed or stopped) and what the
-            training process reported.
+            training process reported, see ``TrainReport``.
         """
         report = read_report(self._models.folder / REPORT)
         own = set(report.pop(PROCESSES, []))
@@ -104,7 +98,7 @@ class VertebraLandmarksTrain(TrainTask):
         return report
 
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
-        """Train and publish.
+        """Train, and publish unless both networks did worse on the held-out images than before.
 
         Args:
             request: parameters as sent.
@@ -138,63 +132,37 @@ class VertebraLandmarksTrain(TrainTask):
 
     def _train(self, settings: TrainRequest, datastore: Datastore, report: TrainReport) -> None:
         served = load_weights(self._models.served)
-        report.update(settings=asdict(settings), epoch=0, percent=0)
+        report.update(
+            settings=asdict(settings), epoch=0, percent=0, version_before=version_of(served.facts), version_after=None
+        )
         items = _usable_items(datastore, report)
         kept, held_out = ([items[name] for name in names] for names in split(items, settings.val_split))
-        patched = [item for item in kept if can_be_patched(item)] if served.refiner is not None else []
-        facts = _facts(settings, len(kept), len(held_out))
-        trainer = self._trainer(served, settings, facts)
-        before = trainer.check(held_out)
+        stages: list[type[Stage]] = [LandmarkStage]
+        if served.refiner is not None and any(can_be_patched(item) for item in kept):
+            stages.append(CornerStage)
         report.update(
-            device=str(trainer.device),
-            total_epochs=(2 if patched else 1) * settings.max_epochs,
+            device=str(choose_device(settings.device)),
+            total_epochs=len(stages) * settings.max_epochs,
             images={"training": len(kept), "validation": len(held_out)},
-            before=asdict(before) if before is not None else None,
         )
         logger.info("Training on %d radiographs, checking on %d", len(kept), len(held_out))
-        best = _finished(trainer.fit(kept, held_out, _teller(report, LANDMARKS, 0)))
-        learnt = load_weights(best)
-        if patched and served.refiner is not None:
-            checked = [item for item in held_out if can_be_patched(item)]
-            refining = self._refiner_trainer(learnt, served.refiner, settings, facts)
-            best = _finished(refining.fit(patched, checked, _teller(report, CORNERS, settings.max_epochs)))
-        self._models.publish(best)
-        epoch = learnt.facts["epoch"]
-        report.end(DONE, best_epoch=epoch, percent=100.0, validation=learnt.facts["validation"] or None)
-        logger.info("Published the weights of epoch %d", epoch)
+        weights, reasons = served, []
+        for number, stage in enumerate(stages):
+            folder, done = self._run / stage.name, number * settings.max_epochs
+            weights, reason = stage(weights, kept, held_out).learn(settings, folder, report, done)
+            reasons += [reason] if reason else []
+        version = self._models.publish(weights) if weights is not served else None
+        message = _message(reasons, is_published=version is not None)
+        report.end(DONE, percent=100.0, version_after=version, message=message)
+        logger.info("The training is done; published: %s. %s", version or "nothing", message or "")
 
-    def _trainer(self, served: Weights, settings: TrainRequest, facts: dict[str, Any]) -> Trainer:
-        return Trainer(
-            _configuration(served.config, settings),
-            self._run / LANDMARKS,
-            choose_device(settings.device),
-            workers=0,  # a spawned one would not find the app
-            initial=served.state if settings.pretrained else None,
-            facts=facts,
-            prior=served.prior,
-            refiner=served.refiner,
-            freeze_norm=settings.pretrained,
-            resumable=False,
-            show_bars=False,
-        )
 
-    def _refiner_trainer(
-        self, learnt: Weights, refiner: RefinerWeights, settings: TrainRequest, facts: dict[str, Any]
-    ) -> RefinerTrainer:
-        config = load_config()
-        schedule = _schedule(config.refiner_training, settings)
-        return RefinerTrainer(
-            replace(config, refiner=refiner.config, refiner_training=schedule),
-            learnt,
-            self._run / CORNERS,
-            choose_device(settings.device),
-            workers=0,
-            initial=refiner.state if settings.pretrained else None,
-            facts=facts,
-            freeze_norm=settings.pretrained,
-            resumable=False,
-            show_bars=False,
-        )
+def _message(reasons: Sequence[str], is_published: bool) -> str | None:
+    """Which networks stay as they were, and why; ``None`` where both are new."""
+    if not reasons:
+        return None
+    found = " and ".join(reasons)
+    return f"{found[0].upper()}{found[1:]} and stays as it was." if is_published else f"Nothing was published: {found}."
 
 
 def _usable_items(datastore: Datastore, report: TrainReport) -> dict[str, dict[str, Any]]:
@@ -223,62 +191,6 @@ def _labelled(datastore: Datastore) -> dict[str, tuple[Path, Path]]:
         name: (Path(datastore.get_image_uri(name)), Path(datastore.get_label_uri(name, tag)))
         for name in datastore.get_labeled_images(tag)
     }
-
-
-def _configuration(model: ModelConfig, settings: TrainRequest) -> Config:
-    """The app's tunables, for the network that the weights are for and with the request's schedule."""
-    config = load_config()
-    schedule = _schedule(config.training, settings)
-    return replace(config, network=model.network, input=model.input, codec=model.codec, training=schedule)
-
-
-ScheduleT = TypeVar("ScheduleT", bound=ScheduleConfig)
-
-
-def _schedule(schedule: ScheduleT, settings: TrainRequest) -> ScheduleT:
-    return replace(
-        schedule,
-        epochs=settings.max_epochs,
-        batch_size=settings.batch_size,
-        learning_rate=float(settings.learning_rate),
-        warmup_epochs=1.0,
-        validate_every=1,
-        seed=settings.seed,
-    )
-
-
-def _facts(settings: TrainRequest, kept: int, held_out: int) -> dict[str, Any]:
-    return {
-        "data": "labels of the studies folder",
-        "radiographs": kept,
-        "held_out": held_out,
-        "pretrained": settings.pretrained,
-        "trained": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    }
-
-
-def _finished(best: Path | None) -> Path:
-    if best is None:
-        raise ValueError("the training wrote no weights")
-    return best
-
-
-def _teller(report: TrainReport, stage: str, done: int) -> Callable[[Progress], None]:
-    """What tells the report about every epoch of a stage, before which ``done`` epochs of others lie."""
-
-    def tell(progress: Progress) -> None:
-        logger.info("Epoch %d of %d of the %s: %s", progress.epoch, progress.epochs, stage, describe(progress))
-        epoch = done + progress.epoch
-        report.update(
-            stage=stage,
-            epoch=epoch,
-            percent=round(100 * epoch / report.content["total_epochs"], 1),
-            loss=progress.loss,
-            terms=progress.terms,
-            validation=asdict(progress.validation) if progress.validation is not None else None,
-        )
-
-    return tell
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..spine.files import replacing
+from .json_values import without_nan
 
 RUNNING, DONE, FAILED, STOPPED, STARTING = "running", "done", "failed", "stopped", "starting"
 """States of a training; a process that is killed has no last word, so that ``STOPPED`` is never in the file."""
+
+NEW, FORMER = "new", "former"
+"""Which network a stage has kept."""
 
 PROCESSES = "processes"
 """Key of the process that trains and of its parent; with some Pythons on Windows it is the latter that was started."""
@@ -20,6 +24,21 @@ PROCESSES = "processes"
 
 class TrainReport:
     """Facts about the newest training of a folder.
+
+    These are ``state``; ``start_ts``, ``elapsed_s`` and at the end ``total_time``; ``settings``, ``device``, ``images``
+    (numbers of ``training`` and ``validation``) and ``skipped`` (reason by image); ``version_before`` and
+    ``version_after`` of the model, the latter ``None`` where nothing was published; ``error`` of a training that
+    failed, ``message`` of one that is done, ``None`` if there is nothing to add.
+
+    Of all stages together: ``epoch``, ``total_epochs`` and ``percent``. Of the one that ``stage`` names, which runs or
+    ran last: ``loss`` and ``terms`` of the newest epoch, ``before`` and ``validation``.
+
+    Of each stage, under its name in ``stages``: ``epoch``, ``epochs``, ``images`` and
+
+    - ``before``: errors on the held-out images of the network that was served, ``None`` without such images;
+    - ``validation``: those of the newest epoch by the same measure, and when the stage is over of ``best_epoch``;
+    - ``best_epoch``: whose weights are the result, ``None`` until the stage is over;
+    - ``kept``: ``NEW``, or ``FORMER`` where the result did worse than before; ``None`` until the stage is over.
 
     Args:
         path: the file.
@@ -48,9 +67,19 @@ class TrainReport:
         """
         self.content.update(facts)
         self.content["elapsed_s"] = round(time.time() - self._begin, 1)
-        text = json.dumps(_without_nan(self.content), indent=1, allow_nan=False)
+        text = json.dumps(without_nan(self.content), indent=1, allow_nan=False)
         with replacing(self.path) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+    def tell_stage(self, stage: str, own: Mapping[str, Any], **facts: Any) -> None:
+        """Add facts or replace them, those of a stage and those of the training.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        told = self.content.setdefault("stages", {}).setdefault(stage, {})
+        told.update(own)
+        self.update(stage=stage, before=told.get("before"), validation=told.get("validation"), **facts)
 
     def end(self, state: str, **facts: Any) -> None:
         """Say how it ended.
@@ -69,10 +98,3 @@ def read_report(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _without_nan(value: Any) -> Any:
-    """The same with ``None`` for numbers that JSON lacks."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

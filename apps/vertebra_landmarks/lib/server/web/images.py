@@ -17,6 +17,7 @@ from .auth import Role
 from .errors import bad_request
 from .needs import needs
 from .params import check_no_names, json_object
+from .pixels import pixels_response
 from .service import Asking, Json, Served, Service
 from .uploads import check_readable
 
@@ -86,9 +87,10 @@ async def check_image(served: Served, image: str, check_sum: str = "") -> Respon
     path = _image_path(served, image)
     if check_sum:
         algorithm, _, digest = check_sum.rpartition(":")
-        if (algorithm or CHECKSUMS[0]) not in CHECKSUMS:
+        algorithm = algorithm or CHECKSUMS[0]
+        if algorithm not in CHECKSUMS:
             raise HTTPException(400, f"check_sum must begin with one of {', '.join(CHECKSUMS)} and a colon")
-        if digest != await served.filing.run(file_checksum, path, algorithm or CHECKSUMS[0]):
+        if await served.filing.run(file_checksum, path, algorithm) != f"{algorithm}:{digest}":
             raise HTTPException(404, "the image is another one")
     return Json({})
 
@@ -98,6 +100,16 @@ def download_image(served: Served, image: str) -> Response:
     """The file as it lies in the folder."""
     path = _image_path(served, image)
     return FileResponse(path, media_type=get_mime_type(path), filename=Path(path).name)
+
+
+@router.get("/datastore/image/pixels", openapi_extra=READER, summary="The pixels of an image")
+async def image_pixels(served: Served, image: str) -> Response:
+    """A gzipped ``.npy`` file, ``(H, W)`` of 8 or 16 bits with bright bone; the facts are in ``X-Image-Facts``."""
+    return await served.filing.run(_pixels, served, image)
+
+
+def _pixels(served: Service, image: str) -> Response:
+    return pixels_response(Path(_image_path(served, image)), served.uploads.folder)
 
 
 @router.get("/datastore/image/info", openapi_extra=READER, summary="Facts about an image")

@@ -10,6 +10,7 @@ from monailabel.utils.others.generic import get_mime_type
 
 from .auth import Role
 from .needs import needs
+from .pixels import pixels_response
 from .service import Json, Served
 
 router = APIRouter(prefix="/session", tags=["Session"])
@@ -27,9 +28,13 @@ async def begin(
 
 
 @router.get("/{session_id}", openapi_extra=needs(Role.READER), summary="A session")
-def look(served: Served, session_id: str, update_ts: bool = False, image: bool = False) -> Response:
-    """Facts about a session, or its image."""
-    session = served.sessions.get(session_id, touch=update_ts)
+async def look(
+    served: Served, session_id: str, update_ts: bool = False, image: bool = False, pixels: bool = False
+) -> Response:
+    """Facts about a session, its image, or the pixels of that (see ``/datastore/image/pixels``)."""
+    session = await served.filing.run(served.sessions.get, session_id, touch=update_ts)
+    if pixels:
+        return await served.filing.run(pixels_response, session.place, served.uploads.folder)
     if image:
         return FileResponse(session.place, media_type=get_mime_type(str(session.place)), filename=session.place.name)
     return Json(session.to_dict())

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-APP = Path(__file__).resolve().parents[2] / "apps" / "vertebra_landmarks"
+APP = Path(__file__).resolve().parents[1] / "apps" / "vertebra_landmarks"
 START_LIMIT_S = 180
 
 Start = Callable[..., AbstractContextManager["Server"]]
@@ -85,7 +85,7 @@ def form(fields: Mapping[str, str | tuple[str, bytes]]) -> tuple[bytes, str]:
 
 
 @contextlib.contextmanager
-def _started(log: Path, studies: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Server]:
+def started(log: Path, studies: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -118,11 +118,3 @@ def _wait(server: Server) -> None:
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.3)
     pytest.fail("the server did not start:\n" + server.log.read_text(errors="replace")[-3000:])
-
-
-@pytest.fixture(scope="session")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
-    """Serve a folder as the README says: ``start(studies, *arguments, env={...})``, ended with the block."""
-    return lambda studies, *arguments, env=None: _started(
-        tmp_path_factory.mktemp("log") / "server.log", studies, *arguments, env=env
-    )

@@ -1,0 +1,46 @@
+"""What answers say about the model that gives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..learning.heldout import read_known_films
+from ..learning.weights import load_weights
+from .json_values import without_nan
+from .models import version_of
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A weight file in plain values.
+
+    Attributes:
+        version: which weights, see ``models.version_of``.
+        errors_measured: whether its expected errors were measured with these very networks; else they are an estimate,
+            measured with others or on what the file does not say. ``None`` where it tells no errors.
+        landmarks: what is known about the training of the network that finds the vertebrae.
+        corners: the same of the second network; ``None`` where there is none.
+    """
+
+    version: str
+    errors_measured: bool | None
+    landmarks: dict[str, Any]
+    corners: dict[str, Any] | None
+
+
+def read_model_facts(path: Path) -> ModelFacts:
+    """The facts in a weight file.
+
+    Raises:
+        ValueError: it is no weight file of this project.
+        OSError: it cannot be read.
+    """
+    weights, known = load_weights(path), read_known_films(path)
+    return ModelFacts(
+        version_of(weights.facts),
+        None if known.errors_on is None else known.has_own_errors,
+        without_nan(weights.facts),
+        without_nan(weights.refiner.facts) if weights.refiner is not None else None,
+    )

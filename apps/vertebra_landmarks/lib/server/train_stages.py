@@ -1,0 +1,256 @@
+"""The stages of a training: each goes on training one network, and keeps the former one if that did better."""
+
+from __future__ import annotations
+
+import logging
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import torch
+
+from ..learning.config import ScheduleConfig, load_config
+from ..learning.devices import choose_device
+from ..learning.patch_views import can_be_patched
+from ..learning.refiner_training import RefinerTrainer
+from ..learning.runs import Item, Progress, Run, describe
+from ..learning.training import Trainer
+from ..learning.weights import RefinerWeights, Weights, load_weights
+from ..spine.metrics import Localisation
+from .train_report import FORMER, NEW, TrainReport
+from .train_request import TrainRequest
+
+logger = logging.getLogger(__name__)
+
+LANDMARKS, CORNERS = "landmarks", "corners"
+"""Names of the stages: of the network that finds the vertebrae, and of the one that refines their corners."""
+
+State = dict[str, torch.Tensor]
+
+
+class Learnt(NamedTuple):
+    """What comes of a stage.
+
+    Attributes:
+        weights: with the new network, or the ones before where that did worse.
+        reason: why they are the ones before; empty where they are not.
+    """
+
+    weights: Weights
+    reason: str
+
+
+class Stage(ABC):
+    """Training of one of the two networks.
+
+    Args:
+        weights: both networks; the one that is not trained stays.
+        kept: items to learn from; those that the network cannot use are left out.
+        held_out: items to check on, likewise.
+    """
+
+    name: ClassVar[str]
+    network: ClassVar[str]
+
+    def __init__(self, weights: Weights, kept: Sequence[Item], held_out: Sequence[Item]) -> None:
+        self.weights = weights
+        self.kept, self.held_out = ([item for item in items if self.can_use(item)] for items in (kept, held_out))
+
+    @abstractmethod
+    def can_use(self, item: Item) -> bool:
+        """Whether the network can learn from an item."""
+
+    @abstractmethod
+    def former(self) -> State:
+        """The network before."""
+
+    @abstractmethod
+    def run(self, settings: TrainRequest, folder: Path, initial: State | None) -> Run:
+        """A run that begins with a network, or with a random one."""
+
+    @abstractmethod
+    def facts_of(self, weights: Weights) -> dict[str, Any]:
+        """What weights say about the network's training."""
+
+    def learn(self, settings: TrainRequest, folder: Path, report: TrainReport, done: int) -> Learnt:
+        """Train, and compare with before by one measure: the mean corner error on the held-out items.
+
+        Args:
+            settings: how long and how.
+            folder: for the files of the run.
+            report: told about every epoch, about the errors before and after, and about which network is kept.
+            done: epochs of the stages before.
+
+        Raises:
+            ValueError: there is no item to learn from.
+            OSError: a file cannot be written.
+            FloatingPointError: the loss is no longer finite.
+        """
+        run = self.run(settings, folder, self.former())
+        before = run.check(self.held_out)
+        if not settings.pretrained:
+            run = self.run(settings, folder, None)
+        images = {"training": len(self.kept), "validation": len(self.held_out)}
+        own = {"epochs": settings.max_epochs, "epoch": 0, "images": images, "before": _plain(before)}
+        own.update(validation=None, best_epoch=None, kept=None)
+        report.tell_stage(self.name, own, loss=None, terms=None)
+        best = run.fit(self.kept, self.held_out, self._teller(report, done))
+        if best is None:
+            raise ValueError("the training wrote no weights")
+        learnt = load_weights(best)
+        facts = self.facts_of(learnt)
+        after = Localisation(**facts["validation"]) if facts["validation"] else None
+        worse = _what_is_worse(before, after)
+        own = {"validation": _plain(after), "best_epoch": facts["epoch"], "kept": FORMER if worse else NEW}
+        report.tell_stage(self.name, own)
+        if not worse:
+            return Learnt(learnt, "")
+        return Learnt(self.weights, f"{self.network} did worse on the held-out images ({worse})")
+
+    def facts(self, settings: TrainRequest) -> dict[str, Any]:
+        """What the weights are to say about the training."""
+        return {
+            "data": "labels of the studies folder",
+            "radiographs": len(self.kept),
+            "held_out": len(self.held_out),
+            "pretrained": settings.pretrained,
+            "trained": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        }
+
+    def _teller(self, report: TrainReport, done: int) -> Callable[[Progress], None]:
+        """What tells the report about every epoch."""
+
+        def tell(progress: Progress) -> None:
+            logger.info("Epoch %d of %d of the %s: %s", progress.epoch, progress.epochs, self.name, describe(progress))
+            epoch = done + progress.epoch
+            report.tell_stage(
+                self.name,
+                {"epoch": progress.epoch, "validation": _plain(progress.validation)},
+                epoch=epoch,
+                percent=round(100 * epoch / report.content["total_epochs"], 1),
+                loss=progress.loss,
+                terms=progress.terms,
+            )
+
+        return tell
+
+
+class LandmarkStage(Stage):
+    """Training of the network that finds the vertebrae, on whole images."""
+
+    name = LANDMARKS
+    network = "the network that finds the vertebrae"
+
+    def can_use(self, item: Item) -> bool:
+        """Always."""
+        return True
+
+    def former(self) -> State:
+        """The network before."""
+        return self.weights.state
+
+    def run(self, settings: TrainRequest, folder: Path, initial: State | None) -> Trainer:
+        """With the app's tunables, for the network that the weights are for and with the request's schedule."""
+        config, model = load_config(), self.weights.config
+        schedule = _schedule(config.training, settings)
+        return Trainer(
+            replace(config, network=model.network, input=model.input, codec=model.codec, training=schedule),
+            folder,
+            choose_device(settings.device),
+            workers=0,  # a spawned one would not find the app
+            initial=initial,
+            facts=self.facts(settings),
+            prior=self.weights.prior,
+            refiner=self.weights.refiner,
+            freeze_norm=initial is not None,
+            resumable=False,
+            show_bars=False,
+        )
+
+    def facts_of(self, weights: Weights) -> dict[str, Any]:
+        """What weights say about the network's training."""
+        return weights.facts
+
+
+class CornerStage(Stage):
+    """Training of the second network, in patches laid near the labelled centers.
+
+    Whether it does better is so a matter of this network alone, whatever the other one has learnt.
+
+    Raises:
+        ValueError: the weights have no second network.
+    """
+
+    name = CORNERS
+    network = "the second network"
+
+    def can_use(self, item: Item) -> bool:
+        """Whether patches can be laid on it."""
+        return can_be_patched(item)
+
+    def former(self) -> State:
+        """The network before."""
+        return _refiner(self.weights).state
+
+    def run(self, settings: TrainRequest, folder: Path, initial: State | None) -> RefinerTrainer:
+        """With the app's tunables, for the network that the weights are for and with the request's schedule."""
+        config, refiner = load_config(), _refiner(self.weights)
+        schedule = _schedule(config.refiner_training, settings)
+        return RefinerTrainer(
+            replace(config, refiner=refiner.config, refiner_training=schedule),
+            self.weights,
+            folder,
+            choose_device(settings.device),
+            workers=0,
+            initial=initial,
+            facts=self.facts(settings),
+            errors_of=refiner if initial is not None else None,
+            freeze_norm=initial is not None,
+            resumable=False,
+            show_bars=False,
+        )
+
+    def facts_of(self, weights: Weights) -> dict[str, Any]:
+        """What weights say about the network's training."""
+        return _refiner(weights).facts
+
+
+def _refiner(weights: Weights) -> RefinerWeights:
+    if weights.refiner is None:
+        raise ValueError("the weights have no second network")
+    return weights.refiner
+
+
+ScheduleT = TypeVar("ScheduleT", bound=ScheduleConfig)
+
+
+def _schedule(schedule: ScheduleT, settings: TrainRequest) -> ScheduleT:
+    return replace(
+        schedule,
+        epochs=settings.max_epochs,
+        batch_size=settings.batch_size,
+        learning_rate=float(settings.learning_rate),
+        warmup_epochs=1.0,
+        validate_every=1,
+        seed=settings.seed,
+    )
+
+
+def _what_is_worse(before: Localisation | None, after: Localisation | None) -> str:
+    """The measure that has grown, in words; empty where it has not, or where nothing was held out.
+
+    The mean corner error, by which a run chooses its best epoch; of labels without corners that of the centers.
+    """
+    if before is None or after is None:
+        return ""
+    measure = "corner" if math.isfinite(before.corner_mean) else "center"
+    old, new = (getattr(figures, f"{measure}_mean") for figures in (before, after))
+    return "" if new <= old else f"mean {measure} error {old:.5g} px before, {new:.5g} px after"
+
+
+def _plain(figures: Localisation | None) -> dict[str, Any] | None:
+    return asdict(figures) if figures is not None else None

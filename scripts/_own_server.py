@@ -1,0 +1,75 @@
+"""A server for as long as a command or a test needs it, on a port of its own."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+
+import start
+from setup_environment import ROOT
+
+GRACE_S = 15
+
+
+class OwnServer:
+    """A running server.
+
+    Attributes:
+        url: its address.
+        studies: the folder that it serves.
+        process: its process.
+        log: what it printed.
+    """
+
+    def __init__(self, url: str, studies: Path, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        self.url, self.studies, self.process, self.log = url, studies, process, log
+
+    def kill(self) -> None:
+        """End it without a word, as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+
+@contextlib.contextmanager
+def own_server(studies: Path, log: Path, *conf: "tuple[str, str]", port: int = 0) -> "Iterator[OwnServer]":
+    """Serve a folder until the block ends.
+
+    Args:
+        studies: folder of images.
+        log: file for what the server prints.
+        conf: settings of the app.
+        port: to listen on; a free one if it is 0.
+
+    Raises:
+        RuntimeError: the server does not answer.
+    """
+    if not port:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+    arguments = Namespace(studies=studies, host="127.0.0.1", port=port, conf=list(conf))
+    url = start.address_of(arguments.host, port)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            start.server_command(Path(sys.executable), arguments),
+            cwd=str(ROOT),
+            env={**start.SETTINGS, **os.environ, "VERTEBRA_LANDMARKS_PARENT_PIPE": "1"},
+            stdin=subprocess.PIPE,  # its end tells the server that this process is gone
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=os.name == "posix",
+        )
+    try:
+        if start.wait_for_answer(process, url, Namespace(count=0)) is None:  # type: ignore[arg-type]
+            raise RuntimeError(f"the server did not start; its last words: {' '.join(start.last_lines(log)[-3:])}")
+        yield OwnServer(url, studies, process, log)
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_S)
+        process.kill()
+        process.wait()

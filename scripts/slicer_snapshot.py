@@ -1,0 +1,178 @@
+"""Picture of the Slicer module at work, without 3D Slicer: ``slicer_snapshot.py IMAGE --output FILE.png``.
+
+Opens the image in the module, which runs on Slicer's own libraries with the panel on Qt (offscreen), and writes slice
+view and panel side by side. Without ``--server`` a server is started for it, with a copy of the image; with one, the
+image is sent for a quick look and nothing is stored there.
+"""
+
+import argparse
+import contextlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import _app_path  # noqa: F401
+from _own_server import OwnServer, own_server
+from _slicer_desktop import PANEL_WIDTH, Desktop, desktop
+from setup_environment import ROOT
+
+VIEW = (660, 1300)
+STATES = ("normal", "doubtful", "training", "error")
+COMPANIONS = 3
+"""Generated radiographs with labels that a training learns from."""
+
+
+def main(arguments: "list[str] | None" = None) -> int:
+    """Write the picture; returns the exit status."""
+    options = parse_arguments(arguments)
+    with tempfile.TemporaryDirectory(prefix="slicer_snapshot_") as folder, contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(server_for(options, Path(folder)))
+            url = options.server or server.url  # type: ignore[union-attr]
+            opened = stack.enter_context(desktop(Path(folder), VIEW))
+            show(opened, url, options, server)
+        except (RuntimeError, TimeoutError) as error:
+            print(error, file=sys.stderr)
+            return 1
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        if not opened.picture().save(str(options.output)):
+            print(f"{options.output} cannot be written; choose a name that ends with .png", file=sys.stderr)
+            return 1
+    print(f"Wrote {options.output}.")
+    return 0
+
+
+def parse_arguments(arguments: "list[str] | None") -> argparse.Namespace:
+    """The command line, checked.
+
+    Raises:
+        SystemExit: it is wrong (status 2).
+    """
+    parser = argparse.ArgumentParser(description="Write a picture of the Slicer module with an image.")
+    parser.add_argument("image", type=Path, help="radiograph")
+    parser.add_argument("--output", type=Path, required=True, help="picture to write (.png)")
+    parser.add_argument("--server", help="address of a running server (default: one is started)")
+    parser.add_argument("--state", choices=STATES, default="normal", help="what the module is doing (default: normal)")
+    options = parser.parse_args(arguments)
+    if not options.image.is_file():
+        parser.error(f"{options.image} is not a file; name a radiograph")
+    if options.server and options.state in ("training", "error"):
+        parser.error(f"--state {options.state} needs a server of its own: leave out --server")
+    return options
+
+
+@contextlib.contextmanager
+def server_for(options: argparse.Namespace, folder: Path) -> "Iterator[OwnServer | None]":
+    """The server to show; ``None`` where there is one already."""
+    if options.server:
+        yield None
+        return
+    studies = folder / "studies"
+    studies.mkdir()
+    shutil.copy(options.image, studies)
+    if options.state == "training":
+        draw_companions(studies)
+    with own_server(studies, folder / "server.log") as server:
+        yield server
+
+
+def draw_companions(studies: Path) -> None:
+    """Draw labelled radiographs into a folder.
+
+    Raises:
+        RuntimeError: they could not be drawn.
+    """
+    made = studies.parent / "made"
+    command = [sys.executable, str(ROOT / "scripts" / "make_phantoms.py"), "--output", str(made), "--labels"]
+    if subprocess.call([*command, "--count", str(COMPANIONS)], stdout=subprocess.DEVNULL):
+        raise RuntimeError("the radiographs to learn from could not be drawn")
+    for path in [path for path in made.rglob("*") if path.is_file()]:
+        target = studies / path.relative_to(made).parent / f"learn_{path.name}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+
+
+def show(opened: Desktop, url: str, options: argparse.Namespace, server: "OwnServer | None") -> None:
+    """Bring the module into the state that is asked for.
+
+    Raises:
+        TimeoutError: it did not get there.
+    """
+    ui = opened.ui
+    ui.serverLineEdit.text = url
+    ui.userLineEdit.text = "Ada"
+    ui.connectButton.click()
+    opened.wait(lambda: opened.state.is_connected or opened.state.error, what="connecting")
+    raise_error(opened)
+    if server is None:
+        opened.controller.open_local(str(options.image.resolve()))
+    else:
+        opened.controller.open_image(stem(options.image))
+    opened.wait(
+        lambda: (opened.state.current and not opened.state.busy) or opened.state.error, 180, "finding landmarks"
+    )
+    raise_error(opened)
+    if options.state == "doubtful":
+        spoil(opened)
+    elif options.state == "training":
+        train(opened)
+    elif options.state == "error":
+        assert server is not None
+        opened.logic.editor.move_vertebra(8, (3.0, 0.0))
+        server.kill()
+        submit(opened)
+        opened.wait(lambda: opened.state.error, what="noticing that the server is gone")
+    opened.settle()
+    holder = opened.module.widgetRepresentation()
+    holder.window().resize(PANEL_WIDTH, max(VIEW[1], holder.minimumSizeHint.height()))
+    opened.settle()
+
+
+def stem(path: Path) -> str:
+    """Name of an image at the server: that of the file without its extension."""
+    return path.name[: -len("".join(path.suffixes[-2:]))] if path.name.endswith(".nii.gz") else path.stem
+
+
+def raise_error(opened: Desktop) -> None:
+    """What the module says, as an exception."""
+    if opened.state.error is not None:
+        raise RuntimeError(opened.state.error.message)
+
+
+def spoil(opened: Desktop) -> None:
+    """Put a corner of T7 where none is, and go there."""
+    editor, table = opened.logic.editor, opened.ui.doubtsTable
+    (left, _), (x, y) = editor.xy[6, 1], editor.xy[6, 2]
+    editor.move_point(6, 2, (x + 0.45 * (x - left), y - 0.9 * (x - left)))
+    rows = [row for row in range(table.rowCount) if table.item(row, 0).text() == "T7"]
+    table.setCurrentCell(rows[0] - 1, 0)
+    opened.ui.nextDoubtButton.click()
+
+
+def train(opened: Desktop) -> None:
+    """Start a training and wait until it has begun to learn."""
+    for section in (opened.ui.imagesSection, opened.ui.correctSection):
+        section.collapsed = True
+    opened.ui.trainSection.collapsed = False
+    opened.ui.epochsSpinBox.value = 20
+    opened.ui.trainButton.click()
+    opened.wait(
+        lambda: (opened.state.training and opened.state.training.loss is not None) or opened.state.error,
+        300,
+        "training an epoch",
+    )
+    raise_error(opened)
+
+
+def submit(opened: Desktop) -> None:
+    """Submit, whatever the module asks."""
+    opened.ui.submitButton.click()
+    if opened.panel.notice.is_question:
+        opened.ui.noticeYesButton.click()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

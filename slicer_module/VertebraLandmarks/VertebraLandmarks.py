@@ -1,0 +1,88 @@
+"""Vertebra Landmarks: centers and corners of T1 to L5, found by a server, corrected and measured here.
+
+Slicer looks for the classes below by name; what they do lies in ``VertebraLandmarksLib``.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+
+import slicer
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleWidget
+from slicer.util import VTKObservationMixin
+from VertebraLandmarksLib.controller import Controller
+from VertebraLandmarksLib.drafts import Drafts
+from VertebraLandmarksLib.logic import VertebraLandmarksLogic
+from VertebraLandmarksLib.selftest import VertebraLandmarksTest
+from VertebraLandmarksLib.widget import VertebraLandmarksPanel
+
+__all__ = ["VertebraLandmarks", "VertebraLandmarksLogic", "VertebraLandmarksTest", "VertebraLandmarksWidget"]
+
+
+class VertebraLandmarks(ScriptedLoadableModule):
+    """What Slicer shows of the module in its lists."""
+
+    def __init__(self, parent):
+        super().__init__(parent)
+        parent.title = "Vertebra Landmarks"
+        parent.categories = ["Spine"]
+        parent.dependencies = []
+        parent.contributors = ["Vertebra Landmarks contributors"]
+        parent.helpText = (
+            "Puts 17 centers and 68 corners on the vertebrae T1 to L5 of anteroposterior spine radiographs, with the "
+            "help of a Vertebra Landmarks server, to be corrected, measured (Cobb angles), submitted and learnt from. "
+            "Open <b>Connection</b>, enter the address that <tt>scripts/start.py</tt> prints, and press <b>Next "
+            "image</b>; <b>Keyboard help</b> lists the keys. For research only; not a medical device."
+        )
+        parent.acknowledgementText = (
+            "The method follows Yang et al., Artificial Intelligence in Medicine 159 (2025) 103011; the server is a "
+            "MONAI Label app. Licence: Apache-2.0."
+        )
+
+
+class VertebraLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel in Slicer's module area."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+
+    def setup(self):
+        """Make the panel."""
+        super().setup()
+        folder = Path(slicer.app.slicerUserSettingsFilePath).parent / "VertebraLandmarks" / "drafts"
+        self.logic = VertebraLandmarksLogic()
+        self.controller = Controller(self.logic, Drafts(folder))
+        self.panel = VertebraLandmarksPanel(self.resourcePath("UI/VertebraLandmarks.ui"), self.logic, self.controller)
+        self.layout.addWidget(self.panel.widget)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+
+    def enter(self):
+        """The user opens the module."""
+        self.panel.enter()
+
+    def exit(self):
+        """The user goes to another module."""
+        self.panel.exit()
+
+    def cleanup(self):
+        """Slicer ends, or the module is loaded again."""
+        self.removeObservers()
+        self.panel.cleanup()
+
+    def onSceneStartClose(self, caller, event):
+        """The scene is about to be emptied."""
+        self.controller.save_now()
+
+    def onSceneEndClose(self, caller, event):
+        """The scene is empty; the work is offered again."""
+        self.controller.film_is_gone()
+
+    def onReload(self):
+        """Load the source again, with that of the library."""
+        for name in [name for name in sys.modules if name.split(".")[0] == "VertebraLandmarksLib"]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        super().onReload()

@@ -1,0 +1,432 @@
+"""What the server says, as values: read from JSON, checked, and frozen.
+
+Whatever an answer holds, what comes out is of the stated kind, shape and range, or a ``ServerError`` of kind
+``BAD_ANSWER``, ``WRONG_APP`` or ``SCHEMA``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+import numpy as np
+
+from .errors import SCHEMA, WRONG_APP, ServerError
+from .parsing import (
+    bad_answer,
+    choice,
+    listing,
+    number,
+    numbers,
+    optional_choice,
+    optional_number,
+    table,
+    text,
+    whole,
+)
+from .spine.anatomy import KINDS, Violation
+from .spine.curves import REGIONS, SIDES, Curve
+from .spine.markups import label_of
+from .spine.schema import POINTS, SCHEMA_VERSION, VERTEBRAE, Spine
+
+APP, MODEL = "Vertebra Landmarks", "vertebra_landmarks"
+FINAL, PREDICTED = "final", "original"
+"""Tags of labels: what a person submitted, and what the server itself predicted."""
+
+UNLABELLED, HAS_PREDICTION, LABELLED = "unlabelled", "predicted", "labelled"
+"""States of an image."""
+STARTING, RUNNING, DONE, STOPPED, FAILED_TRAINING = "starting", "running", "done", "stopped", "failed"
+"""States of a training."""
+SERVER, SESSION, LOCAL = "server", "session", "local"
+"""Where a film comes from: the server's folder, a file sent for a quick look, a file without a server."""
+NOBODY = "anybody"
+"""What a server without a login calls every user."""
+
+_PLACES = {label_of(v, p): (i, POINTS.index(p)) for i, v in enumerate(VERTEBRAE) for p in POINTS}
+_FARTHEST_PX = 1e6
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What is known about a film besides its pixels.
+
+    Attributes:
+        width: columns.
+        height: rows.
+        spacing: (x, y) millimetres per pixel as Slicer's readers see them, 1 where the file states none: for overlays.
+        spacing_source: where that comes from, "none" where the file states no size.
+        millimetres: (x, y) size of a pixel in the patient, for measuring; ``None`` where the file does not say.
+        image_left_is: the patient's side at the left of the image, "left" or "right"; ``None`` where not stated.
+    """
+
+    width: int
+    height: int
+    spacing: tuple[float, float] = (1.0, 1.0)
+    spacing_source: str = "none"
+    millimetres: Optional[tuple[float, float]] = None
+    image_left_is: Optional[str] = None
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """A radiograph to look at.
+
+    Attributes:
+        id: name of the image at the server; for a file that is not there yet, its name without extension.
+        pixels: ``(H, W)`` uint8 or uint16, read-only, bright bone.
+        spacing: (x, y) millimetres per pixel, see ``ImageFacts``.
+        image_left_is: the patient's side at the left of the image; ``None`` where not stated.
+        source: ``SERVER``, ``SESSION`` or ``LOCAL``.
+        path: the file on this computer, ``None`` for an image of the server.
+        facts: the same and more.
+    """
+
+    id: str
+    pixels: np.ndarray
+    spacing: tuple[float, float]
+    image_left_is: Optional[str]
+    source: str
+    path: Optional[str]
+    facts: ImageFacts
+
+
+@dataclass(frozen=True)
+class ImageEntry:
+    """One line of the list of images.
+
+    Attributes:
+        id: name at the server.
+        status: ``UNLABELLED``, ``HAS_PREDICTION`` or ``LABELLED``.
+        user: who labelled it, "" where nobody or nobody knows.
+        when: seconds since 1970 of the label or prediction; ``None`` where there is none.
+        file: name of the image file.
+    """
+
+    id: str
+    status: str
+    user: str
+    when: Optional[float]
+    file: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the newest training is getting on, or how it ended.
+
+    Attributes:
+        state: ``STARTING``, ``RUNNING``, ``DONE``, ``STOPPED`` or ``FAILED_TRAINING``.
+        stage: what is being learnt, "" where that is not known yet.
+        epoch: epochs that are done, of all stages together.
+        total_epochs: of all stages; 0 where that is not known yet.
+        percent: 0...100.
+        loss: of the last epoch; ``None`` before the first.
+        validation: mean corner error in pixels on the held-out images now, of what the stage learns; ``None`` where
+            there are none.
+        before: the same before the training.
+        version_before: model that the training began with, "" where that is not known.
+        version_after: model that it published, "" where it did not, or not yet.
+        message: why it failed, or what else there is to know about its end; "" otherwise.
+        seconds: since it began.
+    """
+
+    state: str
+    stage: str = ""
+    epoch: int = 0
+    total_epochs: int = 0
+    percent: float = 0.0
+    loss: Optional[float] = None
+    validation: Optional[float] = None
+    before: Optional[float] = None
+    version_before: str = ""
+    version_after: str = ""
+    message: str = ""
+    seconds: Optional[float] = None
+
+    @property
+    def is_going_on(self) -> bool:
+        """Whether there is more to come."""
+        return self.state in (STARTING, RUNNING)
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """The server as it is now.
+
+    Attributes:
+        app: name of the app, ``APP``.
+        version: of the app.
+        model: name of the model, "" where the server has none that works: then points are placed by hand.
+        model_version: which weights, for people.
+        schema_version: of the points, the same as this module's.
+        strategies: ways to choose the next image.
+        images: how many there are.
+        labelled: how many of them have a final label.
+        left: how many have none.
+        user: name that the token stands for, ``NOBODY`` without a login.
+        roles: "reader", "annotator" or "admin".
+        training: the newest one, ``None`` where there was none.
+        train_settings: parameters of a training and their defaults.
+        model_facts: what the model was trained on, validation errors.
+    """
+
+    app: str
+    version: str
+    model: str
+    model_version: str
+    schema_version: int
+    strategies: tuple[str, ...]
+    images: int
+    labelled: int
+    left: int
+    user: str = NOBODY
+    roles: tuple[str, ...] = ()
+    training: Optional[Training] = None
+    train_settings: Mapping[str, Any] = field(default_factory=dict)
+    model_facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def may_label(self) -> bool:
+        """Whether the user may save labels and add images."""
+        return bool({"annotator", "admin"} & set(self.roles))
+
+    @property
+    def may_train(self) -> bool:
+        """Whether the user may start and stop a training."""
+        return "admin" in self.roles
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The landmarks that the server found in a film, and what it says about them.
+
+    Attributes:
+        spine: points in pixels of the film, with scores and expected errors.
+        image: size and facts of the film that it looked at.
+        curves: Cobb angles as the server measured them.
+        tilt_half_widths: ``(V,)`` degrees, each vertebra's part in the interval of an angle
+            (``spine.curves.interval_half_width``); ``None`` where the model does not tell.
+        names_right: chance that all names are right, 0...1; ``None`` where the model does not tell.
+        anatomy: violated anatomical priors.
+        decoder: how the points were found.
+        seconds: that the server worked.
+        model_version: weights that found them, "" where the server does not say.
+    """
+
+    spine: Spine
+    image: ImageFacts
+    curves: tuple[Curve, ...]
+    tilt_half_widths: Optional[np.ndarray]
+    names_right: Optional[float]
+    anatomy: tuple[Violation, ...]
+    decoder: str
+    seconds: float
+    model_version: str
+
+
+def server_info(info: Any, owner: Any) -> ServerInfo:
+    """Read ``/info/`` and ``/auth/token/valid``.
+
+    Raises:
+        ServerError: WRONG_APP or SCHEMA, this module cannot work with the server; BAD_ANSWER.
+    """
+    info, owner = table(info, "info"), table(owner, "owner of the token")
+    app, models = text(info.get("name"), "name of the app"), table(info.get("models"), "models")
+    if app != APP:
+        sentence = (
+            f"This MONAI Label server runs the app “{app:.80}”, not “{APP}”. Connect to another server, or start this "
+            "one with the app Vertebra Landmarks."
+        )
+        raise ServerError(WRONG_APP, sentence)
+    model = table(models.get(MODEL, {}), "model")
+    schema = whole(model.get("schema_version", SCHEMA_VERSION), "schema_version")
+    if schema != SCHEMA_VERSION:
+        older = "server" if schema < SCHEMA_VERSION else "module"
+        sentence = (
+            f"Server and module mean different points (version {schema} and {SCHEMA_VERSION}). Update the {older} "
+            "before you go on."
+        )
+        raise ServerError(SCHEMA, sentence)
+    store = table(info.get("datastore"), "datastore")
+    images, labelled = whole(store.get("total"), "total"), whole(store.get("completed"), "completed")
+    trainers = table(info.get("trainers", {}), "trainers")
+    settings = table(table(trainers.get(MODEL, {}), "trainer").get("config", {}), "config")
+    return ServerInfo(
+        app=app,
+        version=text(info.get("version"), "version"),
+        model=MODEL if MODEL in models else "",
+        model_version=text(model.get("model_version", ""), "model_version"),
+        schema_version=schema,
+        strategies=tuple(table(info.get("strategies"), "strategies")),
+        images=images,
+        labelled=labelled,
+        left=max(0, images - labelled),
+        user=text(owner.get("username"), "username"),
+        roles=tuple(text(role, "role") for role in listing(owner.get("roles"), "roles")),
+        training=training(info),
+        train_settings=settings,
+        model_facts=table(model.get("model", {}), "facts of the model"),
+    )
+
+
+def training(info: Any) -> Optional[Training]:
+    """How the newest training is getting on, by ``/info/``; ``None`` where there was none.
+
+    Raises:
+        ServerError: BAD_ANSWER.
+    """
+    stats = table(table(table(info, "info").get("train_stats", {}), "train_stats").get(MODEL, {}), "training")
+    if not stats:
+        return None
+    states = (STARTING, RUNNING, DONE, STOPPED, FAILED_TRAINING)
+    return Training(
+        state=choice(stats.get("state"), states, "state of the training"),
+        stage=text(stats.get("stage", ""), "stage"),
+        epoch=whole(stats.get("epoch", 0), "epoch"),
+        total_epochs=whole(stats.get("total_epochs", 0), "total_epochs"),
+        percent=number(stats.get("percent", 0), "percent", 0, 100),
+        loss=optional_number(stats.get("loss"), "loss"),
+        validation=_corner_error(stats.get("validation")),
+        before=_corner_error(stats.get("before")),
+        version_before=text(stats.get("version_before") or "", "version_before"),
+        version_after=text(stats.get("version_after") or "", "version_after"),
+        message=text(stats.get("error") or stats.get("message") or "", "message of the training"),
+        seconds=optional_number(stats.get("elapsed_s"), "elapsed_s"),
+    )
+
+
+def _corner_error(figures: Any) -> Optional[float]:
+    return None if figures is None else optional_number(table(figures, "validation").get("corner_mean"), "corner_mean")
+
+
+def image_entries(listed: Any) -> tuple[ImageEntry, ...]:
+    """Read ``/datastore/?output=all``; sorted by name as people sort.
+
+    Raises:
+        ServerError: BAD_ANSWER.
+    """
+    objects = table(table(listed, "list of images").get("objects"), "objects")
+    entries = [_image_entry(name, table(known, name)) for name, known in objects.items()]
+    return tuple(sorted(entries, key=lambda entry: (entry.id.casefold(), entry.id)))
+
+
+def _image_entry(name: str, known: dict[str, Any]) -> ImageEntry:
+    image, labels = table(known.get("image"), "image"), table(known.get("labels"), "labels")
+    status = LABELLED if FINAL in labels else HAS_PREDICTION if labels else UNLABELLED
+    label = table(labels[FINAL if FINAL in labels else next(iter(labels))], "label") if labels else {}
+    facts = table(label.get("info", {}), "facts of a label")
+    when = facts.get("ts")
+    return ImageEntry(
+        id=name,
+        status=status,
+        user=_labeller(facts) if status == LABELLED else "",
+        when=None if when is None else number(when, "ts", 0, 1e12),
+        file=name + text(image.get("ext", ""), "ext"),
+    )
+
+
+def _labeller(facts: dict[str, Any]) -> str:
+    """Name of the login; without one, what the person said."""
+    user = facts.get("user")
+    said = facts.get("annotator")
+    return next((name for name in (user, said) if isinstance(name, str) and name not in ("", NOBODY)), "")
+
+
+def answer(content: Any) -> Answer:
+    """Read the answer to an inference.
+
+    Raises:
+        ServerError: SCHEMA or BAD_ANSWER.
+    """
+    content = table(content, "answer")
+    if content.get("schema_version") != SCHEMA_VERSION:
+        sentence = "Server and module mean different points. Install module and server of the same version."
+        raise ServerError(SCHEMA, sentence, f"schema_version is {content.get('schema_version')!r:.40}")
+    cobb = table(content.get("cobb"), "cobb")
+    widths = content.get("tilt_half_widths_deg")
+    return Answer(
+        spine=_spine(content.get("landmarks")),
+        image=image_facts(content.get("image")),
+        curves=tuple(_curve(table(one, "curve")) for one in listing(cobb.get("curves"), "curves")),
+        tilt_half_widths=None if widths is None else np.array(_widths(widths)),
+        names_right=optional_number(content.get("names_right"), "names_right", 0, 1),
+        anatomy=_violations(content.get("anatomy")),
+        decoder=text(content.get("decoder"), "decoder"),
+        seconds=number(table(content.get("timings"), "timings").get("total"), "seconds", 0),
+        model_version=text(content.get("model_version") or "", "model_version"),
+    )
+
+
+def _widths(value: Any) -> list[float]:
+    """From T1 to L5, NaN where a vertebra has none."""
+    by_vertebra = table(value, "tilt_half_widths_deg")
+    found = (optional_number(by_vertebra.get(name), name, 0) for name in VERTEBRAE)
+    return [np.nan if one is None else one for one in found]
+
+
+def image_facts(content: Any) -> ImageFacts:
+    """Read size, spacing and orientation of a film.
+
+    Raises:
+        ServerError: BAD_ANSWER.
+    """
+    facts = table(content, "image")
+    x, y = numbers(facts.get("spacing"), 2, "spacing", 1e-6, 1e3)
+    size = facts.get("millimetres")
+    return ImageFacts(
+        width=whole(facts.get("width"), "width", 1),
+        height=whole(facts.get("height"), "height", 1),
+        spacing=(x, y),
+        spacing_source=text(facts.get("spacing_source", "none"), "spacing_source"),
+        millimetres=None if size is None else _size(table(size, "millimetres")),
+        image_left_is=optional_choice(facts.get("image_left_is"), SIDES, "image_left_is"),
+    )
+
+
+def _size(content: dict[str, Any]) -> tuple[float, float]:
+    return number(content.get("x"), "millimetres", 1e-6, 1e3), number(content.get("y"), "millimetres", 1e-6, 1e3)
+
+
+def _spine(landmarks: Any) -> Spine:
+    shape = (len(VERTEBRAE), len(POINTS))
+    xy, scores, errors = np.full((*shape, 2), np.nan), np.zeros(shape), np.full(shape, np.nan)
+    for one in listing(landmarks, "landmarks"):
+        landmark = table(one, "landmark")
+        name = text(landmark.get("name"), "name of a landmark")
+        place = _PLACES.get(name)
+        if place is None or np.isfinite(xy[place]).any():
+            raise bad_answer(f"landmark {name!r:.40} is unknown or stands twice")
+        xy[place] = [number(landmark.get(axis), name, -_FARTHEST_PX, _FARTHEST_PX) for axis in ("x", "y")]
+        scores[place] = number(landmark.get("score"), name, 0, 1)
+        error = optional_number(landmark.get("error_px"), name, 0)
+        errors[place] = np.nan if error is None else error
+    return Spine.from_arrays(xy, scores, errors)
+
+
+def _curve(content: dict[str, Any]) -> Curve:
+    return Curve(
+        upper_end=choice(content.get("upper_end"), VERTEBRAE, "upper_end"),
+        lower_end=choice(content.get("lower_end"), VERTEBRAE, "lower_end"),
+        apex=text(content.get("apex"), "apex"),
+        region=choice(content.get("region"), REGIONS, "region"),
+        side=choice(content.get("side"), SIDES, "side"),
+        angle_deg=number(content.get("angle_deg"), "angle_deg", 0, 360),
+        apical_deviation_px=optional_number(content.get("apical_deviation_px"), "apical_deviation_px"),
+        half_width_deg=optional_number(content.get("half_width_deg"), "half_width_deg", 0),
+    )
+
+
+def _violations(content: Any) -> tuple[Violation, ...]:
+    by_vertebra = table(content, "anatomy")
+    found = (table(one, "violation") for ones in by_vertebra.values() for one in listing(ones, "violations"))
+    return tuple(
+        Violation(
+            kind=choice(one.get("kind"), KINDS, "kind"),
+            vertebrae=tuple(choice(name, VERTEBRAE, "vertebra") for name in listing(one.get("vertebrae"), "vertebrae")),
+            value=number(one.get("value"), "value"),
+            low=optional_number(one.get("low"), "low"),
+            high=optional_number(one.get("high"), "high"),
+            message=text(one.get("message"), "message"),
+        )
+        for one in found
+    )

@@ -1,0 +1,132 @@
+"""Opening a socket to a server: within a time, and so that another thread can end the wait."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import queue
+import selectors
+import socket
+import ssl
+import threading
+import time
+from typing import Any, Optional
+
+from .address import Address
+from .cancel import Cancel
+from .errors import ADDRESS, TIMEOUT, UNREACHABLE, ServerError
+
+_SLICE_S = 0.05
+"""How long a wait goes on before it is looked whether somebody cancelled."""
+_STARTED = (0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0))
+
+
+def dial(address: Address, connect_s: float, silence_s: float, cancel: Cancel) -> socket.socket:
+    """A socket that is connected, with TLS where the address says so.
+
+    Args:
+        address: of the server.
+        connect_s: longest time to find the computer and to be answered by it, for each.
+        silence_s: time-out of the socket from then on.
+        cancel: ends the wait.
+
+    Raises:
+        ServerError: UNREACHABLE, ADDRESS or CANCELLED.
+    """
+    failure: Optional[OSError] = None
+    for family, kind, protocol, _, place in _places(address, connect_s, cancel):
+        plain = socket.socket(family, kind, protocol)
+        try:
+            _connect(plain, place, connect_s, cancel)
+            plain.settimeout(silence_s)
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return _secured(plain, address, cancel) if address.is_tls else plain
+        except OSError as error:
+            plain.close()
+            cancel.check()
+            failure = error
+        except ServerError:
+            plain.close()
+            cancel.check()
+            raise
+    raise _unreachable(address, failure)
+
+
+def hang_up(open_socket: socket.socket) -> None:
+    """End whatever waits for the socket, on any thread, at once."""
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(open_socket, socket.SHUT_RDWR)  # closing alone wakes nobody; TLS must not say goodbye
+
+
+def _places(address: Address, connect_s: float, cancel: Cancel) -> list[Any]:
+    """What the name stands for; the system's own question for that can take long and cannot be ended."""
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM))
+        except OSError as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, name="vertebra-landmarks-name", daemon=True).start()
+    end = time.monotonic() + connect_s
+    while time.monotonic() < end:
+        cancel.check()
+        with contextlib.suppress(queue.Empty):
+            answer = answers.get(timeout=_SLICE_S)
+            if isinstance(answer, OSError):
+                break
+            return list(answer)
+    sentence = f"There is no computer “{address.host:.80}” on the network. Check the server's address and the network."
+    raise ServerError(UNREACHABLE, sentence)
+
+
+def _connect(plain: socket.socket, place: Any, connect_s: float, cancel: Cancel) -> None:
+    """Raises OSError where nobody answers in time."""
+    plain.setblocking(False)
+    state = plain.connect_ex(place)
+    if state not in _STARTED:
+        raise OSError(state, "the connection was refused")
+    end = time.monotonic() + connect_s
+    with selectors.DefaultSelector() as selector:
+        selector.register(plain, selectors.EVENT_WRITE)
+        while not selector.select(_SLICE_S):
+            cancel.check()
+            if time.monotonic() > end:
+                raise socket.timeout("no answer")
+    state = plain.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if state:
+        raise OSError(state, "the connection was refused")
+
+
+def _secured(plain: socket.socket, address: Address, cancel: Cancel) -> socket.socket:
+    context = ssl.create_default_context()
+    try:
+        with contextlib.ExitStack() as stack:
+            secured = context.wrap_socket(plain, server_hostname=address.host, do_handshake_on_connect=False)
+            stack.callback(secured.close)
+            with cancel.closes(lambda: hang_up(secured)):
+                secured.do_handshake()
+            stack.pop_all()
+            return secured
+    except ssl.SSLCertVerificationError as error:
+        sentence = (
+            f"The certificate of {address.shown} is not trusted on this computer. Ask whoever runs the server which "
+            "address is the right one, or to have the certificate installed here."
+        )
+        raise ServerError(UNREACHABLE, sentence, str(error)) from error
+    except ssl.SSLError as error:
+        sentence = f"{address.shown} does not answer with https. Try the address with http:// in front."
+        raise ServerError(ADDRESS, sentence, str(error)) from error
+    except socket.timeout as error:
+        raise ServerError(TIMEOUT, f"{address.shown} does not answer with https in time. Try again.") from error
+
+
+def _unreachable(address: Address, failure: Optional[OSError]) -> ServerError:
+    if isinstance(failure, socket.timeout):
+        sentence = (
+            f"{address.shown} does not answer. Check the address and the network, and that no firewall is in between."
+        )
+    else:
+        sentence = f"No server answers at {address.shown}. Check the address and that the server is running."
+    return ServerError(UNREACHABLE, sentence, str(failure or ""))

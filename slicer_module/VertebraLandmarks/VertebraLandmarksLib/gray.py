@@ -1,0 +1,65 @@
+"""Gray values: which of them a window shows, and any image's values as those of a film."""
+
+from __future__ import annotations
+
+import numpy as np
+
+WINDOWS = {
+    "Automatic": (0.5, 99.5),
+    "Soft tissue": (0.5, 80.0),
+    "Bone": (30.0, 99.9),
+    "High contrast": (15.0, 95.0),
+    "Full range": (0.0, 100.0),
+}
+"""Presets: percentiles of the gray values that become black and white."""
+
+_SAMPLES = 50_000
+_BORDER = 0.02
+"""Share from which on the darkest or the brightest value is a border or burnt in, and no part of the patient."""
+
+
+def window_of(pixels: np.ndarray, preset: str) -> tuple[float, float]:
+    """Gray values that become black and white.
+
+    Args:
+        pixels: ``(H, W)`` values of a film.
+        preset: one of ``WINDOWS``.
+
+    Raises:
+        ValueError: there is no such preset.
+    """
+    if preset not in WINDOWS:
+        raise ValueError(f"window {preset!r:.40} is not one of {', '.join(WINDOWS)}")
+    every = max(1, int(np.sqrt(pixels.size / _SAMPLES)))
+    values = np.sort(pixels[::every, ::every], axis=None)
+    low, high = WINDOWS[preset]
+    if (low, high) != (0.0, 100.0):
+        values = _without_borders(values)
+    black, white = (float(value) for value in np.percentile(values, (low, high)))
+    return (black, white) if white > black else (float(pixels.min()), max(float(pixels.max()), float(pixels.min()) + 1))
+
+
+def _without_borders(values: np.ndarray) -> np.ndarray:
+    """Sorted values without the lowest and the highest, where many are alike."""
+    first = int(np.searchsorted(values, values[0], side="right"))
+    last = int(np.searchsorted(values, values[-1], side="left"))
+    many = _BORDER * len(values)
+    inner = values[first if first > many else 0 : last if len(values) - last > many else len(values)]
+    return inner if len(inner) else values
+
+
+def film_values(values: np.ndarray) -> np.ndarray:
+    """Gray values as a film has them: unsigned integers of 8 or 16 bits, in the same order of brightness.
+
+    Args:
+        values: ``(H, W)`` of any kind. Whole numbers are kept where 16 bits hold them, and where they do not, their
+            differences; else the darkest becomes 0 and the brightest 65535.
+    """
+    if values.dtype in (np.uint8, np.uint16):
+        return values
+    values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    is_whole = bool((values == np.rint(values)).all())
+    factor = 1.0 if is_whole and high - low <= 65535 else 65535 / ((high - low) or 1.0)
+    offset = 0.0 if is_whole and low >= 0 and high <= 65535 else low
+    return np.rint((values - offset) * factor).astype(np.uint16)

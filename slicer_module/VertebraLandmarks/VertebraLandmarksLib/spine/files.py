@@ -1,0 +1,45 @@
+"""Writing files so that a reader sees the old file or the whole new one, never a part."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside ``path``; what was written there takes its place when the block ends well.
+
+    Args:
+        path: file to write or replace.
+
+    Yields:
+        The name to write to.
+
+    Raises:
+        OSError: the file cannot be written; the old one is untouched and nothing is left behind.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name[:80]}.{uuid.uuid4().hex[:12]}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Make sure that a file can be written, before the work whose result it is to hold; its folder is made.
+
+    Raises:
+        OSError: it is a folder, or its folder takes no file.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder")
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass

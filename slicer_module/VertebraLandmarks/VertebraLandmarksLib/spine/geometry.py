@@ -1,0 +1,203 @@
+"""Geometry of points: affine maps, mirror images, and the lengths of a spine."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import numpy as np
+
+from .schema import CORNERS, POINTS
+
+_CORNERS = tuple(POINTS.index(name) for name in CORNERS)
+_FLAT = 0.05  # of their largest extent; points that reach less far in another direction lie in a line
+
+
+def mirrored_order(names: tuple[str, ...]) -> tuple[int, ...]:
+    """Where each point goes when left and right change places, as indices into ``names``.
+
+    Raises:
+        ValueError: a name's mirror image is not among the names.
+    """
+    return tuple(names.index(name.translate(str.maketrans("LR", "RL"))) for name in names)
+
+
+def check_shape(name: str, array: np.ndarray, shape: tuple[Optional[int], ...]) -> None:
+    """Raise unless the array ends in the given shape.
+
+    Args:
+        name: what the array is, for the message.
+        array: any array.
+        shape: the wanted last axes; ``None`` stands for any length.
+
+    Raises:
+        ValueError: the last axes differ.
+    """
+    last = array.shape[-len(shape) :]
+    if len(last) != len(shape) or any(want is not None and want != got for want, got in zip(shape, last)):
+        wanted = ", ".join("any" if want is None else str(want) for want in shape)
+        raise ValueError(f"{name} must have shape (..., {wanted}), got {array.shape}")
+
+
+def transform_points(matrix: np.ndarray, xy: np.ndarray) -> np.ndarray:
+    """Map points.
+
+    Args:
+        matrix: ``(3, 3)`` affine matrix acting on columns (x, y, 1).
+        xy: ``(..., 2)`` points; NaN stays NaN.
+
+    Returns:
+        ``(..., 2)`` mapped points.
+
+    Raises:
+        ValueError: a shape is wrong.
+    """
+    check_shape("matrix", matrix, (3, 3))
+    check_shape("xy", xy, (2,))
+    mapped: np.ndarray = xy @ matrix[:2, :2].T + matrix[:2, 2]
+    return mapped
+
+
+def scaling(scale_x: float, scale_y: float) -> np.ndarray:
+    """``(3, 3)`` matrix that follows an image resized by these factors (its outer edges stay aligned).
+
+    A pixel center at 0 lies half a pixel inside the edge, so it moves to ``scale / 2 - 1 / 2``.
+    """
+    return np.array([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2], [0, 0, 1]], dtype=float)
+
+
+def translation(dx: float, dy: float) -> np.ndarray:
+    """``(3, 3)`` matrix of a shift in pixels."""
+    return np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1]], dtype=float)
+
+
+def rotation(angle_deg: float) -> np.ndarray:
+    """``(3, 3)`` matrix of a turn about the origin, clockwise on the screen for positive angles."""
+    c, s = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]], dtype=float)
+
+
+def mirror_points(points: np.ndarray, width: int) -> np.ndarray:
+    """Mirror points at the vertical middle line of an image, so that left corners become right corners.
+
+    Args:
+        points: ``(..., P, C)``, x in the first of C >= 2 columns; further columns travel along.
+        width: width of the image in pixels.
+
+    Returns:
+        The mirrored copy.
+
+    Raises:
+        ValueError: the axis before the last does not have length P.
+    """
+    check_shape("points", points, (len(POINTS), None))
+    mirrored = np.array(points[..., mirrored_order(POINTS), :], dtype=float)
+    mirrored[..., 0] = width - 1 - mirrored[..., 0]
+    return mirrored
+
+
+def centers_of(corners: np.ndarray) -> np.ndarray:
+    """Centers as the means of the four corners.
+
+    Args:
+        corners: ``(..., 4, 2)`` corners.
+
+    Returns:
+        ``(..., 2)`` centers, NaN where a corner is NaN.
+
+    Raises:
+        ValueError: the shape is wrong.
+    """
+    check_shape("corners", corners, (len(CORNERS), 2))
+    return corners.mean(axis=-2)
+
+
+def with_centers(corners: np.ndarray) -> np.ndarray:
+    """All five points of vertebrae known by their corners.
+
+    Args:
+        corners: ``(..., 4, 2)`` corners.
+
+    Returns:
+        ``(..., P, 2)`` the center, then the corners.
+
+    Raises:
+        ValueError: the shape is wrong.
+    """
+    return np.concatenate([centers_of(corners)[..., None, :], corners], axis=-2)
+
+
+def corners_of(points: np.ndarray) -> np.ndarray:
+    """The four corners among five points.
+
+    Args:
+        points: ``(..., P, C)`` points.
+
+    Returns:
+        ``(..., 4, C)`` in the order of ``schema.CORNERS``.
+
+    Raises:
+        ValueError: the shape is wrong.
+    """
+    check_shape("points", points, (len(POINTS), None))
+    return points[..., _CORNERS, :]
+
+
+def steps(centers: np.ndarray) -> np.ndarray:
+    """Distances between neighbouring centers.
+
+    Args:
+        centers: ``(..., V, 2)`` from top to bottom.
+
+    Returns:
+        ``(..., V - 1)`` distances in pixels, NaN beside an absent center.
+
+    Raises:
+        ValueError: the last axis is not 2.
+    """
+    check_shape("centers", centers, (None, 2))
+    return np.linalg.norm(np.diff(centers, axis=-2), axis=-1)
+
+
+def carried_along(points: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Points after the affine map that brings some of them to given places and changes the shape least.
+
+    One place shifts all points. Two also stretch or shear them along the line through both, three determine the map;
+    it meets more, and three in a line, as well as it can.
+
+    Args:
+        points: ``(N, 2)``.
+        places: ``(N, 2)`` where points shall lie, NaN for those that follow.
+
+    Returns:
+        ``(N, 2)``.
+
+    Raises:
+        ValueError: the shapes differ, or there is no place.
+    """
+    check_shape("points", points, (None, 2))
+    check_shape("places", places, points.shape)
+    is_given = np.isfinite(places).all(axis=-1)
+    if not is_given.any():
+        raise ValueError("places must say where one point lies at least, got none")
+    middle, moves = points[is_given].mean(axis=0), (places - points)[is_given]
+    linear = np.linalg.pinv(points[is_given] - middle, rcond=_FLAT) @ (moves - moves.mean(axis=0))
+    carried: np.ndarray = points + moves.mean(axis=0) + (points - middle) @ linear
+    return carried
+
+
+def body_heights(corners: np.ndarray) -> np.ndarray:
+    """Mean of the left and the right side's length.
+
+    Args:
+        corners: ``(..., 4, 2)``.
+
+    Returns:
+        ``(...)`` in the unit of the corners, NaN where a corner is.
+
+    Raises:
+        ValueError: the shape is wrong.
+    """
+    check_shape("corners", corners, (len(CORNERS), 2))
+    tl, tr, bl, br = (corners[..., k, :] for k in range(len(CORNERS)))
+    heights: np.ndarray = (np.linalg.norm(bl - tl, axis=-1) + np.linalg.norm(br - tr, axis=-1)) / 2
+    return heights

@@ -1,0 +1,231 @@
+"""Slicer Markups files (``.mrk.json``): two point lists per spine, ``centers`` and ``corners``.
+
+Positions are LPS millimetres: pixel times the spacing that Slicer's own reader gives the image, z = 0. A point that
+is absent keeps its place with ``positionStatus`` "undefined", so that 17 and 68 control points are always there.
+Format: the schema "markups-schema-v1.0.3" of 3D Slicer.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+
+from .files import replacing
+from .schema import CENTER, CORNERS, POINTS, SCHEMA_VERSION, VERTEBRAE, Landmark, Spine
+
+MARKUPS_SCHEMA = (
+    "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
+    "markups-schema-v1.0.3.json#"
+)
+SUFFIX = ".mrk.json"
+
+Spacing = tuple[float, float]
+"""(x, y) millimetres per pixel."""
+NO_SPACING: Spacing = (1.0, 1.0)
+"""What Slicer's readers give files that state no size."""
+
+LISTS = {"centers": (CENTER,), "corners": CORNERS}
+"""Name of each point list and the points of a vertebra that it holds."""
+
+_DEFINED, _UNDEFINED = "defined", "undefined"
+_ORIENTATION = [-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0]
+_COLORS = {"centers": [0.4, 1.0, 0.4], "corners": [1.0, 0.85, 0.3]}
+
+
+def label_of(vertebra: str, point: str) -> str:
+    """The label of a control point: ``T7`` for a center, ``T7 TL`` for a corner."""
+    return vertebra if point == CENTER else f"{vertebra} {point}"
+
+
+_PLACES = {label_of(v, p): (i, POINTS.index(p)) for i, v in enumerate(VERTEBRAE) for p in POINTS}
+
+
+def _control_point(number: int, label: str, landmark: Optional[Landmark], spacing: Spacing) -> dict[str, Any]:
+    position = [0.0, 0.0, 0.0] if landmark is None else [landmark.x * spacing[0], landmark.y * spacing[1], 0.0]
+    return {
+        "id": str(number),
+        "label": label,
+        "description": "" if landmark is None else _description(landmark),
+        "associatedNodeID": "",
+        "position": position,
+        "orientation": _ORIENTATION,
+        "selected": True,
+        "locked": False,
+        "visibility": True,
+        "positionStatus": _UNDEFINED if landmark is None else _DEFINED,
+    }
+
+
+def to_markups(spine: Spine, spacing: Spacing = NO_SPACING) -> dict[str, Any]:
+    """A spine as the content of a Markups file.
+
+    Args:
+        spine: points in pixels of the original image.
+        spacing: (x, y) millimetres per pixel that Slicer's reader gives the image; 1 for PNG, JPEG and TIFF.
+
+    Returns:
+        A dict to be written as JSON.
+
+    Raises:
+        ValueError: the spacing is not two positive finite numbers.
+    """
+    _check_spacing(spacing)
+    markups = []
+    for list_name, points in LISTS.items():
+        controls = [
+            _control_point(number, label_of(vertebra, point), landmark, spacing)
+            for number, (vertebra, point, landmark) in enumerate(
+                (place for place in spine.points() if place[1] in points), start=1
+            )
+        ]
+        markups.append(
+            {
+                "type": "Fiducial",
+                "name": list_name,
+                "coordinateSystem": "LPS",
+                "coordinateUnits": "mm",
+                "locked": False,
+                "fixedNumberOfControlPoints": True,
+                "labelFormat": "%N-%d",
+                "lastUsedControlPointNumber": len(controls),
+                "controlPoints": controls,
+                "measurements": [],
+                "display": {
+                    "visibility": True,
+                    "color": _COLORS[list_name],
+                    "selectedColor": _COLORS[list_name],
+                    "glyphType": "Circle2D" if list_name == "centers" else "CrossDot2D",
+                    "glyphScale": 1.5,
+                    "useGlyphScale": True,
+                    "textScale": 2.0,
+                    "pointLabelsVisibility": list_name == "centers",
+                    "sliceProjection": True,
+                },
+            }
+        )
+    return {"@schema": MARKUPS_SCHEMA, "vertebraLandmarks": {"schemaVersion": SCHEMA_VERSION}, "markups": markups}
+
+
+def from_markups(content: object, spacing: Spacing = NO_SPACING, where: str = "markups") -> Spine:
+    """Read a spine from the content of a Markups file.
+
+    Args:
+        content: what ``json.load`` returned; lists, labels and their order are as Slicer saved them.
+        spacing: (x, y) millimetres per pixel of the image that the points belong to.
+        where: name of the file, for errors.
+
+    Returns:
+        The spine in pixels; a label that the file lacks is an absent point.
+
+    Raises:
+        ValueError: the content is no Markups file, a label is unknown or stands twice, a position is no number, or
+            the coordinate system is neither LPS nor RAS.
+    """
+    _check_spacing(spacing)
+    if not isinstance(content, dict) or not isinstance(content.get("markups"), list):
+        raise ValueError(f"{where}: expected a Slicer Markups file with a list 'markups'")
+    xy = np.full((len(VERTEBRAE), len(POINTS), 2), math.nan)
+    scores, errors = np.ones(xy.shape[:2]), np.full(xy.shape[:2], math.nan)
+    seen = set()
+    for markup in content["markups"]:
+        sign = _lps_sign(markup, where)
+        controls = markup.get("controlPoints")
+        if not isinstance(controls, list):
+            raise ValueError(f"{where}: expected a list 'controlPoints', got {controls!r:.80}")
+        for control in controls:
+            label = control.get("label") if isinstance(control, dict) else None
+            if not isinstance(label, str) or label not in _PLACES:
+                raise ValueError(f"{where}: label {label!r} is neither a vertebra like 'T7' nor a corner like 'T7 TL'")
+            if label in seen:
+                raise ValueError(f"{where}: label {label!r} stands twice")
+            seen.add(label)
+            if control.get("positionStatus", _DEFINED) != _DEFINED:
+                continue
+            x, y = _position(control.get("position"), f"{where}: position of {label!r}")
+            xy[_PLACES[label]] = (sign * x / spacing[0], sign * y / spacing[1])
+            scores[_PLACES[label]], errors[_PLACES[label]] = _estimates(control.get("description"))
+    return Spine.from_arrays(xy, scores, errors)
+
+
+def write_markups(path: Path, spine: Spine, spacing: Spacing = NO_SPACING) -> None:
+    """Write a ``.mrk.json`` file; a reader sees the old file or the whole new one, never a part.
+
+    Args:
+        path: file to write.
+        spine: points in pixels of the original image.
+        spacing: (x, y) millimetres per pixel that Slicer's reader gives the image.
+
+    Raises:
+        ValueError: the spacing is not two positive finite numbers.
+        OSError: the file cannot be written.
+    """
+    text = json.dumps(to_markups(spine, spacing), indent=1, allow_nan=False)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_markups(path: Path, spacing: Spacing = NO_SPACING) -> Spine:
+    """Read a ``.mrk.json`` file.
+
+    Args:
+        path: file written by this project or saved by Slicer.
+        spacing: (x, y) millimetres per pixel of the image that the points belong to.
+
+    Raises:
+        ValueError: the file is no JSON or no Markups file of vertebra landmarks.
+        OSError: the file cannot be read.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name}: expected JSON, {error}") from error
+    return from_markups(content, spacing, path.name)
+
+
+def _check_spacing(spacing: Spacing) -> None:
+    if len(spacing) != 2 or not all(math.isfinite(s) and s > 0 for s in spacing):
+        raise ValueError(f"spacing must be two positive numbers of millimetres per pixel, got {spacing}")
+
+
+def _lps_sign(markup: object, where: str) -> float:
+    system = markup.get("coordinateSystem", "LPS") if isinstance(markup, dict) else None
+    if system == "LPS":
+        return 1.0
+    if system == "RAS":
+        return -1.0
+    raise ValueError(f"{where}: coordinateSystem must be LPS or RAS, got {system!r}")
+
+
+def _position(value: Any, what: str) -> tuple[float, float]:
+    try:
+        x, y, z = (float(v) for v in value if isinstance(v, (int, float)))
+    except (TypeError, ValueError, OverflowError):
+        x = y = z = math.nan
+    if len(value if isinstance(value, list) else ()) != 3 or not all(math.isfinite(v) for v in (x, y, z)):
+        raise ValueError(f"{what} must be three numbers, got {value!r:.80}")
+    return x, y
+
+
+def _description(landmark: Landmark) -> str:
+    parts = [f"score={landmark.score:.6g}"]
+    if landmark.error is not None:
+        parts.append(f"error_px={landmark.error:.6g}")
+    return " ".join(parts)
+
+
+def _estimates(description: object) -> tuple[float, float]:
+    """Score and expected error of a control point; 1 and NaN where its description, which is free text, has none."""
+    values = {}
+    for part in str(description or "").split():
+        name, _, number = part.partition("=")
+        try:
+            values[name] = float(number)
+        except ValueError:
+            continue
+    score, error = values.get("score", 1.0), values.get("error_px", math.nan)
+    return score if 0.0 <= score <= 1.0 else 1.0, error if 0.0 <= error < math.inf else math.nan

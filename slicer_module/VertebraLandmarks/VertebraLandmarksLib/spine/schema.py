@@ -1,0 +1,181 @@
+"""The landmark schema: which points a spine has, what they are called, and a container for them.
+
+Coordinates are pixels of the original image: x to the right, y down, pixel centers at whole numbers. "Left" is
+image left. Arrays of a whole spine have the axes ``V`` (17 vertebrae, T1 first), ``P`` (5 points: the center, then
+the corners) and 2 (x, y).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Optional
+
+import numpy as np
+
+SCHEMA_VERSION = 1
+"""Raised by one whenever a name, an order or the meaning of a point changes."""
+
+VERTEBRAE = tuple(f"T{i}" for i in range(1, 13)) + tuple(f"L{i}" for i in range(1, 6))
+"""The 17 vertebrae from top to bottom; the index in this tuple is the heatmap channel."""
+
+CORNERS = ("TL", "TR", "BL", "BR")
+"""Corner order of every array: top left, top right, bottom left, bottom right (image left and right)."""
+
+CENTER = "center"
+POINTS = (CENTER, *CORNERS)
+"""Point order along axis ``P``."""
+
+
+@dataclass(frozen=True)
+class Landmark:
+    """One point.
+
+    Args:
+        x: pixels from the left edge's pixel centers.
+        y: pixels from the top edge's pixel centers.
+        score: confidence in 0...1; 1 for a point placed by a person.
+        error: expected distance from the true place in pixels; ``None`` where nobody has estimated it.
+
+    Raises:
+        ValueError: a coordinate is not finite, the score is outside 0...1, or the error is negative or not finite.
+    """
+
+    x: float
+    y: float
+    score: float = 1.0
+    error: Optional[float] = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.x) and math.isfinite(self.y)):
+            raise ValueError(f"landmark coordinates must be finite, got ({self.x}, {self.y})")
+        if not 0.0 <= self.score <= 1.0:
+            raise ValueError(f"landmark score must lie in 0...1, got {self.score}")
+        if self.error is not None and not 0.0 <= self.error < math.inf:
+            raise ValueError(f"landmark error must be zero or more pixels, got {self.error}")
+
+
+@dataclass(frozen=True)
+class Vertebra:
+    """One named vertebra; a point that is not visible is ``None``.
+
+    Raises:
+        ValueError: ``name`` is not one of ``VERTEBRAE``.
+    """
+
+    name: str
+    center: Optional[Landmark] = None
+    TL: Optional[Landmark] = None
+    TR: Optional[Landmark] = None
+    BL: Optional[Landmark] = None
+    BR: Optional[Landmark] = None
+
+    def __post_init__(self) -> None:
+        if self.name not in VERTEBRAE:
+            raise ValueError(f"vertebra {self.name!r} is not one of {', '.join(VERTEBRAE)}")
+
+    def point(self, name: str) -> Optional[Landmark]:
+        """The point called ``name`` (one of ``POINTS``), ``None`` where it is absent.
+
+        Raises:
+            KeyError: ``name`` is not one of ``POINTS``.
+        """
+        if name not in POINTS:
+            raise KeyError(f"point {name!r} is not one of {', '.join(POINTS)}")
+        point: Optional[Landmark] = getattr(self, name)
+        return point
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether not one point of the vertebra is there."""
+        return all(self.point(name) is None for name in POINTS)
+
+    @property
+    def has_all_corners(self) -> bool:
+        """Whether all four corners are there."""
+        return all(self.point(name) is not None for name in CORNERS)
+
+
+@dataclass(frozen=True)
+class Spine:
+    """The 17 vertebrae of one image, from T1 to L5; absent ones keep their place.
+
+    Raises:
+        ValueError: the vertebrae are not exactly ``VERTEBRAE`` in order.
+    """
+
+    vertebrae: tuple[Vertebra, ...]
+
+    def __post_init__(self) -> None:
+        names = tuple(vertebra.name for vertebra in self.vertebrae)
+        if names != VERTEBRAE:
+            raise ValueError(f"a spine holds {', '.join(VERTEBRAE)} in this order, got {', '.join(names) or 'nothing'}")
+
+    @classmethod
+    def from_arrays(
+        cls, xy: np.ndarray, scores: Optional[np.ndarray] = None, errors: Optional[np.ndarray] = None
+    ) -> Spine:
+        """Build a spine from arrays.
+
+        Args:
+            xy: ``(V, P, 2)`` pixels; a point with a coordinate that is not finite is absent.
+            scores: ``(V, P)`` confidences in 0...1; 1 everywhere when left out. Entries of absent points are ignored.
+            errors: ``(V, P)`` expected errors in pixels, NaN where not estimated; nowhere estimated when left out.
+
+        Raises:
+            ValueError: a shape is wrong, a score of a present point lies outside 0...1, or its error is negative.
+        """
+        xy = np.asarray(xy, dtype=float)
+        shape = (len(VERTEBRAE), len(POINTS))
+        if xy.shape != (*shape, 2):
+            raise ValueError(f"xy must have shape {(*shape, 2)}, got {xy.shape}")
+        scores = np.ones(shape) if scores is None else np.asarray(scores, dtype=float)
+        errors = np.full(shape, math.nan) if errors is None else np.asarray(errors, dtype=float)
+        for name, values in (("scores", scores), ("errors", errors)):
+            if values.shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {values.shape}")
+
+        def landmark(v: int, p: int) -> Optional[Landmark]:
+            if not np.isfinite(xy[v, p]).all():
+                return None
+            error = None if np.isnan(errors[v, p]) else float(errors[v, p])
+            return Landmark(float(xy[v, p, 0]), float(xy[v, p, 1]), float(scores[v, p]), error)
+
+        return cls(
+            tuple(Vertebra(name, *(landmark(v, p) for p in range(len(POINTS)))) for v, name in enumerate(VERTEBRAE))
+        )
+
+    def __getitem__(self, name: str) -> Vertebra:
+        """The vertebra called ``name``.
+
+        Raises:
+            KeyError: there is no such vertebra.
+        """
+        if name not in VERTEBRAE:
+            raise KeyError(f"vertebra {name!r} is not one of {', '.join(VERTEBRAE)}")
+        return self.vertebrae[VERTEBRAE.index(name)]
+
+    def points(self) -> Iterator[tuple[str, str, Optional[Landmark]]]:
+        """All 85 places in schema order as (vertebra, point, landmark or ``None``)."""
+        for vertebra in self.vertebrae:
+            for name in POINTS:
+                yield vertebra.name, name, vertebra.point(name)
+
+    @property
+    def xy(self) -> np.ndarray:
+        """``(V, P, 2)`` pixels, NaN where a point is absent."""
+        flat = [(p.x, p.y) if p is not None else (math.nan, math.nan) for _, _, p in self.points()]
+        return np.array(flat, dtype=float).reshape(len(VERTEBRAE), len(POINTS), 2)
+
+    @property
+    def scores(self) -> np.ndarray:
+        """``(V, P)`` confidences, 0 where a point is absent."""
+        flat = [p.score if p is not None else 0.0 for _, _, p in self.points()]
+        return np.array(flat, dtype=float).reshape(len(VERTEBRAE), len(POINTS))
+
+    @property
+    def errors(self) -> np.ndarray:
+        """``(V, P)`` expected errors in pixels, NaN where a point is absent or its error is not estimated."""
+        flat = [math.nan if p is None or p.error is None else p.error for _, _, p in self.points()]
+        return np.array(flat, dtype=float).reshape(len(VERTEBRAE), len(POINTS))

@@ -1,0 +1,148 @@
+"""What the tests of the Slicer module share: a server with phantoms, and the controller without Slicer."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+from VertebraLandmarksLib.answers import LOCAL, Answer, Film, ImageFacts
+from VertebraLandmarksLib.controller import Controller
+from VertebraLandmarksLib.drafts import Drafts
+from VertebraLandmarksLib.editing import SpineEditor
+from VertebraLandmarksLib.spine.markups import from_markups, to_markups
+from VertebraLandmarksLib.spine.schema import Spine
+
+if TYPE_CHECKING:
+    from ..serving import Server, Start
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+PHANTOMS = 4
+
+
+def make_phantoms(folder: Path, count: int = PHANTOMS, *arguments: str) -> None:
+    """Draw phantoms as the README says."""
+    command = [sys.executable, str(SCRIPTS / "make_phantoms.py"), "--output", str(folder), "--count", str(count)]
+    subprocess.run([*command, "--size", "640x320", *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[Server]:
+    """The app on ``PHANTOMS`` phantoms without labels."""
+    studies = tmp_path_factory.mktemp("studies")
+    make_phantoms(studies)
+    with start(studies) as running:
+        yield running
+
+
+class MemoryLogic:
+    """What the controller needs of the logic, on the real editor and without a scene."""
+
+    def __init__(self) -> None:
+        self.editor = SpineEditor()
+        self.film: Film | None = None
+        self.shown: list[str] = []
+
+    def show_film(self, film: Film) -> None:
+        self.film = film
+        self.shown.append(film.id)
+        self.editor.load(Spine.from_arrays(np.full((17, 5, 2), np.nan)))
+
+    def close_film(self) -> None:
+        self.film = None
+        self.editor.load(Spine.from_arrays(np.full((17, 5, 2), np.nan)))
+
+    def load_local(self, path: str) -> Film:
+        pixels = np.array(Image.open(path).convert("L"))
+        facts = ImageFacts(pixels.shape[1], pixels.shape[0])
+        return Film(Path(path).stem, pixels, facts.spacing, None, LOCAL, path, facts)
+
+    def set_answer(self, answer: Answer) -> None:
+        (self.editor.adopt if self.editor.touched.any() else self.editor.load)(answer.spine)
+
+    def set_label(self, markups: bytes) -> None:
+        assert self.film is not None
+        self.editor.load(from_markups(json.loads(markups), self.film.spacing))
+
+    def markups(self) -> bytes:
+        assert self.film is not None
+        return json.dumps(to_markups(self.editor.spine(), self.film.spacing)).encode()
+
+
+class Desk:
+    """A controller on a logic in memory, as if a person sat before it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.logic, self.folder = MemoryLogic(), folder
+        self.drafts = Drafts(folder)
+        self.controller = Controller(self.logic, self.drafts)
+        self.controller.person = "ada"
+        self.states = [self.controller.state]
+        self.controller.on_change(self.states.append)
+
+    @property
+    def state(self):
+        """What the panel would show."""
+        return self.controller.state
+
+    def until(self, is_reached: Callable[[], object], most_s: float = 60.0) -> None:
+        """Let time pass, as the timer of the panel does, until something is so."""
+        end = time.monotonic() + most_s
+        while not is_reached():
+            assert time.monotonic() < end, f"it did not happen in time: {self.state}"
+            self.controller.poll()
+            time.sleep(0.005)
+
+    def idle(self) -> None:
+        """Let time pass until nothing is being done and all is kept."""
+        self.until(lambda: not self.state.busy and (self.state.current is None or self.state.current.is_kept))
+
+    def connect(self, url: str, token: str = "") -> None:
+        """Connect, and see that it worked."""
+        self.controller.connect(url, token)
+        self.idle()
+        assert self.state.error is None, self.state.error
+
+    def open(self, image_id: str) -> None:
+        """Open an image, and see that it is open."""
+        self.controller.open_image(image_id)
+        self.until(lambda: self.state.current is not None and self.state.current.id == image_id)
+
+    def infer(self) -> None:
+        """Ask for landmarks and wait for them."""
+        self.controller.infer()
+        self.until(lambda: not self.state.is_busy("infer"))
+        assert self.state.error is None, self.state.error
+
+    def move(self, v: int = 6, p: int = 1, by: tuple[float, float] = (3.25, -2.5)) -> None:
+        """Move a point, T7 TL by default."""
+        self.logic.editor.move_point(v, p, tuple(self.logic.editor.xy[v, p] + by))
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """A controller whose drafts lie in a folder of their own."""
+    sitting = Desk(tmp_path / "drafts")
+    yield sitting
+    sitting.controller.close()
+
+
+@pytest.fixture
+def new_desk(tmp_path: Path) -> Iterator[Callable[[], Desk]]:
+    """Makes controllers on the same folder of drafts, one after the other, as starts of Slicer do."""
+    with contextlib.ExitStack() as stack:
+
+        def make() -> Desk:
+            sitting = Desk(tmp_path / "drafts")
+            stack.callback(sitting.controller.close)
+            return sitting
+
+        yield make

@@ -1,0 +1,52 @@
+"""Fixtures of the panel: the module opened as in Slicer, and a real server with phantoms."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import _slicer_qt
+from _own_server import OwnServer, own_server
+from _slicer_desktop import Desktop, desktop
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``phantom_000.png`` to ``phantom_003.png`` and their labels below ``labels/final``."""
+    folder = tmp_path_factory.mktemp("phantoms")
+    command = [sys.executable, str(ROOT / "scripts" / "make_phantoms.py"), "--output", str(folder)]
+    subprocess.run([*command, "--count", "4", "--size", "640x320", "--labels"], check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+@pytest.fixture
+def studies(phantoms: Path, tmp_path: Path) -> Path:
+    """The phantoms without labels, in a folder of their own."""
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    for path in phantoms.glob("*.png"):
+        shutil.copy(path, folder)
+    return folder
+
+
+@pytest.fixture
+def server(studies: Path, tmp_path: Path) -> Iterator[OwnServer]:
+    """A real server with the phantoms."""
+    with own_server(studies, tmp_path / "server.log") as running:
+        yield running
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Desktop]:
+    """The module, opened; afterwards nothing that Qt called may have raised."""
+    with desktop(tmp_path / "slicer") as shown:
+        yield shown
+    errors, _slicer_qt.slot_errors[:] = list(_slicer_qt.slot_errors), []
+    assert errors == []

@@ -1,0 +1,105 @@
+"""The panel never waits: a timer goes on ticking while a server is slow and a large film comes in."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from PySide6 import QtCore
+
+from _own_server import own_server
+from _slicer_desktop import Desktop, desktop
+
+pytestmark = [pytest.mark.slicer, pytest.mark.integration]
+
+MOST_S = 0.05
+
+
+class Ticks:
+    """Ticks every 5 ms, and notes how long the thread of the panel was busy between two ticks."""
+
+    def __init__(self) -> None:
+        self.busy: list[float] = []
+        self.gaps: list[float] = []
+        self._work, self._wall = time.thread_time(), time.perf_counter()
+        self._timer = QtCore.QTimer()
+        self._timer.timeout.connect(self._tick)
+        self._timer.start(5)
+
+    def _tick(self) -> None:
+        work, wall = time.thread_time(), time.perf_counter()
+        self.busy.append(work - self._work)
+        self.gaps.append(wall - self._wall)
+        self._work, self._wall = work, wall
+
+    def stop(self) -> str:
+        """End, and say what was seen."""
+        self._timer.stop()
+        busy, late = 1000 * max(self.busy), 1000 * max(self.gaps)
+        return f"{len(self.busy)} ticks, busy {busy:.0f} ms and late {late:.0f} ms at most"
+
+
+@pytest.fixture
+def studies_with_a_large_film(studies: Path) -> Path:
+    """The phantoms, and one film of 20 MB that cannot be compressed."""
+    pixels = np.random.default_rng(0).integers(0, 65535, (3600, 2800), dtype=np.uint16)
+    Image.fromarray(pixels).save(studies / "large.png")
+    return studies
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are paused with signals of POSIX")
+def test_a_slow_server_and_a_large_film_hold_nothing_up(studies_with_a_large_film: Path, tmp_path: Path) -> None:
+    with own_server(studies_with_a_large_film, tmp_path / "server.log") as server, desktop(tmp_path) as opened:
+        ui = opened.ui
+        ui.inferOnOpenCheckBox.checked = False
+        connect(opened, server.url)
+        ticks = Ticks()
+
+        os.kill(server.process.pid, signal.SIGSTOP)
+        opened.controller.open_image("phantom_000")
+        opened.settle(3.0)
+        assert opened.state.is_busy("open")
+        assert ui.taskLabel.text == "Loading phantom_000 …"
+        os.kill(server.process.pid, signal.SIGCONT)
+        opened.wait(lambda: opened.state.current)
+
+        opened.controller.open_image("large")
+        seen: set[int] = set()
+        opened.wait(lambda: seen.add(ui.taskProgressBar.value) or opened.state.current.id == "large", 120)
+        assert opened.logic.film.pixels.nbytes > 20_000_000
+        assert len(seen) > 3, "the progress of the download must be seen"
+        opened.settle(0.3)
+        said = ticks.stop()
+        assert max(ticks.busy) <= MOST_S, said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are paused with signals of POSIX")
+def test_cancel_ends_the_waiting_at_once(studies: Path, tmp_path: Path) -> None:
+    with own_server(studies, tmp_path / "server.log") as server, desktop(tmp_path) as opened:
+        opened.ui.inferOnOpenCheckBox.checked = False
+        connect(opened, server.url)
+        os.kill(server.process.pid, signal.SIGSTOP)
+        opened.controller.open_image("phantom_000")
+        opened.settle(0.2)
+        assert opened.ui.taskFrame.visible
+        begun = time.monotonic()
+        opened.ui.taskCancelButton.click()
+        opened.wait(lambda: not opened.ui.taskFrame.visible, 2)
+        assert time.monotonic() - begun < 1
+        os.kill(server.process.pid, signal.SIGCONT)
+        opened.settle(0.5)
+        assert opened.state.current is None
+        opened.controller.open_image("phantom_001")
+        opened.wait(lambda: opened.state.current and opened.state.current.id == "phantom_001")
+
+
+def connect(opened: Desktop, url: str) -> None:
+    opened.ui.serverLineEdit.text = url
+    opened.ui.connectButton.click()
+    opened.wait(lambda: opened.state.is_connected and opened.state.images)

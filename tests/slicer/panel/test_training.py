@@ -1,0 +1,54 @@
+"""A training from the panel: progress, stop in the middle, start again, and another model at the end."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from _own_server import own_server
+from _slicer_desktop import desktop
+
+pytestmark = [pytest.mark.slicer, pytest.mark.integration, pytest.mark.slow]
+
+
+def test_a_training_is_stopped_begun_again_and_published(studies: Path, phantoms: Path, tmp_path: Path) -> None:
+    final = studies / "labels" / "final"
+    final.mkdir(parents=True)
+    for name in ("phantom_001", "phantom_002", "phantom_003"):
+        shutil.copy(phantoms / "labels" / "final" / f"{name}.mrk.json", final)
+    with own_server(studies, tmp_path / "server.log") as server, desktop(tmp_path / "slicer") as opened:
+        ui = opened.ui
+        ui.serverLineEdit.text = server.url
+        ui.connectButton.click()
+        opened.wait(lambda: opened.state.is_connected and opened.state.images)
+        assert ui.countsLabel.text == "4 in all, 3 labelled, 1 left"
+        opened.controller.open_image("phantom_000")
+        opened.wait(lambda: opened.state.current and opened.state.current.label == "prediction", 120)
+        first = opened.state.current.model_version
+
+        ui.epochsSpinBox.value = 50
+        ui.trainButton.click()
+        opened.wait(lambda: opened.state.training and opened.state.training.epoch >= 1, 240, "the first epoch")
+        opened.settle()
+        assert ui.trainStateLabel.text.startswith("running, epoch ")
+        assert " of 100 (" in ui.trainStateLabel.text
+        assert "loss " in ui.trainErrorLabel.text
+        assert 0 < ui.trainProgressBar.value < 100
+        assert not ui.trainButton.enabled
+        ui.stopTrainButton.click()
+        opened.wait(lambda: not opened.state.training.is_going_on, 60, "stopping")
+        opened.settle()
+        assert ui.trainStateLabel.text == "stopped; the model stayed as it was"
+        assert opened.state.info.model_version == first
+
+        ui.epochsSpinBox.value = 1
+        ui.trainButton.click()
+        opened.wait(lambda: opened.state.training.state == "done", 300, "the training")
+        opened.wait(lambda: opened.state.current.model_version != first, 60, "another prediction")
+        opened.settle()
+        training = opened.state.training
+        assert ui.trainModelLabel.text == f"version {first} → {training.version_after}"
+        assert ui.trainProgressBar.value == 100
+        assert ui.modelLabel.text.endswith(f"version {training.version_after}")

@@ -1,0 +1,101 @@
+"""Fixtures of scene and slice view: a stage, the logic on it, and a phantom; errors inside callbacks are failures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import vtk
+from VertebraLandmarksLib.answers import LOCAL, Film, ImageFacts
+from VertebraLandmarksLib.logic import VertebraLandmarksLogic
+
+from _slicer_stage import Place, Stage, stage
+from lib.spine.phantoms import Phantom, PhantomSpec, render_phantom
+
+SPACING = (0.5, 0.25)
+
+
+class Bench:
+    """The logic in a scene with a rendered view, and hands for both."""
+
+    def __init__(self, opened: Stage) -> None:
+        self.stage = opened
+        self.logic = VertebraLandmarksLogic(opened.scene)
+
+    def place_of(self, xy: np.ndarray) -> Place:
+        """Where a pixel of the film lies in the view."""
+        assert self.logic.film is not None
+        x, y = np.asarray(xy) * self.logic.film.spacing
+        return self.stage.place_of((-x, -y))
+
+    def point(self, v: int, p: int) -> Place:
+        """Where a point lies in the view."""
+        return self.place_of(self.logic.editor.xy[v, p])
+
+    def nodes(self, role: str) -> list:
+        """The module's nodes of a role, without display nodes."""
+        scene = self.stage.scene
+        every = (scene.GetNthNode(i) for i in range(scene.GetNumberOfNodes()))
+        found = [node for node in every if node.GetAttribute("VertebraLandmarks.role") == role]
+        return [node for node in found if not node.IsA("vtkMRMLDisplayNode")]
+
+    def markups_xy(self, role: str) -> np.ndarray:
+        """``(N, 2)`` pixels of the control points of a list as the scene has them, NaN for unset ones."""
+        assert self.logic.film is not None
+        (node,) = self.nodes(role)
+        places = []
+        for i in range(node.GetNumberOfControlPoints()):
+            is_set = node.GetNthControlPointPositionStatus(i) == node.PositionDefined
+            places.append(node.GetNthControlPointPosition(i)[:2] if is_set else (np.nan, np.nan))
+        return -np.array(places) / self.logic.film.spacing
+
+
+@pytest.fixture(autouse=True)
+def no_error_in_callbacks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """VTK prints what callbacks raise and goes on; its own errors it prints too."""
+    raised: list[object] = []
+    monkeypatch.setattr(sys, "excepthook", lambda kind, error, trace: raised.append(error))
+    window = vtk.vtkOutputWindow.GetInstance()
+    told = window.AddObserver("ErrorEvent", lambda *_: raised.append("an error of VTK, see what it printed"))
+    yield
+    window.RemoveObserver(told)
+    assert raised == []
+
+
+@pytest.fixture
+def slicer_stage() -> Iterator[Stage]:
+    """A fresh scene with one rendered slice view."""
+    with stage() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def phantom() -> Phantom:
+    """A spine with two curves, 400 x 200 px."""
+    return render_phantom(PhantomSpec(height=400, width=200, seed=3, curves=((6, 48.0), (13, -30.0))))
+
+
+@pytest.fixture
+def film(phantom: Phantom) -> Film:
+    """The phantom as a film with pixels that are not square, and nothing about the patient's side."""
+    height, width = phantom.pixels.shape
+    return Film("phantom", phantom.pixels, SPACING, None, LOCAL, None, ImageFacts(width, height, SPACING))
+
+
+@pytest.fixture
+def bench(slicer_stage: Stage) -> Iterator[Bench]:
+    """The logic without a film."""
+    made = Bench(slicer_stage)
+    yield made
+    made.logic.cleanup()
+
+
+@pytest.fixture
+def labelled(bench: Bench, film: Film, phantom: Phantom) -> Bench:
+    """The logic with the phantom and its landmarks, fitted and rendered."""
+    bench.logic.show_film(film)
+    bench.logic.editor.load(phantom.spine)
+    bench.stage.render()
+    return bench

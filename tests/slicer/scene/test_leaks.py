@@ -1,0 +1,103 @@
+"""Nothing is left behind: nodes, observers and the logic itself."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+from VertebraLandmarksLib.logic import VertebraLandmarksLogic
+
+from _slicer_stage import Stage, observers
+from lib.spine.phantoms import Phantom
+
+pytestmark = pytest.mark.slicer
+
+CYCLES = 10
+
+
+def use(opened: Stage, logic: VertebraLandmarksLogic, film, phantom: Phantom) -> None:
+    """What a person does with a film."""
+    logic.show_film(film)
+    logic.editor.load(phantom.spine)
+    opened.render()
+    start = opened.place_of(tuple(-phantom.spine.xy[6, 1] * film.spacing))
+    opened.drag(start, (start[0] + 20, start[1]))
+    logic.jump_to("T7")
+    logic.start_placing("free", "T7")
+    opened.click((300, 400))
+    logic.stop_placing()
+    opened.render()
+
+
+def everything(opened: Stage) -> list[object]:
+    """What others keep: the scene, its nodes, and the logics of the view and of the application."""
+    nodes = [opened.scene.GetNthNode(i) for i in range(opened.scene.GetNumberOfNodes())]
+    return [opened.scene, opened.slice_logic, opened.app_logic, opened.markups_logic, opened.interactor, *nodes]
+
+
+def test_cleanup_leaves_no_node_and_no_observer(slicer_stage: Stage, film, phantom: Phantom) -> None:
+    warm_up = VertebraLandmarksLogic(slicer_stage.scene)  # Slicer makes some nodes of its own at first use
+    use(slicer_stage, warm_up, film, phantom)
+    warm_up.cleanup()
+    counts = slicer_stage.node_counts()
+    before = [(thing, observers(thing)) for thing in everything(slicer_stage)]
+    logic = VertebraLandmarksLogic(slicer_stage.scene)
+    use(slicer_stage, logic, film, phantom)
+    own = [node for role in ("centers", "corners", "bodies") for node in [find(slicer_stage, role)]]
+    assert observers(slicer_stage.scene) > before[0][1]
+    logic.cleanup()
+    assert slicer_stage.node_counts() == counts
+    assert [(thing, observers(thing)) for thing, _ in before] == before
+    assert all(not slicer_stage.scene.IsNodePresent(node) for node in own)
+
+
+def find(opened: Stage, role: str):
+    nodes = [opened.scene.GetNthNode(i) for i in range(opened.scene.GetNumberOfNodes())]
+    return next(node for node in nodes if node.GetAttribute("VertebraLandmarks.role") == role)
+
+
+def test_ten_cycles_leak_nothing(slicer_stage: Stage, film, phantom: Phantom) -> None:
+    gone, counts, watched = [], [], []
+    for _ in range(CYCLES):
+        logic = VertebraLandmarksLogic(slicer_stage.scene)
+        use(slicer_stage, logic, film, phantom)
+        for role in ("film", "corners", "bodies", "angles", "placing"):
+            node = find(slicer_stage, role)
+            gone.append(weakref.ref(node))
+            del node
+        logic.cleanup()
+        for part in (logic, logic.editor, logic._points, logic._drawing, logic._view, logic._volume, logic._placing):
+            gone.append(weakref.ref(part))
+        del logic, part
+        counts.append((slicer_stage.node_counts(), slicer_stage.observer_counts()))
+    gc.collect()
+    watched = [reference() for reference in gone if reference() is not None]
+    assert watched == []
+    assert counts[1:] == [counts[1]] * (CYCLES - 1)
+
+
+def test_ten_films_leak_nothing(slicer_stage: Stage, film, phantom: Phantom) -> None:
+    logic = VertebraLandmarksLogic(slicer_stage.scene)
+    counts = []
+    for _ in range(CYCLES):
+        use(slicer_stage, logic, film, phantom)
+        of_classes = sorted(
+            (slicer_stage.scene.GetNodeByID(i).GetClassName(), n)
+            for i, n in slicer_stage.observer_counts().items()
+            if i != "scene"
+        )
+        counts.append((observers(slicer_stage.scene), of_classes))
+    logic.cleanup()
+    assert counts[1:] == [counts[1]] * (CYCLES - 1)
+
+
+def test_cleanup_after_a_closed_scene_and_twice_is_harmless(slicer_stage: Stage, film, phantom: Phantom) -> None:
+    logic = VertebraLandmarksLogic(slicer_stage.scene)
+    use(slicer_stage, logic, film, phantom)
+    slicer_stage.scene.Clear(0)
+    before = observers(slicer_stage.scene)
+    logic.cleanup()
+    logic.cleanup()
+    assert observers(slicer_stage.scene) == before - 1
+    slicer_stage.scene.Clear(0)

@@ -1,0 +1,289 @@
+"""The logic: film, answers and labels, scenes that are closed, and what listeners hear."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import slicer
+from VertebraLandmarksLib.answers import Answer, ImageFacts
+from VertebraLandmarksLib.editing import ADOPTED, LOADED, MOVED
+from VertebraLandmarksLib.logic import VertebraLandmarksLogic
+from VertebraLandmarksLib.measuring import measure
+from VertebraLandmarksLib.spine.schema import Spine
+
+from lib.spine.markups import read_markups, write_markups
+from lib.spine.phantoms import Phantom
+
+pytestmark = pytest.mark.slicer
+
+CENTER, TL = 0, 1
+T3, T7, L5 = 2, 6, 16
+
+
+def answer_with(xy: np.ndarray, score: float = 0.8) -> Answer:
+    spine = Spine.from_arrays(xy, np.full((17, 5), score), np.full((17, 5), 1.5))
+    return Answer(spine, ImageFacts(200, 400), (), np.full(17, 2.0), 0.97, (), "map", 0.5, "v1")
+
+
+def test_the_scene_is_slicers_own_when_left_out(slicer_stage, film) -> None:
+    logic = VertebraLandmarksLogic()
+    logic.show_film(film)
+    assert slicer_stage.node_counts()["vtkMRMLScalarVolumeNode"] == 1
+    logic.cleanup()
+
+
+def test_a_film_is_shown_without_points(bench, film) -> None:
+    assert bench.logic.film is None
+    bench.logic.show_film(film)
+    assert bench.logic.film is film
+    assert np.isnan(bench.logic.editor.xy).all()
+    assert bench.logic.measurements.curves == ()
+    bench.logic.close_film()
+    assert bench.logic.film is None
+    assert bench.nodes("film") == bench.nodes("corners") == bench.nodes("bodies") == []
+
+
+def test_points_are_measured_anew_after_every_change(labelled, phantom: Phantom) -> None:
+    logic = labelled.logic
+    editor = logic.editor
+    first = logic.measurements
+    assert logic.measurements is first
+    assert first == measure(phantom.spine.xy, editor.scores, editor.errors, editor.touched)
+    editor.rotate_vertebra(T3, 15)
+    assert logic.measurements != first
+    assert logic.measurements == measure(editor.xy, editor.scores, editor.errors, editor.touched)
+    editor.undo()
+    assert logic.measurements == first
+
+
+def test_an_answer_is_a_new_beginning_while_nothing_was_changed(bench, film, phantom: Phantom) -> None:
+    bench.logic.show_film(film)
+    bench.logic.set_answer(answer_with(phantom.spine.xy))
+    assert np.array_equal(bench.logic.editor.xy, phantom.spine.xy)
+    assert not bench.logic.editor.can_undo
+    assert bench.logic.measurements.curves[0].half_width_deg == pytest.approx(np.hypot(2, 2))
+
+
+def test_an_answer_leaves_what_was_touched(labelled, phantom: Phantom) -> None:
+    labelled.logic.editor.move_point(T7, TL, (100.5, 120.25))
+    labelled.logic.editor.hide(L5)
+    labelled.logic.set_answer(answer_with(phantom.spine.xy + 2))
+    xy = labelled.logic.editor.xy
+    assert xy[T7, TL].tolist() == [100.5, 120.25]
+    assert np.isnan(xy[L5]).all()
+    assert np.array_equal(xy[0], phantom.spine.xy[0] + 2)
+    assert labelled.logic.editor.edits == 2
+    assert np.allclose(labelled.markups_xy("centers")[0], phantom.spine.xy[0, CENTER] + 2)
+    labelled.logic.editor.undo()
+    assert np.array_equal(labelled.logic.editor.xy[0], phantom.spine.xy[0])
+
+
+def test_markups_are_those_of_the_numpy_tier(labelled, film, tmp_path: Path) -> None:
+    labelled.logic.editor.move_point(T7, TL, (100.5, 120.25))
+    labelled.logic.editor.hide(L5)
+    path = tmp_path / "label.mrk.json"
+    write_markups(path, labelled.logic.editor.spine(), film.spacing)
+    assert labelled.logic.markups() == path.read_bytes()
+    path.write_bytes(labelled.logic.markups())
+    again = read_markups(path, film.spacing).xy
+    assert np.allclose(again, labelled.logic.editor.xy, equal_nan=True)
+
+
+def test_slicer_itself_opens_the_markups(labelled, tmp_path: Path) -> None:
+    labelled.logic.editor.hide(L5)
+    path = tmp_path / "label.mrk.json"
+    path.write_bytes(labelled.logic.markups())
+    scene = labelled.stage.scene
+    before = scene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode")
+    assert labelled.stage.markups_logic.LoadMarkups(str(path), "label") is not None
+    lists = [scene.GetNthNodeByClass(before + i, "vtkMRMLMarkupsFiducialNode") for i in range(2)]
+    found = {}
+    for node in lists:
+        for i in range(node.GetNumberOfControlPoints()):
+            is_set = node.GetNthControlPointPositionStatus(i) == node.PositionDefined
+            found[node.GetNthControlPointLabel(i)] = node.GetNthControlPointPosition(i) if is_set else None
+    assert [node.GetNumberOfControlPoints() for node in lists] == [17, 68]
+    for kind in ("centers", "corners"):
+        (own,) = labelled.nodes(kind)
+        for i in range(own.GetNumberOfControlPoints()):
+            place = found[own.GetNthControlPointLabel(i)]
+            if own.GetNthControlPointPositionStatus(i) == own.PositionDefined:
+                assert place == pytest.approx(own.GetNthControlPointPosition(i), abs=1e-9)
+            else:
+                assert place is None
+    assert sum(place is None for place in found.values()) == 5
+
+
+def test_a_label_that_slicer_saved_is_read(labelled, tmp_path: Path) -> None:
+    (corners,) = labelled.nodes("corners")
+    (centers,) = labelled.nodes("centers")
+    spines = []
+    for node in (corners, centers):
+        storage = slicer.vtkMRMLMarkupsJsonStorageNode()
+        labelled.stage.scene.AddNode(storage)
+        storage.SetFileName(str(tmp_path / f"{node.GetName()}.mrk.json"))
+        assert storage.WriteData(node)
+        spines.append(json.loads((tmp_path / f"{node.GetName()}.mrk.json").read_text())["markups"][0])
+    xy = labelled.logic.editor.xy
+    labelled.logic.editor.load(Spine.from_arrays(np.full((17, 5, 2), np.nan)))
+    labelled.logic.set_label(json.dumps({"markups": spines}).encode())
+    assert np.allclose(labelled.logic.editor.xy, xy)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_label_comes_back_byte_for_byte(bench, film, seed: int) -> None:
+    """Whatever the spacing, which division and multiplication do not leave alone."""
+    rng = np.random.default_rng(seed)
+    film = type(film)(**{**vars(film), "spacing": tuple(rng.uniform(0.1, 0.9, 2).tolist())})
+    xy = rng.uniform(0, 400, (17, 5, 2))
+    xy[rng.uniform(size=(17, 5)) < 0.1] = np.nan
+    bench.logic.show_film(film)
+    bench.logic.editor.load(Spine.from_arrays(xy, rng.uniform(size=(17, 5)), rng.uniform(0, 9, (17, 5))))
+    written = bench.logic.markups()
+    bench.logic.show_film(film)
+    bench.logic.set_label(written)
+    assert bench.logic.markups() == written
+    bench.logic.editor.load(bench.logic.editor.spine(), np.zeros((17, 5), dtype=bool))
+    assert bench.logic.markups() == written
+    v = int(np.flatnonzero(np.isfinite(xy[:, CENTER]).all(axis=1))[0])
+    bench.logic.editor.move_point(v, CENTER, (1.0, 2.0))
+    assert bench.logic.markups() != written
+    bench.logic.editor.undo()
+    assert bench.logic.markups() == written
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"\xff\xfe", b"[]", b'{"markups": [{"controlPoints": [{}]}]}'])
+def test_what_is_no_label_is_refused_and_changes_nothing(labelled, content: bytes) -> None:
+    before = labelled.logic.editor.xy
+    with pytest.raises(ValueError, match="label"):
+        labelled.logic.set_label(content)
+    assert np.array_equal(labelled.logic.editor.xy, before)
+
+
+def test_listeners_hear_every_change_during_a_drag(labelled) -> None:
+    heard = []
+    end = labelled.logic.on_change(lambda change: heard.append((change.kind, labelled.logic.measurements.curves)))
+    start = labelled.point(T7, TL)
+    labelled.stage.drag(start, (start[0] - 20, start[1] + 20), steps=6)
+    assert len(heard) == 7
+    assert heard[-1][0] == MOVED
+    assert len({curves for _, curves in heard}) > 3  # the angles change during the drag
+    end()
+    end()
+    labelled.logic.editor.undo()
+    assert len(heard) == 7
+
+
+def test_listeners_hear_of_films_and_answers(bench, film, phantom: Phantom) -> None:
+    heard = []
+    bench.logic.on_change(lambda change: heard.append(None if change is None else change.kind))
+    bench.logic.show_film(film)
+    bench.logic.set_answer(answer_with(phantom.spine.xy))
+    bench.logic.editor.hide(L5)
+    bench.logic.set_answer(answer_with(phantom.spine.xy))
+    bench.logic.close_film()
+    assert heard == [LOADED, LOADED, "hidden", ADOPTED, LOADED]
+
+
+def test_a_closed_scene_leaves_the_work_in_the_editor(labelled, film) -> None:
+    labelled.logic.editor.move_point(T7, TL, (100.5, 120.25))
+    label, xy, heard = labelled.logic.markups(), labelled.logic.editor.xy, []
+    labelled.logic.on_change(heard.append)
+    labelled.stage.scene.Clear(0)
+    assert labelled.logic.film is None
+    assert heard == [None]
+    assert labelled.logic.markups() == label
+    assert labelled.logic.editor.edits == 1
+    assert labelled.logic.restore()
+    assert labelled.logic.film is film
+    assert np.array_equal(labelled.logic.editor.xy, xy)
+    assert np.allclose(labelled.markups_xy("corners"), xy[:, 1:].reshape(-1, 2))
+    labelled.stage.render()
+    start = labelled.point(T7, TL)
+    labelled.stage.drag(start, (start[0] + 15, start[1]))
+    assert labelled.logic.editor.edits == 2
+    assert not labelled.logic.restore()
+
+
+def test_a_scene_that_is_closed_in_the_middle_of_a_drag_loses_nothing(labelled) -> None:
+    start = labelled.point(T7, TL)
+    labelled.stage.move(start)
+    labelled.stage.press()
+    labelled.stage.move((start[0] - 15, start[1]))
+    xy = labelled.logic.editor.xy
+    labelled.stage.scene.Clear(0)
+    assert np.array_equal(labelled.logic.editor.xy, xy)
+    assert labelled.logic.editor.edits == 1
+    labelled.stage.release()
+    labelled.logic.editor.undo()
+    labelled.logic.restore()
+    assert not labelled.logic.editor.is_changed
+
+
+def test_a_scene_that_is_closed_while_placing_ends_it(bench, film) -> None:
+    bench.logic.show_film(film)
+    bench.logic.start_placing("guided")
+    bench.stage.scene.Clear(0)
+    assert bench.logic.placing is None
+    bench.logic.restore()
+    bench.logic.start_placing("guided")
+    assert bench.logic.placing is not None
+
+
+def test_another_film_after_a_closed_scene_needs_no_restoring(labelled, film) -> None:
+    labelled.stage.scene.Clear(0)
+    labelled.logic.show_film(film)
+    assert not labelled.logic.restore()
+    assert np.isnan(labelled.logic.editor.xy).all()
+
+
+@pytest.mark.parametrize("role", ["film", "centers", "corners", "bodies", "names"])
+def test_nodes_that_the_user_removes_come_back_with_the_next_change(labelled, role: str) -> None:
+    (node,) = labelled.nodes(role)
+    labelled.stage.scene.RemoveNode(node)
+    labelled.logic.editor.move_vertebra(T7, (3, 0))
+    assert len(labelled.nodes(role)) == 1
+    assert np.allclose(labelled.markups_xy("centers"), labelled.logic.editor.xy[:, CENTER])
+
+
+def test_nodes_of_the_user_are_left_alone(bench, film, phantom: Phantom) -> None:
+    scene = bench.stage.scene
+    own = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "centers")
+    own.CreateDefaultDisplayNodes()
+    own.AddControlPoint(1.0, 2.0, 0.0, "T7")
+    selection = bench.stage.app_logic.GetSelectionNode()
+    before, changes, place_node = bench.stage.node_counts(), [], selection.GetActivePlaceNodeID()
+    for event in ("ModifiedEvent", own.PointModifiedEvent):
+        own.AddObserver(event, lambda *_: changes.append("changed"))
+    bench.logic.show_film(film)
+    bench.logic.editor.load(phantom.spine)
+    bench.logic.editor.move_vertebra(T7, (1, 1))
+    assert selection.GetActivePlaceNodeID() == place_node == own.GetID()
+    bench.logic.close_film()
+    assert selection.GetActivePlaceNodeID() == place_node
+    assert bench.stage.node_counts() == before
+    assert own.GetNthControlPointPosition(0) == (1.0, 2.0, 0.0)
+    assert changes == []
+
+
+def test_an_unknown_layer_is_refused(labelled) -> None:
+    with pytest.raises(ValueError, match="layer 'ribs' is not one of film, centers"):
+        labelled.logic.set_layer("ribs", True)
+
+
+@pytest.mark.parametrize(
+    ("layer", "role"),
+    [("centers", "centers"), ("corners", "corners"), ("labels", "names"), ("angles", "cobb"), ("angles", "angles")],
+)
+def test_layers_stay_hidden_for_the_next_film(labelled, film, layer: str, role: str) -> None:
+    labelled.logic.set_layer(layer, False)
+    for _ in range(2):
+        (node,) = labelled.nodes(role)
+        assert not node.GetDisplayNode().GetVisibility()
+        labelled.logic.close_film()
+        labelled.logic.show_film(film)
+    labelled.logic.set_layer(layer, True)
+    assert labelled.nodes(role)[0].GetDisplayNode().GetVisibility()

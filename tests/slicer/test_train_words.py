@@ -1,0 +1,28 @@
+"""What the section Train says about a training."""
+
+from __future__ import annotations
+
+import pytest
+from VertebraLandmarksLib.answers import DONE, RUNNING, Training
+from VertebraLandmarksLib.panels.train import error_words, state_words, version_words
+from VertebraLandmarksLib.state import State
+
+pytestmark = pytest.mark.slicer
+
+
+def test_a_training_that_published_says_that_its_model_is_in_use() -> None:
+    training = Training(DONE, version_before="0", version_after="1 (now)")
+    assert state_words(training, State()) == "done; the new model is in use"
+    assert version_words(training) == "version 0 → 1 (now)"
+
+
+def test_a_training_that_published_nothing_says_so_and_why() -> None:
+    training = Training(DONE, version_before="0", message="Both networks had become worse.")
+    assert state_words(training, State()) == "done; the model stayed as it was: Both networks had become worse."
+    assert version_words(training) == "version 0"
+
+
+def test_a_training_that_is_going_on_says_how_far_it_is() -> None:
+    training = Training(RUNNING, "corners", 3, 8, 37.5, 0.5, 11.25, 12.5)
+    assert state_words(training, State()) == "running, epoch 3 of 8 (corners)"
+    assert error_words(training) == "loss 0.500, corners 12.5 → 11.2 px off on held-out films"
