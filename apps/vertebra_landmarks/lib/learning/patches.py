@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ..spine.geometry import check_shape, scaling, transform_points, translation
+from ..spine.geometry import check_shape, scaling, translation
 from .config import RefinerConfig
-from .transforms import windowed
+from .transforms import sampling_matrix, windowed
 
 _REACH = 2  # gaps to either side that set the length of a step
 _LEAST_STEP_SHARE = 0.4  # of the median step, below which a step counts as a mistake of the decoder
@@ -107,14 +107,11 @@ def cut_patches(image: torch.Tensor, frames: np.ndarray, config: RefinerConfig) 
     Returns:
         ``(N, height, width)``.
     """
-    h, w = image.shape[-2:]
-    y, x = np.mgrid[: config.height, : config.width]
-    places = np.stack([x, y], -1).reshape(-1, 2).astype(float)
-    back = np.linalg.inv(frames)
-    xy = np.concatenate([transform_points(matrix, places) for matrix in back])
-    grid = torch.from_numpy(((xy + 0.5) * 2 / (w, h) - 1).astype(np.float32)).reshape(1, -1, config.width, 2)
-    seen = F.grid_sample(image[None], grid.to(image.device), mode="bilinear", align_corners=False)
-    return seen.reshape(len(frames), config.height, config.width)
+    size = config.height, config.width
+    theta = sampling_matrix(np.linalg.inv(frames), (image.shape[-2], image.shape[-1]), size)
+    grid = F.affine_grid(torch.from_numpy(theta).to(image), [len(frames), 1, *size], align_corners=False)
+    images = image[None].expand(len(frames), -1, -1, -1)
+    return F.grid_sample(images, grid, mode="bilinear", align_corners=False)[:, 0]
 
 
 def standardised(patches: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,7 @@ from .codec import LandmarkCodec, mirror_maps
 from .config import load_config
 from .decoders import DECODERS, DecodedSpine, FixedLandmarks, make_decoder
 from .devices import on_device, quick_precision
+from .folding import fold_norms
 from .naming import naming_lead
 from .network import Maps
 from .reading import Radiograph, UnreadableImageError
@@ -95,12 +96,12 @@ class LandmarkPredictor:
         self.facts = content.facts
         self.limits = config.prediction
         self.device = device
-        self.network = on_device(build_network(content, weights), device)
+        self.network = on_device(fold_norms(build_network(content, weights)), device)
         self.codec = LandmarkCodec(self.config.codec)
         self.refinement, self.error_model = None, None
         if content.refiner is not None:
             self.error_model = content.refiner.errors
-            refiner = on_device(build_refiner(content.refiner, weights), device)
+            refiner = on_device(fold_norms(build_refiner(content.refiner, weights)), device)
             self.refinement = Refinement(refiner, content.refiner.config, device)
         self.decoders = {name: make_decoder(name, self.codec, content.prior, config.map) for name in DECODERS}
 

@@ -67,7 +67,7 @@ def windowed(pixels: np.ndarray) -> np.ndarray:
     precision = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
     stretched = np.subtract(pixels, low, dtype=precision)
     stretched /= high - low
-    return np.clip(stretched, 0.0, 1.0).astype(np.float32, copy=False)
+    return np.clip(stretched, 0.0, 1.0, out=stretched).astype(np.float32, copy=False)
 
 
 def warp(image: torch.Tensor, matrix: np.ndarray, size: tuple[int, int], fill: float = 0.0) -> torch.Tensor:
@@ -89,13 +89,29 @@ def warp(image: torch.Tensor, matrix: np.ndarray, size: tuple[int, int], fill: f
         image = F.interpolate(image[None], size=small, mode="bilinear", antialias=True, align_corners=False)[0]
         matrix = matrix @ np.linalg.inv(scaling(small[1] / width, small[0] / height))
         height, width = small
-    to_unit = np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
-    from_unit = np.linalg.inv(
-        np.array([[2 / size[1], 0, 1 / size[1] - 1], [0, 2 / size[0], 1 / size[0] - 1], [0, 0, 1]])
-    )
-    theta = torch.from_numpy((to_unit @ np.linalg.inv(matrix) @ from_unit)[:2]).to(image)
+    theta = torch.from_numpy(sampling_matrix(np.linalg.inv(matrix), (height, width), size)).to(image)
     grid = F.affine_grid(theta[None], [1, 1, *size], align_corners=False)
     return F.grid_sample(image[None] - fill, grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0] + fill
+
+
+def sampling_matrix(back: np.ndarray, source: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    """What ``affine_grid`` without aligned corners needs in order to look at an image through affine matrices.
+
+    Args:
+        back: ``(..., 3, 3)`` from pixels of the result to pixels of the image.
+        source: (height, width) of the image.
+        size: (height, width) of the result.
+
+    Returns:
+        ``(..., 2, 3)``.
+    """
+    theta: np.ndarray = (_to_unit(*source) @ back @ np.linalg.inv(_to_unit(*size)))[..., :2, :]
+    return theta
+
+
+def _to_unit(height: int, width: int) -> np.ndarray:
+    """From pixels to -1...1 between the outer edges of the outermost pixels."""
+    return np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
 
 
 def move(data: Mapping[str, Any], matrix: np.ndarray, size: tuple[int, int], fill: float = 0.0) -> dict[str, Any]:
