@@ -266,11 +266,14 @@ class MapConfig:
     prior_cap: float
     noise_cells: float
     shift_penalty: float
+    limit_penalty: float
 
     def __post_init__(self) -> None:
         _check_probability("min_candidate_score", self.min_candidate_score)
         _check_positive(self, "max_candidates", "score_floor", "prior_cap")
-        _check_not_negative(self, "max_beyond", "explain_weight", "prior_weight", "noise_cells", "shift_penalty")
+        _check_not_negative(
+            self, "max_beyond", "explain_weight", "prior_weight", "noise_cells", "shift_penalty", "limit_penalty"
+        )
 
 
 @dataclass(frozen=True)

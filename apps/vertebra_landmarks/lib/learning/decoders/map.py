@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...spine.geometry import body_heights
+from ...spine.anatomy import LIMITS, spans_of
+from ...spine.geometry import body_heights, steps
 from ...spine.priors import ChainPrior
 from ...spine.schema import VERTEBRAE
 from ..config import MapConfig
@@ -21,6 +22,7 @@ _OUT_OF_PLACE = -1e6
 _LEAST_FALL = 0.25  # cells, one pixel of the input, by which every center lies below the one before
 _NEAREST_CORNER = 0.2  # of a body height; how near a fixed corner must lie to the corner of the vertebra that is meant
 _FARTHEST_CORNER = 1e3
+_MOST_REPAIRS = 3  # a spine that changes has another length, by which its steps are judged
 _UNKNOWN_SCORE = 0.1  # of a vertebra that no channel speaks of
 
 
@@ -51,9 +53,17 @@ class MapDecoder(Decoder):
             seen = _middle(fields)
         corner_is_fixed = fixed.mask[:, 1:].any(1)
         shifts = (0, 1, -1, 2, -2) if len(given) or corner_is_fixed.any() else (0,)
-        chain, total, candidates = self._best(fields, seen, given, fixed, shifts, self.config.max_beyond)
+        beyond = self.config.max_beyond
+        chain, total, candidates = self._best(fields, seen, given, fixed, shifts, beyond)
         if total < _IMPOSSIBLE / 2:  # too few in a row: let the spine go on further
-            chain, total, candidates = self._best(fields, seen, given, fixed, shifts, len(VERTEBRAE))
+            beyond = len(VERTEBRAE)
+            chain, total, candidates = self._best(fields, seen, given, fixed, shifts, beyond)
+        for _ in range(_MOST_REPAIRS):
+            centers = candidates.centers[chain]
+            span = float(spans_of(centers))
+            if not _is_unusual(steps(centers), span).any():
+                break
+            chain, total, candidates = self._best(fields, seen, given, fixed, shifts, beyond, span)
         scores = candidates.scores[np.arange(len(VERTEBRAE)), chain]
         return with_fixed_centers(fields, Chosen(candidates.centers[chain], candidates.corners[chain], scores), fixed)
 
@@ -65,14 +75,18 @@ class MapDecoder(Decoder):
         fixed: FixedLandmarks,
         shifts: tuple[int, ...],
         beyond: int,
+        span: float | None = None,
     ) -> tuple[np.ndarray, float, Candidates]:
         """The best chain, its score, and the candidates with the scores that led to it.
 
         A fixed point says that the network may have given all names one or two levels off. So the channels are tried
-        in the place of their neighbours as well.
+        in the place of their neighbours as well. With a span from T1 to L5, steps outside the limits of anatomy cost more.
         """
         candidates = seen.joined(made_up_candidates(fields, seen, fixed.centers, self.prior, beyond))
         pair = self._pair_scores(candidates).astype(np.float32)  # half the time, and exact enough
+        if span is not None:
+            lengths = np.linalg.norm(candidates.centers[None] - candidates.centers[:, None], axis=-1)
+            pair -= self.config.limit_penalty * _is_unusual(lengths, span)
         triple = self._triple_scores(candidates)
         results = []
         for shift in shifts:
@@ -128,6 +142,13 @@ class MapDecoder(Decoder):
         penalty += self.prior.turn_deg.penalty(angle[None] - angle[..., None], cap, np.degrees(noise))
         scores: np.ndarray = -weight * penalty
         return scores
+
+
+def _is_unusual(lengths: np.ndarray, span: float) -> np.ndarray:
+    """Which steps are outside the limits of anatomy, by their share of the way from T1 to L5."""
+    low, high = LIMITS.step
+    unusual: np.ndarray = (lengths < low * span) | (lengths > high * span)
+    return unusual
 
 
 def _shifted(scores: np.ndarray, shift: int) -> np.ndarray:
