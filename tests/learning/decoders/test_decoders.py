@@ -139,7 +139,7 @@ def test_map_prefers_a_spine_within_the_limits_of_anatomy(codec: LandmarkCodec, 
     for penalty, expected in ((0.0, off), (config.limit_penalty, points)):
         decoder = make_decoder("map", codec, DEFAULT_PRIOR, replace(config, limit_penalty=penalty))
         found = decoder.decode(wrong._replace(heatmap=heatmap)).xy[:, 0]
-        np.testing.assert_allclose(found, expected[:, 0], atol=1.0)
+        np.testing.assert_allclose(found, expected[:, 0], atol=2.0)  # a cell is 4 pixels
 
 
 def test_sequential_stays_inside_its_rectangle(codec: LandmarkCodec, ideal: Ideal) -> None:

@@ -80,7 +80,8 @@ class MapDecoder(Decoder):
         """The best chain, its score, and the candidates with the scores that led to it.
 
         A fixed point says that the network may have given all names one or two levels off. So the channels are tried
-        in the place of their neighbours as well. With a span from T1 to L5, steps outside the limits of anatomy cost more.
+        in the place of their neighbours as well. Where the span from T1 to L5 is given, steps outside the limits of
+        anatomy cost more.
         """
         candidates = seen.joined(made_up_candidates(fields, seen, fixed.centers, self.prior, beyond))
         pair = self._pair_scores(candidates).astype(np.float32)  # half the time, and exact enough
