@@ -73,7 +73,8 @@ NEEDS_TORCHVISION = (
     "monailabel.transform.post",
 )
 LARGEST_BYTES = 1_000_000
-WEIGHTS = "apps/vertebra_landmarks/model/vertebra_landmarks.pt"
+WEIGHTS = tuple(f"apps/vertebra_landmarks/model/vertebra_landmarks{held_out}.pt" for held_out in ("", "_fold0"))
+WEIGHTS_BYTES = 40_000_000
 
 
 def is_within(name: str, packages: frozenset[str] | tuple[str, ...]) -> bool:
@@ -116,7 +117,7 @@ def package_of(path: Path, top: Path = APP) -> str:
 
 def too_large(sizes: dict[str, int]) -> list[str]:
     """Files above the limit, other than the weights."""
-    return [name for name, size in sizes.items() if size > LARGEST_BYTES and name != WEIGHTS]
+    return [name for name, size in sizes.items() if size > LARGEST_BYTES and name not in WEIGHTS]
 
 
 def top_version(changelog: str) -> str | None:
@@ -301,5 +302,11 @@ def test_no_large_file_is_tracked() -> None:
     assert too_large({name: (ROOT / name).stat().st_size for name in names if (ROOT / name).is_file()}) == []
 
 
+def test_the_weights_stay_light() -> None:
+    assert sum((ROOT / name).stat().st_size for name in WEIGHTS) <= WEIGHTS_BYTES
+
+
 def test_the_guard_on_large_files_can_fail() -> None:
-    assert too_large({"docs/film.png": LARGEST_BYTES + 1, WEIGHTS: 20_000_000, "README.md": 100}) == ["docs/film.png"]
+    assert too_large({"docs/film.png": LARGEST_BYTES + 1, WEIGHTS[0]: 20_000_000, "README.md": 100}) == [
+        "docs/film.png"
+    ]
