@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import start
@@ -35,7 +35,14 @@ class OwnServer:
 
 
 @contextlib.contextmanager
-def own_server(studies: Path, log: Path, *conf: "tuple[str, str]", port: int = 0) -> "Iterator[OwnServer]":
+def own_server(
+    studies: Path,
+    log: Path,
+    *conf: "tuple[str, str]",
+    port: int = 0,
+    options: "tuple[str, ...]" = (),
+    env: "Mapping[str, str] | None" = None,
+) -> "Iterator[OwnServer]":
     """Serve a folder until the block ends.
 
     Args:
@@ -43,6 +50,8 @@ def own_server(studies: Path, log: Path, *conf: "tuple[str, str]", port: int = 0
         log: file for what the server prints.
         conf: settings of the app.
         port: to listen on; a free one if it is 0.
+        options: further words of MONAI Label's command line.
+        env: variables for it, besides those of this process.
 
     Raises:
         RuntimeError: the server does not answer.
@@ -55,9 +64,9 @@ def own_server(studies: Path, log: Path, *conf: "tuple[str, str]", port: int = 0
     url = start.address_of(arguments.host, port)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            start.server_command(Path(sys.executable), arguments),
+            [*start.server_command(Path(sys.executable), arguments), *options],
             cwd=str(ROOT),
-            env={**start.SETTINGS, **os.environ, "VERTEBRA_LANDMARKS_PARENT_PIPE": "1"},
+            env={**start.SETTINGS, **os.environ, "VERTEBRA_LANDMARKS_PARENT_PIPE": "1", **(env or {})},
             stdin=subprocess.PIPE,  # its end tells the server that this process is gone
             stdout=output,
             stderr=subprocess.STDOUT,

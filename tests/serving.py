@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import socket
 import subprocess
-import sys
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -17,10 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-APP = Path(__file__).resolve().parents[1] / "apps" / "vertebra_landmarks"
-START_LIMIT_S = 180
+from _own_server import own_server
 
 Start = Callable[..., AbstractContextManager["Server"]]
 
@@ -86,35 +79,9 @@ def form(fields: Mapping[str, str | tuple[str, bytes]]) -> tuple[bytes, str]:
 
 @contextlib.contextmanager
 def started(log: Path, studies: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Server]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (log.parent / "tmp").mkdir()
-    own = {"MONAI_LABEL_AUTO_UPDATE_SCORING": "false", "TMPDIR": str(log.parent / "tmp")}
-    command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(APP), "--studies", str(studies)]
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port), *arguments],
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            cwd=studies.parent,
-            env={**os.environ, **own, **(env or {})},
-        )
-        running = Server(f"http://127.0.0.1:{port}", studies, process, log)
-        try:
-            _wait(running)
-            yield running
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-def _wait(server: Server) -> None:
-    end = time.monotonic() + START_LIMIT_S
-    while time.monotonic() < end and server.process.poll() is None:
-        try:
-            if server.ask("/auth/")[0] == 200:
-                return
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.3)
-    pytest.fail("the server did not start:\n" + server.log.read_text(errors="replace")[-3000:])
+    """A server with temporary files of its own, beside its log."""
+    temporary = log.parent / "tmp"
+    temporary.mkdir()
+    own = {"TMPDIR": str(temporary), **(env or {})}
+    with own_server(studies, log, options=arguments, env=own) as running:
+        yield Server(running.url, studies, running.process, log)

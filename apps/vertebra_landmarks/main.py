@@ -31,6 +31,8 @@ from lib.spine.schema import VERTEBRAE
 logger = logging.getLogger(__name__)
 
 MODEL = "vertebra_landmarks"
+ORIGIN = ("model_version", "names_right", "tilt_half_widths_deg")
+"""Of an answer, what is noted about a label that is stored from it."""
 
 
 class VertebraLandmarksApp(MONAILabelApp):
@@ -106,7 +108,8 @@ class VertebraLandmarksApp(MONAILabelApp):
         result = {"label": file, "tag": tag, "file": file, "params": answer}
         if request.get("save_label") and not isinstance(image, Path):
             try:
-                result["label"] = store.save_label(image, file, tag, {"model": request["model"]})
+                facts = {"model": request["model"], **{name: answer.get(name) for name in ORIGIN}}
+                result["label"] = store.save_label(image, file, tag, facts)
             except Exception as error:
                 Path(file).unlink(missing_ok=True)
                 raise (HTTPException(400, str(error)) if isinstance(error, ValueError) else error) from error

@@ -209,6 +209,10 @@ def test_batch_inference_does_all_images_and_says_what_failed(server: Server) ->
     for name in ("phantom_1", "phantom_2", "SHOUTING"):
         assert len(answer[name]["params"]["landmarks"]) == 85
         assert (server.studies / "labels" / "original" / f"{name}.mrk.json").is_file()
+    stored = json.loads(server.ask("/datastore/?output=all")[1])["objects"]["phantom_1"]["labels"]["original"]["info"]
+    for fact in ("model_version", "names_right", "tilt_half_widths_deg"):
+        assert answer["phantom_1"]["params"][fact] is not None
+        assert stored[fact] == answer["phantom_1"]["params"][fact]
 
 
 def test_an_id_that_is_a_name_in_the_working_directory_is_the_image_of_the_folder(server: Server) -> None:

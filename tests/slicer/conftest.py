@@ -6,18 +6,23 @@ import contextlib
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 from PIL import Image
 from VertebraLandmarksLib.answers import LOCAL, Answer, Film, ImageFacts
+from VertebraLandmarksLib.client import Client
+from VertebraLandmarksLib.connection import Connection
 from VertebraLandmarksLib.controller import Controller
 from VertebraLandmarksLib.drafts import Drafts
 from VertebraLandmarksLib.editing import SpineEditor
+from VertebraLandmarksLib.origin import UNKNOWN, Origin
 from VertebraLandmarksLib.spine.markups import from_markups, to_markups
 from VertebraLandmarksLib.spine.schema import Spine
 
@@ -43,47 +48,101 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[S
         yield running
 
 
+@pytest.fixture
+def fresh_labels(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test labels or adds at ``server`` is removed, so that the tests may run in any order."""
+    yield
+    if "server" not in request.fixturenames:
+        return
+    server: Server = request.getfixturevalue("server")
+    client = Client(Connection(server.url))
+    for entry in client.images():
+        if not entry.id.startswith("phantom_"):
+            server.ask(f"/datastore/image?id={quote(entry.id)}", "DELETE")
+        elif entry.status != "unlabelled":
+            for tag in ("final", "original"):
+                server.ask(f"/datastore/label?id={entry.id}&tag={tag}", "DELETE")
+
+
+def stored(server: Server, image_id: str) -> bytes:
+    """The label as it lies on the server's disk."""
+    return (server.studies / "labels" / "final" / f"{image_id}.mrk.json").read_bytes()
+
+
+def facts(server: Server, image_id: str) -> dict[str, Any]:
+    """What the server knows about a label."""
+    content: dict[str, Any] = json.loads(server.ask(f"/datastore/label/info?label={image_id}&tag=final")[1])
+    return content
+
+
+def offline(desk: Desk, folder: Path) -> None:
+    """A film without a server, with all points placed."""
+    Image.fromarray(np.zeros((300, 100), np.uint8)).save(folder / "film.png")
+    desk.open_file(folder / "film.png")
+    for v in range(17):
+        for p, (dx, dy) in enumerate(((0, 0), (-10, -6), (10, -6), (-10, 6), (10, 6))):
+            desk.logic.editor.place(v, p, (50.0 + dx, 20.0 + 16 * v + dy))
+
+
 class MemoryLogic:
     """What the controller needs of the logic, on the real editor and without a scene."""
 
     def __init__(self) -> None:
         self.editor = SpineEditor()
         self.film: Film | None = None
+        self._lost: Film | None = None
         self.shown: list[str] = []
+        self.readers: list[str] = []
 
     def show_film(self, film: Film) -> None:
-        self.film = film
+        self.film, self._lost = film, None
         self.shown.append(film.id)
         self.editor.load(Spine.from_arrays(np.full((17, 5, 2), np.nan)))
 
     def close_film(self) -> None:
-        self.film = None
+        self.film = self._lost = None
         self.editor.load(Spine.from_arrays(np.full((17, 5, 2), np.nan)))
 
-    def load_local(self, path: str) -> Film:
-        pixels = np.array(Image.open(path).convert("L"))
-        facts = ImageFacts(pixels.shape[1], pixels.shape[0])
-        return Film(Path(path).stem, pixels, facts.spacing, None, LOCAL, path, facts)
+    def scene_closes(self) -> None:
+        """What the real logic does when Slicer removes every node: the points stay in the editor."""
+        self.film, self._lost = None, self.film
 
-    def set_answer(self, answer: Answer) -> None:
-        (self.editor.adopt if self.editor.touched.any() else self.editor.load)(answer.spine)
+    def restore(self) -> bool:
+        is_there = self._lost is not None
+        self.film, self._lost = self._lost or self.film, None
+        return is_there
 
-    def set_label(self, markups: bytes) -> None:
+    def begin_local(self, path: str) -> Callable[[], Film]:
+        def read() -> Film:
+            self.readers.append(threading.current_thread().name)
+            pixels = np.array(Image.open(path).convert("L"))
+            facts = ImageFacts(pixels.shape[1], pixels.shape[0])
+            return Film(Path(path).stem, pixels, facts.spacing, None, LOCAL, path, facts)
+
+        return read
+
+    def set_answer(self, answer: Answer) -> bool:
+        return self.editor.propose(answer.spine, answer.origin)
+
+    def set_label(
+        self, markups: bytes, touched: np.ndarray | None = None, origin: Origin = UNKNOWN, is_own: bool = False
+    ) -> None:
         assert self.film is not None
-        self.editor.load(from_markups(json.loads(markups), self.film.spacing))
+        self.editor.load(from_markups(json.loads(markups), self.film.spacing), touched, origin, is_own)
 
     def markups(self) -> bytes:
-        assert self.film is not None
-        return json.dumps(to_markups(self.editor.spine(), self.film.spacing)).encode()
+        film = self.film or self._lost
+        assert film is not None
+        return json.dumps(to_markups(self.editor.spine(), film.spacing)).encode()
 
 
 class Desk:
     """A controller on a logic in memory, as if a person sat before it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.logic, self.folder = MemoryLogic(), folder
         self.drafts = Drafts(folder)
-        self.controller = Controller(self.logic, self.drafts)
+        self.controller = Controller(self.logic, self.drafts, clock=clock)
         self.controller.person = "ada"
         self.states = [self.controller.state]
         self.controller.on_change(self.states.append)
@@ -116,6 +175,18 @@ class Desk:
         self.controller.open_image(image_id)
         self.until(lambda: self.state.current is not None and self.state.current.id == image_id)
 
+    def open_file(self, path: Path) -> None:
+        """Open a file of this computer, and see that it is open."""
+        shown = len(self.logic.shown)
+        self.controller.open_local(str(path))
+        self.until(lambda: len(self.logic.shown) > shown)
+
+    def submit(self) -> None:
+        """Submit, and say yes to what is asked."""
+        asked = self.controller.submit()
+        if asked is not None:
+            assert self.controller.submit(asked) is None
+
     def infer(self) -> None:
         """Ask for landmarks and wait for them."""
         self.controller.infer()
@@ -136,12 +207,12 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 @pytest.fixture
-def new_desk(tmp_path: Path) -> Iterator[Callable[[], Desk]]:
-    """Makes controllers on the same folder of drafts, one after the other, as starts of Slicer do."""
+def new_desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
+    """Makes controllers on the same folder of drafts, or another one, as starts of Slicer do."""
     with contextlib.ExitStack() as stack:
 
-        def make() -> Desk:
-            sitting = Desk(tmp_path / "drafts")
+        def make(folder: Path = tmp_path / "drafts", clock: Callable[[], float] = time.monotonic) -> Desk:
+            sitting = Desk(folder, clock)
             stack.callback(sitting.controller.close)
             return sitting
 

@@ -73,8 +73,8 @@ def test_landmarks_are_found_and_fixed_points_stay(client: Client) -> None:
     assert (answer.image.width, answer.image.height) == (320, 640)
     assert answer.decoder == "map"
     assert 0 < answer.seconds < 60
-    assert answer.names_right is None or 0 <= answer.names_right <= 1
-    assert answer.tilt_half_widths is None or answer.tilt_half_widths.shape == (17,)
+    assert answer.origin.names_right is None or 0 <= answer.origin.names_right <= 1
+    assert len(answer.origin.tilt_half_widths) in (0, 17)
     assert answer.curves[0].upper_end in VERTEBRAE
     fixed = {"T7": {"TL": [101.123456789, 222.5]}}
     again = client.infer("phantom_000", fixed=fixed, decoder="sequential")
@@ -257,9 +257,9 @@ def test_an_answer_is_read_into_values() -> None:
     assert (answer.spine["T7"].center.x, answer.spine["T7"].center.score) == (1.5, 0.5)
     assert answer.spine["T8"].is_absent
     assert (answer.curves[0].angle_deg, answer.curves[0].half_width_deg) == (20.5, 3.0)
-    assert answer.tilt_half_widths is not None
-    assert answer.tilt_half_widths[0] == 2.0
-    assert np.isnan(answer.tilt_half_widths[16])
+    assert answer.origin.tilt_half_widths == (*(2.0,) * 16, None)
+    assert answer.origin.half_widths is not None
+    assert np.isnan(answer.origin.half_widths[16])
     assert answer.anatomy[0].vertebrae == ("T7", "T8", "T9")
     assert (answer.image.spacing, answer.image.millimetres, answer.image.image_left_is) == (
         (0.1, 0.2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from VertebraLandmarksLib import drafts as drafts_module
 from VertebraLandmarksLib.drafts import SUBMITTING, Draft, Drafts, mask_of, names_of, new_key
 from VertebraLandmarksLib.keeping import LONGEST_S, QUIET_S, RETRY_S, Keeper
+from VertebraLandmarksLib.origin import Origin
 
 pytestmark = pytest.mark.slicer
 
@@ -39,10 +41,69 @@ def draft(**changes: object) -> Draft:
 def test_a_draft_comes_back_byte_for_byte(tmp_path: Path) -> None:
     drafts = Drafts(tmp_path / "drafts")
     assert drafts.list() == ()
-    written = draft(note=SUBMITTING, source="/films/é.dcm")
+    origin = Origin("7", 0.75, (None, *(1.5,) * 16))
+    written = draft(note=SUBMITTING, source="/films/é.dcm", origin=origin, is_proposal=True, begun_by="ben")
     drafts.save(written)
     assert drafts.list() == (written,)
     assert drafts.list()[0].markups == MARKUPS
+
+
+def test_a_draft_of_an_older_module_is_read(tmp_path: Path) -> None:
+    drafts, written = Drafts(tmp_path), draft()
+    drafts.save(written)
+    path = next(tmp_path.glob("*.draft.json"))
+    content = json.loads(path.read_text())
+    for name in ("origin", "is_proposal", "begun_by"):
+        del content[name]
+    path.write_text(json.dumps(content))
+    assert drafts.list() == (written,)
+
+
+def test_a_draft_that_another_slicer_has_open_is_offered_when_that_ends(tmp_path: Path) -> None:
+    code = (
+        "import sys; from VertebraLandmarksLib.drafts import *; from VertebraLandmarksLib.keeping import *\n"
+        "keeper = Keeper(Drafts(sys.argv[1]), 'k')\n"
+        "keeper.write(Draft('k', 'i', 's', 'ben', b'1', (), 0.0, 1, 1.0), 1)\n"
+        "print('open', flush=True)\n"
+        "while command := sys.stdin.readline().strip():\n"
+        "    getattr(keeper, command)(); print(command, flush=True)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    for ending in ("release", "kill"):
+        with subprocess.Popen(
+            command,
+            cwd=Path(drafts_module.__file__).parents[1],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stdout.readline() == "open\n"
+            drafts = Drafts(tmp_path)
+            assert drafts.list() == ()
+            assert drafts.list() == ()  # having looked does not change it
+            if ending == "release":
+                process.stdin.write("release\n")
+                process.stdin.flush()
+                assert process.stdout.readline() == "release\n"
+                assert [one.user for one in drafts.list()] == ["ben"]
+            process.kill()
+        assert [one.user for one in drafts.list()] == ["ben"]
+        drafts.remove("k")
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_process_itself_has_open_is_listed(tmp_path: Path) -> None:
+    drafts = Drafts(tmp_path)
+    keeper = Keeper(drafts, "key")
+    keeper.write(draft(), 1)
+    assert [one.key for one in drafts.list()] == ["key"]
+    assert Drafts(tmp_path).list() == ()
+    keeper.release()
+    assert len(Drafts(tmp_path).list()) == 1
+    keeper.write(draft(), 2)  # a writing that was on its way does not take it back
+    assert len(Drafts(tmp_path).list()) == 1
 
 
 def test_newest_first_one_per_key(tmp_path: Path) -> None:
@@ -193,6 +254,37 @@ def test_what_was_submitted_is_forgotten_and_newer_work_is_not(tmp_path: Path) -
     keeper.write(draft(edits=7), 2)
     keeper.forget(1)
     assert [one.edits for one in drafts.list()] == [7]
+
+
+def test_a_draft_that_is_taken_up_stays_until_its_successor_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafts = Drafts(tmp_path)
+    old = draft(key="old")
+    drafts.save(old)
+    keeper = Keeper(drafts, "new", taken_up="old")
+    assert keeper.is_kept
+    assert keeper.is_unsaved
+
+    def full(_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(drafts, "save", full)
+        with pytest.raises(OSError, match="No space"):
+            keeper.write(old, 1)
+    assert [one.key for one in drafts.list()] == ["old"]
+    keeper.write(replace(old, edits=4), 2)
+    assert [(one.key, one.edits) for one in drafts.list()] == [("new", 4)]
+    keeper.write(old, 1)
+    assert [(one.key, one.edits) for one in drafts.list()] == [("new", 4)]
+
+
+def test_a_draft_that_is_taken_up_and_submitted_at_once_is_gone(tmp_path: Path) -> None:
+    drafts = Drafts(tmp_path)
+    drafts.save(draft(key="old"))
+    Keeper(drafts, "new", taken_up="old").forget(2)
+    assert drafts.list() == ()
 
 
 def test_kept_and_unsaved_are_told_apart(tmp_path: Path) -> None:

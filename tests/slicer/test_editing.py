@@ -18,6 +18,7 @@ from VertebraLandmarksLib.editing import (
     Change,
     SpineEditor,
 )
+from VertebraLandmarksLib.origin import Origin
 from VertebraLandmarksLib.spine.schema import CORNERS, POINTS, VERTEBRAE, Spine
 
 pytestmark = pytest.mark.slicer
@@ -291,9 +292,65 @@ def test_names_go_down_and_up_by_one(editor: SpineEditor, ladder: np.ndarray) ->
     assert editor.shift_names(1)
     assert np.isnan(editor.xy[T1]).all()
     assert np.array_equal(editor.xy[1:], before[:-1])
-    assert np.array_equal(editor.touched[1:], touched[:-1])
+    assert np.array_equal(editor.touched[1:, TL:], touched[:-1, TL:])
     assert not editor.touched[T1].any()
-    assert editor.fixed() == {"T8": {"TL": [30.0, 100.0]}}
+    assert editor.fixed()["T8"] == {"center": before[T7, CENTER].tolist(), "TL": [30.0, 100.0]}
+
+
+def test_shifted_names_stay_with_the_next_prediction(editor: SpineEditor, ladder: np.ndarray) -> None:
+    """The model would name the vertebrae as it did before."""
+    assert not editor.is_touched
+    editor.hide(T1)
+    editor.shift_names(1)
+    assert editor.is_touched
+    assert editor.fixed() == {VERTEBRAE[v]: {"center": ladder[v - 1, CENTER].tolist()} for v in range(2, 17)}
+    shifted = editor.xy
+    assert editor.propose(Spine.from_arrays(ladder))
+    assert np.allclose(editor.xy[2:], shifted[2:])
+    assert np.array_equal(editor.xy[T1], ladder[T1])
+    assert np.isnan(editor.xy[T1 + 1]).all()  # marked as not visible under another name
+    editor.undo()
+    editor.undo()
+    assert editor.fixed() == {}
+
+
+def test_a_prediction_is_a_beginning_only_where_there_is_nobodys_work(ladder: np.ndarray) -> None:
+    spine, touched = Spine.from_arrays(ladder), np.zeros((17, 5), bool)
+    touched[T7, TL] = True
+    editor = SpineEditor()
+    assert not editor.propose(spine)
+    assert not editor.propose(spine)
+    assert not editor.can_undo
+    editor.load(spine, is_own=True)
+    assert editor.propose(Spine.from_arrays(ladder + 1))
+    assert (editor.predictions, editor.edits, editor.can_undo) == (1, 0, True)
+    editor.undo()
+    assert editor.predictions == 0
+    assert np.array_equal(editor.xy, ladder)
+    editor.load(spine, touched)
+    assert editor.propose(spine)
+    editor.load(spine)
+    editor.hide(L5)
+    assert editor.propose(spine)
+    editor.load(spine)
+    editor.is_own = True  # it was submitted
+    assert editor.propose(spine)
+
+
+def test_origin_goes_with_the_points(editor: SpineEditor, ladder: np.ndarray) -> None:
+    first = Origin("1", 0.9, tuple(float(v) for v in range(17)))
+    second = Origin("2", 0.5)
+    editor.load(Spine.from_arrays(ladder), origin=first)
+    editor.shift_names(1)
+    assert editor.origin == Origin("1", None, (None, *range(16)))
+    assert editor.propose(Spine.from_arrays(ladder), second)
+    assert editor.origin == second
+    editor.undo()
+    editor.undo()
+    assert editor.origin == first
+    editor.redo()
+    editor.redo()
+    assert editor.origin == second
 
 
 def test_what_a_shift_pushes_over_the_end_comes_back(editor: SpineEditor, ladder: np.ndarray) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from VertebraLandmarksLib.measuring import Measurements, doubts, measure
+from VertebraLandmarksLib.measuring import DOUBT_BELOW, ERROR_LIMIT, Measurements, doubts, measure, uncertainties
 from VertebraLandmarksLib.spine.anatomy import violations
 from VertebraLandmarksLib.spine.curves import measure_curves
 
@@ -86,3 +86,13 @@ def test_a_vertebra_without_all_corners_is_compared_with_the_others(ladder: np.n
     ladder[T7, 1] = np.nan
     errors[T7] = 5.0
     assert [name for name, _ in doubts(ladder, SCORES, errors)] == ["T7"]
+
+
+def test_uncertainty_rises_to_where_the_doubt_begins(ladder: np.ndarray) -> None:
+    scores, errors = SCORES.copy(), NO_ERRORS.copy()
+    scores[T7, 0], scores[T7 + 1, 0], errors[0, 3] = (1 + DOUBT_BELOW) / 2, 0.0, ERROR_LIMIT * 12 / 4
+    found = uncertainties(ladder, scores, errors)
+    assert (found[T7], found[T7 + 1], found[0]) == pytest.approx((0.5, 1.0, 0.25))
+    assert np.count_nonzero(found) == 3
+    assert measure(ladder, scores, errors, UNTOUCHED).uncertainty == tuple(found)
+    assert (uncertainties(np.full_like(ladder, np.nan), scores * 0, errors) == 0).all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from VertebraLandmarksLib.answers import HAS_PREDICTION, LABELLED, ImageEntry
+from VertebraLandmarksLib.answers import LabelFacts
 from VertebraLandmarksLib.questions import questions_about
 
 pytestmark = pytest.mark.slicer
@@ -44,12 +44,23 @@ def test_an_unusual_spine_is_asked_about_in_the_words_of_the_priors(ladder: np.n
 
 
 @pytest.mark.parametrize(
-    ("status", "labeller", "asked"),
-    [(LABELLED, "ben", True), (LABELLED, "ada", False), (LABELLED, "", False), (HAS_PREDICTION, "", False)],
+    ("labeller", "is_proposal", "said"),
+    [
+        ("ben", False, "ben labelled this film already. Yours will replace the label of 19"),
+        ("ben", True, "ben labelled this film already. Points of the model will replace the label of 19"),
+        ("ada", True, "You labelled this film already. Points of the model will replace the label of 19"),
+        ("", True, "Somebody labelled this film already. Points of the model"),
+        ("ada", False, None),
+        ("", False, None),
+    ],
 )
-def test_only_the_label_of_somebody_else_is_asked_about(
-    ladder: np.ndarray, status: str, labeller: str, asked: bool
+def test_labels_of_others_and_points_of_the_model_are_asked_about(
+    ladder: np.ndarray, labeller: str, is_proposal: bool, said: str | None
 ) -> None:
-    questions = questions_about(ladder, ImageEntry("a", status, labeller, 0.0, "a.png"), "ada")
-    assert [question.kind for question in questions] == (["replaces"] if asked else [])
-    assert all("ben" in question.text for question in questions)
+    questions = questions_about(ladder, LabelFacts(labeller, 1e6), "ada", is_proposal)
+    assert [question.kind for question in questions] == ([] if said is None else ["replaces"])
+    assert all(question.text.startswith(said or "-") for question in questions)
+
+
+def test_a_label_that_is_not_there_is_not_replaced(ladder: np.ndarray) -> None:
+    assert questions_about(ladder, None, "ada", is_proposal=True) == ()

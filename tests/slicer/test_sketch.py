@@ -7,6 +7,7 @@ import pytest
 from VertebraLandmarksLib.measuring import Measurements, measure
 from VertebraLandmarksLib.sketch import (
     DOUBTFUL,
+    FAINT,
     IMPLAUSIBLE,
     PALETTE,
     SURE,
@@ -83,6 +84,16 @@ def test_doubt_and_what_is_implausible_have_colors(ladder: np.ndarray) -> None:
     assert marks(found) == {"T7": DOUBTFUL, "T3": IMPLAUSIBLE}
     lines = bodies(ladder, found, ("endplates",))
     assert [colors(lines)[v] for v in (2, 3, 6)] == [IMPLAUSIBLE, SURE, DOUBTFUL]
+
+
+def test_colors_go_from_sure_to_faint_with_the_uncertainty(ladder: np.ndarray) -> None:
+    found = Measurements((), (), (("L5", "why"),), tuple(np.linspace(0, 1, 17)))
+    reds = [color[0] for color in colors(bodies(ladder, found, ("endplates",)))[:17]]
+    assert reds[:16] == sorted(reds[:16])
+    assert len(set(reds[:16])) >= 8
+    assert colors(bodies(ladder, found, ("endplates",)))[16] == DOUBTFUL
+    nearly = Measurements((), (), (), (0.99,) * 17)
+    assert set(colors(bodies(ladder, nearly, ("endplates",)))) == {FAINT}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any, Optional
 import numpy as np
 
 from .errors import SCHEMA, WRONG_APP, ServerError
+from .origin import UNKNOWN, Origin, origin_of
 from .parsing import (
     bad_answer,
     choice,
@@ -111,6 +112,29 @@ class ImageEntry:
 
 
 @dataclass(frozen=True)
+class LabelFacts:
+    """What the server notes about a label.
+
+    Attributes:
+        user: who stored it, "" where nobody or nobody knows.
+        when: seconds since 1970; ``None`` where that is not known.
+        origin: where points that its user did not set come from.
+    """
+
+    user: str = ""
+    when: Optional[float] = None
+    origin: Origin = UNKNOWN
+
+    def is_same_label(self, other: LabelFacts) -> bool:
+        """Whether both are about the same storing; where a time is unknown that cannot be denied."""
+        return None in (self.when, other.when) or (self.user, self.when) == (other.user, other.when)
+
+
+NO_FACTS = LabelFacts()
+"""Of a label of which nothing is known."""
+
+
+@dataclass(frozen=True)
 class Training:
     """How the newest training is getting on, or how it ended.
 
@@ -204,24 +228,19 @@ class Answer:
         spine: points in pixels of the film, with scores and expected errors.
         image: size and facts of the film that it looked at.
         curves: Cobb angles as the server measured them.
-        tilt_half_widths: ``(V,)`` degrees, each vertebra's part in the interval of an angle
-            (``spine.curves.interval_half_width``); ``None`` where the model does not tell.
-        names_right: chance that all names are right, 0...1; ``None`` where the model does not tell.
+        origin: the model that found them, and what it says of the spine as a whole.
         anatomy: violated anatomical priors.
         decoder: how the points were found.
         seconds: that the server worked.
-        model_version: weights that found them, "" where the server does not say.
     """
 
     spine: Spine
     image: ImageFacts
     curves: tuple[Curve, ...]
-    tilt_half_widths: Optional[np.ndarray]
-    names_right: Optional[float]
+    origin: Origin
     anatomy: tuple[Violation, ...]
     decoder: str
     seconds: float
-    model_version: str
 
 
 def server_info(info: Any, owner: Any) -> ServerInfo:
@@ -307,7 +326,7 @@ def image_entries(listed: Any) -> tuple[ImageEntry, ...]:
     """
     objects = table(table(listed, "list of images").get("objects"), "objects")
     entries = [_image_entry(name, table(known, name)) for name, known in objects.items()]
-    return tuple(sorted(entries, key=lambda entry: (entry.id.casefold(), entry.id)))
+    return tuple(sorted(entries, key=_by_name))
 
 
 def _image_entry(name: str, known: dict[str, Any]) -> ImageEntry:
@@ -315,14 +334,39 @@ def _image_entry(name: str, known: dict[str, Any]) -> ImageEntry:
     status = LABELLED if FINAL in labels else HAS_PREDICTION if labels else UNLABELLED
     label = table(labels[FINAL if FINAL in labels else next(iter(labels))], "label") if labels else {}
     facts = table(label.get("info", {}), "facts of a label")
-    when = facts.get("ts")
     return ImageEntry(
         id=name,
         status=status,
         user=_labeller(facts) if status == LABELLED else "",
-        when=None if when is None else number(when, "ts", 0, 1e12),
+        when=_when(facts),
         file=name + text(image.get("ext", ""), "ext"),
     )
+
+
+def with_entry(entries: tuple[ImageEntry, ...], entry: ImageEntry) -> tuple[ImageEntry, ...]:
+    """The list with one line replaced, or put where it belongs."""
+    if any(one.id == entry.id for one in entries):
+        return tuple(entry if one.id == entry.id else one for one in entries)
+    return tuple(sorted((*entries, entry), key=_by_name))
+
+
+def label_facts(info: Any) -> LabelFacts:
+    """Read ``/datastore/label/info``.
+
+    Raises:
+        ServerError: BAD_ANSWER.
+    """
+    facts = table(info, "facts of a label")
+    return LabelFacts(_labeller(facts), _when(facts), origin_of(facts))
+
+
+def _when(facts: dict[str, Any]) -> Optional[float]:
+    when = facts.get("ts")
+    return None if when is None else number(when, "ts", 0, 1e12)
+
+
+def _by_name(entry: ImageEntry) -> tuple[str, str]:
+    return entry.id.casefold(), entry.id
 
 
 def _labeller(facts: dict[str, Any]) -> str:
@@ -343,25 +387,15 @@ def answer(content: Any) -> Answer:
         sentence = "Server and module mean different points. Install module and server of the same version."
         raise ServerError(SCHEMA, sentence, f"schema_version is {content.get('schema_version')!r:.40}")
     cobb = table(content.get("cobb"), "cobb")
-    widths = content.get("tilt_half_widths_deg")
     return Answer(
         spine=_spine(content.get("landmarks")),
         image=image_facts(content.get("image")),
         curves=tuple(_curve(table(one, "curve")) for one in listing(cobb.get("curves"), "curves")),
-        tilt_half_widths=None if widths is None else np.array(_widths(widths)),
-        names_right=optional_number(content.get("names_right"), "names_right", 0, 1),
+        origin=origin_of(content),
         anatomy=_violations(content.get("anatomy")),
         decoder=text(content.get("decoder"), "decoder"),
         seconds=number(table(content.get("timings"), "timings").get("total"), "seconds", 0),
-        model_version=text(content.get("model_version") or "", "model_version"),
     )
-
-
-def _widths(value: Any) -> list[float]:
-    """From T1 to L5, NaN where a vertebra has none."""
-    by_vertebra = table(value, "tilt_half_widths_deg")
-    found = (optional_number(by_vertebra.get(name), name, 0) for name in VERTEBRAE)
-    return [np.nan if one is None else one for one in found]
 
 
 def image_facts(content: Any) -> ImageFacts:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from . import answers
-from .answers import FINAL, MODEL, SERVER, SESSION, Answer, Film, ImageEntry, ServerInfo, Training
+from .answers import FINAL, MODEL, SERVER, SESSION, Answer, Film, ImageEntry, LabelFacts, ServerInfo, Training
 from .cancel import Cancel
 from .connection import Connection, OnProgress, Reply
 from .errors import NOT_FOUND, ServerError
@@ -75,6 +75,11 @@ class Client:
     def label(self, image_id: str, tag: str = FINAL, cancel: Optional[Cancel] = None) -> bytes:
         """A label as it is stored, a ``.mrk.json`` file; NOT_FOUND where there is none."""
         return self.connection.request("GET", "/datastore/label", {"label": image_id, "tag": tag}, cancel=cancel).body
+
+    def label_facts(self, image_id: str, tag: str = FINAL, cancel: Optional[Cancel] = None) -> LabelFacts:
+        """What is noted about a label; NOT_FOUND where there is none."""
+        query = {"label": image_id, "tag": tag}
+        return answers.label_facts(self._json("GET", "/datastore/label/info", query, cancel=cancel))
 
     def infer(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,6 +14,9 @@ from typing import Any, Optional, TypeVar
 
 import numpy as np
 
+from .errors import ServerError
+from .holding import Hold, is_held
+from .origin import UNKNOWN, Origin, origin_of
 from .spine.files import replacing
 from .spine.markups import label_of
 from .spine.schema import POINTS, VERTEBRAE
@@ -21,7 +25,7 @@ SUBMITTING = "submitting"
 """Note of a draft that was on its way to the server when it was written."""
 
 _FORMAT = 1
-_SUFFIX, _DAMAGED = ".draft.json", ".damaged"
+_SUFFIX, _DAMAGED, _HELD = ".draft.json", ".damaged", ".open"
 _NAMES = tuple(label_of(vertebra, point) for vertebra in VERTEBRAE for point in POINTS)
 
 
@@ -41,6 +45,9 @@ class Draft:
         saved: seconds since 1970.
         source: the file on this computer that the film is; "" for an image of the server.
         note: ``SUBMITTING``, why it was not accepted, or "".
+        origin: where the points that were not touched come from.
+        is_proposal: whether a model's points came in the place of what was there before.
+        begun_by: who worked on it before ``user``, "" where nobody did.
     """
 
     key: str
@@ -54,6 +61,9 @@ class Draft:
     saved: float
     source: str = ""
     note: str = ""
+    origin: Origin = UNKNOWN
+    is_proposal: bool = False
+    begun_by: str = ""
 
 
 def new_key(server: str, image_id: str) -> str:
@@ -63,7 +73,7 @@ def new_key(server: str, image_id: str) -> str:
 
 
 class Drafts:
-    """A folder of drafts.
+    """A folder of drafts. Methods may be called on any thread.
 
     Args:
         folder: made when the first draft is saved.
@@ -71,6 +81,7 @@ class Drafts:
 
     def __init__(self, folder: Path) -> None:
         self._folder = Path(folder)
+        self._holds: dict[str, Hold] = {}
 
     def save(self, draft: Draft) -> None:
         """Write a draft in place of the one with the same key; afterwards it survives a power cut.
@@ -85,6 +96,7 @@ class Drafts:
             "seconds": float(draft.seconds),
             "saved": float(draft.saved),
             "markups": draft.markups.decode("utf-8", "surrogateescape"),
+            "origin": draft.origin.as_facts(),
             "sha256": hashlib.sha256(draft.markups).hexdigest(),
         }
         with replacing(self._path(draft.key)) as temporary, temporary.open("xb") as file:
@@ -93,8 +105,26 @@ class Drafts:
             os.fsync(file.fileno())
         _sync_folder(self._folder)
 
+    def hold(self, key: str) -> None:
+        """Keep a draft from being offered by other processes until ``release``, or until this process ends.
+
+        Where files cannot be locked nothing happens.
+        """
+        if key in self._holds:
+            return
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._holds[key] = Hold(self._hold_path(key))
+
+    def release(self, key: str) -> None:
+        """Let a draft be offered again."""
+        held = self._holds.pop(key, None)
+        if held is not None:
+            with contextlib.suppress(OSError):
+                held.release()
+
     def list(self) -> tuple[Draft, ...]:
-        """All drafts, newest first; files that are none are renamed and kept.
+        """All drafts but those that another process holds, newest first; files that are none are renamed and kept.
 
         Raises:
             OSError: the folder cannot be read.
@@ -111,16 +141,24 @@ class Drafts:
             OSError: it cannot be deleted.
         """
         self._path(key).unlink(missing_ok=True)
+        if key not in self._holds:
+            self._hold_path(key).unlink(missing_ok=True)  # of a process that was killed
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}{_SUFFIX}"
 
+    def _hold_path(self, key: str) -> Path:
+        return self._folder / f"{key}{_HELD}"
+
     def _read(self, path: Path) -> Optional[Draft]:
+        key = path.name[: -len(_SUFFIX)]
+        if key not in self._holds and is_held(self._hold_path(key)):
+            return None
         try:
-            return _draft(json.loads(path.read_text(encoding="utf-8")), path.name[: -len(_SUFFIX)])
+            return _draft(json.loads(path.read_text(encoding="utf-8")), key)
         except FileNotFoundError:  # submitted meanwhile by another Slicer
             return None
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError, ServerError):
             path.replace(path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_DAMAGED}"))
             return None
 
@@ -147,6 +185,9 @@ def _draft(content: Any, key: str) -> Draft:
         saved=_of_kind(content, "saved", float),
         source=_of_kind(content, "source", str),
         note=_of_kind(content, "note", str),
+        origin=origin_of(content.get("origin", {})),
+        is_proposal=content.get("is_proposal") is True,
+        begun_by=str(content.get("begun_by", "")),
     )
 
 

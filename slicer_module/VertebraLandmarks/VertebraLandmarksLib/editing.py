@@ -9,6 +9,7 @@ from typing import Callable, NamedTuple, Optional
 
 import numpy as np
 
+from .origin import UNKNOWN, Origin
 from .spine.geometry import carried_along, rotation, transform_points
 from .spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE, Spine
 
@@ -48,12 +49,17 @@ class _State(NamedTuple):
     scores: np.ndarray
     errors: np.ndarray
     touched: np.ndarray
+    origin: Origin
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        return self[:-1]
 
     def copy(self) -> _State:
-        return _State(*(array.copy() for array in self))
+        return _State(*(array.copy() for array in self.arrays), self.origin)
 
     def is_same(self, other: _State) -> bool:
-        return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(self, other))
+        return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(self.arrays, other.arrays))
 
 
 class _Step(NamedTuple):
@@ -65,7 +71,8 @@ class _Step(NamedTuple):
 
 def _empty() -> _State:
     shape = (3 * _V, _P)
-    return _State(np.full((*shape, 2), np.nan), np.ones(shape), np.full(shape, np.nan), np.zeros(shape, dtype=bool))
+    nowhere, unknown = np.full((*shape, 2), np.nan), np.full(shape, np.nan)
+    return _State(nowhere, np.ones(shape), unknown, np.zeros(shape, dtype=bool), UNKNOWN)
 
 
 class SpineEditor:
@@ -73,11 +80,15 @@ class SpineEditor:
 
     A point that the person set is *touched*: its score is 1, it has no expected error, and a new prediction leaves it
     where it is. A moved or placed corner or center touches itself, a moved or turned vertebra all its points, and
-    what was marked as not visible is touched and stays away. Points that only follow (the center of a moved corner,
-    the corners of a moved center) are not touched by that.
+    what was marked as not visible is touched and stays away. Shifted names touch the centers that bear them. Points
+    that only follow (the center of a moved corner, the corners of a moved center) are not touched by that.
 
     Vertebrae ``v`` and points ``p`` are indices into ``VERTEBRAE`` and ``POINTS``. Methods that change something
-    return whether they did; nothing but ``load`` and ``adopt`` does while the editor is locked.
+    return whether they did; nothing but ``load``, ``adopt`` and ``propose`` does while the editor is locked.
+
+    Attributes:
+        is_own: whether what ``load`` began with is somebody's word, a label or work that is taken up: then a prediction
+            never takes its place but by a step that can be undone. Set it where points become that, by a submit.
     """
 
     def __init__(self) -> None:
@@ -86,7 +97,7 @@ class SpineEditor:
         self._redo: list[_Step] = []
         self._begun: Optional[_State] = None
         self._in_step: set[int] = set()
-        self._locked = False
+        self._locked = self.is_own = False
         self._listeners: list[Callable[[Change], None]] = []
 
     @property
@@ -108,6 +119,21 @@ class SpineEditor:
     def touched(self) -> np.ndarray:
         """``(V, P)`` whether the person set the point or marked it as not visible; a copy."""
         return self._state.touched[_NAMED].copy()
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether the person set any point, or said which vertebra is which: a new prediction is one around that."""
+        return bool(self._state.touched[_NAMED].any())
+
+    @property
+    def origin(self) -> Origin:
+        """Where the points that are not touched come from; goes back and forth with ``undo`` and ``redo``."""
+        return self._state.origin
+
+    @property
+    def predictions(self) -> int:
+        """New predictions since ``load`` that were adopted and not undone."""
+        return sum(not step.is_edit for step in self._undo)
 
     @property
     def locked(self) -> bool:
@@ -145,12 +171,20 @@ class SpineEditor:
     def _is_step_open(self) -> bool:
         return self._begun is not None and not self._begun.is_same(self._state)
 
-    def load(self, spine: Spine, touched: Optional[np.ndarray] = None) -> None:
+    def load(
+        self,
+        spine: Spine,
+        touched: Optional[np.ndarray] = None,
+        origin: Origin = UNKNOWN,
+        is_own: bool = False,
+    ) -> None:
         """Begin with these points and forget the history.
 
         Args:
             spine: points in pixels of the film.
             touched: ``(V, P)`` which of them the person set; none when left out.
+            origin: where the others come from.
+            is_own: see the class.
 
         Raises:
             ValueError: ``touched`` has another shape.
@@ -158,12 +192,26 @@ class SpineEditor:
         touched = np.zeros(_SHAPE, dtype=bool) if touched is None else np.asarray(touched, dtype=bool)
         if touched.shape != _SHAPE:
             raise ValueError(f"touched must have shape {_SHAPE}, got {touched.shape}")
-        self._state = _with_points(_empty(), spine)
+        self._state = _with_points(_empty()._replace(origin=origin), spine)
         self._state.touched[_NAMED] = touched
+        self.is_own = is_own
         self._undo, self._redo, self._begun = [], [], None
         self._tell(Change(LOADED, tuple(range(_V))))
 
-    def adopt(self, spine: Spine) -> None:
+    def propose(self, spine: Spine, origin: Origin = UNKNOWN) -> bool:
+        """Take a prediction: as a beginning while there is nobody's work, else as a step that can be undone.
+
+        Returns:
+            Whether it is such a step.
+        """
+        is_step = self.is_own or self.is_changed or self.is_touched
+        if is_step:
+            self.adopt(spine, origin)
+        else:
+            self.load(spine, origin=origin)
+        return is_step
+
+    def adopt(self, spine: Spine, origin: Origin = UNKNOWN) -> None:
         """Take a new prediction for all that is not touched; one step, which is no edit.
 
         Where a touched point of a vertebra lies elsewhere than predicted, since the person moved it while the
@@ -172,8 +220,8 @@ class SpineEditor:
         self.end()
         before, old = self._state.copy(), self.xy
         touched = self.touched
-        self._state = _with_points(_empty(), spine)
-        for array, kept in zip(self._state, before):
+        self._state = _with_points(_empty()._replace(origin=origin), spine)
+        for array, kept in zip(self._state.arrays, before.arrays):
             array[_NAMED][touched] = kept[_NAMED][touched]
         new = self._state.xy[_NAMED]
         for v in np.flatnonzero(touched.any(axis=1)).tolist():
@@ -298,6 +346,7 @@ class SpineEditor:
     def shift_names(self, by: int) -> bool:
         """Give every vertebra the name of the next one below (1) or above (-1): T7 becomes T8, or T6.
 
+        The centers are touched by that, so that a new prediction keeps the names.
         A vertebra that is pushed over the end comes back by the opposite shift or by ``undo``.
 
         Raises:
@@ -305,15 +354,18 @@ class SpineEditor:
         """
         if by not in (1, -1):
             raise ValueError(f"names are shifted by 1 or -1, got {by}")
-        shifted = _State(*(np.roll(array, by, axis=0) for array in self._state))
+        arrays = (np.roll(array, by, axis=0) for array in self._state.arrays)
+        shifted = _State(*arrays, self._state.origin.shifted(by))
         lost = 0 if by == 1 else -1
-        for array, fresh in zip(shifted, _empty()):
+        for array, fresh in zip(shifted.arrays, _empty().arrays):
             array[lost] = fresh[lost]
         if not np.isfinite(shifted.xy[_NAMED]).any():
             return False
         with self._step(SHIFTED, *range(_V)) as may:
             if may:
                 self._state = shifted
+                for v in np.flatnonzero(np.isfinite(shifted.xy[_NAMED, _CENTER]).all(axis=-1)).tolist():
+                    self._touch(v, (_CENTER,))
         return may
 
     def undo(self) -> bool:
@@ -440,7 +492,7 @@ def _with_points(state: _State, spine: Spine) -> _State:
 
 
 def _same_row(a: _State, b: _State, row: int) -> bool:
-    return all(np.array_equal(x[row], y[row], equal_nan=True) for x, y in zip(a, b))
+    return all(np.array_equal(x[row], y[row], equal_nan=True) for x, y in zip(a.arrays, b.arrays))
 
 
 def _center_amid(points: np.ndarray) -> np.ndarray:

@@ -52,14 +52,14 @@ def film_values(values: np.ndarray) -> np.ndarray:
     """Gray values as a film has them: unsigned integers of 8 or 16 bits, in the same order of brightness.
 
     Args:
-        values: ``(H, W)`` of any kind. Whole numbers are kept where 16 bits hold them, and where they do not, their
-            differences; else the darkest becomes 0 and the brightest 65535.
+        values: ``(H, W)`` of any kind; what is no number counts as 0. Integers are kept where 16 bits hold them, and
+            where they do not, their differences; else the darkest becomes 0 and the brightest 65535, as at the server.
     """
     if values.dtype in (np.uint8, np.uint16):
         return values
+    is_whole = values.dtype.kind in "iub"
     values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
-    is_whole = bool((values == np.rint(values)).all())
     factor = 1.0 if is_whole and high - low <= 65535 else 65535 / ((high - low) or 1.0)
     offset = 0.0 if is_whole and low >= 0 and high <= 65535 else low
     return np.rint((values - offset) * factor).astype(np.uint16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from dataclasses import replace
@@ -21,6 +22,8 @@ class Keeper:
         drafts: where it is written.
         key: of the draft.
         clock: seconds from any moment on.
+        taken_up: key of the draft that this one goes on with and replaces, "" where there is none; another Slicer may
+            have been offered that too, so this one has a name of its own.
 
     Attributes:
         revision: changes so far.
@@ -28,14 +31,18 @@ class Keeper:
         submitted: the newest one at the server.
     """
 
-    def __init__(self, drafts: Drafts, key: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self.key = key
-        self.revision = self.kept = self.submitted = 0
+    def __init__(
+        self, drafts: Drafts, key: str, clock: Callable[[], float] = time.monotonic, taken_up: str = ""
+    ) -> None:
+        self.key, self._taken_up = key, taken_up
+        self.revision = self.kept = 1 if taken_up else 0
+        self.submitted = 0
         self._drafts, self._clock = drafts, clock
         self._first: Optional[float] = None
         self._due: Optional[float] = None
         self._lock = threading.Lock()
         self._written = self._forgotten = 0
+        self._is_released = False
 
     @property
     def is_kept(self) -> bool:
@@ -77,8 +84,11 @@ class Keeper:
         """
         with self._lock:
             if revision >= self._written and revision > self._forgotten:
+                if not self._is_released:
+                    self._drafts.hold(self.key)
                 self._drafts.save(replace(draft, key=self.key))
                 self._written = revision
+                self._replace_taken_up()
         return revision
 
     def forget(self, revision: int) -> None:
@@ -91,3 +101,16 @@ class Keeper:
             self._forgotten = max(self._forgotten, revision)
             if self._written <= revision:
                 self._drafts.remove(self.key)
+                self._replace_taken_up()
+
+    def release(self) -> None:
+        """The film is no longer open here: the draft may be offered to all again; on any thread."""
+        with self._lock:
+            self._is_released = True
+            self._drafts.release(self.key)
+
+    def _replace_taken_up(self) -> None:
+        if self._taken_up:
+            with contextlib.suppress(OSError):  # what matters is written; tried again with the next writing
+                self._drafts.remove(self._taken_up)
+                self._taken_up = ""

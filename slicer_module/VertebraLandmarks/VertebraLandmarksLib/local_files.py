@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 import slicer
@@ -29,7 +29,12 @@ _LUMINANCE = np.array((0.299, 0.587, 0.114))  # of red, green and blue, ITU-R BT
 
 
 def read_film(path: str) -> Film:
-    """Read PNG, JPEG, TIFF, BMP, DICOM, NRRD or NIfTI.
+    """Read a film at once; see ``begin_reading``, whose errors this raises."""
+    return begin_reading(path)()
+
+
+def begin_reading(path: str) -> Callable[[], Film]:
+    """Begin to read PNG, JPEG, TIFF, BMP, DICOM, NRRD or NIfTI.
 
     Colour becomes luminance, and bone is bright in DICOM files whatever their photometric interpretation. The side of
     the patient is not read: a server does that.
@@ -37,15 +42,26 @@ def read_film(path: str) -> Film:
     Args:
         path: the file.
 
+    Returns:
+        What gives the film. It may run on any thread and takes most of the time; nodes of a scene, by which all but
+        PNG, JPEG, TIFF and BMP are read, are used before this returns.
+
     Raises:
-        OSError: there is no such file.
-        ValueError: it is no image, is damaged, or has several slices. The sentence does not name the file.
+        OSError: there is no such file; what is returned raises it too.
+        ValueError: it is no image, is damaged, or has several slices; what is returned raises it too. The sentence
+            does not name the file.
     """
     file = Path(path)
     if not file.is_file():
         raise FileNotFoundError(f"there is no file {file.name}")
     kind = _PICTURES.get(file.suffix.lower())
-    gray, spacing = _volume(file) if kind is None else (_picture(file, kind), (1.0, 1.0))
+    if kind is not None:
+        return lambda: _film(file, _picture(file, kind), (1.0, 1.0))
+    image, spacing = _volume(file)
+    return lambda: _film(file, _gray(image), spacing)
+
+
+def _film(file: Path, gray: np.ndarray, spacing: tuple[float, float]) -> Film:
     pixels = np.ascontiguousarray(film_values(gray))
     facts = ImageFacts(pixels.shape[1], pixels.shape[0], spacing, "none" if spacing == (1.0, 1.0) else "file header")
     pixels.setflags(write=False)
@@ -65,7 +81,7 @@ def _picture(file: Path, kind: Any) -> np.ndarray:
     return pixels if kind is vtk.vtkTIFFReader else pixels[::-1]  # the others' first row is the lowest
 
 
-def _volume(file: Path) -> tuple[np.ndarray, tuple[float, float]]:
+def _volume(file: Path) -> tuple[Any, tuple[float, float]]:
     scene = slicer.vtkMRMLScene()
     volume, storage = slicer.vtkMRMLScalarVolumeNode(), slicer.vtkMRMLVolumeArchetypeStorageNode()
     scene.AddNode(volume)
@@ -83,7 +99,7 @@ def _volume(file: Path) -> tuple[np.ndarray, tuple[float, float]]:
         raise ValueError(f"it is no image that Slicer can read ({kinds}), or it is damaged")
     _check(volume.GetImageData(), False)
     x, y, _ = volume.GetSpacing()
-    return _gray(volume.GetImageData()), (x, y)
+    return volume.GetImageData(), (x, y)
 
 
 def _check(image: Any, has_errors: bool) -> None:

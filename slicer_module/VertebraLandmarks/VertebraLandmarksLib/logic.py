@@ -13,9 +13,10 @@ from .drawing import FONT_PX, Drawing
 from .editing import LOCKED, Change, SpineEditor, pivot_of
 from .frame import Frame
 from .gray import WINDOWS
-from .local_files import read_film
+from .local_files import begin_reading, read_film
 from .measuring import Measurements, measure
 from .observers import Observers
+from .origin import UNKNOWN, Origin
 from .placing import Placing, PlacingStep
 from .points import KINDS, PointNodes
 from .sketch import Text, angle_texts, bodies, cobb_lines, name_texts
@@ -62,7 +63,6 @@ class VertebraLandmarksLogic:
         self._drag_mode = POINT
         self._film: Optional[Film] = None
         self._lost: Optional[Film] = None
-        self._tilt_half_widths: Optional[np.ndarray] = None
         self._measurements: Optional[Measurements] = None
         self._hidden_layers: set[str] = set()
         self._hovered: Optional[tuple[int, int]] = None
@@ -90,7 +90,7 @@ class VertebraLandmarksLogic:
             editor = self.editor
             side = None if self._film is None else self._film.image_left_is
             self._measurements = measure(
-                editor.xy, editor.scores, editor.errors, editor.touched, side, self._tilt_half_widths
+                editor.xy, editor.scores, editor.errors, editor.touched, side, editor.origin.half_widths
             )
         return self._measurements
 
@@ -132,14 +132,14 @@ class VertebraLandmarksLogic:
         """Show a film without points, in place of the one before."""
         self._placing.remove()
         self._film, self._lost = film, None
-        self._tilt_half_widths, self._hovered = None, None
+        self._hovered = None
         self._build()
         self.editor.load(_NOTHING)
 
     def close_film(self) -> None:
         """Show nothing; points are forgotten, and the view is as it was before."""
         self._placing.remove()
-        self._film = self._lost = self._tilt_half_widths = self._hovered = None
+        self._film = self._lost = self._hovered = None
         self._tear_down()
         self.editor.load(_NOTHING)
 
@@ -152,28 +152,43 @@ class VertebraLandmarksLogic:
         self._refresh(None)
         return True
 
-    def load_local(self, path: str) -> Film:
-        """Read a film from a file, without a server; ``show_film`` shows it.
+    def begin_local(self, path: str) -> Callable[[], Film]:
+        """Begin to read a film from a file, without a server, see ``local_files.begin_reading``.
+
+        Returns:
+            What gives the film, on any thread; ``show_film`` shows it.
 
         Raises:
-            OSError: there is no such file.
-            ValueError: it is no image of one slice, or is damaged.
+            OSError: there is no such file; what is returned raises it too.
+            ValueError: it is no image of one slice, or is damaged; what is returned raises it too.
         """
+        return begin_reading(path)
+
+    def load_local(self, path: str) -> Film:
+        """Read a film from a file at once; raises as ``begin_local`` does."""
         return read_film(path)
 
-    def set_answer(self, answer: Answer) -> None:
-        """Show what the server found; points that the person touched stay as they are.
+    def set_answer(self, answer: Answer) -> bool:
+        """Show what the server found, see ``SpineEditor.propose``; returns whether that is a step that can be undone.
 
-        While nothing was changed by hand the answer is a new beginning, else a step that can be undone.
+        Points that the person touched stay as they are.
         """
-        self._tilt_half_widths = answer.tilt_half_widths
-        if self.editor.is_changed or self.editor.touched.any():
-            self.editor.adopt(answer.spine)
-        else:
-            self.editor.load(answer.spine)
+        return self.editor.propose(answer.spine, answer.origin)
 
-    def set_label(self, markups: bytes) -> None:
+    def set_label(
+        self,
+        markups: bytes,
+        touched: Optional[np.ndarray] = None,
+        origin: Origin = UNKNOWN,
+        is_own: bool = False,
+    ) -> None:
         """Show the points of a ``.mrk.json`` file and forget the history.
+
+        Args:
+            markups: content of the file.
+            touched: see ``SpineEditor.load``.
+            origin: see there.
+            is_own: see there.
 
         Raises:
             ValueError: it is no Markups file of vertebra landmarks.
@@ -183,8 +198,7 @@ class VertebraLandmarksLogic:
         except (ValueError, RecursionError) as error:
             raise ValueError(f"label: expected JSON, {error}") from error
         spine = from_markups(content, self._spacing, "label")
-        self._tilt_half_widths = None
-        self.editor.load(spine)
+        self.editor.load(spine, touched, origin, is_own)
 
     def markups(self) -> bytes:
         """The points as content of a ``.mrk.json`` file, exactly as it is submitted and kept.

@@ -18,6 +18,7 @@ ERROR_LIMIT = LIMITS.center_offset
 """Expected error in body heights above which a vertebra is doubtful: two readers differ by more in 5 % of corners."""
 
 _CENTER = POINTS.index(CENTER)
+_CERTAIN = (0.0,) * len(VERTEBRAE)
 _CORNERS = tuple(POINTS.index(name) for name in CORNERS)
 
 
@@ -29,11 +30,13 @@ class Measurements:
         curves: from top to bottom; sides are the patient's where they are known, else the image's.
         violations: anatomical priors that it breaks.
         doubtful: names of vertebrae that the model is not sure of, and why, as a sentence.
+        uncertainty: of each vertebra, from 0 (certain) to 1 (doubtful, see ``uncertainties``).
     """
 
     curves: tuple[Curve, ...] = ()
     violations: tuple[Violation, ...] = ()
     doubtful: tuple[tuple[str, str], ...] = ()
+    uncertainty: tuple[float, ...] = _CERTAIN
 
 
 def measure(
@@ -62,7 +65,42 @@ def measure(
             width = interval_half_width(tilt_half_widths, curve.ends)
             half_width = width if np.isfinite(width) else None
         curves.append(replace(curve, side=patient_side(curve.side, image_left_is), half_width_deg=half_width))
-    return Measurements(tuple(curves), violations(xy), doubts(xy, scores, errors))
+    uncertainty = tuple(uncertainties(xy, scores, errors).tolist())
+    return Measurements(tuple(curves), violations(xy), doubts(xy, scores, errors), uncertainty)
+
+
+def at_fault(violation: Violation) -> tuple[str, ...]:
+    """Which of the vertebrae that a violation is about are to be looked at; the first of them first."""
+    if violation.kind == "step":
+        return violation.vertebrae
+    return violation.vertebrae[1:2] if violation.kind == "turn" else violation.vertebrae[-1:]
+
+
+def uncertainties(xy: np.ndarray, scores: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """How far each vertebra is on the way to being doubtful.
+
+    Args:
+        xy: ``(V, P, 2)`` pixels, NaN where absent.
+        scores: ``(V, P)`` confidences.
+        errors: ``(V, P)`` expected errors in pixels, NaN where there is none.
+
+    Returns:
+        ``(V,)``: 0 for a score of 1 and no expected error, 1 from where ``doubts`` names the vertebra; the larger of
+        what score and error say, rising evenly in between.
+    """
+    is_visible, largest, usual = _expected(xy, errors)
+    by_score = np.where(is_visible[:, _CENTER], (1 - scores[:, _CENTER]) / (1 - DOUBT_BELOW), 0.0)
+    by_error = np.where(np.isfinite(largest), largest, 0.0) / (ERROR_LIMIT * usual)
+    return np.clip(np.maximum(by_score, by_error), 0.0, 1.0)
+
+
+def _expected(xy: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``(V, P)`` what is visible; ``(V,)`` largest expected errors, -inf where none, and heights of the bodies."""
+    is_visible = np.isfinite(xy).all(axis=-1)
+    largest = np.where(is_visible & np.isfinite(errors), errors, -np.inf).max(axis=1)
+    heights = body_heights(corners_of(xy))
+    known = heights[np.isfinite(heights)]
+    return is_visible, largest, np.where(np.isfinite(heights), heights, np.median(known) if len(known) else np.inf)
 
 
 def doubts(xy: np.ndarray, scores: np.ndarray, errors: np.ndarray) -> tuple[tuple[str, str], ...]:
@@ -73,11 +111,7 @@ def doubts(xy: np.ndarray, scores: np.ndarray, errors: np.ndarray) -> tuple[tupl
         scores: ``(V, P)`` confidences.
         errors: ``(V, P)`` expected errors in pixels, NaN where there is none.
     """
-    is_visible = np.isfinite(xy).all(axis=-1)
-    largest = np.where(is_visible & np.isfinite(errors), errors, -np.inf).max(axis=1)
-    heights = body_heights(corners_of(xy))
-    known = heights[np.isfinite(heights)]
-    usual = np.where(np.isfinite(heights), heights, np.median(known) if len(known) else np.inf)
+    is_visible, largest, usual = _expected(xy, errors)
     is_unsure = is_visible[:, _CENTER] & (scores[:, _CENTER] < DOUBT_BELOW)
     found = []
     for v in np.flatnonzero(is_unsure | (largest > ERROR_LIMIT * usual)).tolist():

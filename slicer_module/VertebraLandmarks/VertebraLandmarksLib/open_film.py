@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
+from .answers import LabelFacts
 from .drafts import Draft, names_of
 from .effort import Effort
 from .keeping import Keeper
 from .needs import Logic
 
 
-@dataclass
+@dataclass(eq=False)
 class OpenFilm:
     """What belongs to one film from its opening to the next one's.
 
@@ -25,8 +26,12 @@ class OpenFilm:
         keeper: when its draft is written.
         effort: time of work.
         edits_before: edits of the draft that was taken up.
-        model_version: of the last prediction, "" without one.
+        begun_by: who worked on that, "" where it is the same person.
+        final: the label that a person submitted, as far as is known; ``None`` without one.
         note: of its draft.
+        is_proposal: whether a model's points were shown when it was opened, and were not submitted since.
+        predictions: of the editor, when it was opened or submitted last.
+        changes: of the points that the editor told of.
         now: seconds since 1970.
     """
 
@@ -37,9 +42,23 @@ class OpenFilm:
     keeper: Keeper
     effort: Effort
     edits_before: int = 0
-    model_version: str = ""
+    begun_by: str = ""
+    final: Optional[LabelFacts] = None
     note: str = ""
+    is_proposal: bool = False
+    predictions: int = 0
+    changes: int = 0
     now: Callable[[], float] = field(default=time.time, repr=False)
+
+    def shows_proposal(self, logic: Logic) -> bool:
+        """Whether points that are shown are a model's, which nobody submitted or placed."""
+        editor = logic.editor
+        is_new = self.is_proposal or editor.predictions != self.predictions
+        return is_new and not bool(editor.touched.all())
+
+    def edits(self, logic: Logic) -> int:
+        """Steps of work on it."""
+        return self.edits_before + logic.editor.edits
 
     def draft(self, logic: Logic, user: str) -> Draft:
         """The work as it is now."""
@@ -51,25 +70,30 @@ class OpenFilm:
             markups=logic.markups(),
             touched=names_of(logic.editor.touched),
             seconds=self.effort.seconds,
-            edits=self.edits_before + logic.editor.edits,
+            edits=self.edits(logic),
             saved=self.now(),
             source=self.path or "",
             note=self.note,
+            origin=logic.editor.origin,
+            is_proposal=self.shows_proposal(logic),
+            begun_by=self.begun_by,
         )
 
 
-def facts_of(draft: Draft, model_version: str) -> dict[str, Any]:
+def facts_of(draft: Draft) -> dict[str, Any]:
     """What is noted at the server about a label beside the name of the login.
 
-    ``annotator`` is who worked, ``submitted`` when (UTC), ``seconds`` how long, ``edits`` how many steps, ``touched``
-    how many points were set by hand, and ``model_version`` where the others come from.
+    ``annotator`` is who worked, ``begun_by`` who did before, ``submitted`` when (UTC), ``seconds`` how long, ``edits``
+    how many steps, ``touched`` how many points were set by hand, and ``model_version`` where the others come from, with
+    ``names_right`` and ``tilt_half_widths_deg`` as that model said them.
     """
     return {
         "annotator": draft.user,
+        "begun_by": draft.begun_by,
         "submitted": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(draft.saved)),
         "seconds": round(draft.seconds, 1),
         "edits": draft.edits,
         "touched": len(draft.touched),
-        "model_version": model_version,
+        **draft.origin.as_facts(),
         "client": "3D Slicer, VertebraLandmarks",
     }

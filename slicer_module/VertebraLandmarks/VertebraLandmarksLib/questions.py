@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Optional
 
 import numpy as np
 
-from .answers import LABELLED, ImageEntry
+from .answers import LabelFacts
 from .spine.anatomy import KINDS, violations
 from .spine.schema import CORNERS, POINTS, VERTEBRAE
 from .state import Question
@@ -15,15 +16,33 @@ from .state import Question
 _MOST_NAMED = 3
 
 
-def questions_about(xy: np.ndarray, entry: Optional[ImageEntry], user: str) -> tuple[Question, ...]:
+@dataclass(frozen=True)
+class Asked:
+    """What the person is asked before a label is submitted, and about which points; the answer counts for these only.
+
+    Attributes:
+        key: of the film, from its opening to the next one's.
+        revision: of its points, another after every change of them.
+        questions: at least one.
+    """
+
+    key: str
+    revision: int
+    questions: tuple[Question, ...]
+
+
+def questions_about(
+    xy: np.ndarray, final: Optional[LabelFacts], user: str, is_proposal: bool = False
+) -> tuple[Question, ...]:
     """Everything about a label that may be a slip.
 
     Args:
         xy: ``(V, P, 2)`` pixels, NaN where not visible.
-        entry: the image in the server's list; ``None`` where it is not there.
+        final: the label that is at the server; ``None`` where there is none.
         user: who submits.
+        is_proposal: whether the points are a model's, at least some of them.
     """
-    found = (_incomplete(xy), _implausible(xy), _replacing(entry, user))
+    found = (_incomplete(xy), _implausible(xy), _replacing(final, user, is_proposal))
     return tuple(question for question in found if question is not None)
 
 
@@ -58,11 +77,14 @@ def _implausible(xy: np.ndarray) -> Optional[Question]:
     return Question("implausible", text, tuple(name for name in VERTEBRAE if name in names))
 
 
-def _replacing(entry: Optional[ImageEntry], user: str) -> Optional[Question]:
-    if entry is None or entry.status != LABELLED or entry.user in ("", user):
+def _replacing(final: Optional[LabelFacts], user: str, is_proposal: bool) -> Optional[Question]:
+    is_others = final is not None and final.user not in ("", user)
+    if final is None or not (is_others or is_proposal):
         return None
-    day = "" if entry.when is None else time.strftime(" of %Y-%m-%d %H:%M", time.localtime(entry.when))
-    return Question("replaces", f"{entry.user} labelled this film already. Yours will replace the label{day}.")
+    who = final.user if is_others else "You" if final.user else "Somebody"
+    points = "Points of the model" if is_proposal else "Yours"
+    day = "" if final.when is None else time.strftime(" of %Y-%m-%d %H:%M", time.localtime(final.when))
+    return Question("replaces", f"{who} labelled this film already. {points} will replace the label{day}.")
 
 
 def _listed(names: list[str]) -> str:

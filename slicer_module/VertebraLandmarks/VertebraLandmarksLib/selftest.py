@@ -27,11 +27,23 @@ class VertebraLandmarksTest(ScriptedLoadableModuleTest):
 
     def runTest(self):
         """Run everything, and say what is left to be clicked."""
-        assert self.widget().logic.film is None, "Close the scene first: the test shows a film of its own."
+        self.setUp()
         for name in sorted(name for name in dir(self) if name.startswith("test_")):
             self.delayDisplay(name.replace("_", " "))
-            getattr(self, name)()
+            try:
+                getattr(self, name)()
+            finally:
+                self.tearDown()
         self.delayDisplay("Passed. Please look at the following yourself: " + "; ".join(TO_CLICK) + ".")
+
+    def setUp(self):
+        """Make the panel, where it is not there yet."""
+        slicer.modules.vertebralandmarks.widgetRepresentation()
+        assert self.widget().logic.film is None, "Close the scene first: the test shows a film of its own."
+
+    def tearDown(self):
+        """Close the film of the test."""
+        self.widget().logic.close_film()
 
     def widget(self):
         """The module's widget, as Slicer holds it."""
@@ -67,7 +79,6 @@ class VertebraLandmarksTest(ScriptedLoadableModuleTest):
         assert logic.measurements.curves[0].angle_deg > flat + 9.0
         assert logic.editor.undo()
         assert abs(logic.measurements.curves[0].angle_deg - flat) < 1e-6
-        logic.close_film()
 
     def test_table_shows_the_curves(self):
         """The panel follows the points."""
@@ -75,7 +86,6 @@ class VertebraLandmarksTest(ScriptedLoadableModuleTest):
         logic.editor.rotate_vertebra(VERTEBRAE.index("T7"), 20.0)
         shown = self.widget().panel.ui.curvesTable.item(0, 3).text()
         assert f"{logic.measurements.curves[0].angle_deg:.1f}" in shown
-        logic.close_film()
 
     def test_users_nodes_are_left_alone(self):
         """What the user made stays as it was."""

@@ -7,6 +7,7 @@ GROUP = "VertebraLandmarks"
 DEFAULTS = {
     "server": "http://127.0.0.1:8000",
     "token": "",
+    "rememberToken": False,
     "user": "",
     "strategy": "",
     "window": "",

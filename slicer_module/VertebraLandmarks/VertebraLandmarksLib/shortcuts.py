@@ -1,6 +1,10 @@
 """Keys that work while the module is open."""
 
 import qt
+import slicer.util
+
+_CLAIMS = (("QAction", "shortcut", "shortcutContext", qt.Qt.WidgetShortcut), ("QShortcut", "key", "enabled", False))
+"""What claims keys in Qt: class, property that holds the key, and property with the value that ends the claim."""
 
 
 class Shortcuts:
@@ -31,28 +35,44 @@ class Shortcuts:
             raise ValueError(f"keys and actions differ in {', '.join(sorted(missing))}")
         self._actions = dict(actions)
         self._installed = []
+        self._muted = []
 
     def install(self, window):
-        """Let the keys work in a window; text fields keep the letters that are typed into them."""
+        """Let the keys work in a window; text fields keep the letters that are typed into them.
+
+        Where something else in the window has one of the keys too, Qt would call the two in turn. So the other one has
+        it no longer in all of the window, until ``remove``.
+        """
         if self._installed or window is None:
             return
+        self._mute(window)
         for name, keys, _ in self.KEYS:
             for key in keys:
                 shortcut = qt.QShortcut(window)
                 shortcut.setKey(qt.QKeySequence(key))
                 shortcut.connect("activated()", self._actions[name])
-                # Where the application has the key too, Qt says so instead and calls neither.
-                shortcut.connect("activatedAmbiguously()", self._actions[name])
                 self._installed.append(shortcut)
 
     def remove(self):
         """Give the keys back."""
         for shortcut in self._installed:
             shortcut.disconnect("activated()")
-            shortcut.disconnect("activatedAmbiguously()")
             shortcut.setParent(None)
             shortcut.deleteLater()
         self._installed = []
+        for other, claim, before in self._muted:
+            if other:
+                setattr(other, claim, before)
+        self._muted = []
+
+    def _mute(self, window):
+        """Take the keys from whatever else has them in the window."""
+        wanted = {qt.QKeySequence(key).toString() for _, keys, _ in self.KEYS for key in keys}
+        for kind, key, claim, silent in _CLAIMS:
+            for other in slicer.util.findChildren(window, className=kind):
+                if getattr(other, key).toString() in wanted:
+                    self._muted.append((other, claim, getattr(other, claim)))
+                    setattr(other, claim, silent)
 
     @classmethod
     def lines(cls):

@@ -7,19 +7,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .measuring import Measurements
-from .spine.anatomy import Violation
+from .measuring import Measurements, at_fault
 from .spine.curves import Curve
 from .spine.schema import CORNERS, POINTS, VERTEBRAE
 
 SURE, DOUBTFUL, IMPLAUSIBLE = (110, 230, 140), (255, 95, 85), (255, 170, 60)
 """Red, green and blue of vertebrae: as they should be, in doubt by the model, or at odds with anatomy."""
+FAINT = (245, 235, 95)
+"""What ``SURE`` turns into, step by step, on the way to doubt."""
 MEASURED = (105, 195, 255)
 """Red, green and blue of Cobb lines."""
 
 _PALE = 0.72
 """Share of their color's brightness that pale lines have."""
-_BRIGHT_COLORS = (SURE, DOUBTFUL, IMPLAUSIBLE, MEASURED)
+_STEPS = 8
+_LESS_SURE = tuple(
+    tuple(round(sure + (faint - sure) * step / _STEPS) for sure, faint in zip(SURE, FAINT))
+    for step in range(1, _STEPS + 1)
+)
+_BRIGHT_COLORS = (SURE, *_LESS_SURE, DOUBTFUL, IMPLAUSIBLE, MEASURED)
 PALETTE = tuple(tuple(round(share * value) for value in color) for share in (1.0, _PALE) for color in _BRIGHT_COLORS)
 """Red, green and blue of all lines; lines say which by its number."""
 _TL, _TR, _BL, _BR = (POINTS.index(name) for name in CORNERS)
@@ -46,16 +52,9 @@ class Text(NamedTuple):
 
 def marks(found: Measurements) -> dict[str, tuple[int, int, int]]:
     """Colors of the vertebrae that should be looked at; doubt goes before what is implausible."""
-    colors = {name: IMPLAUSIBLE for violation in found.violations for name in _at_fault(violation)}
+    colors = {name: IMPLAUSIBLE for violation in found.violations for name in at_fault(violation)}
     colors.update({name: DOUBTFUL for name, _ in found.doubtful})
     return colors
-
-
-def _at_fault(violation: Violation) -> tuple[str, ...]:
-    """Which of the vertebrae that a violation is about is to be looked at first."""
-    if violation.kind == "step":
-        return violation.vertebrae
-    return violation.vertebrae[1:2] if violation.kind == "turn" else violation.vertebrae[-1:]
 
 
 def bodies(xy: np.ndarray, found: Measurements, layers: Collection[str]) -> Lines:
@@ -63,7 +62,7 @@ def bodies(xy: np.ndarray, found: Measurements, layers: Collection[str]) -> Line
 
     Args:
         xy: ``(V, P, 2)`` pixels, NaN where absent; a line with an absent end is left out.
-        found: colors the vertebrae, see ``marks``.
+        found: colors the vertebrae, see ``marks``; the others go from ``SURE`` to ``FAINT`` with their uncertainty.
         layers: "outlines" asks for the sides, which are pale, and pale endplates; "endplates" for bright endplates.
     """
     wanted = []
@@ -74,7 +73,12 @@ def bodies(xy: np.ndarray, found: Measurements, layers: Collection[str]) -> Line
     if not wanted:
         return Lines(np.empty((0, 2, 2)), np.empty(0, int))
     marked = marks(found)
-    colors = np.array([_BRIGHT_COLORS.index(marked.get(name, SURE)) for name in VERTEBRAE])
+    colors = np.array(
+        [
+            _BRIGHT_COLORS.index(marked[name]) if name in marked else round(_STEPS * uncertainty)
+            for name, uncertainty in zip(VERTEBRAE, found.uncertainty)
+        ]
+    )
     lines = np.concatenate([xy[:, list(pair)] for pair, _ in wanted])
     numbers = np.concatenate([colors + is_pale * len(_BRIGHT_COLORS) for _, is_pale in wanted])
     is_there = np.isfinite(lines).all(axis=(1, 2))

@@ -67,8 +67,11 @@ class Current:
         label: "" (nothing yet), "prediction", "label" (submitted before) or "draft" (work taken up again).
         is_unsaved: whether there are edits that were not submitted; they are on this computer's disk, see ``is_kept``.
         is_kept: whether all of them are on the disk.
-        model_version: of the last prediction, "" without one.
-        names_right: chance that the names of the last prediction are right; ``None`` where unknown.
+        model_version: of the model that points which nobody set come from, "" where that is not known.
+        names_right: chance that the names it gave are right; ``None`` where unknown, or where names were shifted.
+        edits: steps of the person on this film, with those of a draft that was taken up.
+        seconds: of work on it, likewise, whole ones.
+        begun_by: who worked on the draft that was taken up, "" where that is the same person.
     """
 
     id: str
@@ -79,6 +82,9 @@ class Current:
     is_kept: bool = True
     model_version: str = ""
     names_right: Optional[float] = None
+    edits: int = 0
+    seconds: int = 0
+    begun_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,8 @@ class State:
         error: the last thing that went wrong; ``None`` after the next success or ``Controller.dismiss``.
         notice: the last thing that went well and is not seen otherwise, such as "Stored as final.".
         training: the newest one; ``None`` where there was none.
-        offers: work that was not submitted, newest first; without that of the film which is open.
+        offers: work that was not submitted, newest first; without that of films which are open, here or in another
+            Slicer. ``Draft.user`` says whose it is.
         all_labelled: whether the last strategy found no image left.
     """
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from .answers import FINAL, PREDICTED, Answer, Film, ImageEntry, ServerInfo, Training
+from .answers import FINAL, NO_FACTS, PREDICTED, Answer, Film, ImageEntry, LabelFacts, ServerInfo, Training
 from .client import Client, stem
 from .drafts import Draft
 from .errors import NOT_FOUND, REFUSED, TAKEN, ServerError
 from .keeping import Keeper
+from .open_film import facts_of
 from .worker import Job
 
 _MOST_NAMES, _MOST_CHOICES = 100, 5
@@ -25,13 +27,31 @@ class Opened:
         film: to look at.
         label: content of a ``.mrk.json`` file, ``None`` where there is none.
         is_final: whether a person submitted it.
+        facts: what is noted about it.
         session: upload session that holds the film, "" for an image of the server's folder.
     """
 
     film: Film
     label: Optional[bytes] = None
     is_final: bool = False
+    facts: LabelFacts = NO_FACTS
     session: str = ""
+
+
+class ReplacedLabelError(ServerError):
+    """There is a label that the person does not know of, and that would be replaced without a word.
+
+    Args:
+        image_id: the image.
+        final: what is noted about that label.
+    """
+
+    def __init__(self, image_id: str, final: LabelFacts) -> None:
+        when = "" if final.when is None else time.strftime(" at %Y-%m-%d %H:%M", time.localtime(final.when))
+        who = f" by {final.user}" if final.user else ""
+        sentence = f"{image_id} has a label{who}{when} that you have not seen. It was not replaced; your work is kept."
+        super().__init__(TAKEN, f"{sentence} Submit again if yours is to take its place.")
+        self.final = final
 
 
 def look_around(client: Client, job: Job) -> tuple[ServerInfo, tuple[ImageEntry, ...]]:
@@ -44,27 +64,49 @@ def open_image(client: Client, image_id: str, job: Job) -> Opened:
     film = client.film(image_id, job.signal, job.report)
     for tag in (FINAL, PREDICTED):
         try:
-            return Opened(film, client.label(image_id, tag, job.signal), tag == FINAL)
+            label = client.label(image_id, tag, job.signal)
+            return Opened(film, label, tag == FINAL, client.label_facts(image_id, tag, job.signal))
         except ServerError as error:
             if error.kind != NOT_FOUND:
                 raise
     return Opened(film)
 
 
-def open_next(client: Client, strategy: str, present: str, job: Job) -> Optional[Opened]:
-    """The image that the strategy chooses, other than the present one; ``None`` when all are labelled.
+def open_next(
+    client: Client, strategy: str, present: str, passed: Collection[str], left: tuple[str, ...], job: Job
+) -> Optional[Opened]:
+    """The image that the strategy chooses, or the next one where the person has passed over that.
+
+    Args:
+        client: the server.
+        strategy: how to choose.
+        present: the image that is open, "" where none is.
+        passed: images that were open already and have no label.
+        left: images without a label, in the order of the list.
+        job: this one.
+
+    Returns:
+        ``None`` when all are labelled.
 
     Raises:
-        ServerError: REFUSED, it chooses the present one again and again.
+        ServerError: REFUSED, the present one is the only one that has no label.
     """
+    chosen = ""
     for _ in range(_MOST_CHOICES):
-        image_id = client.next_image(strategy, job.signal)
-        if image_id is None:
+        found = client.next_image(strategy, job.signal)
+        if found is None:
             return None
-        if image_id != present:
-            return open_image(client, image_id, job)
-    sentence = f"“{strategy}” chooses this film again. Submit it first, or open another one from the list."
-    raise ServerError(REFUSED, sentence)
+        if found == chosen:  # it insists
+            break
+        chosen = found
+        if chosen != present and chosen not in passed:
+            return open_image(client, chosen, job)
+    begin = left.index(present) + 1 if present in left else 0
+    others = [name for name in (*left[begin:], *left[:begin], chosen) if name != present]
+    if not others:
+        sentence = "This is the only film left without a label. Submit it, or open another one from the list."
+        raise ServerError(REFUSED, sentence)
+    return open_image(client, next((name for name in others if name not in passed), others[0]), job)
 
 
 def open_file(client: Client, path: str, job: Job) -> Opened:
@@ -116,23 +158,53 @@ def store_file(client: Client, path: str, wanted: str, job: Job) -> str:
     )
 
 
-def submit(client: Client, draft: Draft, keeper: Keeper, revision: int, facts: Mapping[str, Any], job: Job) -> str:
+def submit(
+    client: Client, draft: Draft, keeper: Keeper, revision: int, known: Optional[LabelFacts], job: Job
+) -> tuple[str, LabelFacts]:
     """Store a label, and before that the film where the server does not have it.
 
     Until the server has said yes, the draft stays on the disk, with the note that it was on its way.
 
+    Args:
+        client: the server.
+        draft: the work.
+        keeper: of the draft.
+        revision: of the work.
+        known: the label that the person knows of; another one is not replaced.
+        job: this one.
+
     Returns:
-        Name of the image at the server.
+        Name of the image at the server, and what is noted about its label now.
+
+    Raises:
+        ReplacedLabelError: there is another label by now.
     """
     with contextlib.suppress(OSError):  # a full disk here is no reason not to store it there
         keeper.write(draft, revision)
     image_id = draft.image_id
     if draft.source:
         image_id = store_file(client, draft.source, draft.image_id, job)
-    client.save_label(image_id, draft.markups, facts, cancel=job.signal)
+    present = final_of(client, image_id, job)
+    is_known = present is None or (known is not None and present.is_same_label(known))
+    if present is not None and not is_known and client.label(image_id, FINAL, job.signal) != draft.markups:
+        raise ReplacedLabelError(image_id, present)
+    client.save_label(image_id, draft.markups, facts_of(draft), cancel=job.signal)
     with contextlib.suppress(OSError):
         keeper.forget(revision)
-    return image_id
+    stored = None
+    with contextlib.suppress(ServerError):
+        stored = final_of(client, image_id, job)
+    return image_id, stored or LabelFacts(draft.user, None, draft.origin)
+
+
+def final_of(client: Client, image_id: str, job: Job) -> Optional[LabelFacts]:
+    """What is noted about the label that a person submitted; ``None`` where nobody did."""
+    try:
+        return client.label_facts(image_id, FINAL, job.signal)
+    except ServerError as error:
+        if error.kind != NOT_FOUND:
+            raise
+        return None
 
 
 def begin_training(client: Client, settings: Mapping[str, Any], job: Job) -> Optional[Training]:

@@ -62,11 +62,11 @@ class FilmView:
         node = self.slice_node
         if node is None or self.composite_node is None:
             return
-        if self._before is None:
+        if self._before is None:  # whoever chooses another layout afterwards keeps it for the films that follow
             self._before = _Before(self._scene, node, self.composite_node)
-        layout = self._scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
-        if layout is not None:
-            layout.SetViewArrangement(layout.SlicerLayoutOneUpRedSliceView)
+            layout = self._scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+            if layout is not None:
+                layout.SetViewArrangement(layout.SlicerLayoutOneUpRedSliceView)
         self._observers.remove()
         self._observers.add(node, "ModifiedEvent", lambda *_: self._look())
         self.show_film(True)

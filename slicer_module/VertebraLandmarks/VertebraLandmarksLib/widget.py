@@ -39,7 +39,7 @@ class VertebraLandmarksPanel:
         self._correct = CorrectPanel(self.ui, controller, logic)
         self._place = PlacePanel(self.ui, logic)
         self._measure = MeasurePanel(self.ui, logic)
-        self._submit = SubmitPanel(self.ui, controller, logic, settings, self.notice)
+        self._submit = SubmitPanel(self.ui, controller, settings, self.notice)
         self._by_state = (
             ConnectionPanel(self.ui, controller, settings),
             self._images,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -97,6 +98,36 @@ def test_cancel_ends_the_waiting_at_once(studies: Path, tmp_path: Path) -> None:
         assert opened.state.current is None
         opened.controller.open_image("phantom_001")
         opened.wait(lambda: opened.state.current and opened.state.current.id == "phantom_001")
+
+
+def test_a_list_of_100000_images_holds_nothing_up(opened: Desktop) -> None:
+    answers = sys.modules["VertebraLandmarksLib.answers"]
+    kinds = (answers.UNLABELLED, answers.HAS_PREDICTION, answers.LABELLED)
+    images = tuple(
+        answers.ImageEntry(f"film{i:06d}", kinds[i % 3], "Ada", 1.7e9 + i if i % 3 == 2 else None, "")
+        for i in range(100_000)
+    )
+    ui, board = opened.ui, opened.controller._board
+    opened.settle(0.3)
+    gc.collect()
+    ticks = Ticks()
+    board.set(images=images)
+    opened.wait(lambda: ui.moreImagesLabel.visible)
+    assert (ui.imageTable.rowCount, ui.moreImagesLabel.text) == (500, "and 99,500 more: search")
+    opened.settle(0.2)
+    for words, rows, more in (("film09999", 10, False), ("LABELLED ada film0", 500, True), ("no such film", 0, False)):
+        ui.searchLineEdit.text = words
+        opened.wait(lambda rows=rows: ui.imageTable.rowCount == rows)
+        opened.settle(0.2)
+        assert ui.moreImagesLabel.visible == more
+    ui.searchLineEdit.text = ""
+    opened.wait(lambda: ui.imageTable.rowCount == 500 and ui.imageTable.item(499, 0) is not None)
+    changed = answers.ImageEntry("film000001", answers.LABELLED, "Eve", 1.7e9, "")
+    board.set(images=(images[0], changed, *images[2:]))
+    opened.wait(lambda: ui.imageTable.item(1, 2).text() == "Eve")
+    said = ticks.stop()
+    print(said)
+    assert max(ticks.busy) <= MOST_S, said
 
 
 def connect(opened: Desktop, url: str) -> None:

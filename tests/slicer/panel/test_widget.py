@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import time
+import unittest
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +99,12 @@ def test_the_list_is_searched_and_opened_by_a_double_click(opened: Desktop, serv
     assert column(table, 0) == [f"phantom_00{i}" for i in range(4)]
     assert set(column(table, 1)) == {"unlabelled"}
     opened.ui.searchLineEdit.text = "002 UNLAB"
-    assert column(table, 0) == ["phantom_002"]
+    opened.wait(lambda: column(table, 0) == ["phantom_002"])
     open_image(opened, "phantom_002", "")
     opened.ui.searchLineEdit.text = "nothing like it"
-    assert table.rowCount == 0
+    opened.wait(lambda: table.rowCount == 0)
     opened.ui.searchLineEdit.text = ""
+    opened.wait(lambda: table.rowCount == 4)
     open_image(opened, "phantom_003", "")
     opened.ui.previousButton.click()
     opened.wait(lambda: opened.state.current.id == "phantom_002")
@@ -202,11 +205,19 @@ def test_points_are_placed_by_clicks(opened: Desktop) -> None:
     assert ui.placeLabel.text == "Not placing."
 
 
-def test_keys_work_in_the_window_and_not_in_text_fields(opened: Desktop) -> None:
-    editor, ui = show_spine(opened), opened.ui
+def active_window(opened: Desktop) -> QtWidgets.QWidget:
+    """The main window, once keys reach it."""
     window = slicer.app.main_window
     window.activateWindow()
+    opened.wait(window.isActiveWindow)
     window.setFocus()
+    opened.wait(window.hasFocus)
+    return window
+
+
+def test_keys_work_in_the_window_and_not_in_text_fields(opened: Desktop) -> None:
+    editor, ui = show_spine(opened), opened.ui
+    window = active_window(opened)
     is_collapsed = ui.keysSection.collapsed
 
     def press(key: QtCore.Qt.Key, control: bool = False, on: QtWidgets.QWidget = window) -> None:
@@ -252,6 +263,7 @@ def test_the_keys_of_the_list_are_those_that_are_installed(opened: Desktop) -> N
 def test_what_was_typed_is_there_at_the_next_start(tmp_path: Path) -> None:
     with desktop(tmp_path) as first:
         first.ui.serverLineEdit.text, first.ui.tokenLineEdit.text = "http://127.0.0.1:9", "secret"
+        first.ui.tokenRememberCheckBox.checked = True
         first.ui.userLineEdit.text = "Ada"
         first.ui.connectButton.click()
         first.ui.nextAfterCheckBox.checked = False
@@ -263,6 +275,57 @@ def test_what_was_typed_is_there_at_the_next_start(tmp_path: Path) -> None:
         assert (ui.userLineEdit.text, second.controller.person) == ("Ada", "Ada")
         assert (ui.nextAfterCheckBox.checked, second.controller.next_after_submit) == (False, False)
         assert (ui.viewSection.collapsed, ui.imagesSection.collapsed) == (False, True)
+
+
+def test_a_token_is_stored_only_if_it_is_to_be_remembered(tmp_path: Path) -> None:
+    def is_stored() -> bool:
+        slicer.app.userSettings().sync()
+        return "secret" in Path(slicer.app.slicerUserSettingsFilePath).read_text()
+
+    with desktop(tmp_path) as first:
+        ui = first.ui
+        ui.serverLineEdit.text, ui.tokenLineEdit.text = "http://127.0.0.1:9", "secret"
+        ui.connectButton.click()
+        assert not is_stored()
+        ui.tokenRememberCheckBox.checked = True
+        assert is_stored()
+        ui.tokenRememberCheckBox.checked = False
+        assert not is_stored()
+    with desktop(tmp_path) as second:
+        assert second.ui.tokenLineEdit.text == ""
+
+
+def test_many_presses_and_one_yes_submit_one_film(opened: Desktop, server: OwnServer) -> None:
+    opened.ui.inferOnOpenCheckBox.checked = False
+    opened.ui.nextAfterCheckBox.checked = True
+    connect(opened, server.url)
+    open_image(opened, "phantom_000", "")
+    opened.logic.editor.place(T7, TL, (300.0, 400.0))
+    for _ in range(3):
+        opened.ui.submitButton.click()
+    opened.ui.noticeYesButton.click()
+    opened.wait(lambda: opened.state.current.id != "phantom_000")
+    opened.settle()
+    assert not opened.panel.notice.is_question
+    if opened.ui.noticeYesButton.visible:
+        opened.ui.noticeYesButton.click()
+    opened.settle(0.5)
+    assert [path.name for path in (server.studies / "labels" / "final").glob("*.json")] == ["phantom_000.mrk.json"]
+
+
+def test_a_message_waits_for_the_answer_to_a_question_and_a_question_does_not(opened: Desktop) -> None:
+    notice, ui, said = opened.panel.notice, opened.ui, []
+    notice.ask("Discard it?", "Discard", lambda: said.append("discard"))
+    notice.say("The server is gone.", "error")
+    notice.say("It is back.")
+    notice.ask("Submit it?", "Submit", lambda: said.append("submit"))
+    assert (ui.noticeLabel.text, ui.noticeYesButton.text) == ("Submit it?", "Submit")
+    ui.noticeYesButton.click()
+    assert said == ["submit"]
+    assert (ui.noticeLabel.text, notice.is_question, ui.noticeYesButton.visible) == ("It is back.", False, False)
+    notice.ask("Discard it?", "Discard", lambda: said.append("discard"))
+    notice.withdraw()
+    assert not ui.noticeFrame.visible
 
 
 def test_a_question_is_forgotten_with_the_film_it_is_about(opened: Desktop, server: OwnServer) -> None:
@@ -329,6 +392,98 @@ def test_a_move_is_shown_within_eight_milliseconds(opened: Desktop) -> None:
     assert statistics.median(taken) <= 8, f"{statistics.median(taken):.1f} ms in the median"
 
 
+@pytest.mark.parametrize(
+    ("mode", "corner_alone", "whole", "turned"),
+    [(0, True, False, False), (1, False, True, False), (2, False, False, True)],
+)
+def test_the_choice_of_dragging_says_what_the_mouse_moves(
+    opened: Desktop, mode: int, corner_alone: bool, whole: bool, turned: bool
+) -> None:
+    editor = show_spine(opened)
+    opened.ui.dragComboBox.setCurrentIndex(mode)
+    opened.stage.render()
+    before = editor.xy[T7]
+    x, y = opened.place_of(T7, TL)
+    opened.stage.drag((x, y), (x, y + 12))
+    moved = np.linalg.norm(editor.xy[T7] - before, axis=1) > 0.3
+    assert moved[TL]
+    assert (not moved[2:].any()) == corner_alone
+    assert np.allclose(editor.xy[T7] - before, (editor.xy[T7] - before)[0]) == whole
+    assert (moved[1:].all() and not moved[0]) == turned
+    sides = [np.linalg.norm(xy[1] - xy[2]) for xy in (before, editor.xy[T7])]
+    assert (abs(sides[0] - sides[1]) < 0.1) == (whole or turned)
+    editor.undo()
+    x, y = opened.place_of(T7, 0)
+    opened.stage.drag((x, y), (x + 10, y))
+    shift = editor.xy[T7] - before
+    assert np.allclose(shift, shift[0], atol=1e-6), "with its center the vertebra moves"
+    assert shift[0, 0] > 1
+
+
+def test_what_is_to_be_checked_is_what_is_colored(opened: Desktop) -> None:
+    editor, ui = show_spine(opened), opened.ui
+    for v in range(T7 + 1, 17):
+        editor.move_vertebra(v, (0.0, 20.0))
+    found = opened.logic.measurements
+    marked = sketch().marks(found)
+    assert any(one.vertebrae[0] not in marked for one in found.violations), "a violation names another vertebra first"
+    assert set(column(ui.doubtsTable, 0)) <= set(marked)
+    ui.nextDoubtButton.click()
+    assert ui.vertebraComboBox.currentText in marked
+
+
+def sketch() -> Any:
+    return __import__("VertebraLandmarksLib.sketch", fromlist=["sketch"])
+
+
+def test_names_and_work_are_said_in_words(opened: Desktop, server: OwnServer) -> None:
+    ui = opened.ui
+    connect(opened, server.url)
+    open_image(opened, "phantom_000")
+    assert opened.state.current.names_right is not None
+    opened.settle()
+    assert ui.namesRightLabel.text == f"Names right: {100 * opened.state.current.names_right:.0f} %"
+    assert ui.inferButton.text == "Find landmarks"
+    ui.namesDownButton.click()
+    opened.wait(lambda: opened.state.current.is_kept and opened.state.current.edits == 1)
+    opened.settle()
+    assert ui.namesRightLabel.text == ""
+    assert ui.inferButton.text == "Re-run around my corrections"
+    assert ui.effortLabel.text.startswith(f"1 edit in {opened.state.current.seconds} s")
+    ui.undoButton.click()
+    assert ui.inferButton.text == "Find landmarks"
+
+
+def test_a_key_that_slicer_has_too_belongs_to_the_module_while_it_is_open(opened: Desktop) -> None:
+    editor, ui = show_spine(opened), opened.ui
+    window, contexts, pressed = slicer.app.main_window, QtCore.Qt.ShortcutContext, []
+    action = window.addToolBar("Edit").addAction("Undo")
+    action.setShortcut("Ctrl+Z")
+    action.triggered.connect(lambda: pressed.append("Slicer"))
+    other = _slicer_qt.QtGui.QShortcut("Ctrl+Y", window)
+    other.activated.connect(lambda: pressed.append("other module"))
+    opened.settle(0.2)
+    opened.panel.exit()
+    opened.panel.enter()
+    active_window(opened)
+    control = QtCore.Qt.KeyboardModifier.ControlModifier
+    for _ in range(4):
+        ui.namesDownButton.click()
+        ui.namesUpButton.click()
+    for left in (7, 6, 5, 4):
+        QTest.keyClick(window, QtCore.Qt.Key.Key_Z, control)
+        assert editor.edits == left, "every press counts"
+    QTest.keyClick(window, QtCore.Qt.Key.Key_Y, control)
+    assert (editor.edits, pressed) == (5, [])
+    opened.panel.exit()
+    assert (action.shortcutContext(), other.isEnabled()) == (contexts.WindowShortcut, True)
+    QTest.keyClick(window, QtCore.Qt.Key.Key_Z, control)
+    QTest.keyClick(window, QtCore.Qt.Key.Key_Y, control)
+    assert (editor.edits, pressed) == (5, ["Slicer", "other module"])
+    other.setParent(None)
+    window.removeToolBar(window.findChild(QtWidgets.QToolBar))
+
+
 def test_reload_gives_a_panel_from_the_source_as_it_is_now(opened: Desktop) -> None:
     before = opened.panel
     opened.module.widget.onReload()
@@ -380,3 +535,21 @@ def test_the_test_that_ctest_runs_passes(opened: Desktop) -> None:
     result = found.run()
     assert result is not None
     assert result.wasSuccessful(), result.errors + result.failures
+
+
+def test_unittest_runs_every_test_of_the_module_on_its_own(tmp_path: Path) -> None:
+    """As ``slicer_add_python_unittest`` does: nobody has opened the module, and ``runTest`` is not called."""
+    _slicer_qt.install(tmp_path)
+    with stage():
+        module = _slicer_qt.load_module(MODULE)
+        tests = unittest.defaultTestLoader.loadTestsFromTestCase(module_test())
+        assert tests.countTestCases() == 6
+        result = unittest.TestResult()
+        tests.run(result)
+        module.unload()
+    assert result.wasSuccessful(), result.errors + result.failures
+    assert result.testsRun == 6
+
+
+def module_test() -> Any:
+    return sys.modules["VertebraLandmarks"].VertebraLandmarksTest

@@ -12,6 +12,7 @@ from VertebraLandmarksLib.answers import Answer, ImageFacts
 from VertebraLandmarksLib.editing import ADOPTED, LOADED, MOVED
 from VertebraLandmarksLib.logic import VertebraLandmarksLogic
 from VertebraLandmarksLib.measuring import measure
+from VertebraLandmarksLib.origin import Origin
 from VertebraLandmarksLib.spine.schema import Spine
 
 from lib.spine.markups import read_markups, write_markups
@@ -25,7 +26,7 @@ T3, T7, L5 = 2, 6, 16
 
 def answer_with(xy: np.ndarray, score: float = 0.8) -> Answer:
     spine = Spine.from_arrays(xy, np.full((17, 5), score), np.full((17, 5), 1.5))
-    return Answer(spine, ImageFacts(200, 400), (), np.full(17, 2.0), 0.97, (), "map", 0.5, "v1")
+    return Answer(spine, ImageFacts(200, 400), (), Origin("v1", 0.97, (2.0,) * 17), (), "map", 0.5)
 
 
 def test_the_scene_is_slicers_own_when_left_out(slicer_stage, film) -> None:
@@ -65,6 +66,20 @@ def test_an_answer_is_a_new_beginning_while_nothing_was_changed(bench, film, pha
     assert np.array_equal(bench.logic.editor.xy, phantom.spine.xy)
     assert not bench.logic.editor.can_undo
     assert bench.logic.measurements.curves[0].half_width_deg == pytest.approx(np.hypot(2, 2))
+
+
+def test_an_answer_in_the_place_of_a_label_can_be_undone(bench, film, phantom: Phantom) -> None:
+    bench.logic.show_film(film)
+    bench.logic.editor.load(phantom.spine)
+    label = bench.logic.markups()
+    bench.logic.set_label(label, origin=Origin("v0"), is_own=True)
+    assert bench.logic.set_answer(answer_with(phantom.spine.xy + 2))
+    assert bench.logic.editor.origin.model_version == "v1"
+    assert bench.logic.measurements.curves[0].half_width_deg is not None
+    assert bench.logic.editor.undo()
+    assert bench.logic.markups() == label
+    assert bench.logic.editor.origin.model_version == "v0"
+    assert bench.logic.measurements.curves[0].half_width_deg is None
 
 
 def test_an_answer_leaves_what_was_touched(labelled, phantom: Phantom) -> None:

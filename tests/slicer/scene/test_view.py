@@ -99,6 +99,9 @@ def test_the_layout_is_one_slice_view_and_what_it_was_afterwards(bench, film) ->
     layout.SetViewArrangement(layout.SlicerLayoutFourUpView)
     bench.logic.show_film(film)
     assert layout.GetViewArrangement() == layout.SlicerLayoutOneUpRedSliceView
+    layout.SetViewArrangement(layout.SlicerLayoutConventionalView)
+    bench.logic.show_film(film)
+    assert layout.GetViewArrangement() == layout.SlicerLayoutConventionalView, "the user's choice counts"
     bench.logic.close_film()
     assert layout.GetViewArrangement() == layout.SlicerLayoutFourUpView
 

@@ -19,6 +19,7 @@ from VertebraLandmarksLib.picture_files import is_whole
 from vtk.util.numpy_support import vtk_to_numpy
 
 from lib.learning.reading import read_radiograph
+from lib.server.web.pixels import gray_16
 
 pytestmark = pytest.mark.slicer
 
@@ -132,10 +133,11 @@ def test_a_large_film_is_windowed_fast() -> None:
         (np.array([[-1000, 1000]], np.int16), [[0, 2000]]),
         (np.array([[0, 131070]], np.int32), [[0, 65535]]),
         (np.array([[0.0, 0.5, 1.0]]), [[0, 32768, 65535]]),
-        (np.array([[np.nan, 1.0]]), [[0, 1]]),
+        (np.array([[np.nan, 1.0]]), [[0, 65535]]),
+        (np.array([[0.0, 3.0, 200.0]], np.float32), [[0, 983, 65535]]),
         (np.array([[7, 7]], np.int32), [[7, 7]]),
     ],
-    ids=["whole", "negative", "too many", "fractions", "not a number", "even"],
+    ids=["whole", "negative", "too many", "fractions", "not a number", "whole floats", "even"],
 )
 def test_any_values_become_those_of_a_film(values: np.ndarray, expected: list) -> None:
     found = film_values(values)
@@ -146,6 +148,58 @@ def test_any_values_become_those_of_a_film(values: np.ndarray, expected: list) -
 def test_values_of_8_and_16_bits_are_kept() -> None:
     assert film_values(GRAY) is GRAY
     assert film_values(DEEP) is DEEP
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2", "i1", "i2", "i4", "i8", "f4", "f8", "b1", "u4"])
+@pytest.mark.parametrize("values", [[0, 1, 7], [0, 1000, 131070], [3.25, 4.5, 7], [5, 5, 5], [100, 200, 60000]])
+def test_values_become_the_same_as_at_the_server(kind: str, values: list) -> None:
+    with np.errstate(all="ignore"):
+        array = np.array([values]).astype(kind)
+    for signed in (array, -array) if kind[0] in "if" else (array,):
+        assert np.array_equal(film_values(signed), gray_16(signed))
+
+
+@pytest.mark.parametrize("name", ["holes.nrrd", "whole.nrrd", "holes.tif"])
+def test_floats_are_read_from_files_as_the_server_reads_them(tmp_path: Path, name: str) -> None:
+    pixels = GRAY.astype(np.float32)
+    if "holes" in name:
+        pixels[3, 4:7] = np.nan, np.inf, -np.inf
+    path = tmp_path / name
+    if path.suffix == ".tif":
+        Image.fromarray(pixels).save(path)
+    else:
+        sitk.WriteImage(sitk.GetImageFromArray(pixels), str(path))
+    assert np.array_equal(read_film(str(path)).pixels, gray_16(read_radiograph(path).pixels))
+
+
+@pytest.mark.parametrize("is_big", [False, True])
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_tiff_file_that_asks_to_be_turned_is_refused(tmp_path: Path, orientation: int, is_big: bool) -> None:
+    path = tmp_path / "turned.tif"
+    Image.fromarray(GRAY).save(path, tiffinfo={274: orientation}, big_tiff=is_big)
+    with pytest.raises(ValueError, match="its orientation tag asks to turn or mirror it"):
+        read_film(str(path))
+    Image.fromarray(GRAY).save(path, tiffinfo={274: 1}, big_tiff=is_big)
+    assert is_whole(path)
+
+
+def test_a_window_set_with_the_mouse_stays_for_the_next_film_of_its_kind(labelled, film) -> None:
+    display = volume(labelled).GetDisplayNode()
+    display.SetWindowLevelMinMax(11, 77)  # what the mouse does in Slicer's mode for it
+
+    def shown() -> tuple[float, float]:
+        return display.GetWindowLevelMin(), display.GetWindowLevelMax()
+
+    labelled.logic.invert(True)
+    assert shown() == (11, 77)
+    labelled.logic.show_film(film)
+    assert shown() == (11, 77)
+    labelled.logic.show_film(type(film)(**{**vars(film), "pixels": DEEP}))
+    assert shown() == pytest.approx(window_of(DEEP, "Automatic"))
+    labelled.logic.show_film(film)
+    assert shown() == (11, 77)
+    labelled.logic.set_window("Automatic")
+    assert shown() == pytest.approx(window_of(film.pixels, "Automatic"))
 
 
 def write_dicom(path: Path, photometric: str) -> None:

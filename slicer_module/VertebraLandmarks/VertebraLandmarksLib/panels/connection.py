@@ -23,12 +23,15 @@ class ConnectionPanel:
     def __init__(self, ui, controller, settings):
         self._ui, self._controller, self._settings = ui, controller, settings
         ui.serverLineEdit.text = settings["server"]
-        ui.tokenLineEdit.text = settings["token"]
+        ui.tokenRememberCheckBox.checked = settings["rememberToken"]
+        ui.tokenLineEdit.text = settings["token"] if settings["rememberToken"] else ""
+        self._keep_token()
         ui.userLineEdit.text = settings["user"]
         controller.person = settings["user"].strip()
         ui.userLineEdit.connect("editingFinished()", self._name)
         for field in (ui.serverLineEdit, ui.tokenLineEdit):
             field.connect("returnPressed()", self._connect)
+        ui.tokenRememberCheckBox.connect("toggled(bool)", lambda: self._keep_token())
         ui.connectButton.connect("clicked(bool)", self._toggle)
 
     def refresh(self, state):
@@ -58,8 +61,14 @@ class ConnectionPanel:
     def _connect(self):
         self._name()
         self._settings["server"] = self._ui.serverLineEdit.text.strip()
-        self._settings["token"] = self._ui.tokenLineEdit.text.strip()
-        self._controller.connect(self._settings["server"], self._settings["token"])
+        self._keep_token()
+        self._controller.connect(self._settings["server"], self._ui.tokenLineEdit.text.strip())
+
+    def _keep_token(self):
+        """Store the token if that is wished, else see that none is stored."""
+        is_kept = self._ui.tokenRememberCheckBox.checked
+        self._settings["rememberToken"] = is_kept
+        self._settings["token"] = self._ui.tokenLineEdit.text.strip() if is_kept else ""
 
 
 def is_begun(state):

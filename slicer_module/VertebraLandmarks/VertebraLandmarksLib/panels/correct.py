@@ -1,6 +1,7 @@
 """The section Correct: the model's proposal put right, undo and redo, names, and what should be looked at."""
 
 from ..logic import POINT, ROTATE, VERTEBRA
+from ..measuring import at_fault
 from ..spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE
 from .tables import fill, prepare
 
@@ -58,6 +59,7 @@ class CorrectPanel:
         is_open = state.current is not None
         ui.inferButton.setEnabled(is_open and state.is_connected and not state.is_busy("infer"))
         ui.revertButton.setEnabled(is_open and state.is_connected and state.current.is_unsaved)
+        ui.namesRightLabel.text = names_words(state.current)
 
     def refresh_points(self):
         """Show what the points allow, and what should be looked at."""
@@ -65,7 +67,7 @@ class CorrectPanel:
         is_open = self._logic.film is not None
         ui.undoButton.setEnabled(editor.can_undo)
         ui.redoButton.setEnabled(editor.can_redo)
-        ui.inferButton.text = "Re-run around my corrections" if editor.fixed() else "Find landmarks"
+        ui.inferButton.text = "Re-run around my corrections" if editor.is_touched else "Find landmarks"
         for widget in (ui.lockCheckBox, ui.vertebraComboBox, ui.pointComboBox):
             widget.setEnabled(is_open)
         for widget in (
@@ -79,7 +81,7 @@ class CorrectPanel:
     def refresh_doubts(self):
         """Show what should be looked at; cheap, as it runs with every move."""
         ui, found = self._ui, self._logic.measurements
-        doubts = (*found.doubtful, *((one.vertebrae[0], one.message) for one in found.violations))
+        doubts = (*found.doubtful, *((at_fault(one)[0], one.message) for one in found.violations))
         self._doubts = sorted(doubts, key=lambda doubt: VERTEBRAE.index(doubt[0]))
         fill(ui.doubtsTable, self._doubts)
         ui.doubtsLabel.text = f"To check: {len(self._doubts) or 'nothing'}"
@@ -127,3 +129,10 @@ class CorrectPanel:
 
     def _rotate(self, sign):
         self._editor.rotate_vertebra(self._ui.vertebraComboBox.currentIndex, sign * self._ui.rotateSpinBox.value)
+
+
+def names_words(current):
+    """How likely the names are right, where the model says so and nobody changed them."""
+    if current is None or current.names_right is None:
+        return ""
+    return f"Names right: {100 * current.names_right:.0f} %"

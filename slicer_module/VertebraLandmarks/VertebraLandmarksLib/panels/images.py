@@ -1,15 +1,17 @@
 """The section Images: the next film, any film of the list, a file, or work that was not submitted."""
 
 import os
-import time
 
 import qt
 
-from ..answers import HAS_PREDICTION, LABELLED, UNLABELLED
-from .tables import fill, prepare
+from ..searching import Search, line, stamp
+from .tables import fill, fill_from, prepare, resize
 
 FILES = "Radiographs (*.png *.jpg *.jpeg *.tif *.tiff *.bmp *.dcm *.nrrd *.nii *.nii.gz);;All files (*)"
-STATUS = {UNLABELLED: "unlabelled", HAS_PREDICTION: "predicted", LABELLED: "labelled"}
+SEARCH_AFTER_MS = 150
+"""How long nothing is typed before the search begins."""
+STEP_S, STEP_ROWS = 0.01, 50
+"""How long it takes, and how many lines are shown, at a stretch; what else is to be done gets its turn in between."""
 LABELS = {
     "": "no points yet",
     "prediction": "points of the model",
@@ -33,13 +35,18 @@ class ImagesPanel:
         self._strategies = self._images = self._offers = ()
         self._ids = []
         self._dialog = None
+        self._search = Search()
+        self._shown = 0
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.connect("timeout()", lambda: self._list())
         prepare(ui.imageTable, (None, 80, 80, 118))
-        prepare(ui.draftsTable, (None, 118, 50))
+        prepare(ui.draftsTable, (None, 118, 90, 50))
         ui.nextButton.connect("clicked(bool)", lambda: self.next())
         ui.previousButton.connect("clicked(bool)", lambda: controller.previous())
         ui.refreshButton.connect("clicked(bool)", lambda: controller.refresh())
         ui.strategyComboBox.connect("currentIndexChanged(int)", lambda: self._choose_strategy())
-        ui.searchLineEdit.connect("textChanged(QString)", lambda: self._list())
+        ui.searchLineEdit.connect("textChanged(QString)", lambda: self._list_later())
         ui.imageTable.connect("cellDoubleClicked(int,int)", lambda row: controller.open_image(self._ids[row]))
         ui.openFileButton.connect("clicked(bool)", lambda: self.choose_file())
         ui.inferOnOpenCheckBox.checked = controller.infer_on_open = settings["inferOnOpen"]
@@ -58,12 +65,13 @@ class ImagesPanel:
         if strategies != self._strategies:
             self._strategies = strategies
             self._fill_strategies()
-        if state.images != self._images:
+        if state.images is not self._images:
             self._images = state.images
+            self._begin_search()
             self._list()
         if state.offers != self._offers:
             self._offers = state.offers
-            fill(ui.draftsTable, [(one.image_id, stamp(one.saved), str(one.edits)) for one in state.offers])
+            fill(ui.draftsTable, [offer_line(one) for one in state.offers])
             ui.draftsTable.selectRow(0)
             ui.draftsFrame.setVisible(bool(state.offers))
 
@@ -79,7 +87,9 @@ class ImagesPanel:
         self._dialog.open()
 
     def close(self):
-        """Close what is still open."""
+        """Close what is still open, and search no more."""
+        self._timer.stop()
+        self._timer.disconnect("timeout()")
         if self._dialog is not None:
             self._dialog.deleteLater()
             self._dialog = None
@@ -102,16 +112,31 @@ class ImagesPanel:
     def _set_infer(self, on):
         self._settings["inferOnOpen"] = self._controller.infer_on_open = on
 
+    def _list_later(self):
+        """List what was typed, once the typing pauses."""
+        self._begin_search()
+        self._timer.start(SEARCH_AFTER_MS)
+
+    def _begin_search(self):
+        self._search.begin(self._images, self._ui.searchLineEdit.text)
+        self._shown = 0
+
     def _list(self):
-        words = self._ui.searchLineEdit.text.casefold().split()
-        lines = []
-        self._ids = []
-        for entry in self._images:
-            line = (entry.id, STATUS[entry.status], entry.user, "" if entry.when is None else stamp(entry.when))
-            if all(word in " ".join(line).casefold() for word in words):
-                lines.append(line)
-                self._ids.append(entry.id)
-        fill(self._ui.imageTable, lines)
+        """Search on for a moment, and show what was found when that is all."""
+        if not self._search.go_on(STEP_S):
+            self._timer.start(0)
+            return
+        hits, first = self._search.hits, self._shown
+        if first == 0:
+            self._ids = [entry.id for entry in hits]
+            resize(self._ui.imageTable, len(hits))
+            more = self._search.count - len(hits)
+            self._ui.moreImagesLabel.text = f"and {more:,} more: search"
+            self._ui.moreImagesLabel.setVisible(more > 0)
+        self._shown = first + STEP_ROWS
+        fill_from(self._ui.imageTable, first, [line(entry) for entry in hits[first : self._shown]])
+        if self._shown < len(hits):
+            self._timer.start(0)
 
     def _with_offer(self, action):
         row = self._ui.draftsTable.currentRow()
@@ -123,9 +148,9 @@ class ImagesPanel:
         self._notice.ask(text, "Discard", lambda: self._controller.discard(draft), "Keep")
 
 
-def stamp(seconds):
-    """A time as people read it."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+def offer_line(draft):
+    """Image, time, person and edits of work that was not submitted."""
+    return draft.image_id, stamp(draft.saved), draft.user, str(draft.edits)
 
 
 def film_words(current, all_labelled):
@@ -134,4 +159,5 @@ def film_words(current, all_labelled):
         return "All images have a label." if all_labelled else "No image is open."
     unsaved = ", changed" if current.is_unsaved else ""
     place = "" if current.path is None else ", a file of this computer"
-    return f"{current.id}: {LABELS[current.label]}{unsaved}{place}"
+    words = f"work of {current.begun_by}, taken up again" if current.begun_by else LABELS[current.label]
+    return f"{current.id}: {words}{unsaved}{place}"

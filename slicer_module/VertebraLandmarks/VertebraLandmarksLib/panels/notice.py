@@ -5,7 +5,10 @@ COLOURS = {"info": "#d9ebf7", "question": "#fdf0cd", "error": "#f9d9d6"}
 
 
 class NoticePanel:
-    """One message at a time; a new one replaces the old, unless that is a question which was not answered.
+    """One message or question at a time.
+
+    A new message replaces the one before. A question stays until it is answered, taken back or followed by another one:
+    what the user did last is what is asked about. The newest message that came meanwhile is shown after it.
 
     Args:
         ui: the widgets.
@@ -14,27 +17,32 @@ class NoticePanel:
 
     def __init__(self, ui, dismissed):
         self._ui = ui
-        self._yes = self._no = None
-        self._waiting = []
+        self._yes = self._waiting = None
         ui.noticeYesButton.connect("clicked(bool)", lambda: self._answer(self._yes))
-        ui.noticeNoButton.connect("clicked(bool)", lambda: self._answer(self._no))
+        ui.noticeNoButton.connect("clicked(bool)", lambda: self._answer(None))
         ui.noticeCloseButton.connect("clicked(bool)", lambda: self._answer(dismissed))
 
     @property
     def is_question(self):
-        """Whether the message shown waits for an answer."""
+        """Whether an answer is waited for."""
         return self._yes is not None
 
     def say(self, text, kind="info"):
         """Show a message; ``kind`` is a key of ``COLOURS``."""
-        self._show(text, kind, None, "", None, "")
+        if self.is_question:
+            self._waiting = text, kind
+        else:
+            self._show(text, kind)
 
-    def ask(self, text, yes_text, yes, no_text="Cancel", no=None):
-        """Ask; ``yes`` or ``no`` is called when the user answers."""
-        self._show(text, "question", yes, yes_text, no, no_text)
+    def ask(self, text, yes_text, yes, no_text="Cancel"):
+        """Ask; ``yes`` is called if that is the answer. A question that is still open is forgotten."""
+        self._yes = yes
+        self._ui.noticeYesButton.text, self._ui.noticeNoButton.text = yes_text, no_text
+        self._show(text, "question")
 
     def dismiss(self):
-        """Take the message away, unless it is a question."""
+        """Take messages away; a question stays."""
+        self._waiting = None
         if not self.is_question:
             self._ui.noticeFrame.setVisible(False)
 
@@ -43,20 +51,13 @@ class NoticePanel:
         if self.is_question:
             self._answer(None)
 
-    def _show(self, *message):
-        if self.is_question:
-            if message not in self._waiting:
-                self._waiting.append(message)
-            return
-        text, kind, yes, yes_text, no, no_text = message
-        ui = self._ui
-        self._yes, self._no = yes, no
+    def _show(self, text, kind):
+        ui, is_question = self._ui, self.is_question
         ui.noticeLabel.text = text
         ui.noticeFrame.styleSheet = f"#noticeFrame {{background: {COLOURS[kind]};}} #noticeLabel {{color: black;}}"
-        ui.noticeYesButton.text, ui.noticeNoButton.text = yes_text, no_text
-        ui.noticeYesButton.setVisible(yes is not None)
-        ui.noticeNoButton.setVisible(yes is not None)
-        ui.noticeCloseButton.setVisible(yes is None)
+        ui.noticeYesButton.setVisible(is_question)
+        ui.noticeNoButton.setVisible(is_question)
+        ui.noticeCloseButton.setVisible(not is_question)
         ui.noticeFrame.setVisible(True)
         if kind != "info":
             self._bring_into_view()
@@ -71,9 +72,9 @@ class NoticePanel:
             above = above.parent()
 
     def _answer(self, answer):
-        self._yes = self._no = None
+        self._yes, message, self._waiting = None, self._waiting, None
         self._ui.noticeFrame.setVisible(False)
-        if self._waiting:
-            self._show(*self._waiting.pop(0))
+        if message is not None:
+            self._show(*message)
         if answer is not None:
             answer()

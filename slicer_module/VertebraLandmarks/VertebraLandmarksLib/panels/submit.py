@@ -7,13 +7,12 @@ class SubmitPanel:
     Args:
         ui: the widgets.
         controller: submits.
-        logic: the module's logic.
         settings: what is remembered.
         notice: asks.
     """
 
-    def __init__(self, ui, controller, logic, settings, notice):
-        self._ui, self._controller, self._logic, self._notice = ui, controller, logic, notice
+    def __init__(self, ui, controller, settings, notice):
+        self._ui, self._controller, self._notice = ui, controller, notice
         self._settings = settings
         ui.nextAfterCheckBox.checked = controller.next_after_submit = settings["nextAfterSubmit"]
         ui.nextAfterCheckBox.connect("toggled(bool)", self._set_next)
@@ -26,24 +25,28 @@ class SubmitPanel:
         self._ui.submitButton.setEnabled(is_ready and may)
         self._ui.effortLabel.text = self._words(state, may)
 
-    def submit(self, asked=()):
-        """Submit, or ask first about everything that was not ``asked`` before."""
-        questions = self._controller.submit()
-        if questions and questions == asked:
-            self._controller.submit(confirmed=True)
-        elif questions:
-            text = "\n".join(question.text for question in questions)
-            self._notice.ask(text, "Submit", lambda: self.submit(questions), "Look again")
+    def submit(self, confirmed=None):
+        """Submit, or ask first about what was not ``confirmed``."""
+        asked = self._controller.submit(confirmed)
+        if asked is not None:
+            text = "\n".join(question.text for question in asked.questions)
+            self._notice.ask(text, "Submit", lambda: self.submit(asked), "Look again")
 
     def _words(self, state, may):
         if state.current is None:
             return "-"
         if state.is_connected and not may:
             return "Your token may look at images, but not store labels."
-        edits = self._logic.editor.edits
-        kept = "" if state.current.is_kept else ", being saved …"
-        kept = ", saved on this computer" if state.current.is_unsaved and state.current.is_kept else kept
-        return f"{edits} edit{'' if edits == 1 else 's'}{kept}"
+        current = state.current
+        kept = "" if current.is_kept else ", being saved …"
+        kept = ", saved on this computer" if current.is_unsaved and current.is_kept else kept
+        return f"{current.edits} edit{'' if current.edits == 1 else 's'} in {duration(current.seconds)}{kept}"
 
     def _set_next(self, on):
         self._settings["nextAfterSubmit"] = self._controller.next_after_submit = on
+
+
+def duration(seconds):
+    """A time span in minutes and seconds."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -16,9 +16,19 @@ def prepare(table, widths):
 
 def fill(table, rows):
     """Show rows of texts."""
-    if table.rowCount != len(rows):
-        table.setRowCount(len(rows))
-    for row, texts in enumerate(rows):
+    resize(table, len(rows))
+    fill_from(table, 0, rows)
+
+
+def resize(table, count):
+    """Let a table have so many rows."""
+    if table.rowCount != count:
+        table.setRowCount(count)
+
+
+def fill_from(table, first, rows):
+    """Show rows of texts from a row on that is there already."""
+    for row, texts in enumerate(rows, first):
         for column, text in enumerate(texts):
             item = table.item(row, column)
             if item is None:

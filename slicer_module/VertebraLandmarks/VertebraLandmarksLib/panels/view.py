@@ -38,6 +38,7 @@ class ViewPanel:
             box.connect("toggled(bool)", lambda on, name=name: self._show(name, on))
         self._set_window()
         ui.windowComboBox.connect("currentIndexChanged(int)", lambda: self._set_window())
+        ui.windowComboBox.connect("activated(int)", lambda: self._set_window())  # the same again, after the mouse
         ui.invertCheckBox.connect("toggled(bool)", self._invert)
         ui.fitButton.connect("clicked(bool)", lambda: logic.fit())
 

@@ -1,0 +1,96 @@
+"""Landmarks of the open film, found by the server's model; what a person made is never lost to them."""
+
+from __future__ import annotations
+
+from . import tasks
+from .answers import Answer
+from .asking import Requests
+from .board import Board
+from .client import Client
+from .errors import BAD_ANSWER, REFUSED, ServerError
+from .needs import Logic
+from .open_film import OpenFilm
+from .opening import Opening
+from .saving import Saving
+from .tasks import Opened
+from .worker import Job
+
+
+class Inferring:
+    """Asks the model.
+
+    Args:
+        board: the state.
+        requests: asks the server.
+        saving: keeps the work on the open film.
+        opening: knows what the editor says that is no edit.
+        logic: shows what is found.
+    """
+
+    def __init__(self, board: Board, requests: Requests, saving: Saving, opening: Opening, logic: Logic) -> None:
+        self._board, self._requests, self._saving = board, requests, saving
+        self._opening, self._logic = opening, logic
+
+    @property
+    def _has_model(self) -> bool:
+        info = self._board.state.info
+        return info is not None and bool(info.model)
+
+    def infer(self) -> None:
+        """Ask for landmarks; points that the person touched stay, and the rest is decoded around them."""
+        film = self._saving.film
+        if film is None or not self._requests.may_ask_about(film.server):
+            return
+        if self._requests.client is not None and not self._has_model:
+            self._requests.failed(ServerError(REFUSED, "The server has no model. Place the points by hand."))
+            return
+        fixed, image_id, path, session = self._logic.editor.fixed(), film.image_id, film.path, film.session
+
+        def work(client: Client, job: Job) -> tuple[Answer, str]:
+            if path is None:
+                return tasks.infer_image(client, image_id, fixed, job)
+            return tasks.infer_file(client, path, session, fixed, job)
+
+        what = "Finding landmarks around yours" if fixed else "Finding landmarks"
+        self._requests.ask("infer", what, work, lambda found: self._inferred(film, *found))
+
+    def infer_where_due(self, opened: Opened, is_wanted: bool) -> None:
+        """Ask about a film that was opened, where its points are those of another model than the one that is served.
+
+        Args:
+            opened: what the server has about it.
+            is_wanted: whether to ask also where it has no points.
+        """
+        info = self._board.state.info
+        if info is None or not self._has_model or opened.is_final:
+            return
+        is_old = opened.label is not None and opened.facts.origin.model_version != info.model_version
+        if is_old or (is_wanted and opened.label is None):
+            self.infer()
+
+    def infer_again(self) -> None:
+        """Another model is served: ask it about the open film, if nobody has worked on that."""
+        current = self._board.state.current
+        is_free = current is not None and current.label == "prediction" and not current.is_unsaved
+        if is_free and not self._logic.editor.is_touched:
+            self.infer()
+
+    def _inferred(self, film: OpenFilm, answer: Answer, session: str) -> None:
+        film.session = session
+        shown, current = self._logic.film, self._board.state.current
+        if film is not self._saving.film or shown is None or current is None:
+            return
+        if (answer.image.height, answer.image.width) != shown.pixels.shape:
+            sentence = "The film at the server is another one by now. Open it again; your work is kept."
+            self._requests.failed(ServerError(BAD_ANSWER, sentence))
+            return
+        with self._opening.ours():
+            is_step = self._logic.set_answer(answer)
+        if is_step:
+            self._saving.edited(film)
+        else:
+            film.is_proposal = True
+            self._board.set_current(label="prediction")
+            self._saving.show(film)
+        if current.label == "label":
+            self._board.set(notice="These are points of the model. Undo brings the submitted label back.")
