@@ -249,7 +249,7 @@ class LandmarkPredictor:
 
     def _look(self, radiograph: Radiograph, matrix: np.ndarray, watch: Stopwatch, is_glance: bool = False) -> _Look:
         """Ask the network about what a view ``(3, 3)`` of the image shows; a glance is quicker and less exact."""
-        image = view(radiograph.pixels, matrix, self.config.input)
+        image = view(radiograph.pixels, matrix, self.config.input, is_glance)
         watch.stop("prepare")
         precision = quick_precision(self.device) if is_glance else nullcontext()
         with torch.inference_mode(), precision:

@@ -43,6 +43,7 @@ _WINDOW_PERCENTILES = (0.5, 99.5)
 _WINDOW_SAMPLES = 250_000
 _LOCAL_WINDOW_SHARE = 8
 _MARGIN = 2  # pixels around a part of an image, for interpolation at its border
+_LEAST_ROWS = 4  # of the image per row of the input that a glance looks at
 
 
 def windowed(pixels: np.ndarray) -> np.ndarray:
@@ -83,7 +84,7 @@ def warp(image: torch.Tensor, matrix: np.ndarray, size: tuple[int, int], fill: f
         ``(1, *size)`` float tensor.
     """
     height, width = image.shape[-2:]
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
+    scale = _scale_of(matrix)
     if scale < 1.0:
         small = max(1, round(height * scale)), max(1, round(width * scale))
         image = F.interpolate(image[None], size=small, mode="bilinear", antialias=True, align_corners=False)[0]
@@ -92,6 +93,11 @@ def warp(image: torch.Tensor, matrix: np.ndarray, size: tuple[int, int], fill: f
     theta = torch.from_numpy(sampling_matrix(np.linalg.inv(matrix), (height, width), size)).to(image)
     grid = F.affine_grid(theta[None], [1, 1, *size], align_corners=False)
     return F.grid_sample(image[None] - fill, grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0] + fill
+
+
+def _scale_of(matrix: np.ndarray) -> float:
+    """Pixels of the result per pixel of the image."""
+    return float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
 
 
 def sampling_matrix(back: np.ndarray, source: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
@@ -200,17 +206,24 @@ def spine_view(centers: np.ndarray, span: float, margin: float, config: InputCon
     return translation(*(middle - scale * (low + high) / 2)) @ np.diag([scale, scale, 1.0])
 
 
-def view(pixels: np.ndarray, matrix: np.ndarray, config: InputConfig) -> torch.Tensor:
+def view(pixels: np.ndarray, matrix: np.ndarray, config: InputConfig, is_glance: bool = False) -> torch.Tensor:
     """What the network sees of an image: the part that a matrix shows, windowed by itself, black around the image.
+
+    A glance at a large image leaves out so many of its rows and columns that at least four of each make up a pixel of
+    the input.
 
     Args:
         pixels: ``(H, W)`` values as stored.
         matrix: ``(3, 3)`` from pixels of the image to pixels of the input.
         config: size of the input.
+        is_glance: whether it may be quicker and less exact.
 
     Returns:
         ``(1, height, width)`` in 0...1.
     """
+    every = max(1, int(1 / (_LEAST_ROWS * _scale_of(matrix)))) if is_glance else 1
+    if every > 1:
+        return view(pixels[::every, ::every], matrix @ np.diag([every, every, 1.0]), config)
     corners = np.array([[0, 0], [config.width, 0], [0, config.height], [config.width, config.height]], dtype=float)
     seen = transform_points(np.linalg.inv(matrix), corners)
     limits = np.array(pixels.shape[::-1])
