@@ -21,6 +21,9 @@ import pytest
 
 APP = Path(__file__).resolve().parents[1] / "apps" / "vertebra_landmarks"
 START_LIMIT_S = 180
+WORKERS_MAIN = "from monailabel.main import Main; Main().run()"
+"""With ``-m monailabel.main`` every worker imports that, with PyTorch, before it can answer, and uvicorn ends workers
+that do not answer for five seconds."""
 
 Start = Callable[..., AbstractContextManager["Server"]]
 
@@ -91,7 +94,8 @@ def started(log: Path, studies: Path, *arguments: str, env: Mapping[str, str] | 
         port = probe.getsockname()[1]
     (log.parent / "tmp").mkdir()
     own = {"MONAI_LABEL_AUTO_UPDATE_SCORING": "false", "TMPDIR": str(log.parent / "tmp")}
-    command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(APP), "--studies", str(studies)]
+    main = ["-c", WORKERS_MAIN] if "--workers" in arguments else ["-m", "monailabel.main"]
+    command = [sys.executable, *main, "start_server", "--app", str(APP), "--studies", str(studies)]
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [*command, "--host", "127.0.0.1", "--port", str(port), *arguments],

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Callable, Optional
 
 from . import tasks
-from .answers import DONE, NOBODY, SERVER, STOPPED, Answer, ImageEntry, ServerInfo, Training
+from .answers import DONE, INTERRUPTED, NOBODY, SERVER, STOPPED, Answer, ImageEntry, ServerInfo, Training
 from .client import Client
 from .connection import Connection
 from .drafts import SUBMITTING, Draft, Drafts, mask_of, new_key
@@ -619,6 +619,8 @@ class Controller:
             self._look_quietly()
         elif training.state == STOPPED:
             self._set(notice="The training was stopped. The model stays as it was.")
+        elif training.state == INTERRUPTED:
+            self._set(notice="The training was interrupted. The model stays as it was; started again, it goes on.")
         else:
             why = f": {training.message.rstrip('.')}." if training.message else "."
             self._failed(ServerError(FAILED, f"The training failed{why} The model stays as it was.", training.message))
