@@ -1,4 +1,4 @@
-"""The system libraries that Qt and VTK of the Slicer tests load on Linux; wheels do not bring them.
+"""What the tests need of a Linux system and wheels do not bring: libraries of Qt and VTK, and a PostgreSQL server.
 
 Used by ``test.py`` before anything is imported, hence the standard library only.
 """
@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 LIBRARIES = (
     ("libEGL.so.1", "libegl1"),
@@ -19,6 +20,10 @@ LIBRARIES = (
     ("libglib-2.0.so.0", "libglib2.0-0"),
 )
 """What is loaded, and the package of Debian and Ubuntu that has it."""
+
+
+DATABASE = "postgresql"
+"""Package of the server that the datastore is tested with; without it those tests are skipped."""
 
 
 def missing_packages(libraries: "tuple[tuple[str, str], ...]" = LIBRARIES) -> "list[str]":
@@ -33,14 +38,20 @@ def provide() -> "str | None":
         What the user has to install, as a sentence; None if all is there.
     """
     packages = missing_packages()
+    wanted = packages if has_postgresql() else [*packages, DATABASE]
     apt = shutil.which("apt-get")
-    if packages and apt and hasattr(os, "geteuid") and os.geteuid() == 0:
-        print(f"Installing {', '.join(packages)} with apt-get (up to 1 minute) ...", flush=True)
+    if sys.platform == "linux" and wanted and apt and hasattr(os, "geteuid") and os.geteuid() == 0:
+        print(f"Installing {', '.join(wanted)} with apt-get (up to 2 minutes) ...", flush=True)
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for step in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
+        for step in (["update"], ["install", "--yes", "--no-install-recommends", *wanted]):
             subprocess.call([apt, "--quiet=2", *step], env=quiet, stdout=subprocess.DEVNULL)
         packages = missing_packages()
     return advice(packages) if packages else None
+
+
+def has_postgresql(place: "Path" = Path("/usr/lib/postgresql")) -> bool:
+    """Whether there is a PostgreSQL server to start, in Debian's place or on ``PATH``."""
+    return any(place.glob("*/bin/postgres")) or shutil.which("postgres") is not None
 
 
 def advice(packages: "list[str]") -> str:

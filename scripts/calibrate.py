@@ -1,5 +1,7 @@
 """Measure on a held-out fold how far off predictions are, and store that in the weight file as its error model.
 
+To that belongs what errors of some corners say about those of others, by which corrections spread.
+
 Where weights were trained on all films, nothing is left to measure on: --from copies what was measured on weights of
 the same recipe that held a fold out. The file says what its error model was measured on.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ import _app_path  # noqa: F401
 import _training
 from lib.learning.aasce import FOLDS, Record, folds, read_aasce
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
+from lib.learning.correlation_fit import SpineErrors, fit_correlations
 from lib.learning.devices import choose_device
 from lib.learning.heldout import AASCE, file_trained_on
 from lib.learning.prediction import LandmarkPredictor
@@ -83,6 +87,16 @@ def compared(record: Record, predictor: LandmarkPredictor) -> Checked:
     )
 
 
+def with_correlations(model: ErrorModel, cases: Sequence[Checked], records: Sequence[Record]) -> ErrorModel:
+    """The error model with what errors of some points say about those of others, on films with right names."""
+    spines = [
+        SpineErrors.of(case.points, with_centers(record.corners), model.local(case.said, case.step))
+        for case, record in zip(cases, records, strict=True)
+        if not case.is_shifted
+    ]
+    return replace(model, correlations=fit_correlations(spines))
+
+
 def expected(case: Checked, model: ErrorModel) -> tuple[np.ndarray, float]:
     """Expected errors and an interval, if the names are right.
 
@@ -136,7 +150,7 @@ def measured(arguments: argparse.Namespace, weights: Weights) -> tuple[ErrorMode
     chosen = [record for record, fold in pairs if fold == arguments.fold and record.is_clean]
     bar = tqdm(chosen, unit="image", disable=not sys.stderr.isatty())
     cases = [compared(record, predictor) for record in bar]
-    model = fit_error_model(cases)
+    model = with_correlations(fit_error_model(cases), cases, chosen)
     try:
         cross_checked(cases, folds(chosen, 2))
     except ValueError as error:

@@ -35,7 +35,8 @@ LEARNING = SPINE | {
     "lib.learning",
     "lib.__version__",
 }
-SERVER = LEARNING | {"monailabel", "fastapi", "starlette", "pydantic", "anyio", "jwt", "filelock", "lib"}
+WEB = {"fastapi", "starlette", "pydantic", "anyio", "jwt"}
+SERVER = LEARNING | WEB | {"monailabel", "filelock", "sqlalchemy", "watchdog", "lib"}
 MAY_IMPORT = {"spine": SPINE, "learning": LEARNING, "server": SERVER, "__init__.py": frozenset()}
 """What each tier may import besides the standard library."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,22 @@ from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
-from monailabel.tasks.activelearning.first import First
-from monailabel.tasks.activelearning.random import Random
 
 from lib import __version__
+from lib.learning.choosing.film import opinion_about
+from lib.learning.choosing.opinion import Opinion
+from lib.learning.reading import read_radiograph
 from lib.server.config import parse_conf
-from lib.server.datastore import StudiesDatastore
+from lib.server.given import GivenFilms
 from lib.server.infer import VertebraLandmarksInfer
 from lib.server.models import ModelStore
 from lib.server.names import check_tag
+from lib.server.prelabel import Prelabelling
 from lib.server.privacy import keep_patients_out_of_logs, outline
+from lib.server.scored_versions import ScoredVersions
+from lib.server.scoring import Scoring
+from lib.server.store.datastore import StudiesDatastore
+from lib.server.strategies import all_strategies
 from lib.server.train import VertebraLandmarksTrain
 from lib.server.turns import Turns
 from lib.server.web.application import serve
@@ -41,7 +48,9 @@ class VertebraLandmarksApp(MONAILabelApp):
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         keep_patients_out_of_logs()
         self.config = parse_conf(conf or {})
-        self._models = ModelStore(Path(studies), self.config.weights)
+        self.models = ModelStore(Path(studies), self.config.weights)
+        self._prelabelling: Prelabelling | None = None
+        self._scoring: Scoring | None = None
         self._turns = Turns()
         settings.MONAI_LABEL_AUTO_UPDATE_SCORING = False  # else a process at start and after each image, for nothing
         settings.MONAI_LABEL_TRACKING_ENABLED = False  # else training asks for mlflow, which is not installed
@@ -56,18 +65,21 @@ class VertebraLandmarksApp(MONAILabelApp):
         )
 
     def init_datastore(self) -> Datastore:
-        """The studies folder."""
+        """The studies folder and its database."""
         return StudiesDatastore(
-            self.studies, settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD, settings.MONAI_LABEL_DATASTORE_READ_ONLY
+            self.studies,
+            self.config.database,
+            auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
+            read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
         )
 
     def init_infers(self) -> dict[str, InferTask]:
         """The one model."""
-        return {MODEL: VertebraLandmarksInfer(self._models, self.config.device)}
+        return {MODEL: VertebraLandmarksInfer(self.models, self.config.device)}
 
     def init_trainers(self) -> dict[str, TrainTask]:
         """The way in which it learns."""
-        return {MODEL: VertebraLandmarksTrain(self._models, self.config.device)}
+        return {MODEL: VertebraLandmarksTrain(self.models, self.config.device)}
 
     def check_training(self, request: dict[str, Any]) -> None:
         """See whether a training can begin, before a process is started for it.
@@ -80,9 +92,25 @@ class VertebraLandmarksApp(MONAILabelApp):
         except ValueError as error:
             raise HTTPException(400, detail=str(error)) from error
 
+    def discard_training(self) -> None:
+        """Give up the training whose process was just ended on purpose."""
+        self._trainers[MODEL].discard()
+
+    def info(self) -> dict[str, Any]:
+        """MONAI Label's facts, which version of the model is served, and how the work in the background goes."""
+        told: dict[str, Any] = super().info()
+        told["served_version"] = self.models.served_number
+        told["prelabel"] = self._prelabelling.status() if self._prelabelling else {"state": "off"}
+        told["scoring"] = self._scoring.status() if self._scoring else {"state": "off"}
+        return told
+
     def init_strategies(self) -> dict[str, Strategy]:
         """Ways to choose the next image."""
-        return {"random": Random(), "first": First()}
+        return all_strategies(
+            lambda: str(self._infers[MODEL].model_version),
+            ScoredVersions(self.models.folder),
+            GivenFilms(self.models.folder),
+        )
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Run inference on an image: the id of one in the datastore, or the ``Path`` of a file that a client sent.
@@ -140,4 +168,30 @@ class VertebraLandmarksApp(MONAILabelApp):
         super().on_init_complete()
         for task in self._infers.values():
             task.info()  # loads the weights, so that no request waits for them
-        self._sessions = serve(self, self.config).sessions
+        ends: list[Callable[[], None]] = []
+        if self.config.prelabel:
+            self._prelabelling = self._make_prelabelling()
+            self._prelabelling.start()
+            ends.append(self._prelabelling.stop)
+        if self.config.scoring:
+            self._scoring = self._make_scoring()
+            self._scoring.start()
+            ends.append(self._scoring.stop)
+        self._sessions = serve(self, self.config, ends).sessions
+
+    def _make_prelabelling(self) -> Prelabelling:
+        task: VertebraLandmarksInfer = self._infers[MODEL]
+
+        def predict(image: str) -> None:
+            Path(self.infer({"model": MODEL, "image": image, "save_label": True})["file"]).unlink(missing_ok=True)
+
+        return Prelabelling(self.datastore(), predict, lambda: task.model_version, self.models.folder)
+
+    def _make_scoring(self) -> Scoring:
+        task: VertebraLandmarksInfer = self._infers[MODEL]
+
+        def ask(image: str) -> Opinion:
+            radiograph = read_radiograph(Path(self.datastore().get_image_uri(image)))
+            return self._turns.run(lambda: opinion_about(task.predictor, radiograph))
+
+        return Scoring(self.datastore(), ask, lambda: task.model_version, self.models.folder)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lib.learning.config import RefinerConfig
-from lib.learning.refiner import CornerRefiner, Refined, mirrored_refined
+from lib.learning.refiner import CornerRefiner, KnownPatches, Refined, mirrored_refined
 from lib.spine.schema import CORNERS, POINTS
 
 CONFIG = RefinerConfig(16, 24, 8.0, 4, 1)
@@ -166,6 +166,25 @@ def test_what_is_said_about_errors_depends_on_the_patch() -> None:
     with torch.inference_mode():
         said = awake()(patches()).log_errors
     assert said.flatten(0, 1).std(0).min() > 1e-4
+
+
+def test_vertebrae_are_seen_amid_what_was_seen_of_the_others() -> None:
+    """Three of 17, moved to other names together with all the rest, as if all had been looked at at once."""
+    network, views = awake(), patches()
+    order = [*range(1, 17), 0]
+    which = torch.tensor([2, 3, 16])
+    with torch.inference_mode():
+        _, tokens = network.among(views)
+        whole, again = network.among(views[:, order])
+        spoiled = tokens[:, order]
+        spoiled[:, which] = 7.0
+        some, known = network.among(views[:, order][:, which], KnownPatches(spoiled, which))
+    torch.testing.assert_close(known, again)
+    assert (spoiled[:, which] == 7.0).all()
+    for a, b in zip(some, whole, strict=True):
+        torch.testing.assert_close(a, b[:, which], atol=1e-4, rtol=1e-4)
+    for a, b in zip(whole, network(views[:, order]), strict=True):
+        torch.testing.assert_close(a, b)
 
 
 def test_half_precision_keeps_places_exact() -> None:

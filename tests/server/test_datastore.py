@@ -12,7 +12,7 @@ import pytest
 LIST = """
 import json, logging, sys
 logging.basicConfig(level=logging.WARNING)
-from lib.server.datastore import StudiesDatastore
+from lib.server.store.datastore import StudiesDatastore
 store = StudiesDatastore(sys.argv[1], auto_reload=False, read_only=False)
 found = {name: [store.get_image_uri(name), sorted(store.get_labels_by_image_id(name))] for name in store.list_images()}
 print(json.dumps([found, store.status()["not_served"]]))

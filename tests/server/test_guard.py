@@ -18,6 +18,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from lib.server.models import FOLDER
 from lib.spine.markups import to_markups
 from lib.spine.phantoms import random_spec, render_phantom
 from lib.spine.schema import Spine
@@ -62,9 +63,11 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[S
 
 
 def everything(server: Server) -> dict[str, bytes]:
-    """Content of every file in and around the studies folder and among temporary files, but the list of images."""
+    """Content of every file in and around the studies folder and among temporary files; of the server's own folder,
+    where it works by itself, that of the labels' versions."""
     files = [*server.studies.parent.rglob("*"), *server.temporary.rglob("*")]
-    kept = [path for path in files if path.is_file() and path.name not in (".lock", "datastore_v2.json")]
+    own = server.studies / FOLDER
+    kept = [path for path in files if path.is_file() and (own not in path.parents or own / "versions" in path.parents)]
     return {str(path): path.read_bytes() for path in kept}
 
 

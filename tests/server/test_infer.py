@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.decoders import FixedLandmarks
 from lib.learning.prediction import NoSpineError, Prediction
 from lib.learning.reading import Radiograph
+from lib.learning.stopwatch import Stopwatch
 from lib.server import infer
 from lib.server.infer import VertebraLandmarksInfer
 from lib.server.models import ModelStore
@@ -30,13 +33,20 @@ class Stub:
     """Sees the same straight spine on every image but black ones."""
 
     def __init__(self, xy: np.ndarray) -> None:
-        self.xy, self.is_calibrated = xy, True
+        self.xy, self.is_calibrated, self.looks = xy, True, 0
 
     def __call__(self, weights: Path, device: object) -> Stub:
         """In the place of the predictor's class."""
         return self
 
-    def predict(self, radiograph: Radiograph, decoder: str, fixed: FixedLandmarks) -> Prediction:
+    def see(self, radiograph: Radiograph, fixed: FixedLandmarks, before: object | None, watch: Stopwatch) -> object:
+        """Something that is known again."""
+        self.looks += before is None
+        return before or object()
+
+    def predict(
+        self, radiograph: Radiograph, decoder: str, fixed: FixedLandmarks, seen: object, watch: Stopwatch
+    ) -> Prediction:
         """The spine."""
         if not radiograph.pixels.any():
             raise NoSpineError("no spine was found")
@@ -125,6 +135,23 @@ def test_the_other_parts_of_the_answer(task: VertebraLandmarksInfer, film: Path)
     assert answer["model_version"] == known["model_version"] == "0"
     assert answer["errors_measured"] is known["errors_measured"] is not None
     assert (answer["image"]["width"], answer["image"]["height"]) == (100, 300)
+
+
+def test_a_film_is_looked_at_once_for_as_long_as_it_and_the_weights_stay(
+    stub: Stub, film: Path, tmp_path: Path
+) -> None:
+    weights = Path(shutil.copy(DEFAULT_WEIGHTS_FILE, tmp_path / "weights.pt"))
+    task = VertebraLandmarksInfer(ModelStore(tmp_path, weights), "cpu")
+    for _ in range(2):
+        ask(task, film)
+        ask(task, film, fixed={"T1": {"center": [50, 20]}})
+    assert stub.looks == 1
+    Image.new("L", (100, 300), 98).save(film)
+    ask(task, film)
+    assert stub.looks == 2
+    os.utime(weights, ns=(0, 0))
+    ask(task, film)
+    assert stub.looks == 3
 
 
 @pytest.mark.parametrize(

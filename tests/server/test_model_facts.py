@@ -23,7 +23,8 @@ from lib.learning.weights import (
 )
 from lib.server.infer import VertebraLandmarksInfer
 from lib.server.model_facts import read_model_facts
-from lib.server.models import VERSION, ModelStore, version_of
+from lib.server.models import ModelStore
+from lib.server.versions import VERSION, version_of
 
 KNOTS = ((0.1, 0.1), (1.0, 1.0))
 ERRORS = ErrorModel(KNOTS, KNOTS, 0.0, 0.0, 1.0, 1.0)

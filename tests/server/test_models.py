@@ -13,8 +13,9 @@ import torch
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, RefinerConfig, load_config
 from lib.learning.network import LandmarkNet
 from lib.learning.refiner import CornerRefiner
-from lib.learning.weights import RefinerWeights, load_weights, save_weights
-from lib.server.models import FOLDER, VERSION, ModelStore, stamp, version_of
+from lib.learning.weights import RefinerWeights, file_digest, load_weights, save_weights
+from lib.server.models import FOLDER, POINTER, ModelStore, stamp
+from lib.server.versions import HELD_OUT, TRAINED_ON, VERSION, numbers_in, version_of
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +39,10 @@ def test_published_weights_are_served_from_then_on(files: list[Path], tmp_path: 
     store = ModelStore(tmp_path, files[0])
     before = files[0].read_bytes()
     store.publish(load_weights(files[1]))
-    assert store.served.parent == tmp_path / FOLDER
+    assert store.served.parent.parent == tmp_path / FOLDER
     assert load_weights(store.served).facts["name"] == "b"
     assert ModelStore(tmp_path, files[0]).served == store.served
-    assert [path.name for path in store.folder.iterdir()] == [store.served.name]
+    assert {path.name for path in store.versions_folder.iterdir()} == {"1.pt", "1.json", POINTER, ".lock"}
     assert files[0].read_bytes() == before
 
 
@@ -65,7 +66,7 @@ def test_weights_are_told_apart_by_content_and_not_by_name(files: list[Path], tm
 def test_what_was_trained_from_the_shipped_weights_survives_new_ones(files: list[Path], tmp_path: Path) -> None:
     store = ModelStore(tmp_path, DEFAULT_WEIGHTS_FILE)
     store.publish(load_weights(files[0]))
-    assert store.served.name == "model.pt"  # nothing of the shipped file's content in the name
+    assert store.versions_folder.name == "models"  # nothing of the shipped file's content in the name
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_trained_weights_that_cannot_be_used_give_way_to_the_initial_ones(
     assert store.served == files[0]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     store.publish(load_weights(files[1]))
-    assert store.served == trained
+    assert store.served == store.path_of(2)
 
 
 def lacking(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -106,6 +107,7 @@ def test_weights_that_do_not_fit_their_networks_are_neither_published_nor_served
     with pytest.raises(ValueError, match=f"do not fit .*{part}"):
         store.publish(bad)
     assert store.served.read_bytes() == before
+    assert numbers_in(store.versions_folder) == [1]
     save_weights(store.served, bad.state, bad.config, bad.facts, bad.prior, bad.refiner)
     assert store.served == files[0]
 
@@ -140,3 +142,137 @@ def test_the_stamp_tells_files_of_equal_time_and_size_apart(tmp_path: Path) -> N
 def test_missing_initial_weights_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="gone"):
         ModelStore(tmp_path, tmp_path / "gone.pt")
+
+
+# --- versions ---
+
+
+@pytest.fixture
+def store(files: list[Path], tmp_path: Path) -> ModelStore:
+    """Three versions, each trained from the one before; the last one is served."""
+    store = ModelStore(tmp_path, files[0])
+    for _ in range(3):
+        store.publish(load_weights(files[1]))
+    return store
+
+
+def test_a_version_that_is_kept_is_not_served_until_it_is_published(store: ModelStore, files: list[Path]) -> None:
+    facts = {"gate": {"after": float("nan")}, TRAINED_ON: {"film": {"label": "1"}}, HELD_OUT: {}}
+    version = store.keep(load_weights(files[1]), 2, facts)
+    assert (version.number, version.parent, store.served_number) == (4, 2, 3)
+    store.serve(4)
+    assert (store.served_number, store.served) == (4, store.path_of(4))
+    known = store.version(4)
+    assert known.facts["gate"] == {"after": None}
+    assert known.films(TRAINED_ON) == {"film": {"label": "1"}}
+    assert "film" not in str(known.summary())
+    assert known.summary()["facts"][TRAINED_ON] == 1
+    assert (known.digest, known.initial) == (file_digest(store.path_of(4)), file_digest(files[0]))
+    assert known.name == version_of(load_weights(store.path_of(4)).facts)
+    assert [v.number for v in store.lineage(4)] == [4, 2, 1]
+
+
+def test_rolling_back_goes_from_version_to_version(store: ModelStore, files: list[Path]) -> None:
+    content = store.path_of(3).read_bytes()
+    assert store.roll_back().number == 2
+    assert store.served == store.path_of(2)
+    assert store.roll_back(1).number == 1
+    assert store.roll_back().number == 0
+    assert store.served == files[0]
+    with pytest.raises(ValueError, match="nothing to take back"):
+        store.roll_back()
+    assert store.roll_back(3).number == 3
+    assert store.path_of(3).read_bytes() == content
+
+
+def test_another_process_sees_what_is_served_at_once(store: ModelStore, files: list[Path], tmp_path: Path) -> None:
+    other = ModelStore(tmp_path, files[0])
+    before = stamp(other.served)
+    store.roll_back()
+    assert other.served == store.path_of(2)
+    assert stamp(other.served) != before  # what tells the inference task to load it
+
+
+@pytest.mark.parametrize("number", [4, -1])
+def test_a_version_that_is_not_there_is_named(store: ModelStore, number: int) -> None:
+    for change in (store.serve, store.roll_back, store.version):
+        with pytest.raises(ValueError, match=f"no version {number} of the model; there are 0, 1, 2, 3"):
+            change(number)
+    assert store.served_number == 3
+
+
+def test_a_damaged_version_gives_way_to_the_one_before_and_is_not_served_again(store: ModelStore) -> None:
+    store.path_of(3).write_bytes(b"nonsense")
+    assert store.served_number == 2
+    with pytest.raises(ValueError, match="version 3 cannot be used"):
+        store.serve(3)
+    (store.versions_folder / "2.json").write_text("{")
+    assert store.version(2).parent == 0
+    assert store.served_number == 2
+
+
+@pytest.mark.parametrize("text", ["", "3", '{"number": "3"}', '{"number": -1}', "[]"])
+def test_a_damaged_pointer_is_the_initial_weights(store: ModelStore, text: str) -> None:
+    (store.versions_folder / POINTER).write_text(text)
+    assert store.served_number == 0
+
+
+def test_numbers_are_not_given_twice(store: ModelStore, files: list[Path]) -> None:
+    store.roll_back(1)
+    assert store.keep(load_weights(files[1]), 1, {}).number == 4
+
+
+def test_the_oldest_versions_go_but_not_what_is_needed(store: ModelStore, files: list[Path]) -> None:
+    """That is the served one, the one before it, and the newest."""
+    store.publish(load_weights(files[1]))
+    store.publish(load_weights(files[1]))
+    store.roll_back(2)
+    assert store.thin_out(4) == [3]
+    assert store.thin_out(3) == [4]
+    assert store.thin_out(3) == []
+    assert numbers_in(store.versions_folder) == [1, 2, 5]
+    assert [version.number for version in store.versions()] == [1, 2, 5]
+    store.serve(5)
+    assert [version.number for version in store.lineage(5)] == [5, 4, 3, 2, 1]
+    assert store.roll_back().number == 2  # 4 and 3, which it was trained from, are gone
+
+
+def test_what_a_former_release_has_trained_is_the_first_version(files: list[Path], tmp_path: Path) -> None:
+    facts = {"name": "old", VERSION: {"number": 4, "published": "then"}}
+    weights = load_weights(files[1])
+    former = tmp_path / FOLDER / f"model-{file_digest(files[0])}.pt"
+    former.parent.mkdir()
+    save_weights(former, weights.state, weights.config, facts)
+    content = former.read_bytes()
+    store = ModelStore(tmp_path, files[0])
+    assert (store.served_number, store.served.read_bytes()) == (4, content)
+    assert (store.version(4).made, store.version(4).parent) == ("then", 0)
+    assert version_of(load_weights(store.served).facts) == "4 (then)"
+    assert not former.exists()
+    assert ModelStore(tmp_path, files[0]).served_number == 4
+    assert ModelStore(tmp_path, files[1]).served == files[1]
+    assert store.publish(weights).startswith("5 (")
+    store.roll_back()
+    assert store.served_number == 4
+
+
+def test_a_takeover_that_was_interrupted_goes_on(files: list[Path], tmp_path: Path) -> None:
+    """All is noted before the file itself moves."""
+    former = tmp_path / FOLDER / f"model-{file_digest(files[0])}.pt"
+    former.parent.mkdir()
+    former.write_bytes(files[1].read_bytes())
+    store = ModelStore(tmp_path, files[0])
+    store.path_of(1).rename(former)
+    assert store.served_number == 0
+    assert ModelStore(tmp_path, files[0]).served_number == 1
+
+
+def test_a_former_file_that_cannot_be_read_stays_where_it_is(
+    files: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    former = tmp_path / FOLDER / f"model-{file_digest(files[0])}.pt"
+    former.parent.mkdir()
+    former.write_bytes(b"nonsense")
+    assert ModelStore(tmp_path, files[0]).served == files[0]
+    assert former.read_bytes() == b"nonsense"
+    assert "cannot be taken over" in caplog.text

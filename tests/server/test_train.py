@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -19,21 +20,25 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 from monailabel.utils.async_tasks import utils as async_tasks
 from PIL import Image
 
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, RefinerConfig
-from lib.learning.labelled import split
 from lib.learning.refiner import CornerRefiner
+from lib.learning.rehearsal import Rehearsal
+from lib.learning.transforms import IMAGE
 from lib.learning.uncertainty import ErrorModel
 from lib.learning.weights import ERRORS_MEASURED_ON, build_refiner, load_weights, networks_digest, save_weights
 from lib.server import train_stages
 from lib.server.model_facts import read_model_facts
-from lib.server.models import ModelStore, version_of
-from lib.server.train import REPORT, RUN, VertebraLandmarksTrain
+from lib.server.models import POINTER, ModelStore
+from lib.server.train import LOCK, REPORT, RUN, VertebraLandmarksTrain
+from lib.server.train_plan import read_plan
 from lib.server.train_report import PROCESSES, TrainReport
 from lib.server.train_request import TrainRequest
 from lib.server.train_stages import CORNERS, LANDMARKS
+from lib.server.versions import HELD_OUT, TRAINED_ON, version_of
 from lib.spine.markups import write_markups
 from lib.spine.phantoms import random_spec, render_phantom
 from lib.spine.schema import Spine
@@ -105,7 +110,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def studies(tmp_path: Path) -> Path:
-    """Two labelled phantoms and the damaged label."""
+    """Two labelled phantoms, of which the second is held out, and the damaged label."""
     make_studies(tmp_path, 2)
     return tmp_path
 
@@ -115,11 +120,15 @@ def task(studies: Path, weights: Path) -> VertebraLandmarksTrain:
     return VertebraLandmarksTrain(ModelStore(studies, weights), "cpu")
 
 
-ONE_EPOCH = {"max_epochs": 1, "batch_size": 1, "learning_rate": 1e-3}
-"""So fast that both networks do clearly better on the other phantom: 342 -> 273 px and 16.06 -> 15.96 px."""
+FAST = {"learning_rate": 1e-3, "corner_learning_rate": 1e-3}
+ONE_EPOCH = {"max_epochs": 1, "batch_size": 1, "publish": "always", **FAST}
+"""So fast that both networks do clearly better on the other phantom, each by its own measure; what comes of them
+together at 64 x 64 pixels is chance."""
+GATED = {**ONE_EPOCH, "publish": "gate"}
 UNCHECKED = {**ONE_EPOCH, "val_split": 0}
 SPOILS = 0.1
 """A learning rate with which one step makes a network useless."""
+SPOILING = {"learning_rate": SPOILS, "corner_learning_rate": SPOILS}
 
 
 def test_a_training_publishes_and_tells(task: VertebraLandmarksTrain, studies: Path, weights: Path) -> None:
@@ -128,7 +137,7 @@ def test_a_training_publishes_and_tells(task: VertebraLandmarksTrain, studies: P
     stats = task.stats()
     assert stats["state"] == "done"
     assert (stats["epoch"], stats["total_epochs"], stats["percent"]) == (1, 1, 100)
-    assert stats["images"] == {"training": 1, "validation": 1}
+    assert stats["images"] == {"training": 1, "validation": 1, "new": 1, "patients": 2, "phantoms": 0}
     assert stats["before"]["images"] == stats["validation"]["images"] == 1
     assert stats["before"]["corner_mean"] > stats["validation"]["corner_mean"]
     assert stats["stages"] == {
@@ -142,7 +151,7 @@ def test_a_training_publishes_and_tells(task: VertebraLandmarksTrain, studies: P
             "kept": "new",
         }
     }
-    assert stats["message"] is None
+    assert stats["message"] == stats["gate"]["why"]  # one film is a weak check
     assert stats["loss"] > 0
     assert {"heatmap", "corner"} <= set(stats["terms"])
     assert list(stats["skipped"]) == ["damaged"]
@@ -155,7 +164,16 @@ def test_a_training_publishes_and_tells(task: VertebraLandmarksTrain, studies: P
     assert published.config == initial.config
     assert published.facts["radiographs"] == published.facts["held_out"] == 1
     assert published.facts["validation"] == pytest.approx(stats["validation"])
-    assert sorted(path.name for path in served.parent.iterdir()) == sorted([served.name, REPORT])
+    assert sorted(path.name for path in served.parent.iterdir()) == [".lock", "1.json", "1.pt", POINTER]
+    assert sorted(path.name for path in studies.joinpath(".vertebra_landmarks").iterdir()) == sorted(
+        [served.parent.name, REPORT, LOCK]
+    )
+    version = ModelStore(studies, weights).version(1)
+    assert list(version.films(TRAINED_ON)) == ["phantom_0"]
+    assert list(version.films(HELD_OUT)) == ["phantom_1"]
+    assert version.facts["gate"] == stats["gate"]
+    assert version.facts["stages"] == stats["stages"]
+    assert version.facts["settings"] == stats["settings"]
     assert stats["stage"] == LANDMARKS
     assert published.refiner is None
     assert (stats["version_before"], stats["version_after"]) == ("0", version_of(published.facts))
@@ -261,11 +279,9 @@ def test_one_label_with_corners_is_enough_for_the_second_network(
     studies: Path, both_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one that is learnt from; nothing is left to check it on, so that its last weights are kept."""
-    kept, held_out = split(["phantom_0", "phantom_1"], 0.2)
-    with_centers_alone(studies, *(int(name[-1]) for name in held_out))
+    with_centers_alone(studies, 1)
     told = watch(monkeypatch)
     VertebraLandmarksTrain(ModelStore(studies, both_weights), "cpu")(ONE_EPOCH, Folder(studies))
-    assert len(kept) == 1
     assert [(t["stage"], t["percent"]) for t in told] == [(LANDMARKS, 50.0), (CORNERS, 100.0)]
     assert told[1]["validation"] is None
     refiner = load_weights(ModelStore(studies, both_weights).served).refiner
@@ -279,9 +295,9 @@ def test_both_networks_start_from_the_served_weights_unless_told_otherwise(
     learnt: list[tuple[Any, bool]] = []
     fit = train_stages.RefinerTrainer.fit
 
-    def watched(run: train_stages.RefinerTrainer, *args: Any) -> Path | None:
+    def watched(run: train_stages.RefinerTrainer, *args: Any, **named: Any) -> Path | None:
         learnt.append((run.network.state_dict()["heatmap.weight"].clone(), run.freeze_norm))
-        return fit(run, *args)
+        return fit(run, *args, **named)
 
     monkeypatch.setattr(train_stages.RefinerTrainer, "fit", watched)
     task = VertebraLandmarksTrain(ModelStore(studies, both_weights), "cpu")
@@ -302,7 +318,7 @@ def test_a_second_stage_that_breaks_leaves_the_old_weights(
 ) -> None:
     """What the first stage has learnt is not served by halves."""
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise FloatingPointError("the loss is no longer finite")
 
     monkeypatch.setattr(train_stages.RefinerTrainer, "fit", broken)
@@ -324,7 +340,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, stage: type[train_stages.Stage]) -> N
     run = stage.run
 
     def spoilt(self: Any, settings: TrainRequest, *args: Any) -> Any:
-        return run(self, dataclasses.replace(settings, learning_rate=SPOILS), *args)
+        return run(self, dataclasses.replace(settings, **SPOILING), *args)
 
     monkeypatch.setattr(stage, "run", spoilt)
 
@@ -354,7 +370,7 @@ def test_one_network_that_does_worse_stays_while_the_other_is_published(
         assert facts["kept"] == ("former" if is_worse else "new")
     assert (stats["state"], stats["version_before"], stats["version_after"][:3]) == ("done", "0", "1 (")
     assert stats["message"].startswith(f"{words} on the held-out images (mean corner error ")
-    assert stats["message"].endswith(" px after) and stays as it was.")
+    assert " px after) and stays as it was. The error on 1 held-out film " in stats["message"]
     new, old = load_weights(ModelStore(studies, both_weights).served), load_weights(both_weights)
     assert are_equal([new.state, old.state]) == (stage.name == LANDMARKS)
     assert new.refiner is not None
@@ -364,15 +380,54 @@ def test_one_network_that_does_worse_stays_while_the_other_is_published(
 
 
 def test_nothing_is_published_where_both_networks_do_worse(studies: Path, both_weights: Path) -> None:
+    """What was learnt is kept all the same, and one command publishes it."""
     task = VertebraLandmarksTrain(ModelStore(studies, both_weights), "cpu")
-    task({**ONE_EPOCH, "learning_rate": SPOILS}, Folder(studies))
+    task({**GATED, **SPOILING}, Folder(studies))
     stats = task.stats()
     assert (stats["state"], stats["percent"], stats["version_after"]) == ("done", 100, None)
     assert stats["message"].startswith("Nothing was published: the network that finds the vertebrae did worse ")
     assert " and the second network did worse " in stats["message"]
+    assert (stats["gate"]["films"], stats["gate"]["is_passed"], stats["gate"]["is_weak"]) == (1, False, True)
+    assert stats["gate"]["after"] > stats["gate"]["before"] > 0
     models = ModelStore(studies, both_weights)
     assert models.served == both_weights
-    assert [path.name for path in models.folder.iterdir()] == [REPORT]
+    kept, before = load_weights(models.path_of(1)), load_weights(both_weights)
+    assert stats["version_kept"] == models.version(1).name == version_of(kept.facts)
+    assert kept.refiner is not None
+    assert before.refiner is not None
+    assert not are_equal([kept.state, before.state])
+    assert not are_equal([kept.refiner.state, before.refiner.state])
+    models.serve(1)
+    assert models.served == models.path_of(1)
+
+
+@pytest.mark.parametrize("publish", ["always", "never"])
+def test_the_gate_can_be_overridden(task: VertebraLandmarksTrain, studies: Path, weights: Path, publish: str) -> None:
+    learning_rate = SPOILS if publish == "always" else 1e-3
+    task({**ONE_EPOCH, "publish": publish, "learning_rate": learning_rate}, Folder(studies))
+    models, gate = ModelStore(studies, weights), task.stats()["gate"]
+    assert models.served_number == int(publish == "always")
+    assert (gate["publish"], gate["is_published"]) == (publish, publish == "always")
+    assert (task.stats()["version_after"] is None) == (publish == "never")
+    assert [version.number for version in models.versions()] == [1]
+
+
+def test_a_model_that_was_rolled_back_meanwhile_is_not_replaced(
+    task: VertebraLandmarksTrain, studies: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever takes a model back does not want its child."""
+    task(UNCHECKED, Folder(studies))
+    models, fit = ModelStore(studies, weights), train_stages.Trainer.fit
+
+    def interrupted(run: train_stages.Trainer, *args: Any, **named: Any) -> Path | None:
+        models.roll_back()
+        return fit(run, *args, **named)
+
+    monkeypatch.setattr(train_stages.Trainer, "fit", interrupted)
+    task(UNCHECKED, Folder(studies))
+    assert models.served == weights
+    assert models.version(2).parent == 1
+    assert "another model was served meanwhile" in task.stats()["message"]
 
 
 def test_what_random_networks_learn_is_compared_with_the_served_ones(studies: Path, both_weights: Path) -> None:
@@ -387,7 +442,8 @@ def test_what_random_networks_learn_is_compared_with_the_served_ones(studies: Pa
 
 def test_without_held_out_images_the_result_is_published_as_it_is(studies: Path, weights: Path) -> None:
     task = VertebraLandmarksTrain(ModelStore(studies, weights), "cpu")
-    task(UNCHECKED, Folder(studies))
+    task({**UNCHECKED, "publish": "gate"}, Folder(studies))
+    assert task.stats()["message"] == "No labelled film is held out, so that nothing was checked."
     stage = task.stats()["stages"][LANDMARKS]
     assert (stage["before"], stage["validation"], stage["kept"]) == (None, None, "new")
     assert task.stats()["version_after"] is not None
@@ -456,9 +512,9 @@ def test_a_second_training_goes_on_from_the_first(
     starts: list[dict[str, torch.Tensor]] = []
     fit = train_stages.Trainer.fit
 
-    def watched(run: train_stages.Trainer, *args: Any) -> Path | None:
+    def watched(run: train_stages.Trainer, *args: Any, **named: Any) -> Path | None:
         starts.append({name: value.clone() for name, value in run.network.state_dict().items()})
-        return fit(run, *args)
+        return fit(run, *args, **named)
 
     monkeypatch.setattr(train_stages.Trainer, "fit", watched)
     task(UNCHECKED, Folder(studies))
@@ -479,7 +535,7 @@ def test_labels_of_centers_alone_can_be_trained_on(studies: Path, weights: Path)
     assert stats["state"] == "done"
     assert stats["validation"]["corner_mean"] is None
     assert stats["before"]["center_mean"] > stats["validation"]["center_mean"] > 0
-    task({**ONE_EPOCH, "learning_rate": SPOILS}, Folder(studies))
+    task({**GATED, **SPOILING}, Folder(studies))
     assert "mean center error" in task.stats()["message"]
     assert task.stats()["version_after"] is None
 
@@ -514,7 +570,7 @@ def test_a_training_that_breaks_leaves_the_old_weights(
     served = ModelStore(studies, weights).served
     before = served.read_bytes()
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise FloatingPointError("the loss is no longer finite")
 
     monkeypatch.setattr(train_stages.Trainer, "fit", broken)
@@ -522,7 +578,7 @@ def test_a_training_that_breaks_leaves_the_old_weights(
         task(ONE_EPOCH, Folder(studies))
     assert task.stats()["error"] == "the loss is no longer finite"
     assert served.read_bytes() == before
-    assert not (served.parent / RUN).exists()
+    assert not (task._models.folder / RUN).exists()
 
 
 def test_one_training_at_a_time(task: VertebraLandmarksTrain, studies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -578,19 +634,181 @@ class Alive:
 def test_a_training_without_a_last_word_is_told_by_its_process(
     task: VertebraLandmarksTrain, studies: Path, monkeypatch: pytest.MonkeyPatch, alive: list[int], state: str
 ) -> None:
-    run = studies / ".vertebra_landmarks" / RUN
-    run.mkdir(parents=True)
-    TrainReport(run.parent / REPORT).begin(epoch=3)
+    (studies / ".vertebra_landmarks").mkdir()
+    TrainReport(studies / ".vertebra_landmarks" / REPORT).begin(epoch=3)
     monkeypatch.setitem(async_tasks.background_processes, "train", {str(pid): Alive(pid) for pid in alive})
     assert task.stats()["state"] == state
     assert PROCESSES not in task.stats()
-    assert run.exists()  # perhaps another server's
-    monkeypatch.setitem(async_tasks.background_tasks, "train", [{"id": "1", "status": "STOPPED"}])
-    assert task.stats()["state"] == state
-    assert run.exists() == (state != "stopped")
+
+
+def test_a_training_of_another_server_is_told_by_its_lock(task: VertebraLandmarksTrain, studies: Path) -> None:
+    folder = studies / ".vertebra_landmarks"
+    folder.mkdir()
+    TrainReport(folder / REPORT).begin(epoch=3)
+    with FileLock(folder / LOCK):
+        assert task.stats()["state"] == "running"
+    assert task.stats()["state"] == "stopped"
+
+
+# --- a training that was interrupted ---
+
+
+class PowerCutError(BaseException):
+    """Ends a training so that none of its own words follow, as far as a process can do that to itself."""
+
+
+LONG = {**ONE_EPOCH, "max_epochs": 3}
+
+
+def interrupt(
+    monkeypatch: pytest.MonkeyPatch, task: VertebraLandmarksTrain, studies: Path, after: int, **changes: Any
+) -> None:
+    """Let a training of three epochs a stage end after so many, and leave all that it has written."""
+    told = 0
+    update = TrainReport.update
+
+    def cut(report: TrainReport, **facts: Any) -> None:
+        nonlocal told
+        update(report, **facts)
+        told += bool(facts.get("loss"))
+        if told == after:
+            raise PowerCutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainReport, "update", cut)
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)
+        with pytest.raises(PowerCutError):
+            task({**LONG, **changes}, Folder(studies))
+
+
+@pytest.mark.parametrize("after", [2, 4])
+@pytest.mark.parametrize("how", [{**LONG}, {"resume": True}], ids=["same-settings", "resume"])
+def test_a_training_that_was_killed_goes_on_where_it_was(
+    studies: Path, both_weights: Path, monkeypatch: pytest.MonkeyPatch, after: int, how: dict[str, Any]
+) -> None:
+    """The served model is untouched meanwhile; a label that came in between waits for the next round."""
+    models = ModelStore(studies, both_weights)
+    task = VertebraLandmarksTrain(models, "cpu")
+    interrupt(monkeypatch, task, studies, after)
+    assert models.served == both_weights
+    stats = VertebraLandmarksTrain(models, "cpu").stats()  # of a server that started since
+    assert (stats["state"], stats["epoch"], stats["version_after"]) == ("interrupted", after, None)
+    if how == {"resume": True}:
+        shutil.copy(studies / "phantom_0.png", studies / "phantom_7.png")
+        shutil.copy(
+            studies / "labels" / "final" / "phantom_0.mrk.json", studies / "labels" / "final" / "phantom_7.mrk.json"
+        )
+    told = watch(monkeypatch)
+    task(how, Folder(studies))
+    assert [t["epoch"] for t in told] == list(range(after + 1, 7))
+    stats = task.stats()
+    assert (stats["state"], stats["percent"], stats["resumed_from"]) == ("done", 100, after)
+    assert f"It went on from epoch {after} of an interrupted training." in stats["message"]
+    assert {name: stage["best_epoch"] for name, stage in stats["stages"].items()} == {LANDMARKS: 3, CORNERS: 3}
+    assert stats["settings"]["max_epochs"] == 3
+    assert models.served_number == 1
+    assert list(models.version(1).films(TRAINED_ON)) == ["phantom_0"]
+    assert not (models.folder / RUN).exists()
+
+
+def test_what_was_random_is_compared_with_the_served_network_after_an_interruption_too(
+    studies: Path, both_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = VertebraLandmarksTrain(ModelStore(studies, both_weights), "cpu")
+    task({**ONE_EPOCH, "publish": "never"}, Folder(studies))
+    before = task.stats()["stages"][LANDMARKS]["before"]
+    interrupt(monkeypatch, task, studies, 1, pretrained=False)
+    task({"resume": True}, Folder(studies))
+    assert task.stats()["resumed_from"] == 1
+    assert task.stats()["stages"][LANDMARKS]["before"] == before
+
+
+def test_with_other_settings_it_starts_anew(
+    task: VertebraLandmarksTrain, studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(monkeypatch, task, studies, 2)
+    task({**LONG, "seed": 1}, Folder(studies))
+    assert "resumed_from" not in task.stats()
+    assert task.stats()["stages"][LANDMARKS]["best_epoch"] == 3
+
+
+def test_what_changed_since_is_said_where_it_cannot_go_on(
+    task: VertebraLandmarksTrain, studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match="there is no interrupted training to go on with"):
+        task.check({"resume": True}, Folder(studies))
+    interrupt(monkeypatch, task, studies, 1)
+    assert task.check({"resume": True}, Folder(studies)).resume
+    label = studies / "labels" / "final" / "phantom_0.mrk.json"
+    label.write_text(label.read_text() + " ")
+    with pytest.raises(ValueError, match="the interrupted training cannot go on: 1 labelled images came, went or"):
+        task({"resume": True}, Folder(studies))
+    assert task.stats()["state"] == "failed"
+
+
+def test_a_training_that_is_stopped_on_purpose_does_not_go_on(
+    task: VertebraLandmarksTrain, studies: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(monkeypatch, task, studies, 2)
+    run = studies / ".vertebra_landmarks" / RUN
+    assert read_plan(run) is not None
+    task.discard()
+    assert task.stats()["state"] == "stopped"
+    assert task.stats()["epoch"] == 2
+    assert not run.exists()
+    assert ModelStore(studies, weights).served == weights
+    task(UNCHECKED, Folder(studies))
+    task.discard()
+    assert task.stats()["state"] == "done"
+
+
+# --- new labels and old ones ---
+
+
+def test_new_labels_are_mixed_with_old_ones_and_phantoms(
+    task: VertebraLandmarksTrain, studies: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int, float]] = []
+    fit = train_stages.Trainer.fit
+
+    def watched(run: train_stages.Trainer, kept: Any, *args: Any, rehearsal: Rehearsal, **named: Any) -> Path | None:
+        films = sum(isinstance(item[IMAGE], str) for item in rehearsal.items)
+        seen.append((len(kept), films, rehearsal.share))
+        return fit(run, kept, *args, rehearsal=rehearsal, **named)
+
+    monkeypatch.setattr(train_stages.Trainer, "fit", watched)
+    mixed = {**UNCHECKED, "batch_size": 2, "phantoms": 4}
+    task(mixed, Folder(studies))
+    assert seen == [(2, 0, 0.5)]  # all is new
+    assert task.stats()["images"] == {"training": 2, "validation": 0, "new": 2, "patients": 2, "phantoms": 5}
+    label = studies / "labels" / "final" / "phantom_1.mrk.json"
+    label.write_text(label.read_text() + " ")  # labelled again
+    task(mixed, Folder(studies))
+    task(mixed, Folder(studies))
+    task({**mixed, "rehearsal": 0}, Folder(studies))
+    assert seen[1:] == [(1, 1, 0.5), (2, 0, 0.5), (2, 0, 0.0)]  # nothing new: all is learnt once more
+    assert load_weights(ModelStore(studies, weights).served).facts["radiographs"] == 2
+
+
+def test_a_film_that_an_earlier_version_had_learnt_makes_the_check_weak(
+    task: VertebraLandmarksTrain, studies: Path
+) -> None:
+    task(UNCHECKED, Folder(studies))
+    assert task.stats()["gate"]["seen"] == 0
+    task(ONE_EPOCH, Folder(studies))
+    assert task.stats()["gate"]["seen"] == 1
+
+
+def test_patients_and_not_films_are_held_out(task: VertebraLandmarksTrain, studies: Path) -> None:
+    with pytest.raises(ValueError, match="all 2 labelled images belong to patients that are held out"):
+        task({**ONE_EPOCH, "patient_pattern": "(phantom)_.*", "val_split": 0.5}, Folder(studies))
+    task({**ONE_EPOCH, "patient_pattern": "(phantom)_.*"}, Folder(studies))
+    assert task.stats()["images"]["validation"] == 0
 
 
 # --- the server ---
+
+QUICK = {**FAST, "phantoms": 2}
 
 
 class Server:
@@ -680,7 +898,7 @@ def _wait_for_start(server: Server, process: subprocess.Popen[bytes], log: Path)
 
 def cancel_in_the_middle(server: Server) -> dict[str, Any]:
     """Start a long training, see that no second one starts, and cancel after the first epoch; the stats thereafter."""
-    assert server.train(max_epochs=500)[0] == 200
+    assert server.train(max_epochs=500, **QUICK)[0] == 200
     server.wait(lambda: server.stats().get("state") == "running" and server.stats().get("epoch", 0) >= 1)
     assert server.train(max_epochs=1)[0] == 429
     status, task = server.ask("/train/", "DELETE")
@@ -722,7 +940,7 @@ def test_a_training_runs_to_the_end_and_inference_uses_the_new_weights(server: S
     assert (server.models.served, server.landmarks()) == (initial, before)
     assert not (server.models.folder / RUN).exists()
 
-    status, task = server.train(max_epochs=4, learning_rate=1e-3)
+    status, task = server.train(max_epochs=4, publish="always", **QUICK)
     assert status == 200
     assert task["status"] in ("SUBMITTED", "RUNNING")
     seen: list[int] = []
@@ -762,3 +980,37 @@ def test_a_training_runs_to_the_end_and_inference_uses_the_new_weights(server: S
     assert cancel_in_the_middle(server)["state"] == "stopped"
     assert published.read_bytes() == content
     assert server.landmarks() == after
+
+
+@pytest.mark.integration
+def test_a_training_whose_process_is_killed_goes_on_and_its_model_is_taken_back_by_one_request(server: Server) -> None:
+    before, answer = server.models.served, server.landmarks()
+    number = server.models.served_number
+    assert server.train(resume=True)[0] == 400
+    assert server.train(max_epochs=4, publish="always", **QUICK)[0] == 200
+    server.wait(lambda: server.stats().get("state") == "running" and server.stats().get("epoch", 0) >= 1)
+    process = json.loads((server.models.folder / REPORT).read_text())[PROCESSES][0]
+    os.kill(process, signal.SIGKILL)
+    server.wait(lambda: not server.is_running())
+    stats = server.stats()
+    assert (stats["state"], server.models.served, server.landmarks()) == ("interrupted", before, answer)
+
+    assert server.train(resume=True)[0] == 200
+    server.wait(lambda: server.stats()["state"] == "done")
+    told = server.stats()
+    assert told["resumed_from"] >= stats["epoch"] >= 1
+    assert told["gate"]["films"] == 3
+    assert told["version_after"] == server.task()["model_version"]
+    status, listed = server.ask("/model/versions")
+    assert (status, listed["served"]) == (200, number + 1)
+    assert listed["versions"][-1]["facts"]["gate"] == told["gate"]
+    assert listed["versions"][-1]["facts"][TRAINED_ON] == LABELLED - 3
+    assert "phantom_" not in json.dumps(listed)
+    assert server.landmarks() != answer
+
+    assert server.ask("/model/publish", "POST", {})[0] == 400
+    assert server.ask("/model/publish", "POST", {"version": 99})[0] == 400
+    assert server.ask("/model/rollback", "POST", {})[1]["served"] == number
+    assert server.landmarks() == answer
+    assert server.ask("/info/")[1]["served_version"] == number
+    assert server.ask("/model/publish", "POST", {"version": number + 1})[1]["served"] == number + 1

@@ -90,3 +90,19 @@ def test_a_reader_never_sees_half_a_report(tmp_path: Path) -> None:
         assert read_report(report.path).get("state") == RUNNING
     writer.join()
     assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_another_process_may_have_the_last_word(tmp_path: Path) -> None:
+    """The time since the beginning is not lost with that."""
+    report = TrainReport(tmp_path / "r.json")
+    report.begin(epoch=3)
+    report.update(start_ts=report.content["start_ts"] - 100)
+    other = TrainReport(report.path)
+    other.take_up()
+    other.end("stopped")
+    content = read_report(report.path)
+    assert (content["state"], content["epoch"]) == ("stopped", 3)
+    assert content["elapsed_s"] >= 100
+    nothing = TrainReport(tmp_path / "none.json")
+    nothing.take_up()
+    assert nothing.content == {}

@@ -38,7 +38,8 @@ FINAL, PREDICTED = "final", "original"
 UNLABELLED, HAS_PREDICTION, LABELLED = "unlabelled", "predicted", "labelled"
 """States of an image."""
 STARTING, RUNNING, DONE, STOPPED, FAILED_TRAINING = "starting", "running", "done", "stopped", "failed"
-"""States of a training."""
+INTERRUPTED = "interrupted"
+"""States of a training; one that was interrupted can go on."""
 SERVER, SESSION, LOCAL = "server", "session", "local"
 """Where a film comes from: the server's folder, a file sent for a quick look, a file without a server."""
 NOBODY = "anybody"
@@ -139,7 +140,7 @@ class Training:
     """How the newest training is getting on, or how it ended.
 
     Attributes:
-        state: ``STARTING``, ``RUNNING``, ``DONE``, ``STOPPED`` or ``FAILED_TRAINING``.
+        state: ``STARTING``, ``RUNNING``, ``DONE``, ``STOPPED``, ``INTERRUPTED`` or ``FAILED_TRAINING``.
         stage: what is being learnt, "" where that is not known yet.
         epoch: epochs that are done, of all stages together.
         total_epochs: of all stages; 0 where that is not known yet.
@@ -297,7 +298,7 @@ def training(info: Any) -> Optional[Training]:
     stats = table(table(table(info, "info").get("train_stats", {}), "train_stats").get(MODEL, {}), "training")
     if not stats:
         return None
-    states = (STARTING, RUNNING, DONE, STOPPED, FAILED_TRAINING)
+    states = (STARTING, RUNNING, DONE, STOPPED, INTERRUPTED, FAILED_TRAINING)
     return Training(
         state=choice(stats.get("state"), states, "state of the training"),
         stage=text(stats.get("stage", ""), "stage"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Callable, Optional
 
 from . import tasks
-from .answers import DONE, STOPPED, Training
+from .answers import DONE, INTERRUPTED, STOPPED, Training
 from .asking import Requests
 from .board import Board
 from .client import Client
@@ -73,6 +73,9 @@ class Trainings:
             self._is_done(is_new)
         elif training.state == STOPPED:
             self._board.set(notice="The training was stopped. The model stays as it was.")
+        elif training.state == INTERRUPTED:
+            notice = "The training was interrupted. The model stays as it was; started again, it goes on."
+            self._board.set(notice=notice)
         else:
             why = f": {training.message.rstrip('.')}." if training.message else "."
             sentence = f"The training failed{why} The model stays as it was."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 
 import pytest
 
@@ -65,5 +66,6 @@ def test_a_film_is_predicted_corrected_submitted_and_followed_by_the_next(opened
     stored = server.studies / "labels" / "final" / f"{image}.mrk.json"
     assert stored.read_bytes() == on_screen
     opened.wait(lambda: ui.countsLabel.text == "4 in all, 1 labelled, 3 left")
-    facts = json.loads((server.studies / "datastore_v2.json").read_text())["objects"][image]["labels"]["final"]["info"]
+    with urllib.request.urlopen(f"{server.url}/datastore/label/info?label={image}&tag=final") as answer:
+        facts = json.load(answer)
     assert (facts["annotator"], facts["edits"]) == ("Ada", 2)

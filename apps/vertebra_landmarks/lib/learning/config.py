@@ -239,6 +239,7 @@ class PredictionConfig:
     refinement_turn_deg: float
     refinement_reach: float
     refinement_tilt_prior: float
+    propagation: bool
     min_spine_score: float
     min_shorter_side: int
     min_longer_side: int

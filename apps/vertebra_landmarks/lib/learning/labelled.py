@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,35 +95,28 @@ def read_items(
     return items, skipped
 
 
-def split(names: Iterable[str], share: float) -> tuple[list[str], list[str]]:
-    """Divide images into those to train on and those to check on, by nothing but their names.
+def split(patients: Mapping[str, str], share: float) -> tuple[list[str], list[str]]:
+    """Divide images into those to train on and those to check on, by nothing but their patients.
 
-    An image stays on its side whatever other images come and go, so that a model which learns again and again is never
-    checked on an image that it was trained on. Only where a side would stay empty does the image nearest to the
-    dividing line change over.
+    All images of a patient are on one side, and stay there whatever other images come and go: a model that learns
+    again and again is never checked on a patient that it was trained on. So with few patients one side may be empty.
 
     Args:
-        names: image ids, at least two unless ``share`` is 0.
-        share: of the images to check on, about; 0 for none.
+        patients: patient by image id.
+        share: of the patients to check on, about; 0 for none.
 
     Returns:
         Names to train on and names to check on, in alphabetical order.
 
     Raises:
-        ValueError: the share is not in 0...1, 1 excluded, or there are too few images.
+        ValueError: the share is not in 0...1, 1 excluded.
     """
     if not 0.0 <= share < 1.0:
-        raise ValueError(f"the share of images to check on must lie in 0...1, 1 excluded, got {share}")
-    ranked = sorted(names, key=lambda name: (_place(name), name))
-    least = 2 if share else 1
-    if len(ranked) < least:
-        raise ValueError(f"at least {least} labelled images are needed, got {len(ranked)}")
-    count = sum(_place(name) < share for name in ranked)
-    if share:
-        count = min(max(count, 1), len(ranked) - 1)
-    return sorted(ranked[count:]), sorted(ranked[:count])
+        raise ValueError(f"the share of patients to check on must lie in 0...1, 1 excluded, got {share}")
+    held_out = {name for name, patient in patients.items() if _place(patient) < share}
+    return sorted(patients.keys() - held_out), sorted(held_out)
 
 
-def _place(name: str) -> float:
-    """A number in 0...1 that looks random and depends on the name only."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
+def _place(patient: str) -> float:
+    """A number in 0...1 that looks random and depends on the patient only."""
+    return int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") / 2**64

@@ -14,6 +14,7 @@ from ..spine.geometry import steps, transform_points
 from ..spine.schema import Spine
 from .codec import LandmarkCodec, mirror_maps
 from .config import load_config
+from .corrections import naming
 from .decoders import DECODERS, DecodedSpine, FixedLandmarks, make_decoder
 from .devices import on_device, quick_precision
 from .folding import fold_norms
@@ -21,6 +22,7 @@ from .naming import naming_lead
 from .network import Maps
 from .reading import Radiograph, UnreadableImageError
 from .refinement import RefinedSpine, Refinement
+from .seen import FoundSpine, Look, SeenFilm
 from .stopwatch import Stopwatch
 from .transforms import fitting_matrix, spine_view, view
 from .weights import build_network, build_refiner, load_weights
@@ -59,21 +61,6 @@ class Prediction:
     tilt_half_widths: np.ndarray | None = None
 
 
-@dataclass(frozen=True)
-class _Look:
-    """What the network says about one view.
-
-    Attributes:
-        maps: of one image, on the CPU, heatmap in 0...1.
-        matrix: ``(3, 3)`` from pixels of the image to pixels of the network's input.
-        score: mean of the highest scores of the channels.
-    """
-
-    maps: Maps
-    matrix: np.ndarray
-    score: float
-
-
 class LandmarkPredictor:
     """A trained network, ready to predict; safe to call from several threads.
 
@@ -105,29 +92,65 @@ class LandmarkPredictor:
             self.refinement = Refinement(refiner, content.refiner.config, device)
         self.decoders = {name: make_decoder(name, self.codec, content.prior, config.map) for name in DECODERS}
 
+    def see(
+        self,
+        radiograph: Radiograph,
+        fixed: FixedLandmarks | None = None,
+        before: SeenFilm | None = None,
+        watch: Stopwatch | None = None,
+    ) -> SeenFilm:
+        """What the network says about an image, from which any number of corrections is predicted quickly.
+
+        Args:
+            radiograph: one image.
+            fixed: points that must be in view, in pixels of the image.
+            before: what was seen of this image before; it is the result where it shows the fixed points.
+            watch: told how long it takes.
+
+        Raises:
+            UnreadableImageError: the image is too small, or all its pixels are equal.
+        """
+        fixed, watch = fixed or FixedLandmarks.none(), watch or Stopwatch()
+        seen = before or SeenFilm(self._best_look(radiograph, FixedLandmarks.none(), watch))
+        if seen.look.shows(fixed, self.config.input):
+            return seen
+        return SeenFilm(self._best_look(radiograph, fixed, watch))
+
     def predict(
-        self, radiograph: Radiograph, decoder: str = DECODERS[0], fixed: FixedLandmarks | None = None
+        self,
+        radiograph: Radiograph,
+        decoder: str = DECODERS[0],
+        fixed: FixedLandmarks | None = None,
+        seen: SeenFilm | None = None,
+        watch: Stopwatch | None = None,
     ) -> Prediction:
         """Find the landmarks of an image that shows a spine.
+
+        What is fixed is a correction of what is predicted without it: bodies that the correction leaves where they were
+        are not looked at again, and keep their corners whatever their names are now. Then free corners are moved by
+        what the errors of the fixed points say about theirs, where that was measured (``ErrorCorrelations``).
 
         Args:
             radiograph: one image.
             decoder: one of ``DECODERS``.
             fixed: points that must stay, in pixels of the image; where there are any, there is a spine.
+            seen: what ``see`` made of this image, to be quick; the result is the same without.
+            watch: told how long it takes; it may have begun with ``see``.
 
         Raises:
             UnreadableImageError: the image is too small, or all its pixels are equal.
             NoSpineError: it shows no spine.
             KeyError: there is no such decoder.
         """
-        fixed, watch = fixed or FixedLandmarks.none(), Stopwatch()
-        look = self._best_look(radiograph, fixed, watch)
-        if not (look.score >= self.limits.min_spine_score or fixed.mask.any()):
+        fixed, watch = fixed or FixedLandmarks.none(), watch or Stopwatch()
+        seen = self.see(radiograph, fixed, seen, watch)
+        score = seen.look.score
+        if not (score >= self.limits.min_spine_score or fixed.mask.any()):
             raise NoSpineError(
-                f"no spine was found: the mean score of the 17 centers is {look.score:.2f}, "
+                f"no spine was found: the mean score of the 17 centers is {score:.2f}, "
                 f"at least {self.limits.min_spine_score:.2f} is expected of a radiograph that shows T1 to L5"
             )
-        return self._predicted(radiograph, look, decoder, fixed, watch)
+        return self._predicted(radiograph, seen, decoder, fixed, watch)
 
     def locate(
         self, radiograph: Radiograph, decoder: str = DECODERS[0], fixed: FixedLandmarks | None = None
@@ -160,26 +183,52 @@ class LandmarkPredictor:
             KeyError: there is no such decoder.
         """
         fixed, watch = fixed or FixedLandmarks.none(), Stopwatch()
-        look = self._best_look(radiograph, fixed, watch)
-        return {name: self._predicted(radiograph, look, name, fixed, watch) for name in decoders}
+        seen = self.see(radiograph, fixed, None, watch)
+        return {name: self._predicted(radiograph, seen, name, fixed, watch) for name in decoders}
 
     def _predicted(
-        self, radiograph: Radiograph, look: _Look, decoder: str, fixed: FixedLandmarks, watch: Stopwatch
+        self, radiograph: Radiograph, seen: SeenFilm, decoder: str, fixed: FixedLandmarks, watch: Stopwatch
     ) -> Prediction:
         """What one decoder, and the second network after it, make of a look."""
-        decoded = self._decode(decoder, look, fixed)
-        watch.stop("decode")
-        refined = None
-        if self.refinement is not None and self.limits.refinement:
-            refined = self.refinement.refine(radiograph.pixels, decoded.xy, fixed, self.limits, watch)
-        told = self._told(look, decoded, refined, fixed)
+        if decoder not in seen.found:
+            seen.found[decoder] = self._found(radiograph, seen.look, decoder, FixedLandmarks.none(), None, watch)
+        found = seen.found[decoder]
+        if fixed.mask.any():
+            found = self._found(radiograph, seen.look, decoder, fixed, found.refined, watch)
+        told = self._told(seen.look, found, fixed)
         watch.stop("decode")
         return replace(told, decoder=decoder, seconds=dict(watch.seconds))
 
-    def _told(
-        self, look: _Look, decoded: DecodedSpine, refined: RefinedSpine | None, fixed: FixedLandmarks
-    ) -> Prediction:
+    def _found(
+        self,
+        radiograph: Radiograph,
+        look: Look,
+        decoder: str,
+        fixed: FixedLandmarks,
+        before: RefinedSpine | None,
+        watch: Stopwatch,
+    ) -> FoundSpine:
+        """Points around the fixed ones.
+
+        Args:
+            radiograph: one image.
+            look: at it.
+            decoder: one of ``DECODERS``.
+            fixed: points that must stay.
+            before: what was found without them.
+            watch: told how long it takes.
+        """
+        named = fixed if before is None else naming(fixed, before.xy[:, 0], before.decoded)
+        decoded = self._decode(decoder, look, named)
+        watch.stop("decode")
+        refined = None
+        if self.refinement is not None and self.limits.refinement:
+            refined = self.refinement.refine(radiograph.pixels, decoded.xy, fixed, self.limits, watch, before)
+        return FoundSpine(DecodedSpine(fixed.applied_to(decoded.xy), decoded.scores), refined)
+
+    def _told(self, look: Look, found: FoundSpine, fixed: FixedLandmarks) -> Prediction:
         """The prediction with what is known about its errors, nameless and timeless."""
+        decoded, refined = found
         told = Prediction(Spine.from_arrays(decoded.xy, decoded.scores), look.score, "", {})
         if look.maps.heatmap.shape[1] > 1:
             told = replace(told, naming_lead=naming_lead(self._scores_at(look, decoded.xy[:, 0])))
@@ -188,15 +237,19 @@ class LandmarkPredictor:
         if self.error_model is None:
             return replace(told, spine=Spine.from_arrays(refined.xy, decoded.scores), said_errors=refined.errors)
         step = float(steps(refined.xy[:, 0]).mean())
-        local = np.where(fixed.known, 0.0, self.error_model.local(refined.errors, step))
+        xy, local = refined.xy, self.error_model.local(refined.errors, step)
+        correlations = self.error_model.correlations
+        if correlations is not None and self.limits.propagation and fixed.mask.any():
+            xy, left = correlations.moved(xy, refined.shown, local, fixed)
+            local = local * left
+        local = np.where(fixed.known, 0.0, local)
         misnamed = 0.0 if fixed.mask.any() else self.error_model.misnamed(told.naming_lead)
-        errors = np.where(fixed.known, np.nan, local)
         return replace(
             told,
-            spine=Spine.from_arrays(refined.xy, decoded.scores, errors),
+            spine=Spine.from_arrays(xy, decoded.scores, np.where(fixed.known, np.nan, local)),
             said_errors=refined.errors,
             names_right=1.0 - misnamed,
-            tilt_half_widths=self.error_model.tilt_half_widths(refined.xy, local),
+            tilt_half_widths=self.error_model.tilt_half_widths(xy, local),
         )
 
     def scores_at(self, radiograph: Radiograph, points: np.ndarray) -> np.ndarray:
@@ -214,7 +267,7 @@ class LandmarkPredictor:
         """
         return self._scores_at(self._best_look(radiograph, FixedLandmarks.none(), Stopwatch()), points)
 
-    def _scores_at(self, look: _Look, points: np.ndarray) -> np.ndarray:
+    def _scores_at(self, look: Look, points: np.ndarray) -> np.ndarray:
         around = torch.nn.functional.max_pool2d(look.maps.heatmap, 3, stride=1, padding=1)[0].numpy()
         h, w = around.shape[1:]
         x, y = np.round((transform_points(look.matrix, points) + 0.5) / self.codec.stride - 0.5).astype(int).T
@@ -222,7 +275,7 @@ class LandmarkPredictor:
         scores: np.ndarray = around[:, np.clip(y, 0, h - 1), np.clip(x, 0, w - 1)] * is_inside
         return scores
 
-    def _best_look(self, radiograph: Radiograph, fixed: FixedLandmarks, watch: Stopwatch) -> _Look:
+    def _best_look(self, radiograph: Radiograph, fixed: FixedLandmarks, watch: Stopwatch) -> Look:
         """The spine, enlarged, where a glance at the whole image has seen it; the whole image if it shows it better.
 
         Raises:
@@ -241,13 +294,13 @@ class LandmarkPredictor:
             return nearer
         return max(nearer, self._look(radiograph, matrix, watch), key=lambda look: look.score)
 
-    def _decode(self, decoder: str, look: _Look, fixed: FixedLandmarks) -> DecodedSpine:
+    def _decode(self, decoder: str, look: Look, fixed: FixedLandmarks) -> DecodedSpine:
         """Points in pixels of the image."""
         decoded = self.decoders[decoder].decode(look.maps, fixed.moved(look.matrix))
         xy = transform_points(np.linalg.inv(look.matrix), decoded.xy)
         return DecodedSpine(fixed.applied_to(xy), decoded.scores)
 
-    def _look(self, radiograph: Radiograph, matrix: np.ndarray, watch: Stopwatch, is_glance: bool = False) -> _Look:
+    def _look(self, radiograph: Radiograph, matrix: np.ndarray, watch: Stopwatch, is_glance: bool = False) -> Look:
         """Ask the network about what a view ``(3, 3)`` of the image shows; a glance is quicker and less exact."""
         image = view(radiograph.pixels, matrix, self.config.input, is_glance)
         watch.stop("prepare")
@@ -255,7 +308,7 @@ class LandmarkPredictor:
         with torch.inference_mode(), precision:
             maps = self._maps(image[None].to(self.device), self.limits.mirror and not is_glance)
         watch.stop("forward")
-        look = _Look(maps, matrix, float(self.codec.decode(maps).scores.mean()))
+        look = Look(maps, matrix, float(self.codec.decode(maps).scores.mean()))
         watch.stop("decode")
         return look
 

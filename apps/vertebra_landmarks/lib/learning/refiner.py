@@ -30,6 +30,18 @@ class Refined(NamedTuple):
     log_errors: torch.Tensor
 
 
+class KnownPatches(NamedTuple):
+    """What was seen of the other vertebrae of a spine.
+
+    Attributes:
+        tokens: ``(B, V, C)`` of all vertebrae; those looked at now do not count.
+        which: ``(M,)`` indices of the vertebrae that are looked at now.
+    """
+
+    tokens: torch.Tensor
+    which: torch.Tensor
+
+
 def _block(channels: int) -> Residual:
     body = nn.Sequential(conv_norm(channels, channels, 3), conv_norm(channels, channels, 3, act=False))
     return Residual(body, channels, channels)
@@ -79,21 +91,45 @@ class CornerRefiner(nn.Module):
             patches: ``(B, V, height, width)`` standardised, the vertebrae of a spine in order.
             is_there: ``(B, V)`` False for patches of vertebrae that are not there, which no other may look at.
         """
-        b, v = patches.shape[:2]
-        x = patches.reshape(b * v, 1, *patches.shape[2:]).to(memory_format=torch.channels_last)
+        return self._found(patches, None, None if is_there is None else ~is_there)[0]
+
+    def among(self, patches: torch.Tensor, known: KnownPatches | None = None) -> tuple[Refined, torch.Tensor]:
+        """Find the corners of some vertebrae amid the rest of their spine, whose patches were seen before.
+
+        Args:
+            patches: ``(B, M, height, width)`` standardised, in order from top to bottom.
+            known: what was seen of the rest; ``None`` where these are all V.
+
+        Returns:
+            What is said of the M vertebrae, and the ``(B, V, C)`` tokens of all, for ``KnownPatches``.
+        """
+        return self._found(patches, known, None)
+
+    def _found(
+        self, patches: torch.Tensor, known: KnownPatches | None, is_ignored: torch.Tensor | None
+    ) -> tuple[Refined, torch.Tensor]:
+        b, m = patches.shape[:2]
+        x = patches.reshape(b * m, 1, *patches.shape[2:]).to(memory_format=torch.channels_last)
         middle = self.middle(self.fine(x))
         coarse = self.coarse(middle)
-        tokens = self.to_token(coarse.mean((2, 3))).reshape(b, v, -1)
+        seen = self.to_token(coarse.mean((2, 3))).reshape(b, m, -1)
+        which = torch.arange(m) if known is None else known.which
+        tokens = seen
+        if known is not None:
+            tokens = known.tokens.to(seen.dtype, copy=True)
+            tokens[:, which] = seen
+        before = tokens
         for layer in self.context:
-            tokens = layer(tokens, self.place.to(tokens.dtype), None if is_there is None else ~is_there)
-        coarse = self.informed(coarse + self.from_token(tokens).reshape(b * v, -1)[..., None, None])
+            tokens = layer(tokens, self.place.to(tokens.dtype), is_ignored)
+        tokens = tokens[:, which]
+        coarse = self.informed(coarse + self.from_token(tokens).reshape(b * m, -1)[..., None, None])
         features = self.joined(middle + F.interpolate(self.enlarged(coarse), size=middle.shape[-2:], mode="bilinear"))
-        share = self.heatmap(features).float().flatten(2).softmax(-1)  # (B V, K, cells)
+        share = self.heatmap(features).float().flatten(2).softmax(-1)  # (B M, K, cells)
         offset = self.offset(features).float().unflatten(1, (len(CORNERS), 2)).flatten(3)
         corners = (share[:, :, None] * (self.cells + offset)).sum(-1)
-        seen = torch.einsum("nkp,ncp->nkc", share.detach(), features.float().flatten(2).detach()).flatten(1)
-        known = torch.cat([seen, tokens.float().flatten(0, 1).detach()], 1)
-        return Refined(corners.reshape(b, v, len(CORNERS), 2), self.error(known).float().reshape(b, v, len(POINTS)))
+        there = torch.einsum("nkp,ncp->nkc", share.detach(), features.float().flatten(2).detach()).flatten(1)
+        error = self.error(torch.cat([there, tokens.float().flatten(0, 1).detach()], 1)).float()
+        return Refined(corners.reshape(b, m, len(CORNERS), 2), error.reshape(b, m, len(POINTS))), before
 
 
 def mirrored_refined(refined: Refined, width: int) -> Refined:

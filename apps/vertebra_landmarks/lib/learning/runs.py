@@ -21,12 +21,14 @@ from tqdm import tqdm
 
 from ..spine.metrics import Localisation
 from .config import ScheduleConfig
+from .rehearsal import Rehearsal, RehearsalBatches
 from .weights import save_atomically
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"
 HISTORY = "history.csv"
 _MISSING = "missing"
+NOTHING_OLD = Rehearsal()
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,8 @@ class Run(ABC):
         validation: Sequence[Item],
         on_epoch: Callable[[Progress], None] | None = None,
         should_stop: Callable[[], bool] = lambda: False,
+        rehearsal: Rehearsal = NOTHING_OLD,
+        keeps_last: bool = False,
     ) -> Path | None:
         """Train to the end, keeping the weights with the lowest mean corner error on the validation images.
 
@@ -191,6 +195,9 @@ class Run(ABC):
             validation: the same; may be empty, then the last weights are kept.
             on_epoch: told after every epoch.
             should_stop: asked before every epoch; a stopped run can be resumed.
+            rehearsal: items that are learnt beside the others in every batch, and that no epoch is counted by.
+            keeps_last: keep the weights of the last epoch whatever the errors, so that a later comparison on the
+                validation images is about weights which were not chosen by them.
 
         Returns:
             The weight file; ``None`` if the run was stopped before it wrote one.
@@ -201,14 +208,14 @@ class Run(ABC):
         """
         if not training:
             raise ValueError("there is no labelled image to train on")
-        loader = self._training_loader(training)
+        loader = self._training_loader(training, rehearsal)
         checked = self._validation_loader(validation)
         epochs, is_quiet = self.schedule.epochs, not self.show_bars
         bar = tqdm(total=epochs, initial=self.epoch, unit="epoch", dynamic_ncols=True, disable=is_quiet)
         with bar:
             while self.epoch < epochs and not should_stop():
                 progress = self._train_epoch(loader, checked)
-                self._keep(progress)
+                self._keep(progress, keeps_last)
                 if self.resumable:
                     self._checkpoint()
                 self._log(progress)
@@ -224,7 +231,12 @@ class Run(ABC):
         loader = self._validation_loader(items)
         return self.validate(loader) if loader is not None else None
 
-    def _training_loader(self, items: Sequence[Item]) -> DataLoader:
+    def _training_loader(self, items: Sequence[Item], rehearsal: Rehearsal) -> DataLoader:
+        if rehearsal.is_needed:
+            mixed = self._cached([*items, *rehearsal.items], self.training_views())
+            size, share = self.schedule.batch_size, rehearsal.share
+            batches = RehearsalBatches(len(items), len(rehearsal.items), size, share)
+            return DataLoader(mixed, batch_sampler=batches, num_workers=self.workers)
         dataset = self._cached(items, self.training_views())
         return DataLoader(
             dataset,
@@ -242,7 +254,7 @@ class Run(ABC):
         dataset = self._cached(items, self.validation_views())
         return DataLoader(dataset, batch_size=self.schedule.batch_size, num_workers=0)
 
-    def _cached(self, items: Sequence[Item], transforms: Compose) -> CacheDataset:
+    def _cached(self, items: Sequence[Mapping[str, Any]], transforms: Compose) -> CacheDataset:
         return CacheDataset(list(items), transforms, num_workers=2, copy_cache=False, progress=self.show_bars)
 
     def _learning_rate(self, step: int, steps_per_epoch: int) -> float:
@@ -297,11 +309,13 @@ class Run(ABC):
         self.average.update_parameters(self.network)
         return float(loss.detach()), {name: float(value.detach()) for name, value in terms.items()}
 
-    def _keep(self, progress: Progress) -> None:
+    def _keep(self, progress: Progress, keeps_last: bool) -> None:
         error = progress.validation.corner_mean if progress.validation is not None else math.nan
         if error < self.best:
             self.best = error
-        elif math.isfinite(self.best):  # else there is no error to choose by: no validation, or no corner in its labels
+        elif (
+            math.isfinite(self.best) and not keeps_last
+        ):  # else there is no error to choose by: no validation, or no corner in its labels
             return
         figures = asdict(progress.validation) if progress.validation is not None else {}
         self.save(self.folder / BEST, {**self.facts, "epoch": progress.epoch, "validation": figures})

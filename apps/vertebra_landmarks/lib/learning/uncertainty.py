@@ -13,6 +13,7 @@ from scipy.optimize import isotonic_regression
 from ..spine.curves import interval_half_width
 from ..spine.geometry import corners_of
 from ..spine.schema import CORNERS
+from .correlations import ErrorCorrelations
 
 LEAST_SPINES = 20
 _BINS = 12
@@ -36,6 +37,7 @@ class ErrorModel:
         naming_floor: chance of wrong names that remains however clear they seem to be.
         naming_bias, naming_slope: the rest of that chance is ``1 / (1 + exp(slope * lead - bias))``.
         tilt_factor: so many times the expected tilt error is as much as 90 % of the angles are off at most.
+        correlations: what errors of some points say about those of others; ``None`` where that was not measured.
     """
 
     center: Knots
@@ -44,6 +46,7 @@ class ErrorModel:
     naming_bias: float
     naming_slope: float
     tilt_factor: float
+    correlations: ErrorCorrelations | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, the inverse of ``from_dict``."""
@@ -58,8 +61,11 @@ class ErrorModel:
         """
         try:
             center, corner = (tuple((float(a), float(b)) for a, b in values[name]) for name in ("center", "corner"))
-            rest = {name: float(value) for name, value in values.items() if name not in ("center", "corner")}
-            model = cls(center, corner, **rest)
+            apart = ("center", "corner", "correlations")
+            rest = {name: float(value) for name, value in values.items() if name not in apart}
+            told = values.get("correlations")
+            correlations = None if told is None else ErrorCorrelations.from_dict(told)
+            model = cls(center, corner, **rest, correlations=correlations)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"the error model is not one of this project: {error}") from error
         for name, pairs in (("center", center), ("corner", corner)):

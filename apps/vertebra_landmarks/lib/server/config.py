@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..learning.config import DEFAULT_WEIGHTS_FILE
+from .store.database import checked_url
 
 MOST_UPLOAD_MB = 4096
 _ORIGIN = re.compile(r"https?://[\w.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?", re.IGNORECASE)
@@ -23,7 +24,10 @@ class ServerConfig:
         weights: weight file that inference uses.
         max_upload_mb: largest file that a request may bring, in megabytes.
         tokens: file with the tokens that open the server; without one, whoever reaches it may do everything.
+        database: URL of a PostgreSQL database without a password; a SQLite file in the studies folder if there is none.
         cors_origins: web sites whose pages may call the server, such as ``https://viewer.example``.
+        prelabel: predict images without a final label in the background.
+        scoring: score images for the choice of the next one in the background.
     """
 
     device: str = "auto"
@@ -31,6 +35,9 @@ class ServerConfig:
     max_upload_mb: int = 128
     tokens: Path | None = None
     cors_origins: tuple[str, ...] = ()
+    database: str | None = None
+    prelabel: bool = False
+    scoring: bool = True
 
     def __post_init__(self) -> None:
         if not self.weights.is_file():
@@ -39,6 +46,8 @@ class ServerConfig:
             raise ValueError(f"--conf max_upload_mb must be 1 to {MOST_UPLOAD_MB}, got {self.max_upload_mb}")
         if self.tokens is not None and not self.tokens.is_file():
             raise ValueError(f"--conf tokens: there is no file {self.tokens}")
+        if self.database is not None:
+            checked_url(self.database)
         for origin in self.cors_origins:
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"--conf cors_origins must be addresses like https://viewer.example, got {origin!r}")
@@ -58,7 +67,10 @@ def parse_conf(conf: Mapping[str, str]) -> ServerConfig:
         "weights": Path,
         "max_upload_mb": _whole_number,
         "tokens": Path,
+        "database": str,
         "cors_origins": lambda text: tuple(text.split()),
+        "prelabel": lambda text: _truth("prelabel", text),
+        "scoring": lambda text: _truth("scoring", text),
     }
     unknown = sorted(set(conf) - {*readers, "server_mode"})
     if unknown:
@@ -68,3 +80,9 @@ def parse_conf(conf: Mapping[str, str]) -> ServerConfig:
 
 def _whole_number(text: str) -> int:
     return int(text) if text.isdecimal() and len(text) < 10 else 0  # no size that passes
+
+
+def _truth(name: str, text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"--conf {name} must be true or false, got {text!r:.80}")
+    return text.lower() == "true"

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from fastapi import HTTPException
@@ -17,7 +17,8 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from ..learning.decoders import FixedLandmarks
 from ..learning.devices import choose_device
 from ..learning.prediction import LandmarkPredictor, NoSpineError, Prediction
-from ..learning.reading import Radiograph, UnreadableImageError, read_radiograph
+from ..learning.reading import Radiograph, UnreadableImageError
+from ..learning.stopwatch import Stopwatch
 from ..spine.markups import SUFFIX, label_of, write_markups
 from ..spine.report import anatomy_report, cobb_report
 from ..spine.schema import POINTS, SCHEMA_VERSION, VERTEBRAE
@@ -25,16 +26,26 @@ from .image_facts import image_facts
 from .infer_request import InferRequest
 from .model_facts import ModelFacts, read_model_facts
 from .models import ModelStore, Stamp, stamp
+from .open_films import OpenFilms
 
 logger = logging.getLogger(__name__)
 
 BAD_PARAMETER, UNREADABLE, NO_SPINE = 400, 415, 422
 
 
+class _Served(NamedTuple):
+    """The weights in use, by their file, and what they are."""
+
+    stamp: Stamp
+    predictor: LandmarkPredictor
+    facts: ModelFacts
+
+
 class VertebraLandmarksInfer(InferTask):
     """Finds the 85 landmarks of one radiograph and returns them as JSON and as a Markups file.
 
-    Weights that were published meanwhile are loaded before the next request.
+    Weights that were published meanwhile are loaded before the next request. What they saw of the films that people
+    work on is kept, so that a correction is answered quickly.
 
     Args:
         models: says which weights are served.
@@ -52,7 +63,8 @@ class VertebraLandmarksInfer(InferTask):
         self._models = models
         self._device = choose_device(device)
         self._lock = threading.Lock()
-        self._loaded: tuple[Stamp, LandmarkPredictor, ModelFacts] | None = None
+        self._loaded: _Served | None = None
+        self._films = OpenFilms()
 
     def is_valid(self) -> bool:
         """Whether there is a model to use."""
@@ -64,7 +76,7 @@ class VertebraLandmarksInfer(InferTask):
 
     def info(self) -> dict[str, Any]:
         """MONAI Label's facts about the task and ours about the model."""
-        facts = self._served()[1]
+        facts = self._served().facts
         return {
             **super().info(),
             "schema_version": SCHEMA_VERSION,
@@ -74,14 +86,24 @@ class VertebraLandmarksInfer(InferTask):
             "second_network": facts.corners,
         }
 
-    def _served(self) -> tuple[LandmarkPredictor, ModelFacts]:
+    @property
+    def model_version(self) -> str:
+        """The version of the weights that are served, see ``versions.version_of``."""
+        return self._served().facts.version
+
+    @property
+    def predictor(self) -> LandmarkPredictor:
+        """What is served, loaded."""
+        return self._served().predictor
+
+    def _served(self) -> _Served:
         with self._lock:
             weights = self._models.served
             present = stamp(weights)
-            if self._loaded is None or self._loaded[0] != present:
+            if self._loaded is None or self._loaded.stamp != present:
                 logger.info("Loading the model")
-                self._loaded = present, LandmarkPredictor(weights, self._device), read_model_facts(weights)
-            return self._loaded[1:]
+                self._loaded = _Served(present, LandmarkPredictor(weights, self._device), read_model_facts(weights))
+            return self._loaded
 
     def __call__(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Predict.
@@ -101,11 +123,16 @@ class VertebraLandmarksInfer(InferTask):
         except ValueError as error:
             raise HTTPException(BAD_PARAMETER, detail=str(error)) from error
         try:
-            radiograph = read_radiograph(Path(request["image"]))
+            film = self._films.open(Path(request["image"]))
+            radiograph = film.radiograph
             read = time.perf_counter() - begin
             _check_inside(asked.fixed, radiograph)
-            predictor, facts = self._served()
-            prediction = predictor.predict(radiograph, asked.decoder, asked.fixed)
+            film.is_corrected = film.is_corrected or bool(asked.fixed.mask.any())
+            weights, predictor, facts = self._served()
+            watch = Stopwatch()
+            seen = predictor.see(radiograph, asked.fixed, film.seen_with(weights), watch)
+            film.keep(weights, seen)
+            prediction = predictor.predict(radiograph, asked.decoder, asked.fixed, seen, watch)
         except UnreadableImageError as error:
             raise HTTPException(UNREADABLE, detail=str(error)) from error
         except NoSpineError as error:

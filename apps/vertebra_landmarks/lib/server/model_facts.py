@@ -9,7 +9,7 @@ from typing import Any
 from ..learning.heldout import read_known_films
 from ..learning.weights import load_weights
 from .json_values import without_nan
-from .models import version_of
+from .versions import version_of
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class ModelFacts:
     """A weight file in plain values.
 
     Attributes:
-        version: which weights, see ``models.version_of``.
+        version: which weights, see ``versions.version_of``.
         errors_measured: whether its expected errors were measured with these very networks; else they are an estimate,
             measured with others or on what the file does not say. ``None`` where it tells no errors.
         landmarks: what is known about the training of the network that finds the vertebrae.

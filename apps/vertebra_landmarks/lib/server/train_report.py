@@ -13,7 +13,9 @@ from ..spine.files import replacing
 from .json_values import without_nan
 
 RUNNING, DONE, FAILED, STOPPED, STARTING = "running", "done", "failed", "stopped", "starting"
-"""States of a training; a process that is killed has no last word, so that ``STOPPED`` is never in the file."""
+INTERRUPTED = "interrupted"
+"""States of a training. A process that is killed has no last word, so that ``INTERRUPTED`` is never in the file: it can
+go on later. One that was ``STOPPED`` on purpose cannot."""
 
 NEW, FORMER = "new", "former"
 """Which network a stage has kept."""
@@ -26,9 +28,11 @@ class TrainReport:
     """Facts about the newest training of a folder.
 
     These are ``state``; ``start_ts``, ``elapsed_s`` and at the end ``total_time``; ``settings``, ``device``, ``images``
-    (numbers of ``training`` and ``validation``) and ``skipped`` (reason by image); ``version_before`` and
-    ``version_after`` of the model, the latter ``None`` where nothing was published; ``error`` of a training that
-    failed, ``message`` of one that is done, ``None`` if there is nothing to add.
+    (numbers of ``training``, ``validation``, of the ``new`` among the former, of ``phantoms`` and of ``patients``) and
+    ``skipped`` (reason by image); ``version_before`` and ``version_after`` of the model, the latter ``None`` where
+    nothing was published, and ``version_kept``, what came of the training in either case; ``gate``, see ``gate.Gate``,
+    once it was passed or not; ``resumed_from``, the epoch that an interrupted training went on from; ``error`` of a
+    training that failed, ``message`` of one that is done, ``None`` if there is nothing to add.
 
     Of all stages together: ``epoch``, ``total_epochs`` and ``percent``. Of the one that ``stage`` names, which runs or
     ran last: ``loss`` and ``terms`` of the newest epoch, ``before`` and ``validation``.
@@ -37,7 +41,8 @@ class TrainReport:
 
     - ``before``: errors on the held-out images of the network that was served, ``None`` without such images;
     - ``validation``: those of the newest epoch by the same measure, and when the stage is over of ``best_epoch``;
-    - ``best_epoch``: whose weights are the result, ``None`` until the stage is over;
+    - ``best_epoch``: whose weights are the result, ``None`` until the stage is over; it is the last one, so that the
+      held-out images have no part in the choice;
     - ``kept``: ``NEW``, or ``FORMER`` where the result did worse than before; ``None`` until the stage is over.
 
     Args:
@@ -58,6 +63,11 @@ class TrainReport:
         self._begin = time.time()
         self.content = {"state": RUNNING, PROCESSES: [os.getpid(), os.getppid()], "start_ts": int(self._begin)}
         self.update(**facts)
+
+    def take_up(self) -> None:
+        """Go on with what another process has reported; nothing, where there is no such report."""
+        self.content = read_report(self.path)
+        self._begin = self.content.get("start_ts", self._begin)
 
     def update(self, **facts: Any) -> None:
         """Add facts or replace them.

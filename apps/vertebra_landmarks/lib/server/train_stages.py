@@ -1,13 +1,12 @@
-"""The stages of a training: each goes on training one network, and keeps the former one if that did better."""
+"""The stages of a training: each goes on training one network, and says if the former one did better."""
 
 from __future__ import annotations
 
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -17,8 +16,10 @@ from ..learning.config import ScheduleConfig, load_config
 from ..learning.devices import choose_device
 from ..learning.patch_views import can_be_patched
 from ..learning.refiner_training import RefinerTrainer
+from ..learning.rehearsal import Rehearsal
 from ..learning.runs import Item, Progress, Run, describe
 from ..learning.training import Trainer
+from ..learning.transforms import IMAGE
 from ..learning.weights import RefinerWeights, Weights, load_weights
 from ..spine.metrics import Localisation
 from .train_report import FORMER, NEW, TrainReport
@@ -36,12 +37,12 @@ class Learnt(NamedTuple):
     """What comes of a stage.
 
     Attributes:
-        weights: with the new network, or the ones before where that did worse.
-        reason: why they are the ones before; empty where they are not.
+        weights: with the new network.
+        worse: how it did worse than the one before, in words; empty where it did not.
     """
 
     weights: Weights
-    reason: str
+    worse: str
 
 
 class Stage(ABC):
@@ -50,19 +51,26 @@ class Stage(ABC):
     Args:
         weights: both networks; the one that is not trained stays.
         kept: items to learn from; those that the network cannot use are left out.
+        rehearsal: what is learnt once more beside them, likewise.
         held_out: items to check on, likewise.
     """
 
     name: ClassVar[str]
     network: ClassVar[str]
 
-    def __init__(self, weights: Weights, kept: Sequence[Item], held_out: Sequence[Item]) -> None:
+    def __init__(self, weights: Weights, kept: Sequence[Item], rehearsal: Rehearsal, held_out: Sequence[Item]) -> None:
         self.weights = weights
         self.kept, self.held_out = ([item for item in items if self.can_use(item)] for items in (kept, held_out))
+        rehearsed = [item for item in rehearsal.items if self.can_use(item) and self.can_rehearse(item)]
+        self.rehearsal = Rehearsal(rehearsed, rehearsal.share)
 
     @abstractmethod
-    def can_use(self, item: Item) -> bool:
+    def can_use(self, item: Mapping[str, Any]) -> bool:
         """Whether the network can learn from an item."""
+
+    def can_rehearse(self, item: Mapping[str, Any]) -> bool:
+        """Whether it is one of those that keep the network as it is."""
+        return True
 
     @abstractmethod
     def former(self) -> State:
@@ -82,7 +90,7 @@ class Stage(ABC):
         Args:
             settings: how long and how.
             folder: for the files of the run.
-            report: told about every epoch, about the errors before and after, and about which network is kept.
+            report: told about every epoch, about the errors before and after, and about which network did better.
             done: epochs of the stages before.
 
         Raises:
@@ -90,15 +98,16 @@ class Stage(ABC):
             OSError: a file cannot be written.
             FloatingPointError: the loss is no longer finite.
         """
-        run = self.run(settings, folder, self.former())
-        before = run.check(self.held_out)
-        if not settings.pretrained:
-            run = self.run(settings, folder, None)
-        images = {"training": len(self.kept), "validation": len(self.held_out)}
-        own = {"epochs": settings.max_epochs, "epoch": 0, "images": images, "before": _plain(before)}
+        # Elsewhere, since a run takes up what an interrupted one has left in its folder.
+        before = self.run(settings, folder.with_name(f"{folder.name}-before"), self.former()).check(self.held_out)
+        run = self.run(settings, folder, self.former() if settings.pretrained else None)
+        images = {"training": self.radiographs, "validation": len(self.held_out)}
+        own = {"epochs": settings.max_epochs, "epoch": run.epoch, "images": images, "before": _plain(before)}
         own.update(validation=None, best_epoch=None, kept=None)
+        if run.epoch:
+            report.update(resumed_from=done + run.epoch)
         report.tell_stage(self.name, own, loss=None, terms=None)
-        best = run.fit(self.kept, self.held_out, self._teller(report, done))
+        best = run.fit(self.kept, self.held_out, self._teller(report, done), rehearsal=self.rehearsal, keeps_last=True)
         if best is None:
             raise ValueError("the training wrote no weights")
         learnt = load_weights(best)
@@ -107,18 +116,20 @@ class Stage(ABC):
         worse = _what_is_worse(before, after)
         own = {"validation": _plain(after), "best_epoch": facts["epoch"], "kept": FORMER if worse else NEW}
         report.tell_stage(self.name, own)
-        if not worse:
-            return Learnt(learnt, "")
-        return Learnt(self.weights, f"{self.network} did worse on the held-out images ({worse})")
+        return Learnt(learnt, f"{self.network} did worse on the held-out images ({worse})" if worse else "")
+
+    @property
+    def radiographs(self) -> int:
+        """How many films it learns from; phantoms, which have no file, do not count."""
+        return sum(isinstance(item[IMAGE], str) for item in [*self.kept, *self.rehearsal.items])
 
     def facts(self, settings: TrainRequest) -> dict[str, Any]:
         """What the weights are to say about the training."""
         return {
             "data": "labels of the studies folder",
-            "radiographs": len(self.kept),
+            "radiographs": self.radiographs,
             "held_out": len(self.held_out),
             "pretrained": settings.pretrained,
-            "trained": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
 
     def _teller(self, report: TrainReport, done: int) -> Callable[[Progress], None]:
@@ -145,7 +156,7 @@ class LandmarkStage(Stage):
     name = LANDMARKS
     network = "the network that finds the vertebrae"
 
-    def can_use(self, item: Item) -> bool:
+    def can_use(self, item: Mapping[str, Any]) -> bool:
         """Always."""
         return True
 
@@ -156,7 +167,7 @@ class LandmarkStage(Stage):
     def run(self, settings: TrainRequest, folder: Path, initial: State | None) -> Trainer:
         """With the app's tunables, for the network that the weights are for and with the request's schedule."""
         config, model = load_config(), self.weights.config
-        schedule = _schedule(config.training, settings)
+        schedule = _schedule(config.training, settings, settings.learning_rate)
         return Trainer(
             replace(config, network=model.network, input=model.input, codec=model.codec, training=schedule),
             folder,
@@ -167,7 +178,6 @@ class LandmarkStage(Stage):
             prior=self.weights.prior,
             refiner=self.weights.refiner,
             freeze_norm=initial is not None,
-            resumable=False,
             show_bars=False,
         )
 
@@ -188,9 +198,13 @@ class CornerStage(Stage):
     name = CORNERS
     network = "the second network"
 
-    def can_use(self, item: Item) -> bool:
+    def can_use(self, item: Mapping[str, Any]) -> bool:
         """Whether patches can be laid on it."""
         return can_be_patched(item)
+
+    def can_rehearse(self, item: Mapping[str, Any]) -> bool:
+        """Films alone: it has never learnt from phantoms, whose corners lie where no person would put them."""
+        return isinstance(item[IMAGE], str)
 
     def former(self) -> State:
         """The network before."""
@@ -199,7 +213,7 @@ class CornerStage(Stage):
     def run(self, settings: TrainRequest, folder: Path, initial: State | None) -> RefinerTrainer:
         """With the app's tunables, for the network that the weights are for and with the request's schedule."""
         config, refiner = load_config(), _refiner(self.weights)
-        schedule = _schedule(config.refiner_training, settings)
+        schedule = _schedule(config.refiner_training, settings, settings.corner_learning_rate)
         return RefinerTrainer(
             replace(config, refiner=refiner.config, refiner_training=schedule),
             self.weights,
@@ -210,7 +224,6 @@ class CornerStage(Stage):
             facts=self.facts(settings),
             errors_of=refiner if initial is not None else None,
             freeze_norm=initial is not None,
-            resumable=False,
             show_bars=False,
         )
 
@@ -228,12 +241,12 @@ def _refiner(weights: Weights) -> RefinerWeights:
 ScheduleT = TypeVar("ScheduleT", bound=ScheduleConfig)
 
 
-def _schedule(schedule: ScheduleT, settings: TrainRequest) -> ScheduleT:
+def _schedule(schedule: ScheduleT, settings: TrainRequest, learning_rate: float) -> ScheduleT:
     return replace(
         schedule,
         epochs=settings.max_epochs,
         batch_size=settings.batch_size,
-        learning_rate=float(settings.learning_rate),
+        learning_rate=float(learning_rate),
         warmup_epochs=1.0,
         validate_every=1,
         seed=settings.seed,

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotInTime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import HTTPException
 
 PATIENCE_S = 120.0
 """Time within which a request must have been done."""
 
+T = TypeVar("T")
 Result = tuple[str, dict[str, Any]]
 """A temporary Markups file and the answer."""
 
@@ -22,6 +23,10 @@ class Turns:
 
     def __init__(self) -> None:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="infer")
+
+    def run(self, task: Callable[[], T]) -> T:
+        """Run something that nobody waits for when its turn comes, however late."""
+        return self._worker.submit(task).result()
 
     def take(self, task: Callable[[dict[str, Any]], Result], request: dict[str, Any]) -> Result:
         """Run a task when its turn comes.

@@ -1,12 +1,13 @@
 """The section Train: the model goes on learning from the submitted labels."""
 
-from ..answers import DONE, FAILED_TRAINING, RUNNING, STARTING, STOPPED
+from ..answers import DONE, FAILED_TRAINING, INTERRUPTED, RUNNING, STARTING, STOPPED
 
 STATES = {
     STARTING: "starting",
     RUNNING: "running",
     DONE: "done; the new model is in use",
     STOPPED: "stopped; the model stayed as it was",
+    INTERRUPTED: "interrupted; the model stayed as it was",
     FAILED_TRAINING: "failed",
 }
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import signal
 import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -21,7 +22,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ..config import ServerConfig
-from . import facts, images, inference, sessions, tasks
+from . import facts, images, inference, models, sessions, tasks
 from .auth import configured_login
 from .errors import PROBLEMS, add_error_handlers
 from .guard import Guard
@@ -29,7 +30,7 @@ from .service import MEGABYTE, Json, Service, make_service
 
 logger = logging.getLogger(__name__)
 
-ROUTERS = (facts.router, inference.router, images.router, sessions.router, tasks.router)
+ROUTERS = (models.router, facts.router, inference.router, images.router, sessions.router, tasks.router)
 
 
 def make_application(service: Service) -> ASGIApp:
@@ -65,8 +66,13 @@ def make_application(service: Service) -> ASGIApp:
     )
 
 
-def serve(app: MONAILabelApp, config: ServerConfig) -> Service:
+def serve(app: MONAILabelApp, config: ServerConfig, ends: Sequence[Callable[[], None]] = ()) -> Service:
     """Answer all requests to the running server, and clean up when it ends.
+
+    Args:
+        app: MONAI Label's app.
+        config: settings of the server.
+        ends: what else is to be called at the end; quick.
 
     Raises:
         ValueError: the login is not configured as it must be.
@@ -84,18 +90,19 @@ def serve(app: MONAILabelApp, config: ServerConfig) -> Service:
         for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last exists on Windows
             number = getattr(signal, name, None)
             if number is not None:
-                signal.signal(number, _cleaning_up(service, loop, signal.getsignal(number)))
+                signal.signal(number, _cleaning_up([service.uploads.close, *ends], loop, signal.getsignal(number)))
     return service
 
 
-def _cleaning_up(service: Service, loop: asyncio.AbstractEventLoop, before: Any) -> Any:
-    """The web server's own handler of a signal, and then the removal of what clients sent.
+def _cleaning_up(ends: Sequence[Callable[[], None]], loop: asyncio.AbstractEventLoop, before: Any) -> Any:
+    """The web server's own handler of a signal, and then the end of what else there is.
 
     MONAI Label has no hook for the end, and the web server ends the process by the signal itself.
     """
 
     def handle(number: int, frame: Any) -> None:
-        loop.call_soon_threadsafe(service.uploads.close)
+        for end in ends:
+            loop.call_soon_threadsafe(end)
         if callable(before):
             before(number, frame)
 

@@ -17,6 +17,7 @@ from monailabel.interfaces.exception import (
     MONAILabelException,
 )
 from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         413: "The body is too large",
         415: "The image cannot be read",
         422: "The image shows no spine",
-        503: "Too many requests wait already",
+        503: "Too many requests wait already, or the database does not answer",
     }.items()
 }
 """The same errors for the description of the interface."""
@@ -57,6 +58,7 @@ def add_error_handlers(service: FastAPI) -> None:
     service.exception_handler(StarletteHTTPException)(_stated)
     service.exception_handler(RequestValidationError)(_malformed)
     service.exception_handler(MONAILabelException)(_of_monai_label)
+    service.exception_handler(DBAPIError)(_of_database)
     service.exception_handler(Exception)(_unforeseen)
 
 
@@ -78,6 +80,13 @@ def _of_monai_label(request: Request, error: MONAILabelException) -> Response:
     if isinstance(error, (ImageNotFoundException, LabelNotFoundException)):
         return problem(404, error.msg)
     return problem(400, error.msg) if error.error == MONAILabelError.INVALID_INPUT else _unforeseen(request, error)
+
+
+def _of_database(request: Request, error: DBAPIError) -> Response:
+    if not isinstance(error, (OperationalError, InterfaceError)):
+        return _unforeseen(request, error)
+    logger.error("The database does not answer", exc_info=error)
+    return problem(503, "the server's database does not answer; nothing was changed", {"Retry-After": "10"})
 
 
 def _unforeseen(_: Request, error: Exception) -> Response:

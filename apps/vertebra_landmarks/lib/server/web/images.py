@@ -7,8 +7,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, HTTPException, Response, UploadFile
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, File, Form, HTTPException, Query, Response, UploadFile
+from fastapi.responses import FileResponse, StreamingResponse
 from monailabel.utils.others.generic import file_checksum, get_mime_type
 
 from ...spine.markups import SUFFIX, read_markups
@@ -26,6 +26,7 @@ router = APIRouter(tags=["Datastore"])
 RESERVED = ("strategy", "path", "name", "ts")
 """What the server itself notes about an image or a label."""
 CHECKSUMS = ("SHA256", "SHA512", "MD5")
+Version = Annotated[int, Query(ge=1, le=2**31 - 1)]
 READER, ANNOTATOR, ADMIN = needs(Role.READER), needs(Role.ANNOTATOR), needs(Role.ADMIN)
 
 
@@ -41,8 +42,9 @@ class Listing(str, Enum):
 def list_images(served: Served, output: Listing = Listing.STATS) -> Response:
     """Count, pairs for training, or everything that is known."""
     store = served.app.datastore()
-    answers = {Listing.ALL: store.json, Listing.TRAIN: store.datalist, Listing.STATS: store.status}
-    return Json(answers[output]())
+    if output is Listing.ALL:  # with many images too much to hold at once
+        return StreamingResponse(store.json_pieces(), media_type="application/json")
+    return Json(store.datalist() if output is Listing.TRAIN else store.status())
 
 
 @router.put("/datastore/", openapi_extra=needs(Role.ANNOTATOR, upload=True), include_in_schema=False)
@@ -175,6 +177,28 @@ def download_label(served: Served, label: str, tag: str) -> Response:
     """The Markups file."""
     path = _label_path(served, label, tag)
     return FileResponse(path, media_type="application/json", filename=Path(path).name)
+
+
+@router.get("/datastore/label/versions", openapi_extra=READER, summary="All versions of a label")
+def label_versions(served: Served, label: str, tag: str) -> Response:
+    """Oldest first: number, digest, what is noted, and which one is current; versions of a removed label stay."""
+    _image_path(served, label)
+    return Json({"versions": served.app.datastore().label_versions(label, tag)})
+
+
+@router.post("/datastore/label/restore", openapi_extra=ANNOTATOR, summary="Restore a version of a label")
+async def restore_label(served: Served, asking: Asking, label: str, tag: str, version: Version) -> Response:
+    """Save a version once more as the newest; nothing is lost."""
+    return Json({"version": await served.filing.run(_restore_label, served, label, tag, version, asking.name)})
+
+
+def _restore_label(served: Service, label: str, tag: str, version: int, user: str) -> int:
+    try:
+        number: int = served.app.datastore().restore_label(label, tag, version, {"user": user})
+    except (FileNotFoundError, ValueError) as error:
+        raise HTTPException(409, f"version {version} of the label is missing or damaged on the disk") from error
+    served.app.on_save_label(label, label)
+    return number
 
 
 @router.get("/datastore/label/info", openapi_extra=READER, summary="Facts about a label")

@@ -52,8 +52,7 @@ def _next_image(served: Service, strategy: str, request: dict[str, Any], user: s
     if not sample:
         return {}
     noted = store.get_image_info(sample["id"]).get("strategy", {})
-    # MONAI Label's `random` draws by the seconds since the last time, and fails where they are none.
-    noted[strategy] = {"ts": int(time.time()) - 1, "client_id": request.get("client_id", user)}
+    noted[strategy] = {"ts": int(time.time()), "client_id": request.get("client_id", user)}
     store.update_image_info(sample["id"], {"strategy": noted})
     return {**sample, **store.get_image_info(sample["id"])}
 
@@ -125,8 +124,10 @@ def training_status(all: bool = False, check_if_running: bool = False) -> Respon
 
 @router.delete("/train/", openapi_extra=ADMIN, tags=["Train"], summary="Stop the training")
 async def stop_training(served: Served) -> Response:
-    """End its process."""
-    return await _stop(served, "train")
+    """End its process; what it has learnt so far is thrown away, also where the process was ended before."""
+    answer = await _stop(served, "train")
+    await served.filing.run(served.app.discard_training)
+    return answer
 
 
 @router.post("/scoring/", openapi_extra=ANNOTATOR, include_in_schema=False)

@@ -1,0 +1,20 @@
+"""What a trained model says about a radiograph for the choice of films."""
+
+from __future__ import annotations
+
+from ..prediction import LandmarkPredictor
+from ..reading import Radiograph
+from ..transforms import view
+from .opinion import Opinion, opinions_of
+
+
+def opinion_about(predictor: LandmarkPredictor, radiograph: Radiograph) -> Opinion:
+    """Ask a model about the view that shows the spine best.
+
+    Raises:
+        UnreadableImageError: the image is too small, or all its pixels are equal.
+        ValueError: the network has a single heatmap for all vertebrae.
+    """
+    matrix = predictor.see(radiograph).look.matrix
+    image = view(radiograph.pixels, matrix, predictor.config.input)[None].to(predictor.device)
+    return opinions_of(predictor.network, predictor.codec, predictor.decoders["map"], image)[0]

@@ -1,0 +1,120 @@
+"""One database behind one interface: SQLite in the studies folder, or PostgreSQL by its URL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from .migrations import bring_up_to_date
+
+BUSY_MS = 60_000
+"""How long a writer waits for the others."""
+_POSTGRESQL = "postgresql+psycopg"
+_CREATION = 0x76657274  # key of PostgreSQL's advisory lock while tables are made
+
+
+def checked_url(text_: str) -> URL:
+    """The URL of a PostgreSQL database, as ``--conf database`` names it.
+
+    Raises:
+        ValueError: it is no such URL, or holds a password, which would be read in logs and lists of processes.
+    """
+    try:
+        url = make_url(text_)
+    except ArgumentError as error:
+        raise ValueError("--conf database must be a URL like postgresql://user@host/name") from error
+    if url.drivername not in ("postgresql", _POSTGRESQL):
+        raise ValueError(
+            f"--conf database must be a URL like postgresql://user@host/name, got one of {url.drivername!r:.40}; "
+            "without it the database is a SQLite file in the studies folder"
+        )
+    if url.password is not None or "password" in url.query:
+        raise ValueError(
+            "--conf database must not hold a password, which logs and lists of processes show: put it into the "
+            "environment variable PGPASSWORD or the file that PGPASSFILE names"
+        )
+    return url.set(drivername=_POSTGRESQL)
+
+
+class Database:
+    """Transactions on the tables, which are made or brought up to date first.
+
+    Args:
+        url: of a PostgreSQL database; ``None`` for SQLite.
+        file: of the SQLite database.
+
+    Raises:
+        ValueError: the URL is none of PostgreSQL, or the tables are of a newer app.
+        ConnectionError: the database cannot be reached.
+    """
+
+    def __init__(self, url: str | None, file: Path) -> None:
+        place = URL.create("sqlite", database=str(file)) if url is None else checked_url(url)
+        self.is_sqlite = url is None
+        self._engine: Engine = create_engine(
+            place, hide_parameters=True, pool_size=8, max_overflow=72, pool_pre_ping=not self.is_sqlite
+        )
+        if self.is_sqlite:
+            event.listen(self._engine, "connect", _prepare_sqlite)
+            event.listen(self._engine, "begin", _begin_sqlite)
+        try:
+            with self.writing() as connection:
+                if not self.is_sqlite:
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CREATION})
+                bring_up_to_date(connection)
+        except OperationalError as error:
+            self.close()
+            shown = place.set(query={}).render_as_string()
+            raise ConnectionError(
+                f"the database {shown} cannot be used: {str(error.orig).partition(chr(10))[0]}"
+            ) from error
+        except BaseException:
+            self.close()
+            raise
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database."""
+        with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self, durable: bool = True) -> Iterator[Connection]:
+        """A transaction that is committed when the block ends well, and undone otherwise.
+
+        Args:
+            durable: what was committed outlives a power cut; else it outlives the end of the process only.
+        """
+        with self._engine.connect() as connection:
+            connection = connection.execution_options(sqlite_begin="IMMEDIATE", sqlite_durable=durable)
+            with connection.begin():
+                if not durable and not self.is_sqlite:
+                    connection.execute(text("SET LOCAL synchronous_commit TO OFF"))
+                yield connection
+
+    def insert(self, table: Table) -> Any:
+        """An ``INSERT`` that knows ``ON CONFLICT``."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # transactions begin below, and not when the driver thinks so
+    for pragma in (f"busy_timeout = {BUSY_MS}", "journal_mode = WAL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if options.get('sqlite_durable') else 'NORMAL'}")
+    connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")

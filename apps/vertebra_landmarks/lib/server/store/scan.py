@@ -1,0 +1,139 @@
+"""The whole folder against the database: at the start, and when somebody asks. Contents are read only of new labels."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+from sqlalchemy import select
+
+from ...spine.markups import SUFFIX
+from .adoption import Adopted, read_adopted
+from .folder import Found, id_of, is_storable
+from .holding import Holding
+from .images import Images
+from .labels import Labels
+from .tables import GONE, images, labels, spares, stores
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 2_000
+_Item = TypeVar("_Item")
+
+
+class Scan:
+    """Compares all files of a studies folder with their rows.
+
+    Files that come or go meanwhile are left to who watches, or to the next scan: nothing is taken for gone whose file
+    is there at the end, and nothing that other processes save meanwhile is touched.
+    """
+
+    def __init__(self, holding: Holding, images_: Images, labels_: Labels) -> None:
+        self._holding, self._folder, self._database = holding, holding.folder, holding.database
+        self._images, self._labels = images_, labels_
+        self._ours = images.c.store == holding.key
+
+    def run(self) -> None:
+        """Compare everything; the first time, what MONAI Label noted before is taken over.
+
+        Raises:
+            ValueError: what it noted is damaged.
+        """
+        at = stores.c.key == self._holding.key
+        with self._folder.scan_lock():
+            with self._database.reading() as connection:
+                is_first = not connection.execute(select(stores.c.is_adopted).where(at)).scalar_one()
+            adopted = read_adopted(self._folder.path) if is_first else Adopted()
+            self._scan_images(adopted)
+            for tag in self._folder.tags():
+                self.scan_labels(tag, adopted)
+            self._let_go_of_tags()
+            if is_first:
+                _sync()
+                with self._database.writing() as connection:
+                    connection.execute(stores.update().where(at).values(is_adopted=True, **adopted.names))
+
+    def _scan_images(self, adopted: Adopted) -> None:
+        found = self._folder.images()
+        by_id: dict[str, list[Found]] = {}
+        for file in found:
+            if is_storable(file.name):
+                by_id.setdefault(id_of(file.name), []).append(file)
+        self._note_unstorable([file.name for file in found if not is_storable(file.name)])
+        of_image = images.c.key, images.c.id, images.c.file, images.c.size, images.c.mtime_ns, images.c.state
+        with self._database.reading() as connection:
+            rows = connection.execute(select(*of_image).where(self._ours)).all()
+            of_spare = select(spares.c.file).where(spares.c.store == self._holding.key)
+            not_served = set(connection.execute(of_spare).scalars())
+        differing, missing = [], []
+        for row in rows:
+            _, image, *served, state = row
+            files = by_id.get(image)
+            if files is None:
+                missing += [row] if state != GONE else []
+            elif state == GONE or files != [tuple(served)]:
+                differing.append(image)
+        known = {row.id for row in rows}
+        new = [(image, files[0]) for image, files in by_id.items() if image not in known]
+        for batch in _batches(new):
+            with self._database.writing(durable=False) as connection:
+                self._images.insert(connection, batch, adopted.images)
+        differing += [image for image, files in new if len(by_id[image]) > 1]
+        twins = [file.name for image in differing for file in by_id[image]]
+        self._images.look_at([*twins, *(name for name in not_served if id_of(name) not in by_id)])
+        for absent in _batches(missing):
+            keys = [row.key for row in absent if self._folder.look(self._folder.path / row.file) is None]
+            with self._database.writing(durable=False) as connection:
+                self._images.mark_gone(connection, keys)
+        count = len(found) - len(by_id)
+        if count and count != len(not_served):
+            logger.warning("%d images are not served, see not_served in /info/", count)
+
+    def _note_unstorable(self, names: list[str]) -> None:
+        """Files whose names are no text: they are not served."""
+        shown = [name.encode(errors="backslashreplace").decode().replace("\0", "") for name in names]
+        of_none = spares.c.store == self._holding.key, spares.c.id == ""
+        with self._database.reading() as connection:
+            if sorted(connection.execute(select(spares.c.file).where(*of_none)).scalars()) == sorted(shown):
+                return
+        with self._database.writing(durable=False) as connection:
+            connection.execute(spares.delete().where(*of_none))
+            rows = [{"store": self._holding.key, "file": name, "id": ""} for name in shown]
+            if rows:
+                connection.execute(self._database.insert(spares).on_conflict_do_nothing(), rows)
+
+    def scan_labels(self, tag: str, adopted: Adopted | None = None) -> None:
+        """Compare the labels of a tag."""
+        facts = {} if adopted is None else adopted.labels
+        found = {file.name.removesuffix(SUFFIX): file for file in self._folder.labels(tag) if is_storable(file.name)}
+        query = select(images.c.id, labels.c.is_placed, labels.c.size, labels.c.mtime_ns)
+        query = query.join(labels, labels.c.image == images.c.key)
+        query = query.where(self._ours, images.c.state != GONE, labels.c.tag == tag, labels.c.is_current)
+        with self._database.reading() as connection:
+            rows = {row.id: tuple(row)[1:] for row in connection.execute(query)}
+        same = {image for image, file in found.items() if rows.get(image) == (True, file.size, file.mtime_ns)}
+        for image in sorted({*found, *rows} - same):
+            self._labels.look_at(image, tag, facts.get((image, tag)), is_quiet=True)
+
+    def _let_go_of_tags(self) -> None:
+        """Compare the labels of tags that have no folder any more."""
+        query = select(labels.c.tag).where(labels.c.store == self._holding.key, labels.c.is_current).distinct()
+        with self._database.reading() as connection:
+            tags = set(connection.execute(query).scalars())
+        for tag in sorted(tags - set(self._folder.tags())):
+            self.scan_labels(tag)
+
+
+def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    remaining = iter(items)
+    while batch := list(islice(remaining, _BATCH)):
+        yield batch
+
+
+def _sync() -> None:
+    """Let everything written before outlive a power cut, where the system can do so at once."""
+    if hasattr(os, "sync"):
+        os.sync()

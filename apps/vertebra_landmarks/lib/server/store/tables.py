@@ -1,0 +1,105 @@
+"""The tables of the database. Several studies folders may share one; every row says whose it is.
+
+Images are known by ``key``, since their ids are long and several folders may have the same. A row of an image whose
+file is gone stays, with its labels' versions, and wakes up when the file comes back.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+
+GONE, OPEN, LABELLED = 0, 1, 2
+"""State of an image: its file is not there; it has no label ``final``; it has one."""
+
+metadata = MetaData()
+
+_Key = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up by itself in columns of this type only
+_Name = Text().with_variant(Text(collation="C"), "postgresql")  # both databases sort by code points
+
+
+def _store() -> Column[int]:
+    return Column("store", Integer, ForeignKey("vl_stores.key"), nullable=False)
+
+
+def _image() -> Column[int]:
+    return Column("image", _Key, ForeignKey("vl_images.key", ondelete="CASCADE"), nullable=False)
+
+
+stores = Table(
+    "vl_stores",
+    metadata,
+    Column("key", Integer, primary_key=True),
+    Column("identity", String(36), nullable=False, unique=True),  # noted in the folder too
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("is_adopted", Boolean, nullable=False),  # what MONAI Label noted before was read
+)
+
+images = Table(
+    "vl_images",
+    metadata,
+    Column("key", _Key, primary_key=True),
+    _store(),
+    Column("id", _Name, nullable=False),
+    Column("folded", _Name, nullable=False),  # the id on disks that ignore case
+    Column("file", _Name, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("draw", Float(53), nullable=False),  # place in the deck that random picks are dealt from
+    Column("facts", Text, nullable=False),  # JSON
+    Index("vl_images_by_id", "store", "id", unique=True),
+    Index("vl_images_folded", "store", "folded"),
+    Index("vl_images_deck", "store", "state", "draw"),
+    Index("vl_images_in_order", "store", "state", "id"),
+)
+
+spares = Table(
+    "vl_spares",
+    metadata,
+    Column("store", Integer, ForeignKey("vl_stores.key"), primary_key=True),
+    Column("file", _Name, primary_key=True),  # an image that is not served, since another has its id
+    Column("id", _Name, nullable=False),
+    Index("vl_spares_by_id", "store", "id"),
+)
+
+labels = Table(
+    "vl_labels",
+    metadata,
+    Column("key", _Key, primary_key=True),
+    _store(),
+    _image(),
+    Column("tag", _Name, nullable=False),
+    Column("version", Integer, nullable=False),  # 1, 2, ... of one image and tag
+    Column("digest", String(64), nullable=False),  # SHA-256 of the file
+    Column("facts", Text, nullable=False),  # JSON: who, when, seconds, edits, model version, and what else is noted
+    Column("is_current", Boolean, nullable=False),
+    Column("is_placed", Boolean, nullable=False),  # its content stands in the current file, which had then:
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Index("vl_labels_versions", "image", "tag", "version", unique=True),
+    Index("vl_labels_current", "store", "is_current", "tag"),
+)
+
+scores = Table(
+    "vl_scores",
+    metadata,
+    Column("image", _Key, ForeignKey("vl_images.key", ondelete="CASCADE"), primary_key=True),
+    Column("strategy", _Name, primary_key=True),
+    Column("model_version", _Name, primary_key=True),
+    _store(),
+    Column("value", Float(53), nullable=False),
+    Column("scored_at", Float(53), nullable=False),  # seconds since 1970
+    Column("is_open", Boolean, nullable=False),  # the image's state is OPEN
+)
+Index(
+    "vl_scores_best",
+    scores.c.store,
+    scores.c.strategy,
+    scores.c.model_version,
+    scores.c.is_open,
+    scores.c.value.desc(),
+    scores.c.image,
+)
+
+schema_version = Table("vl_schema_version", metadata, Column("version", Integer, nullable=False))

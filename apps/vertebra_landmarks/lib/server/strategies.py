@@ -1,0 +1,85 @@
+"""Ways to choose the next image; the datastore finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from monailabel.interfaces.tasks.strategy import Strategy
+
+from ..learning.choosing import DEFAULT, STRATEGIES
+from .given import GivenFilms
+from .scored_versions import ScoredVersions
+from .store.datastore import StudiesDatastore
+
+DESCRIPTIONS = {
+    "uncertainty": "The image that the model is least sure of",
+    "anatomy": "The image in which the model's own answer is farthest from a plausible spine",
+    "diverse": "An uncertain image that resembles none of the labelled ones",
+    "representative": "An image that many uncertain ones resemble",
+}
+
+
+class Random(Strategy):
+    """Any image without a label ``final``, each one once before any comes again."""
+
+    def __init__(self) -> None:
+        super().__init__("An image at random")
+
+    def __call__(self, request: dict[str, Any], datastore: StudiesDatastore) -> dict[str, Any] | None:
+        """Its id; ``None`` when all are labelled."""
+        return _answer(datastore.pick_random())
+
+
+class First(Strategy):
+    """The image without a label ``final`` that comes first in the order of the ids."""
+
+    def __init__(self) -> None:
+        super().__init__("The first image by name")
+
+    def __call__(self, request: dict[str, Any], datastore: StudiesDatastore) -> dict[str, Any] | None:
+        """Its id; ``None`` when all are labelled."""
+        return _answer(datastore.pick_first())
+
+
+class ByScore(Strategy):
+    """The image without a label ``final`` with the highest score that is known.
+
+    Scores of the served model count where all images have them, else those of the model before it, else those that
+    are there; without any score it is an image at random. An image that was just given to somebody is passed over.
+
+    Args:
+        name: one of ``choosing.STRATEGIES``.
+        version: says which weights are served.
+        versions: of which models all images have scores.
+        given: which images were just given.
+    """
+
+    def __init__(self, name: str, version: Callable[[], str], versions: ScoredVersions, given: GivenFilms) -> None:
+        super().__init__(DESCRIPTIONS[name])
+        self._name, self._version, self._versions, self._given = name, version, versions, given
+
+    def __call__(self, request: dict[str, Any], datastore: StudiesDatastore) -> dict[str, Any] | None:
+        """Its id; ``None`` when all are labelled."""
+        served, complete = self._version(), self._versions.complete()
+        order = [served, *complete] if served in complete else [*complete, served]
+
+        def pick(given: Collection[str]) -> str | None:
+            for version in dict.fromkeys(order):
+                image = datastore.pick_by_score(self._name, version, given)
+                if image is not None:
+                    return image
+            return datastore.pick_random(given)
+
+        return _answer(self._given.give(pick))
+
+
+def all_strategies(version: Callable[[], str], versions: ScoredVersions, given: GivenFilms) -> dict[str, Strategy]:
+    """Every strategy by its name, the default one first."""
+    names = sorted(STRATEGIES, key=lambda name: name != DEFAULT)
+    scored = {name: ByScore(name, version, versions, given) for name in names}
+    return {**scored, "random": Random(), "first": First()}
+
+
+def _answer(image: str | None) -> dict[str, Any] | None:
+    return None if image is None else {"id": image}

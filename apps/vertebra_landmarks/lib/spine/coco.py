@@ -1,0 +1,96 @@
+"""Labelled films as COCO keypoints (https://cocodataset.org/#format-data): one annotation of 85 keypoints per film.
+
+Coordinates stay as they are here, with pixel centers at whole numbers. A point that is absent has visibility 0, any
+other one 2; COCO has no place for scores.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .labelled_films import PLACES, LabelledFilm, Points, Read, json_object, listing
+from .schema import VERTEBRAE, Spine
+
+CATEGORY = "spine"
+_ABSENT, _LABELLED = 0, 2
+
+
+def to_coco(films: Iterable[LabelledFilm]) -> str:
+    """The content of a COCO file; each film needs its size.
+
+    Raises:
+        ValueError: a film has no size.
+    """
+    names = list(PLACES)
+    centers = [names.index(vertebra) + 1 for vertebra in VERTEBRAE]
+    category = {
+        "id": 1,
+        "name": CATEGORY,
+        "supercategory": CATEGORY,
+        "keypoints": names,
+        "skeleton": [list(pair) for pair in zip(centers, centers[1:])],
+    }
+    images, annotations = [], []
+    for number, film in enumerate(films, start=1):
+        if not film.width or not film.height:
+            raise ValueError(f"image {film.image!r:.80}: COCO needs its width and height")
+        images.append({"id": number, "file_name": film.image, "width": film.width, "height": film.height})
+        annotations.append({"id": number, "image_id": number, "category_id": 1, "iscrowd": 0, **_shape(film.spine)})
+    content = {"images": images, "annotations": annotations, "categories": [category]}
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
+def _shape(spine: Spine) -> dict[str, Any]:
+    xy = spine.xy.reshape(-1, 2)
+    there = np.isfinite(xy).all(-1)
+    flat = np.where(there[:, None], xy, 0.0)
+    keypoints = [value for (x, y), is_there in zip(flat.tolist(), there) for value in (x, y, _LABELLED * int(is_there))]
+    low, high = (xy[there].min(0), xy[there].max(0)) if there.any() else (np.zeros(2), np.zeros(2))
+    box = [*low.tolist(), *(high - low).tolist()]
+    return {"keypoints": keypoints, "num_keypoints": int(there.sum()), "bbox": box, "area": box[2] * box[3]}
+
+
+def from_coco(text: str) -> Read:
+    """Read a COCO file whose keypoints are named as here, in any order.
+
+    Raises:
+        ValueError: it is no COCO file with such keypoints.
+    """
+    content = json_object(text)
+    files = {known.get("id"): known.get("file_name") for known in _objects(content, "images")}
+    names = {known.get("id"): known.get("keypoints") for known in _objects(content, "categories")}
+    films: list[LabelledFilm] = []
+    problems = []
+    taken = set()
+    for number, annotation in enumerate(_objects(content, "annotations"), start=1):
+        image = files.get(annotation.get("image_id"))
+        try:
+            if not isinstance(image, str):
+                raise ValueError(f"there is no image {annotation.get('image_id')!r:.40} with a file_name")
+            if image in taken:
+                raise ValueError("the image has a spine already")
+            spine = _spine(annotation, names.get(annotation.get("category_id")))
+            taken.add(image)
+            films.append(LabelledFilm(image, spine))
+        except ValueError as error:
+            problems.append(f"annotation {number}, image {image!r:.80}: {error}")
+    return films, problems
+
+
+def _objects(content: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    return [known if isinstance(known, Mapping) else {} for known in listing(content, name)]
+
+
+def _spine(annotation: Mapping[str, Any], names: object) -> Spine:
+    keypoints = listing(annotation, "keypoints")
+    if not isinstance(names, list) or len(keypoints) != 3 * len(names):
+        raise ValueError("its keypoints must be x, y and visibility of every name that its category lists")
+    points = Points()
+    for name, x, y, visibility in zip(names, keypoints[::3], keypoints[1::3], keypoints[2::3]):
+        if visibility != _ABSENT:
+            points.add(str(name), x, y)
+    return points.spine

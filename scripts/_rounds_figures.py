@@ -1,0 +1,141 @@
+"""Figures of simulated rounds: of one round, of strategies against random choice, as table and plot."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+import _app_path  # noqa: F401
+import _plots
+from lib.spine.files import replacing
+
+BASELINE = "random"
+FIGURES = ("error", "corners_near", "films_found")
+CLIP, NEAR, FOUND = 1.0, 0.25, 0.5
+_LEVEL = 0.95
+
+
+def figures(errors: np.ndarray) -> dict[str, float]:
+    """Of the corners' errors ``(N, V, K)`` in steps: figures that one gross failure does not decide.
+
+    Returns:
+        ``error``: mean over the films of the mean corner error, at most one step each; ``corners_near``: share of
+        corners within a quarter of a step; ``films_found``: share of films with a mean error below half a step.
+    """
+    films = errors.mean((1, 2))
+    return {
+        "error": float(np.minimum(films, CLIP).mean()),
+        "corners_near": float((errors < NEAR).mean()),
+        "films_found": float((films < FOUND).mean()),
+    }
+
+
+def area(labels: np.ndarray, errors: np.ndarray) -> float:
+    """Mean height of an error curve over the number of labels, by the trapezoidal rule."""
+    return float(((errors[1:] + errors[:-1]) / 2 * np.diff(labels)).sum() / (labels[-1] - labels[0]))
+
+
+def interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Mean of the seeds' values and its 95 % interval (Student's t); without bounds for a single one."""
+    mean = float(values.mean())
+    if len(values) < 2:
+        return mean, float("-inf"), float("inf")
+    half = float(stats.t.ppf((1 + _LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return mean, mean - half, mean + half
+
+
+def labels_to_reach(labels: np.ndarray, errors: np.ndarray, goal: float) -> float | None:
+    """Number of labels at which a curve first comes down to an error, between rounds along a line; else ``None``."""
+    if errors[0] <= goal:
+        return float(labels[0])
+    for place in range(1, len(labels)):
+        if errors[place] <= goal:
+            share = (errors[place - 1] - goal) / (errors[place - 1] - errors[place])
+            return float(labels[place - 1] + share * (labels[place] - labels[place - 1]))
+    return None
+
+
+def compare(labels: np.ndarray, curves: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+    """Strategies against random choice.
+
+    Args:
+        labels: ``(R,)`` labelled films of the rounds.
+        curves: ``(S, R)`` errors of each strategy, of the same seeds in the same order.
+
+    Returns:
+        By strategy: ``area``, its mean; ``against_random`` and ``interval``, mean and 95 % interval of the difference,
+        paired by seed; ``labels_to_reach``, at which the mean curve reaches the final error of random choice.
+    """
+    areas = {name: np.array([area(labels, curve) for curve in curve_set]) for name, curve_set in curves.items()}
+    goal = float(curves[BASELINE][:, -1].mean())
+    told = {}
+    for name in curves:
+        mean, low, high = interval(areas[name] - areas[BASELINE])
+        reached = labels_to_reach(labels, curves[name].mean(0), goal)
+        told[name] = {
+            "area": float(areas[name].mean()),
+            "against_random": mean,
+            "interval": [low, high],
+            "final_error": float(curves[name][:, -1].mean()),
+            "labels_to_reach": reached,
+        }
+    return told
+
+
+def read(folder: Path, sizes: list[int]) -> dict[str, list[list[dict[str, Any]]]]:
+    """Rounds by strategy and seed, of the seeds that every strategy in the folder has finished."""
+    found: dict[str, dict[int, list[dict[str, Any]]]] = {}
+    for path in folder.glob("*-*.json"):
+        strategy, _, seed = path.stem.rpartition("-")
+        rounds = json.loads(path.read_text(encoding="utf-8"))
+        if len(rounds) == len(sizes):
+            found.setdefault(strategy, {})[int(seed)] = rounds
+    common = sorted(set.intersection(*(set(seeds) for seeds in found.values()))) if found else []
+    return {strategy: [seeds[seed] for seed in common] for strategy, seeds in sorted(found.items())}
+
+
+def write(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Write table, comparison and plot of what is finished.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    rounds = read(folder, settings["sizes"])
+    labels = np.array(settings["sizes"], dtype=float)
+    curves = {name: np.array([[r["error"] for r in one] for one in seeds]) for name, seeds in rounds.items()}
+    told = {"settings": dict(settings), "seeds": len(curves[BASELINE]), "strategies": compare(labels, curves)}
+    with replacing(folder / "rounds.json") as temporary:
+        temporary.write_text(json.dumps(told, indent=1), encoding="utf-8")
+    with replacing(folder / "rounds.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        table = csv.writer(stream)
+        table.writerow(["strategy", "seed", "labels", *FIGURES])
+        for name, seeds in rounds.items():
+            for seed, one in enumerate(seeds):
+                table.writerows([name, seed, r["labels"], *(f"{r[key]:.5f}" for key in FIGURES)] for r in one)
+    draw(folder / "rounds.png", labels, curves)
+
+
+def draw(path: Path, labels: np.ndarray, curves: Mapping[str, np.ndarray]) -> None:
+    """Mean error curves with bands of 95 % confidence, and the difference to random choice, paired by seed."""
+    figure = _plots.new_figure(10.0, 4.2)
+    left, right = figure.subplots(1, 2)
+    names = [BASELINE, *(name for name in curves if name != BASELINE)]
+    for number, name in enumerate(names):
+        color, marker = _plots.COLORS[number], _plots.MARKERS[number]
+        for axes, values in ((left, curves[name]), (right, curves[name] - curves[BASELINE])):
+            mean, low, high = np.array([interval(column) for column in values.T]).T
+            axes.plot(labels, mean, color=color, marker=marker, markersize=4, label=name)
+            axes.fill_between(labels, low, high, color=color, alpha=0.12, linewidth=0)
+    left.set_ylabel("mean corner error, steps (at most 1 per film)")
+    right.set_ylabel("error less that of random choice, steps")
+    for axes in (left, right):
+        axes.set_xlabel("labelled films")
+        axes.grid(alpha=0.3)
+    left.legend()
+    _plots.save(figure, path)

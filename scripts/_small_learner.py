@@ -1,0 +1,177 @@
+"""A landmark network so small that one core trains it in seconds: what simulated rounds of annotation learn with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import _app_path  # noqa: F401
+from lib.learning.codec import STATE, LandmarkCodec, mirror_maps
+from lib.learning.config import InputConfig
+from lib.learning.devices import on_device
+from lib.learning.hrnet import basic_block, conv_norm
+from lib.learning.losses import masked_l1_loss, penalty_reduced_focal_loss
+from lib.learning.network import HEATMAP_BIAS, Fusion, LandmarkNet, Maps, head
+from lib.learning.transforms import sampling_matrix
+from lib.spine.geometry import mirrored_order, rotation, translation
+from lib.spine.geometry import steps as steps_between
+from lib.spine.schema import CORNERS, VERTEBRAE
+
+INPUT = InputConfig(height=128, width=64)
+"""Size of the films that it sees, pixels."""
+
+_WIDTHS = (24, 32, 48, 64)
+"""Channels at 1/4, 1/8, 1/16 and 1/32 of the size."""
+_HEAD_CHANNELS = 24
+_BATCH = 8
+_LEARNING_RATE = 2e-3
+_WEIGHT_DECAY = 1e-2
+_WARMUP = 0.1  # share of the steps
+_GRADIENT_CLIP = 10.0
+_TURN_DEG, _SIZE, _SHIFT = 8.0, (0.85, 1.08), 0.04
+_GAMMA, _NOISE = (0.65, 1.5), 0.04
+_MIRRORED = [0, *(1 + place for place in mirrored_order(CORNERS))]
+
+
+class SmallBackbone(nn.Module):
+    """One residual block at each of four sizes, each half as large as the one before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(conv_norm(1, _WIDTHS[0], 3, stride=2), conv_norm(_WIDTHS[0], _WIDTHS[0], 3, stride=2))
+        self.levels = nn.ModuleList(
+            nn.Sequential(conv_norm(before, width, 3, stride=1 + (place > 0)), basic_block(width))
+            for place, (before, width) in enumerate(zip((_WIDTHS[0], *_WIDTHS), _WIDTHS, strict=False))
+        )
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        """``(B, 1, H, W)`` to features at strides 4, 8, 16 and 32."""
+        branches = [self.stem(image)]
+        for level in self.levels:
+            branches.append(level(branches[-1]))
+        return branches[1:]
+
+
+class SmallLandmarkNet(LandmarkNet):
+    """The landmark network with a plain, narrow backbone in the place of HRNet."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        self.add_module("backbone", SmallBackbone())
+        self.fusion = Fusion(_WIDTHS, _HEAD_CHANNELS)
+        self.heatmap = head(_HEAD_CHANNELS, len(VERTEBRAE), 1)
+        self.offset = head(_HEAD_CHANNELS, 2, 1)
+        self.corner_offset = head(_HEAD_CHANNELS, 2 * len(CORNERS), 7)
+        for layers in (self.heatmap, self.offset, self.corner_offset):
+            nn.init.normal_(layers[-1].get_parameter("weight"), std=0.001)
+        nn.init.constant_(self.heatmap[-1].get_parameter("bias"), HEATMAP_BIAS)
+
+
+@dataclass(frozen=True)
+class Films:
+    """Films as the network sees them.
+
+    Attributes:
+        images: ``(N, 1, H, W)`` in 0...1.
+        labels: ``(N, V, P, 3)`` x, y in pixels of the images and state.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, which: list[int]) -> Films:
+        return Films(self.images[which], self.labels[which])
+
+
+def train(
+    films: Films, codec: LandmarkCodec, steps: int, seed: int, start: Mapping[str, torch.Tensor] | None = None
+) -> SmallLandmarkNet:
+    """A network that has seen ``steps`` batches of randomly moved films, from given or random weights."""
+    torch.manual_seed(seed)
+    random = np.random.default_rng(seed)
+    network = SmallLandmarkNet()
+    if start is not None:
+        network.load_state_dict(start)
+    on_device(network.train(), torch.device("cpu"))
+    optimizer = torch.optim.AdamW(network.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, steps + 1, pct_start=_WARMUP)
+    order: list[int] = []
+    for _ in range(steps):
+        while len(order) < _BATCH:
+            order += random.permutation(len(films)).tolist()
+        batch, order = films[order[:_BATCH]], order[_BATCH:]
+        images, labels = varied(batch, random)
+        loss = _loss(network(images.contiguous(memory_format=torch.channels_last)), labels, codec)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), _GRADIENT_CLIP)
+        optimizer.step()
+        schedule.step()
+    return network.eval()
+
+
+def _loss(maps: Maps, labels: torch.Tensor, codec: LandmarkCodec) -> torch.Tensor:
+    targets = codec.encode(labels, (maps.heatmap.shape[2] * codec.stride, maps.heatmap.shape[3] * codec.stride))
+    ideal = targets.maps
+    return (
+        penalty_reduced_focal_loss(maps.heatmap, ideal.heatmap, targets.heatmap_weight)
+        + masked_l1_loss(maps.offset, ideal.offset, targets.offset_weight)
+        + masked_l1_loss(maps.corner_offset, ideal.corner_offset, targets.corner_weight)
+    )
+
+
+def film_errors(network: LandmarkNet, codec: LandmarkCodec, films: Films) -> np.ndarray:
+    """Distances of all corners from their labels, in steps between the labelled vertebrae.
+
+    Every channel is read for itself, off the mean of the maps of a film and its mirror image.
+
+    Returns:
+        ``(N, V, K)``.
+    """
+    with torch.inference_mode():
+        plain, mirrored = network(films.images), mirror_maps(network(films.images.flip(-1)))
+    heatmap = (plain.heatmap.sigmoid() + mirrored.heatmap.sigmoid()) / 2
+    offset, corner_offset = (plain.offset + mirrored.offset) / 2, (plain.corner_offset + mirrored.corner_offset) / 2
+    found = codec.decode(Maps(heatmap, offset, corner_offset)).xy.double().numpy()
+    labelled = films.labels[..., :STATE].double().numpy()
+    away: np.ndarray = np.linalg.norm(found - labelled, axis=-1)[:, :, 1:]
+    step = np.array([steps_between(spine[:, 0]).mean() for spine in labelled])
+    return away / step[:, None, None]
+
+
+def varied(films: Films, random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images ``(B, 1, H, W)`` turned, moved, mirrored and of other contrast, and their labels ``(B, V, P, 3)``."""
+    count, (height, width) = len(films), films.images.shape[-2:]
+    matrices = np.stack([_random_matrix(random, height, width) for _ in range(count)])
+    back = torch.from_numpy(sampling_matrix(np.linalg.inv(matrices), (height, width), (height, width))).float()
+    grid = F.affine_grid(back, [count, 1, height, width], align_corners=False)
+    images = F.grid_sample(films.images, grid, align_corners=False)
+    low, high = np.log(_GAMMA)
+    gamma = np.exp(random.uniform(low, high, (count, 1, 1, 1)))
+    noise = random.uniform(0, _NOISE, (count, 1, 1, 1)) * random.standard_normal(images.shape)
+    images = images ** torch.from_numpy(gamma).float() + torch.from_numpy(noise).float()
+    move = torch.from_numpy(matrices).float()
+    labels = films.labels.clone()
+    labels[..., :STATE] = (
+        torch.einsum("bij,bvpj->bvpi", move[:, :2, :2], labels[..., :STATE]) + move[:, None, None, :2, 2]
+    )
+    is_mirrored = torch.from_numpy(np.linalg.det(matrices[:, :2, :2]) < 0)
+    labels[is_mirrored] = labels[is_mirrored][:, :, _MIRRORED]
+    return images, labels
+
+
+def _random_matrix(random: np.random.Generator, height: int, width: int) -> np.ndarray:
+    middle = np.array([width - 1, height - 1]) / 2
+    size = random.uniform(*_SIZE) * np.array([random.choice([-1, 1]) * random.uniform(0.92, 1.08), 1.0])
+    shift = random.uniform(-_SHIFT, _SHIFT, 2) * (width, height)
+    turn = rotation(random.uniform(-_TURN_DEG, _TURN_DEG))
+    matrix: np.ndarray = translation(*(middle + shift)) @ turn @ np.diag([*size, 1.0]) @ translation(*-middle)
+    return matrix

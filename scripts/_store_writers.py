@@ -1,0 +1,176 @@
+"""Many processes that write to one store while they are killed, and the check that nothing acknowledged is lost."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import _app_path  # noqa: F401
+from lib.server.store.datastore import StudiesDatastore
+from lib.spine.files import replacing
+
+TAGS = ("final", "original")
+
+
+class Work(NamedTuple):
+    """What is written.
+
+    Attributes:
+        studies: folder with the images.
+        database: URL, or ``None`` for SQLite.
+        acknowledged: folder outside of the studies for what the writers were told.
+        saves: labels that each writer saves.
+        scores: scores that each writer notes.
+        password: of the database.
+    """
+
+    studies: Path
+    database: str | None
+    acknowledged: Path
+    saves: int
+    scores: int
+    password: str = ""
+
+
+def make_studies(folder: Path, count: int) -> list[str]:
+    """A folder of images that nobody will look at; returns their ids."""
+    folder.mkdir(parents=True)
+    ids = [f"film_{number:06d}" for number in range(count)]
+    for image in ids:
+        (folder / f"{image}.png").write_bytes(b"not a picture")
+    return ids
+
+
+def label_content(writer: int, number: int) -> bytes:
+    """A label that tells who wrote it, as long as real ones are."""
+    return json.dumps({"writer": writer, "number": number, "points": [random.random() for _ in range(2000)]}).encode()
+
+
+def write(work: Work, writer: int) -> None:
+    """Do what is left of a writer's part, and note each write once it is acknowledged."""
+    os.environ["PGPASSWORD"] = work.password
+    done = Counter(kind for kind, *_ in _told(work, writer))
+    store = StudiesDatastore(str(work.studies), work.database, read_only=True)
+    images = store.list_images()
+    log = os.open(work.acknowledged / str(writer), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    place = work.acknowledged / f"{writer}.mrk.json"
+    order = [*["save"] * (work.saves - done["save"]), *["score"] * (work.scores - done["score"])]
+    random.shuffle(order)
+    for kind in order:
+        number, image = done[kind], random.choice(images)
+        if kind == "save":
+            with replacing(place) as temporary:
+                temporary.write_bytes(label_content(writer, number))
+            tag = random.choice(TAGS)
+            store.save_label(image, str(place), tag, {"writer": writer, "number": number})
+            told = (kind, image, tag, number)
+        else:
+            store.choosing.set_scores(f"writer_{writer}", "1", {image: number})
+            told = (kind, image, "", number)
+        os.write(log, (json.dumps(told) + "\n").encode())
+        done[kind] += 1
+    store.close()
+
+
+def _told(work: Work, writer: int) -> Iterator[tuple[str, str, str, int]]:
+    path = work.acknowledged / str(writer)
+    for line in path.read_text().splitlines() if path.exists() else ():
+        kind, image, tag, number = json.loads(line)
+        yield kind, image, tag, number
+
+
+def run_writers(work: Work, writers: int, kills: int, seed: int, pause_s: float = 0.5) -> int:
+    """Let writers do their parts at once, and kill some of them, which others go on for; returns how many were killed.
+
+    Raises:
+        RuntimeError: a writer failed.
+    """
+    chance = random.Random(seed)
+    work.acknowledged.mkdir(exist_ok=True)
+    context: Any = multiprocessing.get_context("forkserver")  # so that a new writer need not import everything
+    context.set_forkserver_preload([__name__])
+    running: dict[int, Any] = {}
+
+    def begin(writer: int) -> None:
+        running[writer] = context.Process(target=write, args=(work, writer))
+        running[writer].start()
+
+    for writer in range(writers):
+        begin(writer)
+    try:
+        return _supervise(running, begin, kills, chance, pause_s)
+    finally:
+        for process in running.values():
+            process.kill()
+            process.join()
+
+
+def _supervise(
+    running: dict[int, Any], begin: Callable[[int], None], kills: int, chance: random.Random, pause_s: float
+) -> int:
+    killed = 0
+    while running:
+        time.sleep(pause_s * chance.random())
+        alive = [writer for writer, process in running.items() if process.is_alive()]
+        if alive and killed < kills:
+            victim = chance.choice(alive)
+            running[victim].kill()
+            killed += 1
+        for writer, process in list(running.items()):
+            process.join(0)
+            if process.exitcode == -9:
+                begin(writer)
+            elif process.exitcode == 0:
+                del running[writer]
+            elif process.exitcode is not None:
+                raise RuntimeError(f"writer {writer} ended with {process.exitcode}")
+    return killed
+
+
+def losses(work: Work, writers: int) -> list[str]:
+    """What was acknowledged and is not there, and files that are not whole: a sentence for each."""
+    store = StudiesDatastore(str(work.studies), work.database)
+    found = []
+    for writer in range(writers):
+        newest: dict[str, int] = {}
+        for kind, image, tag, number in _told(work, writer):
+            if kind == "score":
+                newest[image] = max(number, newest.get(image, 0))
+            elif not _is_kept(store, image, tag, writer, number):
+                found.append(f"label {tag} {number} of writer {writer} for {image} is lost")
+        for image, number in newest.items():
+            values = {score["strategy"]: score["value"] for score in store.choosing.scores_of(image)}
+            if values.get(f"writer_{writer}", -1) < number:
+                found.append(f"score {number} of writer {writer} for {image} is lost")
+    found += _unequal(store)
+    store.close()
+    for path in work.studies.rglob("*.json"):
+        try:
+            json.loads(path.read_bytes())
+        except ValueError:
+            found.append(f"{path.name} is not whole")
+    return found
+
+
+def _is_kept(store: StudiesDatastore, image: str, tag: str, writer: int, number: int) -> bool:
+    for version in store.label_versions(image, tag):
+        if (version["info"].get("writer"), version["info"].get("number")) == (writer, number):
+            content = json.loads(store.label_version(image, tag, version["version"]))
+            return (content["writer"], content["number"]) == (writer, number)
+    return False
+
+
+def _unequal(store: StudiesDatastore) -> Iterator[str]:
+    """Newest files that are not the newest versions."""
+    for image in store.list_images():
+        for tag in store.get_labels_by_image_id(image):
+            last = store.label_versions(image, tag)[-1]["version"]
+            if Path(store.get_label_uri(image, tag)).read_bytes() != store.label_version(image, tag, last):
+                yield f"label {tag} of {image} is not version {last}"

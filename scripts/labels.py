@@ -1,0 +1,154 @@
+"""Bring labels of a studies folder to other programs and back: ``labels.py export`` and ``labels.py import``.
+
+Works while a server runs on the folder. An import overwrites nothing: a label that was there stays as a version.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+import _app_path  # noqa: F401
+from lib.learning.reading import Radiograph, read_radiograph
+from lib.server.names import check_tag
+from lib.server.store.datastore import StudiesDatastore
+from lib.server.store.folder import id_of
+from lib.spine.coco import from_coco, to_coco
+from lib.spine.files import check_writable, replacing
+from lib.spine.labelled_films import (
+    LabelledFilm,
+    curves_csv,
+    films_json,
+    landmarks_csv,
+    read_films_json,
+    read_landmarks_csv,
+)
+from lib.spine.markups import SUFFIX, read_markups, write_markups
+from lib.spine.schema import Spine
+
+WRITERS = {"csv": landmarks_csv, "curves": curves_csv, "json": films_json, "coco": to_coco}
+READERS = {"csv": read_landmarks_csv, "json": read_films_json, "coco": from_coco}
+_SAME_PX = 1e-6
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, words, formats in (
+        ("export", "write labels to a file", WRITERS),
+        ("import", "keep what a file says as labels", READERS),
+    ):
+        command = commands.add_parser(name, help=words, description=words)
+        command.add_argument("studies", type=Path, help="the studies folder")
+        command.add_argument("file", type=Path, help="the file to write" if name == "export" else "the file to read")
+        command.add_argument(
+            "--format", choices=formats, required=True, help="csv: a row per point; curves: a row per curve"
+        )
+        command.add_argument("--tag", default="final", help="of the labels (default: %(default)s)")
+        command.add_argument("--database", help="URL of a PostgreSQL database, as the server has it")
+        if name == "import":
+            command.add_argument("--user", default="", help="who made the labels")
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    """Run the command; returns the exit status, which is 1 where something was left out."""
+    arguments = parse_arguments()
+    try:
+        check_tag(arguments.tag)
+        if not arguments.studies.is_dir():
+            raise ValueError(f"there is no folder {arguments.studies}")
+        store = StudiesDatastore(str(arguments.studies), arguments.database)
+        try:
+            run = export_labels if arguments.command == "export" else import_labels
+            problems = run(store, arguments)
+        finally:
+            store.close()
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    for sentence in problems:
+        print(sentence, file=sys.stderr)
+    return 1 if problems else 0
+
+
+def export_labels(store: StudiesDatastore, arguments: argparse.Namespace) -> list[str]:
+    """Write all labels of a tag; returns what was left out and why."""
+    check_writable(arguments.file)
+    problems: list[str] = []
+    films = list(_films(store, arguments.tag, problems))
+    with replacing(arguments.file) as temporary:
+        temporary.write_text(WRITERS[arguments.format](films), encoding="utf-8")
+    print(f"{len(films)} labels exported" + (f", {len(problems)} left out" if problems else ""))
+    return problems
+
+
+def _films(store: StudiesDatastore, tag: str, problems: list[str]) -> Iterator[LabelledFilm]:
+    for image in store.get_labeled_images(tag):
+        try:
+            radiograph, spine = _labelled(store, image, tag)
+        except (ValueError, OSError) as error:
+            problems.append(f"image {image!r:.80}: {error}")
+            continue
+        yield LabelledFilm(Path(store.get_image_uri(image)).name, spine, radiograph.width, radiograph.height)
+
+
+def _labelled(store: StudiesDatastore, image: str, tag: str) -> tuple[Radiograph, Spine]:
+    radiograph = read_radiograph(Path(store.get_image_uri(image)))
+    return radiograph, read_markups(Path(store.get_label_uri(image, tag)), radiograph.spacing)
+
+
+def import_labels(store: StudiesDatastore, arguments: argparse.Namespace) -> list[str]:
+    """Keep the labels that a file holds; returns what was left out and why."""
+    films, problems = READERS[arguments.format](arguments.file.read_text(encoding="utf-8-sig"))
+    facts = {"user": arguments.user, "imported": arguments.file.name}
+    counts = {"new": 0, "over": 0, "same": 0}
+    with tempfile.TemporaryDirectory() as folder:
+        for film in films:
+            try:
+                counts[_keep(store, film, arguments.tag, facts, Path(folder) / f"label{SUFFIX}")] += 1
+            except (ValueError, OSError) as error:
+                problems.append(f"image {film.image!r:.80}: {error}")
+    print(
+        f"{counts['new'] + counts['over']} labels imported, {counts['over']} of them over others, which stay as "
+        f"versions; {counts['same']} were there already; {len(problems)} left out"
+    )
+    return problems
+
+
+def _keep(store: StudiesDatastore, film: LabelledFilm, tag: str, facts: dict[str, str], place: Path) -> str:
+    """Save one label, unless it is there already; says which it was."""
+    image = next((name for name in (film.image, id_of(film.image)) if store.get_image_uri(name)), None)
+    if image is None:
+        raise ValueError("there is no such image in the studies folder")
+    if not np.isfinite(film.spine.xy).any():
+        raise ValueError("the label has no points")
+    radiograph = read_radiograph(Path(store.get_image_uri(image)))
+    present = store.get_label_uri(image, tag)
+    if present and _says(Path(present), radiograph, film.spine):
+        return "same"
+    size = radiograph.width, radiograph.height
+    centers = film.spine.xy[:, 0]
+    if ((centers < -0.5) | (centers > np.array(size) - 0.5)).any():
+        raise ValueError(f"a center lies outside the image of {size[0]} x {size[1]} pixels")
+    write_markups(place, film.spine, radiograph.spacing)
+    store.save_label(image, str(place), tag, facts)
+    return "over" if present else "new"
+
+
+def _says(label: Path, radiograph: Radiograph, spine: Spine) -> bool:
+    try:
+        xy = read_markups(label, radiograph.spacing).xy
+    except ValueError:  # it says nothing
+        return False
+    return bool(np.allclose(xy, spine.xy, rtol=0.0, atol=_SAME_PX, equal_nan=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""List the versions of the model that were trained on a studies folder, show one, serve another or an earlier one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import _app_path  # noqa: F401
+from lib.learning.config import DEFAULT_WEIGHTS_FILE
+from lib.server.models import ModelStore
+from lib.server.versions import TRAINED_ON, Version
+
+COLUMNS = ("", "version", "made", "from", "films", "held out", "steps before", "steps after", "gate")
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    described = {
+        "list": "all versions; the one that is served is marked by >",
+        "show": "all that is known about a version, as JSON",
+        "publish": "serve a version, such as one that the gate has held back",
+        "rollback": "serve the version that the served one was trained from, or the given one",
+    }
+    for name, words in described.items():
+        command = commands.add_parser(name, help=words, description=words)
+        command.add_argument("--studies", type=Path, required=True, help="folder that the server serves")
+        command.add_argument(
+            "--weights", type=Path, default=DEFAULT_WEIGHTS_FILE, help="the server's --conf weights, if it has one"
+        )
+        if name != "list":
+            command.add_argument("version", type=int, nargs="?" if name == "rollback" else None, help="its number")
+    return parser.parse_args(arguments)
+
+
+def row(version: Version, is_served: bool) -> list[str]:
+    """One line of the list."""
+    gate: dict[str, Any] = version.facts.get("gate") or {}
+    before, after = (gate.get(name) for name in ("before", "after"))
+    decided = "" if not gate else "passed" if gate["is_passed"] else "held back"
+    return [
+        ">" if is_served else "",
+        str(version.number),
+        version.made,
+        str(version.parent),
+        str(len(version.films(TRAINED_ON))),
+        str(gate.get("films", "")),
+        *("" if value is None else f"{value:.4f}" for value in (before, after)),
+        decided,
+    ]
+
+
+def table(models: ModelStore) -> str:
+    """All versions, the weights that the server began with as version 0."""
+    served = models.served_number
+    rows = [
+        list(COLUMNS),
+        *(row(version, version.number == served) for version in (models.version(0), *models.versions())),
+    ]
+    widths = [max(len(line[column]) for line in rows) for column in range(len(COLUMNS))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in rows
+    )
+
+
+def main() -> int:
+    """Run the command; returns the exit status."""
+    arguments = parse_arguments()
+    try:
+        if not arguments.studies.is_dir():
+            raise ValueError(f"there is no folder {arguments.studies}")
+        models = ModelStore(arguments.studies, arguments.weights)
+        if arguments.command == "show":
+            print(json.dumps(asdict(models.version(arguments.version)), indent=1))
+            return 0
+        if arguments.command == "publish":
+            models.serve(arguments.version)
+        elif arguments.command == "rollback":
+            models.roll_back(arguments.version)
+        print(table(models))
+    except (OSError, ValueError) as error:
+        print(f"models: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

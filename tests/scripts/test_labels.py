@@ -1,0 +1,110 @@
+"""``scripts/labels.py`` as a user calls it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+import labels as script
+from lib.server.store.datastore import StudiesDatastore
+from lib.spine.markups import read_markups, write_markups
+from lib.spine.schema import Spine
+
+SPACING = (0.5, 0.25)
+
+
+@pytest.fixture
+def studies(tmp_path: Path, ladder: np.ndarray) -> Path:
+    """A PNG and a NIfTI file with pixels of half a millimetre, both labelled, and an image without a label."""
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    for name in ("one", "bare"):
+        Image.new("L", (100, 300)).save(folder / f"{name}.png")
+    nibabel.save(nibabel.Nifti1Image(np.zeros((100, 300, 1), np.int16), np.diag([*SPACING, 1, 1])), folder / "two.nii")
+    with opened(folder) as store:
+        for image, spacing in (("one", (1.0, 1.0)), ("two", SPACING)):
+            write_markups(tmp_path / "label.mrk.json", Spine.from_arrays(ladder + len(image)), spacing)
+            store.save_label(image, str(tmp_path / "label.mrk.json"), "final", {"user": "ada"})
+    return folder
+
+
+def opened(folder: Path) -> closing[StudiesDatastore]:
+    """A store for the length of a block."""
+    return closing(StudiesDatastore(str(folder)))
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[object]:
+    """Exit status, output and errors of a call."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["labels.py", *map(str, arguments)])
+        status = script.main()
+        return (status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "coco"])
+def test_labels_come_back_as_they_went(studies: Path, tmp_path: Path, call, ladder, kind: str) -> None:
+    assert call("export", studies, tmp_path / "file", "--format", kind)[:2] == (0, "2 labels exported\n")
+    with opened(studies) as store:
+        before = read_markups(Path(store.get_label_uri("two", "final"))).xy
+        store.remove_label("two", "final")
+    status, said, errors = call("import", studies, tmp_path / "file", "--format", kind, "--user", "ben")
+    assert (status, errors) == (0, "")
+    assert (
+        said == "1 labels imported, 0 of them over others, which stay as versions; 1 were there already; 0 left out\n"
+    )
+    with opened(studies) as store:
+        assert np.allclose(read_markups(Path(store.get_label_uri("two", "final"))).xy, before, atol=1e-9)
+        assert store.get_label_info("two", "final")["user"] == "ben"
+        assert len(store.label_versions("one", "final")) == 1
+
+
+def test_an_import_overwrites_nothing(studies: Path, tmp_path: Path, call) -> None:
+    call("export", studies, tmp_path / "file.csv", "--format", "csv")
+    moved = (tmp_path / "file.csv").read_text().replace("one.png,T7,center,", "one.png,T7,center,1")
+    (tmp_path / "file.csv").write_text(moved)
+    status, said, _ = call("import", studies, tmp_path / "file.csv", "--format", "csv", "--tag", "final")
+    assert (status, said.partition(";")[0]) == (1, "0 labels imported, 0 of them over others, which stay as versions")
+    (tmp_path / "file.csv").write_text(
+        moved.replace("one.png,T7,center,1", "one.png,T7,center,", 1).replace("53.0", "54.0")
+    )
+    status, said, _ = call("import", studies, tmp_path / "file.csv", "--format", "csv")
+    assert (status, said.partition(";")[0]) == (0, "2 labels imported, 2 of them over others, which stay as versions")
+    with opened(studies) as store:
+        assert [version["info"]["user"] for version in store.label_versions("one", "final")] == ["ada", ""]
+
+
+def test_what_cannot_be_used_is_said_in_sentences(studies: Path, tmp_path: Path, call) -> None:
+    rows = ["image,vertebra,point,x_px,y_px", "bare,T7,center,10,20", "bare,T8,center,10,36"]
+    rows += ["unknown,T7,center,1,2", "../one,T7,center,1,2", "one,T99,center,1,2", "two,T7,center,500,2"]
+    (tmp_path / "file.csv").write_text("\n".join(rows))
+    status, said, errors = call("import", studies, tmp_path / "file.csv", "--format", "csv")
+    assert (status, said.startswith("1 labels imported")) == (1, True)
+    for words in ("'unknown': there is no such image", "'../one': there is no such", "line 6, image 'one'", "outside"):
+        assert words in errors
+    assert len(errors.splitlines()) == 4
+    assert call("import", studies, tmp_path / "none.csv", "--format", "csv")[0] == 1
+    assert (
+        call("export", studies / "none", tmp_path / "file", "--format", "csv")[2]
+        == f"there is no folder {studies / 'none'}\n"
+    )
+    assert "label tag" in call("export", studies, tmp_path / "file", "--format", "csv", "--tag", "../x")[2]
+
+
+def test_curves_are_exported(studies: Path, tmp_path: Path, call) -> None:
+    (studies / "labels" / "final" / "bare.mrk.json").write_text("{}")
+    status, said, errors = call("export", studies, tmp_path / "curves.csv", "--format", "curves")
+    assert (status, said) == (1, "2 labels exported, 1 left out\n")
+    assert "'bare'" in errors
+    with (tmp_path / "curves.csv").open(newline="") as stream:
+        assert {row["image"] for row in csv.DictReader(stream)} <= {"one.png", "two.nii"}

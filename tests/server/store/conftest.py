@@ -1,0 +1,70 @@
+"""A studies folder on each of the databases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from _postgresql import OwnPostgresql, binaries, own_postgresql
+from lib.server.store.datastore import StudiesDatastore
+
+Open = Callable[..., StudiesDatastore]
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[OwnPostgresql]:
+    """A PostgreSQL server on loopback, in a temporary directory."""
+    if binaries() is None:
+        pytest.skip("PostgreSQL is not installed: apt install postgresql")
+    with own_postgresql("fsync=off") as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str | None:
+    """Every database in turn: its URL, ``None`` for SQLite."""
+    if request.param == "sqlite":
+        return None
+    server = request.getfixturevalue("postgresql")
+    monkeypatch.setenv("PGPASSWORD", server.password)
+    return str(server.url)
+
+
+@pytest.fixture
+def studies(tmp_path: Path) -> Path:
+    """A folder with the images a, b and c."""
+    folder = tmp_path / "place" / "studies"
+    folder.mkdir(parents=True)
+    for name in "abc":
+        (folder / f"{name}.png").write_bytes(b"not a picture")
+    return folder
+
+
+@pytest.fixture
+def opened(database: str | None) -> Iterator[Open]:
+    """Open stores on folders; they are closed in the end."""
+    stores = []
+
+    def open_store(folder: Path, **settings: Any) -> StudiesDatastore:
+        stores.append(StudiesDatastore(str(folder), database, **settings))
+        return stores[-1]
+
+    yield open_store
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def label(tmp_path: Path) -> Callable[[int], str]:
+    """The path of a label that says a number."""
+
+    def write(number: int) -> str:
+        path = tmp_path / "label.mrk.json"
+        path.write_text(json.dumps({"number": number}))
+        return str(path)
+
+    return write

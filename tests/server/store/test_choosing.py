@@ -1,0 +1,84 @@
+"""Picks and scores."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib.server.store.datastore import StudiesDatastore
+
+Open = Callable[..., StudiesDatastore]
+Label = Callable[[int], str]
+
+
+def test_random_picks_deal_each_image_once_a_round_in_changing_order(studies: Path, opened: Open) -> None:
+    store, other = opened(studies), opened(studies)
+    rounds = [[(store, other)[turn % 2].pick_random() for turn in range(3)] for _ in range(20)]
+    assert all(sorted(map(str, one)) == ["a", "b", "c"] for one in rounds)
+    assert len({tuple(one) for one in rounds}) > 1
+
+
+def test_a_new_image_waits_for_its_turn_like_the_others(studies: Path, opened: Open) -> None:
+    firsts = Counter()
+    store = opened(studies)
+    for _ in range(30):
+        store.pick_random()
+    for _ in range(40):
+        (studies / "new.png").write_bytes(b"x")
+        store.refresh()
+        firsts[store.pick_random()] += 1
+        store.remove_image("new")
+    assert firsts["new"] < 40  # it is not always the next
+
+
+def test_picks_pass_over_the_labelled_and_the_excluded(studies: Path, opened: Open, label: Label) -> None:
+    store = opened(studies)
+    store.save_label("a", label(1), "final", {})
+    store.save_label("b", label(1), "original", {})
+    assert store.pick_first() == "b"
+    assert store.pick_first(unlabelled=False) == "a"
+    assert store.pick_first(exclude=["b"]) == "c"
+    assert {store.pick_random() for _ in range(4)} == {"b", "c"}
+    assert {store.pick_random(unlabelled=False) for _ in range(6)} == {"a", "b", "c"}
+    assert store.pick_random(exclude=["b", "c"]) is None
+    store.remove_label("a", "final")
+    assert store.pick_first() == "a"
+
+
+def test_the_highest_open_score_is_picked(studies: Path, opened: Open, label: Label) -> None:
+    store = opened(studies)
+    assert store.pick_by_score("x", "1") is None
+    assert store.choosing.set_scores("x", "1", {"a": 1.0, "b": 3.0, "c": 3.0, "unknown": 9.0}) == 3
+    store.choosing.set_scores("x", "2", {"a": 5.0})
+    assert store.pick_by_score("x", "1") == "b"
+    assert store.pick_by_score("x", "2") == "a"
+    assert store.pick_by_score("y", "1") is None
+    store.save_label("b", label(1), "final", {})
+    assert store.pick_by_score("x", "1") == "c"
+    assert store.pick_by_score("x", "1", exclude=["c"]) == "a"
+    store.choosing.set_scores("x", "1", {"a": 7.0, "b": 8.0})
+    assert store.pick_by_score("x", "1") == "a"
+    store.remove_label("b", "final")
+    assert store.pick_by_score("x", "1") == "b"
+    assert [(s["model_version"], s["value"]) for s in store.choosing.scores_of("a")] == [("1", 7.0), ("2", 5.0)]
+
+
+def test_scores_survive_a_restart_and_are_forgotten_by_version(studies: Path, opened: Open) -> None:
+    opened(studies).choosing.set_scores("x", "1", {"a": 1.0})
+    store = opened(studies)
+    store.choosing.set_scores("x", "2", {"b": 1.0})
+    assert store.choosing.without_score("x", "1", 10) == ["b", "c"]
+    assert store.choosing.without_score("x", "1", 1, after="b") == ["c"]
+    store.choosing.forget_scores("x", but=["2"])
+    assert (store.pick_by_score("x", "1"), store.pick_by_score("x", "2")) == (None, "b")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_score_must_be_a_number(studies: Path, opened: Open, value: Any) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        opened(studies).choosing.set_scores("x", "1", {"a": value})

@@ -1,0 +1,170 @@
+"""Which databases are taken, what they are told, and that folders in one do not meet."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
+
+from _postgresql import OwnPostgresql
+from lib.server.config import parse_conf
+from lib.server.store.database import Database, checked_url
+from lib.server.store.datastore import DATABASE_FILE, StudiesDatastore
+from lib.server.store.migrations import bring_up_to_date
+from lib.server.store.tables import schema_version
+from lib.server.web.errors import add_error_handlers
+
+Open = Callable[..., StudiesDatastore]
+Label = Callable[[int], str]
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("mysql://user@host/name", "got one of 'mysql'"),
+        ("sqlite:///file.db", "got one of 'sqlite'"),
+        ("postgresql+asyncpg://host/name", "asyncpg"),
+        ("somewhere", "must be a URL"),
+        ("postgresql://user:secret@host/name", "must not hold a password"),
+        ("postgresql://user@host/name?password=secret", "must not hold a password"),
+    ],
+)
+def test_other_databases_and_passwords_are_refused(url: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words) as raised:
+        checked_url(url)
+    assert "secret" not in str(raised.value)
+
+
+def test_the_setting_is_checked_at_the_start() -> None:
+    assert parse_conf({"database": "postgresql://ada@host/name"}).database == "postgresql://ada@host/name"
+    with pytest.raises(ValueError, match="--conf database must be a URL"):
+        parse_conf({"database": "oracle://host"})
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [(OperationalError, 503, "database does not answer"), (DataError, 500, "the server failed")],
+)
+def test_a_request_is_told_that_the_database_is_away(error: type[DBAPIError], status: int, words: str) -> None:
+    api = FastAPI()
+    add_error_handlers(api)
+
+    @api.get("/")
+    def fail() -> None:
+        raise error("SELECT patient", {}, Exception("patient"))
+
+    answer = TestClient(api, raise_server_exceptions=False).get("/")
+    assert answer.status_code == status
+    assert words in answer.json()["detail"]
+    assert "patient" not in answer.text
+
+
+def test_a_database_that_does_not_answer_is_named_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionError, match=r"postgresql.*//ada@127\.0\.0\.1:1/x cannot be used: .*refused"):
+        Database("postgresql://ada@127.0.0.1:1/x", tmp_path / "unused")
+
+
+def test_folders_that_share_a_database_do_not_meet(studies: Path, opened: Open, label: Label, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.png").write_bytes(b"x")
+    mine, other = opened(studies), opened(tmp_path / "other")
+    mine.save_label("a", label(1), "final", {})
+    mine.choosing.set_scores("x", "1", {"b": 1.0})
+    assert (other.list_images(), other.status()["completed"], other.status()["label_tags"]) == (["a"], 0, {})
+    assert (other.label_versions("a", "final"), other.pick_by_score("x", "1")) == ([], None)
+    other.remove_image("a")
+    assert mine.get_labeled_images() == ["a"]
+
+
+def test_a_folder_that_moved_keeps_its_rows(studies: Path, opened: Open, label: Label) -> None:
+    store = opened(studies)
+    store.save_label("a", label(1), "final", {"user": "ada"})
+    store.close()
+    moved = studies.rename(studies.with_name("moved"))
+    assert opened(moved).get_label_info("a", "final")["user"] == "ada"
+
+
+def test_labels_are_committed_so_that_they_outlive_a_power_cut(tmp_path: Path) -> None:
+    database = Database(None, tmp_path / "x.sqlite3")
+    with database.writing() as connection:
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+    with database.writing(durable=False) as connection:
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 1  # NORMAL
+    database.close()
+
+
+def test_the_same_of_postgresql(postgresql: OwnPostgresql, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PGPASSWORD", postgresql.password)
+    database = Database(postgresql.url, tmp_path / "unused")
+    for durable, said in ((True, "on"), (False, "off")):
+        with database.writing(durable) as connection:
+            assert connection.execute(text("SHOW synchronous_commit")).scalar() == said
+    database.close()
+    assert not (tmp_path / "unused").exists()
+
+
+def test_picks_and_saves_use_indices(studies: Path, label: Label) -> None:
+    store = StudiesDatastore(str(studies))
+    store.choosing.set_scores("x", "1", {"a": 1.0})
+    asked: list[tuple[str, Any]] = []
+
+    def note(connection: object, cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        if statement.startswith(("SELECT", "UPDATE")):
+            asked.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        for ask in (store.pick_random, store.pick_first, lambda: store.pick_by_score("x", "1")):
+            ask()
+        store.save_label("a", label(1), "final", {})
+        store.save_label("a", label(2), "final", {})
+        store.update_image_info("a", {"x": 1})
+        store.remove_label("a", "final")
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    store.close()
+    assert len(asked) > 10
+    with sqlite3.connect(studies / ".vertebra_landmarks" / DATABASE_FILE) as connection:
+        for statement, parameters in asked:
+            plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
+            assert "SCAN vl_" not in plan, (statement, plan)
+            assert "TEMP B-TREE" not in plan, (statement, plan)
+
+
+def test_tables_of_a_newer_app_are_refused(tmp_path: Path) -> None:
+    Database(None, tmp_path / "x.sqlite3").close()
+    with sqlite3.connect(tmp_path / "x.sqlite3") as connection:
+        connection.execute("UPDATE vl_schema_version SET version = 99")
+    with pytest.raises(ValueError, match="version 99, and this app knows them up to 1: update the app"):
+        Database(None, tmp_path / "x.sqlite3")
+
+
+def test_older_tables_are_changed_step_by_step(tmp_path: Path) -> None:
+    def add(name: str) -> Callable[[Connection], None]:
+        return lambda connection: connection.exec_driver_sql(f"ALTER TABLE vl_stores ADD COLUMN {name} TEXT") and None
+
+    engine = create_engine(f"sqlite:///{tmp_path / 'x.sqlite3'}")
+    with engine.begin() as connection:
+        bring_up_to_date(connection)
+    for steps in ([add("one")], [add("one"), add("two")], [add("one"), add("two")]):
+        with engine.begin() as connection:
+            bring_up_to_date(connection, steps)
+            assert connection.execute(select(schema_version.c.version)).scalars().all() == [1 + len(steps)]
+    with engine.connect() as connection:
+        assert {"one", "two"} <= {column["name"] for column in inspect(connection).get_columns("vl_stores")}
+    engine.dispose()
+
+
+def test_many_may_begin_at_once(studies: Path, opened: Open) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        stores = list(pool.map(lambda _: opened(studies), range(6)))
+    assert [store.status()["total"] for store in stores] == [3] * 6

@@ -1,0 +1,38 @@
+"""Films that were just given to somebody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import pytest
+
+from lib.server import given
+from lib.server.given import GivenFilms
+
+
+def first_of(*films: str) -> Callable[[Collection[str]], str | None]:
+    return lambda passed_over: next((film for film in films if film not in passed_over), None)
+
+
+def test_two_workers_give_each_film_once_and_then_the_best_again(tmp_path: Path) -> None:
+    workers = [GivenFilms(tmp_path / "new"), GivenFilms(tmp_path / "new")]
+    assert [workers[turn % 2].give(first_of("a", "b", "c")) for turn in range(4)] == ["a", "b", "c", "a"]
+
+
+def test_a_film_may_be_given_again_after_some_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    films, now = GivenFilms(tmp_path, minutes=1), [1000.0]
+    monkeypatch.setattr(given.time, "time", lambda: now[0])
+    assert [films.give(first_of("a", "b")) for _ in range(2)] == ["a", "b"]
+    now[0] = 1061.0
+    assert films.give(first_of("a", "b")) == "a"
+
+
+def test_nothing_is_given_where_there_is_nothing(tmp_path: Path) -> None:
+    assert GivenFilms(tmp_path).give(first_of()) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b'{"a": null}', b"\xff"], ids=["empty", "list", "null", "bytes"])
+def test_a_damaged_file_counts_as_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / given.FILE).write_bytes(content)
+    assert GivenFilms(tmp_path).give(first_of("a")) == "a"

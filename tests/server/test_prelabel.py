@@ -1,0 +1,127 @@
+"""Predictions in the background."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import HTTPException
+from filelock import FileLock
+
+from lib.server.prelabel import LOCK, MODEL_VERSION, Prelabelling
+from lib.server.store.datastore import StudiesDatastore
+from lib.spine.markups import write_markups
+from lib.spine.phantoms import random_spec, render_phantom
+
+IMAGES = ["a", "b", "c"]
+
+
+class Folder:
+    """A studies folder and a model that counts its predictions."""
+
+    def __init__(self, path: Path) -> None:
+        for name in IMAGES:
+            (path / f"{name}.png").write_bytes(b"no pixels are read here")
+        self.path = path
+        self.store = StudiesDatastore(str(path), None, auto_reload=False, read_only=False)
+        self.version = "1 (then)"
+        self.predicted: list[str] = []
+        self.before: Callable[[str], None] = lambda _: None
+        self.label = path.parent / f"{path.name}.mrk.json"
+        write_markups(self.label, render_phantom(random_spec(1, 400, 200)).spine)
+        self.work = self.again()
+
+    def again(self) -> Prelabelling:
+        """As after a restart."""
+        return Prelabelling(self.store, self.predict, lambda: self.version, self.path / ".run", every_s=0.01)
+
+    def predict(self, image: str) -> None:
+        self.predicted.append(image)
+        self.before(image)
+        self.save(image, "original", {MODEL_VERSION: self.version})
+
+    def save(self, image: str, tag: str, facts: dict[str, Any]) -> None:
+        self.store.save_label(image, str(self.label), tag, facts)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    path = tmp_path / "studies"
+    path.mkdir()
+    return Folder(path)
+
+
+def test_what_nobody_has_labelled_is_predicted_and_nothing_else(folder: Folder) -> None:
+    folder.save("b", "final", {})
+    folder.work.catch_up()
+    assert folder.predicted == ["a", "c"]
+    assert set(folder.store.get_labels_by_image_id("b")) == {"final"}
+    assert folder.work.status() == {"state": "idle", MODEL_VERSION: "1 (then)", "total": 2, "done": 2, "failed": 0}
+
+
+def test_after_a_restart_it_goes_on_with_the_rest_and_a_new_model_begins_anew(folder: Folder) -> None:
+    folder.save("a", "original", {MODEL_VERSION: "1 (then)"})
+    folder.save("b", "original", {MODEL_VERSION: "0"})
+    folder.work.catch_up()
+    assert folder.predicted == ["b", "c"]
+    folder.again().catch_up()
+    assert folder.predicted == ["b", "c"]
+    folder.version = "2 (now)"
+    folder.again().catch_up()
+    assert folder.predicted[2:] == IMAGES
+
+
+def test_a_label_that_is_submitted_meanwhile_is_left_alone(folder: Folder) -> None:
+    folder.before = lambda image: folder.save("c", "final", {}) if image == "a" else None
+    folder.work.catch_up()
+    assert folder.predicted == ["a", "b"]
+    assert (folder.work.status()["total"], folder.work.status()["done"]) == (2, 2)
+
+
+def test_another_model_ends_the_round(folder: Folder) -> None:
+    def publish(_: str) -> None:
+        folder.version = "2 (now)"
+
+    folder.before = publish
+    folder.work.catch_up()
+    assert folder.predicted == ["a"]
+    folder.work.catch_up()
+    assert folder.predicted == ["a", "b", "c"]  # the first was saved with the new version already
+
+
+def test_images_that_show_no_spine_are_asked_about_once(folder: Folder) -> None:
+    answers = {"a": HTTPException(422, "no spine"), "b": HTTPException(503, "busy"), "c": ValueError("broken")}
+
+    def refuse(image: str) -> None:
+        raise answers[image]
+
+    folder.before = refuse
+    folder.work.catch_up()
+    assert folder.work.status()["failed"] == 3
+    folder.before = lambda _: None
+    folder.work.catch_up()
+    assert folder.predicted == [*IMAGES, "b"]  # the server was busy: that may go better
+    assert (folder.work.status()["done"], folder.work.status()["failed"]) == (1, 2)
+
+
+def test_it_stops_after_the_image_that_is_being_predicted(folder: Folder) -> None:
+    folder.before = lambda _: folder.work.stop()
+    folder.work.start()
+    folder.work._thread.join(30)
+    assert not folder.work._thread.is_alive()
+    assert folder.predicted == ["a"]
+
+
+def test_of_several_workers_one_does_the_work(folder: Folder) -> None:
+    done = threading.Event()
+    folder.before = lambda image: done.set() if image == "c" else None
+    (folder.path / ".run").mkdir()
+    with FileLock(folder.path / ".run" / LOCK):
+        folder.work.start()
+        assert not done.wait(0.3)
+        assert folder.predicted == []
+    assert done.wait(60)
+    folder.work.stop()

@@ -1,0 +1,158 @@
+"""Labels in tables, JSON and COCO files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from lib.spine.coco import from_coco, to_coco
+from lib.spine.labelled_films import (
+    LabelledFilm,
+    curves_csv,
+    films_json,
+    landmarks_csv,
+    read_films_json,
+    read_landmarks_csv,
+)
+from lib.spine.schema import Spine
+
+FORMATS = pytest.mark.parametrize(
+    ("write", "read"),
+    [(landmarks_csv, read_landmarks_csv), (films_json, read_films_json), (to_coco, from_coco)],
+    ids=["csv", "json", "coco"],
+)
+
+
+@pytest.fixture
+def films(ladder: np.ndarray) -> list[LabelledFilm]:
+    """Two spines; the second lacks a vertebra and a corner, and its coordinates are no round numbers."""
+    partial = ladder / 3
+    partial[4] = np.nan
+    partial[7, 2] = np.nan
+    return [
+        LabelledFilm("one.png", Spine.from_arrays(ladder), 100, 300),
+        LabelledFilm('"2", ä', Spine.from_arrays(partial), 90, 200),
+    ]
+
+
+@FORMATS
+def test_what_is_written_is_read_again_bit_for_bit(films, write, read) -> None:
+    again, problems = read(write(films))
+    assert problems == []
+    assert [film.image for film in again] == [film.image for film in films]
+    for film, before in zip(again, films, strict=True):
+        assert np.array_equal(film.spine.xy, before.spine.xy, equal_nan=True)
+
+
+@pytest.mark.parametrize(("write", "read"), [(landmarks_csv, read_landmarks_csv), (films_json, read_films_json)])
+def test_scores_are_kept(ladder, write, read) -> None:
+    scores = np.linspace(0, 1, 85).reshape(17, 5)
+    again, _ = read(write([LabelledFilm("x", Spine.from_arrays(ladder, scores))]))
+    assert np.array_equal(again[0].spine.scores, scores)
+
+
+def test_curves_have_a_row_each(ladder) -> None:
+    bent = ladder.copy()
+    bent[..., 0] += 25 * np.sin(np.linspace(0, np.pi, 17))[:, None]
+    rows = list(csv.DictReader(io.StringIO(curves_csv([LabelledFilm("x", Spine.from_arrays(bent))]))))
+    said = json.loads(films_json([LabelledFilm("x", Spine.from_arrays(bent))]))["images"][0]["curves"]
+    assert [row["apex"] for row in rows] == [curve["apex"] for curve in said]
+    assert all(abs(float(row["angle_deg"]) - curve["angle_deg"]) < 0.01 for row, curve in zip(rows, said, strict=True))
+
+
+HEAD = "image,vertebra,point,x_px,y_px\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("b,T77,center,1,2", "line 4, image 'b': 'T77' is neither a vertebra"),
+        ("b,T7,XX,1,2", "'T7 XX' is neither"),
+        ("b,T7,center,one,2", "must be numbers, got 'one'"),
+        ("b,T7,center,1", "must be numbers, got None"),
+        ("b,T7,center,nan,2", "must be numbers, got 'nan'"),
+        ("b,T8,center,1,2", "T8 stands twice"),
+    ],
+)
+def test_a_bad_row_leaves_its_film_out_and_says_why(rows: str, words: str) -> None:
+    films, problems = read_landmarks_csv(f"{HEAD}a,T7,center,1,2\nb,T8,center,1,2\n{rows}\n")
+    assert [film.image for film in films] == ["a"]
+    assert len(problems) == 1
+    assert words in problems[0]
+
+
+def test_a_table_without_a_column_is_refused() -> None:
+    with pytest.raises(ValueError, match="y_px is missing"):
+        read_landmarks_csv("image,vertebra,point,x_px\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "must be JSON"),
+        ("[]", "a JSON object"),
+        ('{"schema_version": 2, "images": []}', "schema_version must be 1, got 2"),
+        ('{"schema_version": 1}', "a list 'images', got None"),
+    ],
+)
+def test_json_of_another_shape_is_refused(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        read_films_json(text)
+
+
+def test_bad_entries_of_json_are_named() -> None:
+    entries = [
+        {"image": "a", "landmarks": [{"name": "T7", "x": 1, "y": 2}]},
+        {"image": "b", "landmarks": [{"name": "T7", "x": True, "y": 2}]},
+        {"image": 5, "landmarks": []},
+        {"image": "c", "landmarks": [7]},
+        "d",
+        {"image": "e", "landmarks": [{"name": "T7", "x": 1, "y": 2, "score": 3}]},
+    ]
+    films, problems = read_films_json(json.dumps({"schema_version": 1, "images": entries}))
+    assert [film.image for film in films] == ["a"]
+    assert [problem.partition(",")[0] for problem in problems] == [
+        "entry 2",
+        "entry 3",
+        "entry 4",
+        "entry 5",
+        "entry 6",
+    ]
+
+
+def test_coco_files_state_what_the_format_asks_for(films) -> None:
+    content = json.loads(to_coco(films))
+    assert content["images"][0] == {"id": 1, "file_name": "one.png", "width": 100, "height": 300}
+    annotation = content["annotations"][1]
+    assert (annotation["num_keypoints"], len(annotation["keypoints"])) == (79, 255)
+    assert annotation["keypoints"][4 * 15 : 4 * 15 + 3] == [0.0, 0.0, 0]
+    assert len(content["categories"][0]["keypoints"]) == 85
+    assert content["categories"][0]["skeleton"][0] == [1, 6]
+    with pytest.raises(ValueError, match="needs its width and height"):
+        to_coco([LabelledFilm("x", films[0].spine)])
+
+
+def test_coco_keypoints_are_found_by_name_in_any_order() -> None:
+    content = {
+        "images": [{"id": 7, "file_name": "a.png"}],
+        "categories": [{"id": 3, "keypoints": ["L5", "T1 TL"]}],
+        "annotations": [{"image_id": 7, "category_id": 3, "keypoints": [1.5, 2.5, 1, 0, 0, 0]}],
+    }
+    films, problems = from_coco(json.dumps(content))
+    assert problems == []
+    assert films[0].spine["L5"].center.x == 1.5
+    assert films[0].spine["T1"].is_absent
+    content["annotations"] += [
+        {"image_id": 7, "category_id": 3, "keypoints": [1, 2, 2, 1, 2, 2]},
+        {"image_id": 8, "category_id": 3, "keypoints": []},
+    ]
+    content["images"] += [{"id": 9, "file_name": "b.png"}]
+    content["annotations"] += [{"image_id": 9, "category_id": 3, "keypoints": [1, 2]}, 5]
+    films, problems = from_coco(json.dumps(content))
+    assert len(films) == 1
+    words = ["has a spine already", "no image 8", "x, y and visibility", "no image None"]
+    assert all(word in problem for word, problem in zip(words, problems, strict=True))
