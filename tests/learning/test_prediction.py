@@ -24,6 +24,7 @@ from lib.learning.refinement import Refinement
 from lib.learning.refiner import CornerRefiner
 from lib.learning.uncertainty import ErrorModel
 from lib.learning.weights import RefinerWeights, save_weights
+from lib.spine.geometry import with_centers
 from lib.spine.schema import Spine
 
 CPU = torch.device("cpu")
@@ -428,6 +429,25 @@ def with_second_network(folder: Path, errors: ErrorModel | None = None) -> Landm
     return predictor
 
 
+class Bodies(Refinement):
+    """A second network that shows bodies: its points, spread to boxes of 8 x 6 pixels."""
+
+    BOX = np.array([[-4, -3], [4, -3], [-4, 3], [4, 3]])
+
+    def _look(self, *arguments: Any) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
+        points, errors, tokens = super()._look(*arguments)
+        return with_centers(points[:, 1:] + self.BOX), errors, tokens
+
+
+def with_bodies(folder: Path, errors: ErrorModel) -> LandmarkPredictor:
+    """As ``with_second_network``, with bodies that a person could correct."""
+    predictor = with_second_network(folder, errors)
+    given = predictor.refinement
+    assert given is not None
+    predictor.refinement = Bodies(given.network, given.config, given.device)
+    return predictor
+
+
 def without(predictor: LandmarkPredictor, radiograph: Radiograph, **arguments: Any) -> Any:
     """What it predicts without the second network."""
     limits = predictor.limits
@@ -604,7 +624,7 @@ TOGETHER = ErrorCorrelations.from_dict(
 
 
 def test_a_correction_with_what_was_seen_is_the_same_and_asks_the_first_network_nothing(tmp_path: Path) -> None:
-    predictor, radiograph = with_second_network(tmp_path, MEASURED), noise(400, 200)
+    predictor, radiograph = with_bodies(tmp_path, MEASURED), noise(400, 200)
     first = predictor.network
     looks: list[torch.Tensor] = []
 
@@ -645,7 +665,7 @@ def test_a_point_outside_the_view_is_looked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("propagation", [True, False])
 def test_free_corners_follow_the_error_of_a_fixed_one(tmp_path: Path, propagation: bool) -> None:
     model = dataclasses.replace(MEASURED, correlations=TOGETHER)
-    predictor, radiograph = with_second_network(tmp_path, model), noise(400, 200)
+    predictor, radiograph = with_bodies(tmp_path, model), noise(400, 200)
     predictor.limits = dataclasses.replace(predictor.limits, propagation=propagation)
     free = predictor.predict(radiograph)
     fixed = FixedLandmarks.none()
@@ -654,6 +674,6 @@ def test_free_corners_follow_the_error_of_a_fixed_one(tmp_path: Path, propagatio
     assert (corrected.spine.xy[8, 2] == fixed.xy[8, 2]).all()
     follow = (corrected.spine.xy - free.spine.xy)[[7, 8, 9], 1] @ (0.5, 0.3) > 0.05
     assert follow.all() == follow.any() == propagation
-    smaller = corrected.spine.errors[9, 1:] < free.spine.errors[9, 1:]
+    smaller = corrected.spine.errors[9, 1:] < 0.95 * free.spine.errors[9, 1:]
     assert smaller.all() == smaller.any() == propagation
     np.testing.assert_array_equal(predictor.predict(radiograph).spine.xy, free.spine.xy)
