@@ -18,6 +18,7 @@ from lib.learning.config import Config, NetworkConfig, RefinerConfig, load_confi
 from lib.learning.patch_views import PATCHES
 from lib.learning.refiner import CornerRefiner, Refined
 from lib.learning.refiner_training import RefinerTrainer
+from lib.learning.rehearsal import Rehearsal
 from lib.learning.runs import BEST, CHECKPOINT, HISTORY, Progress
 from lib.learning.transforms import IMAGE, LABEL
 from lib.learning.uncertainty import ErrorModel
@@ -288,7 +289,7 @@ def test_corners_outside_their_patch_are_not_learnt_but_count_as_errors(tmp_path
 def test_random_patches_differ_from_epoch_to_epoch(tmp_path: Path) -> None:
     """What is kept in memory comes before everything that is random."""
     learning = trainer(tmp_path)
-    loader = learning._training_loader(items())
+    loader = learning._training_loader(items(), Rehearsal())
     first, second = (next(iter(loader))[PATCHES] for _ in range(2))
     assert first.shape == (2, 17, 40, 48)
     assert not torch.equal(first, second)

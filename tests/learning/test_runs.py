@@ -17,6 +17,7 @@ from monai.transforms import Compose, Randomizable, Transform
 from torch import nn
 
 from lib.learning.config import ScheduleConfig
+from lib.learning.rehearsal import Rehearsal
 from lib.learning.runs import BEST, CHECKPOINT, HISTORY, Progress, Run, _averaging, describe
 from lib.spine.metrics import Localisation
 
@@ -220,7 +221,7 @@ def test_frozen_statistics_stay_and_let_every_image_be_used(tmp_path: Path, free
     norm = nn.BatchNorm2d(1)
     run.network.add_module("norm", norm)
     run.network.train()
-    run._train_epoch(run._training_loader(ITEMS[:3]), None)
+    run._train_epoch(run._training_loader(ITEMS[:3], Rehearsal()), None)
     assert norm.training != freeze_norm
     assert run.network.training
     assert sizes == ([2, 1] if freeze_norm else [2])
