@@ -12,8 +12,6 @@ from pathlib import Path
 import start
 from setup_environment import ROOT
 
-GRACE_S = 15
-
 
 class OwnServer:
     """A running server.
@@ -77,8 +75,4 @@ def own_server(
             raise RuntimeError(f"the server did not start; its last words: {' '.join(start.last_lines(log)[-3:])}")
         yield OwnServer(url, studies, process, log)
     finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_S)
-        process.kill()
-        process.wait()
+        start.end(process, Namespace(count=0))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Replay a person's work on labelled films: how quickly clicks repair a prediction, which films teach most."""
+"""Replay a person's work on labelled films: how clicks repair predictions, which films teach most, both on a server."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import argparse
 import sys
 
 import _simulated_clicks
+import _simulated_loop
 import _simulated_rounds
 
-PARTS = {"clicks": _simulated_clicks, "rounds": _simulated_rounds}
+PARTS = {"clicks": _simulated_clicks, "rounds": _simulated_rounds, "loop": _simulated_loop}
 """What can be replayed; each has a sentence about itself, its arguments and its run."""
 
 
@@ -26,7 +27,7 @@ def main() -> int:
     arguments = parse_arguments()
     try:
         PARTS[arguments.part].run(arguments)
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         print(f"simulate_annotation: {error}", file=sys.stderr)
         return 1
     return 0
