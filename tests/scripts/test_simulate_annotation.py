@@ -16,6 +16,7 @@ import torch
 import _click_figures
 import _simulated_clicks
 import simulate_annotation
+from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.decoders import FixedLandmarks
 from lib.learning.network import Maps
 from lib.learning.prediction import Prediction
@@ -130,7 +131,9 @@ def test_everything_is_written(
         _simulated_clicks, "folds", lambda records, count=5: [n % 2 if count == 2 else 0 for n in range(len(records))]
     )
     output = tmp_path / "out"
-    monkeypatch.setattr(sys, "argv", ["x", "clicks", "--data", str(films.data), "--output", str(output)])
+    held_out = DEFAULT_WEIGHTS_FILE.with_name("vertebra_landmarks_fold0.pt")
+    given = ["--data", str(films.data), "--weights", str(held_out), "--output", str(output)]
+    monkeypatch.setattr(sys, "argv", ["x", "clicks", *given])
     assert simulate_annotation.main() == 0
     with (output / _simulated_clicks.CSV).open(newline="") as stream:
         rows = list(csv.DictReader(stream))

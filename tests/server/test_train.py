@@ -80,7 +80,7 @@ def make_studies(folder: Path, count: int) -> None:
         Image.fromarray(phantom.pixels).save(folder / f"phantom_{number}.png")
         write_markups(labels / f"phantom_{number}.mrk.json", phantom.spine)
     Image.fromarray(render_phantom(random_spec(90, 480, 220)).pixels).save(folder / "damaged.png")
-    (labels / "damaged.mrk.json").write_text('{"markups": [')
+    (labels / "damaged.mrk.json").write_text('{"markups": 3}')
 
 
 class Folder:
@@ -155,7 +155,7 @@ def test_a_training_publishes_and_tells(task: VertebraLandmarksTrain, studies: P
     assert stats["loss"] > 0
     assert {"heatmap", "corner"} <= set(stats["terms"])
     assert list(stats["skipped"]) == ["damaged"]
-    assert "damaged.mrk.json: expected JSON" in stats["skipped"]["damaged"]
+    assert "damaged.mrk.json: expected a Slicer Markups file" in stats["skipped"]["damaged"]
     assert "damaged" not in json.dumps(result)  # MONAI Label logs it
     served = ModelStore(studies, weights).served
     assert served != weights

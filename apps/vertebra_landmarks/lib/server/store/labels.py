@@ -8,6 +8,7 @@ newest file that differs from its row's was changed by somebody else, and become
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,6 +24,8 @@ from .holding import Holding, add_facts, to_text
 from .images import FINAL, Images, set_state
 from .label_files import digest_of, is_whole, read_version, write_version, write_whole
 from .tables import GONE, LABELLED, OPEN, images, labels
+
+logger = logging.getLogger(__name__)
 
 MOST_TAGS = 100
 """Different label tags of one image."""
@@ -236,6 +239,8 @@ class Labels:
             if not is_whole(content):
                 path.replace(path.with_name(f".{path.name}.damaged"))
             self._place(row.key, path, self._content(known.image, row))
+        elif row is None and is_quiet:
+            logger.warning("A file among the labels %r holds no JSON object and is no label", known.tag)
 
     def _earlier(self, known: Known, digest: str) -> Row[Any] | None:
         """The newest version of this content."""
