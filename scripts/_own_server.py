@@ -58,7 +58,7 @@ def own_server(
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-    arguments = Namespace(studies=studies, host="127.0.0.1", port=port, conf=list(conf))
+    arguments = Namespace(studies=studies, host="127.0.0.1", port=port, workers=1, conf=list(conf))
     url = start.address_of(arguments.host, port)
     with log.open("ab") as output:
         process = subprocess.Popen(

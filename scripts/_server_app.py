@@ -4,6 +4,7 @@ A server whose ``start.py`` was killed must not stay behind. Its standard input 
 ``start.py``, however that ends and on every system.
 """
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -16,9 +17,11 @@ from monailabel.app import app  # noqa: F401  # what uvicorn serves
 def _end_with_parent() -> None:
     while os.read(0, 4096):
         pass
+    parent = multiprocessing.parent_process()  # of a worker, one of several
+    leader = os.getpid() if parent is None or parent.pid is None else parent.pid
     if sys.platform == "win32":
-        subprocess.call(["taskkill", "/F", "/T", "/PID", str(os.getpid())])
-    elif os.getpgrp() == os.getpid():  # start.py made the group, for the server and the training it starts
+        subprocess.call(["taskkill", "/F", "/T", "/PID", str(leader)])
+    elif os.getpgrp() == leader:  # start.py made the group, for the server and the training it starts
         os.killpg(0, signal.SIGKILL)
 
 

@@ -1,4 +1,4 @@
-"""Start the server: ``python3 scripts/start.py [--studies DIR] [--host HOST] [--port PORT] [--conf KEY VALUE]...``.
+"""Start the server: ``python3 scripts/start.py [--studies DIR] [--port PORT] [--conf KEY VALUE]...``.
 
 The first start makes ``.venv`` and installs what is missing. Without ``--studies`` the server shows generated
 radiographs. Ctrl-C or SIGTERM ends it together with everything it started.
@@ -29,6 +29,7 @@ DEMO_COUNT = 12
 ANSWER_TIMEOUT_S = 120
 GRACE_S = 10
 LOG_LINES = 15
+MOST_WORKERS = 16
 
 SETTINGS = {
     "MONAI_LABEL_AUTO_UPDATE_SCORING": "false",  # else a process per scoring method at start and after each image
@@ -71,6 +72,7 @@ def parse_arguments(arguments: "list[str]") -> argparse.Namespace:
     parser.add_argument("--studies", type=studies_folder, help="folder of radiographs (default: generated ones)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=port_number, default=8000, help="port to listen on (default: 8000)")
+    parser.add_argument("--workers", type=worker_number, default=1, help="processes that answer (default: 1)")
     parser.add_argument(
         "--conf", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="setting of the app; repeatable"
     )
@@ -100,6 +102,17 @@ def port_number(text: str) -> int:
     """
     if not (text.isdecimal() and 1 <= int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"{text} is not a port; choose a number from 1 to 65535, such as 8000")
+    return int(text)
+
+
+def worker_number(text: str) -> int:
+    """The number of processes.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not a number from 1 to ``MOST_WORKERS``.
+    """
+    if not (text.isdecimal() and 1 <= int(text) <= MOST_WORKERS):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of processes; choose 1 to {MOST_WORKERS}")
     return int(text)
 
 
@@ -206,6 +219,7 @@ def server_command(python: Path, arguments: argparse.Namespace) -> "list[str]":
     command = [str(python), "-m", "monailabel.main", "start_server"]
     command += ["--uvicorn_app", "scripts._server_app:app", "--app", str(_app_path.APP)]
     command += ["--studies", str(arguments.studies), "--host", arguments.host, "--port", str(arguments.port)]
+    command += ["--workers", str(arguments.workers)]
     for key, value in arguments.conf:
         if key in ("weights", "tokens"):
             value = str(Path(value).expanduser().absolute())

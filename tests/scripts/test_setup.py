@@ -295,6 +295,7 @@ def test_test_script_passes_its_arguments_to_pytest(monkeypatch: pytest.MonkeyPa
         pytest.param(["--studies", "no/such/folder"], "does not exist", id="missing folder"),
         pytest.param(["--studies", __file__], "is not a folder", id="studies a file"),
         pytest.param(["--conf", "device"], "expected 2 arguments", id="conf without value"),
+        pytest.param(["--workers", "0"], "0 is not a number of processes; choose 1 to 16", id="no workers"),
     ],
 )
 def test_wrong_argument_ends_in_a_sentence(
@@ -313,7 +314,7 @@ def test_defaults_listen_to_this_machine_only() -> None:
 def test_settings_of_the_app_reach_the_server(tmp_path: Path) -> None:
     arguments = start.parse_arguments(["--studies", str(tmp_path), "--conf", "device", "cpu", "--conf", "a", "b"])
     command = start.server_command(Path("python"), arguments)
-    assert command[-6:] == ["--conf", "device", "cpu", "--conf", "a", "b"]
+    assert command[-8:] == ["--workers", "1", "--conf", "device", "cpu", "--conf", "a", "b"]
     assert command[command.index("--studies") + 1] == str(tmp_path)
 
 
