@@ -308,7 +308,8 @@ def test_wrong_argument_ends_in_a_sentence(
 
 
 def test_defaults_listen_to_this_machine_only() -> None:
-    assert vars(start.parse_arguments([])) == {"studies": None, "host": "127.0.0.1", "port": 8000, "conf": []}
+    expected = {"studies": None, "host": "127.0.0.1", "port": 8000, "workers": 1, "conf": []}
+    assert vars(start.parse_arguments([])) == expected
 
 
 def test_settings_of_the_app_reach_the_server(tmp_path: Path) -> None:
