@@ -61,74 +61,85 @@ def labels_to_reach(labels: np.ndarray, errors: np.ndarray, goal: float) -> floa
     return None
 
 
-def compare(labels: np.ndarray, curves: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
-    """Strategies against random choice.
+def compare(labels: np.ndarray, curves: Mapping[str, Mapping[int, np.ndarray]]) -> dict[str, dict[str, Any]]:
+    """Strategies against random choice, each over the seeds that it shares with it.
 
     Args:
         labels: ``(R,)`` labelled films of the rounds.
-        curves: ``(S, R)`` errors of each strategy, of the same seeds in the same order.
+        curves: by strategy and seed ``(R,)`` errors.
 
     Returns:
-        By strategy: ``area``, its mean; ``against_random`` and ``interval``, mean and 95 % interval of the difference,
-        paired by seed; ``labels_to_reach``, at which the mean curve reaches the final error of random choice.
+        By strategy: ``seeds``, how many; ``area``, its mean; ``against_random`` and ``interval``, mean and 95 % interval
+        of the difference, paired by seed; ``labels_to_reach``, at which the mean curve reaches the final error of random
+        choice.
     """
-    areas = {name: np.array([area(labels, curve) for curve in curve_set]) for name, curve_set in curves.items()}
-    goal = float(curves[BASELINE][:, -1].mean())
     told = {}
     for name in curves:
-        mean, low, high = interval(areas[name] - areas[BASELINE])
-        reached = labels_to_reach(labels, curves[name].mean(0), goal)
+        own, random = _paired(curves, name)
+        areas = np.array([[area(labels, curve) for curve in side] for side in (own, random)])
+        mean, low, high = interval(areas[0] - areas[1])
         told[name] = {
-            "area": float(areas[name].mean()),
+            "seeds": len(own),
+            "area": float(areas[0].mean()),
             "against_random": mean,
             "interval": [low, high],
-            "final_error": float(curves[name][:, -1].mean()),
-            "labels_to_reach": reached,
+            "final_error": float(own[:, -1].mean()),
+            "labels_to_reach": labels_to_reach(labels, own.mean(0), float(random[:, -1].mean())),
         }
     return told
 
 
-def read(folder: Path, sizes: list[int]) -> dict[str, list[list[dict[str, Any]]]]:
-    """Rounds by strategy and seed, of the seeds that every strategy in the folder has finished."""
+def _paired(curves: Mapping[str, Mapping[int, np.ndarray]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """``(S, R)`` errors of a strategy and of random choice over the seeds that both have."""
+    seeds = sorted(set(curves[name]) & set(curves[BASELINE]))
+    return np.array([curves[name][seed] for seed in seeds]), np.array([curves[BASELINE][seed] for seed in seeds])
+
+
+def read(folder: Path, sizes: list[int]) -> dict[str, dict[int, list[dict[str, Any]]]]:
+    """Finished rounds by strategy and seed."""
     found: dict[str, dict[int, list[dict[str, Any]]]] = {}
-    for path in folder.glob("*-*.json"):
+    for path in sorted(folder.glob("*-*.json")):
         strategy, _, seed = path.stem.rpartition("-")
         rounds = json.loads(path.read_text(encoding="utf-8"))
         if len(rounds) == len(sizes):
             found.setdefault(strategy, {})[int(seed)] = rounds
-    common = sorted(set.intersection(*(set(seeds) for seeds in found.values()))) if found else []
-    return {strategy: [seeds[seed] for seed in common] for strategy, seeds in sorted(found.items())}
+    return {strategy: dict(sorted(seeds.items())) for strategy, seeds in found.items()}
 
 
 def write(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Write table, comparison and plot of what is finished.
+    """Write table, comparison and plot of what is finished; strategies that share no seed with random choice wait.
 
     Raises:
         OSError: a file cannot be written.
     """
     rounds = read(folder, settings["sizes"])
+    rounds = {name: seeds for name, seeds in rounds.items() if set(seeds) & set(rounds.get(BASELINE, ()))}
     labels = np.array(settings["sizes"], dtype=float)
-    curves = {name: np.array([[r["error"] for r in one] for one in seeds]) for name, seeds in rounds.items()}
-    told = {"settings": dict(settings), "seeds": len(curves[BASELINE]), "strategies": compare(labels, curves)}
+    curves = {
+        name: {seed: np.array([r["error"] for r in one]) for seed, one in seeds.items()}
+        for name, seeds in rounds.items()
+    }
+    told = {"settings": dict(settings), "strategies": compare(labels, curves)}
     with replacing(folder / "rounds.json") as temporary:
         temporary.write_text(json.dumps(told, indent=1), encoding="utf-8")
     with replacing(folder / "rounds.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream)
         table.writerow(["strategy", "seed", "labels", *FIGURES])
         for name, seeds in rounds.items():
-            for seed, one in enumerate(seeds):
+            for seed, one in seeds.items():
                 table.writerows([name, seed, r["labels"], *(f"{r[key]:.5f}" for key in FIGURES)] for r in one)
     draw(folder / "rounds.png", labels, curves)
 
 
-def draw(path: Path, labels: np.ndarray, curves: Mapping[str, np.ndarray]) -> None:
+def draw(path: Path, labels: np.ndarray, curves: Mapping[str, Mapping[int, np.ndarray]]) -> None:
     """Mean error curves with bands of 95 % confidence, and the difference to random choice, paired by seed."""
     figure = _plots.new_figure(10.0, 4.2)
     left, right = figure.subplots(1, 2)
     names = [BASELINE, *(name for name in curves if name != BASELINE)]
     for number, name in enumerate(names):
         color, marker = _plots.COLORS[number], _plots.MARKERS[number]
-        for axes, values in ((left, curves[name]), (right, curves[name] - curves[BASELINE])):
+        own, random = _paired(curves, name)
+        for axes, values in ((left, own), (right, own - random)):
             mean, low, high = np.array([interval(column) for column in values.T]).T
             axes.plot(labels, mean, color=color, marker=marker, markersize=4, label=name)
             axes.fill_between(labels, low, high, color=color, alpha=0.12, linewidth=0)

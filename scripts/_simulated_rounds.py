@@ -28,7 +28,7 @@ from lib.spine.priors import DEFAULT_PRIOR
 
 ALL = (_rounds_figures.BASELINE, *STRATEGIES, "first")
 SIZES = (20, 30, 45, 65, 90, 120, 160, 200)
-PHANTOMS = 200
+PHANTOMS = 500
 _BATCH = 64
 
 
@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fold", type=int, default=0, help="fold of films that errors are measured on")
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, help="labelled films of each round")
     parser.add_argument("--phantoms", type=int, default=PHANTOMS, help="that the first weights are learnt from")
-    parser.add_argument("--start-steps", type=int, default=1000, help="of learning from phantoms")
-    parser.add_argument("--first-steps", type=int, default=400, help="of learning in the first round")
+    parser.add_argument("--start-steps", type=int, default=3000, help="of learning from phantoms")
+    parser.add_argument("--first-steps", type=int, default=600, help="of learning in the first round")
     parser.add_argument("--steps", type=int, default=200, help="of learning in every other round, from the one before")
 
 

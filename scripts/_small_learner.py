@@ -22,10 +22,10 @@ from lib.spine.geometry import mirrored_order, rotation, translation
 from lib.spine.geometry import steps as steps_between
 from lib.spine.schema import CORNERS, VERTEBRAE
 
-INPUT = InputConfig(height=128, width=64)
+INPUT = InputConfig(height=192, width=64)
 """Size of the films that it sees, pixels."""
 
-_WIDTHS = (24, 32, 48, 64)
+_WIDTHS = (16, 24, 40, 64)
 """Channels at 1/4, 1/8, 1/16 and 1/32 of the size."""
 _HEAD_CHANNELS = 24
 _BATCH = 8

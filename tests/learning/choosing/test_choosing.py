@@ -40,7 +40,7 @@ def test_diverse_takes_the_farthest_film_and_then_the_farthest_from_that() -> No
 def test_representative_takes_the_middle_of_the_crowd_and_not_the_outlier() -> None:
     line = np.array([[4.8], [5.0], [5.2], [9.0]])
     assert representative_order(line, np.ones(4), np.array([[0.0]]), 2) == [1, 3]
-    assert representative_order(line, np.array([1.0, 1.0, 1.0, 50.0]), np.array([[0.0]]), 1) == [3]
+    assert representative_order(line, np.array([1.0, 1.0, 1.0, 50.0]), np.array([[0.0]]), 1) == [1]
 
 
 @pytest.mark.parametrize("order", [diverse_order, representative_order], ids=["diverse", "representative"])
