@@ -69,9 +69,9 @@ def compare(labels: np.ndarray, curves: Mapping[str, Mapping[int, np.ndarray]]) 
         curves: by strategy and seed ``(R,)`` errors.
 
     Returns:
-        By strategy: ``seeds``, how many; ``area``, its mean; ``against_random`` and ``interval``, mean and 95 % interval
-        of the difference, paired by seed; ``labels_to_reach``, at which the mean curve reaches the final error of random
-        choice.
+        By strategy: ``seeds``, how many; ``area``, its mean; ``against_random`` and ``interval``, mean and 95 %
+        interval of the difference, paired by seed; ``labels_to_reach``, at which the mean curve reaches the final
+        error of random choice.
     """
     told = {}
     for name in curves:
