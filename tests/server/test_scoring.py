@@ -134,7 +134,7 @@ def test_scores_of_the_model_before_count_until_those_of_a_new_one_are_complete(
 
 
 def test_without_any_score_it_is_a_film_at_random(store: StudiesDatastore, model: Model, folder: Path) -> None:
-    assert sorted(following(store, model, folder, "representative", 12)) == NAMES
+    assert sorted(following(store, model, folder, "informative", 12)) == NAMES
 
 
 def test_a_film_that_cannot_be_read_does_not_stop_the_others_and_is_given_last(

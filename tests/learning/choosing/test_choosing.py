@@ -9,7 +9,7 @@ from lib.learning.choosing import STRATEGIES, Opinion, choose
 from lib.learning.choosing.anatomy import anatomy_score
 from lib.learning.choosing.diverse import diverse_order
 from lib.learning.choosing.embedding import distances, embedding, nearest
-from lib.learning.choosing.representative import representative_order
+from lib.learning.choosing.informative import informative_order
 from lib.learning.choosing.uncertainty import uncertainty_score
 
 NOTHING = np.empty((0, 1))
@@ -37,13 +37,30 @@ def test_diverse_takes_the_farthest_film_and_then_the_farthest_from_that() -> No
     assert diverse_order(line, np.array([1.0, 9.0, 1.0, 0.5]), np.array([[0.0]]), 1) == [1]  # the weight counts
 
 
-def test_representative_takes_the_middle_of_the_crowd_and_not_the_outlier() -> None:
-    line = np.array([[4.8], [5.0], [5.2], [9.0]])
-    assert representative_order(line, np.ones(4), np.array([[0.0]]), 2) == [1, 3]
-    assert representative_order(line, np.array([1.0, 1.0, 1.0, 50.0]), np.array([[0.0]]), 1) == [1]
+def test_informative_takes_the_middle_of_the_crowd_before_the_outlier_and_no_twins() -> None:
+    line = np.array([[4.9], [5.0], [5.1], [9.0]])
+    assert informative_order(line, np.ones(4), np.array([[0.0]]), 2) == [2, 3]
+    assert informative_order(line, np.array([50.0, 1.0, 1.0, 1.0]), np.array([[0.0]]), 1) == [2]  # no weight counts
+    assert informative_order(line, np.ones(4), np.array([[5.0]]), 1) == [3]  # the crowd is known
 
 
-@pytest.mark.parametrize("order", [diverse_order, representative_order], ids=["diverse", "representative"])
+def test_informative_leaves_the_least_variance_of_all_choices() -> None:
+    """The first choice against the variance that is left after each, by the textbook's formula."""
+    random = np.random.default_rng(0)
+    pool, labelled = random.normal(size=(6, 2)), random.normal(size=(3, 2))
+
+    def left(known: np.ndarray) -> float:
+        everything = np.concatenate([pool, labelled])
+        width = np.median(((everything[:, None] - everything) ** 2).sum(-1))
+        alike = [np.exp(-((pool[:, None] - other) ** 2).sum(-1) / width) for other in (pool, known)]
+        beside = np.exp(-((known[:, None] - known) ** 2).sum(-1) / width) + 0.3 * np.eye(len(known))
+        return float(np.trace(alike[0] - alike[1] @ np.linalg.inv(beside) @ alike[1].T))
+
+    after = [left(np.concatenate([labelled, pool[place : place + 1]])) for place in range(6)]
+    assert informative_order(pool, np.ones(6), labelled, 1) == [int(np.argmin(after))]
+
+
+@pytest.mark.parametrize("order", [diverse_order, informative_order], ids=["diverse", "informative"])
 def test_nothing_is_chosen_twice_and_no_label_is_needed(order) -> None:  # type: ignore[no-untyped-def]
     same = np.zeros((5, 3))
     assert sorted(order(same, np.ones(5), np.empty((0, 3)), 9)) == [0, 1, 2, 3, 4]

@@ -16,7 +16,7 @@ DESCRIPTIONS = {
     "uncertainty": "The image that the model is least sure of",
     "anatomy": "The image in which the model's own answer is farthest from a plausible spine",
     "diverse": "An uncertain image that resembles none of the labelled ones",
-    "representative": "An image that many others resemble",
+    "informative": "An image whose label tells most about the others",
 }
 
 

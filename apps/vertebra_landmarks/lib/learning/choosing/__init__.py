@@ -1,7 +1,7 @@
 """Ways to choose the films whose labels teach most, behind one interface.
 
 The films that are first or random need no network. The others rest on what a network says about each film
-(``opinion``). ``uncertainty`` and ``anatomy`` look at every film for itself; ``diverse`` and ``representative`` look at
+(``opinion``). ``uncertainty`` and ``anatomy`` look at every film for itself; ``diverse`` and ``informative`` look at
 the films beside each other, at those that are labelled too.
 """
 
@@ -14,8 +14,8 @@ import numpy as np
 from .anatomy import anatomy_score
 from .diverse import diverse_order
 from .embedding import embedding
+from .informative import informative_order
 from .opinion import Opinion, opinions_of
-from .representative import representative_order
 from .uncertainty import uncertainty_score
 
 SCORES: dict[str, Callable[[Opinion], float]] = {"uncertainty": uncertainty_score, "anatomy": anatomy_score}
@@ -23,14 +23,14 @@ SCORES: dict[str, Callable[[Opinion], float]] = {"uncertainty": uncertainty_scor
 
 ORDERS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, int], list[int]]] = {
     "diverse": diverse_order,
-    "representative": representative_order,
+    "informative": informative_order,
 }
 """Strategies that choose one film after another, each with those before it in view."""
 
 STRATEGIES = (*SCORES, *ORDERS)
 """All that need a network."""
 
-DEFAULT = "representative"
+DEFAULT = "informative"
 """The strategy that clients are offered first; simulated rounds compare them (docs/ACTIVE_LEARNING.md)."""
 
 
