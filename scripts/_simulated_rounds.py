@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,35 +16,38 @@ import _app_path  # noqa: F401
 import _plots
 import _rounds_figures
 import _small_learner
-from _small_learner import INPUT, Films
+from _kernel_learner import KernelLearner
+from _small_learner import INPUT, Films, NetworkLearner
 from lib.learning.aasce import folds, read_aasce, to_items
-from lib.learning.choosing import STRATEGIES, choose, opinions_of
+from lib.learning.choosing import STRATEGIES, choose
 from lib.learning.codec import LandmarkCodec
 from lib.learning.config import load_config
-from lib.learning.decoders import make_decoder
 from lib.learning.synthetic import synthetic_items
 from lib.learning.transforms import IMAGE, LABEL, LoadRadiographd, fitting_matrix, move
 from lib.spine.files import replacing
-from lib.spine.priors import DEFAULT_PRIOR
 
 ALL = (_rounds_figures.BASELINE, *STRATEGIES, "first")
 SIZES = (20, 30, 45, 65, 90, 120, 160, 200)
 PHANTOMS = 500
-_BATCH = 64
+KERNEL, NETWORK = "kernel", "network"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to replay, and how long the networks learn."""
     parser.add_argument("--data", type=Path, required=True, help="data set in the AASCE layout; its training split")
     parser.add_argument("--output", type=Path, required=True, help="folder of results; an interrupted run goes on")
-    parser.add_argument("--seeds", type=int, default=5, help="how many repetitions, each from other first films")
+    learners = "by an exact kernel regression on the maps of a small network, or by training that network"
+    parser.add_argument("--learner", choices=(KERNEL, NETWORK), default=KERNEL, help=f"labels are learnt {learners}")
+    parser.add_argument("--seeds", type=int, default=20, help="how many repetitions, each from other first films")
     parser.add_argument("--strategies", nargs="+", choices=ALL, default=ALL)
     parser.add_argument("--fold", type=int, default=0, help="fold of films that errors are measured on")
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, help="labelled films of each round")
     parser.add_argument("--phantoms", type=int, default=PHANTOMS, help="that the first weights are learnt from")
     parser.add_argument("--start-steps", type=int, default=3000, help="of learning from phantoms")
-    parser.add_argument("--first-steps", type=int, default=600, help="of learning in the first round")
-    parser.add_argument("--steps", type=int, default=200, help="of learning in every other round, from the one before")
+    parser.add_argument("--first-steps", type=int, default=600, help="of the network in the first round")
+    parser.add_argument(
+        "--steps", type=int, default=200, help="of the network in every other round, from the one before"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -76,12 +80,10 @@ class Replay:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.folder: Path = arguments.output
         self.folder.mkdir(parents=True, exist_ok=True)
-        names = ("fold", "sizes", "phantoms", "start_steps", "first_steps", "steps")
+        names = ["learner", "fold", "sizes", "phantoms", "start_steps"]
+        names += ["first_steps", "steps"] if arguments.learner == NETWORK else []
         self.settings = {name: getattr(arguments, name) for name in names}
         self.settings["sizes"] = list(arguments.sizes)
-        self.config = load_config()
-        self.codec = LandmarkCodec(self.config.codec)
-        self.decoder = make_decoder("map", self.codec, DEFAULT_PRIOR, self.config.map)
         records = read_aasce(arguments.data, "training")
         dealt = [(record, fold) for record, fold in zip(records, folds(records), strict=True) if record.is_clean]
         pool = sorted((r for r, fold in dealt if fold != arguments.fold), key=lambda record: record.path.name)
@@ -92,8 +94,12 @@ class Replay:
             raise ValueError(f"--sizes ends with {arguments.sizes[-1]} films, but there are {len(pool)} to choose from")
         self.settings |= {"pool": len(pool), "held_out": len(held_out)}
         self._check_settings()
-        self.pool, self.held_out = read_films(to_items(pool)), read_films(to_items(held_out))
-        self.start = self._start()
+        films = read_films(to_items(pool)), read_films(to_items(held_out))
+        self.learner: KernelLearner | NetworkLearner
+        if arguments.learner == NETWORK:
+            self.learner = NetworkLearner(self._start(), *films, (arguments.first_steps, arguments.steps))
+        else:
+            self.learner = KernelLearner(self._start(), *films)
 
     def _check_settings(self) -> None:
         path = self.folder / "settings.json"
@@ -102,14 +108,14 @@ class Replay:
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(self.settings), encoding="utf-8")
 
-    def _start(self) -> dict[str, torch.Tensor]:
-        """Weights learnt from phantoms alone."""
+    def _start(self) -> _small_learner.SmallLandmarkNet:
+        """A network that has learnt from phantoms alone."""
         path = self.folder / "start.pt"
         if not path.exists():
             phantoms = read_films(synthetic_items(self.settings["phantoms"], 0, 0))
-            network = _small_learner.train(phantoms, self.codec, self.settings["start_steps"], 0)
-            _save(path, network.state_dict())
-        return _load(path)
+            codec = LandmarkCodec(load_config().codec)
+            _small_learner.save(path, _small_learner.train(phantoms, codec, self.settings["start_steps"], 0))
+        return _small_learner.load(path)
 
     def rounds(self, strategy: str, seed: int) -> list[dict[str, Any]]:
         """Figures of every round of a strategy; what was interrupted goes on after the last whole round.
@@ -117,53 +123,40 @@ class Replay:
         Random choice comes first: the others begin with its first round.
         """
         path = self.folder / f"{strategy}-{seed}.json"
-        weights = path.with_suffix(".pt")
+        kept, first = path.with_suffix(".pt"), self.folder / f"first_round-{seed}.pt"
         done: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-        deck = np.random.default_rng(seed).permutation(len(self.pool)).tolist()
+        deck = np.random.default_rng(seed).permutation(self.settings["pool"]).tolist()
         if not done and strategy != _rounds_figures.BASELINE:  # the first round is the same for all
             done = self.rounds(_rounds_figures.BASELINE, seed)[:1]
-            _save(weights, _load(self._first_weights(seed)))
+            if first.exists():
+                shutil.copyfile(first, kept)
+        learner: Any = self.learner
         for number in range(len(done), len(self.settings["sizes"])):
-            network = self._network(weights) if number else None
             labelled: list[int] = done[-1]["chosen"] if done else []
-            chosen = self._chosen(strategy, deck, labelled, self.settings["sizes"][number], network)
-            steps = self.settings["steps" if number else "first_steps"]
-            start = _load(weights) if number else self.start
-            network = _small_learner.train(self.pool[chosen], self.codec, steps, 1000 * seed + number, start)
-            errors = _small_learner.film_errors(network, self.codec, self.held_out)
-            done = [*done, {"labels": len(chosen), **_rounds_figures.figures(errors), "chosen": chosen}]
-            _save(weights, network.state_dict())
+            learnt = learner.taken_up(kept, labelled) if number else None
+            chosen = self._chosen(strategy, deck, labelled, self.settings["sizes"][number], learnt)
+            learnt = learner.learn(chosen, learnt, 1000 * seed + number)
+            figures = _rounds_figures.figures(learner.errors(learnt))
+            done = [*done, {"labels": len(chosen), **figures, "chosen": chosen}]
+            learner.keep(learnt, kept)
             if number == 0:
-                _save(self._first_weights(seed), network.state_dict())
+                learner.keep(learnt, first)
             with replacing(path) as temporary:  # after the weights: killed in between, the round is done once more
                 temporary.write_text(json.dumps(done), encoding="utf-8")
-        weights.unlink(missing_ok=True)
+        kept.unlink(missing_ok=True)
         return done
 
-    def _first_weights(self, seed: int) -> Path:
-        return self.folder / f"first_round-{seed}.pt"
-
-    def _chosen(self, strategy: str, deck: list[int], labelled: list[int], size: int, network: Any) -> list[int]:
+    def _chosen(self, strategy: str, deck: list[int], labelled: list[int], size: int, learnt: Any) -> list[int]:
         """Places of the films that are labelled in a round: those before, and the next ones."""
-        if not labelled:
+        if not labelled or strategy == _rounds_figures.BASELINE:
             return deck[:size]
         known, missing = set(labelled), size - len(labelled)
-        if strategy == _rounds_figures.BASELINE:
-            return deck[:size]
-        rest = [place for place in range(len(self.pool)) if place not in known]
+        rest = [place for place in range(len(deck)) if place not in known]
         if strategy == "first":
             return labelled + rest[:missing]
-        opinions = []
-        for start in range(0, len(self.pool), _BATCH):
-            images = self.pool.images[start : start + _BATCH]
-            opinions += opinions_of(network, self.codec, self.decoder, images)
+        opinions = self.learner.opinions(learnt)
         picked = choose(strategy, [opinions[i] for i in rest], [opinions[i] for i in labelled], missing)
         return labelled + [rest[i] for i in picked]
-
-    def _network(self, weights: Path) -> _small_learner.SmallLandmarkNet:
-        network = _small_learner.SmallLandmarkNet()
-        network.load_state_dict(_load(weights))
-        return network.eval()
 
 
 def read_films(items: Iterable[dict[str, Any]]) -> Films:
@@ -176,13 +169,3 @@ def read_films(items: Iterable[dict[str, Any]]) -> Films:
         images.append(data[IMAGE])
         labels.append(torch.from_numpy(data[LABEL]).float())
     return Films(torch.stack(images), torch.stack(labels))
-
-
-def _save(path: Path, state: dict[str, torch.Tensor]) -> None:
-    with replacing(path) as temporary:
-        torch.save(state, temporary)
-
-
-def _load(path: Path) -> dict[str, torch.Tensor]:
-    state: dict[str, torch.Tensor] = torch.load(path, weights_only=True)
-    return state

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,15 +12,19 @@ from torch import nn
 from torch.nn import functional as F
 
 import _app_path  # noqa: F401
+from lib.learning.choosing import Opinion, opinions_of
 from lib.learning.codec import STATE, LandmarkCodec, mirror_maps
-from lib.learning.config import InputConfig
+from lib.learning.config import InputConfig, load_config
+from lib.learning.decoders import make_decoder
 from lib.learning.devices import on_device
 from lib.learning.hrnet import basic_block, conv_norm
 from lib.learning.losses import masked_l1_loss, penalty_reduced_focal_loss
 from lib.learning.network import HEATMAP_BIAS, Fusion, LandmarkNet, Maps, head
 from lib.learning.transforms import sampling_matrix
+from lib.spine.files import replacing
 from lib.spine.geometry import mirrored_order, rotation, translation
 from lib.spine.geometry import steps as steps_between
+from lib.spine.priors import DEFAULT_PRIOR
 from lib.spine.schema import CORNERS, VERTEBRAE
 
 INPUT = InputConfig(height=192, width=64)
@@ -28,14 +33,15 @@ INPUT = InputConfig(height=192, width=64)
 _WIDTHS = (16, 24, 40, 64)
 """Channels at 1/4, 1/8, 1/16 and 1/32 of the size."""
 _HEAD_CHANNELS = 24
-_BATCH = 8
+_BATCH, _LOOKED_AT = 8, 64
 _LEARNING_RATE = 2e-3
 _WEIGHT_DECAY = 1e-2
 _WARMUP = 0.1  # share of the steps
 _GRADIENT_CLIP = 10.0
 _TURN_DEG, _SIZE, _SHIFT = 8.0, (0.85, 1.08), 0.04
 _GAMMA, _NOISE = (0.65, 1.5), 0.04
-_MIRRORED = [0, *(1 + place for place in mirrored_order(CORNERS))]
+MIRRORED = [0, *(1 + place for place in mirrored_order(CORNERS))]
+"""Places of the points of a vertebra in a mirror image."""
 
 
 class SmallBackbone(nn.Module):
@@ -89,6 +95,66 @@ class Films:
 
     def __getitem__(self, which: list[int]) -> Films:
         return Films(self.images[which], self.labels[which])
+
+
+class NetworkLearner:
+    """Learns from some films of a pool by gradient descent, from what was learnt before, and is tried on others.
+
+    Args:
+        start: weights to begin with.
+        pool: films to learn from.
+        held_out: films to be tried on.
+        steps: of the first learning and of every other.
+    """
+
+    def __init__(self, start: SmallLandmarkNet, pool: Films, held_out: Films, steps: tuple[int, int]) -> None:
+        config = load_config()
+        self._codec = LandmarkCodec(config.codec)
+        self._decoder = make_decoder("map", self._codec, DEFAULT_PRIOR, config.map)
+        self._start, self._pool, self._held_out, self._steps = start, pool, held_out, steps
+
+    def learn(self, chosen: Sequence[int], before: SmallLandmarkNet | None, seed: int) -> SmallLandmarkNet:
+        """The network after some films of the pool."""
+        steps = self._steps[before is not None]
+        return train(self._pool[list(chosen)], self._codec, steps, seed, (before or self._start).state_dict())
+
+    def keep(self, network: SmallLandmarkNet, path: Path) -> None:
+        """Write what was learnt."""
+        save(path, network)
+
+    def taken_up(self, path: Path, chosen: Sequence[int]) -> SmallLandmarkNet:
+        """What was learnt from some films before."""
+        return load(path)
+
+    def errors(self, network: SmallLandmarkNet) -> np.ndarray:
+        """``(N, V, K)`` of the held-out films, see ``film_errors``."""
+        return film_errors(network, self._codec, self._held_out)
+
+    def opinions(self, network: SmallLandmarkNet) -> list[Opinion]:
+        """About all films of the pool."""
+        images = self._pool.images.split(_LOOKED_AT)
+        return [told for some in images for told in opinions_of(network, self._codec, self._decoder, some)]
+
+
+def save(path: Path, network: SmallLandmarkNet) -> None:
+    """Write weights.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    with replacing(path) as temporary:
+        torch.save(network.state_dict(), temporary)
+
+
+def load(path: Path) -> SmallLandmarkNet:
+    """The network of such a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    network = SmallLandmarkNet()
+    network.load_state_dict(torch.load(path, weights_only=True))
+    return network.eval()
 
 
 def train(
@@ -164,7 +230,7 @@ def varied(films: Films, random: np.random.Generator) -> tuple[torch.Tensor, tor
         torch.einsum("bij,bvpj->bvpi", move[:, :2, :2], labels[..., :STATE]) + move[:, None, None, :2, 2]
     )
     is_mirrored = torch.from_numpy(np.linalg.det(matrices[:, :2, :2]) < 0)
-    labels[is_mirrored] = labels[is_mirrored][:, :, _MIRRORED]
+    labels[is_mirrored] = labels[is_mirrored][:, :, MIRRORED]
     return images, labels
 
 

@@ -64,8 +64,8 @@ def opinions_of(network: LandmarkNet, codec: LandmarkCodec, decoder: Decoder, im
         if maps.heatmap.shape[1] != len(VERTEBRAE):
             raise ValueError(f"choosing films needs {len(VERTEBRAE)} heatmaps, the network has {maps.heatmap.shape[1]}")
         mirrored = mirror_maps(_ready(network(images.flip(-1))))
-        matrix = _turned(*images.shape[-2:])
-        turned = _ready(network(_moved(images, matrix)))
+        matrix = turned_matrix(*images.shape[-2:])
+        turned = _ready(network(moved(images, matrix)))
     plain = codec.decode(maps)
     found = plain.xy.double().numpy()  # (B, V, P, 2)
     back = transform_points(np.linalg.inv(matrix), codec.decode(turned).xy.double().numpy())
@@ -105,14 +105,15 @@ def _entropies(heatmap: torch.Tensor) -> torch.Tensor:
     return -(share * share.log()).sum(-1).mean(-1) / np.log(flat.shape[-1])
 
 
-def _turned(height: int, width: int) -> np.ndarray:
+def turned_matrix(height: int, width: int) -> np.ndarray:
     """``(3, 3)`` from pixels of the film to pixels of its turned view."""
     x, y = (width - 1) / 2, (height - 1) / 2
     matrix: np.ndarray = translation(x, y) @ rotation(_TURN_DEG) @ np.diag([_SIZE, _SIZE, 1.0]) @ translation(-x, -y)
     return matrix
 
 
-def _moved(images: torch.Tensor, matrix: np.ndarray) -> torch.Tensor:
+def moved(images: torch.Tensor, matrix: np.ndarray) -> torch.Tensor:
+    """Images ``(B, C, H, W)`` as a matrix ``(3, 3)`` moves their pixels, in views of the same size."""
     size = images.shape[-2], images.shape[-1]
     theta = torch.from_numpy(sampling_matrix(np.linalg.inv(matrix), size, size)).to(images)
     grid = F.affine_grid(theta[None].expand(len(images), -1, -1), list(images.shape), align_corners=False)
