@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,31 +95,50 @@ def _paired(curves: Mapping[str, Mapping[int, np.ndarray]], name: str) -> tuple[
     return np.array([curves[name][seed] for seed in seeds]), np.array([curves[BASELINE][seed] for seed in seeds])
 
 
-def read(folder: Path, sizes: list[int]) -> dict[str, dict[int, list[dict[str, Any]]]]:
-    """Finished rounds by strategy and seed."""
-    found: dict[str, dict[int, list[dict[str, Any]]]] = {}
-    for path in sorted(folder.glob("*-*.json")):
+def read(folders: Sequence[Path], sizes: Sequence[int]) -> dict[str, dict[int, list[dict[str, float]]]]:
+    """Figures of finished rounds by strategy and seed, means over the folders, each of which must have them."""
+    found: dict[str, dict[int, list[list[dict[str, Any]]]]] = {}
+    for path in sorted(path for folder in folders for path in folder.glob("*-*.json")):
         strategy, _, seed = path.stem.rpartition("-")
         rounds = json.loads(path.read_text(encoding="utf-8"))
         if len(rounds) == len(sizes):
-            found.setdefault(strategy, {})[int(seed)] = rounds
-    return {strategy: dict(sorted(seeds.items())) for strategy, seeds in found.items()}
+            found.setdefault(strategy, {}).setdefault(int(seed), []).append(rounds)
+    return {
+        strategy: {seed: _means(parts) for seed, parts in sorted(seeds.items()) if len(parts) == len(folders)}
+        for strategy, seeds in found.items()
+    }
 
 
-def write(folder: Path, settings: Mapping[str, Any]) -> None:
+def _means(parts: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, float]]:
+    """Figures of rounds, each the mean over its likes."""
+    return [
+        {"labels": likes[0]["labels"], **{key: float(np.mean([one[key] for one in likes])) for key in FIGURES}}
+        for likes in zip(*parts, strict=True)
+    ]
+
+
+def write(folder: Path, settings: Mapping[str, Any], parts: Sequence[Path]) -> None:
     """Write table, comparison and plot of what is finished; strategies that share no seed with random choice wait.
+
+    Args:
+        folder: to write to.
+        settings: of the replays.
+        parts: folders of the replays, one for each held-out fold.
 
     Raises:
         OSError: a file cannot be written.
     """
-    rounds = read(folder, settings["sizes"])
+    rounds = read(parts, settings["sizes"])
     rounds = {name: seeds for name, seeds in rounds.items() if set(seeds) & set(rounds.get(BASELINE, ()))}
     labels = np.array(settings["sizes"], dtype=float)
     curves = {
         name: {seed: np.array([r["error"] for r in one]) for seed, one in seeds.items()}
         for name, seeds in rounds.items()
     }
-    told = {"settings": dict(settings), "strategies": compare(labels, curves)}
+    told = {
+        "settings": {**settings, "held_out": [part.name for part in parts]},
+        "strategies": compare(labels, curves),
+    }
     with replacing(folder / "rounds.json") as temporary:
         temporary.write_text(json.dumps(told, indent=1), encoding="utf-8")
     with replacing(folder / "rounds.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:

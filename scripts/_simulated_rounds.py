@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import _rounds_figures
 import _small_learner
 from _kernel_learner import KernelLearner
 from _small_learner import INPUT, Films, NetworkLearner
-from lib.learning.aasce import folds, read_aasce, to_items
+from lib.learning.aasce import FOLDS, Record, folds, read_aasce, to_items
 from lib.learning.choosing import STRATEGIES, choose
 from lib.learning.codec import LandmarkCodec
 from lib.learning.config import load_config
@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learner", choices=(KERNEL, NETWORK), default=KERNEL, help=f"labels are learnt {learners}")
     parser.add_argument("--seeds", type=int, default=20, help="how many repetitions, each from other first films")
     parser.add_argument("--strategies", nargs="+", choices=ALL, default=ALL)
-    parser.add_argument("--fold", type=int, default=0, help="fold of films that errors are measured on")
+    folds_help = "of films that errors are measured on; of several, a repetition's errors are means over them"
+    parser.add_argument("--fold", type=int, nargs="+", choices=range(FOLDS), default=[0], help=folds_help)
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, help="labelled films of each round")
     parser.add_argument("--phantoms", type=int, default=PHANTOMS, help="that the first weights are learnt from")
     parser.add_argument("--start-steps", type=int, default=3000, help="of learning from phantoms")
@@ -64,53 +65,68 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--seeds must be at least 2, so that there is an interval, got {arguments.seeds}")
     _plots.check_library()
     torch.set_num_threads(1)  # the same figures on any machine, and other cores are left to others
-    replay = Replay(arguments)
+    records = read_aasce(arguments.data, "training")
+    dealt = [(record, fold) for record, fold in zip(records, folds(records), strict=True) if record.is_clean]
+    settings, chosen = settings_of(arguments), sorted(set(arguments.fold))
+    replays = [Replay(arguments, settings, dealt, fold) for fold in chosen]
     for seed in range(arguments.seeds):
         for strategy in dict.fromkeys([_rounds_figures.BASELINE, *arguments.strategies]):
-            rounds = replay.rounds(strategy, seed)
-            said = " ".join(f"{r['labels']}: {r['error']:.3f}" for r in rounds)
-            print(f"seed {seed} {strategy:15s} {said}", flush=True)
+            for replay in replays:
+                rounds = replay.rounds(strategy, seed)
+                said = " ".join(f"{r['labels']}: {r['error']:.3f}" for r in rounds)
+                print(f"seed {seed} {replay.folder.name} {strategy:15s} {said}", flush=True)
         if seed > 0:
-            _rounds_figures.write(arguments.output, replay.settings)
+            _rounds_figures.write(arguments.output, settings, [replay.folder for replay in replays])
+
+
+def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What all replays of a folder share; it is noted there.
+
+    Raises:
+        ValueError: the folder holds a replay with other settings.
+        OSError: it cannot be written.
+    """
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    names = ["learner", "phantoms", "start_steps"]
+    names += ["first_steps", "steps"] if arguments.learner == NETWORK else []
+    settings = {**{name: getattr(arguments, name) for name in names}, "sizes": list(arguments.sizes)}
+    path = arguments.output / "settings.json"
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != settings:
+        raise ValueError(f"{arguments.output} holds a replay with other settings ({path.name}); choose another folder")
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(settings), encoding="utf-8")
+    return settings
 
 
 class Replay:
     """Rounds of choosing, labelling and learning."""
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self.folder: Path = arguments.output
-        self.folder.mkdir(parents=True, exist_ok=True)
-        names = ["learner", "fold", "sizes", "phantoms", "start_steps"]
-        names += ["first_steps", "steps"] if arguments.learner == NETWORK else []
-        self.settings = {name: getattr(arguments, name) for name in names}
-        self.settings["sizes"] = list(arguments.sizes)
-        records = read_aasce(arguments.data, "training")
-        dealt = [(record, fold) for record, fold in zip(records, folds(records), strict=True) if record.is_clean]
-        pool = sorted((r for r, fold in dealt if fold != arguments.fold), key=lambda record: record.path.name)
-        held_out = [r for r, fold in dealt if fold == arguments.fold]
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        settings: Mapping[str, Any],
+        dealt: Sequence[tuple[Record, int]],
+        fold: int,
+    ) -> None:
+        self.folder: Path = arguments.output / f"fold{fold}"
+        self.folder.mkdir(exist_ok=True)
+        self.settings = settings
+        pool = sorted((record for record, of in dealt if of != fold), key=lambda record: record.path.name)
+        held_out = [record for record, of in dealt if of == fold]
         if not held_out:
-            raise ValueError(f"fold {arguments.fold} has no film; there are {max(fold for _, fold in dealt) + 1} folds")
+            raise ValueError(f"fold {fold} has no film")
         if len(pool) < arguments.sizes[-1]:
             raise ValueError(f"--sizes ends with {arguments.sizes[-1]} films, but there are {len(pool)} to choose from")
-        self.settings |= {"pool": len(pool), "held_out": len(held_out)}
-        self._check_settings()
         films = read_films(to_items(pool)), read_films(to_items(held_out))
+        self.pool, start = len(pool), self._start(arguments.output / "start.pt")
         self.learner: KernelLearner | NetworkLearner
         if arguments.learner == NETWORK:
-            self.learner = NetworkLearner(self._start(), *films, (arguments.first_steps, arguments.steps))
+            self.learner = NetworkLearner(start, *films, (arguments.first_steps, arguments.steps))
         else:
-            self.learner = KernelLearner(self._start(), *films)
+            self.learner = KernelLearner(start, *films)
 
-    def _check_settings(self) -> None:
-        path = self.folder / "settings.json"
-        if path.exists() and json.loads(path.read_text(encoding="utf-8")) != self.settings:
-            raise ValueError(f"{self.folder} holds a replay with other settings ({path.name}); choose another folder")
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(self.settings), encoding="utf-8")
-
-    def _start(self) -> _small_learner.SmallLandmarkNet:
+    def _start(self, path: Path) -> _small_learner.SmallLandmarkNet:
         """A network that has learnt from phantoms alone."""
-        path = self.folder / "start.pt"
         if not path.exists():
             phantoms = read_films(synthetic_items(self.settings["phantoms"], 0, 0))
             codec = LandmarkCodec(load_config().codec)
@@ -125,7 +141,7 @@ class Replay:
         path = self.folder / f"{strategy}-{seed}.json"
         kept, first = path.with_suffix(".pt"), self.folder / f"first_round-{seed}.pt"
         done: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-        deck = np.random.default_rng(seed).permutation(self.settings["pool"]).tolist()
+        deck = np.random.default_rng(seed).permutation(self.pool).tolist()
         if not done and strategy != _rounds_figures.BASELINE:  # the first round is the same for all
             done = self.rounds(_rounds_figures.BASELINE, seed)[:1]
             if first.exists():

@@ -128,7 +128,7 @@ def test_an_interrupted_replay_goes_on_and_gives_the_same_figures(
     assert rows == (tmp_path / "parts" / "rounds.csv").read_text().splitlines()
     assert len(rows) == 1 + 4 * 2 * 2
     assert (tmp_path / "whole" / "rounds.png").read_bytes().startswith(b"\x89PNG")
-    assert not list((tmp_path / "whole").glob("uncertainty*.pt"))
+    assert not list((tmp_path / "whole").rglob("uncertainty*.pt"))
 
 
 def test_the_kernel_learner_gives_the_same_figures_again(films: Any, tmp_path: Path) -> None:
