@@ -30,7 +30,7 @@ from lib.server.scored_versions import ScoredVersions
 from lib.server.scoring import Scoring
 from lib.server.store.datastore import StudiesDatastore
 from lib.server.strategies import all_strategies
-from lib.server.train import VertebraLandmarksTrain
+from lib.server.train import BUSY, VertebraLandmarksTrain
 from lib.server.turns import Turns
 from lib.server.web.application import serve
 from lib.spine.schema import VERTEBRAE
@@ -81,16 +81,20 @@ class VertebraLandmarksApp(MONAILabelApp):
         """The way in which it learns."""
         return {MODEL: VertebraLandmarksTrain(self.models, self.config.device)}
 
-    def check_training(self, request: dict[str, Any]) -> None:
+    def check_training(self, request: dict[str, Any], is_waiting: bool = False) -> None:
         """See whether a training can begin, before a process is started for it.
 
+        Args:
+            request: parameters as sent.
+            is_waiting: it begins after the one that runs.
+
         Raises:
-            HTTPException: 400, a parameter is wrong or there are too few labels.
+            HTTPException: 400, a parameter is wrong or there are too few labels; 429, a training runs already.
         """
         try:
-            self._trainers[MODEL].check(request, self.datastore())
+            self._trainers[MODEL].check(request, self.datastore(), is_waiting)
         except ValueError as error:
-            raise HTTPException(400, detail=str(error)) from error
+            raise HTTPException(429 if str(error) == BUSY else 400, detail=str(error)) from error
 
     def discard_training(self) -> None:
         """Give up the training whose process was just ended on purpose."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lib.learning.codec import ABSENT, PRESENT, STATE
-from lib.learning.labelled import read_item, read_items, split, to_label
+from lib.learning.labelled import read_item, split, to_label
 from lib.learning.transforms import IMAGE, LABEL
 from lib.spine.markups import write_markups
 from lib.spine.schema import POINTS, VERTEBRAE, Spine
@@ -109,22 +108,6 @@ def test_a_label_without_neighbouring_vertebrae_is_refused(ladder: np.ndarray, t
     image, label = written(tmp_path, xy)
     with pytest.raises(ValueError, match=r"film\.mrk\.json: two neighbouring vertebrae .* got 9 centers"):
         read_item(image, label)
-
-
-def test_labels_that_cannot_be_used_are_named_with_the_reason(ladder: np.ndarray, tmp_path: Path) -> None:
-    image, label = written(tmp_path, ladder)
-    text, broken, wrong = tmp_path / "text.png", tmp_path / "broken.mrk.json", tmp_path / "wrong.mrk.json"
-    text.write_text("I am not a picture")
-    broken.write_text('{"markups": [')
-    wrong.write_text(json.dumps({"markups": [{"controlPoints": [{"label": "L6"}]}]}))
-    sources = {"good": (image, label), "text": (text, label), "broken": (image, broken), "wrong": (image, wrong)}
-    items, skipped = read_items({**sources, "gone": (image, tmp_path / "gone.mrk.json")})
-    assert list(items) == ["good"]
-    assert set(skipped) == {"text", "broken", "wrong", "gone"}
-    assert "not an image" in skipped["text"]
-    assert "expected JSON" in skipped["broken"]
-    assert "'L6' is neither a vertebra" in skipped["wrong"]
-    assert "gone.mrk.json" in skipped["gone"]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.5])

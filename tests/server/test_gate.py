@@ -68,3 +68,22 @@ def test_films_that_the_served_model_cannot_be_measured_on_do_not_count() -> Non
 
 def test_a_trained_model_that_says_nothing_does_not_pass() -> None:
     assert not decide(OLD, OLD + np.array([math.nan, 0, 0, 0, 0]), UNSEEN, GATE).is_published
+
+
+def test_films_that_cannot_be_measured_do_not_let_a_model_through() -> None:
+    before = np.array([np.nan, np.nan, np.nan, 0.2])
+    gate = decide(before, np.array([np.nan, np.nan, np.nan, 0.1]), [False] * 4, GATE)
+    assert not gate.is_published
+    assert gate.why == "Only 1 of 4 held-out films could be measured."
+    gate = decide(np.full(8, np.nan), np.full(8, np.nan), [False] * 8, GATE)
+    assert not gate.is_published
+    assert gate.why == "Only 0 of 8 held-out films could be measured."
+    assert decide(np.full(8, np.nan), np.full(8, np.nan), [False] * 8, ALWAYS).is_published
+
+
+def test_networks_that_all_did_worse_by_their_own_measure_are_published_on_demand_alone() -> None:
+    gate = decide(OLD, OLD - 0.01, UNSEEN, GATE, all_worse=True)
+    assert (gate.is_passed, gate.is_published) == (False, False)
+    assert "did not grow" in gate.why
+    assert "yet every network did worse by its own measure" in gate.why
+    assert decide(OLD, OLD - 0.01, UNSEEN, ALWAYS, all_worse=True).is_published

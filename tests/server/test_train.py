@@ -179,6 +179,51 @@ def test_a_training_publishes_and_tells(task: VertebraLandmarksTrain, studies: P
     assert (stats["version_before"], stats["version_after"]) == ("0", version_of(published.facts))
 
 
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=["disk", "ctrl-c"])
+def test_what_was_learnt_before_a_failure_is_kept_and_gone_on_with(
+    task: VertebraLandmarksTrain, studies: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    keep = ModelStore.keep
+
+    def failing(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(ModelStore, "keep", failing)
+    with pytest.raises(type(error)):
+        task(ONE_EPOCH, Folder(studies))
+    assert task.stats()["state"] == ("failed" if isinstance(error, OSError) else "interrupted")
+    with pytest.raises(ValueError, match="another model|came, went or changed"):
+        (studies / "labels" / "final" / "phantom_0.mrk.json").touch()
+        write_markups(
+            studies / "labels" / "final" / "phantom_0.mrk.json", render_phantom(random_spec(7, 480, 220)).spine
+        )
+        task({"resume": True}, Folder(studies))
+    write_markups(studies / "labels" / "final" / "phantom_0.mrk.json", render_phantom(random_spec(0, 480, 220)).spine)
+    monkeypatch.setattr(ModelStore, "keep", keep)
+    task({"resume": True, "publish": "never"}, Folder(studies))
+    stats = task.stats()
+    assert (stats["state"], stats["resumed_from"]) == ("done", 1)
+    assert (stats["settings"]["max_epochs"], stats["settings"]["publish"]) == (1, "never")
+    assert stats["version_after"] is None
+    assert not (ModelStore(studies, task._models.path_of(0)).folder / RUN).exists()
+
+
+def test_leftovers_of_killed_writers_go_and_those_of_living_ones_stay(
+    task: VertebraLandmarksTrain, studies: Path
+) -> None:
+    folder = studies / ".vertebra_landmarks"
+    (folder / "models").mkdir(parents=True, exist_ok=True)
+    versions = task._models.versions_folder
+    versions.mkdir(parents=True, exist_ok=True)
+    old, new = versions / ".1.pt.x.tmp", folder / ".given.json.y.tmp"
+    for place in (old, new):
+        place.write_text("half")
+    os.utime(old, (1, 1))
+    task(UNCHECKED, Folder(studies))
+    assert (old.exists(), new.exists()) == (False, True)
+    new.unlink()
+
+
 # --- with a second network ---
 
 

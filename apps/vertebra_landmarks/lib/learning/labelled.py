@@ -74,27 +74,6 @@ def _check_centers(centers: np.ndarray, radiograph: Radiograph, where: str) -> N
         raise ValueError(f"{where}: outside the image of {size[0]} x {size[1]} pixels lie the centers of {names}")
 
 
-def read_items(
-    sources: Mapping[str, tuple[Path, Path]],
-) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Training items of all images whose label can be used.
-
-    Args:
-        sources: image and label file of every image id.
-
-    Returns:
-        The items by image id, and the reason for every image that was left out.
-    """
-    items: dict[str, dict[str, Any]] = {}
-    skipped: dict[str, str] = {}
-    for name, (image, label) in sources.items():
-        try:
-            items[name] = read_item(image, label)
-        except (ValueError, OSError) as error:
-            skipped[name] = str(error)
-    return items, skipped
-
-
 def split(patients: Mapping[str, str], share: float) -> tuple[list[str], list[str]]:
     """Divide images into those to train on and those to check on, by nothing but their patients.
 

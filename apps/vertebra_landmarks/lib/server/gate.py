@@ -67,7 +67,9 @@ def measure(weights: Path, items: Sequence[Mapping[str, Any]], device: torch.dev
     return film_errors(LandmarkPredictor(weights, device), items) if items else np.zeros(0)
 
 
-def decide(before: np.ndarray, after: np.ndarray, learnt_before: Collection[bool], publish: str) -> Gate:
+def decide(
+    before: np.ndarray, after: np.ndarray, learnt_before: Collection[bool], publish: str, all_worse: bool = False
+) -> Gate:
     """Compare two models film by film.
 
     Args:
@@ -76,12 +78,14 @@ def decide(before: np.ndarray, after: np.ndarray, learnt_before: Collection[bool
             out; where the trained one alone has none, it does not pass.
         learnt_before: ``(N,)`` whether an earlier version had learnt from the film.
         publish: ``GATE``, ``ALWAYS`` or ``NEVER``.
+        all_worse: whether every network that was trained did worse on these films by its own measure.
     """
     is_known, after = np.isfinite(before), np.where(np.isfinite(after), after, np.inf)
     films, better = int(is_known.sum()), int((after < before)[is_known].sum())
     seen = int(np.asarray(list(learnt_before), dtype=bool)[is_known].sum())
     old, new = (float(errors[is_known].mean()) if films else math.nan for errors in (before, after))
-    is_passed = not new > old
+    is_measured = 2 * films >= len(before)
+    is_passed = is_measured and not all_worse and not new > old
     is_published = publish == ALWAYS or (publish == GATE and is_passed)
     gate = Gate(
         before=old if films else None,
@@ -94,20 +98,24 @@ def decide(before: np.ndarray, after: np.ndarray, learnt_before: Collection[bool
         is_published=is_published,
         why="",
     )
-    return replace(gate, why=_in_words(gate))
+    return replace(gate, why=_in_words(gate, len(before), all_worse))
 
 
-def _in_words(gate: Gate) -> str:
-    if not gate.films:
+def _in_words(gate: Gate, held_out: int, all_worse: bool) -> str:
+    if not held_out:
         found = "No labelled film is held out, so that nothing was checked"
+    elif 2 * gate.films < held_out or gate.before is None or gate.after is None:
+        found = f"Only {gate.films} of {held_out} held-out films could be measured"
     else:
-        change = "did not grow" if gate.is_passed else "grew"
+        change = "grew" if gate.after > gate.before else "did not grow"
         found = (
             f"The error on {gate.films} held-out film{'s' * (gate.films > 1)} {change}: mean {gate.before:.4f} steps "
             f"before, {gate.after:.4f} after"
         )
         if gate.films < FEW:
             found += "; so few films are a weak check"
+        if all_worse:
+            found += "; yet every network did worse by its own measure"
         if gate.seen:
             found += f"; an earlier version had learnt from {gate.seen} of them"
     if gate.is_published == gate.is_passed:

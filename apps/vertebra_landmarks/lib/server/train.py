@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+import psutil
 from filelock import FileLock, Timeout
-from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.utils.async_tasks.utils import processes
 
@@ -37,6 +39,9 @@ BUSY = "a training runs already"
 NOT_INTERRUPTED = "there is no interrupted training to go on with"
 REPORT, RUN, LOCK = "training.json", "training", "training.lock"
 """In the store's folder: how the newest training is getting on, its files while it runs, and what it holds then."""
+TRAINING = "monailabel.interfaces.utils.app"
+"""Module that MONAI Label runs tasks with, in the command of their processes."""
+_LEFT_S = 3600.0
 _GLANCE_S = 5.0
 """A server that only looks whether a training runs holds the lock for less."""
 
@@ -63,18 +68,19 @@ class VertebraLandmarksTrain(TrainTask):
         """The parameters with their defaults, as clients show them and send them back."""
         return asdict(TrainRequest(device=self._device))
 
-    def check(self, request: Mapping[str, Any], datastore: Datastore) -> TrainRequest:
+    def check(self, request: Mapping[str, Any], datastore: Datastore, is_waiting: bool = False) -> TrainRequest:
         """See whether a training can begin; quick enough to be asked before its process is started.
 
         Args:
             request: parameters as sent.
             datastore: the studies folder.
+            is_waiting: it begins after the one that runs.
 
         Raises:
             ValueError: a parameter is wrong, there are too few images with a final label, there is nothing to go on
-                with, or a training runs in this very process.
+                with, or a training runs already.
         """
-        if self._is_here:
+        if self._is_here or (not is_waiting and self._is_held()):
             raise ValueError(BUSY)
         return self._settings(request, datastore)
 
@@ -82,7 +88,7 @@ class VertebraLandmarksTrain(TrainTask):
         settings = read_request(request, self._device)
         if settings.resume and read_plan(self._run) is None:
             raise ValueError(NOT_INTERRUPTED)
-        count = len(labelled_films(datastore))
+        count = len(datastore.get_labeled_images(DefaultLabelTag.FINAL.value))
         if count < LEAST_LABELLED:
             raise ValueError(
                 f"training needs at least {LEAST_LABELLED} images with a label of tag 'final', the studies folder has "
@@ -116,6 +122,7 @@ class VertebraLandmarksTrain(TrainTask):
         Raises:
             OSError: that cannot be noted.
         """
+        self._end_other()
         with contextlib.suppress(Timeout), self._alone():
             report = TrainReport(self._models.folder / REPORT)
             report.take_up()
@@ -152,21 +159,29 @@ class VertebraLandmarksTrain(TrainTask):
 
     def _report_on(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
         report = TrainReport(self._models.folder / REPORT)
-        for leftover in self._models.folder.glob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
+        self._remove_leftovers()
         report.begin()
         try:
             settings = self._settings(request, datastore)
-            told = Round(self._models, self._run, labelled_films(datastore), report).learn(settings)
+            told = Round(self._models, self._run, labelled_films(datastore), report).learn(settings, request)
             report.end(DONE, percent=100.0, **told)
             logger.info("The training is done; published: %s", told["version_after"] or "nothing")
         except Exception as error:
             with contextlib.suppress(OSError):
                 report.end(FAILED, error=str(error))
+            if isinstance(error, FloatingPointError):  # it would go on from there
+                shutil.rmtree(self._run, ignore_errors=True)
             raise
-        finally:
-            shutil.rmtree(self._run, ignore_errors=True)
+        shutil.rmtree(self._run, ignore_errors=True)
         return {name: value for name, value in report.content.items() if name not in (PROCESSES, "skipped")}
+
+    def _remove_leftovers(self) -> None:
+        """What writers that were killed have left."""
+        for folder in (self._models.folder, self._models.versions_folder):
+            for leftover in folder.glob(".*.tmp"):
+                with contextlib.suppress(OSError):
+                    if time.time() - leftover.stat().st_mtime > _LEFT_S:
+                        leftover.unlink()
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -175,7 +190,20 @@ class VertebraLandmarksTrain(TrainTask):
         with FileLock(self._models.folder / LOCK, timeout=_GLANCE_S):
             yield
 
+    def _end_other(self) -> None:
+        """End a training of this folder that another server process has begun."""
+        if not self._is_held():
+            return
+        for pid in read_report(self._models.folder / REPORT).get(PROCESSES, [])[:1]:
+            with contextlib.suppress(psutil.Error, ValueError, TypeError):
+                process = psutil.Process(pid)
+                words = process.cmdline()
+                if TRAINING in words and "train" in words:
+                    process.kill()
+                    process.wait(_GLANCE_S)
+
     def _is_held(self) -> bool:
+        self._models.folder.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self._models.folder / LOCK, timeout=0):
                 return False

@@ -9,12 +9,13 @@ from typing import Any
 
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 
-from ..learning.labelled import read_items, split
+from ..learning.labelled import read_item, split
 from ..learning.patients import patient_of
 from ..learning.weights import file_digest
 
 LEAST_LABELLED = 2
 _DIGITS = 16
+_MOST_READINGS = 3
 Item = dict[str, Any]
 Digests = dict[str, dict[str, str]]
 """By image id the digests of its ``image`` and of its ``label``."""
@@ -74,24 +75,53 @@ def sort_films(
     Raises:
         ValueError: too few labels can be used, or all of them belong to patients that are held out.
     """
-    items, skipped = read_items(sources)
+    items, skipped, digests = _read(sources)
     if len(items) < LEAST_LABELLED:
         raise ValueError(
             f"training needs at least {LEAST_LABELLED} labels that can be used, {len(items)} of {len(sources)} can"
         )
     patients = {name: patient_of(name, sources[name][0], pattern) for name in items}
+    patients = _one_for_equal_images(patients, digests)
     kept, checked = split(patients, held_out)
     if not kept:
         raise ValueError(
             f"all {len(items)} labelled images belong to patients that are held out to check on; label images of "
             "other patients, or train with another val_split"
         )
-    digests = {name: _digests(*sources[name]) for name in items}
     old = [name for name in kept if learnt.get(name) == digests[name]]
     new = [name for name in kept if name not in old] or kept
     old = [name for name in kept if name not in new]
     count = len(set(patients.values()))
     return Films(items, digests, tuple(new), tuple(old), tuple(checked), count, skipped)
+
+
+def _read(sources: Mapping[str, tuple[Path, Path]]) -> tuple[dict[str, Item], dict[str, str], Digests]:
+    """Items, why others are left out, and digests of what was read, also where a file changes meanwhile."""
+    items: dict[str, Item] = {}
+    skipped: dict[str, str] = {}
+    digests: Digests = {}
+    for name, files in sources.items():
+        try:
+            before = _digests(*files)
+            for _ in range(_MOST_READINGS):
+                items[name], digests[name] = read_item(*files), before
+                before = _digests(*files)
+                if before == digests[name]:
+                    break
+            else:
+                raise ValueError("image or label changed again and again while they were read")
+        except (ValueError, OSError) as error:
+            items.pop(name, None)
+            skipped[name] = str(error)
+    return items, skipped, digests
+
+
+def _one_for_equal_images(patients: Mapping[str, str], digests: Digests) -> dict[str, str]:
+    """Patients by image id, the same one for all films with the same image: a copy is no film of somebody else."""
+    first: dict[str, str] = {}
+    for name in sorted(patients):
+        first.setdefault(digests[name]["image"], patients[name])
+    return {name: first[digests[name]["image"]] for name in patients}
 
 
 def _digests(image: Path, label: Path) -> dict[str, str]:

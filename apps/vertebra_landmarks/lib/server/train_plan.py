@@ -14,7 +14,7 @@ from .train_films import Digests, Films
 from .train_request import TrainRequest
 
 PLAN = "plan.json"
-_DECIDED_LATER = ("publish", "keep_versions", "resume")
+DECIDED_LATER = ("publish", "keep_versions", "resume")
 """Settings that the learning itself does not depend on."""
 
 
@@ -41,7 +41,7 @@ class Plan:
         if self.parent != other.parent:
             return "another model is served since"
         mine, others = (
-            {name: value for name, value in plan.settings.items() if name not in _DECIDED_LATER}
+            {name: value for name, value in plan.settings.items() if name not in DECIDED_LATER}
             for plan in (self, other)
         )
         if mine != others:

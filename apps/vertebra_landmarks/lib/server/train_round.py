@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ from ..learning.weights import Weights, file_digest, load_weights, save_weights
 from .gate import Gate, decide, measure
 from .models import ModelStore
 from .train_films import Films, sort_films
-from .train_plan import make_plan, read_plan, write_plan
+from .train_plan import DECIDED_LATER, make_plan, read_plan, write_plan
 from .train_report import TrainReport
 from .train_request import TrainRequest
 from .train_stages import CornerStage, LandmarkStage, Learnt, Stage
-from .versions import HELD_OUT, TRAINED_ON, version_of
+from .versions import HELD_OUT, IMAGE_DIGEST, TRAINED_ON, version_of
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +48,13 @@ class Round:
         self.parent = models.served_number
         self.served = load_weights(models.path_of(self.parent))
 
-    def learn(self, settings: TrainRequest) -> dict[str, Any]:
+    def learn(self, settings: TrainRequest, sent: Collection[str] = ()) -> dict[str, Any]:
         """Train, compare with before, keep the result and maybe serve it.
+
+        Args:
+            settings: the parameters.
+            sent: names of those that the request gave; of a resumed training they count where nothing else depends on
+                them.
 
         Returns:
             What the report says at the end.
@@ -59,7 +64,7 @@ class Round:
             OSError: a file cannot be read or written.
             FloatingPointError: the loss is no longer finite.
         """
-        settings, films = self._prepared(settings)
+        settings, films = self._prepared(settings, sent)
         reported = {"training": len(films.new) + len(films.old), "validation": len(films.held_out)}
         reported.update(new=len(films.new), patients=films.patients)
         kept, rehearsal = _lesson(films, settings)
@@ -91,11 +96,12 @@ class Round:
             weights = _all_new(learnt)
         return self._judged(settings, films, weights, learnt)
 
-    def _prepared(self, settings: TrainRequest) -> tuple[TrainRequest, Films]:
+    def _prepared(self, settings: TrainRequest, sent: Collection[str]) -> tuple[TrainRequest, Films]:
         """Settings and films, those of an interrupted training where it goes on; else its files are removed."""
         left, sources = read_plan(self.folder), self.sources
         if settings.resume and left is not None:
-            settings = TrainRequest(**{**left.settings, "resume": True})
+            decided = {name: getattr(settings, name) for name in DECIDED_LATER if name in sent}
+            settings = TrainRequest(**{**left.settings, **decided, "resume": True})
             sources = {name: files for name, files in sources.items() if name in left.films}
         learnt = self.models.version(self.parent).films(TRAINED_ON)
         films = sort_films(sources, settings.val_split, settings.patient_pattern, learnt)
@@ -118,8 +124,9 @@ class Round:
         before = measure(self.models.path_of(self.parent), held_out, device)
         after = measure(candidate, held_out, device)
         line = self.models.lineage(self.parent)
-        seen = [any(name in version.films(TRAINED_ON) for version in line) for name in films.held_out]
-        gate = decide(before, after, seen, settings.publish)
+        known = {digest for version in line for digest in version.images(TRAINED_ON)}
+        seen = [films.digests[name][IMAGE_DIGEST] in known for name in films.held_out]
+        gate = decide(before, after, seen, settings.publish, all(stage.worse for stage in learnt))
         if gate.is_published and self.models.served_number != self.parent:
             gate = replace(gate, is_published=False, why=f"{gate.why[:-1]}; another model was served meanwhile.")
         facts = {

@@ -18,6 +18,8 @@ Files of releases before 0.5 say ``published`` instead."""
 
 TRAINED_ON, HELD_OUT = "trained_on", "held_out"
 """In the facts of a version: its films, by image id the digests of image and label."""
+IMAGE_DIGEST = "image"
+"""Key of the former."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class Version:
         """Digests by image id of the films that were trained on or held out."""
         films = self.facts.get(side)
         return dict(films) if isinstance(films, Mapping) else {}
+
+    def images(self, side: str) -> set[str]:
+        """Digests of the images of these films, under whatever names."""
+        return {str(of.get(IMAGE_DIGEST)) for of in self.films(side).values() if isinstance(of, Mapping)}
 
     def summary(self) -> dict[str, Any]:
         """The same in plain values, without what names a film."""

@@ -96,7 +96,7 @@ async def start_all_trainings(served: Served, params: Params = None, run_sync: b
     results = {}
     for model in served.app._trainers:
         own = given.get(model) or {}
-        request = _training_params(served, model, own if isinstance(own, dict) else {})
+        request = await _training_params(served, model, own if isinstance(own, dict) else {}, enqueue=True)
         answer = await _train(served, model, request, run_sync, enqueue=True)
         results[model] = {"result": answer, "detail": None}
     return Json(results)
@@ -112,7 +112,7 @@ async def start_training(
 ) -> Response:
     """Train in a process of its own; ``/info/`` lists the parameters and their defaults."""
     _check_known("model to train", model, served.app._trainers)
-    request = _training_params(served, model, _checked(params, (), {}))
+    request = await _training_params(served, model, _checked(params, (), {}), enqueue)
     return Json(await _train(served, model, request, run_sync, enqueue))
 
 
@@ -184,9 +184,9 @@ def _checked(params: Params, decided: tuple[str, ...], kinds: Mapping[str, type]
     return request
 
 
-def _training_params(served: Service, model: str, params: dict[str, Any]) -> dict[str, Any]:
+async def _training_params(served: Service, model: str, params: dict[str, Any], enqueue: bool) -> dict[str, Any]:
     """The parameters, if the trainer takes them; none of them names a file."""
-    served.app.check_training({**params, "model": model})
+    await served.filing.run(served.app.check_training, {**params, "model": model}, enqueue)
     return params
 
 
