@@ -24,7 +24,7 @@ from lib.server.given import GivenFilms
 from lib.server.infer import VertebraLandmarksInfer
 from lib.server.models import ModelStore
 from lib.server.names import check_tag
-from lib.server.prelabel import Prelabelling
+from lib.server.prelabel import MODEL_KEY, MODEL_VERSION, Prelabelling
 from lib.server.privacy import keep_patients_out_of_logs, outline
 from lib.server.scored_versions import ScoredVersions
 from lib.server.scoring import Scoring
@@ -38,7 +38,7 @@ from lib.spine.schema import VERTEBRAE
 logger = logging.getLogger(__name__)
 
 MODEL = "vertebra_landmarks"
-ORIGIN = ("model_version", "names_right", "tilt_half_widths_deg")
+ORIGIN = (MODEL_VERSION, MODEL_KEY, "names_right", "tilt_half_widths_deg")
 """Of an answer, what is noted about a label that is stored from it."""
 
 
@@ -111,7 +111,7 @@ class VertebraLandmarksApp(MONAILabelApp):
     def init_strategies(self) -> dict[str, Strategy]:
         """Ways to choose the next image."""
         return all_strategies(
-            lambda: str(self._infers[MODEL].model_version),
+            lambda: str(self._infers[MODEL].model_key),
             ScoredVersions(self.models.folder),
             GivenFilms(self.models.folder),
         )
@@ -189,7 +189,9 @@ class VertebraLandmarksApp(MONAILabelApp):
         def predict(image: str) -> None:
             Path(self.infer({"model": MODEL, "image": image, "save_label": True})["file"]).unlink(missing_ok=True)
 
-        return Prelabelling(self.datastore(), predict, lambda: task.model_version, self.models.folder)
+        return Prelabelling(
+            self.datastore(), predict, lambda: task.model_version, lambda: task.model_key, self.models.folder
+        )
 
     def _make_scoring(self) -> Scoring:
         task: VertebraLandmarksInfer = self._infers[MODEL]
@@ -198,4 +200,4 @@ class VertebraLandmarksApp(MONAILabelApp):
             radiograph = read_radiograph(Path(self.datastore().get_image_uri(image)))
             return self._turns.run(lambda: opinion_about(task.predictor, radiograph))
 
-        return Scoring(self.datastore(), ask, lambda: task.model_version, self.models.folder)
+        return Scoring(self.datastore(), ask, lambda: task.model_key, self.models.folder, lambda: task.model_version)

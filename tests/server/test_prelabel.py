@@ -11,7 +11,7 @@ import pytest
 from fastapi import HTTPException
 from filelock import FileLock
 
-from lib.server.prelabel import LOCK, MODEL_VERSION, Prelabelling
+from lib.server.prelabel import LOCK, MODEL_KEY, MODEL_VERSION, Prelabelling
 from lib.server.store.datastore import StudiesDatastore
 from lib.spine.markups import write_markups
 from lib.spine.phantoms import random_spec, render_phantom
@@ -36,12 +36,19 @@ class Folder:
 
     def again(self) -> Prelabelling:
         """As after a restart."""
-        return Prelabelling(self.store, self.predict, lambda: self.version, self.path / ".run", every_s=0.01)
+        return Prelabelling(
+            self.store,
+            self.predict,
+            lambda: self.version,
+            lambda: f"key {self.version}",
+            self.path / ".run",
+            every_s=0.01,
+        )
 
     def predict(self, image: str) -> None:
         self.predicted.append(image)
         self.before(image)
-        self.save(image, "original", {MODEL_VERSION: self.version})
+        self.save(image, "original", {MODEL_VERSION: self.version, MODEL_KEY: f"key {self.version}"})
 
     def save(self, image: str, tag: str, facts: dict[str, Any]) -> None:
         self.store.save_label(image, str(self.label), tag, facts)
@@ -125,3 +132,20 @@ def test_of_several_workers_one_does_the_work(folder: Folder) -> None:
         assert folder.predicted == []
     assert done.wait(60)
     folder.work.stop()
+
+
+def test_a_label_that_somebody_made_is_no_prediction_to_be_replaced(folder: Folder) -> None:
+    folder.save("a", "original", {"user": "anna"})
+    folder.save("b", "original", {MODEL_VERSION: "0", "user": "anna", "edits": 3})
+    folder.work.catch_up()
+    assert folder.predicted == ["c"]
+    assert folder.store.get_label_info("a", "original")["user"] == "anna"
+
+
+def test_other_weights_without_a_version_predict_anew(folder: Folder) -> None:
+    folder.version = "0"
+    folder.work.catch_up()
+    folder.predicted.clear()
+    other = Prelabelling(folder.store, folder.predict, lambda: "0", lambda: "key of others", folder.path / ".run")
+    other.catch_up()
+    assert folder.predicted == IMAGES

@@ -27,6 +27,7 @@ from .infer_request import InferRequest
 from .model_facts import ModelFacts, read_model_facts
 from .models import ModelStore, Stamp, stamp
 from .open_films import OpenFilms
+from .prelabel import MODEL_KEY, MODEL_VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +93,11 @@ class VertebraLandmarksInfer(InferTask):
         return self._served().facts.version
 
     @property
+    def model_key(self) -> str:
+        """What tells the weights that are served from all others, with a version or without."""
+        return self._served().facts.digest
+
+    @property
     def predictor(self) -> LandmarkPredictor:
         """What is served, loaded."""
         return self._served().predictor
@@ -140,7 +146,12 @@ class VertebraLandmarksInfer(InferTask):
         file = _temporary_markups(prediction, radiograph)
         seconds = {"read": read, **prediction.seconds, "total": time.perf_counter() - begin}
         answer = _answer(prediction, radiograph, asked.min_score, seconds)
-        return file, {**answer, "model_version": facts.version, "errors_measured": facts.errors_measured}
+        return file, {**answer, **_known(facts)}
+
+
+def _known(facts: ModelFacts) -> dict[str, Any]:
+    """What answers say about the weights."""
+    return {MODEL_VERSION: facts.version, MODEL_KEY: facts.digest, "errors_measured": facts.errors_measured}
 
 
 def _check_inside(fixed: FixedLandmarks, radiograph: Radiograph) -> None:

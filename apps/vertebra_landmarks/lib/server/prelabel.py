@@ -17,7 +17,8 @@ from .privacy import outline
 logger = logging.getLogger(__name__)
 
 MODEL_VERSION = "model_version"
-"""In the facts of a predicted label: which weights found it."""
+MODEL_KEY = "model_digest"
+"""In answers, and in the facts of a predicted label: which weights found it, for people and for certain."""
 LOOK_EVERY_S = 10.0
 """How often it is seen whether there is another model, or another image."""
 LOCK = "prelabel.lock"
@@ -35,7 +36,8 @@ class Prelabelling:
     Args:
         datastore: the studies folder.
         predict: predicts an image by its id and saves the result as its label.
-        version: says which weights are served.
+        version: says which version of the model is served, for people.
+        key: says which weights these are, so that they differ from all others.
         folder: for the file by which workers agree on one of them.
         every_s: seconds between two looks.
     """
@@ -45,10 +47,12 @@ class Prelabelling:
         datastore: Datastore,
         predict: Callable[[str], object],
         version: Callable[[], str],
+        key: Callable[[], str],
         folder: Path,
         every_s: float = LOOK_EVERY_S,
     ) -> None:
-        self._datastore, self._predict, self._version, self._folder = datastore, predict, version, folder
+        self._datastore, self._predict, self._folder = datastore, predict, folder
+        self._version, self._key = version, key
         self._every_s = every_s
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="prelabel", daemon=True)
@@ -88,10 +92,10 @@ class Prelabelling:
 
     def catch_up(self) -> None:
         """Predict all images that lack a prediction of the served model, until it is another one or it is stopped."""
-        version = self._version()
+        version, key = self._version(), self._key()
         images = self._datastore.get_unlabeled_images(_FINAL)
-        failed = {image for image, of in self._failed if of == version}.intersection(images)
-        missing = [image for image in images if image not in failed and not self._is_done(image, version)]
+        failed = {image for image, of in self._failed if of == key}.intersection(images)
+        missing = [image for image in images if image not in failed and not self._is_done(image, key)]
         self._status = {
             "state": "working" if missing else "idle",
             MODEL_VERSION: version,
@@ -100,26 +104,33 @@ class Prelabelling:
             "failed": len(failed),
         }
         for image in missing:
-            if self._is_over.is_set() or self._version() != version:
+            if self._is_over.is_set() or self._key() != key:
                 return
             if _FINAL in self._datastore.get_labels_by_image_id(image):  # somebody was quicker
                 self._status["total"] -= 1
+            elif self._is_done(image, key):
+                self._status["done"] += 1
             else:
-                self._status["done" if self._has_predicted(image, version) else "failed"] += 1
+                self._status["done" if self._has_predicted(image, key) else "failed"] += 1
         self._status["state"] = "idle"
 
-    def _is_done(self, image: str, version: str) -> bool:
-        return self._datastore.get_label_info(image, _PREDICTED).get(MODEL_VERSION) == version
+    def _is_done(self, image: str, key: str) -> bool:
+        """Whether there is a prediction by these weights, or a label that is none of the server's predictions."""
+        facts = self._datastore.get_label_info(image, _PREDICTED)
+        if not facts:
+            return False
+        is_own = MODEL_VERSION in facts and not facts.get("user") and "edits" not in facts
+        return not is_own or facts.get(MODEL_KEY) == key
 
-    def _has_predicted(self, image: str, version: str) -> bool:
+    def _has_predicted(self, image: str, key: str) -> bool:
         try:
             self._predict(image)
         except HTTPException as error:
             if error.status_code < 500:  # it will not go better next time
-                self._failed.add((image, version))
+                self._failed.add((image, key))
             return False
         except Exception as error:  # the other images are still done
             logger.error("An image could not be predicted in the background\n%s", outline(error))
-            self._failed.add((image, version))
+            self._failed.add((image, key))
             return False
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,8 +44,9 @@ class Scoring:
     Args:
         datastore: the studies folder.
         ask: what the served model says about an image, by its id.
-        version: says which weights are served.
+        version: says which weights are served, so that they differ from all others.
         folder: for the files.
+        shown: the same for people, who hear of it in ``status``.
         every_s: seconds between two looks.
     """
 
@@ -54,15 +56,17 @@ class Scoring:
         ask: Callable[[str], Opinion],
         version: Callable[[], str],
         folder: Path,
+        shown: Callable[[], str] | None = None,
         every_s: float = LOOK_EVERY_S,
     ) -> None:
+        self._shown = shown or version
         self._datastore, self._ask, self._version, self._folder = datastore, ask, version, folder
         self._every_s = every_s
         self._versions = ScoredVersions(folder)
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="scoring", daemon=True)
         self._opinions: tuple[str, OpinionFile] | None = None
-        self._failed: set[tuple[str, str]] = set()
+        self._failed: set[tuple[str, str, tuple[int, int]]] = set()
         self._ordered: object = None
         self._status: dict[str, Any] = {"state": "waiting", "model_version": None, "scored": 0, "failed": 0}
 
@@ -123,31 +127,42 @@ class Scoring:
         return self._opinions[1]
 
     def _tell(self, state: str, version: str, opinions: OpinionFile) -> None:
-        failed = sum(of == version for _, of in self._failed)
-        self._status = {"state": state, "model_version": version, "scored": len(opinions), "failed": failed}
+        failed = len({image for image, of, _ in self._failed if of == version})
+        self._status = {"state": state, "model_version": self._shown(), "scored": len(opinions), "failed": failed}
 
     def _missing(self, version: str, opinions: OpinionFile) -> Iterator[str]:
         """Films without a label that lack a score, then labelled ones that the model has said nothing about."""
         strategy, after = next(iter(SCORES)), ""
         while some := self._datastore.choosing.without_score(strategy, version, _PIECE, after):
-            yield from (image for image in some if (image, version) not in self._failed)
+            yield from (image for image in some if not self._has_failed(image, version))
             after = some[-1]
         for image in self._datastore.get_labeled_images(_FINAL):
-            if image not in opinions and (image, version) not in self._failed:
+            if image not in opinions and not self._has_failed(image, version):
                 yield image
 
     def _look_at(self, image: str, version: str, opinions: OpinionFile) -> None:
         try:
-            opinion = opinions.read([image]).get(image) or self._ask(image)
+            opinion = self._ask(image)  # one of before was of other pixels, since its score is gone
         except Exception as error:  # the other films are still scored
             if not isinstance(error, UnreadableImageError):
                 logger.error("A film could not be scored\n%s", outline(error))
-            self._failed.add((image, version))
+            self._failed.add((image, version, self._stamp(image)))
             return
-        if image not in opinions:
-            opinions.add(image, opinion)
+        opinions.add(image, opinion)
+        self._ordered = None
         for strategy, score in SCORES.items():
             self._datastore.choosing.set_scores(strategy, version, {image: score(opinion)})
+
+    def _stamp(self, image: str) -> tuple[int, int]:
+        """Size and time of an image's file; another one may be readable where this is not."""
+        try:
+            state = os.stat(self._datastore.get_image_uri(image))
+        except OSError:
+            return 0, 0
+        return state.st_size, state.st_mtime_ns
+
+    def _has_failed(self, image: str, version: str) -> bool:
+        return (image, version, self._stamp(image)) in self._failed
 
     def _order(self, version: str, opinions: OpinionFile) -> None:
         """Scores of the strategies that compare films: the next ones in order, then the others."""

@@ -21,25 +21,35 @@ DESCRIPTIONS = {
 
 
 class Random(Strategy):
-    """Any image without a label ``final``, each one once before any comes again."""
+    """Any image without a label ``final`` that was not just given to somebody, each one once before any comes again.
 
-    def __init__(self) -> None:
+    Args:
+        given: which images were just given.
+    """
+
+    def __init__(self, given: GivenFilms) -> None:
         super().__init__("An image at random")
+        self._given = given
 
     def __call__(self, request: dict[str, Any], datastore: StudiesDatastore) -> dict[str, Any] | None:
         """Its id; ``None`` when all are labelled."""
-        return _answer(datastore.pick_random())
+        return _answer(self._given.give(datastore.pick_random))
 
 
 class First(Strategy):
-    """The image without a label ``final`` that comes first in the order of the ids."""
+    """The image without a label ``final`` that comes first by name of those that were not just given to somebody.
 
-    def __init__(self) -> None:
+    Args:
+        given: which images were just given.
+    """
+
+    def __init__(self, given: GivenFilms) -> None:
         super().__init__("The first image by name")
+        self._given = given
 
     def __call__(self, request: dict[str, Any], datastore: StudiesDatastore) -> dict[str, Any] | None:
         """Its id; ``None`` when all are labelled."""
-        return _answer(datastore.pick_first())
+        return _answer(self._given.give(datastore.pick_first))
 
 
 class ByScore(Strategy):
@@ -78,7 +88,7 @@ def all_strategies(version: Callable[[], str], versions: ScoredVersions, given: 
     """Every strategy by its name, the default one first."""
     names = sorted(STRATEGIES, key=lambda name: name != DEFAULT)
     scored = {name: ByScore(name, version, versions, given) for name in names}
-    return {**scored, "random": Random(), "first": First()}
+    return {**scored, "random": Random(given), "first": First(given)}
 
 
 def _answer(image: str | None) -> dict[str, Any] | None:
