@@ -125,7 +125,7 @@ def test_the_other_parts_of_the_answer(task: VertebraLandmarksInfer, film: Path)
     answer = ask(task, film, decoder="parallel")[1]
     assert set(answer) == {
         "landmarks", "cobb", "names_right", "anatomy", "image", "decoder", "spine_score", "schema_version", "timings",
-        "tilt_half_widths_deg", "model_version", "errors_measured",
+        "tilt_half_widths_deg", "model_version", "model_digest", "errors_measured",
     }  # fmt: skip
     assert set(answer["landmarks"][0]) == {"name", "x", "y", "score", "error_px", "visible"}
     assert (answer["decoder"], answer["spine_score"], answer["schema_version"]) == ("parallel", 0.75, 1)

@@ -70,7 +70,7 @@ def test_what_nobody_has_labelled_is_predicted_and_nothing_else(folder: Folder) 
 
 
 def test_after_a_restart_it_goes_on_with_the_rest_and_a_new_model_begins_anew(folder: Folder) -> None:
-    folder.save("a", "original", {MODEL_VERSION: "1 (then)"})
+    folder.save("a", "original", {MODEL_VERSION: "1 (then)", MODEL_KEY: "key 1 (then)"})
     folder.save("b", "original", {MODEL_VERSION: "0"})
     folder.work.catch_up()
     assert folder.predicted == ["b", "c"]

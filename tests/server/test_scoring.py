@@ -195,3 +195,27 @@ def test_scoring_is_on_unless_it_is_turned_off() -> None:
     assert not parse_conf({"scoring": "False"}).scoring
     with pytest.raises(ValueError, match="--conf scoring must be true or false, got 'off'"):
         parse_conf({"scoring": "off"})
+
+
+def test_a_film_that_is_replaced_is_looked_at_again_and_keeps_its_place_among_the_next(
+    store: StudiesDatastore, model: Model, folder: Path
+) -> None:
+    work = scoring(store, model, folder)
+    model.unreadable = {NAMES[3]}
+    work.catch_up()
+    model.asked.clear()
+    model.unreadable = set()
+    for name in (NAMES[3], NAMES[5]):
+        (Path(store.get_image_uri(name))).write_bytes(b"another picture")
+    store.refresh()
+    work.catch_up()
+    assert sorted(model.asked) == [NAMES[3], NAMES[5]]
+    for strategy in STRATEGIES:
+        assert not store.choosing.without_score(strategy, "1", 20)
+
+
+def test_two_people_who_ask_for_the_first_film_get_different_ones(
+    store: StudiesDatastore, model: Model, folder: Path
+) -> None:
+    assert following(store, model, folder, "first", 3) == NAMES[:3]
+    assert sorted({*NAMES[:3], *following(store, model, folder, "random", 9)}) == NAMES

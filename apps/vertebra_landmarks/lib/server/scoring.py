@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -156,7 +155,7 @@ class Scoring:
     def _stamp(self, image: str) -> tuple[int, int]:
         """Size and time of an image's file; another one may be readable where this is not."""
         try:
-            state = os.stat(self._datastore.get_image_uri(image))
+            state = Path(self._datastore.get_image_uri(image)).stat()
         except OSError:
             return 0, 0
         return state.st_size, state.st_mtime_ns
