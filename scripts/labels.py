@@ -109,18 +109,10 @@ def import_labels(store: StudiesDatastore, arguments: argparse.Namespace) -> lis
     films, problems = READERS[arguments.format](arguments.file.read_text(encoding="utf-8-sig"))
     facts = {"user": arguments.user, "imported": arguments.file.name}
     counts = {"new": 0, "over": 0, "same": 0}
-    taken: set[str] = set()
     with tempfile.TemporaryDirectory() as folder:
         for film in films:
             try:
-                image = _image_of(store, film.image)
-                if image in taken:
-                    raise ValueError("the file has a label of this image already")
-                taken.add(image)
-                outcome = _keep(store, image, film, arguments.tag, facts, Path(folder) / f"label{SUFFIX}")
-                counts[outcome] += 1
-                if outcome == "over":
-                    print(f"{image}: a newer version takes the place of a label", file=sys.stderr)
+                counts[_keep(store, film, arguments.tag, facts, Path(folder) / f"label{SUFFIX}")] += 1
             except (ValueError, OSError) as error:
                 problems.append(f"image {film.image!r:.80}: {error}")
     print(
@@ -130,8 +122,11 @@ def import_labels(store: StudiesDatastore, arguments: argparse.Namespace) -> lis
     return problems
 
 
-def _keep(store: StudiesDatastore, image: str, film: LabelledFilm, tag: str, facts: dict[str, str], place: Path) -> str:
+def _keep(store: StudiesDatastore, film: LabelledFilm, tag: str, facts: dict[str, str], place: Path) -> str:
     """Save one label, unless it is there already; says which it was."""
+    image = next((name for name in (film.image, id_of(film.image)) if store.get_image_uri(name)), None)
+    if image is None:
+        raise ValueError("there is no such image in the studies folder")
     if not np.isfinite(film.spine.xy).any():
         raise ValueError("the label has no points")
     radiograph = read_radiograph(Path(store.get_image_uri(image)))
@@ -139,33 +134,12 @@ def _keep(store: StudiesDatastore, image: str, film: LabelledFilm, tag: str, fac
     if present and _says(Path(present), radiograph, film.spine):
         return "same"
     size = radiograph.width, radiograph.height
-    told = film.width, film.height
-    if None not in told and told != size:
-        raise ValueError(
-            f"the file is about an image of {told[0]} x {told[1]} pixels, this one has {size[0]} x {size[1]}"
-        )
     centers = film.spine.xy[:, 0]
     if ((centers < -0.5) | (centers > np.array(size) - 0.5)).any():
         raise ValueError(f"a center lies outside the image of {size[0]} x {size[1]} pixels")
-    if ((film.spine.xy < -np.array(size)) | (film.spine.xy > 2 * np.array(size))).any():
-        raise ValueError(f"a corner lies far outside the image of {size[0]} x {size[1]} pixels")
     write_markups(place, film.spine, radiograph.spacing)
     store.save_label(image, str(place), tag, facts)
     return "over" if present else "new"
-
-
-def _image_of(store: StudiesDatastore, name: str) -> str:
-    """The id of an image that is named by it, or by its file.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if store.get_image_uri(name):
-        return name
-    image = id_of(name)
-    if Path(store.get_image_uri(image)).name != name:
-        raise ValueError("there is no such image in the studies folder")
-    return image
 
 
 def _says(label: Path, radiograph: Radiograph, spine: Spine) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -61,42 +61,24 @@ def from_coco(text: str) -> Read:
         ValueError: it is no COCO file with such keypoints.
     """
     content = json_object(text)
-    files = {_key(known): known for known in _objects(content, "images")}
-    names = {_key(known): known.get("keypoints") for known in _objects(content, "categories")}
+    files = {known.get("id"): known.get("file_name") for known in _objects(content, "images")}
+    names = {known.get("id"): known.get("keypoints") for known in _objects(content, "categories")}
     films: list[LabelledFilm] = []
     problems = []
     taken = set()
     for number, annotation in enumerate(_objects(content, "annotations"), start=1):
-        about = files.get(_key(annotation, "image_id"), {})
-        image = about.get("file_name")
+        image = files.get(annotation.get("image_id"))
         try:
             if not isinstance(image, str):
                 raise ValueError(f"there is no image {annotation.get('image_id')!r:.40} with a file_name")
             if image in taken:
                 raise ValueError("the image has a spine already")
-            spine = _spine(annotation, names.get(_key(annotation, "category_id")))
+            spine = _spine(annotation, names.get(annotation.get("category_id")))
             taken.add(image)
-            films.append(LabelledFilm(image, spine, _pixels(about, "width"), _pixels(about, "height")))
+            films.append(LabelledFilm(image, spine))
         except ValueError as error:
             problems.append(f"annotation {number}, image {image!r:.80}: {error}")
     return films, problems
-
-
-def _key(known: Mapping[str, Any], name: str = "id") -> str:
-    """An id of any kind as text, so that an odd one finds nothing and breaks nothing."""
-    return repr(known.get(name))
-
-
-def _pixels(known: Mapping[str, Any], name: str) -> Optional[int]:
-    """A side of an image; ``None`` where the file does not tell it.
-
-    Raises:
-        ValueError: it is no whole number.
-    """
-    side = known.get(name)
-    if side is not None and (isinstance(side, bool) or not isinstance(side, (int, float)) or side != int(side)):
-        raise ValueError(f"{name} of the image must be a number of pixels, got {side!r:.40}")
-    return None if side is None else int(side)
 
 
 def _objects(content: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-logger = logging.getLogger(__name__)
-
 DATASTORE = "datastore_v2.json"
 """Where MONAI Label, and earlier versions of this app, keep names, facts and scores, which are facts there."""
-
-MOST_OF_ONE = 10_000
-"""Characters of JSON of one fact; results of inferences are sometimes much larger."""
 
 Facts = Mapping[str, Any]
 
@@ -44,12 +38,7 @@ class Adopted:
 def _info(known: Any, name: str) -> Facts:
     part = known.get(name) if isinstance(known, dict) else None
     facts = part.get("info") if isinstance(part, dict) else None
-    if not isinstance(facts, dict):
-        return {}
-    kept = {key: value for key, value in facts.items() if key != "path" and len(json.dumps(value)) <= MOST_OF_ONE}
-    if len(kept) < len(facts) - ("path" in facts):
-        logger.warning("Facts of more than %d characters about an image or label are not taken over", MOST_OF_ONE)
-    return kept
+    return {key: value for key, value in facts.items() if key != "path"} if isinstance(facts, dict) else {}
 
 
 def read_adopted(folder: Path) -> Adopted:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 from .migrations import bring_up_to_date
 
@@ -59,7 +59,7 @@ class Database:
         place = URL.create("sqlite", database=str(file)) if url is None else checked_url(url)
         self.is_sqlite = url is None
         self._engine: Engine = create_engine(
-            place, hide_parameters=True, pool_size=8, max_overflow=12, pool_pre_ping=not self.is_sqlite
+            place, hide_parameters=True, pool_size=8, max_overflow=72, pool_pre_ping=not self.is_sqlite
         )
         if self.is_sqlite:
             event.listen(self._engine, "connect", _prepare_sqlite)
@@ -69,7 +69,7 @@ class Database:
                 if not self.is_sqlite:
                     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CREATION})
                 bring_up_to_date(connection)
-        except DBAPIError as error:
+        except OperationalError as error:
             self.close()
             shown = place.set(query={}).render_as_string()
             raise ConnectionError(
@@ -110,14 +110,8 @@ class Database:
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # transactions begin below, and not when the driver thinks so
-    for pragma in (f"busy_timeout = {BUSY_MS}", "foreign_keys = ON"):
+    for pragma in (f"busy_timeout = {BUSY_MS}", "journal_mode = WAL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}").close()
-    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    if mode != "wal":
-        raise ConnectionError(
-            f"SQLite cannot keep a write-ahead log in the studies folder (its journal is {mode!r}), as on some network "
-            "disks; use a folder of this machine, or PostgreSQL by --conf database"
-        )
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -89,13 +89,7 @@ class StudiesFolder:
                     temporary.write_text(str(uuid.uuid4()), encoding="ascii")
                     sync(temporary)
                 sync(self.own)
-            try:
-                return str(uuid.UUID(note.read_text(encoding="ascii").strip()))
-            except ValueError as error:
-                raise ValueError(
-                    f"{note.relative_to(self.path).as_posix()} in the studies folder is damaged: expected a UUID; "
-                    "without the file the folder is indexed anew"
-                ) from error
+            return str(uuid.UUID(note.read_text(encoding="ascii").strip()))
 
     def lock(self, name: str) -> AbstractContextManager[object]:
         """What only one thread of one process holds at a time for an image, in whatever case its id is written."""

@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from ..json_values import without_nan
 from .database import Database
 from .folder import StudiesFolder
 from .tables import stores
@@ -50,7 +49,7 @@ def to_text(facts: Mapping[str, Any]) -> str:
     Raises:
         ValueError: they are too many.
     """
-    text = json.dumps(without_nan(facts), default=str)
+    text = json.dumps(facts, default=str)
     if len(text) > MOST_FACTS:
         raise ValueError(f"at most {MOST_FACTS:,} characters are noted about one image or label")
     return text

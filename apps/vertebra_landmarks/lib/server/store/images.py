@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import random
 import time
@@ -15,12 +14,9 @@ from monailabel.interfaces.exception import ImageNotFoundException
 from sqlalchemy import Connection, Row, exists, func, select
 
 from ..names import check_image_id
-from ..privacy import outline
-from .folder import Found, id_of, is_storable, sync
+from .folder import Found, id_of, is_storable
 from .holding import Holding, add_facts, to_text
 from .tables import GONE, LABELLED, OPEN, images, labels, scores, spares
-
-logger = logging.getLogger(__name__)
 
 FINAL = "final"
 
@@ -91,23 +87,10 @@ class Images:
             taken = select(images.c.key).where(self._ours, images.c.folded == image.casefold(), images.c.state != GONE)
             if place.is_symlink() or place.exists() or connection.execute(taken).first():
                 raise FileExistsError(f"there is an image {image!r:.80} already; remove it first, or use another id")
-            sync(file)
             file.replace(place)
-            sync(self._folder.path)
-            self._let_labels_go(connection, image)
             self._settle(connection, image, [name])
             row = self.require(connection, image)
             add_facts(connection, images.c.facts, images.c.key == row.key, json.loads(text))
-
-    def _let_labels_go(self, connection: Connection, image: str) -> None:
-        """Labels of an image that went are not those of a new one under its id; their versions stay."""
-        gone = select(images.c.key).where(self._ours, images.c.id == image, images.c.state == GONE)
-        key = connection.execute(gone).scalar_one_or_none()
-        if key is not None:
-            at = labels.c.image == key, labels.c.is_current
-            for tag in connection.execute(select(labels.c.tag).where(*at)).scalars().all():
-                self._folder.label(image, tag).unlink(missing_ok=True)
-            connection.execute(labels.update().where(*at).values(is_current=False))
 
     def look_at(self, names: Iterable[str]) -> list[str]:
         """Compare rows with files that came, changed or went; returns the ids of images that were not there before."""
@@ -199,12 +182,8 @@ class Images:
         """
         with self._database.writing() as connection:
             row = self.require(connection, image)
-            (self._folder.path / row.file).unlink(missing_ok=True)
-            for path in paths:
-                try:
-                    path.unlink(missing_ok=True)
-                except OSError as error:  # the image is gone; what is left of its labels hinders nobody
-                    logger.warning("A label of an image that was removed is left\n%s", outline(error))
+            for path in (*paths, self._folder.path / row.file):
+                path.unlink(missing_ok=True)
             connection.execute(images.delete().where(images.c.key == row.key))
             self._settle(connection, image, [])
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from pathlib import Path
 
 from ...spine.files import replacing
-from ..names import is_inside
 from .folder import StudiesFolder, sync
 
 
@@ -38,9 +36,8 @@ def write_version(folder: StudiesFolder, image: str, tag: str, number: int, cont
 
     Raises:
         OSError: it cannot be written.
-        ValueError: it would lie outside the folder.
     """
-    path = _inside(folder, image, tag, number)
+    path = folder.version(image, tag, number)
     is_new = not path.parent.is_dir()
     write_whole(path, content)
     if durable:
@@ -52,40 +49,12 @@ def read_version(folder: StudiesFolder, image: str, tag: str, number: int, diges
 
     Raises:
         OSError: its file is not there.
-        ValueError: it is damaged, or lies outside the folder.
+        ValueError: it is damaged.
     """
-    content = _inside(folder, image, tag, number).read_bytes()
+    content = folder.version(image, tag, number).read_bytes()
     if digest_of(content) != digest:
         raise ValueError(f"version {number} of label {tag!r} is damaged on the disk")
     return content
-
-
-def free_number(folder: StudiesFolder, image: str, tag: str, first: int, content: bytes) -> int:
-    """The first number, from some number on, under which no other content lies.
-
-    Files of versions that no row speaks of are those of a writer that was killed, or of a database that is lost or not
-    the one that is used: they are never overwritten.
-    """
-    number = first
-    while (path := folder.version(image, tag, number)).exists() and path.read_bytes() != content:
-        number += 1
-    return number
-
-
-def put_aside(path: Path) -> None:
-    """Keep a damaged label under a name that is no label's.
-
-    Raises:
-        OSError: it cannot be renamed.
-    """
-    path.replace(path.with_name(f".{path.name}.{time.time_ns()}.damaged"))
-
-
-def _inside(folder: StudiesFolder, image: str, tag: str, number: int) -> Path:
-    path = folder.version(image, tag, number)
-    if not is_inside(path.parent, folder.path):
-        raise ValueError(f"versions of label {tag!r} lie outside the studies folder")
-    return path
 
 
 def write_whole(path: Path, content: bytes) -> None:

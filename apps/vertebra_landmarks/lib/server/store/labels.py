@@ -17,22 +17,18 @@ from typing import Any, NamedTuple
 
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 from sqlalchemy import Connection, Row, func, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from ..names import check_tag, is_inside
-from ..privacy import outline
 from .folder import Found, is_storable
 from .holding import Holding, add_facts, to_text
 from .images import FINAL, Images, set_state
-from .label_files import digest_of, free_number, is_whole, put_aside, read_version, write_version, write_whole
+from .label_files import digest_of, is_whole, read_version, write_version, write_whole
 from .tables import GONE, LABELLED, OPEN, images, labels
 
 logger = logging.getLogger(__name__)
 
 MOST_TAGS = 100
 """Different label tags of one image."""
-SETTLED_S = 10.0
-"""A file that was not changed for so long is not just being copied."""
 
 
 class Known(NamedTuple):
@@ -91,8 +87,7 @@ class Labels:
         if row is None:
             return ""
         if not row.is_placed:
-            with suppress(OSError, ValueError):
-                self.look_at(image, tag)
+            self.look_at(image, tag)
         path = self._folder.label(image, tag)
         return str(path.resolve()) if self._folder.look(path) else ""
 
@@ -135,20 +130,13 @@ class Labels:
             if not is_inside(folder, self._folder.path):
                 raise ValueError(f"labels {tag!r} lie outside the studies folder")
         with self._folder.lock(image):
-            known, path = self._known(image, tag), self._folder.label(image, tag)
-            try:
-                if self._settle(known, {}, is_quiet=False):  # what somebody put there by hand is kept too
-                    known = self._known(image, tag)
-                if self._folder.look(path) and not is_whole(path.read_bytes()):
-                    put_aside(path)
-            except (OSError, ValueError) as error:  # an older version is damaged, which must not stop a new one
-                logger.error("The label before a new one could not be read\n%s", outline(error))
+            known = self._known(image, tag)
+            if self._settle(known, {}, is_quiet=False):  # what somebody put there by hand is kept too
+                known = self._known(image, tag)
+            path = self._folder.label(image, tag)
             noted = {**facts, "ts": int(time.time()), "name": path.name}
             number, row = self._append(known, content, noted, None)
-            try:
-                self._place(row, path, content)
-            except (OSError, SQLAlchemyError) as error:  # it is saved; who looks at it next puts it in its place
-                logger.error("A label is saved, and not yet in its place\n%s", outline(error))
+            self._place(row, path, content)
         return number
 
     def _known(self, image: str, tag: str) -> Known:
@@ -167,9 +155,9 @@ class Labels:
         self, known: Known, content: bytes, facts: Mapping[str, Any], placed: Found | None, durable: bool = True
     ) -> tuple[int, int]:
         """Write a version's file and row; returns its number and the row's key. ``placed``: the newest file has it."""
-        if known.last == 0:
-            self._check_tags(known)
-        number = free_number(self._folder, known.image, known.tag, known.last + 1, content)
+        number = known.last + 1
+        if number == 1:
+            self._check_tags(known.key)
         row = {
             "store": self._holding.key,
             "image": known.key,
@@ -192,12 +180,8 @@ class Labels:
         assert key is not None
         return number, int(key[0])
 
-    def _check_tags(self, known: Known) -> None:
-        like = known.tag.casefold()
-        other = next((tag for tag in self._folder.tags() if tag != known.tag and tag.casefold() == like), None)
-        if other is not None:  # one folder on some systems
-            raise ValueError(f"there is a label tag {other!r}; {known.tag!r} differs by case alone")
-        tags = select(func.count(labels.c.tag.distinct())).where(labels.c.image == known.key)
+    def _check_tags(self, image_key: int) -> None:
+        tags = select(func.count(labels.c.tag.distinct())).where(labels.c.image == image_key)
         with self._database.reading() as connection:
             if connection.execute(tags).scalar_one() >= MOST_TAGS:
                 raise ValueError(f"an image may have labels of {MOST_TAGS} tags at most")
@@ -220,12 +204,7 @@ class Labels:
             image: id.
             tag: of the label.
             facts: of a label that has no row yet.
-            is_quiet: nobody of this app is writing the file in this moment, so that one which is damaged and was not
-                changed for ``SETTLED_S`` will stay so.
-
-        Raises:
-            OSError: a file cannot be read or written.
-            ValueError: the version that belongs in the place of a damaged file is damaged, too.
+            is_quiet: nobody is writing the file in this moment, so that one which is damaged will stay so.
         """
         if not is_storable(tag):
             return
@@ -249,20 +228,17 @@ class Labels:
 
     def _settle_content(self, known: Known, path: Path, found: Found, facts: Mapping[str, Any], is_quiet: bool) -> None:
         content, row = path.read_bytes(), known.row
-        digest, is_settled = digest_of(content), time.time() - found.mtime_ns / 1e9 > SETTLED_S
+        digest = digest_of(content)
         earlier = self._earlier(known, digest)
-        is_put_back = row is not None and row.is_placed and found.mtime_ns > row.mtime_ns
         if row is not None and digest == row.digest:
             self._note_placed(row.key, found)
-        elif is_whole(content) and (row is None or earlier is None or is_put_back):
+        elif is_whole(content) and (row is None or earlier is None):
             noted = {"ts": int(time.time()), **(json.loads(earlier.facts) if earlier else facts), "name": path.name}
             self._append(known, content, noted, found, durable=not is_quiet)
-        elif row is not None and ((is_quiet and (is_settled or is_whole(content))) or not row.is_placed):
-            right = self._content(known.image, row)
+        elif row is not None and (is_quiet or not row.is_placed):
             if not is_whole(content):
-                logger.warning("A label %r was damaged by others; it is put aside, the last version served", known.tag)
-                put_aside(path)
-            self._place(row.key, path, right)
+                path.replace(path.with_name(f".{path.name}.damaged"))
+            self._place(row.key, path, self._content(known.image, row))
         elif row is None and is_quiet:
             logger.warning("A file among the labels %r holds no JSON object and is no label", known.tag)
 
@@ -347,6 +323,6 @@ class Labels:
         with self._database.reading() as connection:
             key = self._images.require(connection, image).key
             rows = connection.execute(select(labels.c.tag, labels.c.version).where(labels.c.image == key)).all()
-        newest = {self._folder.label(image, tag) for tag in {*self._folder.tags(), *(row.tag for row in rows)}}
+        newest = {self._folder.label(image, row.tag) for row in rows}
         versions = {self._folder.version(image, row.tag, row.version) for row in rows}
         return sorted(path for path in newest | versions if is_inside(path.parent, self._folder.path))

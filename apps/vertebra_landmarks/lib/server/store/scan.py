@@ -11,7 +11,6 @@ from typing import TypeVar
 from sqlalchemy import select
 
 from ...spine.markups import SUFFIX
-from ..privacy import outline
 from .adoption import Adopted, read_adopted
 from .folder import Found, id_of, is_storable
 from .holding import Holding
@@ -117,10 +116,7 @@ class Scan:
             rows = {row.id: tuple(row)[1:] for row in connection.execute(query)}
         same = {image for image, file in found.items() if rows.get(image) == (True, file.size, file.mtime_ns)}
         for image in sorted({*found, *rows} - same):
-            try:
-                self._labels.look_at(image, tag, facts.get((image, tag)), is_quiet=True)
-            except (OSError, ValueError) as error:  # the others are still looked at
-                logger.error("A label %r could not be read\n%s", tag, outline(error))
+            self._labels.look_at(image, tag, facts.get((image, tag)), is_quiet=True)
 
     def _let_go_of_tags(self) -> None:
         """Compare the labels of tags that have no folder any more."""
