@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,7 +97,8 @@ def _films(store: StudiesDatastore, tag: str, problems: list[str]) -> Iterator[L
         except (ValueError, OSError) as error:
             problems.append(f"image {image!r:.80}: {error}")
             continue
-        yield LabelledFilm(Path(store.get_image_uri(image)).name, spine, radiograph.width, radiograph.height)
+        file = Path(store.get_image_uri(image)).name
+        yield LabelledFilm(file if id_of(file) == image else image, spine, radiograph.width, radiograph.height)
 
 
 def _labelled(store: StudiesDatastore, image: str, tag: str) -> tuple[Radiograph, Spine]:
@@ -108,38 +110,66 @@ def import_labels(store: StudiesDatastore, arguments: argparse.Namespace) -> lis
     """Keep the labels that a file holds; returns what was left out and why."""
     films, problems = READERS[arguments.format](arguments.file.read_text(encoding="utf-8-sig"))
     facts = {"user": arguments.user, "imported": arguments.file.name}
-    counts = {"new": 0, "over": 0, "same": 0}
+    kept: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         for film in films:
             try:
-                counts[_keep(store, film, arguments.tag, facts, Path(folder) / f"label{SUFFIX}")] += 1
+                image = _image_of(store, film.image)
+                if image in kept:
+                    raise ValueError("the file has another label of this image, which comes first")
+                kept[image] = _keep(store, image, film, arguments.tag, facts, Path(folder) / f"label{SUFFIX}")
             except (ValueError, OSError) as error:
                 problems.append(f"image {film.image!r:.80}: {error}")
+    counts = Counter(kept.values())
     print(
         f"{counts['new'] + counts['over']} labels imported, {counts['over']} of them over others, which stay as "
         f"versions; {counts['same']} were there already; {len(problems)} left out"
     )
+    for image in (image for image, how in kept.items() if how == "over"):
+        print(f"over another label: {image}")
     return problems
 
 
-def _keep(store: StudiesDatastore, film: LabelledFilm, tag: str, facts: dict[str, str], place: Path) -> str:
-    """Save one label, unless it is there already; says which it was."""
-    image = next((name for name in (film.image, id_of(film.image)) if store.get_image_uri(name)), None)
-    if image is None:
+def _image_of(store: StudiesDatastore, name: str) -> str:
+    """The id of the image that a file names by its id, or by the name of its file."""
+    if store.get_image_uri(name):
+        return name
+    image = id_of(name)
+    if Path(store.get_image_uri(image)).name != name:
         raise ValueError("there is no such image in the studies folder")
+    return image
+
+
+def _keep(store: StudiesDatastore, image: str, film: LabelledFilm, tag: str, facts: dict[str, str], place: Path) -> str:
+    """Save one label, unless it is there already; says which it was."""
     if not np.isfinite(film.spine.xy).any():
         raise ValueError("the label has no points")
     radiograph = read_radiograph(Path(store.get_image_uri(image)))
+    _check_size(film, radiograph)
     present = store.get_label_uri(image, tag)
     if present and _says(Path(present), radiograph, film.spine):
         return "same"
-    size = radiograph.width, radiograph.height
-    centers = film.spine.xy[:, 0]
-    if ((centers < -0.5) | (centers > np.array(size) - 0.5)).any():
-        raise ValueError(f"a center lies outside the image of {size[0]} x {size[1]} pixels")
     write_markups(place, film.spine, radiograph.spacing)
     store.save_label(image, str(place), tag, facts)
     return "over" if present else "new"
+
+
+def _check_size(film: LabelledFilm, radiograph: Radiograph) -> None:
+    """Make sure that a label is of an image of this size.
+
+    Raises:
+        ValueError: it says another size, or points lie where the image has none.
+    """
+    size = radiograph.width, radiograph.height
+    said = film.width or size[0], film.height or size[1]
+    shown = f"the image of {size[0]} x {size[1]} pixels"
+    if said != size:
+        raise ValueError(f"the label is of an image of {said[0]} x {said[1]} pixels, not of {shown}")
+    centers, points = film.spine.xy[:, 0], film.spine.xy
+    if ((centers < -0.5) | (centers > np.array(size) - 0.5)).any():
+        raise ValueError(f"a center lies outside {shown}")
+    if ((points < -np.array(size)) | (points > 2 * np.array(size))).any():
+        raise ValueError(f"a corner lies far outside {shown}")
 
 
 def _says(label: Path, radiograph: Radiograph, spine: Spine) -> bool:

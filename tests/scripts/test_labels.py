@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -99,6 +100,51 @@ def test_what_cannot_be_used_is_said_in_sentences(studies: Path, tmp_path: Path,
         == f"there is no folder {studies / 'none'}\n"
     )
     assert "label tag" in call("export", studies, tmp_path / "file", "--format", "csv", "--tag", "../x")[2]
+
+
+def test_a_name_with_dots_is_no_other_image(studies: Path, tmp_path: Path, call) -> None:
+    rows = ["image,vertebra,point,x_px,y_px", "bare.2,T7,center,10,20", "bare.jpg,T7,center,10,20"]
+    (tmp_path / "file.csv").write_text("\n".join(rows))
+    status, said, errors = call("import", studies, tmp_path / "file.csv", "--format", "csv")
+    assert (status, said.startswith("0 labels imported")) == (1, True)
+    assert errors.count("there is no such image") == 2
+    assert not (studies / "labels" / "final" / "bare.mrk.json").exists()
+
+
+def test_a_second_label_of_an_image_is_refused(studies: Path, tmp_path: Path, call) -> None:
+    rows = ["image,vertebra,point,x_px,y_px", "bare,T7,center,10,20", "bare.png,T7,center,30,20"]
+    (tmp_path / "file.csv").write_text("\n".join(rows))
+    status, said, errors = call("import", studies, tmp_path / "file.csv", "--format", "csv")
+    assert (status, said.startswith("1 labels imported")) == (1, True)
+    assert "'bare.png': the file has another label of this image" in errors
+    with opened(studies) as store:
+        assert len(store.label_versions("bare", "final")) == 1
+
+
+def test_labels_of_an_image_of_another_size_are_refused(studies: Path, tmp_path: Path, call) -> None:
+    call("export", studies, tmp_path / "file.json", "--format", "coco")
+    content = json.loads((tmp_path / "file.json").read_text())
+    content["images"][0].update(width=50, height=150)
+    content["annotations"][1]["keypoints"][3] = 5000
+    (tmp_path / "file.json").write_text(json.dumps(content))
+    status, said, errors = call("import", studies, tmp_path / "file.json", "--format", "coco", "--tag", "other")
+    assert (status, said.startswith("0 labels imported")) == (1, True)
+    assert "'one.png': the label is of an image of 50 x 150 pixels, not of the image of 100 x 300 pixels" in errors
+    assert "'two.nii': a corner lies far outside the image" in errors
+
+
+def test_images_that_got_a_newer_label_are_named(studies: Path, tmp_path: Path, call) -> None:
+    call("export", studies, tmp_path / "file.csv", "--format", "csv")
+    with (tmp_path / "file.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    with (tmp_path / "file.csv").open("w", newline="") as stream:
+        table = csv.DictWriter(stream, rows[0].keys())
+        table.writeheader()
+        table.writerows({**row, "x_px": float(row["x_px"]) + 0.5} for row in rows)
+    with opened(studies) as store:
+        store.remove_label("one", "final")
+    said = call("import", studies, tmp_path / "file.csv", "--format", "csv")[1].splitlines()
+    assert (said[0].partition(",")[0], said[1:]) == ("2 labels imported", ["over another label: two"])
 
 
 def test_curves_are_exported(studies: Path, tmp_path: Path, call) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.server.names import check_image_id, check_tag, is_inside
+from lib.server.names import check_image_id, check_tag, folded, is_inside
 
 
 @pytest.mark.parametrize("name", ["film_1", "Müller 3", "scan.2026-01-01", "脊柱", "a" * 200, "console", "x (2)"])
@@ -51,3 +51,9 @@ def test_links_out_of_the_folder_are_outside(tmp_path: Path) -> None:
     assert not is_inside(folder, folder)
     assert not is_inside(tmp_path / "folder_2" / "x", folder)
     assert not is_inside(Path("a\0b"), folder)
+
+
+def test_names_that_are_one_on_some_disks_fold_to_one() -> None:
+    assert folded("Film") == folded("FILM") == "film"
+    assert folded("\u00c4") == folded("a\u0308") == folded("A\u0308")
+    assert folded("film") != folded("film_")

@@ -156,3 +156,50 @@ def test_coco_keypoints_are_found_by_name_in_any_order() -> None:
     assert len(films) == 1
     words = ["has a spine already", "no image 8", "x, y and visibility", "no image None"]
     assert all(word in problem for word, problem in zip(words, problems, strict=True))
+
+
+def test_coco_sizes_are_passed_along(films) -> None:
+    again, _ = from_coco(to_coco(films))
+    assert [(film.width, film.height) for film in again] == [(100, 300), (90, 200)]
+
+
+@pytest.mark.parametrize("id_", [[1], {}, None, True, 1.5])
+def test_coco_ids_that_are_none_are_said_in_a_sentence(films, id_: object) -> None:
+    for part, key, words in (
+        ("images", "id", "there is no image 1"),
+        ("annotations", "image_id", "there is no image"),
+        ("categories", "id", "every name that its category lists"),
+        ("annotations", "category_id", "every name that its category lists"),
+    ):
+        content = json.loads(to_coco(films[:1]))
+        content[part][0][key] = id_
+        again, problems = from_coco(json.dumps(content))
+        assert (again, len(problems)) == ([], 1)
+        assert words in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("width", "wide", "its width must be a whole number of pixels, got 'wide'"),
+        ("height", [1], "its height must be a whole number"),
+        ("height", 1.5, "its height must be a whole number"),
+        ("height", float("nan"), "its height must be a whole number"),
+        ("width", float("inf"), "its width must be a whole number"),
+        ("width", True, "its width must be a whole number"),
+        ("width", -3, "its width must be a whole number"),
+    ],
+)
+def test_coco_sizes_must_be_numbers(films, name: str, value: object, words: str) -> None:
+    content = json.loads(to_coco(films[:1]))
+    content["images"][0][name] = value
+    again, problems = from_coco(json.dumps(content))
+    assert again == []
+    assert words in problems[0]
+
+
+@pytest.mark.parametrize("value", ["0", None, [], {}, True, 3])
+def test_coco_visibilities_must_be_those_of_the_format(films, value: object) -> None:
+    content = json.loads(to_coco(films[:1]))
+    content["annotations"][0]["keypoints"][2] = value
+    assert "must be 0, 1 or 2" in from_coco(json.dumps(content))[1][0]

@@ -63,3 +63,18 @@ def test_a_damaged_list_is_not_passed_over_in_silence(served_before: Path, opene
 def test_what_has_another_shape_counts_for_nothing(studies: Path, opened: Open, content: str) -> None:
     (studies / "datastore_v2.json").write_text(content)
     assert opened(studies).list_images() == ["a", "b", "c"]
+
+
+def test_facts_that_do_not_fit_stop_no_start(studies: Path, opened: Open, caplog: pytest.LogCaptureFixture) -> None:
+    (studies / "labels" / "final").mkdir(parents=True)
+    (studies / "labels" / "final" / "a.mrk.json").write_text("{}")
+    info = {"result": "x" * 200_000, "quality": float("nan"), "user": "ada"}
+    known = {"image": {"ext": ".png", "info": info}, "labels": {"final": {"ext": ".mrk.json", "info": info}}}
+    content = {"name": "bad \ud800", "description": "nul \0", "objects": {"a": known}}
+    (studies / "datastore_v2.json").write_text(json.dumps(content))
+    store = opened(studies)
+    assert (store.name(), store.description()) == ("studies", "Spine radiographs")
+    for facts in (store.get_image_info("a"), store.get_label_info("a", "final")):
+        assert (facts["user"], facts["quality"], "result" in facts) == ("ada", None, False)
+    assert "NaN" not in "".join(store.json_pieces())
+    assert caplog.text.count("is left out") == 2

@@ -5,18 +5,19 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, select, text
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 
 from _postgresql import OwnPostgresql
 from lib.server.config import parse_conf
-from lib.server.store.database import Database, checked_url
+from lib.server.store.database import Database, _prepare_sqlite, checked_url
 from lib.server.store.datastore import DATABASE_FILE, StudiesDatastore
 from lib.server.store.migrations import bring_up_to_date
 from lib.server.store.tables import schema_version
@@ -70,6 +71,42 @@ def test_a_request_is_told_that_the_database_is_away(error: type[DBAPIError], st
 def test_a_database_that_does_not_answer_is_named_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConnectionError, match=r"postgresql.*//ada@127\.0\.0\.1:1/x cannot be used: .*refused"):
         Database("postgresql://ada@127.0.0.1:1/x", tmp_path / "unused")
+
+
+def test_a_damaged_database_is_named_in_a_sentence(studies: Path) -> None:
+    StudiesDatastore(str(studies)).close()
+    for path in (studies / ".vertebra_landmarks").glob("store.*"):
+        path.unlink()
+    (studies / ".vertebra_landmarks" / DATABASE_FILE).write_bytes(b"garbage" * 1000)
+    with pytest.raises(ConnectionError, match="cannot be used: file is not a database"):
+        StudiesDatastore(str(studies))
+
+
+def test_a_database_without_permission_is_named_in_a_sentence(
+    postgresql: OwnPostgresql, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", postgresql.password)
+    url = make_url(postgresql.url).set(drivername="postgresql+psycopg")
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE poor LOGIN PASSWORD '{postgresql.password}'")
+        connection.exec_driver_sql("CREATE DATABASE strange")
+    engine.dispose()
+    poor = url.set(username="poor", database="strange", drivername="postgresql").render_as_string()
+    with pytest.raises(ConnectionError, match="strange cannot be used: permission denied"):
+        Database(poor, tmp_path / "unused")
+
+
+def test_a_disk_without_a_write_ahead_log_is_refused() -> None:
+    words = pytest.raises(ValueError, match=r"'memory'\), .*network share: use PostgreSQL")
+    with closing(sqlite3.connect(":memory:")) as connection, words:  # where there is none either
+        _prepare_sqlite(connection, None)
+
+
+def test_a_process_has_few_connections(tmp_path: Path) -> None:
+    database = Database(None, tmp_path / "x.sqlite3")
+    assert database._engine.pool.size() + database._engine.pool._max_overflow <= 20
+    database.close()
 
 
 def test_folders_that_share_a_database_do_not_meet(studies: Path, opened: Open, label: Label, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
 from lib.server.store.datastore import StudiesDatastore
-from lib.server.store.labels import MOST_TAGS
+from lib.server.store.settling import MOST_TAGS
 
 Open = Callable[..., StudiesDatastore]
 Label = Callable[[int], str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 
 LONGEST_NAME_BYTES = 200
@@ -43,6 +44,11 @@ def check_tag(text: str) -> str:
     if not _TAG.fullmatch(text) or _RESERVED.fullmatch(text):
         raise ValueError(f"label tag {text!r:.80} must be 1 to {LONGEST_TAG} letters, digits, '_' and '-'")
     return text
+
+
+def folded(text: str) -> str:
+    """The same text for all names that are one on disks which ignore case, or how letters are composed."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def is_inside(path: Path, folder: Path) -> bool:

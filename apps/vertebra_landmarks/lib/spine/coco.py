@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from .schema import VERTEBRAE, Spine
 
 CATEGORY = "spine"
 _ABSENT, _LABELLED = 0, 2
+_VISIBILITIES = (_ABSENT, 1, _LABELLED)
 
 
 def to_coco(films: Iterable[LabelledFilm]) -> str:
@@ -61,21 +62,22 @@ def from_coco(text: str) -> Read:
         ValueError: it is no COCO file with such keypoints.
     """
     content = json_object(text)
-    files = {known.get("id"): known.get("file_name") for known in _objects(content, "images")}
-    names = {known.get("id"): known.get("keypoints") for known in _objects(content, "categories")}
+    images, categories = _by_id(content, "images"), _by_id(content, "categories")
     films: list[LabelledFilm] = []
     problems = []
     taken = set()
     for number, annotation in enumerate(_objects(content, "annotations"), start=1):
-        image = files.get(annotation.get("image_id"))
+        known = _named(images, annotation.get("image_id"))
+        image = known.get("file_name")
         try:
             if not isinstance(image, str):
                 raise ValueError(f"there is no image {annotation.get('image_id')!r:.40} with a file_name")
             if image in taken:
                 raise ValueError("the image has a spine already")
-            spine = _spine(annotation, names.get(annotation.get("category_id")))
+            spine = _spine(annotation, _named(categories, annotation.get("category_id")).get("keypoints"))
+            film = LabelledFilm(image, spine, _length(known, "width"), _length(known, "height"))
             taken.add(image)
-            films.append(LabelledFilm(image, spine))
+            films.append(film)
         except ValueError as error:
             problems.append(f"annotation {number}, image {image!r:.80}: {error}")
     return films, problems
@@ -85,12 +87,35 @@ def _objects(content: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     return [known if isinstance(known, Mapping) else {} for known in listing(content, name)]
 
 
+def _by_id(content: Mapping[str, Any], name: str) -> dict[object, Mapping[str, Any]]:
+    return {known["id"]: known for known in _objects(content, name) if _is_id(known.get("id"))}
+
+
+def _named(known: Mapping[object, Mapping[str, Any]], name: object) -> Mapping[str, Any]:
+    return known.get(name, {}) if _is_id(name) else {}
+
+
+def _is_id(name: object) -> bool:
+    return isinstance(name, (int, str)) and not isinstance(name, bool)
+
+
+def _length(image: Mapping[str, Any], name: str) -> Optional[int]:
+    length = image.get(name)
+    if length is None:
+        return None
+    if isinstance(length, bool) or not isinstance(length, (int, float)) or length != length // 1 or length <= 0:
+        raise ValueError(f"its {name} must be a whole number of pixels, got {length!r:.40}")
+    return int(length)
+
+
 def _spine(annotation: Mapping[str, Any], names: object) -> Spine:
     keypoints = listing(annotation, "keypoints")
     if not isinstance(names, list) or len(keypoints) != 3 * len(names):
         raise ValueError("its keypoints must be x, y and visibility of every name that its category lists")
     points = Points()
     for name, x, y, visibility in zip(names, keypoints[::3], keypoints[1::3], keypoints[2::3]):
+        if isinstance(visibility, bool) or visibility not in _VISIBILITIES:
+            raise ValueError(f"the visibility of {name!r:.40} must be 0, 1 or 2, got {visibility!r:.40}")
         if visibility != _ABSENT:
             points.add(str(name), x, y)
     return points.spine

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+PATIENCE_S = 1.5 if os.name == "nt" else 0.0
+"""On Windows no file can be replaced while somebody reads it, which is over soon."""
+_PAUSE_S = 0.05
 
 
 @contextmanager
@@ -26,9 +32,21 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name[:80]}.{uuid.uuid4().hex[:12]}.tmp")
     try:
         yield temporary
-        temporary.replace(path)
+        _replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            temporary.replace(path)
+            return
+        except PermissionError:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(_PAUSE_S)
 
 
 def check_writable(path: Path) -> None:

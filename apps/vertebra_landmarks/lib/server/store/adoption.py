@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .folder import is_storable
+from .holding import MOST_FACTS
+
+logger = logging.getLogger(__name__)
+
 DATASTORE = "datastore_v2.json"
 """Where MONAI Label, and earlier versions of this app, keep names, facts and scores, which are facts there."""
+
+_ROOM = 1_000  # characters for what is noted of every image and label
 
 Facts = Mapping[str, Any]
 
@@ -27,7 +35,7 @@ class Adopted:
         objects = content.get("objects")
         self.images: dict[str, Facts] = {}
         self.labels: dict[tuple[str, str], Facts] = {}
-        self.names = {name: content[name] for name in ("name", "description") if isinstance(content.get(name), str)}
+        self.names = {name: content[name] for name in ("name", "description") if _is_text(content.get(name))}
         for image, known in (objects if isinstance(objects, dict) else {}).items():
             self.images[image] = _info(known, "image")
             noted = known.get("labels") if isinstance(known, dict) else None
@@ -38,7 +46,20 @@ class Adopted:
 def _info(known: Any, name: str) -> Facts:
     part = known.get(name) if isinstance(known, dict) else None
     facts = part.get("info") if isinstance(part, dict) else None
-    return {key: value for key, value in facts.items() if key != "path"} if isinstance(facts, dict) else {}
+    return _fitting({key: value for key, value in facts.items() if key != "path"}) if isinstance(facts, dict) else {}
+
+
+def _fitting(facts: dict[str, Any]) -> Facts:
+    """What there is room for: without the largest, where facts are too many."""
+    sizes = {key: len(json.dumps({key: value})) for key, value in facts.items()}
+    while sum(sizes.values()) > MOST_FACTS - _ROOM:
+        largest = max(sizes, key=sizes.__getitem__)
+        logger.warning("A fact %.40r of %s with %d characters is left out", largest, DATASTORE, sizes.pop(largest))
+    return {key: facts[key] for key in sizes}
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and is_storable(value)
 
 
 def read_adopted(folder: Path) -> Adopted:

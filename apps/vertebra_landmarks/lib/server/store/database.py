@@ -10,12 +10,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from .migrations import bring_up_to_date
 
 BUSY_MS = 60_000
 """How long a writer waits for the others."""
+_POOL = {"pool_size": 8, "max_overflow": 12, "pool_timeout": BUSY_MS / 1000}  # a server has 100 for all processes
 _POSTGRESQL = "postgresql+psycopg"
 _CREATION = 0x76657274  # key of PostgreSQL's advisory lock while tables are made
 
@@ -51,16 +52,14 @@ class Database:
         file: of the SQLite database.
 
     Raises:
-        ValueError: the URL is none of PostgreSQL, or the tables are of a newer app.
+        ValueError: the URL is none of PostgreSQL, the tables are of a newer app, or SQLite cannot work in the folder.
         ConnectionError: the database cannot be reached.
     """
 
     def __init__(self, url: str | None, file: Path) -> None:
         place = URL.create("sqlite", database=str(file)) if url is None else checked_url(url)
         self.is_sqlite = url is None
-        self._engine: Engine = create_engine(
-            place, hide_parameters=True, pool_size=8, max_overflow=72, pool_pre_ping=not self.is_sqlite
-        )
+        self._engine: Engine = create_engine(place, hide_parameters=True, **_POOL, pool_pre_ping=not self.is_sqlite)
         if self.is_sqlite:
             event.listen(self._engine, "connect", _prepare_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
@@ -69,7 +68,7 @@ class Database:
                 if not self.is_sqlite:
                     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CREATION})
                 bring_up_to_date(connection)
-        except OperationalError as error:
+        except DBAPIError as error:
             self.close()
             shown = place.set(query={}).render_as_string()
             raise ConnectionError(
@@ -110,8 +109,14 @@ class Database:
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # transactions begin below, and not when the driver thinks so
-    for pragma in (f"busy_timeout = {BUSY_MS}", "journal_mode = WAL", "foreign_keys = ON"):
+    for pragma in (f"busy_timeout = {BUSY_MS}", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}").close()
+    mode = str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+    if mode.lower() != "wal":
+        raise ValueError(
+            f"SQLite cannot keep a write-ahead log in the studies folder (its journal is {mode!r:.20}), which may lie "
+            "on a network share: use PostgreSQL, with --conf database"
+        )
 
 
 def _begin_sqlite(connection: Connection) -> None:

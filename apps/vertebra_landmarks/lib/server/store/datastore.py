@@ -15,11 +15,13 @@ from monailabel.interfaces.datastore import Datastore
 
 from .choosing import Choosing
 from .database import Database
-from .folder import StudiesFolder, id_of
+from .folder import StudiesFolder, id_of, remove_files
 from .holding import open_holding
 from .images import FINAL, Images
 from .labels import Labels
+from .leftovers import remove_leftovers
 from .listing import Listing
+from .notes import check_database, note_database
 from .scan import Scan
 from .tables import LABELLED, OPEN
 from .watch import Watch
@@ -49,14 +51,21 @@ class StudiesDatastore(Datastore):
         read_only: do not compare the folder with the database at the start.
 
     Raises:
-        ValueError: the URL is none of PostgreSQL, or the database or ``datastore_v2.json`` cannot be used.
+        ValueError: the URL is none of PostgreSQL, the database or ``datastore_v2.json`` cannot be used, or the rows of
+            the folder are in another database or belong to the folder that it was copied from.
         ConnectionError: the database cannot be reached.
     """
 
     def __init__(self, folder: str, database: str | None = None, auto_reload: bool = False, read_only: bool = False):
         self._folder = StudiesFolder(Path(folder))
+        check_database(self._folder, is_sqlite=database is None)
         self._database = Database(database, self._folder.own / DATABASE_FILE)
-        holding = open_holding(self._folder, self._database)
+        note_database(self._folder, is_sqlite=database is None)
+        try:
+            holding = open_holding(self._folder, self._database)
+        except BaseException:
+            self._database.close()
+            raise
         self._images = Images(holding)
         self._labels = Labels(holding, self._images)
         self._listing = Listing(holding)
@@ -64,6 +73,7 @@ class StudiesDatastore(Datastore):
         self.choosing = Choosing(holding)
         self._watch = Watch(self._folder, self._images, self._labels, self._scan) if auto_reload else None
         if not read_only:
+            remove_leftovers(self._folder)
             self._scan.run()
 
     def close(self) -> None:
@@ -164,13 +174,19 @@ class StudiesDatastore(Datastore):
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Move a file into the folder under a new id, by default its name without extension.
 
+        Labels of an image that had this id, but whose file was another, are let go; their versions stay.
+
         Raises:
             ValueError: the id is no plain name, or too much is noted.
             FileExistsError: there is an image of that id, or a file of that name.
+            OSError: the file cannot be moved there.
         """
         file = Path(image_filename)
         image_id = image_id or id_of(file.name)
-        self._images.add(image_id, file, image_info or {})
+        with self._folder.lock(image_id):
+            for gone in self._images.check_new(image_id, file):
+                self._labels.retire(gone)  # they are of another picture
+            self._images.add(image_id, file, image_info or {})
         return image_id
 
     def remove_image(self, image_id: str) -> None:
@@ -178,9 +194,11 @@ class StudiesDatastore(Datastore):
 
         Raises:
             ImageNotFoundException: there is no such image.
+            OSError: its file cannot be removed; nothing else is then.
         """
         with self._folder.lock(image_id):
-            self._images.remove(image_id, self._labels.files(image_id))
+            self._images.remove(image_id, self._folder.labels_of(image_id))
+            remove_files(self._folder.versions_of(image_id))
 
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
         """Keep a copy of a Markups file as the newest label of an image.

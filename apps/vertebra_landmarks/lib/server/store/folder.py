@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import re
 import stat
-import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,12 +17,15 @@ from filelock import FileLock
 
 from ...learning.inputs import OVERLAY_SUFFIX
 from ...learning.reading import IMAGE_SUFFIXES
-from ...spine.files import replacing
 from ...spine.markups import SUFFIX
 from ..models import FOLDER
-from ..names import check_tag, is_inside
+from ..names import check_tag, folded, is_inside
+
+logger = logging.getLogger(__name__)
 
 LABELS = "labels"
+TAGS = ("final", "original")
+"""Tags that every folder has; others in the same letters are none."""
 _SUFFIXES = sorted((SUFFIX, *IMAGE_SUFFIXES), key=len, reverse=True)
 _LOCKS = 64
 _POLL_S = 0.005  # how often who waits for a lock looks
@@ -75,25 +79,15 @@ class StudiesFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         self.own = self.path / FOLDER
         self._versions, self._locks = self.own / "versions", self.own / "locks"
-        for folder in (self._versions, self._locks, self.label_folder("final"), self.label_folder("original")):
+        own = (self._locks, *(self._versions / tag for tag in TAGS), *(self.label_folder(tag) for tag in TAGS))
+        for folder in own:
             if not is_inside(folder, self.path):
                 raise ValueError(f"{folder.relative_to(self.path).as_posix()} leads out of the studies folder")
             folder.mkdir(parents=True, exist_ok=True)
 
-    def identity(self) -> str:
-        """What the folder is called in databases; it is noted in the folder, and goes where that goes."""
-        note = self.own / "identity"
-        with self.lock("identity"):
-            if not note.exists():
-                with replacing(note) as temporary:
-                    temporary.write_text(str(uuid.uuid4()), encoding="ascii")
-                    sync(temporary)
-                sync(self.own)
-            return str(uuid.UUID(note.read_text(encoding="ascii").strip()))
-
     def lock(self, name: str) -> AbstractContextManager[object]:
-        """What only one thread of one process holds at a time for an image, in whatever case its id is written."""
-        stripe = hashlib.sha256(name.casefold().encode(errors="replace")).digest()[0] % _LOCKS
+        """What only one thread of one process holds at a time for an image, however its id is written."""
+        stripe = hashlib.sha256(folded(name).encode(errors="replace")).digest()[0] % _LOCKS
         lock: AbstractContextManager[object] = FileLock(self._locks / f"{stripe:02d}").acquire(poll_interval=_POLL_S)
         return lock
 
@@ -115,6 +109,17 @@ class StudiesFolder:
         shard = hashlib.sha256(image.encode()).hexdigest()[:2]
         return self._versions / tag / shard / f"{image}.{number}{SUFFIX}"
 
+    def labels_of(self, image: str) -> list[Path]:
+        """Where newest labels of an image may lie."""
+        return [self.label(image, tag) for tag in self.tags()]
+
+    def versions_of(self, image: str) -> list[Path]:
+        """All versions of an image's labels that lie in the folder, whether or not a row speaks of them."""
+        name = re.compile(re.escape(image) + r"\.[0-9]+" + re.escape(SUFFIX))
+        shards = [folder / self.version(image, "final", 1).parent.name for folder in self._versions.iterdir()]
+        inside = [shard for shard in shards if shard.is_dir() and is_inside(shard, self.path)]
+        return sorted(path for shard in inside for path in shard.iterdir() if name.fullmatch(path.name))
+
     def images(self) -> list[Found]:
         """Images among the files, by name."""
         return sorted(found for found in self._files(self.path) if self.is_image(found.name))
@@ -126,8 +131,16 @@ class StudiesFolder:
 
     def tags(self) -> list[str]:
         """Folders of labels whose name is a tag."""
-        with os.scandir(self.path / LABELS) as entries:
+        with suppress(FileNotFoundError), os.scandir(self.path / LABELS) as entries:
             return sorted(entry.name for entry in entries if entry.is_dir() and self._is_tag(entry.name))
+        return []
+
+    def other_spelling(self, tag: str) -> str | None:
+        """A tag with versions that is the same folder on disks that ignore case, where there is one."""
+        with os.scandir(self._versions) as entries:
+            return next(
+                (entry.name for entry in entries if entry.name != tag and folded(entry.name) == folded(tag)), None
+            )
 
     def _is_tag(self, name: str) -> bool:
         try:
@@ -136,9 +149,11 @@ class StudiesFolder:
             return False
 
     def labels(self, tag: str) -> list[Found]:
-        """Label files of a tag, by name."""
+        """Label files of a tag, by name; none where its folder is not there."""
         files = self._files(self.label_folder(tag)) if self._is_tag(tag) else iter(())
-        return sorted(found for found in files if found.name.endswith(SUFFIX) and not found.name.startswith("."))
+        with suppress(FileNotFoundError):
+            return sorted(found for found in files if found.name.endswith(SUFFIX) and not found.name.startswith("."))
+        return []
 
     def _files(self, folder: Path) -> Iterator[Found]:
         with os.scandir(folder) as entries:
@@ -163,6 +178,15 @@ def _of(name: str, entry: os.DirEntry[str] | Path) -> Found | None:
     except OSError:  # removed in this moment
         return None
     return Found(name, state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else None
+
+
+def remove_files(paths: Iterable[Path]) -> None:
+    """Remove what can be removed; a warning tells of the rest."""
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("A file in the studies folder could not be removed: %s", error.strerror)
 
 
 def sync(*paths: Path) -> None:

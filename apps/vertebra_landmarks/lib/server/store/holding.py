@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, select
 
+from ..json_values import without_nan
+from ..models import FOLDER
 from .database import Database
 from .folder import StudiesFolder
+from .notes import IDENTITY, identity_of, read_identity
 from .tables import stores
 
 MOST_FACTS = 100_000
@@ -34,13 +40,33 @@ class Holding:
 
 
 def open_holding(folder: StudiesFolder, database: Database) -> Holding:
-    """Find the rows of a folder, or begin them."""
-    identity = folder.identity()
+    """Find the rows of a folder, or begin them.
+
+    Raises:
+        ValueError: the identity of the folder is damaged, or the database knows the folder that it was copied from.
+    """
+    identity = identity_of(folder)
+    place = {"host": socket.gethostname(), "path": os.fsencode(folder.path.resolve()).decode(errors="backslashreplace")}
+    begun = {"identity": identity, "name": NAME, "description": DESCRIPTION, "is_adopted": False, **place}
     with database.writing() as connection:
-        begun = {"identity": identity, "name": NAME, "description": DESCRIPTION, "is_adopted": False}
         connection.execute(database.insert(stores).values(begun).on_conflict_do_nothing())
-        key = connection.execute(select(stores.c.key).where(stores.c.identity == identity)).scalar_one()
-    return Holding(folder, database, key)
+        row = connection.execute(select(stores).where(stores.c.identity == identity)).one()
+        if not database.is_sqlite and row.host == place["host"] and _is_copy(folder, Path(row.path), identity):
+            raise ValueError(
+                f"this studies folder is a copy of {row.path}, whose labels the database holds: open that one; or move "
+                f"it away, and this one takes its place; or remove {FOLDER}/{IDENTITY} here, and this one begins anew"
+            )
+        if (row.host, row.path) != (place["host"], place["path"]):
+            connection.execute(stores.update().where(stores.c.key == row.key).values(place))
+    return Holding(folder, database, row.key)
+
+
+def _is_copy(folder: StudiesFolder, noted: Path, identity: str) -> bool:
+    """Whether the folder that the database knows by the identity is still where it was, and another one."""
+    try:
+        return read_identity(noted / FOLDER) == identity and not folder.path.samefile(noted)
+    except (OSError, ValueError):
+        return False
 
 
 def to_text(facts: Mapping[str, Any]) -> str:
@@ -49,7 +75,7 @@ def to_text(facts: Mapping[str, Any]) -> str:
     Raises:
         ValueError: they are too many.
     """
-    text = json.dumps(facts, default=str)
+    text = json.dumps(without_nan(facts), default=str)
     if len(text) > MOST_FACTS:
         raise ValueError(f"at most {MOST_FACTS:,} characters are noted about one image or label")
     return text

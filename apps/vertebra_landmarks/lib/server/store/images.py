@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import random
 import time
@@ -11,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from monailabel.interfaces.exception import ImageNotFoundException
-from sqlalchemy import Connection, Row, exists, func, select
+from sqlalchemy import Connection, Row, exists, func, or_, select
 
-from ..names import check_image_id
-from .folder import Found, id_of, is_storable
+from ..names import check_image_id, folded
+from .folder import Found, id_of, is_storable, remove_files, sync
 from .holding import Holding, add_facts, to_text
 from .tables import GONE, LABELLED, OPEN, images, labels, scores, spares
+
+logger = logging.getLogger(__name__)
 
 FINAL = "final"
 
@@ -28,20 +31,20 @@ class Images:
         self._holding, self._folder, self._database = holding, holding.folder, holding.database
         self._ours = images.c.store == holding.key
 
-    def find(self, connection: Connection, image: str) -> Row[Any] | None:
-        """The row of an image whose file is there."""
+    def find(self, connection: Connection, image: str, even_gone: bool = False) -> Row[Any] | None:
+        """The row of an image whose file is there, or was if ``even_gone``."""
         if not is_storable(image):
             return None
-        query = select(images).where(self._ours, images.c.id == image, images.c.state != GONE)
-        return connection.execute(query).one_or_none()
+        query = select(images).where(self._ours, images.c.id == image)
+        return connection.execute(query if even_gone else query.where(images.c.state != GONE)).one_or_none()
 
-    def require(self, connection: Connection, image: str) -> Row[Any]:
+    def require(self, connection: Connection, image: str, even_gone: bool = False) -> Row[Any]:
         """The same.
 
         Raises:
             ImageNotFoundException: there is no such image.
         """
-        row = self.find(connection, image)
+        row = self.find(connection, image, even_gone)
         if row is None:
             raise ImageNotFoundException(f"there is no image {image!r:.80} in the studies folder")
         return row
@@ -70,25 +73,50 @@ class Images:
             row = self.require(connection, image)
             add_facts(connection, images.c.facts, images.c.key == row.key, facts)
 
-    def add(self, image: str, file: Path, facts: Mapping[str, Any]) -> None:
-        """Move a file into the folder under a new id.
+    def check_new(self, image: str, file: Path) -> list[str]:
+        """Make sure that a file can become an image.
+
+        Returns:
+            Ids in which it stands in the place of an image that is gone, and whose file was another.
 
         Raises:
-            ValueError: the id is no plain name, or too much is noted.
+            ValueError: the id is no plain name.
             FileExistsError: there is an image of that id, or a file of that name.
         """
+        place = self._place(image, file)
+        with self._database.reading() as connection:
+            of_fold = self._ours, images.c.folded == folded(image)
+            rows = connection.execute(select(images).where(*of_fold)).all()
+        if place.is_symlink() or place.exists() or any(row.state != GONE for row in rows):
+            raise FileExistsError(f"there is an image {image!r:.80} already; remove it first, or use another id")
+        state = file.stat()
+        return [row.id for row in rows if (row.size, row.mtime_ns) != (state.st_size, state.st_mtime_ns)]
+
+    def _place(self, image: str, file: Path) -> Path:
         suffix = file.name[len(id_of(file.name)) :]
         name = check_image_id(image) + suffix
         if id_of(name) != image or not self._folder.is_image(name):
             raise ValueError(f"image id {image!r:.80} with {suffix} is not the name of an image")
-        place = self._folder.path / name
+        return self._folder.path / name
+
+    def add(self, image: str, file: Path, facts: Mapping[str, Any]) -> None:
+        """Move a file into the folder under an id that was checked; the image's lock is held.
+
+        Raises:
+            ValueError: too much is noted.
+            OSError: the file cannot be moved there.
+        """
+        place, state = self._place(image, file), file.stat()
         text = to_text(facts)
-        with self._folder.lock(image), self._database.writing() as connection:
-            taken = select(images.c.key).where(self._ours, images.c.folded == image.casefold(), images.c.state != GONE)
-            if place.is_symlink() or place.exists() or connection.execute(taken).first():
-                raise FileExistsError(f"there is an image {image!r:.80} already; remove it first, or use another id")
+        sync(file)
+        with self._database.writing() as connection:
             file.replace(place)
-            self._settle(connection, image, [name])
+            sync(self._folder.path)
+            gone = self._ours, images.c.id == image, images.c.state == GONE
+            other = or_(images.c.size != state.st_size, images.c.mtime_ns != state.st_mtime_ns)
+            begun = {"facts": to_text({"ts": int(time.time()), "name": place.name})}
+            connection.execute(images.update().where(*gone, other).values(begun))  # they were of another picture
+            self._settle(connection, image, [place.name])
             row = self.require(connection, image)
             add_facts(connection, images.c.facts, images.c.key == row.key, json.loads(text))
 
@@ -99,10 +127,7 @@ class Images:
             if self._folder.is_image(name) and is_storable(name):
                 image = id_of(name)
                 with self._folder.lock(image), self._database.writing(durable=False) as connection:
-                    was_there = self.find(connection, image) is not None
-                    self._settle(connection, image, [name])
-                    if not was_there and self.find(connection, image) is not None:
-                        appeared.append(image)
+                    appeared += self._settle(connection, image, [name])
         return appeared
 
     def look_again(self, image: str) -> None:
@@ -110,27 +135,43 @@ class Images:
         with self._folder.lock(image), self._database.writing(durable=False) as connection:
             self._settle(connection, image, [])
 
-    def _settle(self, connection: Connection, image: str, names: Iterable[str]) -> None:
-        """Let the row and the spares of an id be as its files are."""
-        of_id = spares.c.store == self._holding.key, spares.c.id == image
-        row = connection.execute(select(images).where(self._ours, images.c.id == image)).one_or_none()
-        known = {*connection.execute(select(spares.c.file).where(*of_id)).scalars(), *names}
-        known |= {row.file} if row is not None else set()
+    def _settle(self, connection: Connection, image: str, names: Iterable[str]) -> list[str]:
+        """Let rows and spares be as the files are of all ids that are one on some disks: one of the files is served.
+
+        Args:
+            connection: in a writing transaction.
+            image: one of the ids.
+            names: of files that may be new.
+
+        Returns:
+            The id that is served, where it was not before.
+        """
+        fold = folded(image)
+        of_fold = spares.c.store == self._holding.key, spares.c.folded == fold
+        rows = list(connection.execute(select(images).where(self._ours, images.c.folded == fold)))
+        rows.sort(key=lambda row: (row.state == GONE, row.id != image, row.id))
+        known = {*connection.execute(select(spares.c.file).where(*of_fold)).scalars(), *names, *(r.file for r in rows)}
         found = [self._folder.look(self._folder.path / name) for name in sorted(known)]
         there = {file.name: file for file in found if file is not None}
-        served = there.get(row.file) if row is not None else None
-        served = served or next(iter(there.values()), None)
-        if row is None and served is not None:
-            self.insert(connection, [(image, served)], {})
-        elif row is not None and served is None:
-            self.mark_gone(connection, [row.key])
-        elif row is not None and served is not None:
+        served = next((there[row.file] for row in rows if row.file in there), None)
+        if served is None:  # of the others rather one of the same id
+            first = rows[0].id if rows else image
+            served = min(there.values(), key=lambda file: (id_of(file.name) != first, file.name), default=None)
+        now = None if served is None else id_of(served.name)
+        row = next((row for row in rows if row.id == now), None)
+        others = [other.key for other in rows if other.id != now and other.state != GONE]
+        if others:
+            self.mark_gone(connection, others)
+        if served is not None and row is None:
+            self.insert(connection, [(id_of(served.name), served)], {})
+        elif served is not None and row is not None:
             self._update(connection, row, served)
-        connection.execute(spares.delete().where(*of_id))
+        connection.execute(spares.delete().where(*of_fold))
         for name in there:
             if served is not None and name != served.name:
-                values = {"store": self._holding.key, "file": name, "id": image}
+                values = {"store": self._holding.key, "file": name, "folded": fold}
                 connection.execute(self._database.insert(spares).values(values).on_conflict_do_nothing())
+        return [] if now is None or (row is not None and row.state != GONE) else [now]
 
     def insert(
         self, connection: Connection, new: Iterable[tuple[str, Found]], adopted: Mapping[str, Mapping[str, Any]]
@@ -144,7 +185,7 @@ class Images:
             {
                 "store": self._holding.key,
                 "id": image,
-                "folded": image.casefold(),
+                "folded": folded(image),
                 "file": file.name,
                 "size": file.size,
                 "mtime_ns": file.mtime_ns,
@@ -164,26 +205,37 @@ class Images:
         connection.execute(scores.update().where(scores.c.image.in_(keys)).values(is_open=False))
 
     def _update(self, connection: Connection, row: Row[Any], file: Found) -> None:
-        if (row.size, row.mtime_ns, row.file) != (file.size, file.mtime_ns, file.name):
+        is_other = (row.size, row.mtime_ns, row.file) != (file.size, file.mtime_ns, file.name)
+        if is_other:
             connection.execute(scores.delete().where(scores.c.image == row.key))  # they were of other pixels
             values = {"file": file.name, "size": file.size, "mtime_ns": file.mtime_ns}
             connection.execute(images.update().where(images.c.key == row.key).values(values))
-        if row.state == GONE:
+        state = row.state
+        if state == GONE:
             final = select(labels.c.key).where(labels.c.image == row.key, labels.c.tag == FINAL, labels.c.is_current)
             state = LABELLED if connection.execute(select(exists(final))).scalar_one() else OPEN
             connection.execute(images.update().where(images.c.key == row.key).values(state=state))
             connection.execute(scores.update().where(scores.c.image == row.key).values(is_open=state == OPEN))
+        if is_other and state == LABELLED:
+            logger.warning(
+                "The file of an image with a label %r has changed: the label may be of another picture", FINAL
+            )
 
-    def remove(self, image: str, paths: Iterable[Path]) -> None:
-        """Remove an image, its rows, and these files, which are its labels'; a spare of its id takes its place.
+    def remove(self, image: str, labels_: Iterable[Path]) -> None:
+        """Remove an image, then its labels and rows; a spare of its id takes its place. The image's lock is held.
+
+        Args:
+            image: id.
+            labels_: files of its newest labels.
 
         Raises:
             ImageNotFoundException: there is no such image.
+            OSError: its file cannot be removed; nothing else is then.
         """
         with self._database.writing() as connection:
             row = self.require(connection, image)
-            for path in (*paths, self._folder.path / row.file):
-                path.unlink(missing_ok=True)
+            (self._folder.path / row.file).unlink(missing_ok=True)
+            remove_files(labels_)
             connection.execute(images.delete().where(images.c.key == row.key))
             self._settle(connection, image, [])
 

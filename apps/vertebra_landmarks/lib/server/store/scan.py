@@ -11,6 +11,8 @@ from typing import TypeVar
 from sqlalchemy import select
 
 from ...spine.markups import SUFFIX
+from ..names import folded
+from ..privacy import outline
 from .adoption import Adopted, read_adopted
 from .folder import Found, id_of, is_storable
 from .holding import Holding
@@ -58,57 +60,63 @@ class Scan:
 
     def _scan_images(self, adopted: Adopted) -> None:
         found = self._folder.images()
-        by_id: dict[str, list[Found]] = {}
+        files: dict[str, list[Found]] = {}
         for file in found:
             if is_storable(file.name):
-                by_id.setdefault(id_of(file.name), []).append(file)
+                files.setdefault(folded(id_of(file.name)), []).append(file)
         self._note_unstorable([file.name for file in found if not is_storable(file.name)])
-        of_image = images.c.key, images.c.id, images.c.file, images.c.size, images.c.mtime_ns, images.c.state
+        columns = images.c.key, images.c.folded, images.c.file, images.c.size, images.c.mtime_ns, images.c.state
         with self._database.reading() as connection:
-            rows = connection.execute(select(*of_image).where(self._ours)).all()
+            rows = connection.execute(select(*columns).where(self._ours)).all()
             of_spare = select(spares.c.file).where(spares.c.store == self._holding.key)
             not_served = set(connection.execute(of_spare).scalars())
-        differing, missing = [], []
+        served: dict[str, Found | None] = {}
         for row in rows:
-            _, image, *served, state = row
-            files = by_id.get(image)
-            if files is None:
-                missing += [row] if state != GONE else []
-            elif state == GONE or files != [tuple(served)]:
-                differing.append(image)
-        known = {row.id for row in rows}
-        new = [(image, files[0]) for image, files in by_id.items() if image not in known]
+            if row.state != GONE:
+                served[row.folded] = None if row.folded in served else Found(row.file, row.size, row.mtime_ns)
+        known = {row.folded for row in rows}
+        missing = [row for row in rows if row.state != GONE and row.folded not in files]
+        new = [(id_of(some[0].name), some[0]) for fold, some in files.items() if fold not in known]
         for batch in _batches(new):
             with self._database.writing(durable=False) as connection:
                 self._images.insert(connection, batch, adopted.images)
-        differing += [image for image, files in new if len(by_id[image]) > 1]
-        twins = [file.name for image in differing for file in by_id[image]]
-        self._images.look_at([*twins, *(name for name in not_served if id_of(name) not in by_id)])
+        same = {
+            fold
+            for fold, some in files.items()
+            if len(some) == 1 and (fold not in known or some[0] == served.get(fold))
+        }
+        differing = [file.name for fold, some in files.items() if fold not in same for file in some]
+        self._images.look_at([*differing, *(name for name in not_served if folded(id_of(name)) not in files)])
         for absent in _batches(missing):
             keys = [row.key for row in absent if self._folder.look(self._folder.path / row.file) is None]
             with self._database.writing(durable=False) as connection:
                 self._images.mark_gone(connection, keys)
-        count = len(found) - len(by_id)
+        count = len(found) - len(files)
         if count and count != len(not_served):
             logger.warning("%d images are not served, see not_served in /info/", count)
 
     def _note_unstorable(self, names: list[str]) -> None:
         """Files whose names are no text: they are not served."""
         shown = [name.encode(errors="backslashreplace").decode().replace("\0", "") for name in names]
-        of_none = spares.c.store == self._holding.key, spares.c.id == ""
+        of_none = spares.c.store == self._holding.key, spares.c.folded == ""
         with self._database.reading() as connection:
             if sorted(connection.execute(select(spares.c.file).where(*of_none)).scalars()) == sorted(shown):
                 return
         with self._database.writing(durable=False) as connection:
             connection.execute(spares.delete().where(*of_none))
-            rows = [{"store": self._holding.key, "file": name, "id": ""} for name in shown]
+            rows = [{"store": self._holding.key, "file": name, "folded": ""} for name in shown]
             if rows:
                 connection.execute(self._database.insert(spares).on_conflict_do_nothing(), rows)
 
     def scan_labels(self, tag: str, adopted: Adopted | None = None) -> None:
         """Compare the labels of a tag."""
         facts = {} if adopted is None else adopted.labels
-        found = {file.name.removesuffix(SUFFIX): file for file in self._folder.labels(tag) if is_storable(file.name)}
+        try:
+            files = self._folder.labels(tag)
+        except OSError as error:
+            logger.warning("The labels %r cannot be read: %s", tag, error.strerror)
+            return
+        found = {file.name.removesuffix(SUFFIX): file for file in files if is_storable(file.name)}
         query = select(images.c.id, labels.c.is_placed, labels.c.size, labels.c.mtime_ns)
         query = query.join(labels, labels.c.image == images.c.key)
         query = query.where(self._ours, images.c.state != GONE, labels.c.tag == tag, labels.c.is_current)
@@ -116,7 +124,10 @@ class Scan:
             rows = {row.id: tuple(row)[1:] for row in connection.execute(query)}
         same = {image for image, file in found.items() if rows.get(image) == (True, file.size, file.mtime_ns)}
         for image in sorted({*found, *rows} - same):
-            self._labels.look_at(image, tag, facts.get((image, tag)), is_quiet=True)
+            try:
+                self._labels.look_at(image, tag, facts.get((image, tag)), durable=False, may_repair=True)
+            except (OSError, ValueError) as error:
+                logger.warning("A label %r could not be compared with its file\n%s", tag, outline(error))
 
     def _let_go_of_tags(self) -> None:
         """Compare the labels of tags that have no folder any more."""

@@ -32,6 +32,8 @@ stores = Table(
     Column("identity", String(36), nullable=False, unique=True),  # noted in the folder too
     Column("name", Text, nullable=False),
     Column("description", Text, nullable=False),
+    Column("host", Text, nullable=False),  # where it was when it was last opened
+    Column("path", Text, nullable=False),
     Column("is_adopted", Boolean, nullable=False),  # what MONAI Label noted before was read
 )
 
@@ -41,7 +43,7 @@ images = Table(
     Column("key", _Key, primary_key=True),
     _store(),
     Column("id", _Name, nullable=False),
-    Column("folded", _Name, nullable=False),  # the id on disks that ignore case
+    Column("folded", _Name, nullable=False),  # the same for all ids that are one on some disks
     Column("file", _Name, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
@@ -59,8 +61,8 @@ spares = Table(
     metadata,
     Column("store", Integer, ForeignKey("vl_stores.key"), primary_key=True),
     Column("file", _Name, primary_key=True),  # an image that is not served, since another has its id
-    Column("id", _Name, nullable=False),
-    Index("vl_spares_by_id", "store", "id"),
+    Column("folded", _Name, nullable=False),
+    Index("vl_spares_folded", "store", "folded"),
 )
 
 labels = Table(
@@ -70,7 +72,9 @@ labels = Table(
     _store(),
     _image(),
     Column("tag", _Name, nullable=False),
-    Column("version", Integer, nullable=False),  # 1, 2, ... of one image and tag
+    Column(
+        "version", Integer, nullable=False
+    ),  # rises in one image and tag; numbers of files that no row knows are passed over
     Column("digest", String(64), nullable=False),  # SHA-256 of the file
     Column("facts", Text, nullable=False),  # JSON: who, when, seconds, edits, model version, and what else is noted
     Column("is_current", Boolean, nullable=False),

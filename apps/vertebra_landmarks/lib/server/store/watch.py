@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from watchdog.events import (
     DirCreatedEvent,
+    DirDeletedEvent,
     DirMovedEvent,
     FileClosedEvent,
     FileCreatedEvent,
@@ -18,6 +24,7 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 from watchdog.observers import Observer
+from watchdog.observers.api import ObservedWatch
 
 from ...spine.markups import SUFFIX
 from ..privacy import outline
@@ -30,6 +37,10 @@ logger = logging.getLogger(__name__)
 
 QUIET_S = 0.2
 """Time without a change before names are looked at, since files are often written in pieces."""
+MOST_QUIET_S = 2.0
+"""Names are looked at after this time even while others change."""
+RETRY_S, MOST_RETRY_S = 5.0, 300.0
+"""What could not be looked at, as while the database is away, is tried again after this time, and then less often."""
 MOST_NAMES = 5_000
 """Changes at once after which the whole folder is looked at: the system's queue may have overflown."""
 MOUNT_S = 60.0
@@ -41,6 +52,7 @@ _EVENTS = [
     FileDeletedEvent,
     FileMovedEvent,
     DirCreatedEvent,
+    DirDeletedEvent,
     DirMovedEvent,
 ]
 
@@ -53,14 +65,14 @@ class Watch(FileSystemEventHandler):
         self._changed: set[Path] = set()
         self._lock, self._wake, self._ended = threading.Lock(), threading.Event(), threading.Event()
         self._top = folder.path.absolute()
+        self._of_labels = self._top / LABELS
         is_on_mount = any(place.is_mount() for place in (self._top, *self._top.parents[:-1]))
-        self._pause_s = MOUNT_S if is_on_mount else None
-        self._tags: set[str] = set()
+        self._pause_s = MOUNT_S if is_on_mount else math.inf
+        self._watched: dict[Path, ObservedWatch] = {}
         self._observer = Observer()
         try:
-            self._observer.schedule(self, str(self._top), event_filter=_EVENTS)
-            self._observer.schedule(self, str(self._top / LABELS), event_filter=_EVENTS)
-            self._watch_tags()
+            for place in (self._top, self._of_labels, *self._tag_folders()):
+                self._watch(place)
             self._observer.start()
         except OSError as error:
             logger.warning("The studies folder cannot be watched; new files are seen after a restart: %s", error.errno)
@@ -76,47 +88,98 @@ class Watch(FileSystemEventHandler):
             self._observer.join()
         self._thread.join()
 
-    def _watch_tags(self) -> list[str]:
-        """Watch the folders of labels that are new, and return their tags."""
-        new = sorted(set(self._folder.tags()) - self._tags)
-        for tag in new:
-            self._observer.schedule(self, str(self._top / LABELS / tag), event_filter=_EVENTS)
-        self._tags |= set(new)
-        return new
+    def _tag_folders(self) -> list[Path]:
+        return [self._of_labels / tag for tag in self._folder.tags()]
+
+    def _watch(self, place: Path) -> None:
+        """Watch a folder; one that was watched under that name before may be another one by now."""
+        watched = self._watched.pop(place, None)
+        if watched is not None:
+            with suppress(KeyError, OSError):  # the system ends the watch of a folder that was removed
+                self._observer.unschedule(watched)
+        if place.is_dir():
+            self._watched[place] = self._observer.schedule(self, str(place), event_filter=_EVENTS)
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Remember what changed."""
-        with self._lock:
-            self._changed.update(Path(str(path)) for path in (event.src_path, event.dest_path) if path)
+        self._remember(Path(str(path)) for path in (event.src_path, event.dest_path) if path)
         self._wake.set()
 
+    def _remember(self, changed: Iterable[Path]) -> None:
+        with self._lock:
+            self._changed.update(changed)
+
     def _look(self) -> None:
+        scan_at, retry_at, retry_s = time.monotonic() + self._pause_s, math.inf, RETRY_S
         while not self._ended.is_set():
-            was_woken = self._wake.wait(self._pause_s)
-            while self._wake.is_set() and not self._ended.is_set():
-                self._wake.clear()
-                self._ended.wait(QUIET_S)
+            pause = min(scan_at, retry_at) - time.monotonic()
+            self._wake.wait(None if pause == math.inf else max(pause, 0.0))
+            self._wait_for_quiet()
             if self._ended.is_set():
                 return
             with self._lock:
                 changed, self._changed = self._changed, set()
             try:
-                if not was_woken or len(changed) > MOST_NAMES:
+                if time.monotonic() >= scan_at or len(changed) > MOST_NAMES:
+                    scan_at = time.monotonic() + self._pause_s
+                    self._watch_again(changed)
                     self._scan.run()
+                    failed = set()
                 else:
-                    self._look_at(changed)
-            except Exception as error:  # the database may be away for a while; the next change tries again
-                logger.warning("Changes of the studies folder could not be read\n%s", outline(error))
+                    failed = self._look_at(changed)
+            except Exception as error:
+                failed = changed
+                self._warn(error)
+            self._remember(failed)
+            retry_at = time.monotonic() + retry_s if failed else math.inf
+            retry_s = min(2 * retry_s, MOST_RETRY_S) if failed else RETRY_S
 
-    def _look_at(self, changed: set[Path]) -> None:
-        names = {path.name for path in changed if path.parent == self._top}
-        appeared = self._images.look_at(sorted(names))
-        for tag in self._watch_tags():
-            self._scan.scan_labels(tag)
-        for image in appeared:
+    def _wait_for_quiet(self) -> None:
+        """Wait while files change, but not for ever."""
+        end = time.monotonic() + MOST_QUIET_S
+        while self._wake.is_set() and not self._ended.is_set():
+            self._wake.clear()
+            if time.monotonic() < end:
+                self._ended.wait(QUIET_S)
+
+    def _warn(self, error: Exception) -> None:  # the database may be away for a while
+        logger.warning("Changes of the studies folder could not be read and are tried again\n%s", outline(error))
+
+    def _watch_again(self, changed: Collection[Path]) -> list[Path]:
+        """Watch folders of labels that came, or that others may have taken the place of; returns which."""
+        is_all = self._of_labels in changed
+        there, watched = set(self._tag_folders()), {place for place in self._watched if place.parent == self._of_labels}
+        touched = [place for place in there | watched if is_all or place in changed or place in there ^ watched]
+        for place in [self._of_labels] * is_all + touched:
+            try:
+                self._watch(place)
+            except OSError as error:
+                self._warn(error)
+        return touched
+
+    def _look_at(self, changed: set[Path]) -> set[Path]:
+        """Look at what changed; returns what must be looked at again, since it could not be read."""
+        failed = set()
+
+        def attempt(path: Path, look: Callable[[], None]) -> None:
+            try:
+                look()
+            except Exception as error:
+                failed.add(path)
+                self._warn(error)
+
+        for path in sorted(changed):
+            if path.parent == self._top:
+                attempt(path, partial(self._look_at_image, path.name))
+        for place in self._watch_again(changed):
+            attempt(place, partial(self._scan.scan_labels, place.name))
+        for path in sorted(changed):
+            is_label = path.parent.parent == self._of_labels and path.name.endswith(SUFFIX)
+            if is_label and not path.name.startswith("."):
+                attempt(path, partial(self._labels.look_at, path.name.removesuffix(SUFFIX), path.parent.name))
+        return failed
+
+    def _look_at_image(self, name: str) -> None:
+        for image in self._images.look_at([name]):
             for tag in self._folder.tags():
                 self._labels.look_at(image, tag)
-        for path in sorted(changed):
-            is_label = path.parent.parent == self._top / LABELS and path.name.endswith(SUFFIX)
-            if is_label and not path.name.startswith("."):
-                self._labels.look_at(path.name.removesuffix(SUFFIX), path.parent.name)

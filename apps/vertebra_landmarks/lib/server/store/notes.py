@@ -1,0 +1,80 @@
+"""What the studies folder itself says: what it is called in databases, and in which kind of database its rows are."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from ...spine.files import replacing
+from .folder import StudiesFolder, sync
+
+IDENTITY, DATABASE = "identity", "database"
+_KINDS = {True: "sqlite", False: "postgresql"}
+_ADVICE = {
+    "sqlite": "in SQLite in the folder itself: leave out --conf database of the server and --database of scripts",
+    "postgresql": "in PostgreSQL: name it, with --conf database of the server and --database of scripts",
+}
+
+
+def identity_of(folder: StudiesFolder) -> str:
+    """What the folder is called in databases; it is noted in the folder, and goes where that goes.
+
+    Raises:
+        ValueError: what is noted is damaged.
+    """
+    with folder.lock(IDENTITY):
+        note = folder.own / IDENTITY
+        if not note.exists():
+            _write(note, str(uuid.uuid4()))
+        identity = read_identity(folder.own)
+    if identity is None:
+        raise ValueError(
+            f"{_shown(folder, IDENTITY)} in the studies folder, by which the database knows the folder, is damaged: "
+            "bring it back from a backup, or remove it to begin with new rows; files of labels stay as they are"
+        )
+    return identity
+
+
+def read_identity(own: Path) -> str | None:
+    """The identity that is noted in a folder's own part; ``None`` if there is none."""
+    try:
+        return str(uuid.UUID((own / IDENTITY).read_text(encoding="ascii").strip()))
+    except (OSError, ValueError):
+        return None
+
+
+def check_database(folder: StudiesFolder, is_sqlite: bool) -> None:
+    """Make sure that the rows of a folder are in this kind of database, before a new one is begun beside it.
+
+    Raises:
+        ValueError: they are in the other kind, or the note is damaged.
+    """
+    note = folder.own / DATABASE
+    if not note.exists():
+        return
+    kind = note.read_text(encoding="ascii", errors="replace").strip()
+    if kind not in _ADVICE:
+        raise ValueError(f"{_shown(folder, DATABASE)} must say {' or '.join(_ADVICE)}, got {kind!r:.40}")
+    if kind != _KINDS[is_sqlite]:
+        raise ValueError(
+            f"the versions of the labels in this studies folder are known {_ADVICE[kind]}; "
+            f"to give that up and begin anew, remove {_shown(folder, DATABASE)} there"
+        )
+
+
+def note_database(folder: StudiesFolder, is_sqlite: bool) -> None:
+    """Note in which kind of database the rows of a folder are; what is noted stays."""
+    with folder.lock(DATABASE):
+        if not (folder.own / DATABASE).exists():
+            _write(folder.own / DATABASE, _KINDS[is_sqlite])
+
+
+def _write(note: Path, text: str) -> None:
+    with replacing(note) as temporary:
+        temporary.write_text(text, encoding="ascii")
+        sync(temporary)
+    sync(note.parent)
+
+
+def _shown(folder: StudiesFolder, name: str) -> str:
+    return (folder.own / name).relative_to(folder.path).as_posix()
