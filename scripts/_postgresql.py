@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import secrets
 import shutil
 import signal
@@ -85,6 +84,8 @@ def _unprivileged(place: Path) -> dict[str, Any]:
     """Arguments for running as somebody else than root, which PostgreSQL refuses; the folder is theirs."""
     if os.geteuid() != 0:
         return {}
+    import pwd  # not on Windows, where nobody is root
+
     names = {entry.pw_name for entry in pwd.getpwall()}
     user = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
     os.chown(place, user.pw_uid, user.pw_gid)
