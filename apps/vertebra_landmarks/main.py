@@ -21,7 +21,7 @@ from lib.learning.choosing.opinion import Opinion
 from lib.learning.reading import read_radiograph
 from lib.server.config import parse_conf
 from lib.server.given import GivenFilms
-from lib.server.infer import VertebraLandmarksInfer
+from lib.server.infer import IN_BACKGROUND, VertebraLandmarksInfer
 from lib.server.models import ModelStore
 from lib.server.names import check_tag
 from lib.server.prelabel import MODEL_KEY, MODEL_VERSION, Prelabelling
@@ -187,7 +187,8 @@ class VertebraLandmarksApp(MONAILabelApp):
         task: VertebraLandmarksInfer = self._infers[MODEL]
 
         def predict(image: str) -> None:
-            Path(self.infer({"model": MODEL, "image": image, "save_label": True})["file"]).unlink(missing_ok=True)
+            request = {"model": MODEL, "image": image, "save_label": True, IN_BACKGROUND: True}
+            Path(self.infer(request)["file"]).unlink(missing_ok=True)
 
         return Prelabelling(
             self.datastore(), predict, lambda: task.model_version, lambda: task.model_key, self.models.folder

@@ -19,7 +19,7 @@ from lib.learning.prediction import NoSpineError, Prediction
 from lib.learning.reading import Radiograph
 from lib.learning.stopwatch import Stopwatch
 from lib.server import infer
-from lib.server.infer import VertebraLandmarksInfer
+from lib.server.infer import IN_BACKGROUND, VertebraLandmarksInfer
 from lib.server.models import ModelStore
 from lib.spine.markups import read_markups
 from lib.spine.schema import Spine
@@ -119,6 +119,15 @@ def test_an_error_hides_no_landmark(task: VertebraLandmarksInfer, film: Path) ->
     """Visible is what has the score, however far off it may be."""
     answer = ask(task, film, min_score=1.0)[1]
     assert all(landmark["visible"] for landmark in answer["landmarks"])
+
+
+def test_work_that_nobody_waits_for_takes_no_place_among_the_open_films(
+    task: VertebraLandmarksInfer, film: Path
+) -> None:
+    ask(task, film, **{IN_BACKGROUND: True})
+    assert len(task._films) == 0
+    ask(task, film)
+    assert len(task._films) == 1
 
 
 def test_the_other_parts_of_the_answer(task: VertebraLandmarksInfer, film: Path) -> None:

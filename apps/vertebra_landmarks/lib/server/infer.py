@@ -17,7 +17,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from ..learning.decoders import FixedLandmarks
 from ..learning.devices import choose_device
 from ..learning.prediction import LandmarkPredictor, NoSpineError, Prediction
-from ..learning.reading import Radiograph, UnreadableImageError
+from ..learning.reading import Radiograph, UnreadableImageError, read_radiograph
 from ..learning.stopwatch import Stopwatch
 from ..spine.markups import SUFFIX, label_of, write_markups
 from ..spine.report import anatomy_report, cobb_report
@@ -26,12 +26,14 @@ from .image_facts import image_facts
 from .infer_request import InferRequest
 from .model_facts import ModelFacts, read_model_facts
 from .models import ModelStore, Stamp, stamp
-from .open_films import OpenFilms
+from .open_films import OpenFilm, OpenFilms
 from .prelabel import MODEL_KEY, MODEL_VERSION
 
 logger = logging.getLogger(__name__)
 
 BAD_PARAMETER, UNREADABLE, NO_SPINE = 400, 415, 422
+IN_BACKGROUND = "in_background"
+"""Key of a request that nobody waits for: its film takes no place among those that people work on."""
 
 
 class _Served(NamedTuple):
@@ -129,7 +131,8 @@ class VertebraLandmarksInfer(InferTask):
         except ValueError as error:
             raise HTTPException(BAD_PARAMETER, detail=str(error)) from error
         try:
-            film = self._films.open(Path(request["image"]))
+            path = Path(request["image"])
+            film = OpenFilm(read_radiograph(path)) if request.get(IN_BACKGROUND) else self._films.open(path)
             radiograph = film.radiograph
             read = time.perf_counter() - begin
             _check_inside(asked.fixed, radiograph)
