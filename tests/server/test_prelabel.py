@@ -149,3 +149,13 @@ def test_other_weights_without_a_version_predict_anew(folder: Folder) -> None:
     other = Prelabelling(folder.store, folder.predict, lambda: "0", lambda: "key of others", folder.path / ".run")
     other.catch_up()
     assert folder.predicted == IMAGES
+
+
+def test_what_is_done_is_not_asked_for_again(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.work.catch_up()
+    folder.work.catch_up()
+    asked: list[str] = []
+    monkeypatch.setattr(folder.store, "get_label_info", lambda image, tag: asked.append(image))
+    folder.work.catch_up()
+    assert not asked
+    assert folder.work.status()["done"] == len(IMAGES)

@@ -57,6 +57,7 @@ class Prelabelling:
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="prelabel", daemon=True)
         self._failed: set[tuple[str, str]] = set()
+        self._done: set[tuple[str, str]] = set()
         self._status: dict[str, Any] = {"state": "waiting", MODEL_VERSION: None, "total": 0, "done": 0, "failed": 0}
 
     def start(self) -> None:
@@ -93,6 +94,7 @@ class Prelabelling:
     def catch_up(self) -> None:
         """Predict all images that lack a prediction of the served model, until it is another one or it is stopped."""
         version, key = self._version(), self._key()
+        self._done = {(image, of) for image, of in self._done if of == key}
         images = self._datastore.get_unlabeled_images(_FINAL)
         failed = {image for image, of in self._failed if of == key}.intersection(images)
         missing = [image for image in images if image not in failed and not self._is_done(image, key)]
@@ -116,11 +118,16 @@ class Prelabelling:
 
     def _is_done(self, image: str, key: str) -> bool:
         """Whether there is a prediction by these weights, or a label that is none of the server's predictions."""
+        if (image, key) in self._done:
+            return True
         facts = self._datastore.get_label_info(image, _PREDICTED)
         if not facts:
             return False
         is_own = MODEL_VERSION in facts and not facts.get("user") and "edits" not in facts
-        return not is_own or facts.get(MODEL_KEY) == key
+        is_done: bool = not is_own or facts.get(MODEL_KEY) == key
+        if is_done:
+            self._done.add((image, key))
+        return is_done
 
     def _has_predicted(self, image: str, key: str) -> bool:
         try:
