@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from filelock import FileLock
@@ -33,7 +34,7 @@ from lib.learning.weights import ERRORS_MEASURED_ON, build_refiner, load_weights
 from lib.server import train_stages
 from lib.server.model_facts import read_model_facts
 from lib.server.models import POINTER, ModelStore
-from lib.server.train import LOCK, REPORT, RUN, VertebraLandmarksTrain
+from lib.server.train import BUSY, LOCK, REPORT, RUN, TRAINING, VertebraLandmarksTrain
 from lib.server.train_plan import read_plan
 from lib.server.train_report import PROCESSES, TrainReport
 from lib.server.train_request import TrainRequest
@@ -221,6 +222,37 @@ def test_leftovers_of_killed_writers_go_and_those_of_living_ones_stay(
     task(UNCHECKED, Folder(studies))
     assert (old.exists(), new.exists()) == (False, True)
     new.unlink()
+
+
+HOLD = """
+import json, os, sys, time
+from filelock import FileLock
+folder = sys.argv[1]
+os.makedirs(folder, exist_ok=True)
+with FileLock(f"{folder}/training.lock"):
+    with open(f"{folder}/training.json", "w") as report:
+        json.dump({"state": "running", "processes": [os.getpid(), os.getppid()]}, report)
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the process that is started there is the parent of this one")
+def test_a_training_that_another_server_has_begun_is_seen_and_can_be_ended(
+    task: VertebraLandmarksTrain, studies: Path
+) -> None:
+    command = [sys.executable, "-c", HOLD, str(studies / ".vertebra_landmarks"), TRAINING, "train"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(ValueError, match=BUSY):
+            task.check({}, Folder(studies))
+        task.check({}, Folder(studies), is_waiting=True)
+        assert task.stats()["state"] == "running"
+        task.discard()
+        assert not psutil.pid_exists(other.pid)
+    assert task.stats()["state"] == "stopped"
+    task.check({}, Folder(studies))
 
 
 # --- with a second network ---
