@@ -75,6 +75,12 @@ def main() -> int:
         if not arguments.studies.is_dir():
             raise ValueError(f"there is no folder {arguments.studies}")
         models = ModelStore(arguments.studies, arguments.weights)
+        others = [folder for folder in models.folder.glob("models*") if folder != models.versions_folder]
+        if others and not models.versions():
+            raise ValueError(
+                f"the versions in {arguments.studies} were not trained from {arguments.weights.name}; name the weights "
+                "that the server began with by --weights"
+            )
         if arguments.command == "show":
             print(json.dumps(asdict(models.version(arguments.version)), indent=1))
             return 0

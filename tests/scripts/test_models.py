@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import models
-from lib.learning.config import load_config
+from lib.learning.config import DEFAULT_WEIGHTS_FILE, load_config
 from lib.learning.network import LandmarkNet
 from lib.learning.weights import load_weights, save_weights
 from lib.server.models import ModelStore
@@ -100,3 +100,11 @@ def test_a_folder_that_is_not_there_is_not_made(
     assert models.main() == 1
     assert "there is no folder" in capsys.readouterr().err
     assert not (tmp_path / "gone").exists()
+
+
+def test_versions_of_other_weights_are_not_passed_over(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, text = run(store, DEFAULT_WEIGHTS_FILE, monkeypatch, capsys, "list")
+    assert status == 1
+    assert "were not trained from vertebra_landmarks.pt; name the weights that the server began with" in text
