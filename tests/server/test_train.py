@@ -1045,7 +1045,10 @@ def test_a_training_runs_to_the_end_and_inference_uses_the_new_weights(server: S
     assert now["model"] == load_weights(published).facts != facts["model"]
     assert stats["version_before"] == facts["model_version"] == "0"
     assert stats["version_after"] == now["model_version"] == version_of(now["model"])
-    assert now["second_network"]["data"] == now["model"]["data"]
+    kept = {stage: told["kept"] for stage, told in stats["stages"].items()}  # a network that did worse stays
+    assert "new" in kept.values()
+    for stage, known in ((LANDMARKS, now["model"]), (CORNERS, now["second_network"])):
+        assert (known["data"] == "labels of the studies folder") == (kept[stage] == "new")
     new, old = load_weights(published).refiner, load_weights(initial).refiner
     assert new is not None
     assert old is not None
