@@ -36,7 +36,7 @@ LEARNING = SPINE | {
     "lib.__version__",
 }
 WEB = {"fastapi", "starlette", "pydantic", "anyio", "jwt"}
-SERVER = LEARNING | WEB | {"monailabel", "filelock", "sqlalchemy", "watchdog", "lib"}
+SERVER = LEARNING | WEB | {"monailabel", "filelock", "psutil", "sqlalchemy", "watchdog", "lib"}
 MAY_IMPORT = {"spine": SPINE, "learning": LEARNING, "server": SERVER, "__init__.py": frozenset()}
 """What each tier may import besides the standard library."""
 
