@@ -21,10 +21,10 @@ from lib.learning.choosing.opinion import Opinion
 from lib.learning.reading import read_radiograph
 from lib.server.config import parse_conf
 from lib.server.given import GivenFilms
-from lib.server.infer import IN_BACKGROUND, VertebraLandmarksInfer
+from lib.server.infer import VertebraLandmarksInfer
 from lib.server.models import ModelStore
 from lib.server.names import check_tag
-from lib.server.prelabel import MODEL_KEY, MODEL_VERSION, Prelabelling
+from lib.server.prelabel import MODEL_VERSION, Prelabelling
 from lib.server.privacy import keep_patients_out_of_logs, outline
 from lib.server.scored_versions import ScoredVersions
 from lib.server.scoring import Scoring
@@ -38,7 +38,7 @@ from lib.spine.schema import VERTEBRAE
 logger = logging.getLogger(__name__)
 
 MODEL = "vertebra_landmarks"
-ORIGIN = (MODEL_VERSION, MODEL_KEY, "names_right", "tilt_half_widths_deg")
+ORIGIN = (MODEL_VERSION, "model_digest", "names_right", "tilt_half_widths_deg")
 """Of an answer, what is noted about a label that is stored from it."""
 
 
@@ -133,15 +133,12 @@ class VertebraLandmarksApp(MONAILabelApp):
         except ValueError as error:
             raise HTTPException(400, detail=str(error)) from error
         image, store = request.get("image", ""), datastore or self.datastore()
-        path = image if isinstance(image, Path) else store.get_image_uri(str(image))  # JSON holds no Path
-        if not path:
-            raise HTTPException(404, detail=f"there is no image {image!r:.80} in the studies folder")
+        path = image if isinstance(image, Path) else _path_of(store, str(image))  # JSON holds no Path
         file, answer = self._turns.take(self._infers[request["model"]], {**request, "image": str(path)})
         result = {"label": file, "tag": tag, "file": file, "params": answer}
         if request.get("save_label") and not isinstance(image, Path):
             try:
-                facts = {"model": request["model"], **{name: answer.get(name) for name in ORIGIN}}
-                result["label"] = store.save_label(image, file, tag, facts)
+                result["label"] = store.save_label(image, file, tag, _origin(answer))
             except Exception as error:
                 Path(file).unlink(missing_ok=True)
                 raise (HTTPException(400, str(error)) if isinstance(error, ValueError) else error) from error
@@ -186,9 +183,10 @@ class VertebraLandmarksApp(MONAILabelApp):
     def _make_prelabelling(self) -> Prelabelling:
         task: VertebraLandmarksInfer = self._infers[MODEL]
 
-        def predict(image: str) -> None:
-            request = {"model": MODEL, "image": image, "save_label": True, IN_BACKGROUND: True}
-            Path(self.infer(request)["file"]).unlink(missing_ok=True)
+        def predict(image: str) -> tuple[Path, dict[str, Any]]:
+            path = _path_of(self.datastore(), image)
+            file, answer = self._turns.run(lambda: task.in_passing({"image": path}))
+            return Path(file), _origin(answer)
 
         return Prelabelling(
             self.datastore(), predict, lambda: task.model_version, lambda: task.model_key, self.models.folder
@@ -202,3 +200,20 @@ class VertebraLandmarksApp(MONAILabelApp):
             return self._turns.run(lambda: opinion_about(task.predictor, radiograph))
 
         return Scoring(self.datastore(), ask, lambda: task.model_key, self.models.folder, lambda: task.model_version)
+
+
+def _path_of(store: Datastore, image: str) -> str:
+    """Path of an image.
+
+    Raises:
+        HTTPException: 404, there is none of that id.
+    """
+    path = str(store.get_image_uri(image))
+    if not path:
+        raise HTTPException(404, detail=f"there is no image {image!r:.80} in the studies folder")
+    return path
+
+
+def _origin(answer: dict[str, Any]) -> dict[str, Any]:
+    """What is noted about a label that is stored from an answer."""
+    return {"model": MODEL, **{name: answer.get(name) for name in ORIGIN}}

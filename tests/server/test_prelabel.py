@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from fastapi import HTTPException
 from filelock import FileLock
 
-from lib.server.prelabel import LOCK, MODEL_KEY, MODEL_VERSION, Prelabelling
+from lib.server.prelabel import LOCK, MODEL_VERSION, PREDICTED_BY, Prelabelling
 from lib.server.store.datastore import StudiesDatastore
 from lib.spine.markups import write_markups
 from lib.spine.phantoms import random_spec, render_phantom
@@ -27,7 +29,7 @@ class Folder:
             (path / f"{name}.png").write_bytes(b"no pixels are read here")
         self.path = path
         self.store = StudiesDatastore(str(path), None, auto_reload=False, read_only=False)
-        self.version = "1 (then)"
+        self.version, self.key = "1 (then)", "aa"
         self.predicted: list[str] = []
         self.before: Callable[[str], None] = lambda _: None
         self.label = path.parent / f"{path.name}.mrk.json"
@@ -40,15 +42,15 @@ class Folder:
             self.store,
             self.predict,
             lambda: self.version,
-            lambda: f"key {self.version}",
+            lambda: f"{self.version} {self.key}",
             self.path / ".run",
             every_s=0.01,
         )
 
-    def predict(self, image: str) -> None:
+    def predict(self, image: str) -> tuple[Path, dict[str, Any]]:
         self.predicted.append(image)
         self.before(image)
-        self.save(image, "original", {MODEL_VERSION: self.version, MODEL_KEY: f"key {self.version}"})
+        return Path(shutil.copy(self.label, self.path.parent / "predicted.mrk.json")), {MODEL_VERSION: self.version}
 
     def save(self, image: str, tag: str, facts: dict[str, Any]) -> None:
         self.store.save_label(image, str(self.label), tag, facts)
@@ -70,15 +72,59 @@ def test_what_nobody_has_labelled_is_predicted_and_nothing_else(folder: Folder) 
 
 
 def test_after_a_restart_it_goes_on_with_the_rest_and_a_new_model_begins_anew(folder: Folder) -> None:
-    folder.save("a", "original", {MODEL_VERSION: "1 (then)", MODEL_KEY: "key 1 (then)"})
-    folder.save("b", "original", {MODEL_VERSION: "0"})
+    folder.before = lambda image: folder.work.stop() if image == "b" else None
+    folder.save("b", "original", {MODEL_VERSION: "0"})  # as releases before noted it
     folder.work.catch_up()
-    assert folder.predicted == ["b", "c"]
+    assert folder.predicted == ["a", "b"]
     folder.again().catch_up()
-    assert folder.predicted == ["b", "c"]
+    assert folder.predicted == IMAGES
+    folder.again().catch_up()
+    assert folder.predicted == IMAGES
     folder.version = "2 (now)"
     folder.again().catch_up()
-    assert folder.predicted[2:] == IMAGES
+    assert folder.predicted[3:] == IMAGES
+    folder.key = "bb"
+    folder.again().catch_up()
+    assert folder.predicted[6:] == IMAGES
+    assert not (folder.path.parent / "predicted.mrk.json").exists()
+    assert folder.store.get_label_info("a", "original")[MODEL_VERSION] == "2 (now)"
+
+
+def test_a_file_that_was_replaced_is_predicted_again_also_one_that_failed(folder: Folder) -> None:
+    def refuse(image: str) -> None:
+        if image == "b":
+            raise HTTPException(415, "no picture")
+
+    folder.before = refuse
+    folder.work.catch_up()
+    for name in ("a", "b"):
+        path = folder.path / f"{name}.png"
+        path.write_bytes(b"another picture")
+        os.utime(path, ns=(0, 10**9))
+    folder.store.refresh()
+    folder.before = lambda _: None
+    folder.work.catch_up()
+    assert folder.predicted == [*IMAGES, "a", "b"]
+    assert folder.work.status() == {"state": "idle", MODEL_VERSION: "1 (then)", "total": 3, "done": 3, "failed": 0}
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{}, {MODEL_VERSION: "0", "user": "anna"}, {MODEL_VERSION: "0", "edits": 2}],
+    ids=["of no model", "of a user", "edited"],
+)
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_what_a_person_has_saved_as_original_stays(folder: Folder, facts: dict[str, Any], when: str) -> None:
+    if when == "before":
+        folder.save("a", "original", facts)
+    else:
+        folder.before = lambda image: folder.save("a", "original", facts) if image == "a" else None
+    folder.work.catch_up()
+    folder.work.catch_up()
+    assert folder.predicted == (["b", "c"] if when == "before" else IMAGES)
+    assert len(folder.store.label_versions("a", "original")) == 1
+    assert PREDICTED_BY not in folder.store.get_label_info("a", "original")
+    assert folder.work.status() == {"state": "idle", MODEL_VERSION: "1 (then)", "total": 2, "done": 2, "failed": 0}
 
 
 def test_a_label_that_is_submitted_meanwhile_is_left_alone(folder: Folder) -> None:
@@ -96,7 +142,7 @@ def test_another_model_ends_the_round(folder: Folder) -> None:
     folder.work.catch_up()
     assert folder.predicted == ["a"]
     folder.work.catch_up()
-    assert folder.predicted == ["a", "b", "c"]  # the first was saved with the new version already
+    assert folder.predicted == ["a", *IMAGES]  # which of both has found the first is not known
 
 
 def test_images_that_show_no_spine_are_asked_about_once(folder: Folder) -> None:
@@ -132,30 +178,3 @@ def test_of_several_workers_one_does_the_work(folder: Folder) -> None:
         assert folder.predicted == []
     assert done.wait(60)
     folder.work.stop()
-
-
-def test_a_label_that_somebody_made_is_no_prediction_to_be_replaced(folder: Folder) -> None:
-    folder.save("a", "original", {"user": "anna"})
-    folder.save("b", "original", {MODEL_VERSION: "0", "user": "anna", "edits": 3})
-    folder.work.catch_up()
-    assert folder.predicted == ["c"]
-    assert folder.store.get_label_info("a", "original")["user"] == "anna"
-
-
-def test_other_weights_without_a_version_predict_anew(folder: Folder) -> None:
-    folder.version = "0"
-    folder.work.catch_up()
-    folder.predicted.clear()
-    other = Prelabelling(folder.store, folder.predict, lambda: "0", lambda: "key of others", folder.path / ".run")
-    other.catch_up()
-    assert folder.predicted == IMAGES
-
-
-def test_what_is_done_is_not_asked_for_again(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder.work.catch_up()
-    folder.work.catch_up()
-    asked: list[str] = []
-    monkeypatch.setattr(folder.store, "get_label_info", lambda image, tag: asked.append(image))
-    folder.work.catch_up()
-    assert not asked
-    assert folder.work.status()["done"] == len(IMAGES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lib.server.store.choosing import predicted_by
 from lib.server.store.datastore import StudiesDatastore
 
 Open = Callable[..., StudiesDatastore]
@@ -82,3 +84,27 @@ def test_scores_survive_a_restart_and_are_forgotten_by_version(studies: Path, op
 def test_a_score_must_be_a_number(studies: Path, opened: Open, value: Any) -> None:
     with pytest.raises(ValueError, match="finite"):
         opened(studies).choosing.set_scores("x", "1", {"a": value})
+
+
+def test_unpredicted_are_open_images_that_a_model_has_not_predicted_as_they_are(
+    studies: Path, opened: Open, label: Label
+) -> None:
+    store = opened(studies)
+    file = (studies / "a.png").stat()
+    size, mtime_ns = file.st_size, file.st_mtime_ns
+
+    def ids(model: str, most: int = 9, after: str = "") -> list[str]:
+        return [row.id for row in store.choosing.unpredicted("original", model, most, after)]
+
+    assert (ids("1 x"), ids("1 x", 2), ids("1 x", 2, "b")) == (["a", "b", "c"], ["a", "b"], ["c"])
+    store.save_label("c", label(1), "final", {})
+    store.save_label("b", label(1), "other", {"predicted_by": predicted_by("1 x", str(size), str(mtime_ns))})
+    store.save_label("a", label(1), "original", {"predicted_by": predicted_by("1 x", str(size), str(mtime_ns))})
+    assert (ids("1 x"), ids("1"), ids("x"), ids("2 x")) == (["b"], ["a", "b"], ["a", "b"], ["a", "b"])
+    row = store.choosing.unpredicted("original", "2 x", 1)[0]
+    assert (row.size, row.mtime_ns) == (size, mtime_ns)
+    assert json.loads(row.facts)["predicted_by"].startswith("1 x ")
+    assert store.choosing.unpredicted("original", "1 x", 1)[0].facts is None
+    (studies / "a.png").write_bytes(b"another picture")
+    store.refresh()
+    assert ids("1 x") == ["a", "b"]

@@ -7,6 +7,7 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,13 +28,11 @@ from .infer_request import InferRequest
 from .model_facts import ModelFacts, read_model_facts
 from .models import ModelStore, Stamp, stamp
 from .open_films import OpenFilm, OpenFilms
-from .prelabel import MODEL_KEY, MODEL_VERSION
+from .prelabel import MODEL_VERSION
 
 logger = logging.getLogger(__name__)
 
 BAD_PARAMETER, UNREADABLE, NO_SPINE = 400, 415, 422
-IN_BACKGROUND = "in_background"
-"""Key of a request that nobody waits for: its film takes no place among those that people work on."""
 
 
 class _Served(NamedTuple):
@@ -125,14 +124,20 @@ class VertebraLandmarksInfer(InferTask):
         Raises:
             HTTPException: 400 for a bad parameter, 415 where the image cannot be read, 422 where it shows no spine.
         """
+        return self._predict(request, self._films.open)
+
+    def in_passing(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """The same for work in the background: the film takes no place among those that people work on."""
+        return self._predict(request, lambda path: OpenFilm(read_radiograph(path)))
+
+    def _predict(self, request: dict[str, Any], read_film: Callable[[Path], OpenFilm]) -> tuple[str, dict[str, Any]]:
         begin = time.perf_counter()
         try:
             asked = InferRequest.parse(request)
         except ValueError as error:
             raise HTTPException(BAD_PARAMETER, detail=str(error)) from error
         try:
-            path = Path(request["image"])
-            film = OpenFilm(read_radiograph(path)) if request.get(IN_BACKGROUND) else self._films.open(path)
+            film = read_film(Path(request["image"]))
             radiograph = film.radiograph
             read = time.perf_counter() - begin
             _check_inside(asked.fixed, radiograph)
@@ -154,7 +159,7 @@ class VertebraLandmarksInfer(InferTask):
 
 def _known(facts: ModelFacts) -> dict[str, Any]:
     """What answers say about the weights."""
-    return {MODEL_VERSION: facts.version, MODEL_KEY: facts.digest, "errors_measured": facts.errors_measured}
+    return {MODEL_VERSION: facts.version, "model_digest": facts.digest, "errors_measured": facts.errors_measured}
 
 
 def _check_inside(fixed: FixedLandmarks, radiograph: Radiograph) -> None:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from fastapi import HTTPException
 from filelock import FileLock, Timeout
-from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
+from monailabel.interfaces.datastore import DefaultLabelTag
 
 from .privacy import outline
+from .store.choosing import FileState, predicted_by
+from .store.datastore import StudiesDatastore
 
 logger = logging.getLogger(__name__)
 
-MODEL_VERSION = "model_version"
-MODEL_KEY = "model_digest"
-"""In answers, and in the facts of a predicted label: which weights found it, for people and for certain."""
+MODEL_VERSION, PREDICTED_BY = "model_version", "predicted_by"
+"""In the facts of a predicted label: which weights found it, for people; and which model in which file."""
 LOOK_EVERY_S = 10.0
 """How often it is seen whether there is another model, or another image."""
 LOCK = "prelabel.lock"
+_PIECE = 500
 
 _FINAL, _PREDICTED = DefaultLabelTag.FINAL.value, DefaultLabelTag.ORIGINAL.value
 
@@ -29,13 +32,16 @@ _FINAL, _PREDICTED = DefaultLabelTag.FINAL.value, DefaultLabelTag.ORIGINAL.value
 class Prelabelling:
     """Keeps a prediction of the served model beside every image without a final label.
 
+    A label ``original`` that a person has made or changed stays as it is. An image whose file was replaced is
+    predicted again.
+
     Images are predicted one at a time, so that whoever asks for another one waits for one image at most. What is done
     stands in the facts of the labels: after a restart it goes on with the rest. Of several workers of a server one
     does the work.
 
     Args:
         datastore: the studies folder.
-        predict: predicts an image by its id and saves the result as its label.
+        predict: predicts an image by its id and returns a Markups file, which is deleted, and facts about it.
         version: says which version of the model is served, for people.
         key: says which weights these are, so that they differ from all others.
         folder: for the file by which workers agree on one of them.
@@ -44,8 +50,8 @@ class Prelabelling:
 
     def __init__(
         self,
-        datastore: Datastore,
-        predict: Callable[[str], object],
+        datastore: StudiesDatastore,
+        predict: Callable[[str], tuple[Path, dict[str, Any]]],
         version: Callable[[], str],
         key: Callable[[], str],
         folder: Path,
@@ -56,8 +62,7 @@ class Prelabelling:
         self._every_s = every_s
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="prelabel", daemon=True)
-        self._failed: set[tuple[str, str]] = set()
-        self._done: set[tuple[str, str]] = set()
+        self._failed: dict[str, tuple[str, FileState]] = {}
         self._status: dict[str, Any] = {"state": "waiting", MODEL_VERSION: None, "total": 0, "done": 0, "failed": 0}
 
     def start(self) -> None:
@@ -73,8 +78,8 @@ class Prelabelling:
 
         Returns:
             ``state``: "working", "idle" when all is done, "waiting" before the first look, or where another worker of
-            this server does it; ``model_version``; ``total`` images without a final label, of which ``done`` have a
-            prediction of that version, and ``failed`` show no spine or cannot be read.
+            this server does it; ``model_version``; ``total`` images without a label of a person, of which ``done`` have
+            a prediction of that model, and ``failed`` show no spine or cannot be read.
         """
         return dict(self._status)
 
@@ -93,51 +98,68 @@ class Prelabelling:
 
     def catch_up(self) -> None:
         """Predict all images that lack a prediction of the served model, until it is another one or it is stopped."""
-        version, key = self._version(), self._key()
-        self._done = {(image, of) for image, of in self._done if of == key}
-        images = self._datastore.get_unlabeled_images(_FINAL)
-        failed = {image for image, of in self._failed if of == key}.intersection(images)
-        missing = [image for image in images if image not in failed and not self._is_done(image, key)]
+        key = self._key()
+        total, missing, failed = len(self._datastore.get_unlabeled_images(_FINAL)), [], 0
+        for image, file, facts in self._unpredicted(key):
+            if facts is not None and _is_of_person(facts):
+                total -= 1
+            elif self._failed.get(image) == (key, file):
+                failed += 1
+            else:
+                missing.append((image, file))
         self._status = {
             "state": "working" if missing else "idle",
-            MODEL_VERSION: version,
-            "total": len(images),
-            "done": len(images) - len(missing) - len(failed),
-            "failed": len(failed),
+            MODEL_VERSION: self._version(),
+            "total": total,
+            "done": total - len(missing) - failed,
+            "failed": failed,
         }
-        for image in missing:
+        for image, file in missing:
             if self._is_over.is_set() or self._key() != key:
                 return
-            if _FINAL in self._datastore.get_labels_by_image_id(image):  # somebody was quicker
+            came_of_it = None if self._is_taken(image) else self._predicted(image, file, key)
+            if came_of_it is None:  # somebody was quicker
                 self._status["total"] -= 1
-            elif self._is_done(image, key):
-                self._status["done"] += 1
             else:
-                self._status["done" if self._has_predicted(image, key) else "failed"] += 1
+                self._status[came_of_it] += 1
         self._status["state"] = "idle"
 
-    def _is_done(self, image: str, key: str) -> bool:
-        """Whether there is a prediction by these weights, or a label that is none of the server's predictions."""
-        if (image, key) in self._done:
-            return True
-        facts = self._datastore.get_label_info(image, _PREDICTED)
-        if not facts:
-            return False
-        is_own = MODEL_VERSION in facts and not facts.get("user") and "edits" not in facts
-        is_done: bool = not is_own or facts.get(MODEL_KEY) == key
-        if is_done:
-            self._done.add((image, key))
-        return is_done
+    def _unpredicted(self, key: str) -> Iterator[tuple[str, FileState, dict[str, Any] | None]]:
+        after = ""
+        while some := self._datastore.choosing.unpredicted(_PREDICTED, key, _PIECE, after):
+            for row in some:
+                yield row.id, (row.size, row.mtime_ns), None if row.facts is None else json.loads(row.facts)
+            after = some[-1].id
 
-    def _has_predicted(self, image: str, key: str) -> bool:
+    def _is_taken(self, image: str) -> bool:
+        """Whether a person has labelled the image."""
+        tags = self._datastore.get_labels_by_image_id(image)
+        return _FINAL in tags or (
+            _PREDICTED in tags and _is_of_person(self._datastore.get_label_info(image, _PREDICTED))
+        )
+
+    def _predicted(self, image: str, file: FileState, key: str) -> str | None:
+        """Predict an image, and say under what it counts; ``None`` where a person has labelled it meanwhile."""
         try:
-            self._predict(image)
+            label, facts = self._predict(image)
+            try:
+                if self._is_taken(image):
+                    return None
+                noted = {**facts, PREDICTED_BY: predicted_by(key, *map(str, file))}
+                self._datastore.save_label(image, str(label), _PREDICTED, noted)
+            finally:
+                label.unlink(missing_ok=True)
         except HTTPException as error:
             if error.status_code < 500:  # it will not go better next time
-                self._failed.add((image, key))
-            return False
+                self._failed[image] = key, file
+            return "failed"
         except Exception as error:  # the other images are still done
             logger.error("An image could not be predicted in the background\n%s", outline(error))
-            self._failed.add((image, key))
-            return False
-        return True
+            self._failed[image] = key, file
+            return "failed"
+        return "done"
+
+
+def _is_of_person(facts: Mapping[str, Any]) -> bool:
+    """Whether a label with these facts is more than what a model has found."""
+    return not facts.get(MODEL_VERSION) or bool(facts.get("user")) or bool(facts.get("edits"))

@@ -17,6 +17,8 @@ INTERRUPTED = "interrupted"
 """States of a training. A process that is killed has no last word, so that ``INTERRUPTED`` is never in the file: it can
 go on later. One that was ``STOPPED`` on purpose cannot."""
 
+CHECK = "check"
+"""What ``stage`` is while the whole model is measured, so that it may be served."""
 NEW, FORMER = "new", "former"
 """Which network a stage has kept."""
 
@@ -34,8 +36,9 @@ class TrainReport:
     once it was passed or not; ``resumed_from``, the epoch that an interrupted training went on from; ``error`` of a
     training that failed, ``message`` of one that is done, ``None`` if there is nothing to add.
 
-    Of all stages together: ``epoch``, ``total_epochs`` and ``percent``. Of the one that ``stage`` names, which runs or
-    ran last: ``loss`` and ``terms`` of the newest epoch, ``before`` and ``validation``.
+    Of all stages together: ``epoch``, ``total_epochs`` and ``percent``, which is 100 when the training is done. Of the
+    one that ``stage`` names, which runs or ran last, and while it is ``CHECK`` of the one before: ``loss`` and
+    ``terms`` of the newest epoch, ``before`` and ``validation``.
 
     Of each stage, under its name in ``stages``: ``epoch``, ``epochs``, ``images`` and
 

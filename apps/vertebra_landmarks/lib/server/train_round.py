@@ -18,7 +18,7 @@ from .gate import Gate, decide, measure
 from .models import ModelStore
 from .train_films import Films, sort_films
 from .train_plan import DECIDED_LATER, make_plan, read_plan, write_plan
-from .train_report import TrainReport
+from .train_report import CHECK, TrainReport
 from .train_request import TrainRequest
 from .train_stages import CornerStage, LandmarkStage, Learnt, Stage
 from .versions import HELD_OUT, IMAGE_DIGEST, TRAINED_ON, version_of
@@ -120,6 +120,8 @@ class Round:
         """Measure the model as users see it, keep it as a version, and serve it where that was decided."""
         candidate = self.folder / _CANDIDATE
         save_weights(candidate, weights.state, weights.config, weights.facts, weights.prior, weights.refiner)
+        stage = self.report.content["stage"]
+        self.report.update(stage=CHECK)
         device, held_out = choose_device(settings.device), films.items_of(films.held_out)
         before = measure(self.models.path_of(self.parent), held_out, device)
         after = measure(candidate, held_out, device)
@@ -141,6 +143,7 @@ class Round:
             self.models.serve(version.number)
         self.models.thin_out(settings.keep_versions)
         return {
+            "stage": stage,
             "gate": gate.to_dict(),
             "version_kept": version.name,
             "version_after": version.name if gate.is_published else None,

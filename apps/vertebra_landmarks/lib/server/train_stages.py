@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 LANDMARKS, CORNERS = "landmarks", "corners"
 """Names of the stages: of the network that finds the vertebrae, and of the one that refines their corners."""
 
+_ALMOST = 99.0
+"""Percent where all is learnt, but the whole model is not measured yet."""
+
 State = dict[str, torch.Tensor]
 
 
@@ -142,7 +145,7 @@ class Stage(ABC):
                 self.name,
                 {"epoch": progress.epoch, "validation": _plain(progress.validation)},
                 epoch=epoch,
-                percent=round(100 * epoch / report.content["total_epochs"], 1),
+                percent=min(round(100 * epoch / report.content["total_epochs"], 1), _ALMOST),
                 loss=progress.loss,
                 terms=progress.terms,
             )

@@ -9,13 +9,20 @@ from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Text, and_, cast, select
 
 from .folder import is_storable
 from .holding import Holding
-from .tables import GONE, LABELLED, OPEN, images, scores
+from .tables import GONE, LABELLED, OPEN, images, labels, scores
 
+FileState = tuple[int, int]
+"""Size of a file in bytes, and when it was changed last, in ns."""
 _BATCH = 500
+
+
+def predicted_by(model: str, size: Any, mtime_ns: Any) -> Any:
+    """What the facts of a predicted label say under ``predicted_by``: model and file, as text or as text in SQL."""
+    return model + " " + size + " " + mtime_ns
 
 
 class Choosing:
@@ -157,6 +164,27 @@ class Choosing:
         query = select(images.c.id).where(self._ours, images.c.state == OPEN, images.c.id > after, ~scored.exists())
         with self._database.reading() as connection:
             return list(connection.execute(query.order_by(images.c.id).limit(most)).scalars())
+
+    def unpredicted(self, tag: str, model: str, most: int, after: str = "") -> list[Any]:
+        """Images without a label ``final`` of which a model has not predicted the file as it is, in order of their ids.
+
+        Args:
+            tag: of the predicted labels; their facts hold ``predicted_by``.
+            model: key of the model, without ``%`` and ``_``.
+            most: how many at most.
+            after: an id that those come after.
+
+        Returns:
+            Rows of ``id``, ``size``, ``mtime_ns``, and the ``facts`` of the newest label of the tag as JSON, ``None``
+            where there is none.
+        """
+        done = predicted_by(model, cast(images.c.size, Text), cast(images.c.mtime_ns, Text))
+        current = and_(labels.c.image == images.c.key, labels.c.tag == tag, labels.c.is_current)
+        query = select(images.c.id, images.c.size, images.c.mtime_ns, labels.c.facts).outerjoin(labels, current)
+        query = query.where(self._ours, images.c.state == OPEN, images.c.id > after)
+        query = query.where(labels.c.facts.is_(None) | ~labels.c.facts.like('%"' + done + '"%'))
+        with self._database.reading() as connection:
+            return list(connection.execute(query.order_by(images.c.id).limit(most)).all())
 
     def forget_scores(self, strategy: str, but: Collection[str]) -> None:
         """Remove the scores of a strategy by all model versions but these."""
