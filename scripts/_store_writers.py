@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import random
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,7 +55,19 @@ def label_content(writer: int, number: int) -> bytes:
 
 
 def write(work: Work, writer: int) -> None:
-    """Do what is left of a writer's part, and note each write once it is acknowledged."""
+    """Do what is left of a writer's part, and note each write once it is acknowledged, or why it failed."""
+    try:
+        _write(work, writer)
+    except BaseException:
+        _failure(work, writer).write_text(traceback.format_exc())
+        raise
+
+
+def _failure(work: Work, writer: int) -> Path:
+    return work.acknowledged / f"{writer}.failure"
+
+
+def _write(work: Work, writer: int) -> None:
     os.environ["PGPASSWORD"] = work.password
     done = Counter(kind for kind, *_ in _told(work, writer))
     store = StudiesDatastore(str(work.studies), work.database, read_only=True)
@@ -106,6 +119,9 @@ def run_writers(work: Work, writers: int, kills: int, seed: int, pause_s: float 
         begin(writer)
     try:
         return _supervise(running, begin, kills, chance, pause_s)
+    except ChildProcessError as error:
+        reasons = [path.read_text() for path in sorted(work.acknowledged.glob("*.failure"))]
+        raise RuntimeError("\n".join([str(error), *reasons])) from error
     finally:
         for process in running.values():
             process.kill()
@@ -130,7 +146,7 @@ def _supervise(
             elif process.exitcode == 0:
                 del running[writer]
             elif process.exitcode is not None:
-                raise RuntimeError(f"writer {writer} ended with {process.exitcode}")
+                raise ChildProcessError(f"writer {writer} ended with {process.exitcode}")
     return killed
 
 

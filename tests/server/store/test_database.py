@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, make_url, select, text
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 
 from _postgresql import OwnPostgresql
 from lib.server.config import parse_conf
+from lib.server.store import database as database_module
 from lib.server.store.database import Database, _prepare_sqlite, checked_url
 from lib.server.store.datastore import DATABASE_FILE, StudiesDatastore
 from lib.server.store.migrations import bring_up_to_date
-from lib.server.store.tables import schema_version
+from lib.server.store.tables import labels, schema_version
 from lib.server.web.errors import add_error_handlers
 
 Open = Callable[..., StudiesDatastore]
@@ -205,3 +206,36 @@ def test_many_may_begin_at_once(studies: Path, opened: Open) -> None:
     with ThreadPoolExecutor(6) as pool:
         stores = list(pool.map(lambda _: opened(studies), range(6)))
     assert [store.status()["total"] for store in stores] == [3] * 6
+
+
+def test_connections_that_were_lost_while_they_rested_are_replaced(
+    tmp_path: Path, postgresql: OwnPostgresql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a restart of the database, or behind a firewall that forgets."""
+    monkeypatch.setenv("PGPASSWORD", postgresql.password)
+    monkeypatch.setattr(database_module, "_FRESH_S", -1.0)
+    mine, other = (Database(postgresql.url, tmp_path / "unused") for _ in range(2))
+    own = select(func.pg_backend_pid())
+    with mine.reading() as connection:
+        lost = connection.execute(own).scalar_one()
+    with other.writing() as connection:
+        connection.execute(select(func.pg_terminate_backend(lost, 10_000)))
+    for transaction in (mine.writing, mine.reading):
+        with transaction() as connection:
+            assert connection.execute(own).scalar_one() != lost
+    mine.close()
+    other.close()
+
+
+def test_a_snapshot_sees_one_state(studies: Path, opened: Open, label: Label) -> None:
+    store = opened(studies)
+    count = select(func.count()).select_from(labels)
+    before = select(labels.c.key).order_by(labels.c.key)
+    with store._database.reading(snapshot=True) as connection:
+        seen = connection.execute(before).all()
+        number = connection.execute(count).scalar_one()
+        store.save_label("a", label(1), "final", {})
+        assert connection.execute(before).all() == seen
+        assert connection.execute(count).scalar_one() == number
+    with store._database.reading() as connection:
+        assert connection.execute(count).scalar_one() == number + 1

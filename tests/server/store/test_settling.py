@@ -6,12 +6,16 @@ import json
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from lib.server.store import settling as settling_module
 from lib.server.store.datastore import StudiesDatastore
+from lib.server.store.label_files import digest_of
+from lib.server.store.tables import labels
 
 Open = Callable[..., StudiesDatastore]
 Label = Callable[[int], str]
@@ -196,3 +200,26 @@ def test_a_disk_that_ignores_case_loses_no_label(studies: Path, opened: Open, la
     store.refresh()
     assert kept(store, "a") == {1: {"number": 1}}
     assert json.loads(final(studies, "a").read_text()) == {"number": 1}
+
+
+def test_of_a_save_that_is_still_committed_and_one_after_it_the_later_counts(
+    studies: Path, opened: Open, label: Label
+) -> None:
+    """The first writer was killed when the database had its commit already, and holds no lock any more."""
+    store = opened(studies)
+    store.save_label("a", label(1), "final", {})
+    place = store._folder.version("a", "final", 2)
+    place.write_text(json.dumps({"number": 2}))
+    with ThreadPoolExecutor(1) as pool:
+        with store._database.writing() as connection:
+            first = connection.execute(select(labels).order_by(labels.c.key.desc()).limit(1)).one()._asdict()
+            connection.execute(labels.update().where(labels.c.key == first.pop("key")).values(is_current=False))
+            changed = {"version": 2, "digest": digest_of(place.read_bytes()), "is_placed": False}
+            connection.execute(labels.insert().values({**first, **changed}))
+            later = pool.submit(store.save_label, "a", label(3), "final", {})
+            time.sleep(1.0)
+            assert not later.done()
+        assert later.result(30) == "a"
+    assert [version["version"] for version in store.label_versions("a", "final") if version["is_current"]] == [3]
+    assert kept(store, "a") == {number: {"number": number} for number in (1, 2, 3)}
+    assert json.loads(Path(store.get_label_uri("a", "final")).read_text()) == {"number": 3}

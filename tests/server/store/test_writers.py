@@ -37,3 +37,11 @@ def test_the_check_finds_what_is_lost(tmp_path: Path) -> None:
     version = next((studies / ".vertebra_landmarks" / "versions").rglob("*.mrk.json"))
     version.with_name("x.json").write_text("{")
     assert sorted(sentence.split()[0] for sentence in losses(work, 1)) == ["label", "score", "x.json"]
+
+
+def test_a_writer_that_fails_says_why(tmp_path: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    work = Work(tmp_path / "studies", None, tmp_path / "told", 5, 5)
+    StudiesDatastore(str(tmp_path / "studies"), None).close()
+    with pytest.raises(RuntimeError, match=r"(?s)writer 0 ended with 1.*IndexError.*empty sequence"):
+        run_writers(work, 1, 0, seed=1)

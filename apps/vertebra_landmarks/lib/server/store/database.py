@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
 
 from .migrations import bring_up_to_date
 
@@ -18,6 +19,8 @@ BUSY_MS = 60_000
 """How long a writer waits for the others."""
 _POOL = {"pool_size": 8, "max_overflow": 12, "pool_timeout": BUSY_MS / 1000}  # a server has 100 for all processes
 _POSTGRESQL = "postgresql+psycopg"
+_FRESH_S = 2.0
+"""A connection that was used so lately is taken to be there; one that rested longer is asked first."""
 _CREATION = 0x76657274  # key of PostgreSQL's advisory lock while tables are made
 
 
@@ -59,10 +62,15 @@ class Database:
     def __init__(self, url: str | None, file: Path) -> None:
         place = URL.create("sqlite", database=str(file)) if url is None else checked_url(url)
         self.is_sqlite = url is None
-        self._engine: Engine = create_engine(place, hide_parameters=True, **_POOL, pool_pre_ping=not self.is_sqlite)
+        self._engine: Engine = create_engine(place, hide_parameters=True, **_POOL)
+        self._looking = self._snapshot = self._engine
         if self.is_sqlite:
             event.listen(self._engine, "connect", _prepare_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
+        else:
+            _ask_rested(self._engine)
+            self._looking = self._engine.execution_options(isolation_level="AUTOCOMMIT")  # saves two round trips
+            self._snapshot = self._engine.execution_options(isolation_level="REPEATABLE READ")
         try:
             with self.writing() as connection:
                 if not self.is_sqlite:
@@ -79,9 +87,13 @@ class Database:
             raise
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database."""
-        with self._engine.connect() as connection, connection.begin():
+    def reading(self, snapshot: bool = False) -> Iterator[Connection]:
+        """Statements that read, each of which sees one state of the database.
+
+        Args:
+            snapshot: all of them see the same state, and a result may be fetched in pieces.
+        """
+        with (self._snapshot if snapshot else self._looking).connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -105,6 +117,23 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+
+def _ask_rested(engine: Engine) -> None:
+    """Before a connection is used that rested for a while, see whether the database still answers there."""
+
+    def lay_down(_: Any, record: Any) -> None:
+        record.info["rests_since"] = time.monotonic()
+
+    def take(connection: Any, record: Any, _: Any) -> None:
+        if time.monotonic() - record.info.get("rests_since", time.monotonic()) > _FRESH_S:
+            try:
+                engine.dialect.do_ping(connection)
+            except Exception as error:
+                raise DisconnectionError("the connection was lost while it rested") from error  # another one is made
+
+    event.listen(engine, "checkin", lay_down)
+    event.listen(engine, "checkout", take)
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

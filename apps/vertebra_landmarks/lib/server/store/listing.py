@@ -32,7 +32,7 @@ class Listing:
         of_gone = select(labels.c.tag, func.count()).join(images, images.c.key == labels.c.image)
         of_gone = of_gone.where(self._ours, images.c.state == GONE, labels.c.is_current).group_by(labels.c.tag)
         not_served = select(spares.c.file).where(spares.c.store == self._holding.key).order_by(spares.c.file)
-        with self._database.reading() as connection:
+        with self._database.reading(snapshot=True) as connection:
             by_state = {row[0]: row[1] for row in connection.execute(counts)}
             gone = {row[0]: row[1] for row in connection.execute(of_gone)}  # few, so quicker than a join of all
             by_tag = {row[0]: row[1] - gone.get(row[0], 0) for row in connection.execute(tags)}
@@ -92,7 +92,7 @@ class Listing:
         )
         image: str = ""
         known: dict[str, Any] = {}
-        with self._database.reading() as connection:
+        with self._database.reading(snapshot=True) as connection:
             for row in connection.execution_options(yield_per=_FETCHED).execute(query):
                 if known and row.id != image:
                     yield image, known

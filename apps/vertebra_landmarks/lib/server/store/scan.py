@@ -66,7 +66,7 @@ class Scan:
                 files.setdefault(folded(id_of(file.name)), []).append(file)
         self._note_unstorable([file.name for file in found if not is_storable(file.name)])
         columns = images.c.key, images.c.folded, images.c.file, images.c.size, images.c.mtime_ns, images.c.state
-        with self._database.reading() as connection:
+        with self._database.reading(snapshot=True) as connection:
             rows = connection.execute(select(*columns).where(self._ours)).all()
             of_spare = select(spares.c.file).where(spares.c.store == self._holding.key)
             not_served = set(connection.execute(of_spare).scalars())

@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Connection, Row, func, select
 
 from ..names import is_inside
 from .folder import Found
 from .holding import Holding, to_text
 from .images import FINAL, Images, set_state
 from .label_files import aside_of, digest_of, is_whole, next_version, read_version, write_version, write_whole
-from .tables import LABELLED, OPEN, labels
+from .tables import LABELLED, OPEN, images, labels
 
 logger = logging.getLogger(__name__)
 
@@ -110,8 +110,7 @@ class Settling:
         }
         write_version(self._folder, known.image, known.tag, number, content, durable)
         with self._database.writing(durable) as connection:
-            if known.row is not None:
-                connection.execute(labels.update().where(labels.c.key == known.row.key).values(is_current=False))
+            self._end_current(connection, known)
             key = connection.execute(labels.insert().values(row)).inserted_primary_key
             if known.tag == FINAL:
                 set_state(connection, known.key, LABELLED)
@@ -248,10 +247,15 @@ class Settling:
     def let_go(self, known: Known) -> None:
         """Let the image have no such label; its versions stay."""
         with self._database.writing() as connection:
-            at = labels.c.image == known.key, labels.c.tag == known.tag
-            connection.execute(labels.update().where(*at, labels.c.is_current).values(is_current=False))
+            self._end_current(connection, known)
             if known.tag == FINAL:
                 set_state(connection, known.key, OPEN)
+
+    def _end_current(self, connection: Connection, known: Known) -> None:
+        """Let no version be the newest one, also none of a writer who was killed while the database still committed."""
+        connection.execute(select(images.c.key).where(images.c.key == known.key).with_for_update())  # waits for that
+        at = labels.c.image == known.key, labels.c.tag == known.tag, labels.c.is_current
+        connection.execute(labels.update().where(*at).values(is_current=False))
 
     def content(self, image: str, row: Row[Any]) -> bytes:
         """What a version says; see ``read_version``."""
