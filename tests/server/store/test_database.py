@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -239,3 +240,16 @@ def test_a_snapshot_sees_one_state(studies: Path, opened: Open, label: Label) ->
         assert connection.execute(count).scalar_one() == number
     with store._database.reading() as connection:
         assert connection.execute(count).scalar_one() == number + 1
+
+
+def test_who_begins_a_database_waits_for_another_who_does(tmp_path: Path) -> None:
+    """SQLite does not, where another process is about to write."""
+    file = tmp_path / "store.sqlite3"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("CREATE TABLE x (y)")
+        other.execute("BEGIN IMMEDIATE")
+        begun = pool.submit(Database, None, file)
+        time.sleep(0.5)
+        assert not begun.done()
+        other.execute("COMMIT")
+        begun.result(30).close()

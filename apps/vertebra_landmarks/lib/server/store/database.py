@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ BUSY_MS = 60_000
 """How long a writer waits for the others."""
 _POOL = {"pool_size": 8, "max_overflow": 12, "pool_timeout": BUSY_MS / 1000}  # a server has 100 for all processes
 _POSTGRESQL = "postgresql+psycopg"
+_AGAIN_S = 0.01
 _FRESH_S = 2.0
 """A connection that was used so lately is taken to be there; one that rested longer is asked first."""
 _CREATION = 0x76657274  # key of PostgreSQL's advisory lock while tables are made
@@ -140,12 +142,24 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # transactions begin below, and not when the driver thinks so
     for pragma in (f"busy_timeout = {BUSY_MS}", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}").close()
-    mode = str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+    mode = _journal_mode(connection)
     if mode.lower() != "wal":
         raise ValueError(
             f"SQLite cannot keep a write-ahead log in the studies folder (its journal is {mode!r:.20}), which may lie "
             "on a network share: use PostgreSQL, with --conf database"
         )
+
+
+def _journal_mode(connection: Any) -> str:
+    """Have a write-ahead log kept; SQLite does not wait by itself where another process does the same."""
+    end = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(_AGAIN_S)
 
 
 def _begin_sqlite(connection: Connection) -> None:

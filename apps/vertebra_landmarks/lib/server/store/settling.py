@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, func, select
 
 from ..names import is_inside
-from .folder import Found
+from .folder import TAGS, Found
 from .holding import Holding, to_text
 from .images import FINAL, Images, set_state
 from .label_files import aside_of, digest_of, is_whole, next_version, read_version, write_version, write_whole
@@ -25,7 +25,7 @@ from .tables import LABELLED, OPEN, images, labels
 logger = logging.getLogger(__name__)
 
 MOST_TAGS = 100
-"""Different label tags of one image."""
+"""Different label tags of one image; those that every folder has can be added even then."""
 WRITING_S = 10.0
 """A file that changed so lately may still be written."""
 
@@ -93,7 +93,7 @@ class Settling:
             ValueError: there are too many facts or tags, or the tag differs from another in case only.
             OSError: the file cannot be written.
         """
-        if not known.last:
+        if not known.last and known.tag not in TAGS:
             self._check_new_tag(known)
         number = next_version(self._folder, known.image, known.tag, known.last)
         row = {
@@ -212,7 +212,7 @@ class Settling:
             ValueError: the tag is new, and differs from another in case only.
             OSError: the file can neither be read nor put aside.
         """
-        if not known.last:
+        if not known.last and known.tag not in TAGS:
             self._check_spelling(known.tag)
         try:
             if not self.settle(known):
