@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -133,6 +133,30 @@ class Labels:
             return
         with self._folder.lock(image), suppress(ImageNotFoundException):
             self._settling.settle(self._settling.known(image, tag), facts, durable, may_repair)
+
+    def placed(self, tag: str, only: Collection[str] | None = None) -> dict[str, tuple[bool, int, int]]:
+        """By image, whether the newest label of the tag is in its place, and the size and time of its file then.
+
+        Args:
+            tag: of the labels.
+            only: ids to ask for; else all.
+        """
+        query = select(images.c.id, labels.c.is_placed, labels.c.size, labels.c.mtime_ns)
+        query = query.join(labels, labels.c.image == images.c.key).where(images.c.store == self._holding.key)
+        query = query.where(images.c.state != GONE, labels.c.tag == tag, labels.c.is_current)
+        if only is not None:
+            query = query.where(images.c.id.in_([image for image in only if is_storable(image)]))
+        with self._database.reading() as connection:
+            return {row.id: tuple(row)[1:] for row in connection.execute(query)}
+
+    def changed(self, tag: str, only: Collection[str]) -> list[str]:
+        """Those of some images whose newest label's file is not as it was placed, so that it must be looked at."""
+        if not is_storable(tag):
+            return []
+        rows = self.placed(tag, only)
+        found = {image: self._folder.look(self._folder.label(image, tag)) for image in only}
+        now = {image: None if file is None else (True, file.size, file.mtime_ns) for image, file in found.items()}
+        return sorted(image for image in only if now[image] != rows.get(image))
 
     def remove(self, image: str, tag: str) -> None:
         """Remove the newest label; its versions stay, and can be restored.

@@ -117,11 +117,7 @@ class Scan:
             logger.warning("The labels %r cannot be read: %s", tag, error.strerror)
             return
         found = {file.name.removesuffix(SUFFIX): file for file in files if is_storable(file.name)}
-        query = select(images.c.id, labels.c.is_placed, labels.c.size, labels.c.mtime_ns)
-        query = query.join(labels, labels.c.image == images.c.key)
-        query = query.where(self._ours, images.c.state != GONE, labels.c.tag == tag, labels.c.is_current)
-        with self._database.reading() as connection:
-            rows = {row.id: tuple(row)[1:] for row in connection.execute(query)}
+        rows = self._labels.placed(tag)
         same = {image for image, file in found.items() if rows.get(image) == (True, file.size, file.mtime_ns)}
         for image in sorted({*found, *rows} - same):
             try:

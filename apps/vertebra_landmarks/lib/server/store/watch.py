@@ -173,11 +173,26 @@ class Watch(FileSystemEventHandler):
                 attempt(path, partial(self._look_at_image, path.name))
         for place in self._watch_again(changed):
             attempt(place, partial(self._scan.scan_labels, place.name))
+        for place, images in self._labels_in(changed).items():
+            paths = {image: place / f"{image}{SUFFIX}" for image in images}
+            try:
+                differing = self._labels.changed(place.name, images)  # few: most are this server's own
+            except Exception as error:
+                failed.update(paths.values())
+                self._warn(error)
+                continue
+            for image in differing:
+                attempt(paths[image], partial(self._labels.look_at, image, place.name))
+        return failed
+
+    def _labels_in(self, changed: Iterable[Path]) -> dict[Path, list[str]]:
+        """Images whose labels changed, by the folder of the labels."""
+        found: dict[Path, list[str]] = {}
         for path in sorted(changed):
             is_label = path.parent.parent == self._of_labels and path.name.endswith(SUFFIX)
             if is_label and not path.name.startswith("."):
-                attempt(path, partial(self._labels.look_at, path.name.removesuffix(SUFFIX), path.parent.name))
-        return failed
+                found.setdefault(path.parent, []).append(path.name.removesuffix(SUFFIX))
+        return found
 
     def _look_at_image(self, name: str) -> None:
         for image in self._images.look_at([name]):
