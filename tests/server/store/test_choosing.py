@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from lib.server.store.choosing import predicted_by
 from lib.server.store.datastore import StudiesDatastore
@@ -108,3 +110,14 @@ def test_unpredicted_are_open_images_that_a_model_has_not_predicted_as_they_are(
     (studies / "a.png").write_bytes(b"another picture")
     store.refresh()
     assert ids("1 x") == ["a", "b"]
+
+
+def test_a_plan_for_any_values_knows_that_one_image_is_asked_for(studies: Path, opened: Open) -> None:
+    """PostgreSQL keeps such plans, and sorts all scores where the limit might be any."""
+    store = opened(studies)
+    asked: list[str] = []
+    event.listen(store._database._engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    for pick in (store.pick_random, store.pick_first, lambda: store.choosing.pick_by_score("x", "1")):
+        pick()
+    assert sum("ORDER BY" in statement for statement in asked) == 3
+    assert all(re.search(r"LIMIT 1\b", statement) for statement in asked if "ORDER BY" in statement)

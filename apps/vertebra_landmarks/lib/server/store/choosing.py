@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Text, and_, cast, select
+from sqlalchemy import Connection, Text, and_, cast, literal_column, select
 
 from .folder import is_storable
 from .holding import Holding
@@ -18,6 +18,8 @@ from .tables import GONE, LABELLED, OPEN, images, labels, scores
 FileState = tuple[int, int]
 """Size of a file in bytes, and when it was changed last, in ns."""
 _BATCH = 500
+_ONE: Any = literal_column("1")
+"""Not a parameter: a plan that PostgreSQL keeps for any value of it would sort all images or scores."""
 
 
 def predicted_by(model: str, size: Any, mtime_ns: Any) -> Any:
@@ -52,7 +54,7 @@ class Choosing:
                 query = (
                     query.where(images.c.id.not_in([image for image in exclude if is_storable(image)]))
                     .order_by(images.c.draw)
-                    .limit(1)
+                    .limit(_ONE)
                 )
                 tops += connection.execute(query.with_for_update(skip_locked=True)).all()
             if not tops:
@@ -71,7 +73,7 @@ class Choosing:
                 query = (
                     query.where(images.c.id.not_in([image for image in exclude if is_storable(image)]))
                     .order_by(images.c.id)
-                    .limit(1)
+                    .limit(_ONE)
                 )
                 found += connection.execute(query).scalars()
         return min(found, default=None)
@@ -93,7 +95,7 @@ class Choosing:
                 images.c.id.not_in([image for image in exclude if is_storable(image)]),
             )
             .order_by(scores.c.value.desc(), scores.c.image)
-            .limit(1)
+            .limit(_ONE)
         )
         with self._database.reading() as connection:
             return connection.execute(query).scalar_one_or_none()
