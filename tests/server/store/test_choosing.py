@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from _postgresql import OwnPostgresql
 from lib.server.store.choosing import predicted_by
 from lib.server.store.datastore import StudiesDatastore
 
@@ -121,3 +122,26 @@ def test_a_plan_for_any_values_knows_that_one_image_is_asked_for(studies: Path, 
         pick()
     assert sum("ORDER BY" in statement for statement in asked) == 3
     assert all(re.search(r"LIMIT 1\b", statement) for statement in asked if "ORDER BY" in statement)
+
+
+def test_postgresql_sorts_no_scores_of_a_model_that_is_new_to_it(
+    tmp_path: Path, postgresql: OwnPostgresql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", postgresql.password)
+    names = [f"{number:04d}" for number in range(3000)]
+    for name in names:
+        (tmp_path / f"{name}.png").touch()
+    store = StudiesDatastore(str(tmp_path), postgresql.url)
+    store.choosing.set_scores("x", "1", dict.fromkeys(names[:100], 1.0))
+    with store._database.writing() as connection:
+        connection.exec_driver_sql("ANALYZE")
+    store.choosing.set_scores("x", "2", dict.fromkeys(names, 1.0))
+    asked: list[tuple[str, Any]] = []
+    event.listen(store._database._engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+    assert store.choosing.pick_by_score("x", "2", names[:3]) == names[3]
+    statement, values = asked[0]
+    with store._database.reading() as connection:
+        plan = "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN ANALYZE {statement}", values))
+    store.close()
+    assert "vl_scores_best" in plan
+    assert max(int(rows) for rows in re.findall(r"actual .*rows=([0-9]+)", plan)) == 4, plan
