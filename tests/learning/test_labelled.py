@@ -110,6 +110,12 @@ def test_a_label_without_neighbouring_vertebrae_is_refused(ladder: np.ndarray, t
         read_item(image, label)
 
 
+def test_a_label_that_is_none_of_a_spine_is_refused(ladder: np.ndarray, tmp_path: Path) -> None:
+    image, label = written(tmp_path, ladder * 0 + 50.0)
+    with pytest.raises(ValueError, match=r"film\.mrk\.json: the centers lie in one place$"):
+        read_item(image, label)
+
+
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.5])
 def test_the_split_has_about_the_share(share: float) -> None:
     training, checking = split(PATIENTS, share)

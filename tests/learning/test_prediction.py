@@ -22,6 +22,9 @@ from lib.learning.prediction import LandmarkPredictor, NoSpineError
 from lib.learning.reading import Radiograph, UnreadableImageError
 from lib.learning.refinement import Refinement
 from lib.learning.refiner import CornerRefiner
+from lib.learning.seen import MOST_WIDER, Look
+from lib.learning.stopwatch import Stopwatch
+from lib.learning.transforms import fitting_matrix
 from lib.learning.uncertainty import ErrorModel
 from lib.learning.weights import RefinerWeights, save_weights
 from lib.spine.geometry import with_centers
@@ -651,15 +654,81 @@ def test_a_correction_with_what_was_seen_is_the_same_and_asks_the_first_network_
     np.testing.assert_array_equal(alone.spine.xy, quick.spine.xy)
 
 
-def test_a_point_outside_the_view_is_looked_for(tmp_path: Path) -> None:
-    """Beside it all else is seen again, since the spine may lie elsewhere."""
-    predictor, radiograph = with_second_network(tmp_path), noise(400, 200)
-    seen = predictor.see(radiograph)
+@pytest.fixture
+def narrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[LandmarkPredictor, list[FixedLandmarks]]:
+    """A predictor that sees the left half of a film, and all of it for the sake of fixed points, which are noted."""
+    predictor, asked = with_second_network(tmp_path), []
+    look_at = predictor._best_look
+
+    def best(radiograph: Radiograph, fixed: FixedLandmarks, watch: Stopwatch) -> Look:
+        look = look_at(radiograph, fixed, watch)
+        asked.append(fixed)
+        whole = fitting_matrix(radiograph.height, radiograph.width, predictor.config.input)
+        return dataclasses.replace(look, matrix=whole if fixed.mask.any() else np.diag([2.0, 1.0, 1.0]) @ whole)
+
+    monkeypatch.setattr(predictor, "_best_look", best)
+    return predictor, asked
+
+
+def fixed_at(*points: tuple[int, int, float, float]) -> FixedLandmarks:
     fixed = FixedLandmarks.none()
-    fixed.xy[8, 0] = (100.0, 200.0)
-    assert predictor.see(radiograph, fixed, seen) is seen
-    fixed.xy[8, 0] = (100.0, -50.0)
-    assert predictor.see(radiograph, fixed, seen) is not seen
+    for v, p, x, y in points:
+        fixed.xy[v, p] = (x, y)
+    return fixed
+
+
+INSIDE, INSIDE_TOO, BESIDE = (3, 1, 20.0, 100.0), (12, 2, 30.0, 300.0), (8, 0, 190.0, 200.0)
+
+
+def test_a_point_outside_the_view_is_looked_for_once(
+    narrow: tuple[LandmarkPredictor, list[FixedLandmarks]],
+) -> None:
+    """Beside it all else is seen again, since the spine may lie elsewhere."""
+    (predictor, asked), radiograph = narrow, noise(400, 200)
+    seen = predictor.see(radiograph)
+    predictor.predict(radiograph, fixed=fixed_at(INSIDE), seen=seen)
+    assert len(asked) == 1
+    for points in ((BESIDE,), (INSIDE, BESIDE), (INSIDE, INSIDE_TOO, BESIDE), ((8, 0, 191.0, 201.0),)):
+        predictor.predict(radiograph, fixed=fixed_at(*points), seen=seen)
+        assert len(asked) == 2
+    assert np.argwhere(asked[1].mask).tolist() == [[8, 0]]
+    predictor.predict(radiograph, fixed=fixed_at((8, 0, 190.0, 20.0)), seen=seen)
+    assert len(asked) == 3
+
+
+def test_a_point_beside_the_image_is_looked_for_once(
+    narrow: tuple[LandmarkPredictor, list[FixedLandmarks]],
+) -> None:
+    (predictor, asked), radiograph = narrow, noise(400, 200)
+    seen = predictor.see(radiograph)
+    for x in (230.0, 230.0, 260.0):
+        found = predictor.predict(radiograph, fixed=fixed_at((8, 0, x, -40.0)), seen=seen)
+        assert tuple(found.spine.xy[8, 0]) == (x, -40.0)
+    predictor.predict(radiograph, fixed=fixed_at((8, 0, 50.0, -40.0)), seen=seen)
+    assert len(asked) == 2
+
+
+def test_what_is_predicted_does_not_depend_on_what_was_asked_before(
+    narrow: tuple[LandmarkPredictor, list[FixedLandmarks]],
+) -> None:
+    (predictor, _), radiograph = narrow, noise(400, 200)
+    wishes = [
+        (),
+        (BESIDE,),
+        (INSIDE,),
+        (),
+        (INSIDE, BESIDE),
+        ((8, 0, 190.0, 20.0),),
+        ((8, 0, 190.0, 390.0),),
+        (BESIDE,),
+    ]
+    seen = predictor.see(radiograph)
+    for wish in wishes:
+        kept = predictor.predict(radiograph, fixed=fixed_at(*wish), seen=seen)
+        alone = predictor.predict(radiograph, fixed=fixed_at(*wish))
+        np.testing.assert_array_equal(kept.spine.xy, alone.spine.xy)
+        assert kept.spine_score == alone.spine_score
+    assert len(seen.wider) <= MOST_WIDER
 
 
 @pytest.mark.parametrize("propagation", [True, False])

@@ -42,10 +42,24 @@ def test_the_mean_decides_and_not_the_number_of_films() -> None:
     assert (gate.films_better, gate.is_passed) == (4, False)
 
 
-def test_without_held_out_films_it_is_published_and_said_that_nothing_was_checked() -> None:
-    gate = decide(np.zeros(0), np.zeros(0), [], GATE)
-    assert (gate.before, gate.after, gate.films, gate.is_published, gate.is_weak) == (None, None, 0, True, True)
-    assert gate.why == "No labelled film is held out, so that nothing was checked."
+def test_without_held_out_films_a_model_that_is_worse_on_what_it_learnt_is_held_back() -> None:
+    better = decide(OLD, OLD - 0.05, [False] * 5, GATE, are_held_out=False)
+    assert (better.is_passed, better.is_published, better.is_weak) == (True, True, True)
+    assert better.why == (
+        "No labelled film is held out; the error on 5 learnt films did not grow: mean 0.3000 steps before, 0.2500 "
+        "after; films that it learnt from are a weak check."
+    )
+    broken = decide(OLD, OLD + 5, [True] * 5, GATE, are_held_out=False)
+    assert (broken.is_passed, broken.is_published) == (False, False)
+    assert "the error on 5 learnt films grew" in broken.why
+    assert "earlier version" not in broken.why
+
+
+@pytest.mark.parametrize("are_held_out", [True, False])
+def test_what_was_not_measured_at_all_does_not_pass(are_held_out: bool) -> None:
+    gate = decide(np.zeros(0), np.zeros(0), [], GATE, are_held_out=are_held_out)
+    assert (gate.before, gate.after, gate.films, gate.is_passed, gate.is_published) == (None, None, 0, False, False)
+    assert gate.is_weak
 
 
 def test_few_films_and_films_that_were_learnt_from_are_a_weak_check() -> None:

@@ -15,9 +15,11 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -31,10 +33,10 @@ from lib.learning.rehearsal import Rehearsal
 from lib.learning.transforms import IMAGE
 from lib.learning.uncertainty import ErrorModel
 from lib.learning.weights import ERRORS_MEASURED_ON, build_refiner, load_weights, networks_digest, save_weights
-from lib.server import train_round, train_stages
+from lib.server import train, train_round, train_stages
 from lib.server.model_facts import read_model_facts
 from lib.server.models import POINTER, ModelStore
-from lib.server.train import BUSY, LOCK, REPORT, RUN, TRAINING, VertebraLandmarksTrain
+from lib.server.train import BUSY, LOCK, REPORT, RUN, TRAINING, WAITS, VertebraLandmarksTrain
 from lib.server.train_plan import read_plan
 from lib.server.train_report import CHECK, PROCESSES, TrainReport
 from lib.server.train_request import TrainRequest
@@ -533,13 +535,63 @@ def test_what_random_networks_learn_is_compared_with_the_served_ones(studies: Pa
     assert [stage["before"] for stage in task.stats()["stages"].values()] == before
 
 
-def test_without_held_out_images_the_result_is_published_as_it_is(studies: Path, weights: Path) -> None:
+@pytest.mark.parametrize("after", [0.2, 0.4])
+def test_without_held_out_images_the_result_is_checked_on_what_it_learnt(
+    studies: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, after: float
+) -> None:
+    checked: list[list[str]] = []
+
+    def measured(weights: Path, items: list[dict[str, Any]], _: torch.device) -> np.ndarray:
+        checked.append([Path(item[IMAGE]).name for item in items])
+        return np.full(len(items), 0.3 if len(checked) == 1 else after)
+
+    monkeypatch.setattr(train_round, "measure", measured)
     task = VertebraLandmarksTrain(ModelStore(studies, weights), "cpu")
     task({**UNCHECKED, "publish": "gate"}, Folder(studies))
-    assert task.stats()["message"] == "No labelled film is held out, so that nothing was checked."
-    stage = task.stats()["stages"][LANDMARKS]
+    assert checked == [["phantom_0.png", "phantom_1.png"]] * 2
+    stats = task.stats()
+    assert (stats["gate"]["are_held_out"], stats["gate"]["films"], stats["gate"]["is_passed"]) == (
+        False,
+        2,
+        after < 0.3,
+    )
+    assert "No labelled film is held out" in stats["message"]
+    stage = stats["stages"][LANDMARKS]
     assert (stage["before"], stage["validation"], stage["kept"]) == (None, None, "new")
-    assert task.stats()["version_after"] is not None
+    assert (stats["version_after"] is not None) == (after < 0.3)
+    assert stats["version_kept"]
+
+
+def test_the_check_without_held_out_images_is_a_real_measurement(studies: Path, weights: Path) -> None:
+    task = VertebraLandmarksTrain(ModelStore(studies, weights), "cpu")
+    task({**UNCHECKED, "publish": "gate"}, Folder(studies))
+    gate = task.stats()["gate"]
+    assert gate["is_passed"] == gate["is_published"] == (gate["after"] <= gate["before"])
+
+
+def test_a_label_that_is_none_of_a_spine_is_told_and_left_out(task: VertebraLandmarksTrain, studies: Path) -> None:
+    image = Image.fromarray(render_phantom(random_spec(7, 480, 220)).pixels)
+    image.save(studies / "slip.png")
+    write_markups(studies / "labels" / "final" / "slip.mrk.json", Spine.from_arrays(np.full((17, 5, 2), 100.0)))
+    task(UNCHECKED, Folder(studies))
+    stats = task.stats()
+    assert stats["skipped"]["slip"] == "slip.mrk.json: the centers lie in one place"
+    assert (stats["state"], stats["images"]["training"]) == ("done", 2)
+
+
+def test_what_fails_in_a_transform_is_told_by_its_cause(
+    task: VertebraLandmarksTrain, studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        try:
+            raise ValueError("the film is too dark")
+        except ValueError as error:
+            raise RuntimeError("applying transform <lib.Cut object at 0x7f57>") from error
+
+    monkeypatch.setattr(train_stages.Trainer, "fit", broken)
+    with pytest.raises(RuntimeError):
+        task(UNCHECKED, Folder(studies))
+    assert task.stats()["error"] == "the film is too dark"
 
 
 # --- expected errors ---
@@ -698,6 +750,34 @@ def test_one_training_at_a_time(task: VertebraLandmarksTrain, studies: Path, mon
     assert task.stats()["state"] == "failed"
 
 
+def test_one_that_waits_begins_when_the_other_is_over(
+    task: VertebraLandmarksTrain, studies: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server whose own line is empty starts its process at once, while that of another server trains."""
+    monkeypatch.setattr(train, "_GLANCE_S", 0.1)
+    begun: list[str] = []
+
+    def ask(*_: object) -> list[str]:
+        begun.append("yes")
+        return []
+
+    folder = Folder(studies)
+    folder.get_labeled_images = ask  # type: ignore[method-assign]
+    second = VertebraLandmarksTrain(ModelStore(studies, weights), "cpu")
+    with ThreadPoolExecutor(1) as pool:
+        with FileLock(studies / ".vertebra_landmarks" / LOCK):
+            with pytest.raises(ValueError, match=BUSY):
+                task(ONE_EPOCH, folder)
+            waiting = pool.submit(second, {**ONE_EPOCH, WAITS: True}, folder)
+            time.sleep(0.5)
+            assert begun == []
+        with pytest.raises(ValueError, match="has 0"):
+            waiting.result(60)
+    assert begun == ["yes"]
+    with pytest.raises(ValueError, match=f"unknown parameter '{WAITS}'"):
+        task.check({WAITS: True}, Folder(studies))
+
+
 def test_the_defaults_are_what_clients_see(task: VertebraLandmarksTrain) -> None:
     assert task.config()["device"] == "cpu"
     assert task.config()["max_epochs"] >= 1
@@ -834,8 +914,9 @@ def test_what_changed_since_is_said_where_it_cannot_go_on(
     assert task.check({"resume": True}, Folder(studies)).resume
     label = studies / "labels" / "final" / "phantom_0.mrk.json"
     label.write_text(label.read_text() + " ")
-    with pytest.raises(ValueError, match="the interrupted training cannot go on: 1 labelled images came, went or"):
-        task({"resume": True}, Folder(studies))
+    for ask in (task.check, task):
+        with pytest.raises(ValueError, match="the interrupted training cannot go on: 1 labelled images came, went or"):
+            ask({"resume": True}, Folder(studies))
     assert task.stats()["state"] == "failed"
 
 

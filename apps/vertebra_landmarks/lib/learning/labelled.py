@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..spine.geometry import corners_of
+from ..spine.gross_errors import gross_error
 from ..spine.markups import read_markups
 from ..spine.schema import CORNERS, VERTEBRAE, Spine
 from .codec import ABSENT, PRESENT
@@ -53,13 +54,16 @@ def read_item(image: Path, label: Path) -> dict[str, Any]:
         A dict with ``IMAGE``, the path, and ``LABEL`` ``(V, P, 3)`` in pixels of the image.
 
     Raises:
-        ValueError: the image or the label cannot be read, or the label does not belong to the image or has too few
-            points to learn from; the message says which.
+        ValueError: the image or the label cannot be read, or the label does not belong to the image, is none of a
+            spine (``gross_error``) or has too few points to learn from; the message says which.
         OSError: a file cannot be opened.
     """
     radiograph = read_radiograph(image)
     points = to_label(read_markups(label, radiograph.spacing))
     _check_centers(points[:, 0], radiograph, label.name)
+    error = gross_error(np.where(points[..., 2:] == PRESENT, points[..., :2], np.nan))
+    if error:
+        raise ValueError(f"{label.name}: {error}")
     return {IMAGE: str(image), LABEL: points}
 
 

@@ -29,6 +29,9 @@ from .weights import build_network, build_refiner, load_weights
 
 _SCORE_SLACK = 0.05  # by which a glance may be surer than the nearer look and still not be asked again
 
+_MOST_LOOKS = 2  # for the sake of fixed points: the second where the first leaves out some that were in view before
+_PLACES = 32  # along the longer side of the image: how exactly a look depends on where a fixed point is
+
 
 class NoSpineError(ValueError):
     """The image is readable but shows no spine; the message says how sure that is."""
@@ -92,29 +95,17 @@ class LandmarkPredictor:
             self.refinement = Refinement(refiner, content.refiner.config, device)
         self.decoders = {name: make_decoder(name, self.codec, content.prior, config.map) for name in DECODERS}
 
-    def see(
-        self,
-        radiograph: Radiograph,
-        fixed: FixedLandmarks | None = None,
-        before: SeenFilm | None = None,
-        watch: Stopwatch | None = None,
-    ) -> SeenFilm:
+    def see(self, radiograph: Radiograph, watch: Stopwatch | None = None) -> SeenFilm:
         """What the network says about an image, from which any number of corrections is predicted quickly.
 
         Args:
             radiograph: one image.
-            fixed: points that must be in view, in pixels of the image.
-            before: what was seen of this image before; it is the result where it shows the fixed points.
             watch: told how long it takes.
 
         Raises:
             UnreadableImageError: the image is too small, or all its pixels are equal.
         """
-        fixed, watch = fixed or FixedLandmarks.none(), watch or Stopwatch()
-        seen = before or SeenFilm(self._best_look(radiograph, FixedLandmarks.none(), watch))
-        if seen.look.shows(fixed, self.config.input):
-            return seen
-        return SeenFilm(self._best_look(radiograph, fixed, watch))
+        return SeenFilm(self._best_look(radiograph, FixedLandmarks.none(), watch or Stopwatch()))
 
     def predict(
         self,
@@ -143,7 +134,7 @@ class LandmarkPredictor:
             KeyError: there is no such decoder.
         """
         fixed, watch = fixed or FixedLandmarks.none(), watch or Stopwatch()
-        seen = self.see(radiograph, fixed, seen, watch)
+        seen = self._showing(radiograph, seen or self.see(radiograph, watch), fixed, watch)
         score = seen.look.score
         if not (score >= self.limits.min_spine_score or fixed.mask.any()):
             raise NoSpineError(
@@ -183,8 +174,30 @@ class LandmarkPredictor:
             KeyError: there is no such decoder.
         """
         fixed, watch = fixed or FixedLandmarks.none(), Stopwatch()
-        seen = self.see(radiograph, fixed, None, watch)
+        seen = self._showing(radiograph, self.see(radiograph, watch), fixed, watch)
         return {name: self._predicted(radiograph, seen, name, fixed, watch) for name in decoders}
+
+    def _showing(self, radiograph: Radiograph, seen: SeenFilm, fixed: FixedLandmarks, watch: Stopwatch) -> SeenFilm:
+        """What was seen of an image, or what is seen where points are fixed outside of that look.
+
+        Which look it is depends on where these points are about, so that it is the same again for those that follow,
+        and on nothing that was asked before. Of points beside the image the nearest place on it is looked at.
+        """
+        size = np.array([radiograph.width, radiograph.height])
+        places = FixedLandmarks(np.clip(fixed.xy, 0, size - 1))
+        found, beside = seen, np.zeros(fixed.mask.shape, bool)
+        for _ in range(_MOST_LOOKS):
+            hidden = fixed.mask & ~beside & ~found.look.shows(places, self.config.input)
+            if not hidden.any():
+                break
+            beside |= hidden
+            grid = size.max() / _PLACES
+            about = FixedLandmarks(np.clip(np.round(places.only(beside).xy / grid) * grid, 0, size - 1))
+            key = about.xy.tobytes()
+            if key not in seen.wider:
+                seen.keep_wider(key, SeenFilm(self._best_look(radiograph, about, watch)))
+            found = seen.wider[key]
+        return found
 
     def _predicted(
         self, radiograph: Radiograph, seen: SeenFilm, decoder: str, fixed: FixedLandmarks, watch: Stopwatch

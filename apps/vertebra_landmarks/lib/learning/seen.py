@@ -13,6 +13,8 @@ from .decoders import DecodedSpine, FixedLandmarks
 from .network import Maps
 from .refinement import RefinedSpine
 
+MOST_WIDER = 2
+
 
 @dataclass(frozen=True)
 class Look:
@@ -28,10 +30,11 @@ class Look:
     matrix: np.ndarray
     score: float
 
-    def shows(self, fixed: FixedLandmarks, size: InputConfig) -> bool:
-        """Whether all fixed points, in pixels of the image, lie in the view of that size."""
-        x, y = transform_points(self.matrix, fixed.xy[fixed.mask]).T
-        return bool(((x >= 0) & (x < size.width) & (y >= 0) & (y < size.height)).all())
+    def shows(self, points: FixedLandmarks, size: InputConfig) -> np.ndarray:
+        """``(V, P)`` which fixed points, in pixels of the image, lie in the view of that size."""
+        x, y = np.moveaxis(transform_points(self.matrix, points.xy), -1, 0)
+        shown: np.ndarray = (x >= -0.5) & (x < size.width - 0.5) & (y >= -0.5) & (y < size.height - 0.5)
+        return shown
 
 
 class FoundSpine(NamedTuple):
@@ -53,7 +56,15 @@ class SeenFilm:
     Attributes:
         look: at the film.
         found: by decoder, as far as it was asked for.
+        wider: by where the points about are that were fixed beside that look: looks for their sake, the oldest first.
     """
 
     look: Look
     found: dict[str, FoundSpine] = field(default_factory=dict)
+    wider: dict[bytes, SeenFilm] = field(default_factory=dict)
+
+    def keep_wider(self, place: bytes, seen: SeenFilm) -> None:
+        """Remember a look for the sake of fixed points; only a few are."""
+        for oldest in list(self.wider)[: 1 - MOST_WIDER]:
+            self.wider.pop(oldest, None)
+        self.wider[place] = seen

@@ -1,4 +1,7 @@
-"""Whether a trained model may take the place of the served one: by its errors on films that neither learnt from."""
+"""Whether a trained model may take the place of the served one: by its errors on films that were held out.
+
+Where none is held out, by those on films that it learnt from: a model that does worse on these is broken.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +28,14 @@ class Gate:
     """What was measured and what follows from it.
 
     Attributes:
-        before: mean over the held-out films of the error of the whole prediction with the served model, in steps, see
+        before: mean over the films of the error of the whole prediction with the served model, in steps, see
             ``film_errors``; ``None`` where there was no film to measure on.
         after: the same with the trained model.
         films: how many films were compared.
         films_better: on how many of them the error became smaller.
+        are_held_out: whether the trained model has not learnt from them.
         seen: how many of them an earlier version had learnt from.
-        is_passed: whether the error did not grow, or nothing could be compared.
+        is_passed: whether the error did not grow.
         publish: what was asked for: ``GATE``, ``ALWAYS`` or ``NEVER``.
         is_published: what was decided.
         why: the same in a sentence.
@@ -41,6 +45,7 @@ class Gate:
     after: float | None
     films: int
     films_better: int
+    are_held_out: bool
     seen: int
     is_passed: bool
     publish: str
@@ -50,7 +55,7 @@ class Gate:
     @property
     def is_weak(self) -> bool:
         """Whether the films are too few to tell much, or some of them were learnt from before."""
-        return self.films - self.seen < FEW
+        return not self.are_held_out or self.films - self.seen < FEW
 
     def to_dict(self) -> dict[str, Any]:
         """In plain values."""
@@ -58,17 +63,22 @@ class Gate:
 
 
 def measure(weights: Path, items: Sequence[Mapping[str, Any]], device: torch.device) -> np.ndarray:
-    """``(N,)`` errors of a weight file on held-out items, see ``film_errors``.
+    """``(N,)`` errors of a weight file on labelled items, see ``film_errors``.
 
     Raises:
         ValueError: it is no weight file that can be used.
         OSError: a file cannot be read.
     """
-    return film_errors(LandmarkPredictor(weights, device), items) if items else np.zeros(0)
+    return film_errors(LandmarkPredictor(weights, device), items)
 
 
 def decide(
-    before: np.ndarray, after: np.ndarray, learnt_before: Collection[bool], publish: str, all_worse: bool = False
+    before: np.ndarray,
+    after: np.ndarray,
+    learnt_before: Collection[bool],
+    publish: str,
+    all_worse: bool = False,
+    are_held_out: bool = True,
 ) -> Gate:
     """Compare two models film by film.
 
@@ -79,12 +89,13 @@ def decide(
         learnt_before: ``(N,)`` whether an earlier version had learnt from the film.
         publish: ``GATE``, ``ALWAYS`` or ``NEVER``.
         all_worse: whether every network that was trained did worse on these films by its own measure.
+        are_held_out: whether the trained model has not learnt from the films.
     """
     is_known, after = np.isfinite(before), np.where(np.isfinite(after), after, np.inf)
     films, better = int(is_known.sum()), int((after < before)[is_known].sum())
     seen = int(np.asarray(list(learnt_before), dtype=bool)[is_known].sum())
     old, new = (float(errors[is_known].mean()) if films else math.nan for errors in (before, after))
-    is_measured = 2 * films >= len(before)
+    is_measured = films > 0 and 2 * films >= len(before)
     is_passed = is_measured and not all_worse and not new > old
     is_published = publish == ALWAYS or (publish == GATE and is_passed)
     gate = Gate(
@@ -92,6 +103,7 @@ def decide(
         after=new if films else None,
         films=films,
         films_better=better,
+        are_held_out=are_held_out,
         seen=seen,
         is_passed=is_passed,
         publish=publish,
@@ -101,23 +113,25 @@ def decide(
     return replace(gate, why=_in_words(gate, len(before), all_worse))
 
 
-def _in_words(gate: Gate, held_out: int, all_worse: bool) -> str:
-    if not held_out:
-        found = "No labelled film is held out, so that nothing was checked"
-    elif 2 * gate.films < held_out or gate.before is None or gate.after is None:
-        found = f"Only {gate.films} of {held_out} held-out films could be measured"
+def _in_words(gate: Gate, count: int, all_worse: bool) -> str:
+    kind, found = ("held-out", "") if gate.are_held_out else ("learnt", "No labelled film is held out; ")
+    if not gate.films or 2 * gate.films < count or gate.before is None or gate.after is None:
+        found += f"only {gate.films} of {count} {kind} films could be measured"
     else:
         change = "grew" if gate.after > gate.before else "did not grow"
-        found = (
-            f"The error on {gate.films} held-out film{'s' * (gate.films > 1)} {change}: mean {gate.before:.4f} steps "
+        found += (
+            f"the error on {gate.films} {kind} film{'s' * (gate.films > 1)} {change}: mean {gate.before:.4f} steps "
             f"before, {gate.after:.4f} after"
         )
-        if gate.films < FEW:
+        if not gate.are_held_out:
+            found += "; films that it learnt from are a weak check"
+        elif gate.films < FEW:
             found += "; so few films are a weak check"
         if all_worse:
             found += "; yet every network did worse by its own measure"
-        if gate.seen:
+        if gate.are_held_out and gate.seen:
             found += f"; an earlier version had learnt from {gate.seen} of them"
+    found = found[0].upper() + found[1:]
     if gate.is_published == gate.is_passed:
         return f"{found}."
     return f"{found}; it was asked to publish {'in any case' if gate.publish == ALWAYS else 'nothing'}."

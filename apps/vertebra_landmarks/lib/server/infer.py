@@ -144,7 +144,7 @@ class VertebraLandmarksInfer(InferTask):
             film.is_corrected = film.is_corrected or bool(asked.fixed.mask.any())
             weights, predictor, facts = self._served()
             watch = Stopwatch()
-            seen = predictor.see(radiograph, asked.fixed, film.seen_with(weights), watch)
+            seen = film.seen_with(weights) or predictor.see(radiograph, watch)
             film.keep(weights, seen)
             prediction = predictor.predict(radiograph, asked.decoder, asked.fixed, seen, watch)
         except UnreadableImageError as error:

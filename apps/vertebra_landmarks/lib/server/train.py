@@ -6,7 +6,7 @@ import contextlib
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +17,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.utils.async_tasks.utils import processes
 
 from .models import ModelStore
-from .train_films import LEAST_LABELLED, labelled_films
+from .train_films import LEAST_LABELLED, changed_labels, labelled_films
 from .train_plan import read_plan
 from .train_report import (
     DONE,
@@ -36,13 +36,16 @@ from .train_round import Round
 logger = logging.getLogger(__name__)
 
 BUSY = "a training runs already"
+WAITS = "waits"
+"""In the request of a process that begins when the training before it is over."""
 NOT_INTERRUPTED = "there is no interrupted training to go on with"
 REPORT, RUN, LOCK = "training.json", "training", "training.lock"
 """In the store's folder: how the newest training is getting on, its files while it runs, and what it holds then."""
 TRAINING = "monailabel.interfaces.utils.app"
 """Module that MONAI Label runs tasks with, in the command of their processes."""
+_OF_A_TRANSFORM = "applying transform"
 _LEFT_S = 3600.0
-_GLANCE_S = 5.0
+_GLANCE_S, _FOREVER = 5.0, -1.0
 """A server that only looks whether a training runs holds the lock for less."""
 
 
@@ -56,11 +59,13 @@ class VertebraLandmarksTrain(TrainTask):
     Args:
         models: where the weights come from and go to.
         device: where to train unless a request says otherwise: auto, cpu or cuda.
+        process_ids: tells the processes that train on the studies or are about to; those of this server if left out.
     """
 
-    def __init__(self, models: ModelStore, device: str) -> None:
+    def __init__(self, models: ModelStore, device: str, process_ids: Callable[[], set[int]] | None = None) -> None:
         super().__init__("Learns from the images of the studies folder that have a final label")
         self._models, self._device = models, device
+        self._process_ids = process_ids or _own_process_ids
         self._run = models.folder / RUN
         self._is_here = False
 
@@ -86,7 +91,8 @@ class VertebraLandmarksTrain(TrainTask):
 
     def _settings(self, request: Mapping[str, Any], datastore: Datastore) -> TrainRequest:
         settings = read_request(request, self._device)
-        if settings.resume and read_plan(self._run) is None:
+        left = read_plan(self._run) if settings.resume else None
+        if settings.resume and left is None:
             raise ValueError(NOT_INTERRUPTED)
         count = len(datastore.get_labeled_images(DefaultLabelTag.FINAL.value))
         if count < LEAST_LABELLED:
@@ -94,6 +100,8 @@ class VertebraLandmarksTrain(TrainTask):
                 f"training needs at least {LEAST_LABELLED} images with a label of tag 'final', the studies folder has "
                 f"{count}"
             )
+        if left is not None and (changed := changed_labels(labelled_films(datastore), left.films)):
+            raise ValueError(f"the interrupted training cannot go on: {changed} labelled images came, went or changed")
         return settings
 
     def stats(self) -> dict[str, Any]:
@@ -105,7 +113,7 @@ class VertebraLandmarksTrain(TrainTask):
         """
         report = read_report(self._models.folder / REPORT)
         own = set(report.pop(PROCESSES, []))
-        alive = {process.pid for process in processes("train").values()}
+        alive = self._process_ids()
         if self._is_here or alive & own:
             return report
         if report.get("state") == RUNNING and self._is_held():  # by the process of another server of this folder
@@ -116,13 +124,17 @@ class VertebraLandmarksTrain(TrainTask):
             report["state"] = INTERRUPTED if read_plan(self._run) is not None else STOPPED
         return report
 
-    def discard(self) -> None:
-        """Give up the training that was just killed: it is stopped for good, and not to go on later.
+    def discard(self, is_ended: bool = False) -> None:
+        """Give up the training that was killed: it is stopped for good, and not to go on later.
+
+        Args:
+            is_ended: it was killed just now; else the one that runs is, if there is one.
 
         Raises:
             OSError: that cannot be noted.
         """
-        self._end_other()
+        if not is_ended:
+            self._end_other()
         with contextlib.suppress(Timeout), self._alone():
             report = TrainReport(self._models.folder / REPORT)
             report.take_up()
@@ -150,8 +162,8 @@ class VertebraLandmarksTrain(TrainTask):
             raise ValueError(BUSY)
         self._is_here = True
         try:
-            with self._alone():
-                return self._report_on(request, datastore)
+            with self._alone(_FOREVER if request.get(WAITS) else _GLANCE_S):
+                return self._report_on({name: value for name, value in request.items() if name != WAITS}, datastore)
         except Timeout as error:
             raise ValueError(BUSY) from error
         finally:
@@ -168,7 +180,7 @@ class VertebraLandmarksTrain(TrainTask):
             logger.info("The training is done; published: %s", told["version_after"] or "nothing")
         except Exception as error:
             with contextlib.suppress(OSError):
-                report.end(FAILED, error=str(error))
+                report.end(FAILED, error=_reason(error))
             if isinstance(error, FloatingPointError):  # it would go on from there
                 shutil.rmtree(self._run, ignore_errors=True)
             raise
@@ -184,14 +196,14 @@ class VertebraLandmarksTrain(TrainTask):
                         leftover.unlink()
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self, timeout_s: float = _GLANCE_S) -> Iterator[None]:
         """While no process trains on this folder; the system releases what a killed one has held."""
         self._models.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._models.folder / LOCK, timeout=_GLANCE_S):
+        with FileLock(self._models.folder / LOCK, timeout=timeout_s):
             yield
 
     def _end_other(self) -> None:
-        """End a training of this folder that another server process has begun."""
+        """End a training of this folder that no living server answers for."""
         if not self._is_held():
             return
         for pid in read_report(self._models.folder / REPORT).get(PROCESSES, [])[:1]:
@@ -209,3 +221,14 @@ class VertebraLandmarksTrain(TrainTask):
                 return False
         except Timeout:
             return True
+
+
+def _own_process_ids() -> set[int]:
+    return {process.pid for process in processes("train").values()}
+
+
+def _reason(error: BaseException) -> str:
+    """What an error says; MONAI names its transform instead of what went wrong there."""
+    while str(error).startswith(_OF_A_TRANSFORM) and error.__cause__ is not None:
+        error = error.__cause__
+    return str(error)

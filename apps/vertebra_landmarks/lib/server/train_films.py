@@ -61,6 +61,11 @@ def labelled_films(datastore: Datastore) -> dict[str, tuple[Path, Path]]:
     }
 
 
+def changed_labels(sources: Mapping[str, tuple[Path, Path]], digests: Digests) -> int:
+    """How many films of some that were read are labelled no longer, or otherwise."""
+    return sum(name not in sources or _is_other(sources[name][1], known["label"]) for name, known in digests.items())
+
+
 def sort_films(
     sources: Mapping[str, tuple[Path, Path]], held_out: float, pattern: str, learnt: Mapping[str, Any]
 ) -> Films:
@@ -122,6 +127,13 @@ def _one_for_equal_images(patients: Mapping[str, str], digests: Digests) -> dict
     for name in sorted(patients):
         first.setdefault(digests[name]["image"], patients[name])
     return {name: first[digests[name]["image"]] for name in patients}
+
+
+def _is_other(label: Path, digest: str) -> bool:
+    try:
+        return file_digest(label, _DIGITS) != digest
+    except OSError:
+        return True
 
 
 def _digests(image: Path, label: Path) -> dict[str, str]:

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 _CANDIDATE = "candidate.pt"
 _PHANTOM_SEED = 1_000_000
+_MOST_CHECKED = 20
+"""New films that the model is checked on where none is held out."""
 _SPINELESS = 4
 """One image without a spine is rehearsed for so many phantoms."""
 
@@ -122,13 +124,14 @@ class Round:
         save_weights(candidate, weights.state, weights.config, weights.facts, weights.prior, weights.refiner)
         stage = self.report.content["stage"]
         self.report.update(stage=CHECK)
-        device, held_out = choose_device(settings.device), films.items_of(films.held_out)
-        before = measure(self.models.path_of(self.parent), held_out, device)
-        after = measure(candidate, held_out, device)
+        device, names = choose_device(settings.device), films.held_out or films.new[:_MOST_CHECKED]
+        before = measure(self.models.path_of(self.parent), films.items_of(names), device)
+        after = measure(candidate, films.items_of(names), device)
         line = self.models.lineage(self.parent)
         known = {digest for version in line for digest in version.images(TRAINED_ON)}
-        seen = [films.digests[name][IMAGE_DIGEST] in known for name in films.held_out]
-        gate = decide(before, after, seen, settings.publish, all(stage.worse for stage in learnt))
+        seen = [films.digests[name][IMAGE_DIGEST] in known for name in names]
+        all_worse, are_held_out = all(stage.worse for stage in learnt), bool(films.held_out)
+        gate = decide(before, after, seen, settings.publish, all_worse, are_held_out)
         if gate.is_published and self.models.served_number != self.parent:
             gate = replace(gate, is_published=False, why=f"{gate.why[:-1]}; another model was served meanwhile.")
         facts = {

@@ -73,6 +73,10 @@ class FixedLandmarks:
         """The same points after an affine map ``(3, 3)``."""
         return FixedLandmarks(transform_points(matrix, self.xy))
 
+    def only(self, mask: np.ndarray) -> FixedLandmarks:
+        """Those of the points that a mask ``(V, P)`` names."""
+        return FixedLandmarks(np.where(mask[..., None], self.xy, np.nan))
+
     def applied_to(self, xy: np.ndarray) -> np.ndarray:
         """A copy of points ``(V, P, 2)`` in which the fixed ones stand exactly where they were fixed."""
         placed = np.where(self.mask[..., None], self.xy, xy)
