@@ -104,6 +104,7 @@ def show(opened: Desktop, url: str, options: argparse.Namespace, server: "OwnSer
     ui = opened.ui
     ui.serverLineEdit.text = url
     ui.userLineEdit.text = "Ada"
+    ui.followCheckBox.checked = options.state != "doubtful"  # there the others would follow what is put wrong
     ui.connectButton.click()
     opened.wait(lambda: opened.state.is_connected or opened.state.error, what="connecting")
     raise_error(opened)

@@ -124,6 +124,9 @@ class MemoryLogic:
     def set_answer(self, answer: Answer) -> bool:
         return self.editor.propose(answer.spine, answer.origin)
 
+    def follow_answer(self, answer: Answer) -> bool:
+        return self.editor.follow(answer.spine, answer.origin)
+
     def set_label(
         self, markups: bytes, touched: np.ndarray | None = None, origin: Origin = UNKNOWN, is_own: bool = False
     ) -> None:

@@ -125,6 +125,66 @@ def test_landmarks_are_found_again_around_what_was_touched(desk: Desk, server: S
 
 
 @integration
+def test_the_others_follow_a_move_and_undo_takes_both_back(desk: Desk, server: Server) -> None:
+    desk.connect(server.url)
+    desk.open("phantom_000")
+    desk.infer()
+    desk.controller.follow_moves = True
+    editor, before = desk.logic.editor, desk.logic.editor.xy
+    for shift in (9.0, 3.0):  # the second comes before the model was asked about the first
+        desk.move(T7, 0, (shift, 2.0))
+        kept = editor.xy[T7, 0].copy()
+    moved = editor.xy
+    desk.until(lambda: not np.array_equal(editor.xy, moved))
+    assert np.array_equal(editor.xy[T7, 0], kept)
+    assert (editor.edits, editor.predictions, editor.touched.sum()) == (2, 0, 1)
+    followed = editor.xy
+    desk.idle()
+    editor.undo()
+    editor.undo()
+    assert np.array_equal(editor.xy, before)
+    editor.redo()
+    editor.redo()
+    desk.idle()
+    assert np.array_equal(editor.xy, followed)
+    assert desk.state.current is not None
+    assert desk.state.current.is_unsaved
+
+
+@integration
+@pytest.mark.parametrize("is_opened_again", [False, True])
+def test_what_a_person_submitted_does_not_follow(desk: Desk, server: Server, is_opened_again: bool) -> None:
+    desk.connect(server.url)
+    desk.open("phantom_001")
+    desk.infer()
+    desk.submit()
+    desk.until(lambda: desk.state.current is not None and desk.state.current.label == "label")
+    if is_opened_again:
+        desk.controller.open_image("phantom_001")
+        desk.until(lambda: not desk.state.is_busy("open"))
+    desk.controller.follow_moves = True
+    desk.move(T7, 0, (9.0, 2.0))
+    moved, end = desk.logic.editor.xy, time.monotonic() + 0.5
+    desk.until(lambda: time.monotonic() > end)
+    desk.idle()
+    assert np.array_equal(desk.logic.editor.xy, moved)
+
+
+@integration
+def test_an_answer_that_an_undo_has_overtaken_is_dropped(desk: Desk, server: Server) -> None:
+    desk.connect(server.url)
+    desk.open("phantom_000")
+    desk.infer()
+    desk.controller.follow_moves = True
+    before = desk.logic.editor.xy
+    desk.move(T7, 0, (9.0, 2.0))
+    desk.until(lambda: desk.state.is_busy("infer"))
+    desk.logic.editor.undo()
+    desk.idle()
+    assert np.array_equal(desk.logic.editor.xy, before)
+
+
+@integration
 def test_a_film_of_this_computer_enters_the_folder_with_its_label(desk: Desk, server: Server, tmp_path: Path) -> None:
     path = tmp_path / "my film.png"
     Image.open(server.studies / "phantom_003.png").save(path)

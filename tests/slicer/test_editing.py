@@ -404,6 +404,42 @@ def test_adopting_carries_a_vertebra_along_that_was_moved_meanwhile(editor: Spin
     assert np.allclose(editor.xy[T7], ladder[T7] + (40, 0))
 
 
+def test_what_follows_an_edit_is_a_part_of_it(editor: SpineEditor, ladder: np.ndarray) -> None:
+    editor.move_point(T7, TL, (1 / 3, 2 / 7))
+    editor.hide(L5)
+    told = listened(editor)
+    origin = Origin("2")
+    assert editor.follow(Spine.from_arrays(ladder + 0.125), origin)
+    assert [change.kind for change in told] == [ADOPTED]
+    assert (editor.edits, editor.predictions, editor.origin) == (2, 0, origin)
+    followed = editor.xy
+    assert followed[T7, TL].tolist() == [1 / 3, 2 / 7]
+    assert np.isnan(followed[L5]).all()
+    assert np.array_equal(followed[T1], ladder[T1] + 0.125)
+    editor.undo()
+    assert np.array_equal(editor.xy[T1], ladder[T1])
+    assert np.array_equal(editor.xy[L5], ladder[L5])
+    editor.redo()
+    assert np.array_equal(editor.xy, followed, equal_nan=True)
+    editor.undo()
+    editor.undo()
+    assert np.array_equal(editor.xy, ladder)
+
+
+def test_nothing_follows_without_an_edit_or_amid_one(editor: SpineEditor, ladder: np.ndarray) -> None:
+    prediction = Spine.from_arrays(ladder + 1)
+    assert not editor.follow(prediction)
+    editor.adopt(Spine.from_arrays(ladder))
+    assert not editor.follow(prediction)
+    editor.begin()
+    editor.move_point(T7, TL, (1, 2))
+    assert not editor.follow(prediction)
+    editor.move_point(T7, TL, (3, 4))
+    editor.end()
+    assert editor.edits == 1
+    assert editor.follow(prediction)
+
+
 def test_adopting_forgets_what_was_pushed_over_the_end(editor: SpineEditor, ladder: np.ndarray) -> None:
     editor.shift_names(1)
     editor.adopt(Spine.from_arrays(ladder))

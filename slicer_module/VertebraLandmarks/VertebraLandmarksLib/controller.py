@@ -13,7 +13,7 @@ from .board import Board
 from .client import Client
 from .connection import Connection
 from .drafts import Draft, Drafts
-from .editing import LOCKED
+from .editing import LOCKED, MOVED
 from .errors import ServerError
 from .inferring import Inferring
 from .needs import Logic
@@ -53,6 +53,7 @@ class Controller:
         strategy: how the next image is chosen, one of ``state.info.strategies``; "" for the first of them.
         next_after_submit: whether a submit opens the next image.
         infer_on_open: whether landmarks are asked for when an image without any is opened.
+        follow_moves: whether a model is asked again around each point that the person has moved.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Controller:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.strategy = ""
-        self.next_after_submit = self.infer_on_open = False
+        self.next_after_submit = self.infer_on_open = self.follow_moves = False
         self._logic, self._connect_to = logic, connect_to
         self._worker = worker or Worker(3)
         self._board = Board()
@@ -73,7 +74,7 @@ class Controller:
         own_saver = saver or Worker(1, "vertebra-landmarks-drafts")
         self._saving = Saving(self._board, logic, drafts, own_saver, self._requests.failed)
         self._opening = Opening(self._board, self._requests, self._saving, logic, clock, self._is_shown)
-        self._inferring = Inferring(self._board, self._requests, self._saving, self._opening, logic)
+        self._inferring = Inferring(self._board, self._requests, self._saving, self._opening, logic, clock)
         self._submitting = Submitting(self._board, self._requests, self._saving, logic, self._is_stored)
         self._trainings = Trainings(self._board, self._requests, clock, self._is_trained)
         self._is_closed = self._is_new_model = False
@@ -107,6 +108,7 @@ class Controller:
         self._worker.poll()
         self._opening.poll()
         self._saving.poll()
+        self._inferring.poll()
         self._trainings.look_after()
         if self._requests.is_time_to_look():
             self._look_quietly()
@@ -261,6 +263,7 @@ class Controller:
         film.changes += 1
         if not self._opening.is_ours and kind not in _NO_CHANGE:
             self._saving.edited(film)
+            self._inferring.moved(self.follow_moves and kind == MOVED and not change.is_going_on)
 
     # landmarks
 

@@ -218,21 +218,22 @@ class SpineEditor:
         prediction was made, the vertebra's other points are carried along.
         """
         self.end()
-        before, old = self._state.copy(), self.xy
-        touched = self.touched
-        self._state = _with_points(_empty()._replace(origin=origin), spine)
-        for array, kept in zip(self._state.arrays, before.arrays):
-            array[_NAMED][touched] = kept[_NAMED][touched]
-        new = self._state.xy[_NAMED]
-        for v in np.flatnonzero(touched.any(axis=1)).tolist():
-            predicted = spine_points(spine, v)
-            places = np.where(touched[v][:, None], old[v], np.nan)
-            there = np.isfinite(predicted).all(axis=1)
-            if np.isfinite(places[there]).any():
-                follow = there & ~touched[v]
-                new[v][follow] = carried_along(predicted[there], places[there])[follow[there]]
+        before = self._state.copy()
+        self._take(spine, origin)
         self._push(before, is_edit=False)
         self._tell(Change(ADOPTED, tuple(range(_V))))
+
+    def follow(self, spine: Spine, origin: Origin = UNKNOWN) -> bool:
+        """Adopt a prediction around the last edit as a part of it, so that undo takes both back at once.
+
+        Returns:
+            Whether that was done: not without an edit, or amid one.
+        """
+        if self._begun is not None or not self._undo or not self._undo[-1].is_edit:
+            return False
+        self._take(spine, origin)
+        self._tell(Change(ADOPTED, tuple(range(_V))))
+        return True
 
     def begin(self) -> None:
         """Let what is changed from now to ``end`` be one step; within such a step, do nothing."""
@@ -401,6 +402,22 @@ class SpineEditor:
                 self._listeners.remove(listener)
 
         return unsubscribe
+
+    def _take(self, spine: Spine, origin: Origin) -> None:
+        """Put a prediction in the place of all that is not touched, see ``adopt``."""
+        before, old = self._state, self.xy
+        touched = self.touched
+        self._state = _with_points(_empty()._replace(origin=origin), spine)
+        for array, kept in zip(self._state.arrays, before.arrays):
+            array[_NAMED][touched] = kept[_NAMED][touched]
+        new = self._state.xy[_NAMED]
+        for v in np.flatnonzero(touched.any(axis=1)).tolist():
+            predicted = spine_points(spine, v)
+            places = np.where(touched[v][:, None], old[v], np.nan)
+            there = np.isfinite(predicted).all(axis=1)
+            if np.isfinite(places[there]).any():
+                follow = there & ~touched[v]
+                new[v][follow] = carried_along(predicted[there], places[there])[follow[there]]
 
     def _put(self, v: int, p: int, place: np.ndarray, kind: str) -> bool:
         with self._step(kind, v) as may:

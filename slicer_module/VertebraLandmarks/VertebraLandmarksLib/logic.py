@@ -175,6 +175,10 @@ class VertebraLandmarksLogic:
         """
         return self.editor.propose(answer.spine, answer.origin)
 
+    def follow_answer(self, answer: Answer) -> bool:
+        """Show what the server found around the last edit, see ``SpineEditor.follow``; returns whether it did so."""
+        return self.editor.follow(answer.spine, answer.origin)
+
     def set_label(
         self,
         markups: bytes,

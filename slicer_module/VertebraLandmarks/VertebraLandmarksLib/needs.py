@@ -38,6 +38,9 @@ class Logic(Protocol):
     def set_answer(self, answer: Answer) -> bool:
         """Show what the server found; returns whether that is a step that can be undone."""
 
+    def follow_answer(self, answer: Answer) -> bool:
+        """Show what the server found around the last edit, as a part of it; returns whether that was done."""
+
     def set_label(
         self, markups: bytes, touched: Optional[np.ndarray] = None, origin: Origin = UNKNOWN, is_own: bool = False
     ) -> None:

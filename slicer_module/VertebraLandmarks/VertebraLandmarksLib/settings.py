@@ -13,6 +13,7 @@ DEFAULTS = {
     "window": "",
     "invert": False,
     "inferOnOpen": True,
+    "followMoves": True,
     "nextAfterSubmit": True,
     "film": True,
     "centers": True,

@@ -36,7 +36,7 @@ class VertebraLandmarksPanel:
         self.notice = NoticePanel(self.ui, controller.dismiss)
         self._images = ImagesPanel(self.ui, controller, settings, self.notice)
         self._view = ViewPanel(self.ui, logic, settings)
-        self._correct = CorrectPanel(self.ui, controller, logic)
+        self._correct = CorrectPanel(self.ui, controller, logic, settings)
         self._place = PlacePanel(self.ui, logic)
         self._measure = MeasurePanel(self.ui, logic)
         self._submit = SubmitPanel(self.ui, controller, settings, self.notice)

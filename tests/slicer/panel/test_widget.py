@@ -266,7 +266,7 @@ def test_what_was_typed_is_there_at_the_next_start(tmp_path: Path) -> None:
         first.ui.tokenRememberCheckBox.checked = True
         first.ui.userLineEdit.text = "Ada"
         first.ui.connectButton.click()
-        first.ui.nextAfterCheckBox.checked = False
+        first.ui.nextAfterCheckBox.checked = first.ui.followCheckBox.checked = False
         first.ui.viewSection.collapsed = False
         first.ui.imagesSection.collapsed = True
     with desktop(tmp_path) as second:
@@ -274,6 +274,7 @@ def test_what_was_typed_is_there_at_the_next_start(tmp_path: Path) -> None:
         assert (ui.serverLineEdit.text, ui.tokenLineEdit.text) == ("http://127.0.0.1:9", "secret")
         assert (ui.userLineEdit.text, second.controller.person) == ("Ada", "Ada")
         assert (ui.nextAfterCheckBox.checked, second.controller.next_after_submit) == (False, False)
+        assert (ui.followCheckBox.checked, second.controller.follow_moves) == (False, False)
         assert (ui.viewSection.collapsed, ui.imagesSection.collapsed) == (False, True)
 
 
@@ -293,6 +294,24 @@ def test_a_token_is_stored_only_if_it_is_to_be_remembered(tmp_path: Path) -> Non
         assert not is_stored()
     with desktop(tmp_path) as second:
         assert second.ui.tokenLineEdit.text == ""
+
+
+def test_the_whole_spine_follows_one_drag(opened: Desktop, server: OwnServer) -> None:
+    connect(opened, server.url)
+    open_image(opened, "phantom_000", "")
+    opened.wait(lambda: opened.state.current.label == "prediction")
+    opened.settle()
+    editor, before = opened.logic.editor, opened.logic.editor.xy
+    wrong = before[T7 + 1, 0]  # a name one level off, which one drag repairs
+    editor.begin()
+    editor.move_point(T7, 0, tuple(wrong))
+    editor.end()
+    opened.wait(lambda: not np.array_equal(editor.xy[0], before[0]))
+    opened.settle()
+    assert editor.xy[T7, 0].tolist() == wrong.tolist()
+    assert np.linalg.norm(editor.xy[:-1, 0] - before[1:, 0], axis=-1).max() < 10
+    opened.ui.undoButton.click()
+    assert np.array_equal(editor.xy, before)
 
 
 def test_many_presses_and_one_yes_submit_one_film(opened: Desktop, server: OwnServer) -> None:

@@ -21,10 +21,11 @@ class CorrectPanel:
         ui: the widgets.
         controller: starts inferences.
         logic: the module's logic.
+        settings: what is remembered.
     """
 
-    def __init__(self, ui, controller, logic):
-        self._ui, self._controller = ui, controller
+    def __init__(self, ui, controller, logic, settings):
+        self._ui, self._controller, self._settings = ui, controller, settings
         self._logic, self._editor = logic, logic.editor
         self._doubts = []
         prepare(ui.doubtsTable, (80, None))
@@ -37,6 +38,8 @@ class CorrectPanel:
         ui.dragComboBox.connect("currentIndexChanged(int)", self._set_drag)
         ui.vertebraComboBox.connect("activated(int)", lambda index: self._jump(VERTEBRAE[index]))
         ui.inferButton.connect("clicked(bool)", lambda: controller.infer())
+        ui.followCheckBox.checked = controller.follow_moves = settings["followMoves"]
+        ui.followCheckBox.connect("toggled(bool)", self._set_follow)
         ui.revertButton.connect("clicked(bool)", lambda: controller.revert())
         ui.undoButton.connect("clicked(bool)", lambda: self._editor.undo())
         ui.redoButton.connect("clicked(bool)", lambda: self._editor.redo())
@@ -115,6 +118,9 @@ class CorrectPanel:
     def _jump(self, vertebra):
         self._logic.jump_to(vertebra)
         self._controller.active()
+
+    def _set_follow(self, on):
+        self._settings["followMoves"] = self._controller.follow_moves = on
 
     def _set_drag(self, index):
         self._logic.drag_mode = DRAGS[index][0]
