@@ -52,7 +52,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
             "--format", choices=formats, required=True, help="csv: a row per point; curves: a row per curve"
         )
         command.add_argument("--tag", default="final", help="of the labels (default: %(default)s)")
-        command.add_argument("--database", help="URL of a PostgreSQL database, as the server has it")
+        command.add_argument("--database", help="URL of the database, if the server has one")
         if name == "import":
             command.add_argument("--user", default="", help="who made the labels")
     return parser.parse_args(arguments)
@@ -132,12 +132,12 @@ def import_labels(store: StudiesDatastore, arguments: argparse.Namespace) -> lis
 
 def _image_of(store: StudiesDatastore, name: str) -> str:
     """The id of the image that a file names by its id, or by the name of its file."""
-    if store.get_image_uri(name):
-        return name
     image = id_of(name)
-    if Path(store.get_image_uri(image)).name != name:
+    if Path(store.get_image_uri(image)).name == name:  # first, since this is what an export writes
+        return image
+    if not store.get_image_uri(name):
         raise ValueError("there is no such image in the studies folder")
-    return image
+    return name
 
 
 def _keep(store: StudiesDatastore, image: str, film: LabelledFilm, tag: str, facts: dict[str, str], place: Path) -> str:

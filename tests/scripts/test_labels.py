@@ -111,6 +111,19 @@ def test_a_name_with_dots_is_no_other_image(studies: Path, tmp_path: Path, call)
     assert not (studies / "labels" / "final" / "bare.mrk.json").exists()
 
 
+@pytest.mark.parametrize("kind", ["csv", "json", "coco"])
+def test_an_image_that_is_called_like_the_file_of_another_keeps_its_label(
+    studies: Path, tmp_path: Path, call, kind: str
+) -> None:
+    Image.new("L", (100, 300)).save(studies / "one.png.png")
+    assert call("export", studies, tmp_path / "file", "--format", kind)[0] == 0
+    with opened(studies) as store:
+        store.remove_label("one", "final")
+    assert call("import", studies, tmp_path / "file", "--format", kind)[0] == 0
+    with opened(studies) as store:
+        assert (bool(store.get_label_uri("one", "final")), store.get_label_uri("one.png", "final")) == (True, "")
+
+
 def test_a_second_label_of_an_image_is_refused(studies: Path, tmp_path: Path, call) -> None:
     rows = ["image,vertebra,point,x_px,y_px", "bare,T7,center,10,20", "bare.png,T7,center,30,20"]
     (tmp_path / "file.csv").write_text("\n".join(rows))

@@ -15,9 +15,32 @@ def first_of(*films: str) -> Callable[[Collection[str]], str | None]:
     return lambda passed_over: next((film for film in films if film not in passed_over), None)
 
 
-def test_two_workers_give_each_film_once_and_then_the_best_again(tmp_path: Path) -> None:
+def test_two_workers_give_each_film_once_and_then_the_one_given_longest_ago(tmp_path: Path) -> None:
     workers = [GivenFilms(tmp_path / "new"), GivenFilms(tmp_path / "new")]
-    assert [workers[turn % 2].give(first_of("a", "b", "c")) for turn in range(4)] == ["a", "b", "c", "a"]
+    asked = [workers[turn % 2].give(first_of("a", "b", "c")) for turn in range(7)]
+    assert asked == ["a", "b", "c", "a", "b", "c", "a"]
+
+
+def test_films_that_were_labelled_since_are_passed_over(tmp_path: Path) -> None:
+    films = GivenFilms(tmp_path)
+    assert [films.give(first_of(*"abcd")) for _ in range(4)] == list("abcd")
+    assert [films.give(first_of("d", "b")) for _ in range(4)] == ["b", "d", "b", "d"]
+
+
+def test_few_questions_are_asked_where_most_films_are_labelled(tmp_path: Path) -> None:
+    films, names, asked = GivenFilms(tmp_path), [f"film{number:03d}" for number in range(300)], []
+    for _ in names:
+        films.give(first_of(*names))
+
+    def pick(passed_over: Collection[str]) -> str | None:
+        asked.append(len(passed_over))
+        return first_of("film299")(passed_over)
+
+    assert films.give(pick) == "film299"
+    assert len(asked) < 12
+    asked.clear()
+    assert films.give(pick) == "film299"
+    assert len(asked) <= 12
 
 
 def test_a_film_may_be_given_again_after_some_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

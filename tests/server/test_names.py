@@ -32,7 +32,10 @@ def test_plain_tags_pass_unchanged(tag: str) -> None:
     assert check_tag(tag) == tag
 
 
-@pytest.mark.parametrize("tag", ["", ".", "..", "../../x", "a/b", "a\\b", "a.b", "a b", "con", "x\n", "a" * 65])
+@pytest.mark.parametrize(
+    "tag",
+    ["", ".", "..", "../../x", "a/b", "a\\b", "a.b", "a b", "con", "x\n", "a" * 65, "\U0001d49c" * 64],
+)
 def test_other_tags_are_refused(tag: str) -> None:
     with pytest.raises(ValueError, match="label tag"):
         check_tag(tag)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from filelock import FileLock
@@ -28,7 +28,7 @@ class GivenFilms:
         self._folder, self._seconds = Path(folder), 60 * minutes
 
     def give(self, pick: Callable[[Collection[str]], str | None]) -> str | None:
-        """The film that is picked when those just given are passed over, else when none is.
+        """The film that is picked when those just given are passed over; else of these the one given longest ago.
 
         Args:
             pick: the best film that is not among some; ``None`` if there is none.
@@ -41,11 +41,30 @@ class GivenFilms:
         with FileLock(self._folder / LOCK):
             now = time.time()
             given = {image: when for image, when in _read(path).items() if 0 <= now - when < self._seconds}
-            image = pick(list(given)) or pick(())
+            image, kept = _picked(pick, sorted(given, key=given.__getitem__, reverse=True))
             if image is not None:
+                left = {name: given[name] for name in kept}
                 with replacing(path) as temporary:
-                    temporary.write_text(json.dumps({**given, image: now}), encoding="utf-8")
+                    temporary.write_text(json.dumps({**left, image: now}), encoding="utf-8")
         return image
+
+
+def _picked(
+    pick: Callable[[Collection[str]], str | None], newest_first: Sequence[str]
+) -> tuple[str | None, Sequence[str]]:
+    """The film that is picked when as many of those that were given last are passed over as quickly found.
+
+    Returns:
+        It, and of the films that were given those that may still be open.
+    """
+    image, kept, freed = pick(newest_first), newest_first, 1
+    while image is None and kept:
+        passed_over = newest_first[: max(len(newest_first) - freed, 0)]
+        image = pick(passed_over)
+        if image is None:  # then none of the others is open
+            kept = passed_over
+        freed *= 2
+    return image, kept
 
 
 def _read(path: Path) -> dict[str, float]:

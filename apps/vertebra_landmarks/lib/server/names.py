@@ -9,6 +9,7 @@ from pathlib import Path
 LONGEST_NAME_BYTES = 200
 """In UTF-8; file systems take 255, suffixes and temporary names need the rest."""
 LONGEST_TAG = 64
+_LONGEST_TAG_BYTES = 200  # letters of some scripts have four, and a name on a disk has room for 255
 
 _FORBIDDEN = frozenset('/\\:*?"<>|')  # separators anywhere, and what Windows forbids
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?", re.IGNORECASE)
@@ -41,7 +42,7 @@ def check_tag(text: str) -> str:
     Raises:
         ValueError: it is no plain name.
     """
-    if not _TAG.fullmatch(text) or _RESERVED.fullmatch(text):
+    if not _TAG.fullmatch(text) or _RESERVED.fullmatch(text) or len(text.encode()) > _LONGEST_TAG_BYTES:
         raise ValueError(f"label tag {text!r:.80} must be 1 to {LONGEST_TAG} letters, digits, '_' and '-'")
     return text
 

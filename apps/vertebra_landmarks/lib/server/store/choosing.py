@@ -86,13 +86,14 @@ class Choosing:
             model_version: of the model that it was computed with.
             exclude: ids that are passed over.
         """
+        passed_over = set(exclude)
         best = select(scores.c.image).where(self._of(strategy, model_version), scores.c.is_open)
-        best = best.order_by(scores.c.value.desc(), scores.c.image).limit(literal_column(str(len(exclude) + 1)))
+        best = best.order_by(scores.c.value.desc(), scores.c.image).limit(literal_column(str(len(passed_over) + 1)))
         with self._database.reading() as connection:  # twice: joined, PostgreSQL may sort all scores of a new model
             keys = list(connection.execute(best).scalars())
             found = connection.execute(select(images.c.key, images.c.id).where(images.c.key.in_(keys)))
             names = {row.key: str(row.id) for row in found}
-        return next((names[key] for key in keys if key in names and names[key] not in exclude), None)
+        return next((names[key] for key in keys if key in names and names[key] not in passed_over), None)
 
     def _of(self, strategy: str, model_version: str) -> Any:
         return (

@@ -6,12 +6,16 @@ import tempfile
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
+import numpy as np
 from fastapi import APIRouter, File, Form, HTTPException, Query, Response, UploadFile
 from fastapi.responses import FileResponse, StreamingResponse
+from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.utils.others.generic import file_checksum, get_mime_type
 
 from ...spine.markups import SUFFIX, read_markups
+from ...spine.schema import Spine
 from ..names import check_tag
 from .auth import Role
 from .errors import bad_request
@@ -149,12 +153,18 @@ def _save_label(served: Service, image: str, tag: str, label: UploadFile, facts:
         place = Path(folder) / f"label{SUFFIX}"
         place.write_bytes(label.file.read())
         try:
-            read_markups(place)
+            _check_points(read_markups(place), tag)
             saved: str = served.app.datastore().save_label(image, str(place), check_tag(tag), facts)
         except ValueError as error:
             raise bad_request(error) from error
     served.app.on_save_label(image, saved)
     return saved
+
+
+def _check_points(spine: Spine, tag: str) -> None:
+    """Raise unless there is anything in a label by which its film counts as done."""
+    if tag == DefaultLabelTag.FINAL.value and not np.isfinite(spine.xy).any():
+        raise ValueError("a final label needs one point at least, this one has none")
 
 
 @router.delete("/datastore/label", openapi_extra=ADMIN, summary="Remove a label")
@@ -175,8 +185,13 @@ def check_label(served: Served, image: str, tag: str) -> Response:
 @router.get("/datastore/label", openapi_extra=READER, summary="Download a label")
 def download_label(served: Served, label: str, tag: str) -> Response:
     """The Markups file."""
-    path = _label_path(served, label, tag)
-    return FileResponse(path, media_type="application/json", filename=Path(path).name)
+    path = Path(_label_path(served, label, tag))
+    try:
+        content = path.read_bytes()  # at once, since another one may take its place while this one is sent
+    except FileNotFoundError as error:
+        raise HTTPException(404, f"image {label!r:.80} has no label {tag!r:.80}") from error
+    headers = {"Content-Disposition": f"attachment; filename*=utf-8''{quote(path.name)}"}
+    return Response(content, media_type="application/json", headers=headers)
 
 
 @router.get("/datastore/label/versions", openapi_extra=READER, summary="All versions of a label")
