@@ -20,10 +20,11 @@ import _app_path  # noqa: F401
 import _training
 from _own_server import own_server
 from lib.learning.aasce import FOLDS, folds, read_aasce
-from lib.learning.choosing import DEFAULT
+from lib.learning.choosing import DEFAULT, STRATEGIES
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.heldout import file_trained_on
 from lib.learning.weights import load_weights
+from lib.server.train_request import read_request
 from lib.spine.files import replacing
 from lib.spine.geometry import steps, with_centers
 from lib.spine.markups import SUFFIX, label_of, to_markups
@@ -45,12 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fold", type=int, choices=range(FOLDS), default=0, help="of its training split")
     _training.add_assume_unseen(parser)
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE, help="that the server begins with")
-    parser.add_argument("--strategy", default=DEFAULT, help="that chooses the next film")
+    parser.add_argument(
+        "--strategy", choices=(*STRATEGIES, "random", "first"), default=DEFAULT, help="that chooses the next film"
+    )
     parser.add_argument("--rounds", type=_at_least_one, default=3)
     parser.add_argument("--films", type=_at_least_one, default=10, help="labelled in each round")
     parser.add_argument("--checked", type=_at_least_one, default=20, help="further films that errors are measured on")
     parser.add_argument(
-        "--clicks", type=int, default=3, help="corrections of the worst point that the model answers to"
+        "--clicks", type=_whole_number, default=3, help="corrections of the worst point that the model answers to"
     )
     parser.add_argument(
         "--train", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="parameter of the training"
@@ -59,8 +62,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="new folder for studies, log and figures")
 
 
+def _whole_number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number")
+    return int(text)
+
+
 def _at_least_one(text: str) -> int:
-    if not (text.isdecimal() and int(text) > 0):
+    if _whole_number(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
     return int(text)
 
@@ -233,10 +242,12 @@ def run(arguments: argparse.Namespace) -> None:
     """Go through the rounds, print them, and write the table and the figures.
 
     Raises:
-        ValueError: the folder is not empty, the weights know the films, there are too few, or the server refuses.
+        ValueError: the training has no such parameter, the folder is not empty, the weights know the films, there are
+            too few, or the server refuses.
         RuntimeError: the server does not start.
         OSError: a file cannot be read or written.
     """
+    read_request(_settings(arguments))
     studies = arguments.output / STUDIES
     studies.mkdir(parents=True, exist_ok=True)
     if any(arguments.output.glob("*.*")) or any(studies.iterdir()):
@@ -253,6 +264,10 @@ def run(arguments: argparse.Namespace) -> None:
         table.writerows(rows)
     with replacing(arguments.output / FIGURES) as temporary:
         temporary.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {name: _value(text) for name, text in arguments.train}
 
 
 def read_films(arguments: argparse.Namespace, drawn: Path) -> tuple[list[Film], list[Film]]:
@@ -312,7 +327,7 @@ class Loop:
         self.pool = {film.name: film for film in pool}
         self.strategy, self.clicks = arguments.strategy, arguments.clicks
         self.rounds, self.films = arguments.rounds, arguments.films
-        self.settings = {name: _value(text) for name, text in arguments.train}
+        self.settings = _settings(arguments)
         self._labels = 0
 
     def run(self) -> list[RoundFigures]:

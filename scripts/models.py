@@ -14,7 +14,7 @@ from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.server.models import ModelStore
 from lib.server.versions import TRAINED_ON, Version
 
-COLUMNS = ("", "version", "made", "from", "films", "held out", "steps before", "steps after", "gate")
+COLUMNS = ("", "version", "made", "from", "films", "checked on", "steps before", "steps after", "gate")
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -43,6 +43,8 @@ def row(version: Version, is_served: bool) -> list[str]:
     gate: dict[str, Any] = version.facts.get("gate") or {}
     before, after = (gate.get(name) for name in ("before", "after"))
     decided = "" if not gate else "passed" if gate["is_passed"] else "held back"
+    if gate and not gate.get("are_held_out", gate["films"] > 0):
+        decided += ", nothing held out"
     return [
         ">" if is_served else "",
         str(version.number),

@@ -42,6 +42,10 @@ class Server:
         except urllib.error.HTTPError as error:
             return error.code, error.read()
 
+    def is_there(self, path: str) -> bool:
+        """Whether something can be asked for."""
+        return self.ask(path, "HEAD")[0] == 200
+
     @staticmethod
     def said(answer: tuple[int, bytes]) -> tuple[int, str]:
         """Status and sentence of an answer that is an error."""

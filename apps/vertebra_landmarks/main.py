@@ -14,6 +14,7 @@ from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
+from monailabel.utils.async_tasks.utils import processes
 
 from lib import __version__
 from lib.learning.choosing.film import opinion_about
@@ -33,6 +34,7 @@ from lib.server.strategies import all_strategies
 from lib.server.train import BUSY, VertebraLandmarksTrain
 from lib.server.turns import Turns
 from lib.server.web.application import serve
+from lib.server.web.task_board import TRAIN, TaskBoard
 from lib.spine.schema import VERTEBRAE
 
 logger = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class VertebraLandmarksApp(MONAILabelApp):
         self.models = ModelStore(Path(studies), self.config.weights)
         self._prelabelling: Prelabelling | None = None
         self._scoring: Scoring | None = None
+        self._board: TaskBoard | None = None
         self._turns = Turns()
         settings.MONAI_LABEL_AUTO_UPDATE_SCORING = False  # else a process at start and after each image, for nothing
         settings.MONAI_LABEL_TRACKING_ENABLED = False  # else training asks for mlflow, which is not installed
@@ -79,7 +82,12 @@ class VertebraLandmarksApp(MONAILabelApp):
 
     def init_trainers(self) -> dict[str, TrainTask]:
         """The way in which it learns."""
-        return {MODEL: VertebraLandmarksTrain(self.models, self.config.device)}
+        return {MODEL: VertebraLandmarksTrain(self.models, self.config.device, self._training_processes)}
+
+    def _training_processes(self) -> set[int]:
+        if self._board is not None:
+            return self._board.process_ids(TRAIN)
+        return {process.pid for process in processes(TRAIN).values()}
 
     def check_training(self, request: dict[str, Any], is_waiting: bool = False) -> None:
         """See whether a training can begin, before a process is started for it.
@@ -96,9 +104,9 @@ class VertebraLandmarksApp(MONAILabelApp):
         except ValueError as error:
             raise HTTPException(429 if str(error) == BUSY else 400, detail=str(error)) from error
 
-    def discard_training(self) -> None:
-        """Give up the training whose process was just ended on purpose."""
-        self._trainers[MODEL].discard()
+    def discard_training(self, is_ended: bool) -> None:
+        """Give up the training on purpose, whose process was just ended or is ended now."""
+        self._trainers[MODEL].discard(is_ended)
 
     def info(self) -> dict[str, Any]:
         """MONAI Label's facts, which version of the model is served, and how the work in the background goes."""
@@ -178,7 +186,8 @@ class VertebraLandmarksApp(MONAILabelApp):
             self._scoring = self._make_scoring()
             self._scoring.start()
             ends.append(self._scoring.stop)
-        self._sessions = serve(self, self.config, ends).sessions
+        service = serve(self, self.config, ends)
+        self._sessions, self._board = service.sessions, service.board
 
     def _make_prelabelling(self) -> Prelabelling:
         task: VertebraLandmarksInfer = self._infers[MODEL]

@@ -107,6 +107,18 @@ def test_too_few_films_are_named(films: Any, tmp_path: Path) -> None:
         run("--data", str(films.data), "--weights", held_out, "--output", str(tmp_path / "out"))
 
 
+@pytest.mark.parametrize("wrong", [("--clicks", "-3"), ("--films", "0"), ("--strategy", "cleverest")])
+def test_wrong_arguments_are_refused(wrong: tuple[str, str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        run("--output", str(tmp_path / "out"), *wrong)
+
+
+def test_a_parameter_that_the_training_does_not_know_is_refused_before_anything_begins(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="unknown parameter 'epochz'"):
+        run("--output", str(tmp_path / "out"), "--train", "epochz", "3")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.integration
 @pytest.mark.slow
 def test_the_whole_loop_on_a_real_server(tmp_path: Path) -> None:

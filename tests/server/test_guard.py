@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from lib.server.models import FOLDER
+from lib.server.privacy import without_passwords
 from lib.spine.markups import to_markups
 from lib.spine.phantoms import random_spec, render_phantom
 from lib.spine.schema import Spine
@@ -41,9 +42,9 @@ def png(seed: int = 1) -> bytes:
     return stream.getvalue()
 
 
-def markups() -> bytes:
-    """A label as the content of a file; what it says does not matter here."""
-    return json.dumps(to_markups(Spine.from_arrays(np.zeros((17, 5, 2)), np.ones((17, 5))))).encode()
+def markups(x: float = 0.0) -> bytes:
+    """A label as the content of a file, whose points are all in one place; where does not matter here."""
+    return json.dumps(to_markups(Spine.from_arrays(np.full((17, 5, 2), x), np.ones((17, 5))))).encode()
 
 
 @pytest.fixture(scope="module")
@@ -275,6 +276,12 @@ def test_facts_do_not_grow_without_end(server: Server) -> None:
     assert answers[-1] == 400
 
 
+@pytest.mark.parametrize("empty", [markups(np.nan), b'{"markups": []}'])
+def test_a_final_label_has_a_point(server: Server, empty: bytes) -> None:
+    answer = server.send(f"/datastore/label?image={PATIENT}&tag=final", "PUT", label=("a.json", empty))
+    assert server.said(answer) == (400, "a final label needs one point at least, this one has none")
+
+
 def test_a_session_is_kept_asked_and_ended(server: Server) -> None:
     status, body = server.send("/session/", "PUT", files=(f"{PATIENT}.png", png(5)))
     assert status == 200
@@ -402,6 +409,11 @@ def test_the_log_names_no_patient(server: Server) -> None:
     for word in (PATIENT, "Dr_Who"):
         assert word not in log
         assert word not in body.decode()
+
+
+def test_urls_lose_their_passwords() -> None:
+    text = "conf = [['database', 'postgresql://ada:s:ecret@host:5432/name']]\nhttp://127.0.0.1:8000/info/ a@b"
+    assert without_passwords(text) == text.replace("s:ecret", "***")
 
 
 def test_nothing_that_clients_sent_stays_when_the_server_ends(tmp_path: Path, start: Start) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable
@@ -32,18 +33,69 @@ Label = Callable[[int], str]
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("mysql://user@host/name", "got one of 'mysql'"),
-        ("sqlite:///file.db", "got one of 'sqlite'"),
+        ("mysql://user:secret@host/name", "got one of 'mysql'"),
         ("postgresql+asyncpg://host/name", "asyncpg"),
+        ("sqlite+aiosqlite:////data/x.db", "aiosqlite"),
         ("somewhere", "must be a URL"),
-        ("postgresql://user:secret@host/name", "must not hold a password"),
-        ("postgresql://user@host/name?password=secret", "must not hold a password"),
+        ("postgresql://user:secret@host:port/name", "must be a URL"),
+        ("sqlite://", "must name a SQLite file"),
+        ("sqlite:///:memory:", "must name a SQLite file"),
+        ("sqlite:////data/x.db?mode=ro", "must name a SQLite file"),
+        ("sqlite://host/x.db", "must name a SQLite file"),
     ],
 )
-def test_other_databases_and_passwords_are_refused(url: str, words: str) -> None:
+def test_other_databases_are_refused(url: str, words: str) -> None:
     with pytest.raises(ValueError, match=words) as raised:
         checked_url(url)
     assert "secret" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2"])
+def test_postgresql_has_many_names(scheme: str) -> None:
+    assert str(checked_url(f"{scheme}://ada@host:5433/name")) == "postgresql+psycopg://ada@host:5433/name"
+
+
+def test_a_password_in_the_url_is_taken_and_told_to_nobody(
+    postgresql: OwnPostgresql, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    url = make_url(postgresql.url).set(password=postgresql.password).render_as_string(hide_password=False)
+    Database(url, tmp_path / "unused").close()
+    assert "better put it into the environment variable PGPASSWORD" in caplog.text
+    with pytest.raises(ConnectionError, match=r"tester:\*\*\*@127") as raised:
+        Database(url + "_missing", tmp_path / "unused")
+    assert postgresql.password not in str(raised.value) + caplog.text
+
+
+def test_a_sqlite_file_may_lie_elsewhere_and_serve_many_folders(
+    studies: Path, label: Label, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.png").write_bytes(b"x")
+    mine = StudiesDatastore(str(studies), "sqlite:///here.db")
+    other = StudiesDatastore(str(tmp_path / "other"), f"sqlite:///{tmp_path / 'here.db'}")
+    mine.save_label("a", label(1), "final", {})
+    assert (other.list_images(), other.status()["completed"], mine.status()["completed"]) == (["a"], 0, 1)
+    assert (tmp_path / "here.db").is_file()
+    assert not (studies / ".vertebra_landmarks" / DATABASE_FILE).exists()
+    for store in (mine, other):
+        store.close()
+    for other_url in (None, "sqlite:///there.db"):
+        with pytest.raises(ValueError, match=r"are known in sqlite:///.*here\.db: name it, .* if that file was moved"):
+            StudiesDatastore(str(studies), other_url)
+    assert not (tmp_path / "there.db").exists()
+    shutil.copytree(studies, tmp_path / "copy")
+    with pytest.raises(ValueError, match="this studies folder is a copy of"):
+        StudiesDatastore(str(tmp_path / "copy"), "sqlite:///here.db")
+    with pytest.raises(ConnectionError, match=r"sqlite.*missing/x\.db cannot be used: unable to open"):
+        Database("sqlite:///missing/x.db", tmp_path / "unused")
+
+
+def test_the_folders_own_file_may_be_named(studies: Path) -> None:
+    StudiesDatastore(str(studies)).close()
+    StudiesDatastore(str(studies), f"sqlite:///{studies / '.vertebra_landmarks' / DATABASE_FILE}").close()
 
 
 def test_the_setting_is_checked_at_the_start() -> None:
@@ -100,7 +152,7 @@ def test_a_database_without_permission_is_named_in_a_sentence(
 
 
 def test_a_disk_without_a_write_ahead_log_is_refused() -> None:
-    words = pytest.raises(ValueError, match=r"'memory'\), .*network share: use PostgreSQL")
+    words = pytest.raises(ValueError, match=r"'memory'\), .*network share: name a file")
     with closing(sqlite3.connect(":memory:")) as connection, words:  # where there is none either
         _prepare_sqlite(connection, None)
 

@@ -38,7 +38,7 @@ def test_nor_a_folder_of_sqlite_with_postgresql(studies: Path, url: str) -> None
     with pytest.raises(ValueError, match="in SQLite in the folder itself: leave out --conf database"):
         StudiesDatastore(str(studies), url)
     (studies / ".vertebra_landmarks" / "database").write_text("oracle")
-    with pytest.raises(ValueError, match="must say sqlite or postgresql, got 'oracle'"):
+    with pytest.raises(ValueError, match="must say sqlite or sqlite:/// or postgresql, got 'oracle'"):
         StudiesDatastore(str(studies))
     (studies / ".vertebra_landmarks" / "database").unlink()
     StudiesDatastore(str(studies), url).close()

@@ -24,7 +24,7 @@ class ServerConfig:
         weights: weight file that inference uses.
         max_upload_mb: largest file that a request may bring, in megabytes.
         tokens: file with the tokens that open the server; without one, whoever reaches it may do everything.
-        database: URL of a PostgreSQL database without a password; a SQLite file in the studies folder if there is none.
+        database: URL of a PostgreSQL database or a SQLite file; a SQLite file in the studies folder if there is none.
         cors_origins: web sites whose pages may call the server, such as ``https://viewer.example``.
         prelabel: predict images without a final label in the background.
         scoring: score images for the choice of the next one in the background.

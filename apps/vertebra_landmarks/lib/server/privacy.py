@@ -8,6 +8,7 @@ the place in the source that they come from.
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from typing import Any
 
@@ -18,6 +19,7 @@ _KEPT = ("lib", "main", "uvicorn", "asyncio", "task_train", "task_scoring", "tas
 _ROUTES = frozenset(
     ("info", "infer", "batch", "train", "scoring", "activelearning", "datastore", "image", "label", "session", "logs")
 )
+_PASSWORD = re.compile(r"(?<=://)([^:@/\s]*):[^@/\s]+@")
 
 
 def keep_patients_out_of_logs() -> None:
@@ -54,6 +56,11 @@ def without_names(path: str) -> str:
     """The path of a request without its query and without what is no word of the interface."""
     parts = path.partition("?")[0].split("/")
     return "/".join(part if not part or part in _ROUTES else "..." for part in parts)
+
+
+def without_passwords(text: str) -> str:
+    """A text in which no URL has a password."""
+    return _PASSWORD.sub(r"\1:***@", text)
 
 
 def outline(error: BaseException) -> str:

@@ -1,7 +1,8 @@
-"""One database behind one interface: SQLite in the studies folder, or PostgreSQL by its URL."""
+"""One database behind one interface: SQLite in the studies folder, or another one or PostgreSQL by URL."""
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -16,10 +17,17 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
 
 from .migrations import bring_up_to_date
 
+logger = logging.getLogger(__name__)
+
 BUSY_MS = 60_000
 """How long a writer waits for the others."""
 _POOL = {"pool_size": 8, "max_overflow": 12, "pool_timeout": BUSY_MS / 1000}  # a server has 100 for all processes
-_POSTGRESQL = "postgresql+psycopg"
+_POSTGRESQL = ("postgresql+psycopg", "postgresql", "postgres", "postgresql+psycopg2")
+_SQLITE = ("sqlite", "sqlite+pysqlite")
+"""Names of the two in URLs; the first is the one that is used."""
+_HIDE = "better put it into the environment variable PGPASSWORD or the file that PGPASSFILE names"
+_EXAMPLES = "postgresql://user@host/name or sqlite:////data/spines.db"
+FOLDERS_OWN, OTHER_FILE, POSTGRESQL = "sqlite", "sqlite:///", "postgresql"
 _AGAIN_S = 0.01
 _FRESH_S = 2.0
 """A connection that was used so lately is taken to be there; one that rested longer is asked first."""
@@ -27,43 +35,63 @@ _CREATION = 0x76657274  # key of PostgreSQL's advisory lock while tables are mad
 
 
 def checked_url(text_: str) -> URL:
-    """The URL of a PostgreSQL database, as ``--conf database`` names it.
+    """The URL of a database, as ``--conf database`` names it; a SQLite file with its whole path.
 
     Raises:
-        ValueError: it is no such URL, or holds a password, which would be read in logs and lists of processes.
+        ValueError: it is no URL of PostgreSQL, nor of a SQLite file.
     """
     try:
         url = make_url(text_)
-    except ArgumentError as error:
-        raise ValueError("--conf database must be a URL like postgresql://user@host/name") from error
-    if url.drivername not in ("postgresql", _POSTGRESQL):
+    except (ArgumentError, ValueError):  # whose words might hold a password
+        raise ValueError(f"--conf database must be a URL like {_EXAMPLES}") from None
+    if url.drivername in _POSTGRESQL:
+        return url.set(drivername=_POSTGRESQL[0])
+    if url.drivername not in _SQLITE:
         raise ValueError(
-            f"--conf database must be a URL like postgresql://user@host/name, got one of {url.drivername!r:.40}; "
-            "without it the database is a SQLite file in the studies folder"
+            f"--conf database must be a URL like {_EXAMPLES}, got one of {url.drivername!r:.40}; without it the "
+            "database is a SQLite file in the studies folder"
         )
-    if url.password is not None or "password" in url.query:
-        raise ValueError(
-            "--conf database must not hold a password, which logs and lists of processes show: put it into the "
-            "environment variable PGPASSWORD or the file that PGPASSFILE names"
-        )
-    return url.set(drivername=_POSTGRESQL)
+    if url.host or url.query or not url.database or url.database == ":memory:":
+        raise ValueError("--conf database must name a SQLite file by its path alone, like sqlite:////data/spines.db")
+    return url.set(drivername=_SQLITE[0], database=str(Path(url.database).absolute()))
+
+
+def kind_of(url: str | None, file: Path) -> str:
+    """In what a folder's rows are: ``FOLDERS_OWN``, ``POSTGRESQL``, or the URL of another SQLite file.
+
+    Args:
+        url: as ``Database`` takes it.
+        file: the folder's own database.
+
+    Raises:
+        ValueError: the URL is none that is taken.
+    """
+    place = checked_url(url) if url is not None else None
+    if place is not None and place.drivername != _SQLITE[0]:
+        return POSTGRESQL
+    if place is None or (named := Path(str(place.database)).resolve()) == file.resolve():
+        return FOLDERS_OWN
+    return f"{OTHER_FILE}{named}".encode(errors="backslashreplace").decode()
 
 
 class Database:
     """Transactions on the tables, which are made or brought up to date first.
 
     Args:
-        url: of a PostgreSQL database; ``None`` for SQLite.
-        file: of the SQLite database.
+        url: of a PostgreSQL database or a SQLite file; ``None`` for the folder's own.
+        file: the folder's own database, which is SQLite.
 
     Raises:
-        ValueError: the URL is none of PostgreSQL, the tables are of a newer app, or SQLite cannot work in the folder.
+        ValueError: the URL is none that is taken, the tables are of a newer app, or SQLite cannot work in the folder.
         ConnectionError: the database cannot be reached.
     """
 
     def __init__(self, url: str | None, file: Path) -> None:
-        place = URL.create("sqlite", database=str(file)) if url is None else checked_url(url)
-        self.is_sqlite = url is None
+        place = URL.create(_SQLITE[0], database=str(file)) if url is None else checked_url(url)
+        if place.password is not None or "password" in place.query:
+            logger.warning("The database's password is in its URL, which logs and lists of processes show: %s", _HIDE)
+        self.is_sqlite = place.drivername == _SQLITE[0]
+        self.is_folders_own = kind_of(url, file) == FOLDERS_OWN
         self._engine: Engine = create_engine(place, hide_parameters=True, **_POOL)
         self._looking = self._snapshot = self._engine
         if self.is_sqlite:
@@ -145,8 +173,8 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     mode = _journal_mode(connection)
     if mode.lower() != "wal":
         raise ValueError(
-            f"SQLite cannot keep a write-ahead log in the studies folder (its journal is {mode!r:.20}), which may lie "
-            "on a network share: use PostgreSQL, with --conf database"
+            f"SQLite cannot keep a write-ahead log where its file is (its journal is {mode!r:.20}), which may be a "
+            "network share: name a file on another disk or use PostgreSQL, with --conf database"
         )
 
 

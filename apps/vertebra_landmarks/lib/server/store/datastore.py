@@ -14,7 +14,7 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 
 from .choosing import Choosing
-from .database import Database
+from .database import Database, kind_of
 from .folder import StudiesFolder, id_of, remove_files
 from .holding import open_holding
 from .images import FINAL, Images
@@ -58,9 +58,11 @@ class StudiesDatastore(Datastore):
 
     def __init__(self, folder: str, database: str | None = None, auto_reload: bool = False, read_only: bool = False):
         self._folder = StudiesFolder(Path(folder))
-        check_database(self._folder, is_sqlite=database is None)
-        self._database = Database(database, self._folder.own / DATABASE_FILE)
-        note_database(self._folder, is_sqlite=database is None)
+        file = self._folder.own / DATABASE_FILE
+        kind = kind_of(database, file)
+        check_database(self._folder, kind)
+        self._database = Database(database, file)
+        note_database(self._folder, kind)
         try:
             holding = open_holding(self._folder, self._database)
         except BaseException:

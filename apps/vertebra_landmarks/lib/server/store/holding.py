@@ -51,7 +51,7 @@ def open_holding(folder: StudiesFolder, database: Database) -> Holding:
     with database.writing() as connection:
         connection.execute(database.insert(stores).values(begun).on_conflict_do_nothing())
         row = connection.execute(select(stores).where(stores.c.identity == identity)).one()
-        if not database.is_sqlite and row.host == place["host"] and _is_copy(folder, Path(row.path), identity):
+        if not database.is_folders_own and row.host == place["host"] and _is_copy(folder, Path(row.path), identity):
             raise ValueError(
                 f"this studies folder is a copy of {row.path}, whose labels the database holds: open that one; or move "
                 f"it away, and this one takes its place; or remove {FOLDER}/{IDENTITY} here, and this one begins anew"

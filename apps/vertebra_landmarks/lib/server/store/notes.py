@@ -6,13 +6,15 @@ import uuid
 from pathlib import Path
 
 from ...spine.files import replacing
+from .database import FOLDERS_OWN, OTHER_FILE, POSTGRESQL
 from .folder import StudiesFolder, sync
 
 IDENTITY, DATABASE = "identity", "database"
-_KINDS = {True: "sqlite", False: "postgresql"}
+_NAME_IT = "name it, with --conf database of the server and --database of scripts"
 _ADVICE = {
-    "sqlite": "in SQLite in the folder itself: leave out --conf database of the server and --database of scripts",
-    "postgresql": "in PostgreSQL: name it, with --conf database of the server and --database of scripts",
+    FOLDERS_OWN: "in SQLite in the folder itself: leave out --conf database of the server and --database of scripts",
+    OTHER_FILE: f"in {{noted}}: {_NAME_IT}, or, if that file was moved, write its URL into {{note}} there",
+    POSTGRESQL: f"in PostgreSQL: {_NAME_IT}",
 }
 
 
@@ -43,35 +45,37 @@ def read_identity(own: Path) -> str | None:
         return None
 
 
-def check_database(folder: StudiesFolder, is_sqlite: bool) -> None:
+def check_database(folder: StudiesFolder, kind: str) -> None:
     """Make sure that the rows of a folder are in this kind of database, before a new one is begun beside it.
 
     Raises:
-        ValueError: they are in the other kind, or the note is damaged.
+        ValueError: they are in another kind, or the note is damaged.
     """
     note = folder.own / DATABASE
     if not note.exists():
         return
-    kind = note.read_text(encoding="ascii", errors="replace").strip()
-    if kind not in _ADVICE:
-        raise ValueError(f"{_shown(folder, DATABASE)} must say {' or '.join(_ADVICE)}, got {kind!r:.40}")
-    if kind != _KINDS[is_sqlite]:
+    noted = note.read_text(encoding="utf-8", errors="replace").strip()
+    known = OTHER_FILE if noted.startswith(OTHER_FILE) else noted
+    if known not in _ADVICE:
+        raise ValueError(f"{_shown(folder, DATABASE)} must say {' or '.join(_ADVICE)}, got {noted!r:.40}")
+    if noted != kind:
+        advice = _ADVICE[known].format(noted=noted, note=_shown(folder, DATABASE))
         raise ValueError(
-            f"the versions of the labels in this studies folder are known {_ADVICE[kind]}; "
+            f"the versions of the labels in this studies folder are known {advice}; "
             f"to give that up and begin anew, remove {_shown(folder, DATABASE)} there"
         )
 
 
-def note_database(folder: StudiesFolder, is_sqlite: bool) -> None:
+def note_database(folder: StudiesFolder, kind: str) -> None:
     """Note in which kind of database the rows of a folder are; what is noted stays."""
     with folder.lock(DATABASE):
         if not (folder.own / DATABASE).exists():
-            _write(folder.own / DATABASE, _KINDS[is_sqlite])
+            _write(folder.own / DATABASE, kind)
 
 
 def _write(note: Path, text: str) -> None:
     with replacing(note) as temporary:
-        temporary.write_text(text, encoding="ascii")
+        temporary.write_text(text, encoding="utf-8")
         sync(temporary)
     sync(note.parent)
 

@@ -83,14 +83,15 @@ def serve(app: MONAILabelApp, config: ServerConfig, ends: Sequence[Callable[[], 
     try:
         upstream.middleware_stack = make_application(service)
     except ValueError:
-        service.uploads.close()
+        service.close()
         raise
+    service.board.start()
     if threading.current_thread() is threading.main_thread():
         loop = asyncio.get_running_loop()
         for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last exists on Windows
             number = getattr(signal, name, None)
             if number is not None:
-                signal.signal(number, _cleaning_up([service.uploads.close, *ends], loop, signal.getsignal(number)))
+                signal.signal(number, _cleaning_up([service.close, *ends], loop, signal.getsignal(number)))
     return service
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, PlainTextResponse
 from monailabel.config import settings
 
+from ..privacy import without_passwords
 from .auth import Login, Role, unauthorized
 from .needs import needs
 from .service import Asking, Json, Served, Service
@@ -47,14 +48,14 @@ def _weights(served: Service, model: str) -> Path:
 
 @router.get("/logs/", openapi_extra=needs(Role.ADMIN), summary="The end of the log")
 def logs(lines: Annotated[int, Query(ge=1, le=MOST_LOG_LINES)] = 300) -> Response:
-    """Plain text."""
+    """Plain text, without passwords of URLs: MONAI Label notes the command line."""
     path = Path(settings.MONAI_LABEL_APP_DIR) / "logs" / "app.log"
     if not path.is_file():
         raise HTTPException(404, "there is no log")
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - MOST_LOG_BYTES))
         text = file.read(MOST_LOG_BYTES).decode(errors="replace")
-    return PlainTextResponse("\n".join(text.splitlines()[-lines:]))
+    return PlainTextResponse(without_passwords("\n".join(text.splitlines()[-lines:])))
 
 
 def _login(request: Request) -> Login | None:

@@ -13,11 +13,17 @@ from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 
 from ..config import ServerConfig
+from ..models import FOLDER
+from ..presence import Presence
 from .auth import User
 from .guard import user_of
+from .kept_sessions import Sessions
 from .lanes import Lane
-from .uploads import Sessions, Uploads
+from .task_board import TaskBoard
+from .uploads import Uploads
 
+UPLOADS, SESSIONS = ".uploads", "sessions"
+"""Folder below the studies for what clients send, and the one in it that all servers of the studies share."""
 MEGABYTE = 1_000_000
 SESSIONS_TO_UPLOADS = 8
 """Bytes of all sessions together, in largest uploads."""
@@ -30,8 +36,10 @@ class Service:
     Attributes:
         app: MONAI Label's app.
         config: settings of the server.
+        presence: by which other servers of the studies see that this one lives.
         uploads: where files of clients are kept for a moment.
         sessions: images that clients sent once to ask about them often.
+        board: training and other tasks of all servers of the studies.
         inferring: requests that wait for landmarks; the app itself finds them one image at a time.
         filing: reading and writing images and labels.
         working: training, scoring and whole folders, when the client wants to wait for the end.
@@ -39,18 +47,28 @@ class Service:
 
     app: MONAILabelApp
     config: ServerConfig
+    presence: Presence
     uploads: Uploads
     sessions: Sessions
+    board: TaskBoard
     inferring: Lane = field(default_factory=lambda: Lane("landmarks", workers=64, places=64))
     filing: Lane = field(default_factory=lambda: Lane("files", workers=2, places=128))
     working: Lane = field(default_factory=lambda: Lane("a long task", workers=1, places=1))
 
+    def close(self) -> None:
+        """Leave nothing behind that only a running server needs."""
+        self.board.close()
+        self.presence.close()
+
 
 def make_service(app: MONAILabelApp, config: ServerConfig) -> Service:
     """The service of an app that was just loaded."""
-    uploads = Uploads(Path(app.studies))
+    studies = Path(app.studies)
+    presence = Presence(studies / UPLOADS, studies / FOLDER, (SESSIONS,))
+    uploads = Uploads(presence.folder)
     most_bytes = SESSIONS_TO_UPLOADS * config.max_upload_mb * MEGABYTE
-    return Service(app, config, uploads, Sessions(uploads, most_bytes, settings.MONAI_LABEL_SESSION_EXPIRY))
+    kept = Sessions(studies / UPLOADS / SESSIONS, uploads, most_bytes, settings.MONAI_LABEL_SESSION_EXPIRY)
+    return Service(app, config, presence, uploads, kept, TaskBoard(presence))
 
 
 async def _service_of(request: Request) -> Service:

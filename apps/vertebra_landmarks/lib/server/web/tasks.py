@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, HTTPException, Response
@@ -12,11 +13,13 @@ from monailabel.utils.async_tasks.task import AsyncTask
 from monailabel.utils.async_tasks.utils import tasks
 
 from ..names import check_tag
+from ..train import WAITS
 from .auth import Role
 from .errors import bad_request
 from .needs import needs
 from .params import check_kinds, check_no_names, check_object
 from .service import Asking, Json, Served, Service
+from .task_board import BATCH, SCORING, TRAIN, shown
 
 router = APIRouter()
 
@@ -74,19 +77,19 @@ async def start_batch(
         raise bad_request(error) from error
     if run_sync:
         return Json(await served.working.run(served.app.batch_infer, {**request, "model": model, "images": images}))
-    return await _start(served, "batch_infer", {"model": model, "images": images.value}, request, enqueue=False)
+    return await _start(served, BATCH, {"model": model, "images": images.value}, request, enqueue=False)
 
 
 @router.get("/batch/infer", openapi_extra=READER, tags=["Infer"], summary="How the batch goes")
-def batch_status(all: bool = False, check_if_running: bool = False) -> Response:
+async def batch_status(served: Served, all: bool = False, check_if_running: bool = False) -> Response:
     """The last task, or all."""
-    return _status("batch_infer", all, check_if_running)
+    return await _status(served, BATCH, all, check_if_running)
 
 
 @router.delete("/batch/infer", openapi_extra=ADMIN, tags=["Infer"], summary="Stop the batch")
 async def stop_batch(served: Served) -> Response:
     """End its process."""
-    return await _stop(served, "batch_infer")
+    return await _stop(served, BATCH)
 
 
 @router.post("/train/", openapi_extra=ADMIN, include_in_schema=False)
@@ -117,17 +120,17 @@ async def start_training(
 
 
 @router.get("/train/", openapi_extra=READER, tags=["Train"], summary="How the training goes")
-def training_status(all: bool = False, check_if_running: bool = False) -> Response:
+async def training_status(served: Served, all: bool = False, check_if_running: bool = False) -> Response:
     """The last task, or all."""
-    return _status("train", all, check_if_running)
+    return await _status(served, TRAIN, all, check_if_running)
 
 
 @router.delete("/train/", openapi_extra=ADMIN, tags=["Train"], summary="Stop the training")
 async def stop_training(served: Served) -> Response:
     """End its process; what it has learnt so far is thrown away, also where the process was ended before."""
-    answer = await _stop(served, "train")
-    await served.filing.run(served.app.discard_training)
-    return answer
+    task = await served.filing.run(served.board.stop, TRAIN)
+    await served.filing.run(served.app.discard_training, is_ended=task is not None)
+    return Json(task)
 
 
 @router.post("/scoring/", openapi_extra=ANNOTATOR, include_in_schema=False)
@@ -136,7 +139,7 @@ async def start_all_scorings(served: Served, params: Params = None) -> Response:
     request = _checked(params, ("method",), {})
     results = {}
     for method in served.app._scoring_methods:
-        answer = await _started(served, "scoring", {"method": method}, request, enqueue=True)
+        answer = await _started(served, SCORING, {"method": method}, request, enqueue=True)
         results[method] = {"result": answer, "detail": None}
     return Json(results)
 
@@ -153,19 +156,19 @@ async def start_scoring(
     request = _checked(params, ("method",), {})
     if run_sync:
         return Json(await served.working.run(served.app.scoring, {**request, "method": method}))
-    return await _start(served, "scoring", {"method": method}, request, enqueue=False)
+    return await _start(served, SCORING, {"method": method}, request, enqueue=False)
 
 
 @router.get("/scoring/", openapi_extra=READER, tags=["Scoring"], summary="How the scoring goes")
-def scoring_status(all: bool = False, check_if_running: bool = False) -> Response:
+async def scoring_status(served: Served, all: bool = False, check_if_running: bool = False) -> Response:
     """The last task, or all."""
-    return _status("scoring", all, check_if_running)
+    return await _status(served, SCORING, all, check_if_running)
 
 
 @router.delete("/scoring/", openapi_extra=ANNOTATOR, tags=["Scoring"], summary="Stop the scoring")
 async def stop_scoring(served: Served) -> Response:
     """End its process."""
-    return await _stop(served, "scoring")
+    return await _stop(served, SCORING)
 
 
 def _check_known(what: str, name: str, known: Mapping[str, Any]) -> None:
@@ -193,7 +196,8 @@ async def _training_params(served: Service, model: str, params: dict[str, Any], 
 async def _train(served: Service, model: str, request: dict[str, Any], run_sync: bool, enqueue: bool) -> Any:
     if run_sync:
         return await served.working.run(served.app.train, {**request, "model": model})
-    return await _started(served, "train", {"model": model}, request, enqueue)
+    waits = {WAITS: True} if enqueue else {}  # for the one of another server, too
+    return await _started(served, TRAIN, {"model": model}, {**request, **waits}, enqueue)
 
 
 async def _start(
@@ -205,35 +209,26 @@ async def _start(
 async def _started(
     served: Service, kind: str, request: dict[str, Any], params: dict[str, Any], enqueue: bool
 ) -> dict[str, Any]:
-    waiting = [task for task in tasks(kind) if task["status"] in ("SUBMITTED", "RUNNING")]
+    waiting = await served.filing.run(served.board.active, kind)
     if len(waiting) >= (MOST_WAITING if enqueue else 1):
         raise HTTPException(429, "such a task runs already", headers={"Retry-After": "60"})
     del tasks(kind)[:-MOST_REMEMBERED]
     task, detail = await served.filing.run(AsyncTask.run, kind, request=request, params=params, enqueue=enqueue)
     if task is None:
         raise HTTPException(429, detail, headers={"Retry-After": "60"})
-    return _shown(task)
+    with contextlib.suppress(OSError):  # it is tried again soon
+        await served.filing.run(served.board.tell)
+    return shown(task)
 
 
-def _status(kind: str, all: bool, check_if_running: bool) -> Response:
-    found, detail = AsyncTask.status(kind, all, check_if_running)
-    if found is None:
-        raise HTTPException(404, detail)
-    return Json([_shown(task) for task in found] if isinstance(found, list) else _shown(found))
+async def _status(served: Service, kind: str, all: bool, check_if_running: bool) -> Response:
+    found = await served.filing.run(served.board.active if check_if_running else served.board.of, kind)
+    if not found:
+        raise HTTPException(404, f"no {kind} task {'runs' if check_if_running else 'was begun'}")
+    if check_if_running:
+        return Json(found[0])
+    return Json(found if all else found[-1])
 
 
 async def _stop(served: Service, kind: str) -> Response:
-    task = await served.filing.run(_stopped, AsyncTask.stop, kind)
-    return Json(_shown(task) if task else None)
-
-
-def _stopped(stop: Callable[[str], Any], kind: str) -> Any:
-    try:
-        return stop(kind)
-    except (ProcessLookupError, StopIteration, IndexError):  # it ended in this moment
-        return None
-
-
-def _shown(task: Mapping[str, Any]) -> dict[str, Any]:
-    """A task as JSON; its last lines of output are a queue."""
-    return {name: list(value) if name == "details" else value for name, value in task.items()}
+    return Json(await served.filing.run(served.board.stop, kind))
