@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import http.server
+import io
 import json
 import threading
 import time
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jwt
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from PIL import Image
 
 from lib.server.web.auth import TokenLogin
 
@@ -102,6 +105,18 @@ def test_other_tokens_open_nothing(guarded: Server, header: str) -> None:
 def test_saving_a_prediction_needs_more_than_reading(guarded: Server) -> None:
     answer = guarded.send("/infer/vertebra_landmarks?image=none", "POST", bearer(READER), params='{"save_label": true}')
     assert guarded.said(answer)[0] == 403
+
+
+@pytest.mark.integration
+def test_what_is_noted_is_noted_by_the_login(guarded: Server) -> None:
+    picture = io.BytesIO()
+    Image.fromarray(np.zeros((60, 40), np.uint8)).save(picture, "PNG")
+    film, params = ("film.png", picture.getvalue()), '{"user": "somebody else"}'
+    added = guarded.send("/datastore/image?image=film", "PUT", bearer(ADMIN), file=film, params=params)
+    assert added[0] == 200, added
+    noted = json.loads(guarded.ask("/datastore/image/info?image=film", headers=bearer(READER))[1])
+    user = json.loads(guarded.ask("/auth/token/valid", headers=bearer(ADMIN))[1])["username"]
+    assert noted["user"] == user != "somebody else"
 
 
 @pytest.mark.integration

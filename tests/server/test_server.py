@@ -200,6 +200,23 @@ def test_a_saved_label_is_kept_as_markups_and_not_taken_for_an_image(server: Ser
     assert len(listed) == 5
 
 
+def test_without_a_login_a_client_says_who_works(server: Server) -> None:
+    markups = server.ask("/infer/vertebra_landmarks?image=phantom_2&output=image", "POST")[1]
+    place = "/datastore/label?image=phantom_2&tag=mine"
+
+    def noted() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(server.ask("/datastore/label/info?label=phantom_2&tag=mine")[1])
+        return found
+
+    for params, user in (("{}", "anybody"), ('{"user": 5}', "anybody"), ('{"user": "ada", "seconds": 9}', "ada")):
+        assert server.send(place, "PUT", label=("a.json", markups), params=params)[0] == 200
+        assert noted()["user"] == user
+    assert server.send("/datastore/label/info?label=phantom_2&tag=mine", "PUT", info='{"quality": 1}')[0] == 200
+    assert (noted()["user"], noted()["quality"], noted()["seconds"]) == ("ada", 1, 9)
+    assert server.ask("/datastore/label/restore?label=phantom_2&tag=mine&version=3", "POST")[0] == 200
+    assert noted()["user"] == "ada"
+
+
 def test_batch_inference_does_all_images_and_says_what_failed(server: Server) -> None:
     status, body = server.ask("/batch/infer/vertebra_landmarks?images=all&run_sync=true", "POST")
     assert status == 200, body

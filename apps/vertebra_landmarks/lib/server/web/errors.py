@@ -23,6 +23,8 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 logger = logging.getLogger(__name__)
 
 LONGEST_DETAIL = 500
+_FULL = ("disk is full", "No space left")
+"""What SQLite and PostgreSQL say then."""
 
 
 class Problem(BaseModel):
@@ -85,14 +87,20 @@ def _of_monai_label(request: Request, error: MONAILabelException) -> Response:
 def _of_database(request: Request, error: DBAPIError) -> Response:
     if not isinstance(error, (OperationalError, InterfaceError)):
         return _unforeseen(request, error)
+    if any(words in str(error.orig) for words in _FULL):
+        return _of_full_disk()
     logger.error("The database does not answer", exc_info=error)
     return problem(503, "the server's database does not answer; nothing was changed", {"Retry-After": "10"})
 
 
+def _of_full_disk() -> Response:
+    logger.error("The disk is full")
+    return problem(507, "the server's disk is full; nothing was changed")
+
+
 def _unforeseen(_: Request, error: Exception) -> Response:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        logger.error("The disk is full")
-        return problem(507, "the server's disk is full; nothing was changed")
+        return _of_full_disk()
     number = secrets.token_hex(4)
     logger.error("Error %s", number, exc_info=error)
     return problem(500, f"the server failed; its log says where, under error {number}")

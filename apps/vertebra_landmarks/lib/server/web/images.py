@@ -17,7 +17,7 @@ from monailabel.utils.others.generic import file_checksum, get_mime_type
 from ...spine.markups import SUFFIX, read_markups
 from ...spine.schema import Spine
 from ..names import check_tag
-from .auth import Role
+from .auth import ANYBODY, Role, User
 from .errors import bad_request
 from .needs import needs
 from .params import check_no_names, json_object
@@ -61,7 +61,7 @@ async def add_image(
     params: Annotated[str, Form()] = "{}",
 ) -> Response:
     """Add a radiograph under a new id, by default the file's name without extension."""
-    return Json({"image": await served.filing.run(_add_image, served, image, file, _facts(params, asking.name))})
+    return Json({"image": await served.filing.run(_add_image, served, image, file, _facts(params, asking))})
 
 
 def _add_image(served: Service, image: str, file: UploadFile, facts: dict[str, Any]) -> str:
@@ -128,7 +128,7 @@ def image_facts(served: Served, image: str) -> Response:
 @router.put("/datastore/image/info", openapi_extra=ANNOTATOR, summary="Note facts about an image")
 async def note_image_facts(served: Served, asking: Asking, image: str, info: Annotated[str, Form()] = "{}") -> Response:
     """Add to what is noted about it."""
-    facts = _facts(info, asking.name)
+    facts = _facts(info, asking, begun=False)
     return Json(await served.filing.run(_noting, served.app.datastore().update_image_info, image, facts))
 
 
@@ -142,7 +142,7 @@ async def save_label(
     params: Annotated[str, Form()] = "{}",
 ) -> Response:
     """Keep a Markups file of vertebra landmarks as the label of an image, in place of one with the same tag."""
-    facts = _facts(params, asking.name)
+    facts = _facts(params, asking)
     saved = await served.filing.run(_save_label, served, image, tag or "final", label, facts)
     return Json({"image": image, "label": saved})
 
@@ -204,12 +204,13 @@ def label_versions(served: Served, label: str, tag: str) -> Response:
 @router.post("/datastore/label/restore", openapi_extra=ANNOTATOR, summary="Restore a version of a label")
 async def restore_label(served: Served, asking: Asking, label: str, tag: str, version: Version) -> Response:
     """Save a version once more as the newest; nothing is lost."""
-    return Json({"version": await served.filing.run(_restore_label, served, label, tag, version, asking.name)})
+    return Json({"version": await served.filing.run(_restore_label, served, label, tag, version, asking)})
 
 
-def _restore_label(served: Service, label: str, tag: str, version: int, user: str) -> int:
+def _restore_label(served: Service, label: str, tag: str, version: int, user: User) -> int:
+    facts = {} if user == ANYBODY else {"user": user.name}
     try:
-        number: int = served.app.datastore().restore_label(label, tag, version, {"user": user})
+        number: int = served.app.datastore().restore_label(label, tag, version, facts)
     except (FileNotFoundError, ValueError) as error:
         raise HTTPException(409, f"version {version} of the label is missing or damaged on the disk") from error
     served.app.on_save_label(label, label)
@@ -228,7 +229,7 @@ async def note_label_facts(
     served: Served, asking: Asking, label: str, tag: str, info: Annotated[str, Form()] = "{}"
 ) -> Response:
     """Add to what is noted about it."""
-    facts = _facts(info, asking.name)
+    facts = _facts(info, asking, begun=False)
     return Json(await served.filing.run(_noting, served.app.datastore().update_label_info, label, tag, facts))
 
 
@@ -240,13 +241,25 @@ async def note_label_facts_by_the_old_name(
     return await note_label_facts(served, asking, label, tag, params)
 
 
-def _facts(text: str, user: str) -> dict[str, Any]:
+def _facts(text: str, user: User, begun: bool = True) -> dict[str, Any]:
+    """What a client notes, and who it is: the name of the login, else what it says itself.
+
+    Args:
+        text: JSON of the request.
+        user: who sent that.
+        begun: the facts are the first about something; else nobody's name takes the place of one that is there.
+    """
     try:
         facts = json_object(text, "params")
         check_no_names(facts, RESERVED, "params")
     except ValueError as error:
         raise bad_request(error) from error
-    return {**facts, "user": user}
+    if user != ANYBODY:
+        return {**facts, "user": user.name}
+    named = facts.pop("user", "")
+    if isinstance(named, str) and named.strip():
+        return {**facts, "user": named}
+    return {**facts, "user": user.name} if begun else facts
 
 
 def _noting(update: Any, *arguments: Any) -> None:
