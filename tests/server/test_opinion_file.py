@@ -49,3 +49,21 @@ def test_models_do_not_share_a_file_and_old_ones_are_forgotten(tmp_path: Path) -
     newest.forget_others(["2"])
     assert [len(OpinionFile(tmp_path / "opinions", version)) for version in ("1", "2", "../3")] == [0, 1, 1]
     assert [path.name for path in tmp_path.iterdir()] == ["opinions"]
+
+
+def test_what_another_process_adds_is_seen(tmp_path: Path) -> None:
+    first, second = OpinionFile(tmp_path, "1"), OpinionFile(tmp_path, "1")
+    first.add("a", opinion(1))
+    assert [second.catch_up(), second.catch_up(), first.catch_up()] == [True, False, False]
+    second.add("b", opinion(2))
+    path = next(tmp_path.iterdir())
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40])  # as while it is being written
+    assert (first.catch_up(), "b" in first) == (False, False)
+    path.write_bytes(whole)
+    assert first.catch_up()
+    assert first.read(["a", "b"])["b"].violations == 2
+    path.unlink()
+    second.add("c", opinion(3))
+    assert first.catch_up()
+    assert ("a" in first, first.read(["c"])["c"].violations) == (False, 3)

@@ -86,6 +86,26 @@ def test_each_film_is_asked_about_once_also_after_a_restart(
     assert len(model.asked) == 12
 
 
+def test_workers_who_take_turns_ask_about_each_film_once_and_agree(
+    store: StudiesDatastore, model: Model, folder: Path, tmp_path: Path
+) -> None:
+    for name in NAMES[6:]:
+        (tmp_path / "studies" / f"{name}.png").rename(tmp_path / f"{name}.png")
+    store.refresh()
+    first, second = scoring(store, model, folder), scoring(store, model, folder)
+    second.catch_up()
+    for name in NAMES[6:]:
+        (tmp_path / f"{name}.png").rename(tmp_path / "studies" / f"{name}.png")
+    store.refresh()
+    first.catch_up()
+    for name in (NAMES[0], NAMES[11]):
+        label(store, name, tmp_path)
+    second.catch_up()
+    assert sorted(model.asked) == NAMES
+    assert second.status()["scored"] == 12
+    assert following(store, model, folder, "diverse", 1) in (["film_05"], ["film_06"])  # the farthest from both
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_gives_every_film_once(
     store: StudiesDatastore, model: Model, folder: Path, strategy: str

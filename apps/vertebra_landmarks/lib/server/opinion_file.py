@@ -35,14 +35,30 @@ class OpinionFile:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / _name(version)
         self._places: dict[str, int] = {}
-        place = 0
-        if self._path.exists():
+        self._end = 0
+        self.catch_up()
+
+    def catch_up(self) -> bool:
+        """Take note of films that other processes have added; returns whether there are such.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        size = self._path.stat().st_size if self._path.exists() else 0
+        if size < self._end:  # another process had it removed
+            self._places, self._end = {}, 0
+        begin = self._end
+        if size > begin:
             with self._path.open("rb") as stream:
+                stream.seek(begin)
                 for line in stream:
+                    if not line.endswith(b"\n"):
+                        break
                     image = _image_of(line)
                     if image is not None:
-                        self._places[image] = place
-                    place += len(line)
+                        self._places[image] = self._end
+                    self._end += len(line)
+        return self._end > begin
 
     def __len__(self) -> int:
         return len(self._places)
@@ -62,6 +78,7 @@ class OpinionFile:
             if place and not _ends_whole(self._path):
                 place += stream.write(b"\n")
             stream.write(line)
+            self._end = stream.tell()
         self._places[image] = place
 
     def read(self, images: Iterable[str]) -> dict[str, Opinion]:
@@ -109,8 +126,6 @@ def _opinion(plain: dict[str, Any]) -> Opinion:
 
 
 def _image_of(line: bytes) -> str | None:
-    if not line.endswith(b"\n"):
-        return None
     try:
         return str(json.loads(line)["image"])
     except (ValueError, KeyError, TypeError):

@@ -104,6 +104,8 @@ class Scoring:
         """Score all films that lack a score of the served model, until it is another one or it is stopped."""
         version = self._version()
         opinions = self._opinions_of(version)
+        if opinions.catch_up():  # another worker has done some of it, and may have chosen an order
+            self._ordered = None
         self._tell("working", version, opinions)
         for done, image in enumerate(self._missing(version, opinions), 1):
             if self._is_over.is_set() or self._version() != version:
