@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import time
@@ -105,16 +106,22 @@ def test_the_setting_is_checked_at_the_start() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "words"),
-    [(OperationalError, 503, "database does not answer"), (DataError, 500, "the server failed")],
+    ("error", "said", "status", "words"),
+    [
+        (OperationalError, "patient", 503, "database does not answer"),
+        (OperationalError, "patient: database or disk is full", 507, "disk is full"),
+        (DataError, "patient", 500, "the server failed"),
+    ],
 )
-def test_a_request_is_told_that_the_database_is_away(error: type[DBAPIError], status: int, words: str) -> None:
+def test_a_request_is_told_that_the_database_is_away(
+    error: type[DBAPIError], said: str, status: int, words: str
+) -> None:
     api = FastAPI()
     add_error_handlers(api)
 
     @api.get("/")
     def fail() -> None:
-        raise error("SELECT patient", {}, Exception("patient"))
+        raise error("SELECT patient", {}, Exception(said))
 
     answer = TestClient(api, raise_server_exceptions=False).get("/")
     assert answer.status_code == status
@@ -132,8 +139,25 @@ def test_a_damaged_database_is_named_in_a_sentence(studies: Path) -> None:
     for path in (studies / ".vertebra_landmarks").glob("store.*"):
         path.unlink()
     (studies / ".vertebra_landmarks" / DATABASE_FILE).write_bytes(b"garbage" * 1000)
-    with pytest.raises(ConnectionError, match="cannot be used: file is not a database"):
+    with pytest.raises(ConnectionError, match="cannot be used: file is not a database; bring it back"):
         StudiesDatastore(str(studies))
+
+
+def test_a_partly_damaged_database_is_named_in_a_sentence_too(studies: Path, label: Callable[[int], str]) -> None:
+    for number in range(300):
+        (studies / f"film-{number:03d}.png").write_bytes(b"not a picture")
+    with closing(StudiesDatastore(str(studies))) as store:
+        store.save_label("a", label(1), "final", {"user": "ada"})
+    file = studies / ".vertebra_landmarks" / DATABASE_FILE
+    with file.open("r+b") as stream:
+        stream.seek(3 * 4096)
+        stream.write(b"garbage!" * ((file.stat().st_size - 4 * 4096) // 8))
+    with pytest.raises(ConnectionError, match=r"malformed.*; bring it back from a backup; or move it away"):
+        StudiesDatastore(str(studies), auto_reload=True)
+    file.rename(file.with_name("damaged"))
+    with closing(StudiesDatastore(str(studies))) as store:
+        assert json.loads(store.label_version("a", "final", 1)) == {"number": 1}
+        assert store.get_labeled_images() == ["a"]
 
 
 def test_a_database_without_permission_is_named_in_a_sentence(

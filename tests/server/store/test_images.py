@@ -158,3 +158,12 @@ def test_ids_that_are_one_on_some_disks_are_one_image(studies: Path, opened: Ope
     (studies / "b.png").write_bytes(b"x")
     store.refresh()
     assert ("b" in store.list_images(), store.get_image_uri("B")) == (False, os.fspath(studies / "B.jpg"))
+
+
+def test_an_image_whose_labels_would_have_no_name_is_not_served(studies: Path, opened: Open) -> None:
+    long, longest = "n" * 201 + ".png", "ü" * 100 + ".png"
+    for name in (long, longest):
+        (studies / name).write_bytes(b"not a picture")
+    store = opened(studies)
+    assert store.status()["not_served"] == [long]
+    assert store.list_images() == ["a", "b", "c", "ü" * 100]

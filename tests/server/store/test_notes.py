@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import uuid
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from _postgresql import OwnPostgresql
 from lib.server.store.datastore import StudiesDatastore
+from lib.server.store.tables import stores
 
 Label = Callable[[int], str]
 
@@ -42,6 +44,27 @@ def test_nor_a_folder_of_sqlite_with_postgresql(studies: Path, url: str) -> None
         StudiesDatastore(str(studies))
     (studies / ".vertebra_landmarks" / "database").unlink()
     StudiesDatastore(str(studies), url).close()
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
+def test_a_database_that_does_not_know_the_folder_is_not_that_of_before(
+    studies: Path, label: Label, url: str, kind: str
+) -> None:
+    named = url if kind == "postgresql" else f"sqlite:///{studies.parent / 'rows.db'}"
+    with closing(StudiesDatastore(str(studies), named)) as store:
+        store.save_label("a", label(1), "final", {})
+        if kind == "postgresql":  # as in another database
+            with store._database.writing() as connection:
+                identity = (studies / ".vertebra_landmarks" / "identity").read_text()
+                changed = stores.update().where(stores.c.identity == identity)
+                connection.execute(changed.values(identity=str(uuid.uuid4())))
+    (studies.parent / "rows.db").unlink(missing_ok=True)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="the database does not know this studies folder"):
+            StudiesDatastore(str(studies), named)
+    (studies / ".vertebra_landmarks" / "database").unlink()
+    with closing(StudiesDatastore(str(studies), named)) as store:
+        assert json.loads(store.label_version("a", "final", 1)) == {"number": 1}
 
 
 def test_a_copy_does_not_share_the_rows_of_its_original(studies: Path, label: Label, url: str) -> None:

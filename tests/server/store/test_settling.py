@@ -48,19 +48,37 @@ def failing(*arguments: object) -> None:
     raise PermissionError(13, "somebody reads it")
 
 
-def test_versions_of_a_lost_database_stay(studies: Path, opened: Open, label: Label) -> None:
+def test_versions_of_a_lost_database_are_found_again(
+    studies: Path, opened: Open, label: Label, caplog: pytest.LogCaptureFixture
+) -> None:
     store = opened(studies)
     for number in (1, 2, 3):
         store.save_label("a", label(number), "final", {})
+    for number in range(1, 12):
+        store.save_label("b", label(number), "original", {})
+    store.save_label("c", label(1), "final", {})
+    store.remove_label("c", "final")
     store.close()
+    torn = store._folder.version("b", "original", 3)
+    torn.write_text("{ torn")
+    for name in ("x.mrk.json", "b.0.mrk.json", "gone.1.mrk.json"):  # none that the store wrote of an image
+        torn.with_name(name).write_text("{}")
     before = {path: path.read_bytes() for path in versions(studies, "a")}
     assert len(before) == 3
     for path in [*(studies / ".vertebra_landmarks").glob("store.*"), studies / ".vertebra_landmarks" / "identity"]:
         path.unlink()
-    store = opened(studies)
+    for _ in range(2):
+        store = opened(studies)
+        assert kept(store, "a") == {1: {"number": 1}, 2: {"number": 2}, 3: {"number": 3}}
+        assert (store.get_labeled_images(), store.status()["label_tags"]) == (["a"], {"final": 1, "original": 1})
+    assert caplog.text.count("14 versions of labels") == 1
+    numbers = {version["version"]: version["is_current"] for version in store.label_versions("b", "original")}
+    assert numbers == {number: number == 11 for number in (1, 2, *range(4, 12))}
+    store.restore_label("c", "final", 1, {})
+    assert kept(store, "c") == {1: {"number": 1}, 2: {"number": 1}}
     store.save_label("a", label(9), "final", {})
     assert {path: path.read_bytes() for path in before} == before
-    assert kept(store, "a") == {4: {"number": 3}, 5: {"number": 9}}
+    assert kept(store, "a")[4] == {"number": 9}
     store.remove_image("a")
     assert versions(studies, "a") == []
 
@@ -148,14 +166,29 @@ def test_an_older_label_put_back_by_hand_counts(studies: Path, opened: Open, lab
     store = opened(studies)
     store.save_label("a", label(1), "final", {"user": "ada"})
     store.save_label("a", label(2), "final", {})
-    write(final(studies, "a"), '{"number": 1}', age_s=-1.0)
+    time.sleep(0.05)  # disks count in steps
+    write(final(studies, "a"), '{"number": 1}')
     store = opened(studies)
     assert final(studies, "a").read_text() == '{"number": 1}'
     assert kept(store, "a") == {1: {"number": 1}, 2: {"number": 2}, 3: {"number": 1}}
     assert store.get_label_info("a", "final")["user"] == "ada"
-    write(final(studies, "a"), '{"number": 2}', age_s=DAY_S)  # as a backup brings it back
+    time.sleep(0.05)
+    write(final(studies, "a"), '{"number": 2}', age_s=DAY_S)  # a copy that keeps the time
+    assert kept(opened(studies), "a")[4] == {"number": 2}
+    assert json.loads(final(studies, "a").read_text()) == {"number": 2}
+
+
+def test_a_file_that_a_power_cut_brought_back_does_not_count(
+    studies: Path, opened: Open, label: Label, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened(studies)
+    for number in (1, 2):
+        store.save_label("a", label(number), "final", {})
+    write(final(studies, "a"), '{"number": 1}', age_s=DAY_S)
+    monkeypatch.setattr(settling_module, "_came_at", lambda path, found: found.mtime_ns)  # it was there before
     opened(studies)
-    assert json.loads(final(studies, "a").read_text()) == {"number": 1}
+    assert json.loads(final(studies, "a").read_text()) == {"number": 2}
+    assert len(kept(store, "a")) == 2
 
 
 def test_links_among_the_versions_lead_nowhere(studies: Path, opened: Open, label: Label) -> None:

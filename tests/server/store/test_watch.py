@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lib.server.store import settling as settling_module
 from lib.server.store import watch as watch_module
 from lib.server.store.datastore import StudiesDatastore
 from lib.server.store.images import Images
@@ -121,3 +122,17 @@ def test_so_is_the_folder_of_all_of_them(studies: Path, opened: Open) -> None:
     for image in "bc":
         (studies / "labels" / "final" / f"{image}.mrk.json").write_text("{}")
         wait_until(lambda image=image: image in store.get_labeled_images())
+
+
+def test_a_label_that_was_damaged_is_put_back_when_nobody_can_be_writing_it(
+    studies: Path, opened: Open, label: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settling_module, "WRITING_S", 1.0)
+    monkeypatch.setattr(watch_module, "SETTLED_S", 1.5)
+    store = opened(studies, auto_reload=True)
+    store.save_label("a", label(1), "final", {})
+    place = studies / "labels" / "final" / "a.mrk.json"
+    place.write_text('{"number": ')
+    wait_until(lambda: place.read_text() == '{"number": 1}')
+    assert [path.read_text() for path in place.parent.glob(".a.*.damaged")] == ['{"number": ']
+    assert len(store.label_versions("a", "final")) == 1

@@ -28,6 +28,10 @@ _SQLITE = ("sqlite", "sqlite+pysqlite")
 _HIDE = "better put it into the environment variable PGPASSWORD or the file that PGPASSFILE names"
 _EXAMPLES = "postgresql://user@host/name or sqlite:////data/spines.db"
 FOLDERS_OWN, OTHER_FILE, POSTGRESQL = "sqlite", "sqlite:///", "postgresql"
+_DAMAGED = (
+    "bring it back from a backup; or move it away, and the labels and their versions are found again by "
+    "their files, without the facts about them"
+)
 _AGAIN_S = 0.01
 _FRESH_S = 2.0
 """A connection that was used so lately is taken to be there; one that rested longer is asked first."""
@@ -90,6 +94,7 @@ class Database:
         place = URL.create(_SQLITE[0], database=str(file)) if url is None else checked_url(url)
         if place.password is not None or "password" in place.query:
             logger.warning("The database's password is in its URL, which logs and lists of processes show: %s", _HIDE)
+        self._shown = place.set(query={}).render_as_string()
         self.is_sqlite = place.drivername == _SQLITE[0]
         self.is_folders_own = kind_of(url, file) == FOLDERS_OWN
         self._engine: Engine = create_engine(place, hide_parameters=True, **_POOL)
@@ -108,13 +113,17 @@ class Database:
                 bring_up_to_date(connection)
         except DBAPIError as error:
             self.close()
-            shown = place.set(query={}).render_as_string()
-            raise ConnectionError(
-                f"the database {shown} cannot be used: {str(error.orig).partition(chr(10))[0]}"
-            ) from error
+            raise self.failure(error) from error
         except BaseException:
             self.close()
             raise
+
+    def failure(self, error: DBAPIError) -> ConnectionError:
+        """What the database said, and what to do, in a sentence."""
+        said = str(error.orig).partition("\n")[0]
+        if self.is_sqlite and ("malformed" in said or "not a database" in said):
+            said += f"; {_DAMAGED}"
+        return ConnectionError(f"the database {self._shown} cannot be used: {said}")
 
     @contextmanager
     def reading(self, snapshot: bool = False) -> Iterator[Connection]:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from monailabel.interfaces.datastore import Datastore
+from sqlalchemy.exc import DBAPIError
 
 from .choosing import Choosing
 from .database import Database, kind_of
 from .folder import StudiesFolder, id_of, remove_files
-from .holding import open_holding
+from .holding import Holding, open_holding
 from .images import FINAL, Images
 from .labels import Labels
 from .leftovers import remove_leftovers
@@ -53,27 +54,35 @@ class StudiesDatastore(Datastore):
     Raises:
         ValueError: the URL is none of PostgreSQL, the database or ``datastore_v2.json`` cannot be used, or the rows of
             the folder are in another database or belong to the folder that it was copied from.
-        ConnectionError: the database cannot be reached.
+        ConnectionError: the database cannot be reached, or is damaged.
     """
 
     def __init__(self, folder: str, database: str | None = None, auto_reload: bool = False, read_only: bool = False):
         self._folder = StudiesFolder(Path(folder))
         file = self._folder.own / DATABASE_FILE
         kind = kind_of(database, file)
-        check_database(self._folder, kind)
+        is_known = check_database(self._folder, kind)
         self._database = Database(database, file)
-        note_database(self._folder, kind)
+        self._watch: Watch | None = None
         try:
-            holding = open_holding(self._folder, self._database)
+            holding = open_holding(self._folder, self._database, is_known)
+            note_database(self._folder, kind)
+            self._open(holding, auto_reload, read_only)
+        except DBAPIError as error:
+            self.close()
+            raise self._database.failure(error) from error
         except BaseException:
-            self._database.close()
+            self.close()
             raise
+
+    def _open(self, holding: Holding, auto_reload: bool, read_only: bool) -> None:
         self._images = Images(holding)
         self._labels = Labels(holding, self._images)
         self._listing = Listing(holding)
         self._scan = Scan(holding, self._images, self._labels)
         self.choosing = Choosing(holding)
-        self._watch = Watch(self._folder, self._images, self._labels, self._scan) if auto_reload else None
+        if auto_reload:
+            self._watch = Watch(self._folder, self._images, self._labels, self._scan)
         if not read_only:
             remove_leftovers(self._folder)
             self._scan.run()

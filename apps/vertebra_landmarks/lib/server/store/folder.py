@@ -19,7 +19,7 @@ from ...learning.inputs import OVERLAY_SUFFIX
 from ...learning.reading import IMAGE_SUFFIXES
 from ...spine.markups import SUFFIX
 from ..models import FOLDER
-from ..names import check_tag, folded, is_inside
+from ..names import LONGEST_NAME_BYTES, check_tag, folded, is_inside
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ LABELS = "labels"
 TAGS = ("final", "original")
 """Tags that every folder has; others in the same letters are none."""
 _SUFFIXES = sorted((SUFFIX, *IMAGE_SUFFIXES), key=len, reverse=True)
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")  # of a version
 _LOCKS = 64
 _POLL_S = 0.005  # how often who waits for a lock looks
 _SYNCING = ThreadPoolExecutor(8, thread_name_prefix="sync")  # disks take several requests in the time of one
@@ -62,6 +63,11 @@ def is_storable(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return "\0" not in name
+
+
+def is_servable(file: str) -> bool:
+    """Whether an image of this name can be served, and its labels have names that disks take."""
+    return is_storable(file) and len(id_of(file).encode()) <= LONGEST_NAME_BYTES
 
 
 class StudiesFolder:
@@ -112,6 +118,17 @@ class StudiesFolder:
     def labels_of(self, image: str) -> list[Path]:
         """Where newest labels of an image may lie."""
         return [self.label(image, tag) for tag in self.tags()]
+
+    def all_versions(self) -> dict[tuple[str, str], list[int]]:
+        """Numbers, in order, of all versions that lie in the folder, by image and tag, whatever the rows say."""
+        found: dict[tuple[str, str], list[int]] = {}
+        for tag in sorted(path.name for path in self._versions.iterdir() if self._is_tag(path.name)):
+            for path in (self._versions / tag).glob(f"*/*{SUFFIX}"):
+                image, _, number = path.name.removesuffix(SUFFIX).rpartition(".")
+                is_version = is_storable(image) and _NUMBER.fullmatch(number)
+                if is_version and path == self.version(image, tag, int(number)) and self.look(path):
+                    found.setdefault((image, tag), []).append(int(number))
+        return {label: sorted(numbers) for label, numbers in sorted(found.items())}
 
     def versions_of(self, image: str) -> list[Path]:
         """All versions of an image's labels that lie in the folder, whether or not a row speaks of them."""

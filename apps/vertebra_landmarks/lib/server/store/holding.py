@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 from collections.abc import Mapping
@@ -16,8 +17,10 @@ from ..json_values import without_nan
 from ..models import FOLDER
 from .database import Database
 from .folder import StudiesFolder
-from .notes import IDENTITY, identity_of, read_identity
+from .notes import BEGIN_ANEW, IDENTITY, identity_of, read_identity
 from .tables import stores
+
+logger = logging.getLogger(__name__)
 
 MOST_FACTS = 100_000
 """Characters of JSON that may be noted about one image or label."""
@@ -39,18 +42,28 @@ class Holding:
     key: int
 
 
-def open_holding(folder: StudiesFolder, database: Database) -> Holding:
+def open_holding(folder: StudiesFolder, database: Database, is_known: bool) -> Holding:
     """Find the rows of a folder, or begin them.
 
+    Args:
+        folder: the studies folder.
+        database: where the rows are or will be.
+        is_known: it notes that its rows are in a database of this kind.
+
     Raises:
-        ValueError: the identity of the folder is damaged, or the database knows the folder that it was copied from.
+        ValueError: the identity of the folder is damaged, or the database knows the folder that it was copied from, or
+            does not know one that notes so, and is not its own.
     """
+    is_known = is_known and (folder.own / IDENTITY).exists()  # else somebody removed that to begin anew
     identity = identity_of(folder)
     place = {"host": socket.gethostname(), "path": os.fsencode(folder.path.resolve()).decode(errors="backslashreplace")}
     begun = {"identity": identity, "name": NAME, "description": DESCRIPTION, "is_adopted": False, **place}
     with database.writing() as connection:
+        ours = select(stores).where(stores.c.identity == identity)
+        if is_known and connection.execute(ours).one_or_none() is None:
+            _miss(database)
         connection.execute(database.insert(stores).values(begun).on_conflict_do_nothing())
-        row = connection.execute(select(stores).where(stores.c.identity == identity)).one()
+        row = connection.execute(ours).one()
         if not database.is_folders_own and row.host == place["host"] and _is_copy(folder, Path(row.path), identity):
             raise ValueError(
                 f"this studies folder is a copy of {row.path}, whose labels the database holds: open that one; or move "
@@ -59,6 +72,16 @@ def open_holding(folder: StudiesFolder, database: Database) -> Holding:
         if (row.host, row.path) != (place["host"], place["path"]):
             connection.execute(stores.update().where(stores.c.key == row.key).values(place))
     return Holding(folder, database, row.key)
+
+
+def _miss(database: Database) -> None:
+    """A folder that was opened before is not known any more: its own database is lost, or another one is named."""
+    if not database.is_folders_own:
+        raise ValueError(
+            "the database does not know this studies folder, whose labels another one holds: name that one, with "
+            f"--conf database of the server and --database of scripts; {BEGIN_ANEW}"
+        )
+    logger.warning("The database of the studies folder is not there any more: it is made anew from the files")
 
 
 def _is_copy(folder: StudiesFolder, noted: Path, identity: str) -> bool:

@@ -15,7 +15,7 @@ from monailabel.interfaces.exception import ImageNotFoundException
 from sqlalchemy import Connection, Row, exists, func, or_, select
 
 from ..names import check_image_id, folded
-from .folder import Found, id_of, is_storable, remove_files, sync
+from .folder import Found, id_of, is_servable, is_storable, remove_files, sync
 from .holding import Holding, add_facts, to_text
 from .tables import GONE, LABELLED, OPEN, images, labels, scores, spares
 
@@ -124,7 +124,7 @@ class Images:
         """Compare rows with files that came, changed or went; returns the ids of images that were not there before."""
         appeared = []
         for name in names:
-            if self._folder.is_image(name) and is_storable(name):
+            if self._folder.is_image(name) and is_servable(name):
                 image = id_of(name)
                 with self._folder.lock(image), self._database.writing(durable=False) as connection:
                     appeared += self._settle(connection, image, [name])

@@ -6,10 +6,14 @@ import uuid
 from pathlib import Path
 
 from ...spine.files import replacing
+from ..models import FOLDER
 from .database import FOLDERS_OWN, OTHER_FILE, POSTGRESQL
 from .folder import StudiesFolder, sync
 
 IDENTITY, DATABASE = "identity", "database"
+BEGIN_ANEW = (
+    f"to begin anew instead, with the labels and versions that are found as files, remove {FOLDER}/{DATABASE} there"
+)
 _NAME_IT = "name it, with --conf database of the server and --database of scripts"
 _ADVICE = {
     FOLDERS_OWN: "in SQLite in the folder itself: leave out --conf database of the server and --database of scripts",
@@ -45,31 +49,36 @@ def read_identity(own: Path) -> str | None:
         return None
 
 
-def check_database(folder: StudiesFolder, kind: str) -> None:
+def check_database(folder: StudiesFolder, kind: str) -> bool:
     """Make sure that the rows of a folder are in this kind of database, before a new one is begun beside it.
+
+    Returns:
+        Whether they are: the folder has been opened before.
 
     Raises:
         ValueError: they are in another kind, or the note is damaged.
     """
     note = folder.own / DATABASE
     if not note.exists():
-        return
+        return False
     noted = note.read_text(encoding="utf-8", errors="replace").strip()
     known = OTHER_FILE if noted.startswith(OTHER_FILE) else noted
     if known not in _ADVICE:
         raise ValueError(f"{_shown(folder, DATABASE)} must say {' or '.join(_ADVICE)}, got {noted!r:.40}")
     if noted != kind:
         advice = _ADVICE[known].format(noted=noted, note=_shown(folder, DATABASE))
-        raise ValueError(
-            f"the versions of the labels in this studies folder are known {advice}; "
-            f"to give that up and begin anew, remove {_shown(folder, DATABASE)} there"
-        )
+        raise ValueError(f"the versions of the labels in this studies folder are known {advice}; {BEGIN_ANEW}")
+    return True
 
 
 def note_database(folder: StudiesFolder, kind: str) -> None:
-    """Note in which kind of database the rows of a folder are; what is noted stays."""
+    """Note in which kind of database the rows of a folder are; what is noted stays.
+
+    Raises:
+        ValueError: another process has just noted another kind.
+    """
     with folder.lock(DATABASE):
-        if not (folder.own / DATABASE).exists():
+        if not check_database(folder, kind):
             _write(folder.own / DATABASE, kind)
 
 

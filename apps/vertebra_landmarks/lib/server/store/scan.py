@@ -14,10 +14,11 @@ from ...spine.markups import SUFFIX
 from ..names import folded
 from ..privacy import outline
 from .adoption import Adopted, read_adopted
-from .folder import Found, id_of, is_storable
+from .folder import Found, id_of, is_servable, is_storable
 from .holding import Holding
 from .images import Images
 from .labels import Labels
+from .recovery import recover_versions
 from .tables import GONE, images, labels, spares, stores
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class Scan:
         self._ours = images.c.store == holding.key
 
     def run(self) -> None:
-        """Compare everything; the first time, what MONAI Label noted before is taken over.
+        """Compare everything; the first time, take over what MONAI Label noted, and versions without a row.
 
         Raises:
             ValueError: what it noted is damaged.
@@ -50,6 +51,8 @@ class Scan:
                 is_first = not connection.execute(select(stores.c.is_adopted).where(at)).scalar_one()
             adopted = read_adopted(self._folder.path) if is_first else Adopted()
             self._scan_images(adopted)
+            if is_first:
+                recover_versions(self._holding)
             for tag in self._folder.tags():
                 self.scan_labels(tag, adopted)
             self._let_go_of_tags()
@@ -62,9 +65,9 @@ class Scan:
         found = self._folder.images()
         files: dict[str, list[Found]] = {}
         for file in found:
-            if is_storable(file.name):
+            if is_servable(file.name):
                 files.setdefault(folded(id_of(file.name)), []).append(file)
-        self._note_unstorable([file.name for file in found if not is_storable(file.name)])
+        self._note_unservable([file.name for file in found if not is_servable(file.name)])
         columns = images.c.key, images.c.folded, images.c.file, images.c.size, images.c.mtime_ns, images.c.state
         with self._database.reading(snapshot=True) as connection:
             rows = connection.execute(select(*columns).where(self._ours)).all()
@@ -95,8 +98,8 @@ class Scan:
         if count and count != len(not_served):
             logger.warning("%d images are not served, see not_served in /info/", count)
 
-    def _note_unstorable(self, names: list[str]) -> None:
-        """Files whose names are no text: they are not served."""
+    def _note_unservable(self, names: list[str]) -> None:
+        """Files whose names are no text or too long: they are not served."""
         shown = [name.encode(errors="backslashreplace").decode().replace("\0", "") for name in names]
         of_none = spares.c.store == self._holding.key, spares.c.folded == ""
         with self._database.reading() as connection:

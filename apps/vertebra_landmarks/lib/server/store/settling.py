@@ -159,7 +159,8 @@ class Settling:
             known: the label.
             facts: of a label that has no row yet.
             durable: what becomes a version outlives a power cut.
-            may_repair: put the label back where an old file is no whole label, or says what an earlier version did.
+            may_repair: put the label back where an old file is no whole label, or is an earlier version that a power
+                cut brought back.
 
         Raises:
             OSError: a file cannot be read or written.
@@ -183,7 +184,7 @@ class Settling:
             self._settle_damaged(known, path, found, may_repair)
         else:
             earlier = self._earlier(known, digest)
-            is_put_there = row is None or earlier is None or (row.is_placed and found.mtime_ns > row.mtime_ns)
+            is_put_there = row is None or earlier is None or (row.is_placed and _came_at(path, found) > row.mtime_ns)
             if is_put_there:
                 noted = json.loads(earlier.facts) if earlier else facts or {}
                 self.append(known, content, {"ts": int(time.time()), **noted, "name": path.name}, found, durable)
@@ -260,3 +261,11 @@ class Settling:
     def content(self, image: str, row: Row[Any]) -> bytes:
         """What a version says; see ``read_version``."""
         return read_version(self._folder, image, row.tag, row.version, row.digest)
+
+
+def _came_at(path: Path, found: Found) -> int:
+    """When a file came to its place, in ns: a copy that keeps the time of its original came later than that says."""
+    try:
+        return max(found.mtime_ns, path.stat().st_ctime_ns)
+    except OSError:  # removed in this moment
+        return found.mtime_ns

@@ -32,6 +32,7 @@ from .folder import LABELS, StudiesFolder
 from .images import Images
 from .labels import Labels
 from .scan import Scan
+from .settling import WRITING_S
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,8 @@ MOST_NAMES = 5_000
 """Changes at once after which the whole folder is looked at: the system's queue may have overflown."""
 MOUNT_S = 60.0
 """On a mounted disk, which need not tell of others' changes, the whole folder is looked at this often."""
+SETTLED_S = WRITING_S + 1.0
+"""A label that is neither whole nor new is looked at again after this time, when nobody can be writing it any more."""
 _EVENTS = [
     FileCreatedEvent,
     FileModifiedEvent,
@@ -63,6 +66,7 @@ class Watch(FileSystemEventHandler):
     def __init__(self, folder: StudiesFolder, images: Images, labels: Labels, scan: Scan) -> None:
         self._folder, self._images, self._labels, self._scan = folder, images, labels, scan
         self._changed: set[Path] = set()
+        self._unsettled: dict[Path, float] = {}
         self._lock, self._wake, self._ended = threading.Lock(), threading.Event(), threading.Event()
         self._top = folder.path.absolute()
         self._of_labels = self._top / LABELS
@@ -112,7 +116,7 @@ class Watch(FileSystemEventHandler):
     def _look(self) -> None:
         scan_at, retry_at, retry_s = time.monotonic() + self._pause_s, math.inf, RETRY_S
         while not self._ended.is_set():
-            pause = min(scan_at, retry_at) - time.monotonic()
+            pause = min(scan_at, retry_at, *self._unsettled.values()) - time.monotonic()
             self._wake.wait(None if pause == math.inf else max(pause, 0.0))
             self._wait_for_quiet()
             if self._ended.is_set():
@@ -183,7 +187,21 @@ class Watch(FileSystemEventHandler):
                 continue
             for image in differing:
                 attempt(paths[image], partial(self._labels.look_at, image, place.name))
+            self._look_later(paths[image] for image in self._labels.changed(place.name, differing))
+        for path in self._due():
+            image = path.name.removesuffix(SUFFIX)
+            attempt(path, partial(self._labels.look_at, image, path.parent.name, may_repair=True))
         return failed
+
+    def _look_later(self, labels: Iterable[Path]) -> None:
+        """Look once more at labels that were left alone, since they may have been half written."""
+        self._unsettled.update(dict.fromkeys(labels, time.monotonic() + SETTLED_S))
+
+    def _due(self) -> list[Path]:
+        due = sorted(path for path, when in self._unsettled.items() if when <= time.monotonic())
+        for path in due:
+            del self._unsettled[path]
+        return due
 
     def _labels_in(self, changed: Iterable[Path]) -> dict[Path, list[str]]:
         """Images whose labels changed, by the folder of the labels."""
