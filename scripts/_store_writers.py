@@ -141,12 +141,13 @@ def _supervise(
             killed += 1
         for writer, process in list(running.items()):
             process.join(0)
-            if process.exitcode == -9:
+            status = process.exitcode  # asked once: it may end between two questions
+            if status == -9:
                 begin(writer)
-            elif process.exitcode == 0:
+            elif status == 0:
                 del running[writer]
-            elif process.exitcode is not None:
-                raise ChildProcessError(f"writer {writer} ended with {process.exitcode}")
+            elif status is not None:
+                raise ChildProcessError(f"writer {writer} ended with {status}")
     return killed
 
 
