@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, HTTPException, Query, Request, Response
-from fastapi.responses import FileResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse
 from monailabel.config import settings
 
 from ..privacy import without_passwords
 from .auth import Login, Role, unauthorized
 from .needs import needs
+from .sending import file_response
 from .service import Asking, Json, Served, Service
 
 router = APIRouter(tags=["App"])
@@ -36,7 +37,7 @@ async def model_info(served: Served, model: str) -> Response:
 def model_file(served: Served, model: str) -> Response:
     """The weight file."""
     path = _weights(served, model)
-    return FileResponse(path, media_type="application/octet-stream", filename=f"{model}{path.suffix}")
+    return file_response(path, "application/octet-stream", f"{model}{path.suffix}")
 
 
 def _weights(served: Service, model: str) -> Path:

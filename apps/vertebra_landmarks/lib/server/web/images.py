@@ -6,11 +6,10 @@ import tempfile
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import numpy as np
 from fastapi import APIRouter, File, Form, HTTPException, Query, Response, UploadFile
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.utils.others.generic import file_checksum, get_mime_type
 
@@ -22,6 +21,7 @@ from .errors import bad_request
 from .needs import needs
 from .params import check_no_names, json_object
 from .pixels import pixels_response
+from .sending import file_response
 from .service import Asking, Json, Served, Service
 from .uploads import check_readable
 
@@ -105,7 +105,7 @@ async def check_image(served: Served, image: str, check_sum: str = "") -> Respon
 def download_image(served: Served, image: str) -> Response:
     """The file as it lies in the folder."""
     path = _image_path(served, image)
-    return FileResponse(path, media_type=get_mime_type(path), filename=Path(path).name)
+    return file_response(Path(path), get_mime_type(path))
 
 
 @router.get("/datastore/image/pixels", openapi_extra=READER, summary="The pixels of an image")
@@ -185,13 +185,7 @@ def check_label(served: Served, image: str, tag: str) -> Response:
 @router.get("/datastore/label", openapi_extra=READER, summary="Download a label")
 def download_label(served: Served, label: str, tag: str) -> Response:
     """The Markups file."""
-    path = Path(_label_path(served, label, tag))
-    try:
-        content = path.read_bytes()  # at once, since another one may take its place while this one is sent
-    except FileNotFoundError as error:
-        raise HTTPException(404, f"image {label!r:.80} has no label {tag!r:.80}") from error
-    headers = {"Content-Disposition": f"attachment; filename*=utf-8''{quote(path.name)}"}
-    return Response(content, media_type="application/json", headers=headers)
+    return file_response(Path(_label_path(served, label, tag)), "application/json")
 
 
 @router.get("/datastore/label/versions", openapi_extra=READER, summary="All versions of a label")
