@@ -133,6 +133,7 @@ def test_a_label_that_was_damaged_is_put_back_when_nobody_can_be_writing_it(
     store.save_label("a", label(1), "final", {})
     place = studies / "labels" / "final" / "a.mrk.json"
     place.write_text('{"number": ')
-    wait_until(lambda: place.read_text() == '{"number": 1}')
+    wait_until(lambda: any(place.parent.glob(".a.*.damaged")) and place.exists())
+    assert place.read_text() == '{"number": 1}'
     assert [path.read_text() for path in place.parent.glob(".a.*.damaged")] == ['{"number": ']
     assert len(store.label_versions("a", "final")) == 1
