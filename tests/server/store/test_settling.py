@@ -83,6 +83,28 @@ def test_versions_of_a_lost_database_are_found_again(
     assert versions(studies, "a") == []
 
 
+def test_with_a_lost_database_labels_of_absent_images_and_damaged_ones_come_back_too(
+    studies: Path, opened: Open, label: Label, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = opened(studies)
+    for image in ("a", "b"):
+        for number in (1, 2):
+            store.save_label(image, label(number), "final", {})
+    store.close()
+    for path in [*(studies / ".vertebra_landmarks").glob("store.*"), studies / ".vertebra_landmarks" / "identity"]:
+        path.unlink()
+    write(final(studies, "b"), "{ torn", age_s=DAY_S)
+    (studies / "a.png").rename(studies.parent / "a.png")
+    store = opened(studies)
+    assert (store.list_images(), store.get_labeled_images()) == (["b", "c"], ["b"])
+    assert (kept(store, "b"), aside(studies, "b")) == ({1: {"number": 1}, 2: {"number": 2}}, ["{ torn"])
+    assert json.loads(final(studies, "b").read_text()) == {"number": 2}
+    (studies.parent / "a.png").rename(studies / "a.png")
+    store.refresh()
+    assert (kept(store, "a"), store.get_labeled_images()) == (kept(store, "b"), ["a", "b"])
+    assert "another picture" not in caplog.text
+
+
 def test_a_label_that_is_being_copied_is_left_alone(studies: Path, opened: Open, label: Label) -> None:
     opened(studies).save_label("a", label(1), "final", {})
     with final(studies, "a").open("w") as stream:

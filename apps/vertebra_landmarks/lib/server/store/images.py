@@ -173,8 +173,17 @@ class Images:
                 connection.execute(self._database.insert(spares).values(values).on_conflict_do_nothing())
         return [] if now is None or (row is not None and row.state != GONE) else [now]
 
+    def insert_gone(self, ids: Iterable[str]) -> None:
+        """Begin rows of images whose files are not there, and nobody knows what these were called."""
+        with self._database.writing(durable=False) as connection:
+            self.insert(connection, [(image, Found(f"{image}.png", 0, 0)) for image in ids], {}, GONE)
+
     def insert(
-        self, connection: Connection, new: Iterable[tuple[str, Found]], adopted: Mapping[str, Mapping[str, Any]]
+        self,
+        connection: Connection,
+        new: Iterable[tuple[str, Found]],
+        adopted: Mapping[str, Mapping[str, Any]],
+        state: int = OPEN,
     ) -> None:
         """Begin rows of images; ``adopted`` are facts known of them from before. An id that has a row keeps that."""
         deck = connection.execute(
@@ -189,7 +198,7 @@ class Images:
                 "file": file.name,
                 "size": file.size,
                 "mtime_ns": file.mtime_ns,
-                "state": OPEN,
+                "state": state,
                 "draw": turn + random.random(),
                 "facts": to_text({"ts": now, **adopted.get(image, {}), "name": file.name}),
             }
@@ -216,7 +225,7 @@ class Images:
             state = LABELLED if connection.execute(select(exists(final))).scalar_one() else OPEN
             connection.execute(images.update().where(images.c.key == row.key).values(state=state))
             connection.execute(scores.update().where(scores.c.image == row.key).values(is_open=state == OPEN))
-        if is_other and state == LABELLED:
+        if is_other and state == LABELLED and row.mtime_ns:  # else nobody knows what it was
             logger.warning(
                 "The file of an image with a label %r has changed: the label may be of another picture", FINAL
             )

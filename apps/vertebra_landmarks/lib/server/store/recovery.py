@@ -10,31 +10,34 @@ from sqlalchemy import select
 
 from .folder import StudiesFolder
 from .holding import Holding, to_text
-from .images import FINAL, set_state
+from .images import FINAL, Images, set_state
 from .label_files import digest_of, is_whole
-from .tables import GONE, LABELLED, images, labels
+from .tables import LABELLED, images, labels
 
 logger = logging.getLogger(__name__)
 
 
-def recover_versions(holding: Holding) -> int:
-    """Begin rows of all whole versions of images that are there; facts about them are lost.
+def recover_versions(holding: Holding, images_: Images) -> int:
+    """Begin rows of all whole versions, also of images that are away; facts about them are lost.
 
-    Of the versions that say what the newest file does the last one is the label. Where that file is not there, the
-    label may have been removed, and can be restored.
+    Of the versions that say what the newest file does the last one is the label, or the last of all where that file is
+    damaged. Where it is not there, the label may have been removed, and can be restored.
 
     Args:
         holding: whose images have rows.
+        images_: of it.
 
     Returns:
         How many versions were found.
     """
-    query = select(images.c.id, images.c.key).where(images.c.store == holding.key, images.c.state != GONE)
+    found = holding.folder.all_versions()
+    images_.insert_gone(sorted({image for image, _ in found}))  # where there is no row
+    query = select(images.c.id, images.c.key).where(images.c.store == holding.key)
     with holding.database.reading() as connection:
         keys = {row.id: row.key for row in connection.execute(query)}
     count = 0
-    for (image, tag), numbers in holding.folder.all_versions().items():
-        rows = _rows(holding.folder, image, tag, numbers) if image in keys else []
+    for (image, tag), numbers in found.items():
+        rows = _rows(holding.folder, image, tag, numbers)
         if rows:
             count += len(rows)
             known = {"store": holding.key, "image": keys[image], "tag": tag}
@@ -52,7 +55,7 @@ def _rows(folder: StudiesFolder, image: str, tag: str, numbers: list[int]) -> li
     """What is noted about the versions of one label."""
     newest = folder.label(image, tag)
     placed = folder.look(newest)
-    said = digest_of(_content(newest)) if placed else None
+    said = _content(newest) if placed else b""
     rows = []
     for number in numbers:
         path = folder.version(image, tag, number)
@@ -68,9 +71,11 @@ def _rows(folder: StudiesFolder, image: str, tag: str, numbers: list[int]) -> li
                 "mtime_ns": 0,
             }
             rows.append(values)
-    last = next((row for row in reversed(rows) if row["digest"] == said), None)
+    last = next((row for row in reversed(rows) if row["digest"] == digest_of(said)), None)
     if last is not None and placed is not None:
         last.update(is_current=True, is_placed=True, size=placed.size, mtime_ns=placed.mtime_ns)
+    elif rows and placed is not None and not is_whole(said):
+        rows[-1]["is_current"] = True
     return rows
 
 

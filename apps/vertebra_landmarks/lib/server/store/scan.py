@@ -52,7 +52,7 @@ class Scan:
             adopted = read_adopted(self._folder.path) if is_first else Adopted()
             self._scan_images(adopted)
             if is_first:
-                recover_versions(self._holding)
+                recover_versions(self._holding, self._images)
             for tag in self._folder.tags():
                 self.scan_labels(tag, adopted)
             self._let_go_of_tags()
