@@ -42,6 +42,16 @@ def test_it_is_taken_over_as_it_is(served_before: Path, opened: Open) -> None:
     assert files() == before
 
 
+def test_labels_of_other_kinds_are_told_of(served_before: Path, opened: Open, caplog: pytest.LogCaptureFixture) -> None:
+    store = LocalDatastore(str(served_before), extensions=["*.png", "*.mrk.json", "*.nii.gz"])
+    (served_before.parent / "a.nii.gz").write_bytes(b"a mask")
+    store.save_label("a", str(served_before.parent / "a.nii.gz"), "final", {})
+    now = opened(served_before)
+    assert "1 of the labels that MONAI Label noted are no .mrk.json files" in caplog.text
+    assert now.get_labeled_images() == ["b"]
+    assert (served_before / "labels" / "final" / "a.nii.gz").is_file()
+
+
 def test_it_is_read_once(served_before: Path, opened: Open) -> None:
     opened(served_before).update_image_info("c", {"epistemic_entropy": 0.5})
     (served_before / "datastore_v2.json").write_text("{ damaged later")

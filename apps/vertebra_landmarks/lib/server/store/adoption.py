@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ...spine.markups import SUFFIX
 from .folder import is_storable
 from .holding import MOST_FACTS
 
@@ -33,14 +34,18 @@ class Adopted:
     def __init__(self, content: Mapping[str, Any] | None = None) -> None:
         content = content or {}
         objects = content.get("objects")
+        others = 0
         self.images: dict[str, Facts] = {}
         self.labels: dict[tuple[str, str], Facts] = {}
         self.names = {name: content[name] for name in ("name", "description") if _is_text(content.get(name))}
         for image, known in (objects if isinstance(objects, dict) else {}).items():
             self.images[image] = _info(known, "image")
             noted = known.get("labels") if isinstance(known, dict) else None
-            for tag in noted if isinstance(noted, dict) else ():
+            for tag, label in (noted if isinstance(noted, dict) else {}).items():
                 self.labels[image, tag] = _info(noted, tag)
+                others += isinstance(label, dict) and label.get("ext", SUFFIX) != SUFFIX
+        if others:
+            logger.warning("%d of the labels that MONAI Label noted are no %s files and are left out", others, SUFFIX)
 
 
 def _info(known: Any, name: str) -> Facts:
