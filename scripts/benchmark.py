@@ -93,9 +93,9 @@ def one_request(path: Path, predictor: LandmarkPredictor, decoder: str, folder: 
     read = time.perf_counter()
     prediction = predictor.locate(radiograph, decoder)
     predicted = time.perf_counter()
-    write_markups(folder / f"result{SUFFIX}", prediction.spine, radiograph.spacing)
-    cobb_report(prediction.spine, radiograph.height, radiograph.image_left_is)
-    anatomy_report(prediction.spine)
+    write_markups(folder / f"result{SUFFIX}", prediction.spine, radiograph.geometry)
+    cobb_report(prediction.spine, radiograph.frame)
+    anatomy_report(prediction.spine, radiograph.frame)
     end = time.perf_counter()
     return {READ: read - begin, **prediction.seconds, MEASURE: end - predicted, TOTAL: end - begin}
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "apps" / "vertebra_landmarks" / "lib" / "spine"
 COPY = ROOT / "slicer_module" / "VertebraLandmarks" / "VertebraLandmarksLib" / "spine"
 
-NEEDED = ("__init__", "schema", "geometry", "markups", "files", "curves", "challenge", "anatomy", "report")
+NEEDED = ("__init__", "schema", "markups", "files", "curves", "anatomy", "image_frame", "image_warnings")
 """What the module itself imports."""
 
 

@@ -103,7 +103,7 @@ def _films(store: StudiesDatastore, tag: str, problems: list[str]) -> Iterator[L
 
 def _labelled(store: StudiesDatastore, image: str, tag: str) -> tuple[Radiograph, Spine]:
     radiograph = read_radiograph(Path(store.get_image_uri(image)))
-    return radiograph, read_markups(Path(store.get_label_uri(image, tag)), radiograph.spacing)
+    return radiograph, read_markups(Path(store.get_label_uri(image, tag)), radiograph.geometry)
 
 
 def import_labels(store: StudiesDatastore, arguments: argparse.Namespace) -> list[str]:
@@ -149,7 +149,7 @@ def _keep(store: StudiesDatastore, image: str, film: LabelledFilm, tag: str, fac
     present = store.get_label_uri(image, tag)
     if present and _says(Path(present), radiograph, film.spine):
         return "same"
-    write_markups(place, film.spine, radiograph.spacing)
+    write_markups(place, film.spine, radiograph.geometry)
     store.save_label(image, str(place), tag, facts)
     return "over" if present else "new"
 
@@ -174,7 +174,7 @@ def _check_size(film: LabelledFilm, radiograph: Radiograph) -> None:
 
 def _says(label: Path, radiograph: Radiograph, spine: Spine) -> bool:
     try:
-        xy = read_markups(label, radiograph.spacing).xy
+        xy = read_markups(label, radiograph.geometry).xy
     except ValueError:  # it says nothing
         return False
     return bool(np.allclose(xy, spine.xy, rtol=0.0, atol=_SAME_PX, equal_nan=True))

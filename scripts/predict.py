@@ -56,14 +56,14 @@ def landmark_rows(name: str, spine: Spine) -> Rows:
 
 def cobb_rows(name: str, spine: Spine, radiograph: Radiograph) -> Rows:
     """The three angles of the challenge rule."""
-    angles = challenge_report(spine, radiograph.height)
+    angles = challenge_report(spine, radiograph.frame)
     if angles is not None:
         yield name, *(f"{angle:.3f}" for angle in angles)
 
 
 def curve_rows(name: str, spine: Spine, radiograph: Radiograph) -> Rows:
     """Every curve, numbered from top to bottom; the largest one where none reaches ten degrees."""
-    for number, curve in enumerate(curves_of(spine, radiograph.image_left_is), 1):
+    for number, curve in enumerate(curves_of(spine, radiograph.frame), 1):
         ends = curve.upper_end, curve.lower_end, curve.apex
         yield name, str(number), *ends, curve.side, f"{curve.angle_deg:.2f}", curve.region
 
@@ -78,7 +78,7 @@ def error_rows(name: str, spine: Spine) -> Rows:
 def confidence_rows(name: str, prediction: Prediction, radiograph: Radiograph) -> Rows:
     """How sure the spine, its names and each curve's angle are; empty where the model does not tell."""
     right = "" if prediction.names_right is None else f"{prediction.names_right:.3f}"
-    curves = curves_of(prediction.spine, radiograph.image_left_is, prediction.tilt_half_widths)
+    curves = curves_of(prediction.spine, radiograph.frame, prediction.tilt_half_widths)
     for number, curve in enumerate(curves, 1):
         width = "" if curve.half_width_deg is None else f"{curve.half_width_deg:.2f}"
         yield name, f"{prediction.spine_score:.3f}", right, str(number), f"{curve.angle_deg:.2f}", width
@@ -100,7 +100,7 @@ def predict_one(
     radiograph = read_radiograph(image.path)
     prediction = predictor.predict(radiograph, decoder)
     draw_overlay(radiograph, prediction.spine).save(overlay)
-    write_markups(markups, prediction.spine, radiograph.spacing)
+    write_markups(markups, prediction.spine, radiograph.geometry)
     return prediction, radiograph
 
 

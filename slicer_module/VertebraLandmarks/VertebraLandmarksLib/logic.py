@@ -21,7 +21,8 @@ from .placing import Placing, PlacingStep
 from .points import KINDS, PointNodes
 from .sketch import Text, angle_texts, bodies, cobb_lines, name_texts
 from .spine.geometry import body_heights, corners_of
-from .spine.markups import NO_SPACING, from_markups, label_of, to_markups
+from .spine.image_geometry import PIXELS, ImageGeometry
+from .spine.markups import from_markups, label_of, to_markups
 from .spine.schema import CENTER, POINTS, VERTEBRAE, Spine
 from .view import FilmView
 from .volume import FilmVolume, Window
@@ -201,7 +202,7 @@ class VertebraLandmarksLogic:
             content = json.loads(markups.decode("utf-8"))
         except (ValueError, RecursionError) as error:
             raise ValueError(f"label: expected JSON, {error}") from error
-        spine = from_markups(content, self._spacing, "label")
+        spine = from_markups(content, self._geometry, "label")
         self.editor.load(spine, touched, origin, is_own)
 
     def markups(self) -> bytes:
@@ -209,7 +210,7 @@ class VertebraLandmarksLogic:
 
         What was written so, set again and not changed comes back byte for byte.
         """
-        return json.dumps(to_markups(self.editor.spine(), self._spacing), indent=1, allow_nan=False).encode("utf-8")
+        return json.dumps(to_markups(self.editor.spine(), self._geometry), indent=1, allow_nan=False).encode("utf-8")
 
     def set_layer(self, name: str, visible: bool) -> None:
         """Show or hide a layer, of this film and those to come.
@@ -296,13 +297,13 @@ class VertebraLandmarksLogic:
         self._listeners = []
 
     @property
-    def _spacing(self) -> tuple[float, float]:
+    def _geometry(self) -> ImageGeometry:
         film = self._film or self._lost
-        return NO_SPACING if film is None else film.spacing
+        return PIXELS if film is None else ImageGeometry(film.spacing, source=film.facts.spacing_source)
 
     @property
     def _frame(self) -> Frame:
-        return Frame(self._spacing)
+        return Frame(self._geometry.spacing)
 
     @property
     def _view_id(self) -> Optional[str]:

@@ -59,7 +59,7 @@ def read_item(image: Path, label: Path) -> dict[str, Any]:
         OSError: a file cannot be opened.
     """
     radiograph = read_radiograph(image)
-    points = to_label(read_markups(label, radiograph.spacing))
+    points = to_label(read_markups(label, radiograph.geometry))
     _check_centers(points[:, 0], radiograph, label.name)
     error = gross_error(np.where(points[..., 2:] == PRESENT, points[..., :2], np.nan))
     if error:

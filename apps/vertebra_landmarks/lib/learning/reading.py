@@ -18,6 +18,11 @@ from nibabel.spatialimages import HeaderDataError
 from PIL import Image, UnidentifiedImageError
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
+from ..spine.image_frame import ImageFrame
+from ..spine.image_geometry import PIXELS, ImageGeometry
+from ..spine.image_warnings import ImageWarning
+from ..spine.orientation import Orientation
+
 _DICOM_SUFFIXES = (".dcm", ".dicom")
 _NIFTI_SUFFIXES = (".nii", ".nii.gz")
 _ITK_SUFFIXES = (".nrrd", *_NIFTI_SUFFIXES)
@@ -56,19 +61,28 @@ class Radiograph:
     """One gray image.
 
     Attributes:
-        pixels: ``(H, W)`` values as stored, bright bone, never resized or turned.
-        spacing: (x, y) millimetres per pixel that Slicer's own reader gives the file; 1 where it knows none.
-        spacing_source: where ``spacing`` comes from, "none" where the file states no size.
+        pixels: ``(H, W)`` values in the raster of the file, bright bone, never resized or turned.
+        geometry: where Slicer's own reader places the pixels.
         millimetres: size of a pixel in the patient; ``None`` where the file does not state it.
-        image_left_is: the patient's side, "left" or "right", at the left of the image; ``None`` where the file does
-            not state its orientation.
+        image_left_is: the patient's side, "left" or "right", at the left of the upright image; ``None`` where the file
+            does not state it.
+        orientation: how the file says that the raster must be turned to stand upright; ``None`` where it says nothing.
+        orientation_source: which tag or header says so, with its value; "none" where nothing does.
+        warnings: what reading the file gave reason to doubt.
     """
 
     pixels: np.ndarray
-    spacing: tuple[float, float] = (1.0, 1.0)
-    spacing_source: str = "none"
+    geometry: ImageGeometry = PIXELS
     millimetres: Millimetres | None = None
     image_left_is: str | None = None
+    orientation: Orientation | None = None
+    orientation_source: str = "none"
+    warnings: tuple[ImageWarning, ...] = ()
+
+    @property
+    def frame(self) -> ImageFrame:
+        """What measuring needs to know about the image."""
+        return ImageFrame(self.width, self.height, self.orientation, self.image_left_is)
 
     @property
     def height(self) -> int:
@@ -126,8 +140,9 @@ def read_radiograph(path: Path) -> Radiograph:
             _check_whole_nifti(path)
         spacing = (image.GetSpacing()[0], image.GetSpacing()[1])
         if spacing == (1.0, 1.0):
-            return Radiograph(_gray_plane(image, path), spacing)
-        return Radiograph(_gray_plane(image, path), spacing, "file header", Millimetres(*spacing, "file header"))
+            return Radiograph(_gray_plane(image, path))
+        geometry = ImageGeometry(spacing, source="file header")
+        return Radiograph(_gray_plane(image, path), geometry, Millimetres(*spacing, "file header"))
     return Radiograph(_read_with_pillow(path))
 
 
@@ -192,8 +207,7 @@ def _read_dicom(path: Path) -> Radiograph:
     spacing = (image.GetSpacing()[0], image.GetSpacing()[1])
     return Radiograph(
         _gray_plane(image, path),
-        spacing,
-        _dicom_spacing_source(tags, spacing),
+        ImageGeometry(spacing, source=_dicom_spacing_source(tags, spacing)),
         _dicom_millimetres(tags),
         _image_left_is(tags),
     )

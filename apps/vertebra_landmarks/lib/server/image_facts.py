@@ -13,8 +13,9 @@ def image_facts(radiograph: Radiograph) -> dict[str, Any]:
     return {
         "width": radiograph.width,
         "height": radiograph.height,
-        "spacing": list(radiograph.spacing),
-        "spacing_source": radiograph.spacing_source,
+        "spacing": list(radiograph.geometry.spacing),
+        "spacing_source": radiograph.geometry.source,
         "millimetres": None if radiograph.millimetres is None else asdict(radiograph.millimetres),
         "image_left_is": radiograph.image_left_is,
+        "geometry": radiograph.geometry.as_dict(),
     }

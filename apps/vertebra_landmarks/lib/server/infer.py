@@ -178,7 +178,7 @@ def _check_inside(fixed: FixedLandmarks, radiograph: Radiograph) -> None:
 def _temporary_markups(prediction: Prediction, radiograph: Radiograph) -> str:
     handle, file = tempfile.mkstemp(prefix="landmarks_", suffix=SUFFIX)
     os.close(handle)
-    write_markups(Path(file), prediction.spine, radiograph.spacing)
+    write_markups(Path(file), prediction.spine, radiograph.geometry)
     return file
 
 
@@ -199,10 +199,10 @@ def _answer(
     ]
     return {
         "landmarks": landmarks,
-        "cobb": cobb_report(prediction.spine, radiograph.height, radiograph.image_left_is, prediction.tilt_half_widths),
+        "cobb": cobb_report(prediction.spine, radiograph.frame, prediction.tilt_half_widths),
         "names_right": prediction.names_right,
         "tilt_half_widths_deg": _by_vertebra(prediction.tilt_half_widths),
-        "anatomy": anatomy_report(prediction.spine),
+        "anatomy": anatomy_report(prediction.spine, radiograph.frame),
         "image": image_facts(radiograph),
         "decoder": prediction.decoder,
         "spine_score": prediction.spine_score,

@@ -1,7 +1,9 @@
 """Slicer Markups files (``.mrk.json``): two point lists per spine, ``centers`` and ``corners``.
 
-Positions are LPS millimetres: pixel times the spacing that Slicer's own reader gives the image, z = 0. A point that
-is absent keeps its place with ``positionStatus`` "undefined", so that 17 and 68 control points are always there.
+Positions are LPS millimetres, those at which Slicer's own reader shows the pixel (``ImageGeometry``). A point that is
+absent or not visible keeps its place with ``positionStatus`` "undefined", so that 17 and 68 control points are always
+there. The file says which geometry it was written with, so that it is read with the same one whatever becomes of the
+image; files of Slicer's own say nothing and are read with the image's.
 Format: the schema "markups-schema-v1.0.3" of 3D Slicer.
 """
 
@@ -15,6 +17,7 @@ from typing import Any, Optional
 import numpy as np
 
 from .files import replacing
+from .image_geometry import PIXELS, ImageGeometry
 from .schema import CENTER, CORNERS, POINTS, SCHEMA_VERSION, VERTEBRAE, Landmark, Spine
 
 MARKUPS_SCHEMA = (
@@ -22,11 +25,6 @@ MARKUPS_SCHEMA = (
     "markups-schema-v1.0.3.json#"
 )
 SUFFIX = ".mrk.json"
-
-Spacing = tuple[float, float]
-"""(x, y) millimetres per pixel."""
-NO_SPACING: Spacing = (1.0, 1.0)
-"""What Slicer's readers give files that state no size."""
 
 LISTS = {"centers": (CENTER,), "corners": CORNERS}
 """Name of each point list and the points of a vertebra that it holds."""
@@ -44,8 +42,13 @@ def label_of(vertebra: str, point: str) -> str:
 _PLACES = {label_of(v, p): (i, POINTS.index(p)) for i, v in enumerate(VERTEBRAE) for p in POINTS}
 
 
-def _control_point(number: int, label: str, landmark: Optional[Landmark], spacing: Spacing) -> dict[str, Any]:
-    position = [0.0, 0.0, 0.0] if landmark is None else [landmark.x * spacing[0], landmark.y * spacing[1], 0.0]
+_OURS, _GEOMETRY = "vertebraLandmarks", "geometry"
+
+
+def _control_point(number: int, label: str, landmark: Optional[Landmark], geometry: ImageGeometry) -> dict[str, Any]:
+    position = [0.0, 0.0, 0.0]
+    if landmark is not None:
+        position = geometry.to_physical(np.array([landmark.x, landmark.y])).tolist()
     return {
         "id": str(number),
         "label": label,
@@ -56,28 +59,24 @@ def _control_point(number: int, label: str, landmark: Optional[Landmark], spacin
         "selected": True,
         "locked": False,
         "visibility": True,
-        "positionStatus": _UNDEFINED if landmark is None else _DEFINED,
+        "positionStatus": _DEFINED if landmark is not None and landmark.is_visible else _UNDEFINED,
     }
 
 
-def to_markups(spine: Spine, spacing: Spacing = NO_SPACING) -> dict[str, Any]:
+def to_markups(spine: Spine, geometry: ImageGeometry = PIXELS) -> dict[str, Any]:
     """A spine as the content of a Markups file.
 
     Args:
-        spine: points in pixels of the original image.
-        spacing: (x, y) millimetres per pixel that Slicer's reader gives the image; 1 for PNG, JPEG and TIFF.
+        spine: points in stored pixels.
+        geometry: where Slicer's reader places the pixels of the image.
 
     Returns:
         A dict to be written as JSON.
-
-    Raises:
-        ValueError: the spacing is not two positive finite numbers.
     """
-    _check_spacing(spacing)
     markups = []
     for list_name, points in LISTS.items():
         controls = [
-            _control_point(number, label_of(vertebra, point), landmark, spacing)
+            _control_point(number, label_of(vertebra, point), landmark, geometry)
             for number, (vertebra, point, landmark) in enumerate(
                 (place for place in spine.points() if place[1] in points), start=1
             )
@@ -107,27 +106,29 @@ def to_markups(spine: Spine, spacing: Spacing = NO_SPACING) -> dict[str, Any]:
                 },
             }
         )
-    return {"@schema": MARKUPS_SCHEMA, "vertebraLandmarks": {"schemaVersion": SCHEMA_VERSION}, "markups": markups}
+    ours = {"schemaVersion": SCHEMA_VERSION, _GEOMETRY: geometry.as_dict()}
+    return {"@schema": MARKUPS_SCHEMA, _OURS: ours, "markups": markups}
 
 
-def from_markups(content: object, spacing: Spacing = NO_SPACING, where: str = "markups") -> Spine:
+def from_markups(content: object, geometry: ImageGeometry = PIXELS, where: str = "markups") -> Spine:
     """Read a spine from the content of a Markups file.
 
     Args:
         content: what ``json.load`` returned; lists, labels and their order are as Slicer saved them.
-        spacing: (x, y) millimetres per pixel of the image that the points belong to.
+        geometry: where Slicer's reader places the pixels of the image that the points belong to; used where the
+            content does not say with which geometry it was written.
         where: name of the file, for errors.
 
     Returns:
-        The spine in pixels; a label that the file lacks is an absent point.
+        The spine in stored pixels; a label that the file lacks, or whose position is undefined, is an absent point.
 
     Raises:
         ValueError: the content is no Markups file, a label is unknown or stands twice, a position is no number, or
             the coordinate system is neither LPS nor RAS.
     """
-    _check_spacing(spacing)
     if not isinstance(content, dict) or not isinstance(content.get("markups"), list):
         raise ValueError(f"{where}: expected a Slicer Markups file with a list 'markups'")
+    geometry = _geometry_of(content, geometry, where)
     xy = np.full((len(VERTEBRAE), len(POINTS), 2), math.nan)
     scores, errors = np.ones(xy.shape[:2]), np.full(xy.shape[:2], math.nan)
     seen = set()
@@ -145,35 +146,34 @@ def from_markups(content: object, spacing: Spacing = NO_SPACING, where: str = "m
             seen.add(label)
             if control.get("positionStatus", _DEFINED) != _DEFINED:
                 continue
-            x, y = _position(control.get("position"), f"{where}: position of {label!r}")
-            xy[_PLACES[label]] = (sign * x / spacing[0], sign * y / spacing[1])
+            position = _position(control.get("position"), f"{where}: position of {label!r}")
+            xy[_PLACES[label]] = geometry.to_pixels(position * sign)
             scores[_PLACES[label]], errors[_PLACES[label]] = _estimates(control.get("description"))
     return Spine.from_arrays(xy, scores, errors)
 
 
-def write_markups(path: Path, spine: Spine, spacing: Spacing = NO_SPACING) -> None:
+def write_markups(path: Path, spine: Spine, geometry: ImageGeometry = PIXELS) -> None:
     """Write a ``.mrk.json`` file; a reader sees the old file or the whole new one, never a part.
 
     Args:
         path: file to write.
-        spine: points in pixels of the original image.
-        spacing: (x, y) millimetres per pixel that Slicer's reader gives the image.
+        spine: points in stored pixels.
+        geometry: where Slicer's reader places the pixels of the image.
 
     Raises:
-        ValueError: the spacing is not two positive finite numbers.
         OSError: the file cannot be written.
     """
-    text = json.dumps(to_markups(spine, spacing), indent=1, allow_nan=False)
+    text = json.dumps(to_markups(spine, geometry), indent=1, allow_nan=False)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_markups(path: Path, spacing: Spacing = NO_SPACING) -> Spine:
+def read_markups(path: Path, geometry: ImageGeometry = PIXELS) -> Spine:
     """Read a ``.mrk.json`` file.
 
     Args:
         path: file written by this project or saved by Slicer.
-        spacing: (x, y) millimetres per pixel of the image that the points belong to.
+        geometry: as for ``from_markups``.
 
     Raises:
         ValueError: the file is no JSON or no Markups file of vertebra landmarks.
@@ -181,34 +181,37 @@ def read_markups(path: Path, spacing: Spacing = NO_SPACING) -> Spine:
     """
     path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path.name}: expected JSON, {error}") from error
-    return from_markups(content, spacing, path.name)
+    return from_markups(content, geometry, path.name)
 
 
-def _check_spacing(spacing: Spacing) -> None:
-    if len(spacing) != 2 or not all(math.isfinite(s) and s > 0 for s in spacing):
-        raise ValueError(f"spacing must be two positive numbers of millimetres per pixel, got {spacing}")
+def _geometry_of(content: dict[str, Any], image: ImageGeometry, where: str) -> ImageGeometry:
+    """The geometry that a file was written with: it says so, or is from before 0.8, or was saved by Slicer itself."""
+    ours = content.get(_OURS)
+    if not isinstance(ours, dict):
+        return image
+    return ImageGeometry.parse(ours[_GEOMETRY], f"{where}: {_GEOMETRY}") if _GEOMETRY in ours else image.before_0_8
 
 
-def _lps_sign(markup: object, where: str) -> float:
+def _lps_sign(markup: object, where: str) -> np.ndarray:
     system = markup.get("coordinateSystem", "LPS") if isinstance(markup, dict) else None
     if system == "LPS":
-        return 1.0
+        return np.array([1.0, 1.0, 1.0])
     if system == "RAS":
-        return -1.0
+        return np.array([-1.0, -1.0, 1.0])
     raise ValueError(f"{where}: coordinateSystem must be LPS or RAS, got {system!r}")
 
 
-def _position(value: Any, what: str) -> tuple[float, float]:
+def _position(value: Any, what: str) -> np.ndarray:
     try:
         x, y, z = (float(v) for v in value if isinstance(v, (int, float)))
     except (TypeError, ValueError, OverflowError):
         x = y = z = math.nan
     if len(value if isinstance(value, list) else ()) != 3 or not all(math.isfinite(v) for v in (x, y, z)):
         raise ValueError(f"{what} must be three numbers, got {value!r:.80}")
-    return x, y
+    return np.array([x, y, z])
 
 
 def _description(landmark: Landmark) -> str:

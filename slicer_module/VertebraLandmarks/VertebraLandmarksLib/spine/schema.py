@@ -37,6 +37,7 @@ class Landmark:
         y: pixels from the top edge's pixel centers.
         score: confidence in 0...1; 1 for a point placed by a person.
         error: expected distance from the true place in pixels; ``None`` where nobody has estimated it.
+        is_visible: whether the image shows it; nothing is measured from a point that is not visible.
 
     Raises:
         ValueError: a coordinate is not finite, the score is outside 0...1, or the error is negative or not finite.
@@ -46,6 +47,7 @@ class Landmark:
     y: float
     score: float = 1.0
     error: Optional[float] = None
+    is_visible: bool = True
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.x) and math.isfinite(self.y)):
@@ -58,7 +60,7 @@ class Landmark:
 
 @dataclass(frozen=True)
 class Vertebra:
-    """One named vertebra; a point that is not visible is ``None``.
+    """One named vertebra; a point of which nothing is known is ``None``.
 
     Raises:
         ValueError: ``name`` is not one of ``VERTEBRAE``.
@@ -114,7 +116,11 @@ class Spine:
 
     @classmethod
     def from_arrays(
-        cls, xy: np.ndarray, scores: Optional[np.ndarray] = None, errors: Optional[np.ndarray] = None
+        cls,
+        xy: np.ndarray,
+        scores: Optional[np.ndarray] = None,
+        errors: Optional[np.ndarray] = None,
+        visible: Optional[np.ndarray] = None,
     ) -> Spine:
         """Build a spine from arrays.
 
@@ -122,6 +128,7 @@ class Spine:
             xy: ``(V, P, 2)`` pixels; a point with a coordinate that is not finite is absent.
             scores: ``(V, P)`` confidences in 0...1; 1 everywhere when left out. Entries of absent points are ignored.
             errors: ``(V, P)`` expected errors in pixels, NaN where not estimated; nowhere estimated when left out.
+            visible: ``(V, P)`` which points the image shows; all when left out.
 
         Raises:
             ValueError: a shape is wrong, a score of a present point lies outside 0...1, or its error is negative.
@@ -132,7 +139,8 @@ class Spine:
             raise ValueError(f"xy must have shape {(*shape, 2)}, got {xy.shape}")
         scores = np.ones(shape) if scores is None else np.asarray(scores, dtype=float)
         errors = np.full(shape, math.nan) if errors is None else np.asarray(errors, dtype=float)
-        for name, values in (("scores", scores), ("errors", errors)):
+        visible = np.ones(shape, bool) if visible is None else np.asarray(visible, dtype=bool)
+        for name, values in (("scores", scores), ("errors", errors), ("visible", visible)):
             if values.shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {values.shape}")
 
@@ -140,7 +148,7 @@ class Spine:
             if not np.isfinite(xy[v, p]).all():
                 return None
             error = None if np.isnan(errors[v, p]) else float(errors[v, p])
-            return Landmark(float(xy[v, p, 0]), float(xy[v, p, 1]), float(scores[v, p]), error)
+            return Landmark(float(xy[v, p, 0]), float(xy[v, p, 1]), float(scores[v, p]), error, bool(visible[v, p]))
 
         return cls(
             tuple(Vertebra(name, *(landmark(v, p) for p in range(len(POINTS)))) for v, name in enumerate(VERTEBRAE))
@@ -167,6 +175,42 @@ class Spine:
         """``(V, P, 2)`` pixels, NaN where a point is absent."""
         flat = [(p.x, p.y) if p is not None else (math.nan, math.nan) for _, _, p in self.points()]
         return np.array(flat, dtype=float).reshape(len(VERTEBRAE), len(POINTS), 2)
+
+    @property
+    def visible(self) -> np.ndarray:
+        """``(V, P)`` which points are there and visible."""
+        flat = [p is not None and p.is_visible for _, _, p in self.points()]
+        return np.array(flat, dtype=bool).reshape(len(VERTEBRAE), len(POINTS))
+
+    @property
+    def visible_xy(self) -> np.ndarray:
+        """``(V, P, 2)`` pixels, NaN where a point is absent or not visible: what may be measured."""
+        visible_xy: np.ndarray = np.where(self.visible[..., None], self.xy, math.nan)
+        return visible_xy
+
+    def moved_to(self, xy: np.ndarray) -> Spine:
+        """The same landmarks at other places; scores, errors and visibility stay.
+
+        Args:
+            xy: ``(V, P, 2)`` pixels.
+        """
+        return Spine.from_arrays(xy, self.scores, self.errors, self.visible | ~np.isfinite(self.xy).all(-1))
+
+    def cut_to(self, width: int, height: int) -> Spine:
+        """The same landmarks, those off the image not visible.
+
+        A body whose center lies off the image is mostly outside, and none of its points is visible.
+
+        Args:
+            width: of the image in pixels, in the same raster as the points.
+            height: of the image in pixels.
+        """
+        xy = self.xy
+        with np.errstate(invalid="ignore"):
+            on_image = np.asarray(((xy >= -0.5) & (xy <= np.array([width, height]) - 0.5)).all(-1))
+        center = np.isfinite(xy[:, 0]).all(-1)
+        on_image[center & ~on_image[:, 0]] = False
+        return Spine.from_arrays(xy, self.scores, self.errors, on_image & self.visible)
 
     @property
     def scores(self) -> np.ndarray:

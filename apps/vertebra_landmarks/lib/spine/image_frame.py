@@ -1,0 +1,44 @@
+"""What measuring a spine needs to know about its image: size, orientation and the patient's sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+from .geometry import transform_points
+from .orientation import Orientation, orientation_of
+from .schema import Spine
+
+
+@dataclass(frozen=True)
+class ImageFrame:
+    """The raster that points belong to.
+
+    Attributes:
+        width: columns of the stored raster.
+        height: rows of the stored raster.
+        orientation: how to turn it upright; ``None`` where nobody knows, then the points decide (``orientation_of``).
+        image_left_is: the patient's side at the left of the upright image, "left" or "right"; ``None`` where nobody
+            knows.
+    """
+
+    width: int
+    height: int
+    orientation: Optional[Orientation] = None
+    image_left_is: Optional[str] = None
+
+    def upright(self, spine: Spine) -> Spine:
+        """A spine in pixels of the upright image, with what lies off the image not visible.
+
+        Args:
+            spine: points in stored pixels.
+        """
+        xy = spine.xy
+        orientation = orientation_of(xy, self.width, self.height, self.orientation)
+        matrix = orientation.matrix(self.width, self.height)
+        return spine.cut_to(self.width, self.height).moved_to(transform_points(matrix, xy))
+
+    def upright_height(self, spine: Spine) -> int:
+        """Height of the image in which ``upright`` places a spine."""
+        orientation = orientation_of(spine.xy, self.width, self.height, self.orientation)
+        return orientation.size(self.width, self.height)[1]
