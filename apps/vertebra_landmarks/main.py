@@ -19,7 +19,7 @@ from monailabel.utils.async_tasks.utils import processes
 from lib import __version__
 from lib.learning.choosing.film import opinion_about
 from lib.learning.choosing.opinion import Opinion
-from lib.learning.reading import read_radiograph
+from lib.learning.image_io import read_radiograph
 from lib.server.config import parse_conf
 from lib.server.given import GivenFilms
 from lib.server.infer import VertebraLandmarksInfer

@@ -14,7 +14,7 @@ from ..spine.gross_errors import gross_error
 from ..spine.markups import read_markups
 from ..spine.schema import CORNERS, VERTEBRAE, Spine
 from .codec import ABSENT, PRESENT
-from .reading import Radiograph, read_radiograph
+from .image_io import Radiograph, read_radiograph
 from .transforms import IMAGE, LABEL
 
 _DIAGONALS = [[CORNERS.index("TL"), CORNERS.index("TR")], [CORNERS.index("BR"), CORNERS.index("BL")]]

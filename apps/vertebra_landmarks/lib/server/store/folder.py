@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
+from ...learning.image_io import IMAGE_SUFFIXES
 from ...learning.inputs import OVERLAY_SUFFIX
-from ...learning.reading import IMAGE_SUFFIXES
 from ...spine.markups import SUFFIX
 from ..models import FOLDER
 from ..names import LONGEST_NAME_BYTES, check_tag, folded, is_inside

@@ -15,7 +15,7 @@ from fastapi import HTTPException
 from fastapi.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
-from ...learning.reading import UnreadableImageError, read_radiograph
+from ...learning.image_io import UnreadableImageError, read_radiograph
 from ..image_facts import image_facts
 from .uploads import UNREADABLE
 
