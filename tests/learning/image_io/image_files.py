@@ -75,13 +75,10 @@ def write_dicom(path: Path, pixels: np.ndarray, photometric: str = "MONOCHROME2"
     dataset.HighBit = dataset.BitsStored - 1
     for name, value in tags.items():
         setattr(dataset, name, value)
-    if data is not None:
-        dataset.PixelData = data
-    elif compression:
-        dataset.PixelData = encapsulate([COMPRESSED[compression][1](pixels)])
-        dataset["PixelData"].is_undefined_length = True
-    else:
-        dataset.PixelData = pixels.tobytes()
+    if data is None:
+        data = encapsulate([COMPRESSED[compression][1](pixels)]) if compression else pixels.tobytes()
+    dataset.PixelData = data
+    dataset["PixelData"].is_undefined_length = compression is not None
     dataset.save_as(str(path))
     return path
 
