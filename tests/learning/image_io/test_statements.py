@@ -370,7 +370,7 @@ def test_a_nrrd_header_that_names_another_file_is_refused(tmp_path: Path) -> Non
     )
     (tmp_path / "a.nrrd").write_text(header, encoding="ascii")
     with pytest.raises(
-        UnreadableImageError, match="'data file' is 'other.raw', expected the pixels in the file itself"
+        UnreadableImageError, match=r"'data file' is 'other\.raw', expected the pixels in the file itself"
     ):
         read_radiograph(tmp_path / "a.nrrd")
 
