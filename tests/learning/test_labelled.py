@@ -11,6 +11,7 @@ from PIL import Image
 from lib.learning.codec import ABSENT, PRESENT, STATE
 from lib.learning.labelled import read_item, split, to_label
 from lib.learning.transforms import IMAGE, LABEL
+from lib.spine.image_geometry import ImageGeometry
 from lib.spine.markups import write_markups
 from lib.spine.schema import POINTS, VERTEBRAE, Spine
 
@@ -91,7 +92,7 @@ def test_millimetres_of_the_label_become_pixels_of_the_image(ladder: np.ndarray,
     pixels = sitk.GetImageFromArray(np.arange(300 * 100, dtype=np.uint16).reshape(300, 100))
     pixels.SetSpacing((0.5, 0.25))
     sitk.WriteImage(pixels, str(tmp_path / "film.nrrd"))
-    write_markups(tmp_path / "film.mrk.json", Spine.from_arrays(ladder), (0.5, 0.25))
+    write_markups(tmp_path / "film.mrk.json", Spine.from_arrays(ladder), ImageGeometry((0.5, 0.25)))
     item = read_item(tmp_path / "film.nrrd", tmp_path / "film.mrk.json")
     np.testing.assert_allclose(item[LABEL][..., :STATE], ladder)
 
