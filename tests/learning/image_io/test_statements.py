@@ -95,6 +95,7 @@ DICOM_ORIENTATIONS: dict[str, tuple[dict[str, Any], Orientation | None, str, str
         "right",
     ),
     "vectors by default": ({"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}, None, "none", None),
+    "axial plane": ({"PatientOrientation": ["R", "A"]}, None, "none", "left"),
     "a row only": ({"PatientOrientation": ["L"]}, None, "none", "right"),
     "the same axis twice": ({"PatientOrientation": ["F", "H"]}, None, "none", None),
     "nothing": ({}, None, "none", None),
