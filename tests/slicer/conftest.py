@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import subprocess
 import sys
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 PHANTOMS = 4
+
+# slicer-core is published for Linux only; where it is installed but cannot be loaded, these tests fail and say why.
+collect_ignore = [] if importlib.util.find_spec("slicer") else ["panel", "scene", "test_packaging.py"]
 
 
 def make_phantoms(folder: Path, count: int = PHANTOMS, *arguments: str) -> None:
