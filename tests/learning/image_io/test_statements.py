@@ -232,6 +232,15 @@ def test_what_is_contradicted_or_not_stated_is_warned_of(
     assert message.startswith("DICOM tag ")
 
 
+def test_graphics_in_unused_bits_are_no_image(tmp_path: Path) -> None:
+    smooth = np.add.outer(np.arange(120), 20 * np.arange(90)).astype(np.uint16)
+    drawn = smooth.copy()
+    drawn[20:60:4, 10:50:3] |= 0x8000
+    path = write_dicom(tmp_path / "a.dcm", drawn, BitsStored=12)
+    np.testing.assert_array_equal(read_radiograph(path).pixels, smooth)
+    assert "BitsStored is 12 but the values reach" in warnings_of(path)[0][1]
+
+
 def test_a_rising_voi_lut_states_the_polarity_of_an_image_for_processing(tmp_path: Path) -> None:
     tags = {"PresentationIntentType": "FOR PROCESSING", "VOILUTSequence": [lut(np.arange(5000))]}
     path = write_dicom(tmp_path / "a.dcm", WIDE, **tags)

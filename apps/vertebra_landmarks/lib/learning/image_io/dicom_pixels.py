@@ -37,6 +37,7 @@ _UNCOMPRESSED = (
     uid.DeflatedExplicitVRLittleEndian,
 )
 _SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422")
+_SMOOTHER = 0.5  # times as rough are values that are taken for the image
 _MAX_ROUGHNESS_LINES = 64
 
 
@@ -230,9 +231,20 @@ def _meaningful_bits(raw: np.ndarray, tags: pydicom.Dataset) -> StoredValues:
         values, signed_warnings = _signed(raw, image if shift <= 0 else raw, bits)
         return StoredValues(values, padding, (1 << bits) - 1, (*warnings, *signed_warnings))
     if largest >= 1 << bits:
-        warnings.append(_contradiction(f"BitsStored is {bits} but the values reach {largest}; the values were obeyed"))
-        bits = allocated
+        sentence = f"BitsStored is {bits} but the values reach {largest}"
+        below = raw & ((1 << bits) - 1)
+        if _relative_roughness(below) < _SMOOTHER * _relative_roughness(raw):  # graphics in the bits above
+            warnings.append(_contradiction(f"{sentence}; BitsStored was obeyed"))
+            raw = below
+        else:
+            warnings.append(_contradiction(f"{sentence}; the values were obeyed"))
+            bits = allocated
     return StoredValues(raw, padding, (1 << bits) - 1, tuple(warnings))
+
+
+def _relative_roughness(values: np.ndarray) -> float:
+    """Roughness as a share of the spread of the values."""
+    return _roughness(values) / (float(values.std()) or 1.0)
 
 
 def _signed(raw: np.ndarray, image: np.ndarray, bits: int) -> tuple[np.ndarray, list[ImageWarning]]:
