@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import psutil
 from fastapi import HTTPException
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
@@ -31,6 +35,7 @@ from lib.server.scored_versions import ScoredVersions
 from lib.server.scoring import Scoring
 from lib.server.store.datastore import StudiesDatastore
 from lib.server.strategies import all_strategies
+from lib.server.studies_path import check_studies
 from lib.server.train import BUSY, VertebraLandmarksTrain
 from lib.server.turns import Turns
 from lib.server.web.application import serve
@@ -49,6 +54,10 @@ class VertebraLandmarksApp(MONAILabelApp):
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         keep_patients_out_of_logs()
+        try:
+            check_studies(studies)
+        except ValueError as error:
+            _end(str(error))
         self.config = parse_conf(conf or {})
         self.models = ModelStore(Path(studies), self.config.weights)
         self._prelabelling: Prelabelling | None = None
@@ -209,6 +218,15 @@ class VertebraLandmarksApp(MONAILabelApp):
             return self._turns.run(lambda: opinion_about(task.predictor, radiograph))
 
         return Scoring(self.datastore(), ask, lambda: task.model_key, self.models.folder, lambda: task.model_version)
+
+
+def _end(sentence: str) -> NoReturn:
+    """End the server with a sentence; the web server would print a traceback, and go on where it has workers."""
+    print(sentence, file=sys.stderr, flush=True)
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:
+        psutil.Process(parent.pid).kill()
+    os._exit(1)
 
 
 def _path_of(store: Datastore, image: str) -> str:
