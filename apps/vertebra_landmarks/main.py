@@ -6,7 +6,8 @@ import logging
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,7 +24,7 @@ from monailabel.utils.async_tasks.utils import processes
 from lib import __version__
 from lib.learning.choosing.film import opinion_about
 from lib.learning.choosing.opinion import Opinion
-from lib.learning.reading import read_radiograph
+from lib.learning.reading import Radiograph, UnreadableImageError, read_radiograph
 from lib.server.config import parse_conf
 from lib.server.given import GivenFilms
 from lib.server.infer import VertebraLandmarksInfer
@@ -33,6 +34,7 @@ from lib.server.prelabel import MODEL_VERSION, Prelabelling
 from lib.server.privacy import keep_patients_out_of_logs, outline
 from lib.server.scored_versions import ScoredVersions
 from lib.server.scoring import Scoring
+from lib.server.stated_side import STATED_SIDE
 from lib.server.store.datastore import StudiesDatastore
 from lib.server.strategies import all_strategies
 from lib.server.studies_path import check_studies
@@ -150,8 +152,11 @@ class VertebraLandmarksApp(MONAILabelApp):
         except ValueError as error:
             raise HTTPException(400, detail=str(error)) from error
         image, store = request.get("image", ""), datastore or self.datastore()
-        path = image if isinstance(image, Path) else _path_of(store, str(image))  # JSON holds no Path
-        file, answer = self._turns.take(self._infers[request["model"]], {**request, "image": str(path)})
+        if isinstance(image, Path):  # JSON holds none
+            file, answer = self._take_turn({**request, "image": str(image), STATED_SIDE: None})
+        else:
+            with reading(store, image) as path:
+                file, answer = self._take_turn({**request, "image": path, STATED_SIDE: store.stated_side(image)})
         result = {"label": file, "tag": tag, "file": file, "params": answer}
         if request.get("save_label") and not isinstance(image, Path):
             try:
@@ -160,6 +165,21 @@ class VertebraLandmarksApp(MONAILabelApp):
                 Path(file).unlink(missing_ok=True)
                 raise (HTTPException(400, str(error)) if isinstance(error, ValueError) else error) from error
         return result
+
+    def _take_turn(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        result: tuple[str, dict[str, Any]] = self._turns.take(self._infers[request["model"]], request)
+        return result
+
+    def read_image(self, image: str) -> Radiograph:
+        """An image of the folder.
+
+        Raises:
+            HTTPException: 404, there is none of that id.
+            UnreadableImageError: it cannot be read.
+        """
+        task: VertebraLandmarksInfer = self._infers[MODEL]
+        with reading(self.datastore(), image) as path:
+            return task.read(Path(path))
 
     def batch_infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Run inference on many images; one that fails has the reason in its place."""
@@ -202,8 +222,8 @@ class VertebraLandmarksApp(MONAILabelApp):
         task: VertebraLandmarksInfer = self._infers[MODEL]
 
         def predict(image: str) -> tuple[Path, dict[str, Any]]:
-            path = _path_of(self.datastore(), image)
-            file, answer = self._turns.run(lambda: task.in_passing({"image": path}))
+            with reading(self.datastore(), image) as path:
+                file, answer = self._turns.run(lambda: task.in_passing({"image": path}))
             return Path(file), _origin(answer)
 
         return Prelabelling(
@@ -214,7 +234,8 @@ class VertebraLandmarksApp(MONAILabelApp):
         task: VertebraLandmarksInfer = self._infers[MODEL]
 
         def ask(image: str) -> Opinion:
-            radiograph = read_radiograph(Path(self.datastore().get_image_uri(image)))
+            with reading(self.datastore(), image) as path:
+                radiograph = read_radiograph(Path(path))
             return self._turns.run(lambda: opinion_about(task.predictor, radiograph))
 
         return Scoring(self.datastore(), ask, lambda: task.model_key, self.models.folder, lambda: task.model_version)
@@ -229,16 +250,24 @@ def _end(sentence: str) -> NoReturn:
     os._exit(1)
 
 
-def _path_of(store: Datastore, image: str) -> str:
-    """Path of an image.
+@contextmanager
+def reading(store: StudiesDatastore, image: str) -> Iterator[str]:
+    """The path of an image, of which it is remembered if it turns out that its file cannot be read.
 
     Raises:
         HTTPException: 404, there is none of that id.
     """
-    path = str(store.get_image_uri(image))
+    path = store.get_image_uri(image)
     if not path:
         raise HTTPException(404, detail=f"there is no image {image!r:.80} in the studies folder")
-    return path
+    try:
+        before = file_state(Path(path))
+        yield path
+    except (UnreadableImageError, HTTPException) as error:
+        reason = error.__cause__ if isinstance(error, HTTPException) else error
+        if isinstance(reason, UnreadableImageError):
+            store.note_unreadable(image, str(reason), before)
+        raise
 
 
 def _origin(answer: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 from sqlalchemy.exc import DBAPIError
 
+from ..stated_side import StatedSide
 from .choosing import Choosing
 from .database import Database, kind_of
 from .folder import StudiesFolder, id_of, remove_files
@@ -270,6 +271,24 @@ class StudiesDatastore(Datastore):
             ValueError: too much is noted about it.
         """
         self._labels.note(label_id, _plain(label_tag), info)
+
+    def stated_side(self, image_id: str) -> StatedSide | None:
+        """The patient's side that a person has stated of an image; ``None`` where nobody has, or of another file."""
+        return self._images.stated_side(image_id)
+
+    def state_side(self, image_id: str, image_left_is: str | None, user: str) -> None:
+        """Note the patient's side at the left of the upright image, or that nobody knows it.
+
+        Args:
+            image_id: of the image.
+            image_left_is: one of ``stated_side.SIDES``; ``None`` takes back what was stated.
+            user: who says so.
+
+        Raises:
+            ImageNotFoundException: there is no such image.
+            ValueError: it is no side.
+        """
+        self._images.state_side(image_id, image_left_is, user)
 
     def pick_random(self, exclude: Collection[str] = (), unlabelled: bool = True) -> str | None:
         """An image at random, each one once before any comes again; see ``Choosing.pick_random``."""

@@ -8,13 +8,16 @@ import math
 import random
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from monailabel.interfaces.exception import ImageNotFoundException
 from sqlalchemy import Connection, Row, exists, func, or_, select
 
+from ...learning.weights import file_digest
 from ..names import check_image_id, folded
+from ..stated_side import STATED_SIDE, StatedSide
 from .folder import Found, id_of, is_servable, is_storable, remove_files, sync
 from .holding import Holding, add_facts, to_text
 from .tables import GONE, LABELLED, OPEN, images, labels, scores, spares
@@ -22,6 +25,7 @@ from .tables import GONE, LABELLED, OPEN, images, labels, scores, spares
 logger = logging.getLogger(__name__)
 
 FINAL = "final"
+_DIGITS = 32  # of the digest of an image's file
 
 
 class Images:
@@ -72,6 +76,29 @@ class Images:
         with self._database.writing() as connection:
             row = self.require(connection, image)
             add_facts(connection, images.c.facts, images.c.key == row.key, facts)
+
+    def stated_side(self, image: str) -> StatedSide | None:
+        """The patient's side that a person has stated of an image; ``None`` where nobody has, or of another file."""
+        with self._database.reading() as connection:
+            row = self.find(connection, image)
+        stated = None if row is None else StatedSide.parse(json.loads(row.facts).get(STATED_SIDE))
+        if row is None or stated is None:
+            return None
+        return stated if stated.digest == file_digest(self._folder.path / row.file, _DIGITS) else None
+
+    def state_side(self, image: str, image_left_is: str | None, user: str) -> None:
+        """Note which side of the patient is at the left of the upright image; ``None`` takes that back.
+
+        Raises:
+            ImageNotFoundException: there is no such image.
+            ValueError: it is no side.
+        """
+        with self._database.reading() as connection:
+            path = self._folder.path / self.require(connection, image).file
+        stated = None
+        if image_left_is is not None:
+            stated = asdict(StatedSide(image_left_is, user, int(time.time()), file_digest(path, _DIGITS)))
+        self.note(image, {STATED_SIDE: stated})
 
     def check_new(self, image: str, file: Path) -> list[str]:
         """Make sure that a file can become an image.
