@@ -6,8 +6,7 @@ import logging
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,9 +23,10 @@ from monailabel.utils.async_tasks.utils import processes
 from lib import __version__
 from lib.learning.choosing.film import opinion_about
 from lib.learning.choosing.opinion import Opinion
-from lib.learning.reading import Radiograph, UnreadableImageError, read_radiograph
+from lib.learning.image_io import Radiograph, read_radiograph
 from lib.server.config import parse_conf
 from lib.server.given import GivenFilms
+from lib.server.image_reading import reading
 from lib.server.infer import VertebraLandmarksInfer
 from lib.server.models import ModelStore
 from lib.server.names import check_tag
@@ -155,8 +155,9 @@ class VertebraLandmarksApp(MONAILabelApp):
         if isinstance(image, Path):  # JSON holds none
             file, answer = self._take_turn({**request, "image": str(image), STATED_SIDE: None})
         else:
-            with reading(store, image) as path:
-                file, answer = self._take_turn({**request, "image": path, STATED_SIDE: store.stated_side(image)})
+            with reading(store, str(image)) as path:
+                stated = store.stated_side(str(image))
+                file, answer = self._take_turn({**request, "image": str(path), STATED_SIDE: stated})
         result = {"label": file, "tag": tag, "file": file, "params": answer}
         if request.get("save_label") and not isinstance(image, Path):
             try:
@@ -179,7 +180,7 @@ class VertebraLandmarksApp(MONAILabelApp):
         """
         task: VertebraLandmarksInfer = self._infers[MODEL]
         with reading(self.datastore(), image) as path:
-            return task.read(Path(path))
+            return task.read(path)
 
     def batch_infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Run inference on many images; one that fails has the reason in its place."""
@@ -223,7 +224,7 @@ class VertebraLandmarksApp(MONAILabelApp):
 
         def predict(image: str) -> tuple[Path, dict[str, Any]]:
             with reading(self.datastore(), image) as path:
-                file, answer = self._turns.run(lambda: task.in_passing({"image": path}))
+                file, answer = self._turns.run(lambda: task.in_passing({"image": str(path)}))
             return Path(file), _origin(answer)
 
         return Prelabelling(
@@ -235,7 +236,7 @@ class VertebraLandmarksApp(MONAILabelApp):
 
         def ask(image: str) -> Opinion:
             with reading(self.datastore(), image) as path:
-                radiograph = read_radiograph(Path(path))
+                radiograph = read_radiograph(path)
             return self._turns.run(lambda: opinion_about(task.predictor, radiograph))
 
         return Scoring(self.datastore(), ask, lambda: task.model_key, self.models.folder, lambda: task.model_version)
@@ -248,26 +249,6 @@ def _end(sentence: str) -> NoReturn:
     if parent is not None and parent.pid is not None:
         psutil.Process(parent.pid).kill()
     os._exit(1)
-
-
-@contextmanager
-def reading(store: StudiesDatastore, image: str) -> Iterator[str]:
-    """The path of an image, of which it is remembered if it turns out that its file cannot be read.
-
-    Raises:
-        HTTPException: 404, there is none of that id.
-    """
-    path = store.get_image_uri(image)
-    if not path:
-        raise HTTPException(404, detail=f"there is no image {image!r:.80} in the studies folder")
-    try:
-        before = file_state(Path(path))
-        yield path
-    except (UnreadableImageError, HTTPException) as error:
-        reason = error.__cause__ if isinstance(error, HTTPException) else error
-        if isinstance(reason, UnreadableImageError):
-            store.note_unreadable(image, str(reason), before)
-        raise
 
 
 def _origin(answer: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ..spine.label_fit import fit_to_image
 from ..spine.markups import read_markups
 from ..spine.schema import CORNERS, Spine
 from .codec import ABSENT, PRESENT, STATE
-from .reading import read_radiograph
+from .image_io import read_radiograph
 from .transforms import IMAGE, LABEL
 
 _DIAGONALS = [[CORNERS.index("TL"), CORNERS.index("TR")], [CORNERS.index("BR"), CORNERS.index("BL")]]

@@ -18,9 +18,9 @@ from .corrections import naming
 from .decoders import DECODERS, DecodedSpine, FixedLandmarks, make_decoder
 from .devices import on_device, quick_precision
 from .folding import fold_norms
+from .image_io import Radiograph, UnreadableImageError
 from .naming import naming_lead
 from .network import Maps
-from .reading import Radiograph, UnreadableImageError
 from .refinement import RefinedSpine, Refinement
 from .seen import FoundSpine, Look, SeenFilm
 from .stopwatch import Stopwatch

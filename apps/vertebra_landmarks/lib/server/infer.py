@@ -17,8 +17,8 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from ..learning.decoders import FixedLandmarks
 from ..learning.devices import choose_device
+from ..learning.image_io import Radiograph, UnreadableImageError, read_radiograph
 from ..learning.prediction import LandmarkPredictor, NoSpineError, Prediction
-from ..learning.reading import Radiograph, UnreadableImageError, read_radiograph
 from ..learning.stopwatch import Stopwatch
 from ..spine.image_frame import ImageFrame
 from ..spine.markups import SUFFIX, label_of, write_markups

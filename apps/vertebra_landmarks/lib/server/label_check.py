@@ -6,7 +6,7 @@ import json
 
 from monailabel.interfaces.datastore import DefaultLabelTag
 
-from ..learning.reading import Radiograph
+from ..learning.image_io import Radiograph
 from ..spine.image_geometry import DENSITY
 from ..spine.label_fit import fit_to_image
 from ..spine.markups import SUFFIX, from_markups, is_before_0_8, label_of, parse_json, with_undefined
@@ -43,4 +43,4 @@ def checked_label(content: bytes, radiograph: Radiograph, tag: str) -> bytes:
 
 
 def _visible(spine: Spine) -> set[str]:
-    return {label_of(vertebra, point) for vertebra, point, mark in spine.points() if mark is not None and mark.is_visible}
+    return {label_of(v, p) for v, p, mark in spine.points() if mark is not None and mark.is_visible}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..learning.reading import Radiograph
+from ..learning.image_io import Radiograph
 
 SIDES = ("left", "right")
 STATED_SIDE = "stated_side"

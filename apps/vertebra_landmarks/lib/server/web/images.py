@@ -15,7 +15,7 @@ from ...spine.markups import SUFFIX
 from ..label_check import checked_label
 from ..names import check_tag
 from ..stated_side import STATED_SIDE, side_facts
-from ..store.images import UNREADABLE
+from ..store.images import REASON
 from .auth import ANYBODY, Role, User
 from .errors import bad_request
 from .needs import needs
@@ -27,7 +27,7 @@ from .uploads import check_readable
 
 router = APIRouter(tags=["Datastore"])
 
-RESERVED = ("strategy", "path", "name", "ts", STATED_SIDE, UNREADABLE)
+RESERVED = ("strategy", "path", "name", "ts", STATED_SIDE, REASON)
 """What the server itself notes about an image or a label."""
 CHECKSUMS = ("SHA256", "SHA512", "MD5")
 Version = Annotated[int, Query(ge=1, le=2**31 - 1)]
