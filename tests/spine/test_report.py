@@ -67,7 +67,7 @@ def test_the_challenge_angles_are_those_of_the_rule(spine: Spine) -> None:
 def test_the_challenge_rule_asks_for_the_height_of_the_image(spine: Spine) -> None:
     """T5 and T11 lie above the middle of a high image, and below it where the spine lies at its bottom."""
     assert challenge_report(spine, frame(2000)) == pytest.approx([42, 20, 32])
-    low = Spine.from_arrays(spine.xy + (0, 1200.0))
+    low = Spine.from_arrays(spine.xy + np.array([0, 1200.0]))
     assert challenge_report(low, frame(2000)) == challenge_angles(low.xy[:, 1:], 2000).tolist()
     assert challenge_report(low, frame(2000)) == pytest.approx([42, 20, 0])
 
