@@ -11,12 +11,11 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 from PIL import Image
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from lib.learning.image_io import Radiograph, UnreadableImageError, is_dicom, is_image_name, limits, read_radiograph
 
-DIGITAL_XRAY = "1.2.840.10008.5.1.4.1.1.1.1"
+from .image_files import write_dicom
+
 GRAY_8 = np.random.default_rng(0).integers(0, 256, (37, 23)).astype(np.uint8)
 GRAY_16 = np.random.default_rng(1).integers(0, 65536, (37, 23)).astype(np.uint16)
 SMOOTH = np.add.outer(np.arange(64), 2 * np.arange(48)).astype(np.uint8)
@@ -26,33 +25,6 @@ SMOOTH = np.add.outer(np.arange(64), 2 * np.arange(48)).astype(np.uint8)
 def quiet() -> None:
     """ITK writes its complaints about damaged files to the error stream."""
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
-
-
-def write_dicom(path: Path, pixels: np.ndarray, photometric: str = "MONOCHROME2", **tags: Any) -> Path:
-    """Write a small DX image, ``(H, W)``, ``(H, W, 3)`` for RGB or ``(frames, H, W)``."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = DIGITAL_XRAY, generate_uid()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    data.is_little_endian, data.is_implicit_VR = True, False
-    data.SOPClassUID, data.SOPInstanceUID = DIGITAL_XRAY, meta.MediaStorageSOPInstanceUID
-    data.Modality, data.PatientName, data.PatientID = "DX", "Nobody", "0"
-    is_color = photometric == "RGB"
-    data.Rows, data.Columns = pixels.shape[:2] if is_color else pixels.shape[-2:]
-    data.SamplesPerPixel = 3 if is_color else 1
-    if is_color:
-        data.PlanarConfiguration = 0
-    elif pixels.ndim == 3:
-        data.NumberOfFrames = len(pixels)
-    data.PhotometricInterpretation, data.PixelRepresentation = photometric, 0
-    data.BitsAllocated = 8 * pixels.dtype.itemsize
-    data.BitsStored = tags.pop("BitsStored", data.BitsAllocated)
-    data.HighBit = data.BitsStored - 1
-    for name, value in tags.items():
-        setattr(data, name, value)
-    data.PixelData = pixels.tobytes()
-    data.save_as(str(path))
-    return path
 
 
 @pytest.mark.parametrize(

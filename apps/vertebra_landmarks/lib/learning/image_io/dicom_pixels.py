@@ -11,7 +11,7 @@ import pydicom
 from pydicom import encaps, uid
 
 from ...spine.image_warnings import CONTRADICTION, ImageWarning
-from .codestreams import check_codestream, check_end
+from .codestreams import check_all_decoded, check_codestream, check_end
 from .dicom_tags import integer_of, value_of, word_of
 from .error_text import text_of
 from .limits import check_size, cut_short
@@ -170,6 +170,8 @@ def _decompressed(tags: pydicom.Dataset, decoder: Callable[[bytes], np.ndarray] 
             check_codestream(frame)
             check_end(frame)
             decoded = decoder(frame)
+            if decoder is imagecodecs.jpeg_decode:
+                check_all_decoded(frame, decoded, decoder)
         else:
             decoded = _run_lengths(frame, shape, _integer(tags, "BitsAllocated") // 8)
     except UnreadableImageError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_WEIGHTS = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601, as Pillow has it
+_FIXED = (19595, 38470, 7471)  # 65536 times the weights of red, green and blue, ITU-R BT.601, as Pillow has them
 
 
 def luminance(samples: np.ndarray) -> np.ndarray:
@@ -18,13 +18,17 @@ def luminance(samples: np.ndarray) -> np.ndarray:
     """
     if samples.shape[-1] < 3:
         return np.ascontiguousarray(samples[..., 0])
-    precision = np.float32 if samples.dtype.itemsize <= 2 else np.float64
-    gray = np.zeros(samples.shape[:-1], precision)
-    for channel, weight in enumerate(_WEIGHTS):
-        gray += samples[..., channel] * precision(weight)
-    if samples.dtype.kind == "f":
-        return gray.astype(samples.dtype, copy=False)
-    return np.rint(gray, out=gray).astype(samples.dtype)
+    red, green, blue = (samples[..., channel] for channel in range(3))
+    if samples.dtype in (np.uint8, np.uint16):
+        gray = red * np.uint32(_FIXED[0])
+        gray += green * np.uint32(_FIXED[1])
+        gray += blue * np.uint32(_FIXED[2])
+        gray += np.uint32(1 << 15)
+        return (gray >> 16).astype(samples.dtype)
+    luma = np.zeros(red.shape)
+    for channel, weight in zip((red, green, blue), _FIXED, strict=True):
+        luma += channel * (weight / (1 << 16))
+    return (luma if samples.dtype.kind == "f" else np.rint(luma)).astype(samples.dtype)
 
 
 def finite(pixels: np.ndarray) -> np.ndarray:

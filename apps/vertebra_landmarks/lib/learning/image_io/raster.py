@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ...spine.image_geometry import DENSITY, PIXELS
+from .codestreams import check_all_decoded
 from .error_text import text_of
 from .itk_geometry import raster_geometry
 from .limits import MAX_PIXELS, check_size
@@ -22,8 +24,7 @@ from .radiograph import Radiograph, UnreadableImageError
 
 _FORMATS = ("PNG", "JPEG", "BMP")  # Pillow would hand others, as EPS, to programs of the system
 _ERRORS = (OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError, KeyError, OverflowError)
-_WIDE_PNG = 16  # bits; Pillow keeps them for gray only
-_PNG_GRAY = 0
+_JPEG_FORMATS = ("JPEG", "MPO")  # the latter are photographs with a preview behind them
 _JPEG_PROCESSES = {
     0xC3: "lossless",
     0xC5: "differential",
@@ -47,8 +48,11 @@ def read_raster(path: Path) -> Radiograph:
             warnings.simplefilter("ignore")
             with Image.open(stream, formats=_FORMATS) as image:  # given a path, Pillow would map the file to memory
                 check_size(image.width, image.height)
-                is_jpeg = image.format in ("JPEG", "MPO")
-                pixels = _wide_png(stream) if image.format == "PNG" and _is_wide(stream) else _pixels(image)
+                is_jpeg = image.format in _JPEG_FORMATS
+                pixels = _png(image, stream) if image.format == "PNG" else _pixels(image)
+                if is_jpeg:
+                    stream.seek(0)
+                    check_all_decoded(stream.read(), pixels, _luminance_of_jpeg)
                 statements = _orientations(image)
     except UnreadableImageError:
         raise
@@ -72,21 +76,22 @@ def _pixels(image: Image.Image) -> np.ndarray:
     return np.array(image if has_wide_pixels else image.convert("L"))
 
 
-def _is_wide(stream: BinaryIO) -> bool:
-    """Whether a PNG file has 16 bits and colour or alpha."""
-    position = stream.tell()
-    stream.seek(24)  # of the IHDR chunk: bit depth and colour type
-    bits, color = stream.read(2)
-    stream.seek(position)
-    return bits == _WIDE_PNG and color != _PNG_GRAY
-
-
-def _wide_png(stream: BinaryIO) -> np.ndarray:
+def _png(image: Image.Image, stream: BinaryIO) -> np.ndarray:
+    """Pixels of 1 to 16 bits; Pillow cuts colour of 16 bits and leaves missing rows black."""
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise UnreadableImageError(f"expected one radiograph, got an animated PNG of {frames} frames")
     stream.seek(0)
     try:
-        return luminance(imagecodecs.png_decode(stream.read()))
-    except (RuntimeError, ValueError) as error:
+        samples = imagecodecs.png_decode(stream.read())
+    except RuntimeError as error:
         raise UnreadableImageError(f"the image is damaged or cut short ({text_of(error)})") from error
+    return luminance(samples) if samples.ndim == 3 else samples
+
+
+def _luminance_of_jpeg(data: bytes) -> np.ndarray:
+    with Image.open(BytesIO(data), formats=_FORMATS) as image:
+        return np.array(image.convert("L"))
 
 
 def _orientations(image: Image.Image) -> list[Statement]:

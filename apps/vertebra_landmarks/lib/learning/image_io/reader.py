@@ -66,5 +66,5 @@ def _format_of(path: Path) -> str:
     known = f"{', '.join(formats.READABLE[:-1])} or {formats.READABLE[-1]}"
     if found is None:
         raise UnreadableImageError(f"not an image in a known format, expected {known}")
-    article = "an" if found[0] in "AHIX" or found[:3] in ("RAR", "SVG") else "a"
+    article = "an" if found[0] in "AIX" or found[:3] in ("HTM", "SVG") else "a"
     raise UnreadableImageError(f"the file is {article} {found}, expected {known}")

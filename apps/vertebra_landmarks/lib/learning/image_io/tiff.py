@@ -15,7 +15,7 @@ from tifffile import PHOTOMETRIC, TiffFile, TiffPage
 
 from ...spine.image_geometry import DENSITY, ImageGeometry
 from ...spine.image_warnings import POLARITY, ImageWarning
-from .codestreams import check_codestream
+from .codestreams import JPEG_START, check_codestream, check_end
 from .error_text import text_of
 from .itk_geometry import mirrored, raster_geometry
 from .limits import check_size, cut_short
@@ -135,7 +135,10 @@ def _check_whole(page: TiffPage, file_bytes: int) -> None:
     if page.compression not in _NO_CODECS:
         for offset, count in places:
             page.parent.filehandle.seek(offset)
-            check_codestream(page.parent.filehandle.read(min(count, 1 << 16)))
+            segment = page.parent.filehandle.read(count)
+            check_codestream(segment)
+            if segment.startswith(JPEG_START):
+                check_end(segment)
 
 
 def _photometric(page: TiffPage) -> int:
