@@ -11,6 +11,7 @@ from PIL import Image
 from lib.learning.codec import ABSENT, PRESENT, STATE
 from lib.learning.labelled import read_item, split, to_label
 from lib.learning.transforms import IMAGE, LABEL
+from lib.spine.image_geometry import ImageGeometry
 from lib.spine.markups import write_markups
 from lib.spine.schema import POINTS, VERTEBRAE, Spine
 
@@ -91,14 +92,20 @@ def test_millimetres_of_the_label_become_pixels_of_the_image(ladder: np.ndarray,
     pixels = sitk.GetImageFromArray(np.arange(300 * 100, dtype=np.uint16).reshape(300, 100))
     pixels.SetSpacing((0.5, 0.25))
     sitk.WriteImage(pixels, str(tmp_path / "film.nrrd"))
-    write_markups(tmp_path / "film.mrk.json", Spine.from_arrays(ladder), (0.5, 0.25))
+    write_markups(tmp_path / "film.mrk.json", Spine.from_arrays(ladder), ImageGeometry((0.5, 0.25)))
     item = read_item(tmp_path / "film.nrrd", tmp_path / "film.mrk.json")
     np.testing.assert_allclose(item[LABEL][..., :STATE], ladder)
 
 
-def test_a_label_of_a_larger_image_is_refused(ladder: np.ndarray, tmp_path: Path) -> None:
-    image, label = written(tmp_path, ladder, size=(100, 270))
-    with pytest.raises(ValueError, match=r"outside the image of 100 x 270 pixels lie the centers of L5$"):
+def test_bodies_off_the_image_are_absent(ladder: np.ndarray, tmp_path: Path) -> None:
+    label = read_item(*written(tmp_path, ladder, size=(100, 270)))[LABEL]
+    assert (label[L5, :, STATE] == ABSENT).all()
+    assert (label[:L5, :, STATE] == PRESENT).all()
+
+
+def test_a_label_of_another_image_is_refused(ladder: np.ndarray, tmp_path: Path) -> None:
+    image, label = written(tmp_path, ladder, size=(50, 100))
+    with pytest.raises(ValueError, match=r"film\.mrk\.json: .* points lie outside the image of 50 x 100 pixels"):
         read_item(image, label)
 
 
