@@ -1,7 +1,7 @@
 """CSV tables over many images, written image by image: what is done stays when the run is killed, and is resumed.
 
-Beside the tables lies ``RUN_FILE``, JSON lines: the options of the run, then an entry per image with the size that every
-table had when its rows were whole. Resuming cuts the tables to the last of these sizes.
+Beside the tables lies ``RUN_FILE``, JSON lines: the options of the run, then an entry per image with the size that
+every table had when its rows were whole. Resuming cuts the tables to the last of these sizes.
 """
 
 from __future__ import annotations

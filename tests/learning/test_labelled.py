@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from lib.learning.codec import ABSENT, PRESENT, STATE
-from lib.learning.labelled import read_item, split, to_label
 from lib.learning.image_io import read_radiograph
+from lib.learning.labelled import read_item, split, to_label
 from lib.learning.transforms import IMAGE, LABEL, MATRIX, LoadRadiographd
 from lib.spine.geometry import transform_points
 from lib.spine.markups import write_markups
