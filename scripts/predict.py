@@ -99,7 +99,7 @@ def predict_one(
         stale.unlink(missing_ok=True)
     radiograph = read_radiograph(image.path)
     prediction = predictor.predict(radiograph, decoder)
-    draw_overlay(radiograph, prediction.spine).save(overlay)
+    draw_overlay(radiograph, prediction).save(overlay)
     write_markups(markups, prediction.spine, radiograph.geometry)
     return prediction, radiograph
 
