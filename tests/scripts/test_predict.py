@@ -488,7 +488,8 @@ def test_table_and_markups_agree_and_rows_stand_in_order(tmp_path: Path, phantom
     assert len(errors) in (0, 85)  # as the shipped weights tell them
     assert all(float(row["error_px"]) > 0 for row in errors)
     with Image.open(tmp_path / "out" / "film.overlay.png") as overlay:
-        assert overlay.size == (460, 1000)
+        assert overlay.width == 460
+        assert overlay.height >= 1000  # sentences stand below the image
 
 
 def test_phantoms_get_their_17_names_within_a_fraction_of_a_step(tmp_path: Path, phantoms: list[Phantom]) -> None:
