@@ -22,6 +22,7 @@ from pathlib import Path
 
 import _app_path
 import setup_environment
+from lib.server.studies_path import check_studies
 from setup_environment import ROOT, SetupError, say
 
 DEMO_STUDIES = ROOT / "demo_studies"
@@ -34,6 +35,7 @@ MOST_WORKERS = 16
 SETTINGS = {
     "MONAI_LABEL_AUTO_UPDATE_SCORING": "false",  # else a process per scoring method at start and after each image
     "MONAI_LABEL_TRACKING_ENABLED": "false",  # else training asks for mlflow, which is not installed
+    "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep; spinning ones make all slow on a busy host
     "PYTHONUNBUFFERED": "1",  # the log must hold the last words of a server that dies
 }
 """Environment of the server, where the user's own does not say otherwise."""
@@ -83,8 +85,12 @@ def studies_folder(text: str) -> Path:
     """The studies folder as an absolute path.
 
     Raises:
-        argparse.ArgumentTypeError: there is no such folder, or labels could not be stored in it.
+        argparse.ArgumentTypeError: it is an address, there is no such folder, or labels could not be stored in it.
     """
+    try:
+        check_studies(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     folder = Path(text).expanduser().resolve()
     if not folder.is_dir():
         reason = "is not a folder" if folder.exists() else "does not exist"

@@ -11,6 +11,10 @@ import numpy as np
 import torch
 
 from ..spine.geometry import steps, transform_points
+from ..spine.image_frame import ImageFrame
+from ..spine.image_warnings import ImageWarning, measurement_warnings, not_frontal_warning
+from ..spine.orientation import UPRIGHT, Orientation
+from ..spine.reader_error import corrected_half_widths
 from ..spine.schema import Spine
 from .codec import LandmarkCodec, mirror_maps
 from .config import load_config
@@ -18,19 +22,26 @@ from .corrections import naming
 from .decoders import DECODERS, DecodedSpine, FixedLandmarks, make_decoder
 from .devices import on_device, quick_precision
 from .folding import fold_norms
+from .frontal import MIN_EVIDENCE, body_aspect, frontal_evidence
 from .image_io import Radiograph, UnreadableImageError
 from .naming import naming_lead
 from .network import Maps
 from .refinement import RefinedSpine, Refinement
+from .second_spine import cells_of_spine, is_second_spine, within
 from .seen import FoundSpine, Look, SeenFilm
 from .stopwatch import Stopwatch
 from .transforms import fitting_matrix, spine_view, view
+from .uncertainty import ErrorModel
+from .upright import MIN_SURE_SCORE, NOT_STATED, QUARTER_TURNS, UprightImage, UprightTurn, chosen_turn, stated_turn
 from .weights import build_network, build_refiner, load_weights
 
 _SCORE_SLACK = 0.05  # by which a glance may be surer than the nearer look and still not be asked again
 
 _MOST_LOOKS = 2  # for the sake of fixed points: the second where the first leaves out some that were in view before
 _PLACES = 32  # along the longer side of the image: how exactly a look depends on where a fixed point is
+
+
+_TURNS_TESTED = "; it was looked for in the image turned by 90°, 180° and 270°, too"
 
 
 class NoSpineError(ValueError):
@@ -42,7 +53,8 @@ class Prediction:
     """Landmarks of one image.
 
     Attributes:
-        spine: all 85 points in pixels of the original image.
+        spine: all 85 points in stored pixels. Those that the image does not show, off its border or on a body that is
+            mostly beyond it, are not visible; their scores are 0 unless they are fixed.
         spine_score: mean of the highest scores of the channels, the evidence that there is a spine at all.
         decoder: name of the decoder that chose them.
         seconds: duration of each stage by name.
@@ -51,17 +63,30 @@ class Prediction:
             or where the decoded vertebrae lie in one place, so that there is nothing to ask about.
         names_right: chance in 0...1 that the names are right; ``None`` where that was not measured.
         tilt_half_widths: ``(V,)`` degrees; the 90 % interval of an angle between two vertebrae has the half width
-            ``hypot`` of theirs; ``None`` where that was not measured.
+            ``hypot`` of theirs; NaN where that is not known, ``None`` where nothing is. Vertebrae with fixed corners
+            have a reader's error (``reader_error``).
+        frame: of the image, with the orientation that was used: what measuring needs.
+        orientation_source: who says how the image stands: a tag or header of the file with its value, "found in the
+            image" or "none: taken as stored upright".
+        warnings: all reasons to doubt what is measured from the points.
     """
 
     spine: Spine
     spine_score: float
     decoder: str
     seconds: dict[str, float]
+    frame: ImageFrame
+    orientation_source: str = NOT_STATED
     naming_lead: float = 0.0
     said_errors: np.ndarray | None = None
     names_right: float | None = None
     tilt_half_widths: np.ndarray | None = None
+    warnings: tuple[ImageWarning, ...] = ()
+
+    @property
+    def orientation(self) -> Orientation:
+        """How the stored raster was brought upright."""
+        return self.frame.orientation or UPRIGHT
 
 
 class LandmarkPredictor:
@@ -105,7 +130,26 @@ class LandmarkPredictor:
         Raises:
             UnreadableImageError: the image is too small, or all its pixels are equal.
         """
-        return SeenFilm(self._best_look(radiograph, FixedLandmarks.none(), watch or Stopwatch()))
+        watch = watch or Stopwatch()
+        self._check(radiograph)
+        turn, glance = self._upright_glance(radiograph, watch)
+        upright = radiograph.upright(turn.orientation)
+        return SeenFilm(self._best_look(upright, FixedLandmarks.none(), watch, glance), turn)
+
+    def _upright_glance(self, radiograph: Radiograph, watch: Stopwatch) -> tuple[UprightTurn, Look]:
+        """How an image is brought upright, and a glance at it so.
+
+        Where the glance is not sure, the spine is looked for in the other three quarter turns as well.
+        """
+        turn = stated_turn(radiograph)
+        glances = [self._glance(radiograph.upright(turn.orientation), watch)]
+        if glances[0].score >= MIN_SURE_SCORE:
+            return turn, glances[0]
+        for further in QUARTER_TURNS[1:]:
+            glances.append(self._glance(radiograph.upright(turn.orientation.followed_by(further)), watch))
+        scores = [glance.score for glance in glances]
+        chosen = chosen_turn(turn, scores)
+        return chosen, glances[0 if chosen.source == turn.source else int(np.argmax(scores))]
 
     def predict(
         self,
@@ -117,6 +161,8 @@ class LandmarkPredictor:
     ) -> Prediction:
         """Find the landmarks of an image that shows a spine.
 
+        The networks see the image upright, as its file says or as the spine in it stands; points are in stored pixels.
+
         What is fixed is a correction of what is predicted without it: bodies that the correction leaves where they were
         are not looked at again, and keep their corners whatever their names are now. Then free corners are moved by
         what the errors of the fixed points say about theirs, where that was measured (``ErrorCorrelations``).
@@ -124,7 +170,7 @@ class LandmarkPredictor:
         Args:
             radiograph: one image.
             decoder: one of ``DECODERS``.
-            fixed: points that must stay, in pixels of the image; where there are any, there is a spine.
+            fixed: points that must stay, in stored pixels; where there are any, there is a spine.
             seen: what ``see`` made of this image, to be quick; the result is the same without.
             watch: told how long it takes; it may have begun with ``see``.
 
@@ -134,14 +180,17 @@ class LandmarkPredictor:
             KeyError: there is no such decoder.
         """
         fixed, watch = fixed or FixedLandmarks.none(), watch or Stopwatch()
-        seen = self._showing(radiograph, seen or self.see(radiograph, watch), fixed, watch)
+        seen = seen or self.see(radiograph, watch)
+        image = UprightImage(radiograph, seen.turn)
+        seen = self._showing(image, seen, fixed, watch)
         score = seen.look.score
         if not (score >= self.limits.min_spine_score or fixed.mask.any()):
             raise NoSpineError(
                 f"no spine was found: the mean score of the 17 centers is {score:.2f}, "
                 f"at least {self.limits.min_spine_score:.2f} is expected of a radiograph that shows T1 to L5"
+                f"{_TURNS_TESTED if seen.turn.is_tested else ''}"
             )
-        return self._predicted(radiograph, seen, decoder, fixed, watch)
+        return self._predicted(image, seen, decoder, fixed, watch)
 
     def locate(
         self, radiograph: Radiograph, decoder: str = DECODERS[0], fixed: FixedLandmarks | None = None
@@ -151,7 +200,7 @@ class LandmarkPredictor:
         Args:
             radiograph: one image.
             decoder: one of ``DECODERS``.
-            fixed: points that must stay, in pixels of the image.
+            fixed: points that must stay, in stored pixels.
 
         Raises:
             UnreadableImageError: the image is too small, or all its pixels are equal.
@@ -167,22 +216,25 @@ class LandmarkPredictor:
         Args:
             radiograph: one image.
             decoders: some of ``DECODERS``.
-            fixed: points that must stay, in pixels of the image.
+            fixed: points that must stay, in stored pixels.
 
         Raises:
             UnreadableImageError: the image is too small, or all its pixels are equal.
             KeyError: there is no such decoder.
         """
         fixed, watch = fixed or FixedLandmarks.none(), Stopwatch()
-        seen = self._showing(radiograph, self.see(radiograph, watch), fixed, watch)
-        return {name: self._predicted(radiograph, seen, name, fixed, watch) for name in decoders}
+        seen = self.see(radiograph, watch)
+        image = UprightImage(radiograph, seen.turn)
+        seen = self._showing(image, seen, fixed, watch)
+        return {name: self._predicted(image, seen, name, fixed, watch) for name in decoders}
 
-    def _showing(self, radiograph: Radiograph, seen: SeenFilm, fixed: FixedLandmarks, watch: Stopwatch) -> SeenFilm:
+    def _showing(self, image: UprightImage, seen: SeenFilm, fixed: FixedLandmarks, watch: Stopwatch) -> SeenFilm:
         """What was seen of an image, or what is seen where points are fixed outside of that look.
 
         Which look it is depends on where these points are about, so that it is the same again for those that follow,
         and on nothing that was asked before. Of points beside the image the nearest place on it is looked at.
         """
+        radiograph, fixed = image.radiograph, image.fixed(fixed)
         size = np.array([radiograph.width, radiograph.height])
         places = FixedLandmarks(np.clip(fixed.xy, 0, size - 1))
         found, beside = seen, np.zeros(fixed.mask.shape, bool)
@@ -195,20 +247,22 @@ class LandmarkPredictor:
             about = FixedLandmarks(np.clip(np.round(places.only(beside).xy / grid) * grid, 0, size - 1))
             key = about.xy.tobytes()
             if key not in seen.wider:
-                seen.keep_wider(key, SeenFilm(self._best_look(radiograph, about, watch)))
+                look = self._best_look(radiograph, about, watch, self._glance(radiograph, watch))
+                seen.keep_wider(key, SeenFilm(look, seen.turn))
             found = seen.wider[key]
         return found
 
     def _predicted(
-        self, radiograph: Radiograph, seen: SeenFilm, decoder: str, fixed: FixedLandmarks, watch: Stopwatch
+        self, image: UprightImage, seen: SeenFilm, decoder: str, fixed: FixedLandmarks, watch: Stopwatch
     ) -> Prediction:
         """What one decoder, and the second network after it, make of a look."""
+        radiograph = image.radiograph
         if decoder not in seen.found:
             seen.found[decoder] = self._found(radiograph, seen.look, decoder, FixedLandmarks.none(), None, watch)
         found = seen.found[decoder]
         if fixed.mask.any():
-            found = self._found(radiograph, seen.look, decoder, fixed, found.refined, watch)
-        told = self._told(seen.look, found, fixed)
+            found = self._found(radiograph, seen.look, decoder, image.fixed(fixed), found.refined, watch)
+        told = self._told(image, seen, found, fixed)
         watch.stop("decode")
         return replace(told, decoder=decoder, seconds=dict(watch.seconds))
 
@@ -224,7 +278,7 @@ class LandmarkPredictor:
         """Points around the fixed ones.
 
         Args:
-            radiograph: one image.
+            radiograph: one upright image.
             look: at it.
             decoder: one of ``DECODERS``.
             fixed: points that must stay.
@@ -239,38 +293,47 @@ class LandmarkPredictor:
             refined = self.refinement.refine(radiograph.pixels, decoded.xy, fixed, self.limits, watch, before)
         return FoundSpine(DecodedSpine(fixed.applied_to(decoded.xy), decoded.scores), refined)
 
-    def _told(self, look: Look, found: FoundSpine, fixed: FixedLandmarks) -> Prediction:
-        """The prediction with what is known about its errors, nameless and timeless."""
+    def _told(self, image: UprightImage, seen: SeenFilm, found: FoundSpine, fixed: FixedLandmarks) -> Prediction:
+        """The prediction with what is known about its errors and its doubts, nameless and timeless."""
         decoded, refined = found
-        told = Prediction(Spine.from_arrays(decoded.xy, decoded.scores), look.score, "", {})
-        if look.maps.heatmap.shape[1] > 1:
-            told = replace(told, naming_lead=naming_lead(self._scores_at(look, decoded.xy[:, 0])))
-        if refined is None:
-            return told
-        if self.error_model is None:
-            return replace(told, spine=Spine.from_arrays(refined.xy, decoded.scores), said_errors=refined.errors)
+        xy, errors, frame = decoded.xy, None, image.frame
+        told = Prediction(Spine.from_arrays(xy), seen.look.score, "", {}, frame, seen.turn.source)
+        scores = self._scores_at(seen.look, xy[:, 0])
+        if len(seen.look.maps.heatmap[0]) > 1:
+            told = replace(told, naming_lead=naming_lead(scores))
+        if refined is not None:
+            xy = refined.xy
+            told = replace(told, said_errors=refined.errors)
+            if self.error_model is not None:
+                xy, errors, told = self._with_errors(self.error_model, told, refined, image.fixed(fixed))
+        spine = image.spine(xy, decoded.scores, errors, fixed)
+        about_image = [*image.stored.warnings, *seen.warnings]
+        visible = spine.visible[:, 0]
+        if not fixed.mask.any() and frontal_evidence(scores.max(0)[visible], xy[visible]) < MIN_EVIDENCE:
+            about_image.append(not_frontal_warning(body_aspect(xy[visible])))
+        warnings = measurement_warnings(spine, frame, told.names_right, about_image)
+        return replace(told, spine=spine, warnings=warnings)
+
+    def _with_errors(
+        self, model: ErrorModel, told: Prediction, refined: RefinedSpine, fixed: FixedLandmarks
+    ) -> tuple[np.ndarray, np.ndarray, Prediction]:
+        """Points ``(V, P, 2)`` and their expected errors ``(V, P)`` in upright pixels, and what else a model tells."""
         step = float(steps(refined.xy[:, 0]).mean())
-        xy, local = refined.xy, self.error_model.local(refined.errors, step)
-        correlations = self.error_model.correlations
-        if correlations is not None and self.limits.propagation and fixed.mask.any():
-            xy, left = correlations.moved(xy, refined.shown, local, fixed)
+        xy, local = refined.xy, model.local(refined.errors, step)
+        if model.correlations is not None and self.limits.propagation and fixed.mask.any():
+            xy, left = model.correlations.moved(xy, refined.shown, local, fixed)
             local = local * left
-        local = np.where(fixed.known, 0.0, local)
-        misnamed = 0.0 if fixed.mask.any() else self.error_model.misnamed(told.naming_lead)
-        return replace(
-            told,
-            spine=Spine.from_arrays(xy, decoded.scores, np.where(fixed.known, np.nan, local)),
-            said_errors=refined.errors,
-            names_right=1.0 - misnamed,
-            tilt_half_widths=self.error_model.tilt_half_widths(xy, local),
-        )
+        misnamed = 0.0 if fixed.mask.any() else model.misnamed(told.naming_lead)
+        widths = corrected_half_widths(model.tilt_half_widths(xy, local), fixed.mask[:, 1:])
+        told = replace(told, names_right=1.0 - misnamed, tilt_half_widths=widths)
+        return xy, np.where(fixed.known, np.nan, local), told
 
     def scores_at(self, radiograph: Radiograph, points: np.ndarray) -> np.ndarray:
         """What the network thinks of the names of given centers.
 
         Args:
             radiograph: one image.
-            points: ``(N, 2)`` pixels of the image.
+            points: ``(N, 2)`` stored pixels.
 
         Returns:
             ``(V, N)`` highest score of each channel in the 3 x 3 cells around each point; 0 outside the view.
@@ -278,7 +341,8 @@ class LandmarkPredictor:
         Raises:
             UnreadableImageError: the image is too small, or all its pixels are equal.
         """
-        return self._scores_at(self._best_look(radiograph, FixedLandmarks.none(), Stopwatch()), points)
+        seen = self.see(radiograph)
+        return self._scores_at(seen.look, transform_points(UprightImage(radiograph, seen.turn).matrix, points))
 
     def _scores_at(self, look: Look, points: np.ndarray) -> np.ndarray:
         around = torch.nn.functional.max_pool2d(look.maps.heatmap, 3, stride=1, padding=1)[0].numpy()
@@ -288,27 +352,48 @@ class LandmarkPredictor:
         scores: np.ndarray = around[:, np.clip(y, 0, h - 1), np.clip(x, 0, w - 1)] * is_inside
         return scores
 
-    def _best_look(self, radiograph: Radiograph, fixed: FixedLandmarks, watch: Stopwatch) -> Look:
-        """The spine, enlarged, where a glance at the whole image has seen it; the whole image if it shows it better.
+    def _best_look(self, radiograph: Radiograph, fixed: FixedLandmarks, watch: Stopwatch, glance: Look) -> Look:
+        """The spine, enlarged, where a glance at the whole upright image has seen it; or that if it shows it better.
 
-        Raises:
-            UnreadableImageError: the image is too small, or all its pixels are equal.
+        Of an image that shows two spines, the look is restricted to one.
         """
-        self._check(radiograph)
-        matrix = fitting_matrix(radiograph.height, radiograph.width, self.config.input)
-        if not self.limits.second_look:
-            return self._look(radiograph, matrix, watch)
-        glance = self._look(radiograph, matrix, watch, is_glance=True)
         centers = self._decode(DECODERS[0], glance, fixed).xy[:, 0]
+        cells = self._cells_of_spine(glance, centers)
+        has_second = is_second_spine(glance.maps, cells)
+        if has_second:
+            glance = self._restricted(glance, centers)
+            centers = self._decode(DECODERS[0], glance, fixed).xy[:, 0]
         watch.stop("decode")
-        span, margin = self.limits.second_look_span, self.limits.second_look_margin
-        nearer = self._look(radiograph, spine_view(centers, span, margin, self.config.input), watch)
-        if nearer.score >= max(glance.score - _SCORE_SLACK, self.limits.min_spine_score):
-            return nearer
-        return max(nearer, self._look(radiograph, matrix, watch), key=lambda look: look.score)
+        looks = []
+        if self.limits.second_look:
+            span, margin = self.limits.second_look_span, self.limits.second_look_margin
+            looks.append(self._look(radiograph, spine_view(centers, span, margin, self.config.input), watch))
+        least = max(glance.score - _SCORE_SLACK, self.limits.min_spine_score)
+        if not (looks and looks[0].score >= least):
+            looks.append(self._look(radiograph, glance.matrix, watch))
+        if has_second:
+            looks = [self._restricted(look, centers) for look in looks]
+        return max(looks, key=lambda look: look.score)
+
+    def _cells_of_spine(self, look: Look, centers: np.ndarray) -> np.ndarray:
+        """Cells ``(h, w)`` of a look that belong to the spine with centers ``(V, 2)``, upright pixels."""
+        cells = (transform_points(look.matrix, centers) + 0.5) / self.codec.stride - 0.5
+        height, width = look.maps.heatmap.shape[-2:]
+        return cells_of_spine(cells, (height, width))
+
+    def _restricted(self, look: Look, centers: np.ndarray) -> Look:
+        """The look without what it shows beside the spine with centers ``(V, 2)``, upright pixels."""
+        cells = self._cells_of_spine(look, centers)
+        maps = within(look.maps, cells)
+        return Look(maps, look.matrix, float(self.codec.decode(maps).scores.mean()), cells)
+
+    def _glance(self, radiograph: Radiograph, watch: Stopwatch) -> Look:
+        """What a quick and less exact look at the whole upright image shows."""
+        matrix = fitting_matrix(radiograph.height, radiograph.width, self.config.input)
+        return self._look(radiograph, matrix, watch, is_glance=True)
 
     def _decode(self, decoder: str, look: Look, fixed: FixedLandmarks) -> DecodedSpine:
-        """Points in pixels of the image."""
+        """Points in upright pixels."""
         decoded = self.decoders[decoder].decode(look.maps, fixed.moved(look.matrix))
         xy = transform_points(np.linalg.inv(look.matrix), decoded.xy)
         return DecodedSpine(fixed.applied_to(xy), decoded.scores)
