@@ -9,8 +9,14 @@ import numpy as np
 from ..spine.geometry import body_heights, corners_of
 from ..spine.schema import CORNERS, POINTS
 
+MAX_SIDE_ASPECT = 1.6
+"""Width over height from which bodies are not those of a lateral radiograph."""
 MIN_EVIDENCE = 0.75
-"""Evidence below which an image may not show a frontal spine; see ``docs/RESULTS.md`` for how many it holds back."""
+"""Mean score of bodies plus half the logarithm of their aspect, below which narrow ones may be seen from the side.
+
+The weights are those of a linear discriminant between 159 radiographs and phantoms from the front, of which none falls
+below, and 20 phantoms from the side; see ``docs/RESULTS.md`` for the rates.
+"""
 _ASPECT_WEIGHT = 0.5
 _MIN_BODIES = 3
 _LEFT, _RIGHT = ([POINTS.index(name) for name in CORNERS if name.endswith(side)] for side in "LR")
@@ -27,18 +33,14 @@ def body_aspect(xy: np.ndarray) -> float:
     return float(np.median(widths / heights)) if len(xy) else math.nan
 
 
-def frontal_evidence(strengths: np.ndarray, xy: np.ndarray) -> float:
-    """Mean score of the bodies, and half the logarithm of their aspect: spines from the side have less of both.
-
-    Weighed by a linear discriminant between 159 films and phantoms from the front and 20 phantoms from the side.
+def may_be_lateral(strengths: np.ndarray, xy: np.ndarray) -> bool:
+    """Whether bodies may be seen from the side; fewer than three say nothing.
 
     Args:
         strengths: ``(N,)`` highest score of any channel at each visible body.
         xy: ``(N, P, 2)`` their points in upright pixels.
-
-    Returns:
-        NaN for fewer than three bodies, which say nothing.
     """
     if len(xy) < _MIN_BODIES:
-        return math.nan
-    return float(strengths.mean()) + _ASPECT_WEIGHT * math.log(max(body_aspect(xy), 1e-6))
+        return False
+    aspect = max(body_aspect(xy), 1e-6)
+    return aspect < MAX_SIDE_ASPECT and float(strengths.mean()) + _ASPECT_WEIGHT * math.log(aspect) < MIN_EVIDENCE

@@ -22,7 +22,7 @@ from .corrections import naming
 from .decoders import DECODERS, DecodedSpine, FixedLandmarks, make_decoder
 from .devices import on_device, quick_precision
 from .folding import fold_norms
-from .frontal import MIN_EVIDENCE, body_aspect, frontal_evidence
+from .frontal import body_aspect, may_be_lateral
 from .image_io import Radiograph, UnreadableImageError
 from .naming import naming_lead
 from .network import Maps
@@ -309,7 +309,7 @@ class LandmarkPredictor:
         spine = image.spine(xy, decoded.scores, errors, fixed)
         about_image = [*image.stored.warnings, *seen.warnings]
         visible = spine.visible[:, 0]
-        if not fixed.mask.any() and frontal_evidence(scores.max(0)[visible], xy[visible]) < MIN_EVIDENCE:
+        if not fixed.mask.any() and may_be_lateral(scores.max(0)[visible], xy[visible]):
             about_image.append(not_frontal_warning(body_aspect(xy[visible])))
         warnings = measurement_warnings(spine, frame, told.names_right, about_image)
         return replace(told, spine=spine, warnings=warnings)

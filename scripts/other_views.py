@@ -1,0 +1,141 @@
+"""How often points are found in images that show no frontal spine, refused or warned of; a table in Markdown.
+
+    python scripts/other_views.py --count 50 --boxed FOLDER
+
+Generated are spines from the side, body parts, images of other things and, for comparison, spines from the front, whole
+and cut. ``--boxed`` adds parts of real films beside, above and below the boxed spine, and the films themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import _app_path  # noqa: F401
+
+# isort: split
+import numpy as np
+from PIL import Image
+
+from lib.learning.boxes import read_boxes
+from lib.learning.config import DEFAULT_WEIGHTS_FILE
+from lib.learning.devices import choose_device
+from lib.learning.prediction import LandmarkPredictor, NoSpineError
+from lib.learning.reading import Radiograph, UnreadableImageError, read_radiograph
+from lib.spine.image_warnings import NAMES, NOT_FRONTAL, SECOND_SPINE
+from lib.spine.phantoms import OTHER_VIEWS, SPINELESS, other_view, random_spec, random_spineless, render_phantom
+
+_FIRST_SEED = 5000  # far from those of training items
+_CUT_VERTEBRAE = 6
+_PART_HEIGHT = 640  # pixels of a part of a film, enlarged
+
+
+@dataclass
+class Row:
+    """Counts of one kind of image."""
+
+    images: int = 0
+    refused: int = 0
+    lateral: int = 0
+    names: int = 0
+    second: int = 0
+    silent: int = 0
+
+    def count(self, codes: set[str] | None) -> None:
+        """Count one image by the codes of its warnings, ``None`` where it was refused."""
+        self.images += 1
+        self.refused += codes is None
+        for name, code in (("lateral", NOT_FRONTAL), ("names", NAMES), ("second", SECOND_SPINE)):
+            setattr(self, name, getattr(self, name) + (codes is not None and code in codes))
+        self.silent += codes is not None and not codes
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=20, help="generated images of each kind, and films")
+    parser.add_argument("--boxed", type=Path, help="folder with boxes.csv and images")
+    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    return parser.parse_args(arguments)
+
+
+def generated(count: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Kind and pixels of generated images."""
+    for seed in range(_FIRST_SEED, _FIRST_SEED + count):
+        phantom = render_phantom(random_spec(seed))
+        cut = round(float(phantom.spine.xy[seed % _CUT_VERTEBRAE, :, 1].max()))
+        yield "spine from the front (phantom)", phantom.pixels
+        yield "the same, up to 6 bodies cut off", phantom.pixels[cut:]
+        for kind in OTHER_VIEWS:
+            yield f"{kind} (phantom)", other_view(kind, seed)
+        yield f"any of {len(SPINELESS)} other things", random_spineless(seed)
+
+
+def parts_of_films(folder: Path, count: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Real films and their parts without the boxed spine.
+
+    Args:
+        folder: as for ``boxes.read_boxes``; whole films are called ``film...``.
+        count: how many films at most, evenly spread over the folder.
+
+    Raises:
+        ValueError: the boxes cannot be read.
+        OSError: a file is missing.
+    """
+    films = [record for record in read_boxes(folder) if record.path.name.startswith("film")]
+    for film in films[:: max(1, len(films) // count)]:
+        pixels = read_radiograph(film.path).pixels
+        left, top = np.floor(film.boxes[:, :2].min(0)).astype(int)
+        right, bottom = np.ceil(film.boxes[:, 2:].max(0)).astype(int)
+        height = bottom - top
+        yield "spine from the front (film)", pixels
+        beside = (pixels[:, : max(0, left - height // 40)], pixels[:, right + height // 40 :])
+        for part in (*beside, pixels[: max(0, top - height // 20)], pixels[bottom + height // 40 :]):
+            if min(part.shape) >= height // 8:
+                scale = _PART_HEIGHT / max(part.shape)
+                size = round(part.shape[1] * scale), round(part.shape[0] * scale)
+                yield "part of a film without its spine", np.asarray(Image.fromarray(part).resize(size))
+
+
+def codes_of(predictor: LandmarkPredictor, pixels: np.ndarray) -> set[str] | None:
+    """Codes of the warnings about an image, ``None`` where it is refused."""
+    try:
+        return {warning.code for warning in predictor.predict(Radiograph(pixels)).warnings}
+    except (NoSpineError, UnreadableImageError):
+        return None
+
+
+def table(rows: dict[str, Row]) -> str:
+    """The rows in Markdown, shares in percent."""
+    lines = [
+        "| image | n | refused | doubts: not from the front | names | second spine | points without a warning |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for kind, row in rows.items():
+        counts = (row.refused, row.lateral, row.names, row.second, row.silent)
+        shares = " | ".join(f"{100 * count / row.images:.0f} %" for count in counts)
+        lines.append(f"| {kind} | {row.images} | {shares} |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Run the command; returns the exit status."""
+    arguments = parse_arguments()
+    predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
+    rows: dict[str, Row] = {}
+    sources = [
+        generated(arguments.count),
+        *([parts_of_films(arguments.boxed, arguments.count)] if arguments.boxed else []),
+    ]
+    for source in sources:
+        for kind, pixels in source:
+            rows.setdefault(kind, Row()).count(codes_of(predictor, pixels))
+    print(table(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
