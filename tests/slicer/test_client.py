@@ -16,6 +16,7 @@ from VertebraLandmarksLib.client import Client, stem
 from VertebraLandmarksLib.connection import Connection
 from VertebraLandmarksLib.errors import ServerError
 from VertebraLandmarksLib.films import film_of
+from VertebraLandmarksLib.spine.image_geometry import ImageGeometry
 from VertebraLandmarksLib.spine.markups import from_markups, to_markups
 from VertebraLandmarksLib.spine.schema import SCHEMA_VERSION, VERTEBRAE
 
@@ -61,7 +62,7 @@ def test_a_film_has_the_pixels_of_the_file(client: Client, server: Server) -> No
     seen: list[tuple[int, int | None]] = []
     film = client.film("phantom_000", on_progress=lambda done, total: seen.append((done, total)))
     assert np.array_equal(film.pixels, np.array(Image.open(server.studies / "phantom_000.png")))
-    assert (film.id, film.source, film.path, film.spacing) == ("phantom_000", "server", None, (1.0, 1.0))
+    assert (film.id, film.source, film.path, film.facts.geometry.spacing) == ("phantom_000", "server", None, (1.0, 1.0))
     assert seen[-1][0] == seen[-1][1] > 0
     assert not film.pixels.flags.writeable
 
@@ -261,7 +262,7 @@ def test_an_answer_is_read_into_values() -> None:
     assert answer.origin.half_widths is not None
     assert np.isnan(answer.origin.half_widths[16])
     assert answer.anatomy[0].vertebrae == ("T7", "T8", "T9")
-    assert (answer.image.spacing, answer.image.millimetres, answer.image.image_left_is) == (
+    assert (answer.image.geometry.spacing, answer.image.millimetres, answer.image.image_left_is) == (
         (0.1, 0.2),
         (0.1, 0.2),
         "right",
@@ -358,5 +359,5 @@ def test_the_name_of_a_file_without_its_end(path: str, name: str) -> None:
 
 def test_labels_written_here_are_read_as_they_were() -> None:
     spine = answers.answer(ANSWER).spine
-    content = json.loads(json.dumps(to_markups(spine, (0.1, 0.2))))
-    assert np.allclose(from_markups(content, (0.1, 0.2)).xy, spine.xy, equal_nan=True)
+    content = json.loads(json.dumps(to_markups(spine, ImageGeometry((0.1, 0.2)))))
+    assert np.allclose(from_markups(content).xy, spine.xy, equal_nan=True)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from VertebraLandmarksLib.measuring import DOUBT_BELOW, ERROR_LIMIT, Measurements, doubts, measure, uncertainties
 from VertebraLandmarksLib.spine.anatomy import violations
 from VertebraLandmarksLib.spine.curves import measure_curves
+from VertebraLandmarksLib.spine.image_frame import ImageFrame
+from VertebraLandmarksLib.spine.schema import Spine
 
 pytestmark = pytest.mark.slicer
 
+FRAME = ImageFrame(200, 400)
 SCORES, NO_ERRORS, UNTOUCHED = np.ones((17, 5)), np.full((17, 5), np.nan), np.zeros((17, 5), dtype=bool)
 T7 = 6
 
@@ -25,7 +30,7 @@ def bent(ladder: np.ndarray) -> np.ndarray:
 
 
 def test_curves_and_violations_are_those_of_the_numpy_tier(bent: np.ndarray) -> None:
-    found = measure(bent, SCORES, NO_ERRORS, UNTOUCHED)
+    found = measure(Spine.from_arrays(bent), UNTOUCHED, FRAME)
     assert found.curves == measure_curves(bent)
     assert found.curves[0].angle_deg == pytest.approx(40)
     assert found.violations == violations(bent)
@@ -34,32 +39,30 @@ def test_curves_and_violations_are_those_of_the_numpy_tier(bent: np.ndarray) -> 
 
 def test_nothing_is_measured_without_points() -> None:
     nothing = np.full((17, 5, 2), np.nan)
-    assert measure(nothing, SCORES, NO_ERRORS, UNTOUCHED) == Measurements()
+    assert measure(Spine.from_arrays(nothing), UNTOUCHED, FRAME) == Measurements()
 
 
 @pytest.mark.parametrize(("known", "side"), [(None, "left"), ("left", "left"), ("right", "right")])
 def test_sides_are_the_patients_where_they_are_known(bent: np.ndarray, known: str | None, side: str) -> None:
-    (curve,) = measure(bent, SCORES, NO_ERRORS, UNTOUCHED, known).curves
+    (curve,) = measure(Spine.from_arrays(bent), UNTOUCHED, replace(FRAME, image_left_is=known)).curves
     assert curve.side == side
 
 
 def test_an_angle_has_its_interval_until_a_corner_of_its_ends_is_touched(bent: np.ndarray) -> None:
-    widths, touched = np.full(17, 3.0), UNTOUCHED.copy()
-    (curve,) = measure(bent, SCORES, NO_ERRORS, touched, None, widths).curves
+    widths, touched, spine = np.full(17, 3.0), UNTOUCHED.copy(), Spine.from_arrays(bent)
+    (curve,) = measure(spine, touched, FRAME, widths).curves
     assert curve.half_width_deg == pytest.approx(np.hypot(3, 3))
     touched[T7] = True
     touched[0, 0] = True  # a center says nothing about tilt
-    assert measure(bent, SCORES, NO_ERRORS, touched, None, widths).curves[0].half_width_deg == pytest.approx(
-        np.hypot(3, 3)
-    )
+    assert measure(spine, touched, FRAME, widths).curves[0].half_width_deg == pytest.approx(np.hypot(3, 3))
     touched[0, 1] = True
-    assert measure(bent, SCORES, NO_ERRORS, touched, None, widths).curves[0].half_width_deg is None
+    assert measure(spine, touched, FRAME, widths).curves[0].half_width_deg is None
 
 
 def test_an_interval_that_the_model_does_not_tell_is_none(bent: np.ndarray) -> None:
     widths = np.full(17, 3.0)
     widths[0] = np.nan
-    assert measure(bent, SCORES, NO_ERRORS, UNTOUCHED, None, widths).curves[0].half_width_deg is None
+    assert measure(Spine.from_arrays(bent), UNTOUCHED, FRAME, widths).curves[0].half_width_deg is None
 
 
 def test_a_low_score_is_a_doubt(ladder: np.ndarray) -> None:
@@ -94,5 +97,5 @@ def test_uncertainty_rises_to_where_the_doubt_begins(ladder: np.ndarray) -> None
     found = uncertainties(ladder, scores, errors)
     assert (found[T7], found[T7 + 1], found[0]) == pytest.approx((0.5, 1.0, 0.25))
     assert np.count_nonzero(found) == 3
-    assert measure(ladder, scores, errors, UNTOUCHED).uncertainty == tuple(found)
+    assert measure(Spine.from_arrays(ladder, scores, errors), UNTOUCHED, FRAME).uncertainty == tuple(found)
     assert (uncertainties(np.full_like(ladder, np.nan), scores * 0, errors) == 0).all()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Optional
 
 import numpy as np
@@ -10,7 +10,8 @@ import numpy as np
 from .spine.anatomy import LIMITS, Violation, violations
 from .spine.curves import Curve, interval_half_width, measure_curves, patient_side
 from .spine.geometry import body_heights, corners_of
-from .spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE
+from .spine.image_frame import ImageFrame
+from .spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE, Spine
 
 DOUBT_BELOW = 0.5
 """Score of a center below which its vertebra is doubtful."""
@@ -31,42 +32,39 @@ class Measurements:
         violations: anatomical priors that it breaks.
         doubtful: names of vertebrae that the model is not sure of, and why, as a sentence.
         uncertainty: of each vertebra, from 0 (certain) to 1 (doubtful, see ``uncertainties``).
+        visible: ``(V, P)`` which points the image shows.
     """
 
     curves: tuple[Curve, ...] = ()
     violations: tuple[Violation, ...] = ()
     doubtful: tuple[tuple[str, str], ...] = ()
     uncertainty: tuple[float, ...] = _CERTAIN
+    visible: np.ndarray = field(default_factory=lambda: np.zeros((len(VERTEBRAE), len(POINTS)), bool), compare=False)
 
 
 def measure(
-    xy: np.ndarray,
-    scores: np.ndarray,
-    errors: np.ndarray,
-    touched: np.ndarray,
-    image_left_is: Optional[str] = None,
-    tilt_half_widths: Optional[np.ndarray] = None,
+    spine: Spine, touched: np.ndarray, frame: ImageFrame, tilt_half_widths: Optional[np.ndarray] = None
 ) -> Measurements:
-    """Measure a spine.
+    """Measure a spine in the upright image, from what the image shows of it.
 
     Args:
-        xy: ``(V, P, 2)`` pixels, NaN where absent.
-        scores: ``(V, P)`` confidences.
-        errors: ``(V, P)`` expected errors in pixels, NaN where there is none.
-        touched: ``(V, P)`` which points the person set.
-        image_left_is: the patient's side at the left of the image; ``None`` where nobody knows.
+        spine: points in stored pixels.
+        touched: ``(V, P)`` which of them the person set.
+        frame: the image that they belong to.
         tilt_half_widths: ``(V,)`` degrees, each vertebra's part in the interval of an angle, as predicted. A vertebra
             with a touched corner has none any more: the interval was that of the model's corners.
     """
+    upright = frame.upright(spine)
+    xy, scores, errors = upright.visible_xy, upright.scores, upright.errors
     curves = []
     for curve in measure_curves(xy):
         half_width = None
         if tilt_half_widths is not None and not touched[list(curve.ends)][:, _CORNERS].any():
             width = interval_half_width(tilt_half_widths, curve.ends)
             half_width = width if np.isfinite(width) else None
-        curves.append(replace(curve, side=patient_side(curve.side, image_left_is), half_width_deg=half_width))
+        curves.append(replace(curve, side=patient_side(curve.side, frame.image_left_is), half_width_deg=half_width))
     uncertainty = tuple(uncertainties(xy, scores, errors).tolist())
-    return Measurements(tuple(curves), violations(xy), doubts(xy, scores, errors), uncertainty)
+    return Measurements(tuple(curves), violations(xy), doubts(xy, scores, errors), uncertainty, upright.visible)
 
 
 def at_fault(violation: Violation) -> tuple[str, ...]:

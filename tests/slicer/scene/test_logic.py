@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import slicer
-from VertebraLandmarksLib.answers import Answer, ImageFacts
+from VertebraLandmarksLib.answers import Answer
 from VertebraLandmarksLib.editing import ADOPTED, LOADED, MOVED
+from VertebraLandmarksLib.image_facts import ImageFacts
 from VertebraLandmarksLib.logic import VertebraLandmarksLogic
 from VertebraLandmarksLib.measuring import measure
 from VertebraLandmarksLib.origin import Origin
+from VertebraLandmarksLib.spine.image_geometry import ImageGeometry
 from VertebraLandmarksLib.spine.schema import Spine
 
 from lib.spine.markups import read_markups, write_markups
@@ -52,10 +55,10 @@ def test_points_are_measured_anew_after_every_change(labelled, phantom: Phantom)
     editor = logic.editor
     first = logic.measurements
     assert logic.measurements is first
-    assert first == measure(phantom.spine.xy, editor.scores, editor.errors, editor.touched)
+    assert first == measure(phantom.spine, editor.touched, logic.image_frame)
     editor.rotate_vertebra(T3, 15)
     assert logic.measurements != first
-    assert logic.measurements == measure(editor.xy, editor.scores, editor.errors, editor.touched)
+    assert logic.measurements == measure(editor.spine(), editor.touched, logic.image_frame)
     editor.undo()
     assert logic.measurements == first
 
@@ -100,10 +103,10 @@ def test_markups_are_those_of_the_numpy_tier(labelled, film, tmp_path: Path) -> 
     labelled.logic.editor.move_point(T7, TL, (100.5, 120.25))
     labelled.logic.editor.hide(L5)
     path = tmp_path / "label.mrk.json"
-    write_markups(path, labelled.logic.editor.spine(), film.spacing)
+    write_markups(path, labelled.logic.editor.spine(), film.facts.geometry)
     assert labelled.logic.markups() == path.read_bytes()
     path.write_bytes(labelled.logic.markups())
-    again = read_markups(path, film.spacing).xy
+    again = read_markups(path, film.facts.geometry).xy
     assert np.allclose(again, labelled.logic.editor.xy, equal_nan=True)
 
 
@@ -152,8 +155,8 @@ def test_a_label_that_slicer_saved_is_read(labelled, tmp_path: Path) -> None:
 def test_a_label_comes_back_byte_for_byte(bench, film, seed: int) -> None:
     """Whatever the spacing, which division and multiplication do not leave alone."""
     rng = np.random.default_rng(seed)
-    film = type(film)(**{**vars(film), "spacing": tuple(rng.uniform(0.1, 0.9, 2).tolist())})
-    xy = rng.uniform(0, 400, (17, 5, 2))
+    film = replace(film, facts=replace(film.facts, geometry=ImageGeometry(tuple(rng.uniform(0.1, 0.9, 2).tolist()))))
+    xy = rng.uniform(0, (199, 399), (17, 5, 2))
     xy[rng.uniform(size=(17, 5)) < 0.1] = np.nan
     bench.logic.show_film(film)
     bench.logic.editor.load(Spine.from_arrays(xy, rng.uniform(size=(17, 5)), rng.uniform(0, 9, (17, 5))))

@@ -20,7 +20,9 @@ class MeasurePanel:
         """Show what is measured now."""
         film = self._logic.film
         fill(self._ui.curvesTable, [line(curve) for curve in self._logic.measurements.curves])
-        self._ui.sidesLabel.text = "" if film is None else note(film.image_left_is, self._logic.measurements.curves)
+        self._ui.sidesLabel.text = (
+            "" if film is None else note(self._logic.image_left_is, self._logic.measurements.curves)
+        )
 
 
 def line(curve):
