@@ -14,7 +14,18 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "apps" / "vertebra_landmarks" / "lib" / "spine"
 COPY = ROOT / "slicer_module" / "VertebraLandmarks" / "VertebraLandmarksLib" / "spine"
 
-NEEDED = ("__init__", "schema", "markups", "files", "curves", "anatomy", "image_frame", "image_warnings")
+NEEDED = (
+    "__init__",
+    "schema",
+    "markups",
+    "files",
+    "curves",
+    "anatomy",
+    "image_frame",
+    "image_warnings",
+    "reader_error",
+    "angle_interval",
+)
 """What the module itself imports."""
 
 

@@ -28,6 +28,7 @@ from lib.learning.transforms import fitting_matrix
 from lib.learning.uncertainty import ErrorModel
 from lib.learning.weights import RefinerWeights, save_weights
 from lib.spine.geometry import with_centers
+from lib.spine.reader_error import READER_TILT_HALF_WIDTH_DEG
 from lib.spine.schema import Spine
 
 CPU = torch.device("cpu")
@@ -60,7 +61,10 @@ def test_a_prediction_has_85_points_with_scores(sure: LandmarkPredictor) -> None
     prediction = sure.predict(noise(400, 150))
     assert np.isfinite(prediction.spine.xy).all()
     expected = torch.tensor(5.0).sigmoid().item()
-    np.testing.assert_allclose(prediction.spine.scores, expected, atol=1e-3)
+    visible = prediction.spine.visible
+    np.testing.assert_allclose(prediction.spine.scores[visible], expected, atol=1e-3)
+    assert visible.any()
+    assert (prediction.spine.scores[~visible] == 0).all()
     assert prediction.spine_score == pytest.approx(expected, abs=1e-3)
     assert set(prediction.seconds) == {"prepare", "forward", "decode"}
     assert all(s >= 0 for s in prediction.seconds.values())
@@ -211,7 +215,8 @@ def test_scores_of_a_vertebra_are_the_ones_of_its_center(tmp_path: Path) -> None
     predictor.limits = dataclasses.replace(predictor.limits, mirror=False)
     prediction = predictor.predict(noise(400, 150))
     assert isinstance(prediction.spine, Spine)
-    np.testing.assert_allclose(prediction.spine.scores, np.linspace(0.1, 0.9, 17)[:, None].repeat(5, 1), atol=1e-5)
+    expected = np.linspace(0.1, 0.9, 17)[:, None].repeat(5, 1)
+    np.testing.assert_allclose(prediction.spine.scores, expected * prediction.spine.visible, atol=1e-5)
     assert prediction.spine_score == pytest.approx(0.5, abs=1e-5)
 
 
@@ -589,7 +594,7 @@ def test_a_center_that_follows_from_four_fixed_corners_has_no_expected_error(tmp
     np.testing.assert_array_equal(np.isnan(prediction.spine.errors), fixed.known)
     assert fixed.known.sum() == 8
     assert prediction.tilt_half_widths is not None
-    assert prediction.tilt_half_widths[8] == 0
+    assert prediction.tilt_half_widths[8] == READER_TILT_HALF_WIDTH_DEG
 
 
 def test_measured_errors_are_given_for_every_point_that_is_not_fixed(tmp_path: Path) -> None:

@@ -11,6 +11,10 @@ import numpy as np
 import torch
 
 from ..spine.geometry import steps, transform_points
+from ..spine.image_frame import ImageFrame
+from ..spine.image_warnings import ImageWarning, measurement_warnings
+from ..spine.orientation import UPRIGHT, Orientation
+from ..spine.reader_error import corrected_half_widths
 from ..spine.schema import Spine
 from .codec import LandmarkCodec, mirror_maps
 from .config import load_config
@@ -25,6 +29,8 @@ from .refinement import RefinedSpine, Refinement
 from .seen import FoundSpine, Look, SeenFilm
 from .stopwatch import Stopwatch
 from .transforms import fitting_matrix, spine_view, view
+from .uncertainty import ErrorModel
+from .upright import NOT_STATED, UprightImage, stated_turn
 from .weights import build_network, build_refiner, load_weights
 
 _SCORE_SLACK = 0.05  # by which a glance may be surer than the nearer look and still not be asked again
@@ -42,7 +48,8 @@ class Prediction:
     """Landmarks of one image.
 
     Attributes:
-        spine: all 85 points in pixels of the original image.
+        spine: all 85 points in stored pixels. Those that the image does not show, off its border or on a body that is
+            mostly beyond it, are not visible; their scores are 0 unless they are fixed.
         spine_score: mean of the highest scores of the channels, the evidence that there is a spine at all.
         decoder: name of the decoder that chose them.
         seconds: duration of each stage by name.
@@ -51,17 +58,30 @@ class Prediction:
             or where the decoded vertebrae lie in one place, so that there is nothing to ask about.
         names_right: chance in 0...1 that the names are right; ``None`` where that was not measured.
         tilt_half_widths: ``(V,)`` degrees; the 90 % interval of an angle between two vertebrae has the half width
-            ``hypot`` of theirs; ``None`` where that was not measured.
+            ``hypot`` of theirs; NaN where that is not known, ``None`` where nothing is. Vertebrae with fixed corners
+            have a reader's error (``reader_error``).
+        frame: of the image, with the orientation that was used: what measuring needs.
+        orientation_source: who says how the image stands: a tag or header of the file with its value, "found in the
+            image" or "none: taken as stored upright".
+        warnings: all reasons to doubt what is measured from the points.
     """
 
     spine: Spine
     spine_score: float
     decoder: str
     seconds: dict[str, float]
+    frame: ImageFrame
+    orientation_source: str = NOT_STATED
     naming_lead: float = 0.0
     said_errors: np.ndarray | None = None
     names_right: float | None = None
     tilt_half_widths: np.ndarray | None = None
+    warnings: tuple[ImageWarning, ...] = ()
+
+    @property
+    def orientation(self) -> Orientation:
+        """How the stored raster was brought upright."""
+        return self.frame.orientation or UPRIGHT
 
 
 class LandmarkPredictor:
@@ -105,7 +125,11 @@ class LandmarkPredictor:
         Raises:
             UnreadableImageError: the image is too small, or all its pixels are equal.
         """
-        return SeenFilm(self._best_look(radiograph, FixedLandmarks.none(), watch or Stopwatch()))
+        watch = watch or Stopwatch()
+        self._check(radiograph)
+        turn = stated_turn(radiograph)
+        upright = UprightImage(radiograph, turn).radiograph
+        return SeenFilm(self._best_look(upright, FixedLandmarks.none(), watch), turn)
 
     def predict(
         self,
@@ -117,6 +141,8 @@ class LandmarkPredictor:
     ) -> Prediction:
         """Find the landmarks of an image that shows a spine.
 
+        The networks see the image upright, as its file says or as the spine in it stands; points are in stored pixels.
+
         What is fixed is a correction of what is predicted without it: bodies that the correction leaves where they were
         are not looked at again, and keep their corners whatever their names are now. Then free corners are moved by
         what the errors of the fixed points say about theirs, where that was measured (``ErrorCorrelations``).
@@ -124,7 +150,7 @@ class LandmarkPredictor:
         Args:
             radiograph: one image.
             decoder: one of ``DECODERS``.
-            fixed: points that must stay, in pixels of the image; where there are any, there is a spine.
+            fixed: points that must stay, in stored pixels; where there are any, there is a spine.
             seen: what ``see`` made of this image, to be quick; the result is the same without.
             watch: told how long it takes; it may have begun with ``see``.
 
@@ -134,14 +160,16 @@ class LandmarkPredictor:
             KeyError: there is no such decoder.
         """
         fixed, watch = fixed or FixedLandmarks.none(), watch or Stopwatch()
-        seen = self._showing(radiograph, seen or self.see(radiograph, watch), fixed, watch)
+        seen = seen or self.see(radiograph, watch)
+        image = UprightImage(radiograph, seen.turn)
+        seen = self._showing(image, seen, fixed, watch)
         score = seen.look.score
         if not (score >= self.limits.min_spine_score or fixed.mask.any()):
             raise NoSpineError(
                 f"no spine was found: the mean score of the 17 centers is {score:.2f}, "
                 f"at least {self.limits.min_spine_score:.2f} is expected of a radiograph that shows T1 to L5"
             )
-        return self._predicted(radiograph, seen, decoder, fixed, watch)
+        return self._predicted(image, seen, decoder, fixed, watch)
 
     def locate(
         self, radiograph: Radiograph, decoder: str = DECODERS[0], fixed: FixedLandmarks | None = None
@@ -151,7 +179,7 @@ class LandmarkPredictor:
         Args:
             radiograph: one image.
             decoder: one of ``DECODERS``.
-            fixed: points that must stay, in pixels of the image.
+            fixed: points that must stay, in stored pixels.
 
         Raises:
             UnreadableImageError: the image is too small, or all its pixels are equal.
@@ -167,22 +195,25 @@ class LandmarkPredictor:
         Args:
             radiograph: one image.
             decoders: some of ``DECODERS``.
-            fixed: points that must stay, in pixels of the image.
+            fixed: points that must stay, in stored pixels.
 
         Raises:
             UnreadableImageError: the image is too small, or all its pixels are equal.
             KeyError: there is no such decoder.
         """
         fixed, watch = fixed or FixedLandmarks.none(), Stopwatch()
-        seen = self._showing(radiograph, self.see(radiograph, watch), fixed, watch)
-        return {name: self._predicted(radiograph, seen, name, fixed, watch) for name in decoders}
+        seen = self.see(radiograph, watch)
+        image = UprightImage(radiograph, seen.turn)
+        seen = self._showing(image, seen, fixed, watch)
+        return {name: self._predicted(image, seen, name, fixed, watch) for name in decoders}
 
-    def _showing(self, radiograph: Radiograph, seen: SeenFilm, fixed: FixedLandmarks, watch: Stopwatch) -> SeenFilm:
+    def _showing(self, image: UprightImage, seen: SeenFilm, fixed: FixedLandmarks, watch: Stopwatch) -> SeenFilm:
         """What was seen of an image, or what is seen where points are fixed outside of that look.
 
         Which look it is depends on where these points are about, so that it is the same again for those that follow,
         and on nothing that was asked before. Of points beside the image the nearest place on it is looked at.
         """
+        radiograph, fixed = image.radiograph, image.fixed(fixed)
         size = np.array([radiograph.width, radiograph.height])
         places = FixedLandmarks(np.clip(fixed.xy, 0, size - 1))
         found, beside = seen, np.zeros(fixed.mask.shape, bool)
@@ -195,20 +226,22 @@ class LandmarkPredictor:
             about = FixedLandmarks(np.clip(np.round(places.only(beside).xy / grid) * grid, 0, size - 1))
             key = about.xy.tobytes()
             if key not in seen.wider:
-                seen.keep_wider(key, SeenFilm(self._best_look(radiograph, about, watch)))
+                look = self._best_look(radiograph, about, watch)
+                seen.keep_wider(key, SeenFilm(look, seen.turn, seen.warnings))
             found = seen.wider[key]
         return found
 
     def _predicted(
-        self, radiograph: Radiograph, seen: SeenFilm, decoder: str, fixed: FixedLandmarks, watch: Stopwatch
+        self, image: UprightImage, seen: SeenFilm, decoder: str, fixed: FixedLandmarks, watch: Stopwatch
     ) -> Prediction:
         """What one decoder, and the second network after it, make of a look."""
+        radiograph = image.radiograph
         if decoder not in seen.found:
             seen.found[decoder] = self._found(radiograph, seen.look, decoder, FixedLandmarks.none(), None, watch)
         found = seen.found[decoder]
         if fixed.mask.any():
-            found = self._found(radiograph, seen.look, decoder, fixed, found.refined, watch)
-        told = self._told(seen.look, found, fixed)
+            found = self._found(radiograph, seen.look, decoder, image.fixed(fixed), found.refined, watch)
+        told = self._told(image, seen, found, fixed)
         watch.stop("decode")
         return replace(told, decoder=decoder, seconds=dict(watch.seconds))
 
@@ -224,7 +257,7 @@ class LandmarkPredictor:
         """Points around the fixed ones.
 
         Args:
-            radiograph: one image.
+            radiograph: one upright image.
             look: at it.
             decoder: one of ``DECODERS``.
             fixed: points that must stay.
@@ -239,38 +272,49 @@ class LandmarkPredictor:
             refined = self.refinement.refine(radiograph.pixels, decoded.xy, fixed, self.limits, watch, before)
         return FoundSpine(DecodedSpine(fixed.applied_to(decoded.xy), decoded.scores), refined)
 
-    def _told(self, look: Look, found: FoundSpine, fixed: FixedLandmarks) -> Prediction:
-        """The prediction with what is known about its errors, nameless and timeless."""
+    def _told(self, image: UprightImage, seen: SeenFilm, found: FoundSpine, fixed: FixedLandmarks) -> Prediction:
+        """The prediction with what is known about its errors and its doubts, nameless and timeless."""
         decoded, refined = found
-        told = Prediction(Spine.from_arrays(decoded.xy, decoded.scores), look.score, "", {})
-        if look.maps.heatmap.shape[1] > 1:
-            told = replace(told, naming_lead=naming_lead(self._scores_at(look, decoded.xy[:, 0])))
-        if refined is None:
-            return told
-        if self.error_model is None:
-            return replace(told, spine=Spine.from_arrays(refined.xy, decoded.scores), said_errors=refined.errors)
-        step = float(steps(refined.xy[:, 0]).mean())
-        xy, local = refined.xy, self.error_model.local(refined.errors, step)
-        correlations = self.error_model.correlations
-        if correlations is not None and self.limits.propagation and fixed.mask.any():
-            xy, left = correlations.moved(xy, refined.shown, local, fixed)
-            local = local * left
-        local = np.where(fixed.known, 0.0, local)
-        misnamed = 0.0 if fixed.mask.any() else self.error_model.misnamed(told.naming_lead)
-        return replace(
-            told,
-            spine=Spine.from_arrays(xy, decoded.scores, np.where(fixed.known, np.nan, local)),
-            said_errors=refined.errors,
-            names_right=1.0 - misnamed,
-            tilt_half_widths=self.error_model.tilt_half_widths(xy, local),
+        xy, errors, frame = decoded.xy, None, image.frame
+        told = Prediction(
+            Spine.from_arrays(xy),
+            seen.look.score,
+            "",
+            {},
+            frame,
+            seen.turn.source,  # of which the points follow
         )
+        if seen.look.maps.heatmap.shape[1] > 1:
+            told = replace(told, naming_lead=naming_lead(self._scores_at(seen.look, xy[:, 0])))
+        if refined is not None:
+            xy = refined.xy
+            told = replace(told, said_errors=refined.errors)
+            if self.error_model is not None:
+                xy, errors, told = self._with_errors(self.error_model, told, refined, image.fixed(fixed))
+        spine = image.spine(xy, decoded.scores, errors, fixed)
+        about_image = (*image.stored.warnings, *seen.turn.warnings, *seen.warnings)
+        return replace(told, spine=spine, warnings=measurement_warnings(spine, frame, told.names_right, about_image))
+
+    def _with_errors(
+        self, model: ErrorModel, told: Prediction, refined: RefinedSpine, fixed: FixedLandmarks
+    ) -> tuple[np.ndarray, np.ndarray, Prediction]:
+        """Points ``(V, P, 2)`` and their expected errors ``(V, P)`` in upright pixels, and what else a model tells."""
+        step = float(steps(refined.xy[:, 0]).mean())
+        xy, local = refined.xy, model.local(refined.errors, step)
+        if model.correlations is not None and self.limits.propagation and fixed.mask.any():
+            xy, left = model.correlations.moved(xy, refined.shown, local, fixed)
+            local = local * left
+        misnamed = 0.0 if fixed.mask.any() else model.misnamed(told.naming_lead)
+        widths = corrected_half_widths(model.tilt_half_widths(xy, local), fixed.mask[:, 1:])
+        told = replace(told, names_right=1.0 - misnamed, tilt_half_widths=widths)
+        return xy, np.where(fixed.known, np.nan, local), told
 
     def scores_at(self, radiograph: Radiograph, points: np.ndarray) -> np.ndarray:
         """What the network thinks of the names of given centers.
 
         Args:
             radiograph: one image.
-            points: ``(N, 2)`` pixels of the image.
+            points: ``(N, 2)`` stored pixels.
 
         Returns:
             ``(V, N)`` highest score of each channel in the 3 x 3 cells around each point; 0 outside the view.
@@ -278,7 +322,8 @@ class LandmarkPredictor:
         Raises:
             UnreadableImageError: the image is too small, or all its pixels are equal.
         """
-        return self._scores_at(self._best_look(radiograph, FixedLandmarks.none(), Stopwatch()), points)
+        seen = self.see(radiograph)
+        return self._scores_at(seen.look, transform_points(UprightImage(radiograph, seen.turn).matrix, points))
 
     def _scores_at(self, look: Look, points: np.ndarray) -> np.ndarray:
         around = torch.nn.functional.max_pool2d(look.maps.heatmap, 3, stride=1, padding=1)[0].numpy()
@@ -294,7 +339,6 @@ class LandmarkPredictor:
         Raises:
             UnreadableImageError: the image is too small, or all its pixels are equal.
         """
-        self._check(radiograph)
         matrix = fitting_matrix(radiograph.height, radiograph.width, self.config.input)
         if not self.limits.second_look:
             return self._look(radiograph, matrix, watch)
@@ -308,7 +352,7 @@ class LandmarkPredictor:
         return max(nearer, self._look(radiograph, matrix, watch), key=lambda look: look.score)
 
     def _decode(self, decoder: str, look: Look, fixed: FixedLandmarks) -> DecodedSpine:
-        """Points in pixels of the image."""
+        """Points in upright pixels."""
         decoded = self.decoders[decoder].decode(look.maps, fixed.moved(look.matrix))
         xy = transform_points(np.linalg.inv(look.matrix), decoded.xy)
         return DecodedSpine(fixed.applied_to(xy), decoded.scores)

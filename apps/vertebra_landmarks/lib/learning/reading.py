@@ -21,7 +21,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from ..spine.image_frame import ImageFrame
 from ..spine.image_geometry import PIXELS, ImageGeometry
 from ..spine.image_warnings import ImageWarning
-from ..spine.orientation import Orientation
+from ..spine.orientation import UPRIGHT, Orientation
 
 _DICOM_SUFFIXES = (".dcm", ".dicom")
 _NIFTI_SUFFIXES = (".nii", ".nii.gz")
@@ -83,6 +83,17 @@ class Radiograph:
     def frame(self) -> ImageFrame:
         """What measuring needs to know about the image."""
         return ImageFrame(self.width, self.height, self.orientation, self.image_left_is)
+
+    def upright(self, orientation: Orientation) -> Radiograph:
+        """The same image with its raster brought upright; what the file says about the raster is left behind.
+
+        Args:
+            orientation: how to turn the stored raster.
+        """
+        if orientation.is_upright:
+            return self
+        pixels = np.ascontiguousarray(orientation.upright_pixels(self.pixels))
+        return Radiograph(pixels, image_left_is=self.image_left_is, orientation=UPRIGHT)
 
     @property
     def height(self) -> int:

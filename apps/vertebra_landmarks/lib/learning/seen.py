@@ -8,10 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ..spine.geometry import transform_points
+from ..spine.image_warnings import ImageWarning
 from .config import InputConfig
 from .decoders import DecodedSpine, FixedLandmarks
 from .network import Maps
 from .refinement import RefinedSpine
+from .upright import AS_STORED, UprightTurn
 
 MOST_WIDER = 2
 
@@ -22,7 +24,7 @@ class Look:
 
     Attributes:
         maps: of one image, on the CPU, heatmap in 0...1.
-        matrix: ``(3, 3)`` from pixels of the image to pixels of the network's input.
+        matrix: ``(3, 3)`` from pixels of the upright image to pixels of the network's input.
         score: mean of the highest scores of the channels.
     """
 
@@ -38,7 +40,7 @@ class Look:
 
 
 class FoundSpine(NamedTuple):
-    """A spine in pixels of the image.
+    """A spine in pixels of the upright image.
 
     Attributes:
         decoded: with the fixed points in their places.
@@ -54,12 +56,16 @@ class SeenFilm:
     """The look at a film that shows its spine best, and what every decoder found in it without fixed points.
 
     Attributes:
-        look: at the film.
+        look: at the upright film.
+        turn: how the film was brought upright.
+        warnings: what the whole film gave reason to doubt.
         found: by decoder, as far as it was asked for.
         wider: by where the points about are that were fixed beside that look: looks for their sake, the oldest first.
     """
 
     look: Look
+    turn: UprightTurn = AS_STORED
+    warnings: tuple[ImageWarning, ...] = ()
     found: dict[str, FoundSpine] = field(default_factory=dict)
     wider: dict[bytes, SeenFilm] = field(default_factory=dict)
 

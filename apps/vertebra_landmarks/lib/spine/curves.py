@@ -8,7 +8,7 @@ the Lenke type are not measured: their landmarks (C7, sacrum, iliac crests, bend
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Optional
 
@@ -59,6 +59,8 @@ class Curve:
         apical_deviation_px: distance of the apex from the line through the centers of T1 and L5, positive on the side
             of the convexity; ``None`` where T1 or L5 has no center.
         half_width_deg: the angle is off by no more than this in nine of ten films; ``None`` where that is not known.
+        open_ends: end vertebrae beyond which no vertebra has all corners, although the spine goes on there: the curve
+            may go on, too, and be larger.
     """
 
     upper_end: str
@@ -69,6 +71,7 @@ class Curve:
     angle_deg: float
     apical_deviation_px: Optional[float]
     half_width_deg: Optional[float] = None
+    open_ends: tuple[str, ...] = ()
 
     @property
     def ends(self) -> tuple[int, int]:
@@ -117,7 +120,9 @@ def measure_curves(points: np.ndarray, minimum_deg: float = SCOLIOSIS_DEG) -> tu
     chain = _best_chain(tilt, slip) or _most_different(tilt)
     places = _places(xy)
     deviations = _off_line(places, places[0], places[-1]).tolist()
-    curves = [_curve(tilts, places, deviations, present[a], present[b]) for a, b in zip(chain, chain[1:])]
+    ends = [(present[a], present[b]) for a, b in zip(chain, chain[1:])]
+    outermost = {present[0], present[-1]} - {0, len(VERTEBRAE) - 1}
+    curves = [_curve(tilts, places, deviations, a, b, outermost) for a, b in ends]
     return tuple(c for c in curves if c.angle_deg >= minimum_deg) or (max(curves, key=lambda c: c.angle_deg),)
 
 
@@ -294,8 +299,10 @@ def _highest(bulge: Sequence[float]) -> int:
     return 2 * i + int(offset > _HALF_BODY_STEPS) - int(offset < -_HALF_BODY_STEPS)
 
 
-def _curve(tilts: np.ndarray, places: np.ndarray, deviations: Sequence[float], a: int, b: int) -> Curve:
-    """The curve between the end vertebrae with indices a and b."""
+def _curve(
+    tilts: np.ndarray, places: np.ndarray, deviations: Sequence[float], a: int, b: int, outermost: Set[int]
+) -> Curve:
+    """The curve between the end vertebrae with indices a and b; it is open at those that are outermost."""
     turn = round(float(tilts[b, 1] - tilts[a, 0]), _DECIMALS)
     bulge = _off_line(places[2 * a : 2 * b + 1 : 2], places[2 * a], places[2 * b])
     is_right = turn > 0 or (turn == 0 and np.nansum(bulge) >= 0)
@@ -310,4 +317,5 @@ def _curve(tilts: np.ndarray, places: np.ndarray, deviations: Sequence[float], a
         side="right" if is_right else "left",
         angle_deg=abs(turn),
         apical_deviation_px=deviation if math.isfinite(deviation) else None,
+        open_ends=tuple(VERTEBRAE[end] for end in (a, b) if end in outermost),
     )

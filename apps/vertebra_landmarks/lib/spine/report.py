@@ -5,12 +5,14 @@ Everything is measured in the upright image, and only from points that the image
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, replace
 from typing import Any, Optional
 
 import numpy as np
 
 from .anatomy import Violation, violations
+from .angle_interval import are_names_doubtful
 from .challenge import challenge_angles
 from .curves import Curve, interval_half_width, measure_curves, patient_side, t1_tilt_deg, wedging_deg
 from .geometry import corners_of
@@ -34,28 +36,44 @@ def challenge_report(spine: Spine, frame: ImageFrame) -> Optional[list[float]]:
         return None
 
 
-def curves_of(spine: Spine, frame: ImageFrame, tilt_half_widths: Optional[np.ndarray] = None) -> tuple[Curve, ...]:
+def curves_of(
+    spine: Spine,
+    frame: ImageFrame,
+    tilt_half_widths: Optional[np.ndarray] = None,
+    names_right: Optional[float] = None,
+) -> tuple[Curve, ...]:
     """Every curve from top to bottom, as ``curves.measure_curves`` finds them.
 
     Args:
         spine: points in stored pixels.
         frame: the image that they belong to; where it knows the patient's sides, sides are the patient's.
         tilt_half_widths: ``(V,)`` degrees, each vertebra's part in the interval of an angle.
+        names_right: chance in 0...1 that the names are right; where they are doubtful, no curve has a half width,
+            which would hold only if they were right.
     """
+    if are_names_doubtful(names_right):
+        tilt_half_widths = None
     curves = []
     for curve in measure_curves(frame.upright(spine).visible_xy):
-        width = None if tilt_half_widths is None else interval_half_width(tilt_half_widths, curve.ends)
-        curves.append(replace(curve, side=patient_side(curve.side, frame.image_left_is), half_width_deg=width))
+        width = math.nan if tilt_half_widths is None else interval_half_width(tilt_half_widths, curve.ends)
+        side = patient_side(curve.side, frame.image_left_is)
+        curves.append(replace(curve, side=side, half_width_deg=width if math.isfinite(width) else None))
     return tuple(curves)
 
 
-def cobb_report(spine: Spine, frame: ImageFrame, tilt_half_widths: Optional[np.ndarray] = None) -> dict[str, Any]:
+def cobb_report(
+    spine: Spine,
+    frame: ImageFrame,
+    tilt_half_widths: Optional[np.ndarray] = None,
+    names_right: Optional[float] = None,
+) -> dict[str, Any]:
     """The measurement in plain values.
 
     Args:
         spine: points in stored pixels.
         frame: the image that they belong to; where it knows the patient's sides, sides are the patient's.
         tilt_half_widths: ``(V,)`` degrees, each vertebra's part in the interval of an angle.
+        names_right: chance in 0...1 that the names are right; where they are doubtful, no curve has a half width.
 
     Returns:
         ``challenge`` (three degrees or ``None``), ``curves`` (a dict per curve), ``sides_of`` ("patient" or "image"),
@@ -65,7 +83,7 @@ def cobb_report(spine: Spine, frame: ImageFrame, tilt_half_widths: Optional[np.n
     wedging = (float(angle) if np.isfinite(angle) else None for angle in wedging_deg(xy))
     return {
         "challenge": challenge_report(spine, frame),
-        "curves": [asdict(curve) for curve in curves_of(spine, frame, tilt_half_widths)],
+        "curves": [_plain_curve(curve) for curve in curves_of(spine, frame, tilt_half_widths, names_right)],
         "sides_of": sides_of(frame),
         "t1_tilt_deg": t1_tilt_deg(xy),
         "wedging_deg": dict(zip(VERTEBRAE, wedging)),
@@ -94,3 +112,7 @@ def anatomy_report(spine: Spine, frame: ImageFrame) -> dict[str, list[dict[str, 
 
 def _plain(violation: Violation) -> dict[str, Any]:
     return {**asdict(violation), "vertebrae": list(violation.vertebrae)}
+
+
+def _plain_curve(curve: Curve) -> dict[str, Any]:
+    return {**asdict(curve), "open_ends": list(curve.open_ends)}

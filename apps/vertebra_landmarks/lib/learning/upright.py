@@ -1,0 +1,99 @@
+"""How an image is brought upright for the networks: as its file says, or as the spine in it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..spine.geometry import transform_points
+from ..spine.image_frame import ImageFrame
+from ..spine.image_warnings import ImageWarning
+from ..spine.orientation import UPRIGHT, Orientation
+from ..spine.schema import Spine
+from .decoders import FixedLandmarks
+from .reading import Radiograph
+
+NOT_STATED = "none: taken as stored upright"
+FOUND = "found in the image"
+
+
+@dataclass(frozen=True)
+class UprightTurn:
+    """How an image was brought upright, and why so.
+
+    Attributes:
+        orientation: of its stored raster.
+        source: the tag or header that says so, ``FOUND`` or ``NOT_STATED``.
+        warnings: what is to be doubted about that.
+        is_stated: whether the file says so; the patient's sides that it states hold only then, or as stored.
+        is_tested: whether the spine was looked for in all four quarter turns.
+    """
+
+    orientation: Orientation
+    source: str
+    warnings: tuple[ImageWarning, ...] = ()
+    is_stated: bool = False
+    is_tested: bool = False
+
+    def frame(self, radiograph: Radiograph) -> ImageFrame:
+        """What measuring the image needs to know: sides are unknown where it was turned against its file's word."""
+        keeps_sides = self.is_stated or self.orientation.is_upright
+        side = radiograph.image_left_is if keeps_sides else None
+        return ImageFrame(radiograph.width, radiograph.height, self.orientation, side)
+
+
+AS_STORED = UprightTurn(UPRIGHT, NOT_STATED)
+
+
+def stated_turn(radiograph: Radiograph) -> UprightTurn:
+    """What the file says, else as stored."""
+    if radiograph.orientation is None:
+        return AS_STORED
+    return UprightTurn(radiograph.orientation, radiograph.orientation_source, is_stated=True)
+
+
+@dataclass(frozen=True, eq=False)
+class UprightImage:
+    """An image as the networks see it, and the way back to its stored pixels.
+
+    Attributes:
+        stored: as it lies in the file.
+        turn: how it is brought upright.
+    """
+
+    stored: Radiograph
+    turn: UprightTurn
+
+    @cached_property
+    def radiograph(self) -> Radiograph:
+        """The upright one."""
+        return self.stored.upright(self.turn.orientation)
+
+    @property
+    def frame(self) -> ImageFrame:
+        """Of the stored raster."""
+        return self.turn.frame(self.stored)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """``(3, 3)`` from stored to upright pixels."""
+        return self.turn.orientation.matrix(self.stored.width, self.stored.height)
+
+    def fixed(self, fixed: FixedLandmarks) -> FixedLandmarks:
+        """Points in upright pixels that are fixed in stored ones."""
+        return fixed if self.turn.orientation.is_upright else fixed.moved(self.matrix)
+
+    def spine(self, xy: np.ndarray, scores: np.ndarray, errors: np.ndarray | None, fixed: FixedLandmarks) -> Spine:
+        """A spine in stored pixels, in which what lies off the image is not visible.
+
+        Args:
+            xy: ``(V, P, 2)`` upright pixels.
+            scores: ``(V, P)`` confidences; those of free points that are not visible become 0, there is no evidence.
+            errors: ``(V, P)`` expected errors in pixels, ``None`` where nobody has estimated them.
+            fixed: points in stored pixels that stay exactly where they are.
+        """
+        placed = fixed.applied_to(transform_points(np.linalg.inv(self.matrix), xy))
+        visible = Spine.from_arrays(placed).cut_to(self.stored.width, self.stored.height).visible
+        return Spine.from_arrays(placed, np.where(visible | fixed.known, scores, 0.0), errors, visible)
