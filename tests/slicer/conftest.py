@@ -93,7 +93,7 @@ class MemoryLogic:
         self.editor = SpineEditor()
         self.film: Film | None = None
         self._lost: Film | None = None
-        self.side: str | None = None
+        self.image_left_is: str | None = None
         self.shown: list[str] = []
         self.readers: list[str] = []
 
@@ -101,13 +101,13 @@ class MemoryLogic:
     def image_frame(self) -> ImageFrame:
         assert self.film is not None
         facts = self.film.facts
-        return ImageFrame(facts.width, facts.height, facts.orientation, self.side or facts.image_left_is)
+        return ImageFrame(facts.width, facts.height, facts.orientation, self.image_left_is)
 
     def set_side(self, side: str | None) -> None:
-        self.side = side
+        self.image_left_is = side
 
     def show_film(self, film: Film) -> None:
-        self.film, self._lost, self.side = film, None, None
+        self.film, self._lost, self.image_left_is = film, None, film.facts.image_left_is
         self.shown.append(film.id)
         self.editor.load(Spine.from_arrays(np.full((17, 5, 2), np.nan)))
 

@@ -392,6 +392,7 @@ def _curve(content: dict[str, Any]) -> Curve:
         angle_deg=number(content.get("angle_deg"), "angle_deg", 0, 360),
         apical_deviation_px=optional_number(content.get("apical_deviation_px"), "apical_deviation_px"),
         half_width_deg=optional_number(content.get("half_width_deg"), "half_width_deg", 0),
+        open_ends=tuple(choice(v, VERTEBRAE, "open_ends") for v in listing(content.get("open_ends", []), "open_ends")),
     )
 
 

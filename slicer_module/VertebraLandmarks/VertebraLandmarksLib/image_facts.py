@@ -12,6 +12,9 @@ from .spine.image_warnings import ImageWarning
 from .spine.orientation import Orientation
 from .spine.schema import VERTEBRAE
 
+BY_PERSON = "stated by a person"
+"""Source of a side that a person has stated; any other one is the file's."""
+
 
 @dataclass(frozen=True)
 class ImageFacts:
@@ -38,6 +41,11 @@ class ImageFacts:
     image_left_is_source: Optional[str] = None
     orientation: Optional[Orientation] = None
     warnings: tuple[ImageWarning, ...] = ()
+
+    @property
+    def is_side_in_file(self) -> bool:
+        """Whether the file states the patient's side, so that nobody else needs to."""
+        return self.image_left_is is not None and self.image_left_is_source != BY_PERSON
 
 
 def image_facts(content: Any) -> ImageFacts:

@@ -26,6 +26,7 @@ from .points import KINDS, PointNodes
 from .sketch import Text, angle_texts, bodies, cobb_lines, name_texts
 from .spine.geometry import body_heights, corners_of
 from .spine.image_frame import ImageFrame
+from .spine.image_warnings import ImageWarning, measurement_warnings
 from .spine.markups import from_markups, label_of, to_markups
 from .spine.orientation import UPRIGHT, orientation_of
 from .spine.schema import CENTER, POINTS, VERTEBRAE, Spine
@@ -99,8 +100,17 @@ class VertebraLandmarksLogic:
         """What the points say now; worked out once after every change."""
         if self._measurements is None:
             editor = self.editor
-            self._measurements = measure(editor.spine(), editor.touched, self.image_frame, editor.origin.half_widths)
+            self._measurements = measure(editor.spine(), self.image_frame, editor.origin)
         return self._measurements
+
+    @property
+    def warnings(self) -> tuple[ImageWarning, ...]:
+        """All reasons to doubt what is measured; worked out anew each time, so not for every move of a drag."""
+        if self._film is None or not self.measurements.visible.any():
+            return self._facts.warnings
+        origin = self.editor.origin
+        about_image = tuple(dict.fromkeys((*self._facts.warnings, *origin.warnings)))
+        return measurement_warnings(self.editor.spine(), self.image_frame, origin.names_right, about_image)
 
     @property
     def image_frame(self) -> ImageFrame:
@@ -110,12 +120,11 @@ class VertebraLandmarksLogic:
 
     @property
     def image_left_is(self) -> Optional[str]:
-        """The patient's side at the left of the upright image: as the person says, else as the film's facts do."""
-        film = self._film or self._lost
-        return self._side or (None if film is None else film.facts.image_left_is)
+        """The patient's side at the left of the upright image; ``None`` where nobody knows."""
+        return self._side
 
     def set_side(self, side: Optional[str]) -> None:
-        """Let the person say which of the patient's sides is at the left of the upright image; forgotten with the film.
+        """Let the person say which of the patient's sides is at the left of the upright image, until the next film.
 
         Args:
             side: "left" or "right"; ``None`` to say nothing.
@@ -161,7 +170,7 @@ class VertebraLandmarksLogic:
         """Show a film without points, in place of the one before."""
         self._placing.remove()
         self._film, self._lost = film, None
-        self._hovered = self._side = None
+        self._hovered, self._side = None, film.facts.image_left_is
         self._orientation = film.facts.orientation or UPRIGHT
         self._build()
         self.editor.load(_NOTHING)
@@ -357,9 +366,9 @@ class VertebraLandmarksLogic:
         return Spine.from_arrays(spine.xy, spine.scores, spine.errors, np.where(is_kept, spine.visible, cut.visible))
 
     def _turn(self) -> None:
-        """Show the film as it stands upright: by its file, else by the model, else by its points."""
+        """Show the film as the model found it upright, else as its file says, and in both cases as its points stand."""
         facts = self._facts
-        known = facts.orientation or self.editor.origin.orientation or self._orientation
+        known = self.editor.origin.orientation or facts.orientation or self._orientation
         orientation = orientation_of(self.editor.spine().xy, facts.width, facts.height, known)
         if orientation != self._orientation:
             self._placing.stop()

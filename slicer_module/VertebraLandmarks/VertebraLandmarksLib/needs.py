@@ -25,6 +25,10 @@ class Logic(Protocol):
     def image_frame(self) -> ImageFrame:
         """What measuring needs to know about the film."""
 
+    @property
+    def image_left_is(self) -> Optional[str]:
+        """The patient's side at the left of the upright image; ``None`` where nobody knows."""
+
     def set_side(self, side: Optional[str]) -> None:
         """Let the person say which of the patient's sides is at the left of the upright image."""
 

@@ -9,12 +9,9 @@ import numpy as np
 
 from .image_facts import orientation_in, warnings_in
 from .parsing import number, optional_number, table, text
-from .spine.image_warnings import IMPLAUSIBLE, LARGER, NAMES, OFF_IMAGE, ImageWarning
+from .spine.image_warnings import MEASURED_CODES, ImageWarning
 from .spine.orientation import Orientation
 from .spine.schema import VERTEBRAE
-
-_OF_POINTS = (IMPLAUSIBLE, OFF_IMAGE, LARGER, NAMES)
-"""Warnings that follow from points and names: they are made anew whenever these change."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Origin:
         tilt_half_widths: from T1 to L5 in degrees, each vertebra's part in the interval of an angle
             (``spine.curves.interval_half_width``), ``None`` where it has none; empty where the model does not tell.
         orientation: how it turned the stored raster to see the spine upright; ``None`` where that is not known.
-        warnings: what it doubts about the image as a whole, wherever its points are.
+        warnings: what it doubts about the image as a whole, wherever points are; those about its points are not kept.
     """
 
     model_version: str = ""
@@ -80,5 +77,5 @@ def origin_of(facts: Any) -> Origin:
         names_right=None if right is None else number(right, "names_right", 0, 1),
         tilt_half_widths=tuple(optional_number(by_vertebra.get(v), v, 0) for v in VERTEBRAE) if by_vertebra else (),
         orientation=orientation_in(facts),
-        warnings=tuple(one for one in warnings_in(facts) if one.code not in _OF_POINTS),
+        warnings=tuple(one for one in warnings_in(facts) if one.code not in MEASURED_CODES),
     )

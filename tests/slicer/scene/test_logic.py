@@ -16,6 +16,7 @@ from VertebraLandmarksLib.logic import VertebraLandmarksLogic
 from VertebraLandmarksLib.measuring import measure
 from VertebraLandmarksLib.origin import Origin
 from VertebraLandmarksLib.spine.image_geometry import ImageGeometry
+from VertebraLandmarksLib.spine.reader_error import READER_TILT_HALF_WIDTH_DEG
 from VertebraLandmarksLib.spine.schema import Spine
 
 from lib.spine.markups import read_markups, write_markups
@@ -55,10 +56,10 @@ def test_points_are_measured_anew_after_every_change(labelled, phantom: Phantom)
     editor = logic.editor
     first = logic.measurements
     assert logic.measurements is first
-    assert first == measure(phantom.spine, editor.touched, logic.image_frame)
+    assert first == measure(phantom.spine, logic.image_frame)
     editor.rotate_vertebra(T3, 15)
     assert logic.measurements != first
-    assert logic.measurements == measure(editor.spine(), editor.touched, logic.image_frame)
+    assert logic.measurements == measure(editor.spine(), logic.image_frame)
     editor.undo()
     assert logic.measurements == first
 
@@ -78,11 +79,12 @@ def test_an_answer_in_the_place_of_a_label_can_be_undone(bench, film, phantom: P
     bench.logic.set_label(label, origin=Origin("v0"), is_own=True)
     assert bench.logic.set_answer(answer_with(phantom.spine.xy + 2))
     assert bench.logic.editor.origin.model_version == "v1"
-    assert bench.logic.measurements.curves[0].half_width_deg is not None
+    assert bench.logic.measurements.curves[0].half_width_deg == pytest.approx(np.hypot(2, 2))
     assert bench.logic.editor.undo()
     assert bench.logic.markups() == label
     assert bench.logic.editor.origin.model_version == "v0"
-    assert bench.logic.measurements.curves[0].half_width_deg is None
+    readers = np.hypot(READER_TILT_HALF_WIDTH_DEG, READER_TILT_HALF_WIDTH_DEG)
+    assert bench.logic.measurements.curves[0].half_width_deg == pytest.approx(readers)
 
 
 def test_an_answer_leaves_what_was_touched(labelled, phantom: Phantom) -> None:

@@ -1,4 +1,4 @@
-"""Images that lie on their side or head, or are mirrored: shown and measured upright, points stay as they are stored."""
+"""Images stored on their side or head, or mirrored, are shown and measured upright; their points stay as stored."""
 
 from __future__ import annotations
 
