@@ -26,8 +26,8 @@ from lib.learning.correlation_fit import SpineErrors, fit_correlations
 from lib.learning.decoders import FixedLandmarks
 from lib.learning.devices import choose_device
 from lib.learning.heldout import file_trained_on
+from lib.learning.image_io import Radiograph, read_radiograph
 from lib.learning.prediction import LandmarkPredictor, Prediction
-from lib.learning.reading import Radiograph, read_radiograph
 from lib.learning.seen import SeenFilm
 from lib.learning.uncertainty import ErrorModel
 from lib.learning.weights import load_weights

@@ -19,9 +19,9 @@ from lib.learning.codec import PRESENT, STATE, UNNAMED
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.devices import choose_device
 from lib.learning.heldout import trained_on
+from lib.learning.image_io import read_radiograph
 from lib.learning.naming import COLUMNS, folds_cell, likeliest_naming, use_of
 from lib.learning.prediction import LandmarkPredictor
-from lib.learning.reading import read_radiograph
 from lib.learning.transforms import IMAGE, LABEL
 from lib.learning.weights import load_weights
 from lib.spine.files import check_writable, replacing

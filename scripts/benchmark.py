@@ -21,8 +21,8 @@ import _app_path  # noqa: F401
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.decoders import DECODERS
 from lib.learning.devices import choose_device
+from lib.learning.image_io import read_radiograph
 from lib.learning.prediction import LandmarkPredictor
-from lib.learning.reading import read_radiograph
 from lib.spine.markups import SUFFIX, write_markups
 from lib.spine.phantoms import random_spec, render_phantom
 from lib.spine.report import anatomy_report, cobb_report

@@ -25,8 +25,8 @@ from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.correlation_fit import SpineErrors, fit_correlations
 from lib.learning.devices import choose_device
 from lib.learning.heldout import AASCE, file_trained_on
+from lib.learning.image_io import read_radiograph
 from lib.learning.prediction import LandmarkPredictor
-from lib.learning.reading import read_radiograph
 from lib.learning.uncertainty import Checked, ErrorModel, fit_error_model
 from lib.learning.weights import (
     ERRORS_MEASURED_ON,

@@ -22,9 +22,9 @@ from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.decoders import DECODERS
 from lib.learning.devices import choose_device
 from lib.learning.heldout import AASCE, BOXED, KnownFilms, file_of_each_fold, read_known_films
+from lib.learning.image_io import Radiograph, read_radiograph
 from lib.learning.padding import padded
 from lib.learning.prediction import LandmarkPredictor, Prediction
-from lib.learning.reading import Radiograph, read_radiograph
 from lib.spine.anatomy import spans_of
 from lib.spine.calibration import Decile, ratio_range
 from lib.spine.evaluation import (

@@ -15,12 +15,14 @@ from pathlib import Path
 import numpy as np
 
 import _app_path  # noqa: F401
-from lib.learning.reading import Radiograph, read_radiograph
+from lib.learning.image_io import Radiograph, read_radiograph
 from lib.server.names import check_tag
+from lib.server.stated_side import with_stated_side
 from lib.server.store.datastore import StudiesDatastore
 from lib.server.store.folder import id_of
 from lib.spine.coco import from_coco, to_coco
 from lib.spine.files import check_writable, replacing
+from lib.spine.label_fit import fit_to_image
 from lib.spine.labelled_films import (
     LabelledFilm,
     curves_csv,
@@ -31,6 +33,7 @@ from lib.spine.labelled_films import (
 )
 from lib.spine.markups import SUFFIX, read_markups, write_markups
 from lib.spine.schema import Spine
+from lib.spine.text_decoding import decode_text
 
 WRITERS = {"csv": landmarks_csv, "curves": curves_csv, "json": films_json, "coco": to_coco}
 READERS = {"csv": read_landmarks_csv, "json": read_films_json, "coco": from_coco}
@@ -93,22 +96,24 @@ def export_labels(store: StudiesDatastore, arguments: argparse.Namespace) -> lis
 def _films(store: StudiesDatastore, tag: str, problems: list[str]) -> Iterator[LabelledFilm]:
     for image in store.get_labeled_images(tag):
         try:
-            radiograph, spine = _labelled(store, image, tag)
+            radiograph = _read(store, image)
+            spine = read_markups(Path(store.get_label_uri(image, tag)), radiograph.geometry)
         except (ValueError, OSError) as error:
             problems.append(f"image {image!r:.80}: {error}")
             continue
-        file = Path(store.get_image_uri(image)).name
-        yield LabelledFilm(file if id_of(file) == image else image, spine, radiograph.width, radiograph.height)
+        file, frame = Path(store.get_image_uri(image)).name, radiograph.frame
+        name = file if id_of(file) == image else image
+        yield LabelledFilm(name, spine.cut_to(frame.width, frame.height), frame)
 
 
-def _labelled(store: StudiesDatastore, image: str, tag: str) -> tuple[Radiograph, Spine]:
-    radiograph = read_radiograph(Path(store.get_image_uri(image)))
-    return radiograph, read_markups(Path(store.get_label_uri(image, tag)), radiograph.geometry)
+def _read(store: StudiesDatastore, image: str) -> Radiograph:
+    """An image, with the side that a person has stated."""
+    return with_stated_side(read_radiograph(Path(store.get_image_uri(image))), store.stated_side(image))
 
 
 def import_labels(store: StudiesDatastore, arguments: argparse.Namespace) -> list[str]:
     """Keep the labels that a file holds; returns what was left out and why."""
-    films, problems = READERS[arguments.format](arguments.file.read_text(encoding="utf-8-sig"))
+    films, problems = READERS[arguments.format](decode_text(arguments.file.read_bytes()))
     facts = {"user": arguments.user, "imported": arguments.file.name}
     kept: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -141,43 +146,39 @@ def _image_of(store: StudiesDatastore, name: str) -> str:
 
 
 def _keep(store: StudiesDatastore, image: str, film: LabelledFilm, tag: str, facts: dict[str, str], place: Path) -> str:
-    """Save one label, unless it is there already; says which it was."""
-    if not np.isfinite(film.spine.xy).any():
-        raise ValueError("the label has no points")
+    """Save one label, unless it is there already; says which it was.
+
+    Raises:
+        ValueError: it has no points, or is of another image.
+    """
     radiograph = read_radiograph(Path(store.get_image_uri(image)))
     _check_size(film, radiograph)
+    spine = fit_to_image(film.spine, radiograph.width, radiograph.height)
     present = store.get_label_uri(image, tag)
-    if present and _says(Path(present), radiograph, film.spine):
+    if present and _says(Path(present), radiograph, spine):
         return "same"
-    write_markups(place, film.spine, radiograph.geometry)
+    if not spine.visible.any():
+        raise ValueError("the label has no points")
+    write_markups(place, spine, radiograph.geometry)
     store.save_label(image, str(place), tag, facts)
     return "over" if present else "new"
 
 
 def _check_size(film: LabelledFilm, radiograph: Radiograph) -> None:
-    """Make sure that a label is of an image of this size.
-
-    Raises:
-        ValueError: it says another size, or points lie where the image has none.
-    """
-    size = radiograph.width, radiograph.height
-    said = film.width or size[0], film.height or size[1]
-    shown = f"the image of {size[0]} x {size[1]} pixels"
-    if said != size:
-        raise ValueError(f"the label is of an image of {said[0]} x {said[1]} pixels, not of {shown}")
-    centers, points = film.spine.xy[:, 0], film.spine.xy
-    if ((centers < -0.5) | (centers > np.array(size) - 0.5)).any():
-        raise ValueError(f"a center lies outside {shown}")
-    if ((points < -np.array(size)) | (points > 2 * np.array(size))).any():
-        raise ValueError(f"a corner lies far outside {shown}")
+    if film.frame is not None and (film.frame.width, film.frame.height) != (radiograph.width, radiograph.height):
+        raise ValueError(
+            f"the label is of an image of {film.frame.width} x {film.frame.height} pixels, not of the image of "
+            f"{radiograph.width} x {radiograph.height} pixels"
+        )
 
 
 def _says(label: Path, radiograph: Radiograph, spine: Spine) -> bool:
+    """Whether a label has these visible points and no others."""
     try:
-        xy = read_markups(label, radiograph.geometry).xy
+        present = read_markups(label, radiograph.geometry).cut_to(radiograph.width, radiograph.height)
     except ValueError:  # it says nothing
         return False
-    return bool(np.allclose(xy, spine.xy, rtol=0.0, atol=_SAME_PX, equal_nan=True))
+    return bool(np.allclose(present.visible_xy, spine.visible_xy, rtol=0.0, atol=_SAME_PX, equal_nan=True))
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ import _app_path  # noqa: F401
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.decoders import DECODERS
 from lib.learning.devices import choose_device
+from lib.learning.image_io import Radiograph, UnreadableImageError, read_radiograph
 from lib.learning.inputs import OVERLAY_SUFFIX, InputImage, find_images
 from lib.learning.overlay import draw_overlay
 from lib.learning.prediction import LandmarkPredictor, NoSpineError, Prediction
-from lib.learning.reading import Radiograph, UnreadableImageError, read_radiograph
 from lib.spine.files import replacing
 from lib.spine.markups import SUFFIX, write_markups
 from lib.spine.report import challenge_report, curves_of

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import _app_path
 import setup_environment
+from lib.server.studies_path import check_studies
 from setup_environment import ROOT, SetupError, say
 
 DEMO_STUDIES = ROOT / "demo_studies"
@@ -83,8 +84,12 @@ def studies_folder(text: str) -> Path:
     """The studies folder as an absolute path.
 
     Raises:
-        argparse.ArgumentTypeError: there is no such folder, or labels could not be stored in it.
+        argparse.ArgumentTypeError: it is an address, there is no such folder, or labels could not be stored in it.
     """
+    try:
+        check_studies(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     folder = Path(text).expanduser().resolve()
     if not folder.is_dir():
         reason = "is not a folder" if folder.exists() else "does not exist"

@@ -29,6 +29,8 @@ LEARNING = SPINE | {
     "SimpleITK",
     "nibabel",
     "pydicom",
+    "imagecodecs",
+    "tifffile",
     "scipy",
     "yaml",
     "tqdm",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import psutil
 from fastapi import HTTPException
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
@@ -19,9 +23,10 @@ from monailabel.utils.async_tasks.utils import processes
 from lib import __version__
 from lib.learning.choosing.film import opinion_about
 from lib.learning.choosing.opinion import Opinion
-from lib.learning.reading import read_radiograph
+from lib.learning.image_io import Radiograph, read_radiograph
 from lib.server.config import parse_conf
 from lib.server.given import GivenFilms
+from lib.server.image_reading import reading
 from lib.server.infer import VertebraLandmarksInfer
 from lib.server.models import ModelStore
 from lib.server.names import check_tag
@@ -29,8 +34,10 @@ from lib.server.prelabel import MODEL_VERSION, Prelabelling
 from lib.server.privacy import keep_patients_out_of_logs, outline
 from lib.server.scored_versions import ScoredVersions
 from lib.server.scoring import Scoring
+from lib.server.stated_side import STATED_SIDE
 from lib.server.store.datastore import StudiesDatastore
 from lib.server.strategies import all_strategies
+from lib.server.studies_path import check_studies
 from lib.server.train import BUSY, VertebraLandmarksTrain
 from lib.server.turns import Turns
 from lib.server.web.application import serve
@@ -49,6 +56,10 @@ class VertebraLandmarksApp(MONAILabelApp):
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         keep_patients_out_of_logs()
+        try:
+            check_studies(studies)
+        except ValueError as error:
+            _end(str(error))
         self.config = parse_conf(conf or {})
         self.models = ModelStore(Path(studies), self.config.weights)
         self._prelabelling: Prelabelling | None = None
@@ -141,8 +152,12 @@ class VertebraLandmarksApp(MONAILabelApp):
         except ValueError as error:
             raise HTTPException(400, detail=str(error)) from error
         image, store = request.get("image", ""), datastore or self.datastore()
-        path = image if isinstance(image, Path) else _path_of(store, str(image))  # JSON holds no Path
-        file, answer = self._turns.take(self._infers[request["model"]], {**request, "image": str(path)})
+        if isinstance(image, Path):  # JSON holds none
+            file, answer = self._take_turn({**request, "image": str(image), STATED_SIDE: None})
+        else:
+            with reading(store, str(image)) as path:
+                stated = store.stated_side(str(image))
+                file, answer = self._take_turn({**request, "image": str(path), STATED_SIDE: stated})
         result = {"label": file, "tag": tag, "file": file, "params": answer}
         if request.get("save_label") and not isinstance(image, Path):
             try:
@@ -151,6 +166,21 @@ class VertebraLandmarksApp(MONAILabelApp):
                 Path(file).unlink(missing_ok=True)
                 raise (HTTPException(400, str(error)) if isinstance(error, ValueError) else error) from error
         return result
+
+    def _take_turn(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        result: tuple[str, dict[str, Any]] = self._turns.take(self._infers[request["model"]], request)
+        return result
+
+    def read_image(self, image: str) -> Radiograph:
+        """An image of the folder.
+
+        Raises:
+            HTTPException: 404, there is none of that id.
+            UnreadableImageError: it cannot be read.
+        """
+        task: VertebraLandmarksInfer = self._infers[MODEL]
+        with reading(self.datastore(), image) as path:
+            return task.read(path)
 
     def batch_infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Run inference on many images; one that fails has the reason in its place."""
@@ -193,8 +223,8 @@ class VertebraLandmarksApp(MONAILabelApp):
         task: VertebraLandmarksInfer = self._infers[MODEL]
 
         def predict(image: str) -> tuple[Path, dict[str, Any]]:
-            path = _path_of(self.datastore(), image)
-            file, answer = self._turns.run(lambda: task.in_passing({"image": path}))
+            with reading(self.datastore(), image) as path:
+                file, answer = self._turns.run(lambda: task.in_passing({"image": str(path)}))
             return Path(file), _origin(answer)
 
         return Prelabelling(
@@ -205,22 +235,20 @@ class VertebraLandmarksApp(MONAILabelApp):
         task: VertebraLandmarksInfer = self._infers[MODEL]
 
         def ask(image: str) -> Opinion:
-            radiograph = read_radiograph(Path(self.datastore().get_image_uri(image)))
+            with reading(self.datastore(), image) as path:
+                radiograph = read_radiograph(path)
             return self._turns.run(lambda: opinion_about(task.predictor, radiograph))
 
         return Scoring(self.datastore(), ask, lambda: task.model_key, self.models.folder, lambda: task.model_version)
 
 
-def _path_of(store: Datastore, image: str) -> str:
-    """Path of an image.
-
-    Raises:
-        HTTPException: 404, there is none of that id.
-    """
-    path = str(store.get_image_uri(image))
-    if not path:
-        raise HTTPException(404, detail=f"there is no image {image!r:.80} in the studies folder")
-    return path
+def _end(sentence: str) -> NoReturn:
+    """End the server with a sentence; the web server would print a traceback, and go on where it has workers."""
+    print(sentence, file=sys.stderr, flush=True)
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:
+        psutil.Process(parent.pid).kill()
+    os._exit(1)
 
 
 def _origin(answer: dict[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from PIL import Image
 
 from lib.learning.codec import ABSENT, PRESENT
 from lib.learning.film_errors import film_errors
+from lib.learning.image_io import Radiograph, UnreadableImageError
 from lib.learning.prediction import LandmarkPredictor, Prediction
-from lib.learning.reading import Radiograph, UnreadableImageError
 from lib.learning.transforms import IMAGE, LABEL
 from lib.spine.schema import Spine
 

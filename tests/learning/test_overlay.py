@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lib.learning.image_io import Radiograph
 from lib.learning.overlay import draw_overlay
-from lib.learning.reading import Radiograph
 from lib.spine.schema import Spine
 
 GRAY = Radiograph(np.linspace(0, 255, 320 * 120).reshape(320, 120).astype(np.uint8))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lib.learning.image_io import Radiograph
 from lib.learning.padding import padded
-from lib.learning.reading import Radiograph
 
 SEEDS = range(60)
 

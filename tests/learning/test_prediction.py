@@ -16,10 +16,10 @@ from lib.learning.codec import PRESENT, LandmarkCodec, mirror_maps
 from lib.learning.config import Config, InputConfig, ModelConfig, NetworkConfig, RefinerConfig, load_config
 from lib.learning.correlations import ErrorCorrelations
 from lib.learning.decoders import DECODERS, FixedLandmarks
+from lib.learning.image_io import Radiograph, UnreadableImageError
 from lib.learning.naming import likeliest_naming
 from lib.learning.network import LandmarkNet, Maps
 from lib.learning.prediction import LandmarkPredictor, NoSpineError
-from lib.learning.reading import Radiograph, UnreadableImageError
 from lib.learning.refinement import Refinement
 from lib.learning.refiner import CornerRefiner
 from lib.learning.seen import MOST_WIDER, Look

@@ -15,7 +15,7 @@ from PIL import Image
 
 from lib.learning.codec import ABSENT, PRESENT, UNKNOWN, UNNAMED
 from lib.learning.config import AugmentationConfig, Config, InputConfig, load_config
-from lib.learning.reading import Radiograph, UnreadableImageError
+from lib.learning.image_io import Radiograph, UnreadableImageError
 from lib.learning.transforms import (
     IMAGE,
     LABEL,

@@ -13,8 +13,8 @@ from PIL import Image
 
 import audit_names
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
+from lib.learning.image_io import Radiograph
 from lib.learning.naming import COLUMNS, read_model_folds, read_names
-from lib.learning.reading import Radiograph
 from lib.learning.weights import load_weights, save_weights
 from lib.spine.phantoms import PhantomSpec, render_phantom
 

@@ -16,8 +16,8 @@ import calibrate
 from lib.learning.aasce import FOLDS, Record, folds, read_aasce
 from lib.learning.config import NetworkConfig, RefinerConfig, load_config
 from lib.learning.heldout import read_known_films
+from lib.learning.image_io import Radiograph
 from lib.learning.prediction import Prediction
-from lib.learning.reading import Radiograph
 from lib.learning.refiner import CornerRefiner
 from lib.learning.uncertainty import Checked, ErrorModel, fit_error_model
 from lib.learning.weights import (

@@ -21,9 +21,9 @@ from lib.learning.aasce import Record
 from lib.learning.boxes import BoxRecord
 from lib.learning.config import RefinerConfig, load_config
 from lib.learning.decoders import DECODERS
+from lib.learning.image_io import Radiograph
 from lib.learning.padding import padded
 from lib.learning.prediction import Prediction
-from lib.learning.reading import Radiograph
 from lib.learning.refiner import CornerRefiner
 from lib.learning.uncertainty import ErrorModel
 from lib.learning.weights import ERRORS_MEASURED_ON, RefinerWeights, load_weights, networks_digest, save_weights

@@ -17,8 +17,8 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 import predict as script
 from lib.learning.decoders import DECODERS
+from lib.learning.image_io import Radiograph
 from lib.learning.prediction import NoSpineError, Prediction
-from lib.learning.reading import Radiograph
 from lib.spine.challenge import challenge_angles
 from lib.spine.curves import measure_curves
 from lib.spine.geometry import steps, with_centers

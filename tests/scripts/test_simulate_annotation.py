@@ -18,9 +18,9 @@ import _simulated_clicks
 import simulate_annotation
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.decoders import FixedLandmarks
+from lib.learning.image_io import Radiograph
 from lib.learning.network import Maps
 from lib.learning.prediction import Prediction
-from lib.learning.reading import Radiograph
 from lib.learning.seen import Look, SeenFilm
 from lib.learning.uncertainty import ErrorModel
 from lib.spine.schema import Spine

@@ -42,6 +42,6 @@ def test_images_and_labels_are_told_apart(tmp_path: Path) -> None:
         "twin": "twin.jpg",
     }
     assert {name: labels for name, (_, labels) in found.items() if labels} == {"b": ["final"]}
-    assert not_served == ["twin.png"]
-    assert "1 images are not served" in done.stderr
+    assert [entry["file"] for entry in not_served] == ["notes.txt", "twin.png"]
+    assert "2 files and folders are not served" in done.stderr
     assert "twin" not in done.stderr  # file names may name patients

@@ -369,6 +369,7 @@ def test_answers_are_readable_for_configured_sites_only(server: Server, origin: 
     for head in heads:
         assert (f"access-control-allow-origin: {origin}" in head) == allowed
         assert "access-control-allow-origin: *" not in head
+    assert "access-control-expose-headers: x-image-facts, content-disposition" in heads[0]
     assert "x-content-type-options: nosniff" in heads[0]
 
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.decoders import FixedLandmarks
+from lib.learning.image_io import Radiograph
 from lib.learning.prediction import NoSpineError, Prediction
-from lib.learning.reading import Radiograph
 from lib.learning.stopwatch import Stopwatch
 from lib.server import infer
 from lib.server.infer import VertebraLandmarksInfer

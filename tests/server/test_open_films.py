@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
+from lib.learning.image_io import UnreadableImageError
 from lib.learning.network import Maps
-from lib.learning.reading import UnreadableImageError
 from lib.learning.seen import Look, SeenFilm
 from lib.server.open_films import OpenFilms
 

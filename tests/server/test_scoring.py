@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lib.learning.choosing import ORDERS, STRATEGIES, Opinion
-from lib.learning.reading import UnreadableImageError
+from lib.learning.image_io import UnreadableImageError
 from lib.server.config import parse_conf
 from lib.server.given import GivenFilms
 from lib.server.scored_versions import FILE, ScoredVersions

@@ -13,9 +13,9 @@ from lib.learning.choosing.uncertainty import uncertainty_score
 from lib.learning.codec import LandmarkCodec
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, NetworkConfig, load_config
 from lib.learning.decoders import make_decoder
+from lib.learning.image_io import Radiograph
 from lib.learning.network import LandmarkNet
 from lib.learning.prediction import LandmarkPredictor
-from lib.learning.reading import Radiograph
 from lib.spine.phantoms import random_spec, random_spineless, render_phantom
 from lib.spine.priors import DEFAULT_PRIOR
 from lib.spine.schema import VERTEBRAE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,19 @@ from _postgresql import OwnPostgresql, binaries, own_postgresql
 from lib.server.store.datastore import StudiesDatastore
 
 Open = Callable[..., StudiesDatastore]
+
+
+def not_served(store: StudiesDatastore) -> list[str]:
+    """Names of the files and folders that are not served as images."""
+    return [entry["file"] for entry in store.status()["not_served"]]
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """The watch needs a moment; a machine that is busy, a long one."""
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end, "nobody noticed"
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,8 @@ import pytest
 
 from lib.server.store import settling as settling_module
 from lib.server.store.datastore import StudiesDatastore
+
+from .conftest import wait_until
 
 Open = Callable[..., StudiesDatastore]
 Label = Callable[[int], str]
@@ -27,14 +28,6 @@ def final(studies: Path, image: str) -> Path:
 
 def newest(store: StudiesDatastore, image: str) -> object:
     return json.loads(Path(store.get_label_uri(image, "final")).read_text())
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """The watch needs a moment; a machine that is busy, a long one."""
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end, "nobody noticed"
-        time.sleep(0.05)
 
 
 def test_a_kill_between_commit_and_file_is_repaired_by_whoever_looks_next(
@@ -137,7 +130,7 @@ def test_an_image_that_went_comes_back_with_labels_and_facts(studies: Path, open
         (studies / f"{name}.png").rename(studies.parent / f"{name}.png")
     store.refresh()
     assert (store.list_images(), store.get_image_uri("a"), store.get_label_uri("a", "final")) == (["c"], "", "")
-    assert store.status() == {"total": 1, "completed": 0, "label_tags": {}, "not_served": []}
+    assert store.status() == {"total": 1, "completed": 0, "label_tags": {}, "not_served": [], "not_served_count": 0}
     assert store.pick_by_score("x", "1") is None
     for name in "ab":
         (studies.parent / f"{name}.png").rename(studies / f"{name}.png")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,9 @@ from lib.server.store.datastore import StudiesDatastore
 from lib.server.store.images import Images
 from lib.server.store.scan import Scan
 
+from .conftest import wait_until
+
 Open = Callable[..., StudiesDatastore]
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """The watch needs a moment; a machine that is busy, a long one."""
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end, "nobody noticed"
-        time.sleep(0.05)
 
 
 @pytest.fixture

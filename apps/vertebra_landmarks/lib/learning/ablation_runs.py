@@ -23,9 +23,9 @@ from .ablation import FINAL, LABELS, ROWS, TRAINED_BY, TRAININGS, Entry
 from .config import Config, PredictionConfig, load_config
 from .decoders import DECODERS
 from .heldout import AASCE, file_trained_on, init_facts, trained_on
+from .image_io import read_radiograph
 from .network import LandmarkNet
 from .prediction import LandmarkPredictor
-from .reading import read_radiograph
 from .runs import BEST, HISTORY, Progress, differences
 from .synthetic import synthetic_items
 from .training import Trainer

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..spine.geometry import steps
 from .codec import PRESENT, STATE
+from .image_io import UnreadableImageError, read_radiograph
 from .prediction import LandmarkPredictor
-from .reading import UnreadableImageError, read_radiograph
 from .transforms import IMAGE, LABEL
 
 

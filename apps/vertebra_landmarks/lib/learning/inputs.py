@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .reading import is_dicom, is_image_name
+from .image_io import is_dicom, is_image_name
 
 OVERLAY_SUFFIX = ".overlay.png"
 

@@ -11,17 +11,19 @@ import numpy as np
 
 from ..spine.geometry import corners_of
 from ..spine.gross_errors import gross_error
+from ..spine.image_frame import ImageFrame
+from ..spine.label_fit import fit_to_image
 from ..spine.markups import read_markups
-from ..spine.schema import CORNERS, VERTEBRAE, Spine
-from .codec import ABSENT, PRESENT
-from .reading import Radiograph, read_radiograph
+from ..spine.schema import CORNERS, Spine
+from .codec import ABSENT, PRESENT, STATE
+from .image_io import read_radiograph
 from .transforms import IMAGE, LABEL
 
 _DIAGONALS = [[CORNERS.index("TL"), CORNERS.index("TR")], [CORNERS.index("BR"), CORNERS.index("BL")]]
 
 
 def to_label(spine: Spine) -> np.ndarray:
-    """What the network learns from a labelled spine; nothing is added to it but centers that its corners determine.
+    """What the network learns from what is visible of a labelled spine, and from centers that its corners determine.
 
     A center that is missing is the middle of the diagonals whose two corners are there: the mean of all four corners,
     or close to it. A vertebra without one stays without a center and so counts as not on the image.
@@ -32,7 +34,7 @@ def to_label(spine: Spine) -> np.ndarray:
     Returns:
         ``(V, P, 3)`` x, y and state, the latter ``PRESENT`` or ``ABSENT``; x and y of absent points are 0.
     """
-    xy = spine.xy
+    xy = spine.visible_xy
     first, second = (corners_of(xy)[:, ends] for ends in _DIAGONALS)  # (V, 2 diagonals, 2)
     middles = (first + second) / 2
     known = np.isfinite(middles).all(-1)
@@ -59,23 +61,23 @@ def read_item(image: Path, label: Path) -> dict[str, Any]:
         OSError: a file cannot be opened.
     """
     radiograph = read_radiograph(image)
-    points = to_label(read_markups(label, radiograph.geometry))
-    _check_centers(points[:, 0], radiograph, label.name)
-    error = gross_error(np.where(points[..., 2:] == PRESENT, points[..., :2], np.nan))
-    if error:
-        raise ValueError(f"{label.name}: {error}")
+    spine = read_markups(label, radiograph.geometry)
+    try:
+        points = to_label(fit_to_image(spine, radiograph.width, radiograph.height))
+        _check_spine(points, radiograph.frame)
+    except ValueError as error:
+        raise ValueError(f"{label.name}: {error}") from error
     return {IMAGE: str(image), LABEL: points}
 
 
-def _check_centers(centers: np.ndarray, radiograph: Radiograph, where: str) -> None:
-    there = centers[:, 2] == PRESENT
+def _check_spine(points: np.ndarray, frame: ImageFrame) -> None:
+    there = points[:, 0, STATE] == PRESENT
     if not (there[1:] & there[:-1]).any():
-        raise ValueError(f"{where}: two neighbouring vertebrae are the least to learn from, got {there.sum()} centers")
-    size = radiograph.width, radiograph.height
-    outside = there & ~((centers[:, :2] >= -0.5) & (centers[:, :2] <= np.array(size) - 0.5)).all(-1)
-    if outside.any():
-        names = ", ".join(np.array(VERTEBRAE)[outside])
-        raise ValueError(f"{where}: outside the image of {size[0]} x {size[1]} pixels lie the centers of {names}")
+        raise ValueError(f"two neighbouring vertebrae are the least to learn from, got {there.sum()} centers")
+    spine = Spine.from_arrays(np.where(points[..., STATE:] == PRESENT, points[..., :STATE], np.nan))
+    error = gross_error(frame.upright(spine).xy)
+    if error:
+        raise ValueError(error)
 
 
 def split(patients: Mapping[str, str], share: float) -> tuple[list[str], list[str]]:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..spine.schema import Spine, Vertebra
-from .reading import Radiograph
+from .image_io import Radiograph
 from .transforms import windowed
 
 _LONGEST = 1600

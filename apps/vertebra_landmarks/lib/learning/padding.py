@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .reading import Radiograph
+from .image_io import Radiograph
 
 _TALLER = (1.15, 2.2)
 _WIDER = (1.1, 2.5)

@@ -22,21 +22,25 @@ from .corrections import naming
 from .decoders import DECODERS, DecodedSpine, FixedLandmarks, make_decoder
 from .devices import on_device, quick_precision
 from .folding import fold_norms
+from .image_io import Radiograph, UnreadableImageError
 from .naming import naming_lead
 from .network import Maps
-from .reading import Radiograph, UnreadableImageError
 from .refinement import RefinedSpine, Refinement
+from .second_spine import cells_of_spine, is_second_spine, within
 from .seen import FoundSpine, Look, SeenFilm
 from .stopwatch import Stopwatch
 from .transforms import fitting_matrix, spine_view, view
 from .uncertainty import ErrorModel
-from .upright import NOT_STATED, UprightImage, stated_turn
+from .upright import MIN_SURE_SCORE, NOT_STATED, QUARTER_TURNS, UprightImage, UprightTurn, chosen_turn, stated_turn
 from .weights import build_network, build_refiner, load_weights
 
 _SCORE_SLACK = 0.05  # by which a glance may be surer than the nearer look and still not be asked again
 
 _MOST_LOOKS = 2  # for the sake of fixed points: the second where the first leaves out some that were in view before
 _PLACES = 32  # along the longer side of the image: how exactly a look depends on where a fixed point is
+
+
+_TURNS_TESTED = "; it was looked for in the image turned by 90°, 180° and 270°, too"
 
 
 class NoSpineError(ValueError):
@@ -127,9 +131,24 @@ class LandmarkPredictor:
         """
         watch = watch or Stopwatch()
         self._check(radiograph)
+        turn, glance = self._upright_glance(radiograph, watch)
+        upright = radiograph.upright(turn.orientation)
+        return SeenFilm(self._best_look(upright, FixedLandmarks.none(), watch, glance), turn)
+
+    def _upright_glance(self, radiograph: Radiograph, watch: Stopwatch) -> tuple[UprightTurn, Look]:
+        """How an image is brought upright, and a glance at it so.
+
+        Where the glance is not sure, the spine is looked for in the other three quarter turns as well.
+        """
         turn = stated_turn(radiograph)
-        upright = UprightImage(radiograph, turn).radiograph
-        return SeenFilm(self._best_look(upright, FixedLandmarks.none(), watch), turn)
+        glances = [self._glance(radiograph.upright(turn.orientation), watch)]
+        if glances[0].score >= MIN_SURE_SCORE:
+            return turn, glances[0]
+        for further in QUARTER_TURNS[1:]:
+            glances.append(self._glance(radiograph.upright(turn.orientation.followed_by(further)), watch))
+        scores = [glance.score for glance in glances]
+        chosen = chosen_turn(turn, scores)
+        return chosen, glances[0 if chosen.source == turn.source else int(np.argmax(scores))]
 
     def predict(
         self,
@@ -168,6 +187,7 @@ class LandmarkPredictor:
             raise NoSpineError(
                 f"no spine was found: the mean score of the 17 centers is {score:.2f}, "
                 f"at least {self.limits.min_spine_score:.2f} is expected of a radiograph that shows T1 to L5"
+                f"{_TURNS_TESTED if seen.turn.is_tested else ''}"
             )
         return self._predicted(image, seen, decoder, fixed, watch)
 
@@ -226,8 +246,8 @@ class LandmarkPredictor:
             about = FixedLandmarks(np.clip(np.round(places.only(beside).xy / grid) * grid, 0, size - 1))
             key = about.xy.tobytes()
             if key not in seen.wider:
-                look = self._best_look(radiograph, about, watch)
-                seen.keep_wider(key, SeenFilm(look, seen.turn, seen.warnings))
+                look = self._best_look(radiograph, about, watch, self._glance(radiograph, watch))
+                seen.keep_wider(key, SeenFilm(look, seen.turn))
             found = seen.wider[key]
         return found
 
@@ -292,7 +312,7 @@ class LandmarkPredictor:
             if self.error_model is not None:
                 xy, errors, told = self._with_errors(self.error_model, told, refined, image.fixed(fixed))
         spine = image.spine(xy, decoded.scores, errors, fixed)
-        about_image = (*image.stored.warnings, *seen.turn.warnings, *seen.warnings)
+        about_image = (*image.stored.warnings, *seen.warnings)
         return replace(told, spine=spine, warnings=measurement_warnings(spine, frame, told.names_right, about_image))
 
     def _with_errors(
@@ -333,23 +353,45 @@ class LandmarkPredictor:
         scores: np.ndarray = around[:, np.clip(y, 0, h - 1), np.clip(x, 0, w - 1)] * is_inside
         return scores
 
-    def _best_look(self, radiograph: Radiograph, fixed: FixedLandmarks, watch: Stopwatch) -> Look:
-        """The spine, enlarged, where a glance at the whole image has seen it; the whole image if it shows it better.
+    def _best_look(self, radiograph: Radiograph, fixed: FixedLandmarks, watch: Stopwatch, glance: Look) -> Look:
+        """The spine, enlarged, where a glance at the whole upright image has seen it; or that if it shows it better.
 
-        Raises:
-            UnreadableImageError: the image is too small, or all its pixels are equal.
+        Of an image that shows two spines, the look is restricted to one.
         """
-        matrix = fitting_matrix(radiograph.height, radiograph.width, self.config.input)
-        if not self.limits.second_look:
-            return self._look(radiograph, matrix, watch)
-        glance = self._look(radiograph, matrix, watch, is_glance=True)
         centers = self._decode(DECODERS[0], glance, fixed).xy[:, 0]
+        cells = self._cells_of_spine(glance, centers)
+        has_second = is_second_spine(glance.maps, cells)
+        if has_second:
+            glance = self._restricted(glance, centers)
+            centers = self._decode(DECODERS[0], glance, fixed).xy[:, 0]
         watch.stop("decode")
-        span, margin = self.limits.second_look_span, self.limits.second_look_margin
-        nearer = self._look(radiograph, spine_view(centers, span, margin, self.config.input), watch)
-        if nearer.score >= max(glance.score - _SCORE_SLACK, self.limits.min_spine_score):
-            return nearer
-        return max(nearer, self._look(radiograph, matrix, watch), key=lambda look: look.score)
+        looks = []
+        if self.limits.second_look:
+            span, margin = self.limits.second_look_span, self.limits.second_look_margin
+            looks.append(self._look(radiograph, spine_view(centers, span, margin, self.config.input), watch))
+        least = max(glance.score - _SCORE_SLACK, self.limits.min_spine_score)
+        if not (looks and looks[0].score >= least):
+            looks.append(self._look(radiograph, glance.matrix, watch))
+        if has_second:
+            looks = [self._restricted(look, centers) for look in looks]
+        return max(looks, key=lambda look: look.score)
+
+    def _cells_of_spine(self, look: Look, centers: np.ndarray) -> np.ndarray:
+        """Cells ``(h, w)`` of a look that belong to the spine with centers ``(V, 2)``, upright pixels."""
+        cells = (transform_points(look.matrix, centers) + 0.5) / self.codec.stride - 0.5
+        height, width = look.maps.heatmap.shape[-2:]
+        return cells_of_spine(cells, (height, width))
+
+    def _restricted(self, look: Look, centers: np.ndarray) -> Look:
+        """The look without what it shows beside the spine with centers ``(V, 2)``, upright pixels."""
+        cells = self._cells_of_spine(look, centers)
+        maps = within(look.maps, cells)
+        return Look(maps, look.matrix, float(self.codec.decode(maps).scores.mean()), cells)
+
+    def _glance(self, radiograph: Radiograph, watch: Stopwatch) -> Look:
+        """What a quick and less exact look at the whole upright image shows."""
+        matrix = fitting_matrix(radiograph.height, radiograph.width, self.config.input)
+        return self._look(radiograph, matrix, watch, is_glance=True)
 
     def _decode(self, decoder: str, look: Look, fixed: FixedLandmarks) -> DecodedSpine:
         """Points in upright pixels."""

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from ..spine.geometry import mirror_points, rotation, scaling, transform_points, translation
 from .codec import ABSENT, STATE, UNKNOWN, is_placed
 from .config import AugmentationConfig, Config, InputConfig
-from .reading import Radiograph, read_radiograph
+from .image_io import Radiograph, read_radiograph
 
 IMAGE = "image"
 """Path, ``Radiograph`` or ``(H, W)`` array at first; then a ``(1, H, W)`` tensor in 0...1."""

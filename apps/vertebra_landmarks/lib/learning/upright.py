@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from ..spine.geometry import transform_points
 from ..spine.image_frame import ImageFrame
-from ..spine.image_warnings import ImageWarning
+from ..spine.image_warnings import ImageWarning, orientation_contradiction, orientation_warning
 from ..spine.orientation import UPRIGHT, Orientation
 from ..spine.schema import Spine
 from .decoders import FixedLandmarks
-from .reading import Radiograph
+from .image_io import Radiograph
+
+QUARTER_TURNS = tuple(Orientation(turns) for turns in range(4))
+MIN_SURE_SCORE = 0.5
+"""Coarse score from which an image is upright as it is. Of 106 films and phantoms none on its head reaches 0.41 and
+none on its side 0.07; of the upright ones 93 % do."""
+MIN_TURNED_SCORE = 0.3
+"""Coarse score from which another quarter turn shows a spine: upright ones have 0.38 and more."""
+MIN_LEAD = 0.1
+"""By which that score must exceed the one as stored or stated: upright films lead all others by 0.15 and more."""
 
 NOT_STATED = "none: taken as stored upright"
 FOUND = "found in the image"
@@ -27,7 +37,7 @@ class UprightTurn:
         orientation: of its stored raster.
         source: the tag or header that says so, ``FOUND`` or ``NOT_STATED``.
         warnings: what is to be doubted about that.
-        is_stated: whether the file says so; the patient's sides that it states hold only then, or as stored.
+        is_stated: whether the file says so.
         is_tested: whether the spine was looked for in all four quarter turns.
     """
 
@@ -39,7 +49,7 @@ class UprightTurn:
 
     def frame(self, radiograph: Radiograph) -> ImageFrame:
         """What measuring the image needs to know: sides are unknown where it was turned against its file's word."""
-        keeps_sides = self.is_stated or self.orientation.is_upright
+        keeps_sides = self.source != FOUND
         side = radiograph.image_left_is if keeps_sides else None
         return ImageFrame(radiograph.width, radiograph.height, self.orientation, side)
 
@@ -52,6 +62,27 @@ def stated_turn(radiograph: Radiograph) -> UprightTurn:
     if radiograph.orientation is None:
         return AS_STORED
     return UprightTurn(radiograph.orientation, radiograph.orientation_source, is_stated=True)
+
+
+def chosen_turn(stated: UprightTurn, scores: Sequence[float]) -> UprightTurn:
+    """How an image is brought upright in which the spine was looked for in all quarter turns.
+
+    What the file says is obeyed unless the image clearly shows the spine in another turn.
+
+    Args:
+        stated: what the file says, else as stored.
+        scores: mean center scores after each further turn of ``QUARTER_TURNS``.
+    """
+    tested = replace(stated, is_tested=True)
+    best = int(np.argmax(scores))
+    if scores[best] < MIN_TURNED_SCORE or scores[best] - scores[0] < MIN_LEAD:
+        return tested
+    orientation = stated.orientation.followed_by(QUARTER_TURNS[best])
+    if stated.is_stated:
+        warning = orientation_contradiction(stated.source, orientation)
+    else:
+        warning = orientation_warning(orientation)
+    return UprightTurn(orientation, FOUND, (warning,), is_tested=True)
 
 
 @dataclass(frozen=True, eq=False)

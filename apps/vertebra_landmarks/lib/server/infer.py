@@ -17,9 +17,10 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from ..learning.decoders import FixedLandmarks
 from ..learning.devices import choose_device
+from ..learning.image_io import Radiograph, UnreadableImageError, read_radiograph
 from ..learning.prediction import LandmarkPredictor, NoSpineError, Prediction
-from ..learning.reading import Radiograph, UnreadableImageError, read_radiograph
 from ..learning.stopwatch import Stopwatch
+from ..spine.image_frame import ImageFrame
 from ..spine.markups import SUFFIX, label_of, write_markups
 from ..spine.report import anatomy_report, cobb_report
 from ..spine.schema import POINTS, SCHEMA_VERSION, VERTEBRAE
@@ -29,6 +30,7 @@ from .model_facts import ModelFacts, read_model_facts
 from .models import ModelStore, Stamp, stamp
 from .open_films import OpenFilm, OpenFilms
 from .prelabel import MODEL_VERSION
+from .stated_side import STATED_SIDE, with_stated_side
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +118,8 @@ class VertebraLandmarksInfer(InferTask):
         """Predict.
 
         Args:
-            request: ``image`` is the path of the radiograph; the rest as ``InferRequest`` has it.
+            request: ``image`` is the path of the radiograph, ``STATED_SIDE`` the ``StatedSide`` that a person has
+                stated of it; the rest as ``InferRequest`` has it.
 
         Returns:
             A temporary Markups file, which the caller deletes, and the answer.
@@ -125,6 +128,14 @@ class VertebraLandmarksInfer(InferTask):
             HTTPException: 400 for a bad parameter, 415 where the image cannot be read, 422 where it shows no spine.
         """
         return self._predict(request, self._films.open)
+
+    def read(self, path: Path) -> Radiograph:
+        """An image that people work on, from memory where its file has not changed.
+
+        Raises:
+            UnreadableImageError: it cannot be read.
+        """
+        return self._films.open(path).radiograph
 
     def in_passing(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """The same for work in the background: the film takes no place among those that people work on."""
@@ -138,7 +149,8 @@ class VertebraLandmarksInfer(InferTask):
             raise HTTPException(BAD_PARAMETER, detail=str(error)) from error
         try:
             film = read_film(Path(request["image"]))
-            radiograph = film.radiograph
+            stated = request.get(STATED_SIDE)
+            radiograph = with_stated_side(film.radiograph, stated)
             read = time.perf_counter() - begin
             _check_inside(asked.fixed, radiograph)
             film.is_corrected = film.is_corrected or bool(asked.fixed.mask.any())
@@ -153,7 +165,7 @@ class VertebraLandmarksInfer(InferTask):
             raise HTTPException(NO_SPINE, detail=str(error)) from error
         file = _temporary_markups(prediction, radiograph)
         seconds = {"read": read, **prediction.seconds, "total": time.perf_counter() - begin}
-        answer = _answer(prediction, radiograph, asked.min_score, seconds)
+        answer = _answer(prediction, image_facts(film.radiograph, stated), radiograph.frame, asked.min_score, seconds)
         return file, {**answer, **_known(facts)}
 
 
@@ -183,7 +195,7 @@ def _temporary_markups(prediction: Prediction, radiograph: Radiograph) -> str:
 
 
 def _answer(
-    prediction: Prediction, radiograph: Radiograph, min_score: float, seconds: dict[str, float]
+    prediction: Prediction, facts: dict[str, Any], frame: ImageFrame, min_score: float, seconds: dict[str, float]
 ) -> dict[str, Any]:
     landmarks = [
         {
@@ -192,18 +204,18 @@ def _answer(
             "y": landmark.y,
             "score": landmark.score,
             "error_px": landmark.error,
-            "visible": landmark.score >= min_score,
+            "visible": landmark.is_visible and landmark.score >= min_score,
         }
         for vertebra, point, landmark in prediction.spine.points()
         if landmark is not None
     ]
     return {
         "landmarks": landmarks,
-        "cobb": cobb_report(prediction.spine, radiograph.frame, prediction.tilt_half_widths),
+        "cobb": cobb_report(prediction.spine, frame, prediction.tilt_half_widths),
         "names_right": prediction.names_right,
         "tilt_half_widths_deg": _by_vertebra(prediction.tilt_half_widths),
-        "anatomy": anatomy_report(prediction.spine, radiograph.frame),
-        "image": image_facts(radiograph),
+        "anatomy": anatomy_report(prediction.spine, frame),
+        "image": facts,
         "decoder": prediction.decoder,
         "spine_score": prediction.spine_score,
         "schema_version": SCHEMA_VERSION,

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..learning.reading import Radiograph, read_radiograph
+from ..learning.image_io import Radiograph, read_radiograph
 from ..learning.seen import SeenFilm
 from .models import Stamp, stamp
 

@@ -14,8 +14,9 @@ from filelock import FileLock, Timeout
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from .privacy import outline
-from .store.choosing import FileState, predicted_by
+from .store.choosing import predicted_by
 from .store.datastore import StudiesDatastore
+from .store.folder import FileState
 
 logger = logging.getLogger(__name__)
 

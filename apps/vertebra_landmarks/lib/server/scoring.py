@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from ..learning.choosing import ORDERS, SCORES, STRATEGIES, Opinion, choose
 from ..learning.choosing.uncertainty import uncertainty_score
-from ..learning.reading import UnreadableImageError
+from ..learning.image_io import UnreadableImageError
 from .opinion_file import OpinionFile
 from .privacy import outline
 from .scored_versions import ScoredVersions

@@ -1,7 +1,7 @@
 """Labelled films as COCO keypoints (https://cocodataset.org/#format-data): one annotation of 85 keypoints per film.
 
-Coordinates stay as they are here, with pixel centers at whole numbers. A point that is absent has visibility 0, any
-other one 2; COCO has no place for scores.
+Coordinates stay as they are here, with pixel centers at whole numbers. A point that is absent has visibility 0, one
+that the image does not show 1, any other one 2; COCO has no place for scores.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import Any, Optional
 
 import numpy as np
 
+from .image_frame import ImageFrame
 from .labelled_films import PLACES, LabelledFilm, Points, Read, json_object, listing
 from .schema import VERTEBRAE, Spine
 
 CATEGORY = "spine"
-_ABSENT, _LABELLED = 0, 2
-_VISIBILITIES = (_ABSENT, 1, _LABELLED)
+_ABSENT, _NOT_VISIBLE, _VISIBLE = _VISIBILITIES = (0, 1, 2)
 
 
 def to_coco(films: Iterable[LabelledFilm]) -> str:
     """The content of a COCO file; each film needs its size.
 
     Raises:
-        ValueError: a film has no size.
+        ValueError: nothing is known about an image.
     """
     names = list(PLACES)
     centers = [names.index(vertebra) + 1 for vertebra in VERTEBRAE]
@@ -37,9 +37,8 @@ def to_coco(films: Iterable[LabelledFilm]) -> str:
     }
     images, annotations = [], []
     for number, film in enumerate(films, start=1):
-        if not film.width or not film.height:
-            raise ValueError(f"image {film.image!r:.80}: COCO needs its width and height")
-        images.append({"id": number, "file_name": film.image, "width": film.width, "height": film.height})
+        frame = film.known_frame
+        images.append({"id": number, "file_name": film.image, "width": frame.width, "height": frame.height})
         annotations.append({"id": number, "image_id": number, "category_id": 1, "iscrowd": 0, **_shape(film.spine)})
     content = {"images": images, "annotations": annotations, "categories": [category]}
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
@@ -49,7 +48,8 @@ def _shape(spine: Spine) -> dict[str, Any]:
     xy = spine.xy.reshape(-1, 2)
     there = np.isfinite(xy).all(-1)
     flat = np.where(there[:, None], xy, 0.0)
-    keypoints = [value for (x, y), is_there in zip(flat.tolist(), there) for value in (x, y, _LABELLED * int(is_there))]
+    flags = np.where(there, np.where(spine.visible.ravel(), _VISIBLE, _NOT_VISIBLE), _ABSENT)
+    keypoints = [value for (x, y), flag in zip(flat.tolist(), flags.tolist()) for value in (x, y, flag)]
     low, high = (xy[there].min(0), xy[there].max(0)) if there.any() else (np.zeros(2), np.zeros(2))
     box = [*low.tolist(), *(high - low).tolist()]
     return {"keypoints": keypoints, "num_keypoints": int(there.sum()), "bbox": box, "area": box[2] * box[3]}
@@ -75,7 +75,7 @@ def from_coco(text: str) -> Read:
             if image in taken:
                 raise ValueError("the image has a spine already")
             spine = _spine(annotation, _named(categories, annotation.get("category_id")).get("keypoints"))
-            film = LabelledFilm(image, spine, _length(known, "width"), _length(known, "height"))
+            film = LabelledFilm(image, spine, _frame(known))
             taken.add(image)
             films.append(film)
         except ValueError as error:
@@ -99,6 +99,11 @@ def _is_id(name: object) -> bool:
     return isinstance(name, (int, str)) and not isinstance(name, bool)
 
 
+def _frame(image: Mapping[str, Any]) -> Optional[ImageFrame]:
+    width, height = _length(image, "width"), _length(image, "height")
+    return None if width is None or height is None else ImageFrame(width, height)
+
+
 def _length(image: Mapping[str, Any], name: str) -> Optional[int]:
     length = image.get(name)
     if length is None:
@@ -117,5 +122,5 @@ def _spine(annotation: Mapping[str, Any], names: object) -> Spine:
         if isinstance(visibility, bool) or visibility not in _VISIBILITIES:
             raise ValueError(f"the visibility of {name!r:.40} must be 0, 1 or 2, got {visibility!r:.40}")
         if visibility != _ABSENT:
-            points.add(str(name), x, y)
+            points.add(str(name), x, y, is_visible=visibility == _VISIBLE)
     return points.spine

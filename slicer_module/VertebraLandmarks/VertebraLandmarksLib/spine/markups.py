@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Optional
 
@@ -180,11 +181,45 @@ def read_markups(path: Path, geometry: ImageGeometry = PIXELS) -> Spine:
         OSError: the file cannot be read.
     """
     path = Path(path)
+    return from_markups(parse_json(path.read_bytes(), path.name), geometry, path.name)
+
+
+def parse_json(content: bytes, where: str = "markups") -> Any:
+    """What a Markups file holds, for ``from_markups``; with or without a byte order mark.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path.name}: expected JSON, {error}") from error
-    return from_markups(content, geometry, path.name)
+        raise ValueError(f"{where}: expected JSON, {error}") from error
+
+
+def is_before_0_8(content: object) -> bool:
+    """Whether a Markups file was written by this project before 0.8, which did not say with which geometry."""
+    ours = content.get(_OURS) if isinstance(content, dict) else None
+    return isinstance(ours, dict) and _GEOMETRY not in ours
+
+
+def with_undefined(content: dict[str, Any], labels: Collection[str]) -> dict[str, Any]:
+    """A Markups file in which some points are undefined, and everything else is as it was.
+
+    Args:
+        content: that ``from_markups`` can read.
+        labels: of the control points, such as "T7" and "T7 TL".
+    """
+    markups = [
+        {
+            **markup,
+            "controlPoints": [
+                {**control, "positionStatus": _UNDEFINED} if control["label"] in labels else control
+                for control in markup["controlPoints"]
+            ],
+        }
+        for markup in content["markups"]
+    ]
+    return {**content, "markups": markups}
 
 
 def _geometry_of(content: dict[str, Any], image: ImageGeometry, where: str) -> ImageGeometry:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..image_io import Radiograph
 from ..prediction import LandmarkPredictor
-from ..reading import Radiograph
 from ..transforms import view
 from .opinion import Opinion, opinions_of
 

@@ -15,8 +15,6 @@ from .folder import is_storable
 from .holding import Holding
 from .tables import GONE, LABELLED, OPEN, images, labels, scores
 
-FileState = tuple[int, int]
-"""Size of a file in bytes, and when it was changed last, in ns."""
 _BATCH = 500
 _ONE: Any = literal_column("1")
 """Not a parameter: a plan that PostgreSQL keeps for any value of it would sort all images or scores."""

@@ -14,9 +14,10 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 from sqlalchemy.exc import DBAPIError
 
+from ..stated_side import StatedSide
 from .choosing import Choosing
 from .database import Database, kind_of
-from .folder import StudiesFolder, id_of, remove_files
+from .folder import FileState, StudiesFolder, id_of, remove_files
 from .holding import Holding, open_holding
 from .images import FINAL, Images
 from .labels import Labels
@@ -42,8 +43,8 @@ class StudiesDatastore(Datastore):
     work on a folder at once. What was acknowledged is not lost, every file is whole at any time, and nothing outside
     the folder is read or written. A folder that MONAI Label served before is taken over as it is.
 
-    ``.Png`` is an image, a Markups file or an overlay beside the radiographs is not, and images that cannot be served
-    since another has their id are in ``status()``.
+    ``.Png`` is an image, and so is a DICOM file of any name; a Markups file or an overlay beside the radiographs is
+    not. What is not served, and why, is in ``status()``.
 
     Args:
         folder: the studies folder.
@@ -271,6 +272,39 @@ class StudiesDatastore(Datastore):
         """
         self._labels.note(label_id, _plain(label_tag), info)
 
+    def file_state(self, image_id: str) -> FileState:
+        """Size and time of an image's file as it is now; (0, 0) if there is none."""
+        found = self._folder.look(Path(self.get_image_uri(image_id)))
+        return (0, 0) if found is None else (found.size, found.mtime_ns)
+
+    def note_unreadable(self, image_id: str, reason: str, file: FileState) -> None:
+        """Remember that reading an image failed, so that it is not handed out until its file is another.
+
+        Args:
+            image_id: of the image.
+            reason: in a sentence.
+            file: its ``file_state`` before it was read.
+        """
+        self._images.note_unreadable(image_id, reason, file)
+
+    def stated_side(self, image_id: str) -> StatedSide | None:
+        """The patient's side that a person has stated of an image; ``None`` where nobody has, or of another file."""
+        return self._images.stated_side(image_id)
+
+    def state_side(self, image_id: str, image_left_is: str | None, user: str) -> None:
+        """Note the patient's side at the left of the upright image, or that nobody knows it.
+
+        Args:
+            image_id: of the image.
+            image_left_is: one of ``stated_side.SIDES``; ``None`` takes back what was stated.
+            user: who says so.
+
+        Raises:
+            ImageNotFoundException: there is no such image.
+            ValueError: it is no side.
+        """
+        self._images.state_side(image_id, image_left_is, user)
+
     def pick_random(self, exclude: Collection[str] = (), unlabelled: bool = True) -> str | None:
         """An image at random, each one once before any comes again; see ``Choosing.pick_random``."""
         return self._there(lambda: self.choosing.pick_random(exclude, unlabelled))
@@ -294,7 +328,7 @@ class StudiesDatastore(Datastore):
         return pick()
 
     def status(self) -> dict[str, Any]:
-        """How many images and labels there are, and which images are not served since another has their id."""
+        """How many images and labels there are, and what in the folder is not served as an image, and why."""
         return self._listing.status()
 
     def json(self) -> dict[str, Any]:

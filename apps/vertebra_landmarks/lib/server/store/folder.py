@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
+from ...learning.image_io import IMAGE_SUFFIXES
+from ...learning.image_io.formats import DICOM, HEAD_BYTES, format_of
 from ...learning.inputs import OVERLAY_SUFFIX
-from ...learning.reading import IMAGE_SUFFIXES
 from ...spine.markups import SUFFIX
 from ..models import FOLDER
 from ..names import LONGEST_NAME_BYTES, check_tag, folded, is_inside
@@ -26,11 +27,22 @@ logger = logging.getLogger(__name__)
 LABELS = "labels"
 TAGS = ("final", "original")
 """Tags that every folder has; others in the same letters are none."""
+SUBFOLDER = "a folder: only images at the top level of the studies folder are served"
+OUTSIDE = "a link that leads to no file in the studies folder"
+DICOMDIR = "an index of DICOM files and no image"
+GONE_OR_CLOSED = "the file cannot be opened"
+_NOTES_OF_MONAI_LABEL = "datastore_v2.json"
 _SUFFIXES = sorted((SUFFIX, *IMAGE_SUFFIXES), key=len, reverse=True)
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")  # of a version
+MAX_SNIFFED = 500_000
+"""Files whose content is remembered, so that they are opened once."""
 _LOCKS = 64
 _POLL_S = 0.005  # how often who waits for a lock looks
 _SYNCING = ThreadPoolExecutor(8, thread_name_prefix="sync")  # disks take several requests in the time of one
+
+
+FileState = tuple[int, int]
+"""Size of a file in bytes, and when it was changed last, in ns."""
 
 
 class Found(NamedTuple):
@@ -48,12 +60,12 @@ class Found(NamedTuple):
 
 
 def id_of(file: str) -> str:
-    """The image id that a file's name stands for."""
+    """The image id that a file's name stands for: the name without an image's ending, else the whole name."""
     lower = file.lower()
     for suffix in _SUFFIXES:
         if lower.endswith(suffix):
             return file[: -len(suffix)]
-    return file.removesuffix(Path(file).suffix)
+    return file
 
 
 def is_storable(name: str) -> bool:
@@ -84,6 +96,8 @@ class StudiesFolder:
         self.path = Path(path)
         self.path.mkdir(parents=True, exist_ok=True)
         self.own = self.path / FOLDER
+        self._sniffed: dict[Found, str | None] = {}
+        self._others: dict[str, str] = {}
         self._versions, self._locks = self.own / "versions", self.own / "locks"
         own = (self._locks, *(self._versions / tag for tag in TAGS), *(self.label_folder(tag) for tag in TAGS))
         for folder in own:
@@ -137,14 +151,55 @@ class StudiesFolder:
         inside = [shard for shard in shards if shard.is_dir() and is_inside(shard, self.path)]
         return sorted(path for shard in inside for path in shard.iterdir() if name.fullmatch(path.name))
 
-    def images(self) -> list[Found]:
-        """Images among the files, by name."""
-        return sorted(found for found in self._files(self.path) if self.is_image(found.name))
+    def images(self, known: Iterable[Found] = ()) -> list[Found]:
+        """Images among the files, by name.
 
-    @staticmethod
-    def is_image(name: str) -> bool:
-        """Whether a file of this name is a radiograph: not hidden, and no overlay of this project."""
-        return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".") and not name.endswith(OVERLAY_SUFFIX)
+        Args:
+            known: files that are images; only other ones are opened where the name does not say what they are.
+        """
+        self._sniffed.update((found, None) for found in known if not has_image_suffix(found.name))
+        images, others = [], {}
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                if is_own(entry.name):
+                    continue
+                found, reason = self._judge(entry)
+                if reason is not None:
+                    others[entry.name] = reason
+                elif found is not None:
+                    images.append(found)
+        self._others = others
+        return sorted(images)
+
+    def others(self) -> dict[str, str]:
+        """Files and folders at the top level that are no images as they were last looked at, and why they are none."""
+        return dict(self._others)
+
+    def look_at_image(self, name: str) -> Found | None:
+        """An image as its file is now; ``None`` where there is none."""
+        if is_own(name):
+            return None
+        found, reason = self._judge(self.path / name)
+        self._others.pop(name, None)
+        if reason is not None:
+            self._others[name] = reason
+        return found if reason is None else None
+
+    def _judge(self, entry: os.DirEntry[str] | Path) -> tuple[Found | None, str | None]:
+        """A file, and why it is no image; neither where there is nothing to tell of."""
+        is_link = entry.is_symlink()
+        found = self.look(Path(entry)) if is_link else _of(entry.name, entry)
+        if found is None:
+            return None, OUTSIDE if is_link else SUBFOLDER if entry.is_dir() else None
+        return found, None if has_image_suffix(found.name) else self._sniff(found)
+
+    def _sniff(self, found: Found) -> str | None:
+        """Why a file is no image by its content; a file that has not changed is opened once."""
+        if found not in self._sniffed:
+            if len(self._sniffed) >= MAX_SNIFFED:
+                self._sniffed.clear()
+            self._sniffed[found] = _not_an_image(self.path / found.name)
+        return self._sniffed[found]
 
     def tags(self) -> list[str]:
         """Folders of labels whose name is a tag."""
@@ -187,6 +242,31 @@ class StudiesFolder:
             return _of(path.name, path)
         except (OSError, ValueError):
             return None
+
+
+def has_image_suffix(name: str) -> bool:
+    """Whether a file's name ends like an image's."""
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def is_own(name: str) -> bool:
+    """Whether a name in the folder is hidden, that of the labels, or of a file of this project or MONAI Label."""
+    return name.startswith(".") or name in (LABELS, _NOTES_OF_MONAI_LABEL) or name.endswith((OVERLAY_SUFFIX, SUFFIX))
+
+
+def _not_an_image(path: Path) -> str | None:
+    """Why a file is no image, since its name does not say that it is one and its content neither."""
+    if path.name.upper().startswith("DICOMDIR"):
+        return DICOMDIR
+    try:
+        with path.open("rb") as stream:
+            kind = format_of(stream.read(HEAD_BYTES))
+    except OSError:
+        return GONE_OR_CLOSED
+    if kind == DICOM:
+        return None
+    known = ", ".join(IMAGE_SUFFIXES)
+    return f"{kind or 'a file of unknown kind'}: neither a DICOM file nor a name that ends with one of {known}"
 
 
 def _of(name: str, entry: os.DirEntry[str] | Path) -> Found | None:

@@ -8,20 +8,26 @@ import math
 import random
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from monailabel.interfaces.exception import ImageNotFoundException
 from sqlalchemy import Connection, Row, exists, func, or_, select
 
+from ...learning.weights import file_digest
 from ..names import check_image_id, folded
-from .folder import Found, id_of, is_servable, is_storable, remove_files, sync
+from ..stated_side import STATED_SIDE, StatedSide
+from .folder import FileState, Found, has_image_suffix, id_of, is_own, is_servable, is_storable, remove_files, sync
 from .holding import Holding, add_facts, to_text
-from .tables import GONE, LABELLED, OPEN, images, labels, scores, spares
+from .tables import GONE, LABELLED, OPEN, UNREADABLE, images, labels, scores, spares
 
 logger = logging.getLogger(__name__)
 
 FINAL = "final"
+REASON = "unreadable"
+"""Name of the fact that says why an image cannot be read."""
+_DIGITS = 32  # of the digest of an image's file
 
 
 class Images:
@@ -73,6 +79,45 @@ class Images:
             row = self.require(connection, image)
             add_facts(connection, images.c.facts, images.c.key == row.key, facts)
 
+    def stated_side(self, image: str) -> StatedSide | None:
+        """The patient's side that a person has stated of an image; ``None`` where nobody has, or of another file."""
+        with self._database.reading() as connection:
+            row = self.find(connection, image)
+        stated = None if row is None else StatedSide.parse(json.loads(row.facts).get(STATED_SIDE))
+        if row is None or stated is None:
+            return None
+        return stated if stated.digest == file_digest(self._folder.path / row.file, _DIGITS) else None
+
+    def state_side(self, image: str, image_left_is: str | None, user: str) -> None:
+        """Note which side of the patient is at the left of the upright image; ``None`` takes that back.
+
+        Raises:
+            ImageNotFoundException: there is no such image.
+            ValueError: it is no side.
+        """
+        with self._database.reading() as connection:
+            path = self._folder.path / self.require(connection, image).file
+        stated = None
+        if image_left_is is not None:
+            stated = asdict(StatedSide(image_left_is, user, int(time.time()), file_digest(path, _DIGITS)))
+        self.note(image, {STATED_SIDE: stated})
+
+    def note_unreadable(self, image: str, reason: str, file: FileState) -> None:
+        """Remember that an image without a label ``final`` cannot be read, until its file is another.
+
+        Args:
+            image: id.
+            reason: in a sentence.
+            file: as it was when it was read; of another one nothing is remembered.
+        """
+        with self._database.writing(durable=False) as connection:
+            row = self.find(connection, image)
+            if row is not None and row.state == OPEN and (row.size, row.mtime_ns) == file:
+                facts = {**json.loads(row.facts), REASON: reason.removeprefix(f"{row.file}: ")}
+                values = {"state": UNREADABLE, "facts": to_text(facts)}
+                connection.execute(images.update().where(images.c.key == row.key).values(values))
+                connection.execute(scores.update().where(scores.c.image == row.key).values(is_open=False))
+
     def check_new(self, image: str, file: Path) -> list[str]:
         """Make sure that a file can become an image.
 
@@ -95,7 +140,7 @@ class Images:
     def _place(self, image: str, file: Path) -> Path:
         suffix = file.name[len(id_of(file.name)) :]
         name = check_image_id(image) + suffix
-        if id_of(name) != image or not self._folder.is_image(name):
+        if id_of(name) != image or is_own(name) or not has_image_suffix(name):
             raise ValueError(f"image id {image!r:.80} with {suffix} is not the name of an image")
         return self._folder.path / name
 
@@ -124,11 +169,20 @@ class Images:
         """Compare rows with files that came, changed or went; returns the ids of images that were not there before."""
         appeared = []
         for name in names:
-            if self._folder.is_image(name) and is_servable(name):
+            if is_servable(name) and (self._folder.look_at_image(name) is not None or self._is_known(name)):
                 image = id_of(name)
                 with self._folder.lock(image), self._database.writing(durable=False) as connection:
                     appeared += self._settle(connection, image, [name])
         return appeared
+
+    def _is_known(self, name: str) -> bool:
+        """Whether a file is or was an image; one that is called like an image may be."""
+        if is_own(name) or has_image_suffix(name):
+            return not is_own(name)
+        by_row = select(images.c.key).where(self._ours, images.c.folded == folded(name), images.c.file == name)
+        by_spare = select(spares.c.file).where(spares.c.store == self._holding.key, spares.c.file == name)
+        with self._database.reading() as connection:
+            return any(connection.execute(query).first() is not None for query in (by_row, by_spare))
 
     def look_again(self, image: str) -> None:
         """Compare the row of an image with its file."""
@@ -151,7 +205,7 @@ class Images:
         rows = list(connection.execute(select(images).where(self._ours, images.c.folded == fold)))
         rows.sort(key=lambda row: (row.state == GONE, row.id != image, row.id))
         known = {*connection.execute(select(spares.c.file).where(*of_fold)).scalars(), *names, *(r.file for r in rows)}
-        found = [self._folder.look(self._folder.path / name) for name in sorted(known)]
+        found = [self._folder.look_at_image(name) for name in sorted(known)]
         there = {file.name: file for file in found if file is not None}
         served = next((there[row.file] for row in rows if row.file in there), None)
         if served is None:  # of the others rather one of the same id
@@ -220,7 +274,10 @@ class Images:
             values = {"file": file.name, "size": file.size, "mtime_ns": file.mtime_ns}
             connection.execute(images.update().where(images.c.key == row.key).values(values))
         state = row.state
-        if state == GONE:
+        if state == UNREADABLE and is_other:
+            facts = {name: value for name, value in json.loads(row.facts).items() if name != REASON}
+            connection.execute(images.update().where(images.c.key == row.key).values(facts=to_text(facts)))
+        if state == GONE or (state == UNREADABLE and is_other):
             final = select(labels.c.key).where(labels.c.image == row.key, labels.c.tag == FINAL, labels.c.is_current)
             state = LABELLED if connection.execute(select(exists(final))).scalar_one() else OPEN
             connection.execute(images.update().where(images.c.key == row.key).values(state=state))

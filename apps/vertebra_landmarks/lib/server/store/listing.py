@@ -11,10 +11,14 @@ from sqlalchemy import Row, func, select
 from ...spine.markups import SUFFIX
 from .folder import LABELS, id_of
 from .holding import Holding
-from .images import FINAL
-from .tables import GONE, LABELLED, OPEN, images, labels, spares, stores
+from .images import FINAL, REASON
+from .tables import GONE, LABELLED, OPEN, UNREADABLE, images, labels, spares, stores
 
+MAX_NOT_SERVED = 100
+"""Files and folders that are not served, and are named with the reason; of more, only the number is told."""
 _FETCHED = 500
+_TWIN = "another image of the folder has its id, the name without the ending"
+_NAME = "its name is no text, or too long"
 
 
 class Listing:
@@ -25,22 +29,30 @@ class Listing:
         self._ours = images.c.store == holding.key
 
     def status(self) -> dict[str, Any]:
-        """How many images and labels there are, and which images are not served."""
+        """How many images and labels there are, and what in the folder is not served as an image, and why."""
         counts = select(images.c.state, func.count()).where(self._ours).group_by(images.c.state)
         current = labels.c.store == self._holding.key, labels.c.is_current
         tags = select(labels.c.tag, func.count()).where(*current).group_by(labels.c.tag).order_by(labels.c.tag)
         of_gone = select(labels.c.tag, func.count()).join(images, images.c.key == labels.c.image)
         of_gone = of_gone.where(self._ours, images.c.state == GONE, labels.c.is_current).group_by(labels.c.tag)
-        not_served = select(spares.c.file).where(spares.c.store == self._holding.key).order_by(spares.c.file)
+        twins = select(spares.c.file, spares.c.folded).where(spares.c.store == self._holding.key)
+        unreadable = select(images.c.file, images.c.facts).where(self._ours, images.c.state == UNREADABLE)
         with self._database.reading(snapshot=True) as connection:
             by_state = {row[0]: row[1] for row in connection.execute(counts)}
             gone = {row[0]: row[1] for row in connection.execute(of_gone)}  # few, so quicker than a join of all
             by_tag = {row[0]: row[1] - gone.get(row[0], 0) for row in connection.execute(tags)}
+            reasons = {
+                **self._holding.folder.others(),
+                **{row.file: _TWIN if row.folded else _NAME for row in connection.execute(twins)},
+                **{row.file: str(json.loads(row.facts).get(REASON)) for row in connection.execute(unreadable)},
+            }
+            named = sorted(reasons)[:MAX_NOT_SERVED]
             return {
                 "total": by_state.get(OPEN, 0) + by_state.get(LABELLED, 0),
                 "completed": by_state.get(LABELLED, 0),
                 "label_tags": {tag: count for tag, count in by_tag.items() if count},
-                "not_served": list(connection.execute(not_served).scalars()),
+                "not_served": [{"file": _shown(file), "reason": reasons[file]} for file in named],
+                "not_served_count": len(reasons),
             }
 
     def ids(self, *states: int) -> list[str]:
@@ -57,9 +69,10 @@ class Listing:
             return list(connection.execute(query.order_by(images.c.id)))
 
     def without_label(self, tag: str) -> list[str]:
-        """Ids of the images that have no label of the tag, in order."""
+        """Ids of the images that can be read and have no label of the tag, in order."""
         has = select(labels.c.key).where(labels.c.image == images.c.key, labels.c.tag == tag, labels.c.is_current)
-        query = select(images.c.id).where(self._ours, images.c.state != GONE, ~has.exists()).order_by(images.c.id)
+        states = self._ours, images.c.state.not_in((GONE, UNREADABLE))
+        query = select(images.c.id).where(*states, ~has.exists()).order_by(images.c.id)
         with self._database.reading() as connection:
             return list(connection.execute(query).scalars())
 
@@ -105,3 +118,8 @@ class Listing:
                     known["labels"][row.tag] = {"ext": SUFFIX, "info": json.loads(row.noted)}
         if known:
             yield image, known
+
+
+def _shown(file: str) -> str:
+    """A name as text, which it need not be on the disk."""
+    return file.encode(errors="backslashreplace").decode()

@@ -38,6 +38,7 @@ class Scan:
         self._holding, self._folder, self._database = holding, holding.folder, holding.database
         self._images, self._labels = images_, labels_
         self._ours = images.c.store == holding.key
+        self._not_served = 0
 
     def run(self) -> None:
         """Compare everything; the first time, take over what MONAI Label noted, and versions without a row.
@@ -62,17 +63,17 @@ class Scan:
                     connection.execute(stores.update().where(at).values(is_adopted=True, **adopted.names))
 
     def _scan_images(self, adopted: Adopted) -> None:
-        found = self._folder.images()
-        files: dict[str, list[Found]] = {}
-        for file in found:
-            if is_servable(file.name):
-                files.setdefault(folded(id_of(file.name)), []).append(file)
-        self._note_unservable([file.name for file in found if not is_servable(file.name)])
         columns = images.c.key, images.c.folded, images.c.file, images.c.size, images.c.mtime_ns, images.c.state
         with self._database.reading(snapshot=True) as connection:
             rows = connection.execute(select(*columns).where(self._ours)).all()
             of_spare = select(spares.c.file).where(spares.c.store == self._holding.key)
             not_served = set(connection.execute(of_spare).scalars())
+        found = self._folder.images(Found(row.file, row.size, row.mtime_ns) for row in rows)
+        files: dict[str, list[Found]] = {}
+        for file in found:
+            if is_servable(file.name):
+                files.setdefault(folded(id_of(file.name)), []).append(file)
+        self._note_unservable([file.name for file in found if not is_servable(file.name)])
         served: dict[str, Found | None] = {}
         for row in rows:
             if row.state != GONE:
@@ -91,12 +92,16 @@ class Scan:
         differing = [file.name for fold, some in files.items() if fold not in same for file in some]
         self._images.look_at([*differing, *(name for name in not_served if folded(id_of(name)) not in files)])
         for absent in _batches(missing):
-            keys = [row.key for row in absent if self._folder.look(self._folder.path / row.file) is None]
+            keys = [row.key for row in absent if self._folder.look_at_image(row.file) is None]
             with self._database.writing(durable=False) as connection:
                 self._images.mark_gone(connection, keys)
-        count = len(found) - len(files)
-        if count and count != len(not_served):
-            logger.warning("%d images are not served, see not_served in /info/", count)
+        self._warn(len(found) - len(files) + len(self._folder.others()))
+
+    def _warn(self, not_served: int) -> None:
+        if not_served and not_served != self._not_served:
+            words = "%d files and folders are not served as images; not_served in /info/ says which, and why"
+            logger.warning(words, not_served)
+        self._not_served = not_served
 
     def _note_unservable(self, names: list[str]) -> None:
         """Files whose names are no text or too long: they are not served."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-GONE, OPEN, LABELLED = 0, 1, 2
-"""State of an image: its file is not there; it has no label ``final``; it has one."""
+GONE, OPEN, LABELLED, UNREADABLE = 0, 1, 2, 3
+"""State of an image: its file is not there; it has no label ``final``; it has one; none, and it cannot be read."""
 
 metadata = MetaData()
 

@@ -26,6 +26,7 @@ from . import facts, images, inference, models, sessions, tasks
 from .auth import configured_login
 from .errors import PROBLEMS, add_error_handlers
 from .guard import Guard
+from .pixels import FACTS
 from .service import MEGABYTE, Json, Service, make_service
 
 logger = logging.getLogger(__name__)
@@ -60,9 +61,12 @@ def make_application(service: Service) -> ASGIApp:
     guard = Guard(api, routes, api.state.login, config.max_upload_mb * MEGABYTE, config.cors_origins)
     if not config.cors_origins:
         return guard
-    methods = ("GET", "HEAD", "POST", "PUT", "DELETE")
     return CORSMiddleware(
-        guard, allow_origins=config.cors_origins, allow_methods=methods, allow_headers=("Authorization", "Content-Type")
+        guard,
+        allow_origins=config.cors_origins,
+        allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
+        allow_headers=("Authorization", "Content-Type"),
+        expose_headers=(FACTS, "Content-Disposition"),
     )
 
 

@@ -20,8 +20,11 @@ from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from ...learning.image_io import UnreadableImageError
+
 logger = logging.getLogger(__name__)
 
+UNREADABLE = 415
 LONGEST_DETAIL = 500
 _FULL = ("disk is full", "No space left")
 """What SQLite and PostgreSQL say then."""
@@ -60,6 +63,7 @@ def add_error_handlers(service: FastAPI) -> None:
     service.exception_handler(StarletteHTTPException)(_stated)
     service.exception_handler(RequestValidationError)(_malformed)
     service.exception_handler(MONAILabelException)(_of_monai_label)
+    service.exception_handler(UnreadableImageError)(_unreadable)
     service.exception_handler(DBAPIError)(_of_database)
     service.exception_handler(Exception)(_unforeseen)
 
@@ -82,6 +86,10 @@ def _of_monai_label(request: Request, error: MONAILabelException) -> Response:
     if isinstance(error, (ImageNotFoundException, LabelNotFoundException)):
         return problem(404, error.msg)
     return problem(400, error.msg) if error.error == MONAILabelError.INVALID_INPUT else _unforeseen(request, error)
+
+
+def _unreadable(_: Request, error: UnreadableImageError) -> Response:
+    return problem(UNREADABLE, error)
 
 
 def _of_database(request: Request, error: DBAPIError) -> Response:

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..privacy import outline
 from .auth import ANYBODY, Login, Role, User, unauthorized
 from .errors import problem
+from .form_boundary import with_own_boundary
 from .needs import PUBLIC, Needs, needs_of
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,8 @@ DRAINED_BYTES, DRAINED_S = 1_000_000_000, 60.0
 
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_BODILESS = frozenset({"GET", "HEAD", "DELETE"})
+"""Methods of whose requests no body is read, whatever their headers announce."""
 
 
 class Guard:
@@ -77,7 +80,7 @@ class Guard:
         self._open += 1
         try:
             async with AsyncExitStack() as stack:
-                body = await self._admit(scope, receive, stack)
+                body = await self._admit(scope, receive, sender, stack)
                 await self._service(scope, body, sender)
         except HTTPException as error:
             await problem(error.status_code, error.detail, dict(error.headers or {}))(scope, receive, sender)
@@ -89,8 +92,14 @@ class Guard:
         finally:
             self._open -= 1
 
-    async def _admit(self, scope: Scope, receive: Receive, stack: AsyncExitStack) -> Receive:
+    async def _admit(self, scope: Scope, receive: Receive, sender: Sender, stack: AsyncExitStack) -> Receive:
         """See that the request may pass.
+
+        Args:
+            scope: of the request.
+            receive: what its body comes from.
+            sender: what it is answered with; told to close the connection where the body is not read to its end.
+            stack: what ends with the request.
 
         Returns:
             What to read its body with.
@@ -105,22 +114,26 @@ class Guard:
         headers = Headers(scope=scope)
         needs = self._needs(scope)
         self._check_place(scope, headers)
+        length = headers.get("content-length", "")
+        announced, is_chunked = int(length) if length.isdecimal() else 0, "transfer-encoding" in headers
+        if scope["method"] in _BODILESS:
+            sender.is_last = announced > 0 or is_chunked
         scope.setdefault("state", {})["user"] = await self._user(headers, needs)
+        if scope["method"] in _BODILESS:
+            return NoBody(receive)
         limit = self._largest_upload + FORM_OVERHEAD if needs.upload else SMALL_BODY
         body = Body(receive, limit)
-        length = headers.get("content-length", "")
-        announced = int(length) if length.isdecimal() else 0
         if announced > limit:
             if headers.get("expect", "").lower() != "100-continue":
                 await body.drain()
             raise body.too_large()
-        if needs.upload and (announced > SMALL_BODY or "transfer-encoding" in headers):
+        if needs.upload and (announced > SMALL_BODY or is_chunked):
             try:
                 await asyncio.wait_for(self._large_bodies.acquire(), PATIENCE_S)
             except asyncio.TimeoutError as error:
                 raise HTTPException(503, "too many uploads at once", headers={"Retry-After": "30"}) from error
             stack.callback(self._large_bodies.release)
-        return body
+        return await with_own_boundary(scope, body) if needs.upload else body
 
     def _needs(self, scope: Scope) -> Needs:
         for route in self._routes:
@@ -187,6 +200,27 @@ def _is_this_machine(scope: Scope) -> bool:
         return True
 
 
+class NoBody:
+    """The body of a request that has none; what a client announces or sends nevertheless is not waited for.
+
+    Args:
+        receive: says when the client is gone.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._is_read = False
+
+    async def __call__(self) -> Message:
+        """An empty body, and then the news that the client is gone."""
+        if not self._is_read:
+            self._is_read = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        while (message := await self._receive())["type"] != "http.disconnect":
+            pass
+        return message
+
+
 class Body:
     """The body of a request, counted and timed while it is read.
 
@@ -238,11 +272,17 @@ class Body:
 
 
 class Sender:
-    """Sends an answer with the headers that all have, and gives up on a client that does not take it."""
+    """Sends an answer with the headers that all have, and gives up on a client that does not take it.
+
+    Attributes:
+        status: of the answer; ``None`` before it is sent.
+        is_last: whether the connection is closed afterwards, since what follows on it may be a body that nobody read.
+    """
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status: int | None = None
+        self.is_last = False
 
     async def __call__(self, message: Message) -> None:
         """Send one piece.
@@ -255,6 +295,8 @@ class Sender:
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
+            if self.is_last:
+                headers["Connection"] = "close"
         await asyncio.wait_for(self._send(message), SEND_S)
 
 

@@ -7,15 +7,15 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, File, Form, HTTPException, Query, Response, UploadFile
 from fastapi.responses import StreamingResponse
-from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.utils.others.generic import file_checksum, get_mime_type
 
-from ...spine.markups import SUFFIX, read_markups
-from ...spine.schema import Spine
+from ...spine.markups import SUFFIX
+from ..label_check import checked_label
 from ..names import check_tag
+from ..stated_side import STATED_SIDE, side_facts
+from ..store.images import REASON
 from .auth import ANYBODY, Role, User
 from .errors import bad_request
 from .needs import needs
@@ -27,7 +27,7 @@ from .uploads import check_readable
 
 router = APIRouter(tags=["Datastore"])
 
-RESERVED = ("strategy", "path", "name", "ts")
+RESERVED = ("strategy", "path", "name", "ts", STATED_SIDE, REASON)
 """What the server itself notes about an image or a label."""
 CHECKSUMS = ("SHA256", "SHA512", "MD5")
 Version = Annotated[int, Query(ge=1, le=2**31 - 1)]
@@ -115,7 +115,9 @@ async def image_pixels(served: Served, image: str) -> Response:
 
 
 def _pixels(served: Service, image: str) -> Response:
-    return pixels_response(Path(_image_path(served, image)), served.uploads.folder)
+    radiograph = served.app.read_image(image)
+    stated = served.app.datastore().stated_side(image)
+    return pixels_response(radiograph, served.uploads.folder, stated)
 
 
 @router.get("/datastore/image/info", openapi_extra=READER, summary="Facts about an image")
@@ -130,6 +132,31 @@ async def note_image_facts(served: Served, asking: Asking, image: str, info: Ann
     """Add to what is noted about it."""
     facts = _facts(info, asking, begun=False)
     return Json(await served.filing.run(_noting, served.app.datastore().update_image_info, image, facts))
+
+
+@router.put("/datastore/image/side", openapi_extra=ANNOTATOR, summary="State the patient's side of an image")
+async def state_side(served: Served, asking: Asking, image: str, image_left_is: str = "") -> Response:
+    """Say which side of the patient, ``left`` or ``right``, is at the left of the upright image; empty takes it back.
+
+    Only of an image whose file does not say it: that counts first.
+    """
+    return Json(await served.filing.run(_state_side, served, image, image_left_is or None, asking))
+
+
+def _state_side(served: Service, image: str, image_left_is: str | None, user: User) -> dict[str, Any]:
+    radiograph, store = served.app.read_image(image), served.app.datastore()
+    if image_left_is is not None and radiograph.image_left_is is not None:
+        facts = side_facts(radiograph, None)
+        raise HTTPException(
+            409,
+            f"the file itself states the side of image {image!r:.80} ({facts['image_left_is_source']}): the left of "
+            f"the image is the patient's {facts['image_left_is']}",
+        )
+    try:
+        store.state_side(image, image_left_is, user.name)
+    except ValueError as error:
+        raise bad_request(error) from error
+    return {"image": image, **side_facts(radiograph, store.stated_side(image))}
 
 
 @router.put("/datastore/label", openapi_extra=ANNOTATOR, summary="Save a label")
@@ -148,23 +175,16 @@ async def save_label(
 
 
 def _save_label(served: Service, image: str, tag: str, label: UploadFile, facts: dict[str, Any]) -> str:
-    _image_path(served, image)
+    radiograph = served.app.read_image(image)
     with tempfile.TemporaryDirectory(dir=served.uploads.folder) as folder:
         place = Path(folder) / f"label{SUFFIX}"
-        place.write_bytes(label.file.read())
         try:
-            _check_points(read_markups(place), tag)
-            saved: str = served.app.datastore().save_label(image, str(place), check_tag(tag), facts)
+            place.write_bytes(checked_label(label.file.read(), radiograph, check_tag(tag)))
+            saved: str = served.app.datastore().save_label(image, str(place), tag, facts)
         except ValueError as error:
             raise bad_request(error) from error
     served.app.on_save_label(image, saved)
     return saved
-
-
-def _check_points(spine: Spine, tag: str) -> None:
-    """Raise unless there is anything in a label by which its film counts as done."""
-    if tag == DefaultLabelTag.FINAL.value and not np.isfinite(spine.xy).any():
-        raise ValueError("a final label needs one point at least, this one has none")
 
 
 @router.delete("/datastore/label", openapi_extra=ADMIN, summary="Remove a label")

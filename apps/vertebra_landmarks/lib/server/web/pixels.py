@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 from anyio import CancelScope, to_thread
-from fastapi import HTTPException
 from fastapi.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
-from ...learning.reading import UnreadableImageError, read_radiograph
+from ...learning.image_io import Radiograph
 from ..image_facts import image_facts
-from .uploads import UNREADABLE
+from ..stated_side import StatedSide
 
 FACTS = "X-Image-Facts"
 _LEVEL = 1  # films shrink little more with higher ones, which take several times as long
@@ -36,20 +35,14 @@ class PixelsResponse(FileResponse):
                 await to_thread.run_sync(lambda: Path(self.path).unlink(missing_ok=True))
 
 
-def pixels_response(image: Path, folder: Path) -> PixelsResponse:
-    """Read an image and make the answer.
+def pixels_response(radiograph: Radiograph, folder: Path, stated: StatedSide | None = None) -> PixelsResponse:
+    """Make the answer.
 
     Args:
-        image: file to read.
+        radiograph: the image.
         folder: where the answer waits to be sent.
-
-    Raises:
-        HTTPException: 415, the image cannot be read.
+        stated: the patient's side that a person has stated.
     """
-    try:
-        radiograph = read_radiograph(image)
-    except UnreadableImageError as error:
-        raise HTTPException(UNREADABLE, str(error)) from error
     with tempfile.NamedTemporaryFile(dir=folder, prefix="pixels-", suffix=".npy.gz", delete=False) as file:
         try:
             _write(file, gray_16(radiograph.pixels))
@@ -57,7 +50,7 @@ def pixels_response(image: Path, folder: Path) -> PixelsResponse:
             file.close()
             Path(file.name).unlink(missing_ok=True)
             raise
-    headers = {"Content-Encoding": "gzip", FACTS: json.dumps(image_facts(radiograph))}
+    headers = {"Content-Encoding": "gzip", FACTS: json.dumps(image_facts(radiograph, stated))}
     return PixelsResponse(file.name, media_type="application/x-npy", headers=headers)
 
 

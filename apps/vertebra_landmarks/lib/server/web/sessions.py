@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, File, HTTPException, Response, UploadFile
 from fastapi.responses import FileResponse
 from monailabel.utils.others.generic import get_mime_type
 
+from ...learning.image_io import read_radiograph
 from .auth import Role
 from .needs import needs
 from .pixels import pixels_response
-from .service import Json, Served
+from .service import Json, Served, Service
 
 router = APIRouter(prefix="/session", tags=["Session"])
 
@@ -34,10 +36,14 @@ async def look(
     """Facts about a session, its image, or the pixels of that (see ``/datastore/image/pixels``)."""
     session = await served.filing.run(served.sessions.get, session_id, touch=update_ts)
     if pixels:
-        return await served.filing.run(pixels_response, session.place, served.uploads.folder)
+        return await served.filing.run(_pixels, served, session.place)
     if image:
         return FileResponse(session.place, media_type=get_mime_type(str(session.place)), filename=session.place.name)
     return Json(session.to_dict())
+
+
+def _pixels(served: Service, place: Path) -> Response:
+    return pixels_response(read_radiograph(place), served.uploads.folder)
 
 
 @router.delete("/{session_id}", openapi_extra=needs(Role.READER), summary="End a session")

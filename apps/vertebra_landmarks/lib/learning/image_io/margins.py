@@ -1,0 +1,82 @@
+"""Padding and constant margins: parts of a raster that are no image and would spoil its gray range."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+_SAMPLES = 250_000
+_PERCENTILES = (0.5, 99.5)  # of the gray range that the network sees
+_MIN_SIDE = 32  # pixels; nothing is found in smaller images
+_MIN_BORDER_SHARE = 0.1
+_MIN_AREA_SHARE = 0.005  # less does not move the percentiles
+_MAX_BRIGHT_RANGE = 0.8  # share of the whole gray range that the image proper fills beside a bright margin
+_MAX_DARK_RANGE = 0.5  # and beside a dark one, since images have black surroundings by nature
+_TOUCHING_CORNERS = np.ones((3, 3), int)
+
+
+def fill_padding(pixels: np.ndarray, padding: np.ndarray) -> np.ndarray:
+    """Give padding the darkest value of the image proper.
+
+    Args:
+        pixels: ``(H, W)``, bright bone.
+        padding: ``(H, W)`` which pixels have a value of padding; those that no border can be reached from through
+            others are image.
+
+    Returns:
+        The pixels; a copy where anything was filled.
+    """
+    margin = _at_border(padding)
+    if not margin.any() or margin.all():
+        return pixels
+    filled = pixels.copy()
+    filled[margin] = pixels[~margin].min()
+    return filled
+
+
+def fill_margins(pixels: np.ndarray) -> np.ndarray:
+    """Give a large constant margin the darkest value of the image proper, if it lies far outside its gray range.
+
+    Collimation and the surroundings of ordinary images stay as they are: they are not constant, or the image beside
+    them fills the gray range.
+
+    Args:
+        pixels: ``(H, W)``, bright bone.
+
+    Returns:
+        The pixels; a copy where anything was filled.
+    """
+    if min(pixels.shape) < _MIN_SIDE:
+        return pixels
+    step = max(1, int(np.sqrt(pixels.size / _SAMPLES)))
+    sample = pixels[::step, ::step]
+    border = np.concatenate([pixels[0, ::step], pixels[-1, ::step], pixels[::step, 0], pixels[::step, -1]])
+    for value, largest_range in ((border.max(), _MAX_BRIGHT_RANGE), (border.min(), _MAX_DARK_RANGE)):
+        if (border == value).mean() >= _MIN_BORDER_SHARE and _spoils_range(sample, value, largest_range):
+            pixels = fill_padding(pixels, pixels == value)
+    return pixels
+
+
+def _spoils_range(sample: np.ndarray, value: np.generic, largest_range: float) -> bool:
+    """Whether a value is extreme, frequent, and far outside the range of the others."""
+    others = sample[sample != value]
+    if others.size == 0 or others.size > (1 - _MIN_AREA_SHARE) * sample.size:
+        return False
+    low, high = (float(v) for v in np.percentile(others, _PERCENTILES))
+    if low == high or low <= float(value) <= high:
+        return False
+    return high - low < largest_range * (max(high, float(value)) - min(low, float(value)))
+
+
+def _at_border(mask: np.ndarray) -> np.ndarray:
+    """The connected parts of a mask that reach the border."""
+    edges = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
+    if not any(edge.any() for edge in edges):
+        return np.zeros_like(mask)
+    labels, count = ndimage.label(mask, _TOUCHING_CORNERS)
+    reaches = np.zeros(count + 1, bool)
+    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        reaches[edge] = True
+    reaches[0] = False
+    at_border: np.ndarray = reaches[labels]
+    return at_border
