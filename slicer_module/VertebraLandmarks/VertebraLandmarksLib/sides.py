@@ -79,8 +79,6 @@ def side_words(film: Film, side: Optional[str]) -> str:
         side: the side that counts; ``None`` where nobody knows.
     """
     if side is None:
-        return "Sides of the image: nobody has stated whose they are."
-    if film.facts.is_side_in_file:
-        source = film.facts.image_left_is_source
-        return f"Sides of the patient, by the file{f' ({source})' if source else ''}."
-    return f"Sides of the patient, {BY_PERSON}."
+        return "Sides are the image's."
+    source = film.facts.image_left_is_source if film.facts.is_side_in_file else BY_PERSON
+    return f"Sides are the patient's{f', {source}' if source else ''}."

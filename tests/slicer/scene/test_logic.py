@@ -16,6 +16,15 @@ from VertebraLandmarksLib.logic import VertebraLandmarksLogic
 from VertebraLandmarksLib.measuring import measure
 from VertebraLandmarksLib.origin import Origin
 from VertebraLandmarksLib.spine.image_geometry import ImageGeometry
+from VertebraLandmarksLib.spine.image_warnings import (
+    IMPLAUSIBLE,
+    NAMES,
+    POLARITY,
+    SECOND_SPINE,
+    ImageWarning,
+    measurement_warnings,
+)
+from VertebraLandmarksLib.spine.markups import to_markups
 from VertebraLandmarksLib.spine.reader_error import READER_TILT_HALF_WIDTH_DEG
 from VertebraLandmarksLib.spine.schema import Spine
 
@@ -307,3 +316,45 @@ def test_layers_stay_hidden_for_the_next_film(labelled, film, layer: str, role: 
         labelled.logic.show_film(film)
     labelled.logic.set_layer(layer, True)
     assert labelled.nodes(role)[0].GetDisplayNode().GetVisibility()
+
+
+def of_0_7(spine: Spine, spacing: tuple[float, float]) -> bytes:
+    """A label or draft as module and server wrote it before 0.8: pixel times spacing, without the geometry."""
+    content = to_markups(spine, ImageGeometry(spacing))
+    del content["vertebraLandmarks"]["geometry"]
+    return json.dumps(content).encode()
+
+
+@pytest.mark.parametrize(
+    ("source", "written_with"), [("density", (1.0, 1.0)), ("PixelSpacing", (0.3, 0.2)), ("none", (0.3, 0.2))]
+)
+def test_work_of_0_7_is_read_with_the_spacing_of_then(
+    bench, film, phantom: Phantom, source: str, written_with: tuple[float, float]
+) -> None:
+    geometry = ImageGeometry((0.3, 0.2), (5.0, -7.0, 9.0), (0.0, 0.0, 1.0), (1.0, 0.0, 0.0), source)
+    bench.logic.show_film(replace(film, facts=replace(film.facts, geometry=geometry)))
+    bench.logic.set_label(of_0_7(phantom.spine, written_with), is_own=True)
+    assert bench.logic.editor.xy == pytest.approx(phantom.spine.xy, nan_ok=True)
+    written = bench.logic.markups()
+    assert json.loads(written)["vertebraLandmarks"]["geometry"] == geometry.as_dict()
+    bench.logic.set_label(written)
+    assert bench.logic.editor.xy == pytest.approx(phantom.spine.xy, nan_ok=True)
+
+
+def test_warnings_of_file_and_model_stay_and_those_of_points_follow_the_edits(bench, film, phantom: Phantom) -> None:
+    logic = bench.logic
+    of_file, of_model = ImageWarning(POLARITY, "Polarity guessed."), ImageWarning(SECOND_SPINE, "Two spines.")
+    logic.show_film(replace(film, facts=replace(film.facts, warnings=(of_file,))))
+    assert logic.warnings == (of_file,)
+    answer = answer_with(phantom.spine.xy)
+    logic.set_answer(replace(answer, origin=replace(answer.origin, names_right=0.6, warnings=(of_file, of_model))))
+    assert [warning.code for warning in logic.warnings] == [POLARITY, SECOND_SPINE, NAMES]
+    logic.editor.move_point(T7, CENTER, tuple(phantom.spine.xy[T7, CENTER] + (60, 0)))
+    assert [warning.code for warning in logic.warnings] == [POLARITY, SECOND_SPINE, NAMES, IMPLAUSIBLE]
+    assert logic.warnings == measurement_warnings(logic.editor.spine(), logic.image_frame, 0.6, (of_file, of_model)), (
+        "in the words of everywhere else"
+    )
+    logic.editor.undo()
+    logic.editor.shift_names(1)
+    assert [warning.code for warning in logic.warnings[:2]] == [POLARITY, SECOND_SPINE]
+    assert NAMES not in [warning.code for warning in logic.warnings]
