@@ -22,6 +22,7 @@ from lib.server.store.datastore import StudiesDatastore
 from lib.server.store.folder import id_of
 from lib.spine.coco import from_coco, to_coco
 from lib.spine.files import check_writable, replacing
+from lib.spine.image_warnings import measurement_warnings
 from lib.spine.label_fit import fit_to_image
 from lib.spine.labelled_films import (
     LabelledFilm,
@@ -90,25 +91,29 @@ def export_labels(store: StudiesDatastore, arguments: argparse.Namespace) -> lis
     with replacing(arguments.file) as temporary:
         temporary.write_text(WRITERS[arguments.format](films), encoding="utf-8")
     print(f"{len(films)} labels exported" + (f", {len(problems)} left out" if problems else ""))
+    for film in films:
+        for warning in film.warnings:
+            print(f"{film.image}: {warning.message}", file=sys.stderr)
     return problems
 
 
 def _films(store: StudiesDatastore, tag: str, problems: list[str]) -> Iterator[LabelledFilm]:
     for image in store.get_labeled_images(tag):
         try:
-            radiograph = _read(store, image)
-            spine = read_markups(Path(store.get_label_uri(image, tag)), radiograph.geometry)
+            yield _labelled(store, image, tag)
         except (ValueError, OSError) as error:
             problems.append(f"image {image!r:.80}: {error}")
-            continue
-        file, frame = Path(store.get_image_uri(image)).name, radiograph.frame
-        name = file if id_of(file) == image else image
-        yield LabelledFilm(name, spine.cut_to(frame.width, frame.height), frame)
 
 
-def _read(store: StudiesDatastore, image: str) -> Radiograph:
-    """An image, with the side that a person has stated."""
-    return with_stated_side(read_radiograph(Path(store.get_image_uri(image))), store.stated_side(image))
+def _labelled(store: StudiesDatastore, image: str, tag: str) -> LabelledFilm:
+    """An image and its label; its warnings are those of the file and of what is measured from the points."""
+    path = Path(store.get_image_uri(image))
+    radiograph = read_radiograph(path)
+    spine = read_markups(Path(store.get_label_uri(image, tag)), radiograph.geometry)
+    spine = spine.cut_to(radiograph.width, radiograph.height)
+    frame = with_stated_side(radiograph.frame.resolved(spine), radiograph, store.stated_side(image))
+    warnings = measurement_warnings(spine, frame, about_image=radiograph.warnings)
+    return LabelledFilm(path.name if id_of(path.name) == image else image, spine, frame, warnings)
 
 
 def import_labels(store: StudiesDatastore, arguments: argparse.Namespace) -> list[str]:

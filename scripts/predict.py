@@ -1,35 +1,45 @@
-"""Find the landmarks of radiographs without a server: markups and an overlay picture per image, and five tables."""
+"""Find the landmarks of radiographs without a server: markups and an overlay picture per image, and six tables.
+
+Rows are written as images are done. After a kill, ``--resume`` goes on where it was.
+"""
 
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tqdm import tqdm
 
 import _app_path  # noqa: F401
+from _result_tables import DoneImage, ResultTables, Row
+from lib import __version__
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.decoders import DECODERS
 from lib.learning.devices import choose_device
-from lib.learning.image_io import Radiograph, UnreadableImageError, read_radiograph
+from lib.learning.image_io import UnreadableImageError, read_radiograph
 from lib.learning.inputs import OVERLAY_SUFFIX, InputImage, find_images
 from lib.learning.overlay import draw_overlay
 from lib.learning.prediction import LandmarkPredictor, NoSpineError, Prediction
-from lib.spine.files import replacing
+from lib.learning.weights import file_digest
+from lib.spine.image_warnings import describe_orientation
+from lib.spine.labelled_films import CURVE_COLUMNS, LANDMARK_COLUMNS
 from lib.spine.markups import SUFFIX, write_markups
-from lib.spine.report import challenge_report, curves_of
+from lib.spine.report import challenge_report, curves_of, sides_of
 from lib.spine.schema import Spine
 
-TABLES = {
-    "landmarks.csv": ("image", "vertebra", "point", "x_px", "y_px", "score"),
+_CONFIDENCE = ("image", "spine_score", "names_right", "curve", "angle_deg", "half_width_deg", "orientation", "warnings")
+TABLES: dict[str, Row] = {
+    "landmarks.csv": LANDMARK_COLUMNS,
     "cobb.csv": ("image", "angle1_deg", "angle2_deg", "angle3_deg"),
-    "curves.csv": ("image", "curve", "upper_end", "lower_end", "apex", "side", "angle_deg", "region"),
+    "curves.csv": CURVE_COLUMNS,
     "errors.csv": ("image", "vertebra", "point", "error_px"),
-    "confidence.csv": ("image", "spine_score", "names_right", "curve", "angle_deg", "half_width_deg"),
+    "confidence.csv": _CONFIDENCE,
+    "refused.csv": ("image", "reason"),
 }
+ABANDONED = 2
+"""Exit status where nothing is done, since the arguments or the results that are there forbid it."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -40,32 +50,36 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--decoder", choices=DECODERS, default=DECODERS[0])
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    present = parser.add_mutually_exclusive_group()
+    present.add_argument("--resume", action="store_true", help="go on with the run in the folder for the results")
+    present.add_argument("--overwrite", action="store_true", help="replace the tables in the folder for the results")
     return parser.parse_args(arguments)
 
 
-Rows = Iterator[tuple[str, ...]]
+Rows = Iterator[Row]
 
 
 def landmark_rows(name: str, spine: Spine) -> Rows:
     """The 85 landmarks of one image."""
-    for (vertebra, point, _), (x, y), score in zip(
-        spine.points(), spine.xy.reshape(-1, 2), spine.scores.ravel(), strict=True
-    ):
-        yield name, vertebra, point, f"{x:.3f}", f"{y:.3f}", f"{score:.4f}"
+    for vertebra, point, mark in spine.points():
+        if mark is not None:
+            visible = "1" if mark.is_visible else "0"
+            yield name, vertebra, point, f"{mark.x:.3f}", f"{mark.y:.3f}", f"{mark.score:.4f}", visible
 
 
-def cobb_rows(name: str, spine: Spine, radiograph: Radiograph) -> Rows:
+def cobb_rows(name: str, prediction: Prediction) -> Rows:
     """The three angles of the challenge rule."""
-    angles = challenge_report(spine, radiograph.frame)
+    angles = challenge_report(prediction.spine, prediction.frame)
     if angles is not None:
         yield name, *(f"{angle:.3f}" for angle in angles)
 
 
-def curve_rows(name: str, spine: Spine, radiograph: Radiograph) -> Rows:
+def curve_rows(name: str, prediction: Prediction) -> Rows:
     """Every curve, numbered from top to bottom; the largest one where none reaches ten degrees."""
-    for number, curve in enumerate(curves_of(spine, radiograph.frame), 1):
+    sides = sides_of(prediction.frame)
+    for number, curve in enumerate(curves_of(prediction.spine, prediction.frame), 1):
         ends = curve.upper_end, curve.lower_end, curve.apex
-        yield name, str(number), *ends, curve.side, f"{curve.angle_deg:.2f}", curve.region
+        yield name, str(number), *ends, curve.side, f"{curve.angle_deg:.2f}", curve.region, sides
 
 
 def error_rows(name: str, spine: Spine) -> Rows:
@@ -75,18 +89,35 @@ def error_rows(name: str, spine: Spine) -> Rows:
             yield name, vertebra, point, f"{landmark.error:.2f}"
 
 
-def confidence_rows(name: str, prediction: Prediction, radiograph: Radiograph) -> Rows:
-    """How sure the spine, its names and each curve's angle are; empty where the model does not tell."""
+def confidence_rows(name: str, prediction: Prediction) -> Rows:
+    """How sure the spine, its names and each curve's angle are; empty where the model does not tell.
+
+    An image without a curve has one row, so that its orientation and its warnings are told, too.
+    """
     right = "" if prediction.names_right is None else f"{prediction.names_right:.3f}"
-    curves = curves_of(prediction.spine, radiograph.frame, prediction.tilt_half_widths)
-    for number, curve in enumerate(curves, 1):
-        width = "" if curve.half_width_deg is None else f"{curve.half_width_deg:.2f}"
-        yield name, f"{prediction.spine_score:.3f}", right, str(number), f"{curve.angle_deg:.2f}", width
+    orientation = f"{describe_orientation(prediction.orientation)} ({prediction.orientation_source})"
+    warnings = " ".join(warning.message for warning in prediction.warnings)
+    curves = curves_of(prediction.spine, prediction.frame, prediction.tilt_half_widths, prediction.names_right)
+    angles = [
+        (str(number), f"{curve.angle_deg:.2f}", "" if curve.half_width_deg is None else f"{curve.half_width_deg:.2f}")
+        for number, curve in enumerate(curves, 1)
+    ]
+    for angle in angles or [("", "", "")]:
+        yield name, f"{prediction.spine_score:.3f}", right, *angle, orientation, warnings
 
 
-def predict_one(
-    image: InputImage, predictor: LandmarkPredictor, decoder: str, output: Path
-) -> tuple[Prediction, Radiograph]:
+def result_rows(name: str, prediction: Prediction) -> dict[str, Iterable[Row]]:
+    """What the tables say about one image."""
+    return {
+        "landmarks.csv": landmark_rows(name, prediction.spine),
+        "cobb.csv": cobb_rows(name, prediction),
+        "curves.csv": curve_rows(name, prediction),
+        "errors.csv": error_rows(name, prediction.spine),
+        "confidence.csv": confidence_rows(name, prediction),
+    }
+
+
+def predict_one(image: InputImage, predictor: LandmarkPredictor, decoder: str, output: Path) -> Prediction:
     """Predict one image and write its two files; results of an earlier call are gone if it fails.
 
     Raises:
@@ -101,7 +132,7 @@ def predict_one(
     prediction = predictor.predict(radiograph, decoder)
     draw_overlay(radiograph, prediction.spine).save(overlay)
     write_markups(markups, prediction.spine, radiograph.geometry)
-    return prediction, radiograph
+    return prediction
 
 
 def main() -> int:
@@ -112,9 +143,16 @@ def main() -> int:
         print(f"{path}: the folder holds no image", file=sys.stderr)
     images = find_images(arguments.paths, arguments.output)
     try:
-        predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
+        options = {"decoder": arguments.decoder, "weights": file_digest(arguments.weights), "version": __version__}
         arguments.output.mkdir(parents=True, exist_ok=True)
-        failed = predict_all(images, predictor, arguments.decoder, arguments.output)
+        predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
+        tables = ResultTables(arguments.output, TABLES, options)
+        try:
+            done = begin(tables, images, arguments)
+        except (ValueError, FileExistsError) as error:
+            print(f"predict: {error}", file=sys.stderr)
+            return ABANDONED
+        failed = predict_all(images, predictor, arguments.decoder, arguments.output, tables, done)
     except (OSError, ValueError) as error:
         print(f"predict: {error}", file=sys.stderr)
         return 1
@@ -122,35 +160,61 @@ def main() -> int:
     return 1 if failed or empty else 0
 
 
-def predict_all(images: list[InputImage], predictor: LandmarkPredictor, decoder: str, output: Path) -> int:
-    """Predict every image, name those that fail on stderr, and write the tables; returns how many failed.
+def begin(tables: ResultTables, images: list[InputImage], arguments: argparse.Namespace) -> Mapping[str, DoneImage]:
+    """Make the tables, or go on with those that are there; returns what is done already.
+
+    Raises:
+        FileExistsError: there are tables of another run.
+        ValueError: the run that is there cannot be gone on with.
+        OSError: a table cannot be written.
+    """
+    if arguments.resume:
+        return tables.resume(images)
+    tables.begin(arguments.overwrite)
+    return {}
+
+
+def predict_all(
+    images: list[InputImage],
+    predictor: LandmarkPredictor,
+    decoder: str,
+    output: Path,
+    tables: ResultTables,
+    done: Mapping[str, DoneImage],
+) -> int:
+    """Predict every image that is not done, name those that fail on stderr, and write their rows.
+
+    Returns:
+        How many failed, now or before.
 
     Raises:
         OSError: a table cannot be written.
     """
     failed = 0
-    tables: dict[str, list[tuple[str, ...]]] = {name: [columns] for name, columns in TABLES.items()}
     for image in tqdm(images, unit="image", disable=len(images) < 2 or not sys.stderr.isatty()):
-        try:
-            prediction, radiograph = predict_one(image, predictor, decoder, output)
-        except (UnreadableImageError, NoSpineError, OSError) as error:
+        if image.name in done:
+            refused = done[image.name].refused
+        else:
+            refused = _predict(image, predictor, decoder, output, tables)
+        if refused is not None:
             failed += 1
-            reason = str(error).removeprefix(f"{image.path.name}: ")
-            tqdm.write(f"{image.name}: {reason}".encode(errors="backslashreplace").decode(), file=sys.stderr)
-            continue
-        spine = prediction.spine
-        tables["landmarks.csv"] += landmark_rows(image.name, spine)
-        tables["cobb.csv"] += cobb_rows(image.name, spine, radiograph)
-        tables["curves.csv"] += curve_rows(image.name, spine, radiograph)
-        tables["errors.csv"] += error_rows(image.name, spine)
-        tables["confidence.csv"] += confidence_rows(image.name, prediction, radiograph)
-    for name, table in tables.items():
-        with (
-            replacing(output / name) as temporary,
-            temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
-        ):
-            csv.writer(stream).writerows(table)
+            tqdm.write(f"{image.name}: {refused}".encode(errors="backslashreplace").decode(), file=sys.stderr)
     return failed
+
+
+def _predict(
+    image: InputImage, predictor: LandmarkPredictor, decoder: str, output: Path, tables: ResultTables
+) -> str | None:
+    """Predict an image and write its rows; returns why it was refused, ``None`` where it was not."""
+    try:
+        prediction = predict_one(image, predictor, decoder, output)
+    except (UnreadableImageError, NoSpineError, OSError) as error:
+        reason = str(error).removeprefix(f"{image.path.name}: ")
+        is_final = not isinstance(error, OSError)  # a full disk may have room next time
+        tables.add(image, {"refused.csv": [(image.name, reason)]}, reason, is_final)
+        return reason
+    tables.add(image, result_rows(image.name, prediction))
+    return None
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class Says:
         """The points."""
         if radiograph.height < 300:
             raise UnreadableImageError("too small")
-        return Prediction(Spine.from_arrays(self.xy), 1.0, "map", {})
+        return Prediction(Spine.from_arrays(self.xy), 1.0, "map", {}, radiograph.frame)
 
 
 def item(folder: Path, xy: np.ndarray, state: np.ndarray, height: int = 320) -> dict[str, Any]:

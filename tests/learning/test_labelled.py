@@ -9,9 +9,12 @@ import pytest
 from PIL import Image
 
 from lib.learning.codec import ABSENT, PRESENT, STATE
+from lib.learning.image_io import read_radiograph
 from lib.learning.labelled import read_item, split, to_label
-from lib.learning.transforms import IMAGE, LABEL
+from lib.learning.transforms import IMAGE, LABEL, MATRIX, LoadRadiographd
+from lib.spine.geometry import transform_points
 from lib.spine.markups import write_markups
+from lib.spine.orientation import Orientation
 from lib.spine.schema import POINTS, VERTEBRAE, Spine
 
 T3, L5 = VERTEBRAE.index("T3"), VERTEBRAE.index("L5")
@@ -91,15 +94,44 @@ def test_millimetres_of_the_label_become_pixels_of_the_image(ladder: np.ndarray,
     pixels = sitk.GetImageFromArray(np.arange(300 * 100, dtype=np.uint16).reshape(300, 100))
     pixels.SetSpacing((0.5, 0.25))
     sitk.WriteImage(pixels, str(tmp_path / "film.nrrd"))
-    write_markups(tmp_path / "film.mrk.json", Spine.from_arrays(ladder), (0.5, 0.25))
+    write_markups(
+        tmp_path / "film.mrk.json", Spine.from_arrays(ladder), read_radiograph(tmp_path / "film.nrrd").geometry
+    )
     item = read_item(tmp_path / "film.nrrd", tmp_path / "film.mrk.json")
     np.testing.assert_allclose(item[LABEL][..., :STATE], ladder)
 
 
-def test_a_label_of_a_larger_image_is_refused(ladder: np.ndarray, tmp_path: Path) -> None:
-    image, label = written(tmp_path, ladder, size=(100, 270))
-    with pytest.raises(ValueError, match=r"outside the image of 100 x 270 pixels lie the centers of L5$"):
+def test_what_lies_off_the_image_is_absent_and_the_rest_is_learnt_from(ladder: np.ndarray, tmp_path: Path) -> None:
+    """L5 lies at 276 with corners from 270 to 282: most of it below an image of 274 rows, a part of it below 280."""
+    image, label = written(tmp_path, ladder, size=(100, 274))
+    item = read_item(image, label)
+    assert (item[LABEL][16, :, STATE] == ABSENT).all()
+    assert (item[LABEL][:16, :, STATE] == PRESENT).all()
+    np.testing.assert_allclose(item[LABEL][:16, :, :STATE], ladder[:16])
+    image, label = written(tmp_path, ladder, size=(100, 280))
+    assert read_item(image, label)[LABEL][16, :, STATE].tolist() == [PRESENT, PRESENT, PRESENT, ABSENT, ABSENT]
+
+
+def test_a_label_beside_the_image_is_refused(ladder: np.ndarray, tmp_path: Path) -> None:
+    image, label = written(tmp_path, ladder + 300.0)
+    with pytest.raises(ValueError, match=r"film\.mrk\.json: .* points lie outside the image of 100 x 300 pixels"):
         read_item(image, label)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_label_of_an_image_that_lies_on_its_side_or_head_is_taken(
+    ladder: np.ndarray, tmp_path: Path, turns: int
+) -> None:
+    """Points are in stored pixels; corners are named as on the upright image."""
+    size = (100, 300) if turns == 2 else (300, 100)
+    back = np.linalg.inv(Orientation(turns).matrix(*size))
+    image, label = written(tmp_path, transform_points(back, ladder), size)
+    item = read_item(image, label)
+    assert (item[LABEL][..., STATE] == PRESENT).all()
+    upright = LoadRadiographd()(item)
+    assert upright[IMAGE].shape == (1, 300, 100)
+    np.testing.assert_allclose(upright[LABEL][..., :STATE], ladder, atol=1e-9)
+    np.testing.assert_allclose(transform_points(upright[MATRIX], item[LABEL][..., :STATE]), ladder, atol=1e-9)
 
 
 def test_a_label_without_neighbouring_vertebrae_is_refused(ladder: np.ndarray, tmp_path: Path) -> None:

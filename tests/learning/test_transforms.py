@@ -76,9 +76,14 @@ def drawn(height: int, width: int, x: float, y: float) -> np.ndarray:
 
 
 def labelled(height: int, width: int, place: tuple[int, int] = (8, 0)) -> tuple[dict[str, Any], np.ndarray]:
-    """An item with random points of which the one at ``place`` has a blob; and where that is."""
+    """An item with points of an upright spine, of which the one at ``place`` has a blob; and where that is."""
     random = np.random.default_rng(height)
-    label = np.concatenate([random.uniform((0, 0), (width, height), (17, 5, 2)), np.full((17, 5, 1), PRESENT)], -1)
+    points = random.uniform((0, 0), (width, height), (17, 5, 2))
+    points = points[points[:, 0, 1].argsort()]
+    points[:, 0, 0] = width / 2
+    points[:, 1:] = np.sort(points[:, 1:], axis=1)
+    points[:, 1:, 0] = points[:, [1, 4, 1, 4], 0]  # left corners left of right ones
+    label = np.concatenate([points, np.full((17, 5, 1), PRESENT)], -1)
     xy = np.array([0.43 * width + 0.3, 0.6 * height - 0.2])
     label[(*place, slice(2))] = xy
     return {IMAGE: drawn(height, width, *xy), LABEL: label}, xy

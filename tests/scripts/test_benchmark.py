@@ -38,7 +38,7 @@ class Stub:
     def locate(self, radiograph: Radiograph, decoder: str) -> Prediction:
         """One request."""
         self.asked.append(radiograph.pixels)
-        return Prediction(self.spine, 0.9, decoder, dict(SECONDS))
+        return Prediction(self.spine, 0.9, decoder, dict(SECONDS), radiograph.frame)
 
     def network(self, image: torch.Tensor) -> None:
         """The bare forward."""

@@ -55,7 +55,7 @@ class Stub:
         self.asked.append(name)
         assert decoder == "map"
         spine = Spine.from_arrays(self.points + np.array([0.0, 16.0 * self.levels.get(name, 0)]))
-        return Prediction(spine, 0.1, decoder, {}, naming_lead=12.5, said_errors=self.said)
+        return Prediction(spine, 0.1, decoder, {}, radiograph.frame, naming_lead=12.5, said_errors=self.said)
 
 
 @pytest.fixture

@@ -59,7 +59,8 @@ class Stub:
             if place is not None:
                 self.predicted_by[number] = self.weights
                 spines = {n: Spine.from_arrays(points + place + (off(n), 0), errors=self.errors) for n in decoders}
-                return {name: Prediction(spine, 0.9, name, {}, **self.told) for name, spine in spines.items()}
+                frame = radiograph.frame
+                return {name: Prediction(spine, 0.9, name, {}, frame, **self.told) for name, spine in spines.items()}
         raise AssertionError("an image that nobody knows")
 
 

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import labels as script
+from lib.learning.image_io import read_radiograph
 from lib.server.store.datastore import StudiesDatastore
 from lib.spine.markups import read_markups, write_markups
 from lib.spine.schema import Spine
@@ -30,8 +31,9 @@ def studies(tmp_path: Path, ladder: np.ndarray) -> Path:
         Image.new("L", (100, 300)).save(folder / f"{name}.png")
     nibabel.save(nibabel.Nifti1Image(np.zeros((100, 300, 1), np.int16), np.diag([*SPACING, 1, 1])), folder / "two.nii")
     with opened(folder) as store:
-        for image, spacing in (("one", (1.0, 1.0)), ("two", SPACING)):
-            write_markups(tmp_path / "label.mrk.json", Spine.from_arrays(ladder + len(image)), spacing)
+        for image in ("one", "two"):
+            geometry = read_radiograph(Path(store.get_image_uri(image))).geometry
+            write_markups(tmp_path / "label.mrk.json", Spine.from_arrays(ladder + len(image)), geometry)
             store.save_label(image, str(tmp_path / "label.mrk.json"), "final", {"user": "ada"})
     return folder
 
@@ -72,12 +74,12 @@ def test_labels_come_back_as_they_went(studies: Path, tmp_path: Path, call, ladd
 
 def test_an_import_overwrites_nothing(studies: Path, tmp_path: Path, call) -> None:
     call("export", studies, tmp_path / "file.csv", "--format", "csv")
-    moved = (tmp_path / "file.csv").read_text().replace("one.png,T7,center,", "one.png,T7,center,1")
+    moved = (tmp_path / "file.csv").read_text().replace("one.png,T7,center,", "one.png,T7,center,x")
     (tmp_path / "file.csv").write_text(moved)
     status, said, _ = call("import", studies, tmp_path / "file.csv", "--format", "csv", "--tag", "final")
     assert (status, said.partition(";")[0]) == (1, "0 labels imported, 0 of them over others, which stay as versions")
     (tmp_path / "file.csv").write_text(
-        moved.replace("one.png,T7,center,1", "one.png,T7,center,", 1).replace("53.0", "54.0")
+        moved.replace("one.png,T7,center,x", "one.png,T7,center,", 1).replace("53.0", "54.0")
     )
     status, said, _ = call("import", studies, tmp_path / "file.csv", "--format", "csv")
     assert (status, said.partition(";")[0]) == (0, "2 labels imported, 2 of them over others, which stay as versions")
@@ -138,12 +140,12 @@ def test_labels_of_an_image_of_another_size_are_refused(studies: Path, tmp_path:
     call("export", studies, tmp_path / "file.json", "--format", "coco")
     content = json.loads((tmp_path / "file.json").read_text())
     content["images"][0].update(width=50, height=150)
-    content["annotations"][1]["keypoints"][3] = 5000
+    content["annotations"][1]["keypoints"][::3] = [5000] * 85
     (tmp_path / "file.json").write_text(json.dumps(content))
     status, said, errors = call("import", studies, tmp_path / "file.json", "--format", "coco", "--tag", "other")
     assert (status, said.startswith("0 labels imported")) == (1, True)
     assert "'one.png': the label is of an image of 50 x 150 pixels, not of the image of 100 x 300 pixels" in errors
-    assert "'two.nii': a corner lies far outside the image" in errors
+    assert "'two.nii': 85 of 85 points lie outside the image" in errors
 
 
 def test_images_that_got_a_newer_label_are_named(studies: Path, tmp_path: Path, call) -> None:
@@ -167,3 +169,50 @@ def test_curves_are_exported(studies: Path, tmp_path: Path, call) -> None:
     assert "'bare'" in errors
     with (tmp_path / "curves.csv").open(newline="") as stream:
         assert {row["image"] for row in csv.DictReader(stream)} <= {"one.png", "two.nii"}
+
+
+def shifted(folder: Path, rows: float) -> np.ndarray:
+    """Move the label of image "one" down, as a version before 0.8 or a person may have saved it; returns its points."""
+    file = folder / "labels" / "final" / "one.mrk.json"
+    spine = read_markups(file)
+    moved = spine.moved_to(spine.xy + np.array([0.0, rows]))
+    write_markups(file, moved)
+    return moved.xy
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "coco"])
+@pytest.mark.parametrize("to_utf16", [False, True])
+def test_a_label_with_points_off_the_image_comes_back(
+    studies: Path, tmp_path: Path, call, kind: str, to_utf16: bool
+) -> None:
+    xy = shifted(studies, -24.0)  # T1 is centered one row above the image
+    assert xy[0, 0, 1] == -1.0
+    assert call("export", studies, tmp_path / "file", "--format", kind)[0] == 0
+    if to_utf16:
+        (tmp_path / "file").write_bytes((tmp_path / "file").read_text(encoding="utf-8").encode("utf-16"))
+    status, said, errors = call("import", studies, tmp_path / "file", "--format", kind)
+    assert (status, errors) == (0, "")
+    assert "2 were there already; 0 left out" in said
+    with opened(studies) as store:
+        store.remove_label("one", "final")
+    assert call("import", studies, tmp_path / "file", "--format", kind)[0] == 0
+    again = read_markups(studies / "labels" / "final" / "one.mrk.json")
+    assert not again.visible[0].any()
+    np.testing.assert_allclose(again.visible_xy[1:], xy[1:], atol=1e-9)
+    assert "2 were there already" in call("import", studies, tmp_path / "file", "--format", kind)[1]
+
+
+def test_the_export_tells_what_is_doubtful_and_whose_sides_are_meant(studies: Path, tmp_path: Path, call) -> None:
+    shifted(studies, -24.0)
+    with opened(studies) as store:
+        store.state_side("one", "right", "ada")
+    status, _, errors = call("export", studies, tmp_path / "curves.csv", "--format", "curves")
+    assert status == 0
+    assert "one.png: T1 lies off the image" in errors
+    with (tmp_path / "curves.csv").open(newline="") as stream:
+        sides = {row["image"]: row["sides_of"] for row in csv.DictReader(stream)}
+    assert sides == {"one.png": "patient", "two.nii": "image"}
+    call("export", studies, tmp_path / "file.json", "--format", "json")
+    told = {image["image"]: image for image in json.loads((tmp_path / "file.json").read_text())["images"]}
+    assert "bodies_off_image" in [warning["code"] for warning in told["one.png"]["warnings"]]
+    assert [mark["visible"] for mark in told["one.png"]["landmarks"]].count(False) == 5

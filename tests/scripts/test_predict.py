@@ -22,6 +22,7 @@ from lib.learning.prediction import NoSpineError, Prediction
 from lib.spine.challenge import challenge_angles
 from lib.spine.curves import measure_curves
 from lib.spine.geometry import steps, with_centers
+from lib.spine.image_warnings import measurement_warnings
 from lib.spine.markups import read_markups
 from lib.spine.metrics import is_name_shifted
 from lib.spine.phantoms import Phantom, random_spec, random_spineless, render_phantom
@@ -42,12 +43,14 @@ def table(folder: Path, name: str = "landmarks.csv") -> list[dict[str, str]]:
 
 
 HEADERS = {
-    "landmarks.csv": "image,vertebra,point,x_px,y_px,score",
+    "landmarks.csv": "image,vertebra,point,x_px,y_px,score,visible",
     "cobb.csv": "image,angle1_deg,angle2_deg,angle3_deg",
-    "curves.csv": "image,curve,upper_end,lower_end,apex,side,angle_deg,region",
+    "curves.csv": "image,curve,upper_end,lower_end,apex,side,angle_deg,region,sides_of",
     "errors.csv": "image,vertebra,point,error_px",
-    "confidence.csv": "image,spine_score,names_right,curve,angle_deg,half_width_deg",
+    "confidence.csv": "image,spine_score,names_right,curve,angle_deg,half_width_deg,orientation,warnings",
+    "refused.csv": "image,reason",
 }
+RESULTS = [name for name in HEADERS if name != "refused.csv"]
 
 
 def headers(folder: Path) -> dict[str, str]:
@@ -93,7 +96,9 @@ class Stub:
         self.decoders.append(decoder)
         if not radiograph.pixels.any():
             raise NoSpineError("no spine was found")
-        return Prediction(self.spine, 0.75, decoder, {}, **self.told)
+        spine = self.spine.cut_to(radiograph.width, radiograph.height)
+        warnings = measurement_warnings(spine, radiograph.frame)
+        return Prediction(spine, 0.75, decoder, {}, radiograph.frame, warnings=warnings, **self.told)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, stub: Stub, *arguments: object) -> int:
@@ -141,13 +146,14 @@ def test_tables_say_what_the_library_says(tmp_path: Path, monkeypatch: pytest.Mo
         "x_px": f"{points[16, 4, 0]:.3f}",
         "y_px": f"{points[16, 4, 1]:.3f}",
         "score": "0.7500",
+        "visible": "1",
     }
     angles = [f"{angle:.3f}" for angle in challenge_angles(points[:, 1:], 900)]
     assert [list(row.values()) for row in table(tmp_path, "cobb.csv")] == [["a.png", *angles], ["b.png", *angles]]
     assert [float(angle) for angle in angles] == pytest.approx([42, 20, 32], abs=0.001)
     curves = measure_curves(points)
     expected = [
-        [image, str(n), c.upper_end, c.lower_end, c.apex, c.side, f"{c.angle_deg:.2f}", c.region]
+        [image, str(n), c.upper_end, c.lower_end, c.apex, c.side, f"{c.angle_deg:.2f}", c.region, "image"]
         for image in ("a.png", "b.png")
         for n, c in enumerate(curves, 1)
     ]
@@ -169,7 +175,7 @@ def test_the_tables_of_errors_say_what_the_prediction_says(tmp_path: Path, monke
     assert [row["error_px"] for row in errors] == [f"{error:.2f}" for error in ERRORS.ravel()] * 2
     np.testing.assert_allclose(read_markups(tmp_path / "out" / "a.mrk.json").errors, ERRORS)
     curves = [("1", "20.00", "5.00"), ("2", "42.00", "5.80"), ("3", "32.00", "7.00")]
-    assert [tuple(row.values()) for row in table(tmp_path / "out", "confidence.csv")] == [
+    assert [tuple(row.values())[:6] for row in table(tmp_path / "out", "confidence.csv")] == [
         (image, "0.750", "0.938", *curve) for image in ("a.png", "b.png") for curve in curves
     ]
 
@@ -219,6 +225,8 @@ def test_sides_are_the_patients_where_the_film_states_them(tmp_path: Path, monke
     ]
     assert run(monkeypatch, Stub(bent()), *films, "--output", tmp_path / "out") == 0
     sides: dict[str, list[str]] = {}
+    whose = {row["image"]: row["sides_of"] for row in table(tmp_path / "out", "curves.csv")}
+    assert whose == {**dict.fromkeys(("left.dcm", "right.dcm", "view.dcm"), "patient"), "unknown.dcm": "image"}
     for row in table(tmp_path / "out", "curves.csv"):
         sides.setdefault(row["image"], []).append(row["side"])
     in_image, turned = ["left", "right", "left"], ["right", "left", "right"]
@@ -254,17 +262,19 @@ def test_an_image_without_a_spine_is_in_no_table(
     black, good = gray(tmp_path / "black.png", 0), gray(tmp_path / "good.png")
     assert run(monkeypatch, Stub(bent()), black, good, "--output", tmp_path / "out") == 1
     assert capsys.readouterr().err == "black.png: no spine was found\n"
-    for name in HEADERS:
+    for name in RESULTS:
         assert {row["image"] for row in table(tmp_path / "out", name)} == {"good.png"}
+    assert table(tmp_path / "out", "refused.csv") == [{"image": "black.png", "reason": "no spine was found"}]
 
 
 def test_tables_of_nothing_have_their_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "cobb.csv").write_text("from an earlier call\n")
-    assert run(monkeypatch, Stub(bent()), gray(tmp_path / "black.png", 0), "--output", out) == 1
+    black = gray(tmp_path / "black.png", 0)
+    assert run(monkeypatch, Stub(bent()), black, "--output", out, "--overwrite") == 1
     assert headers(out) == HEADERS
-    assert all(table(out, name) == [] for name in HEADERS)
+    assert all(table(out, name) == [] for name in RESULTS)
 
 
 def test_a_body_without_width_has_no_angles_and_stops_nothing(
@@ -286,8 +296,137 @@ def test_names_with_commas_quotes_and_line_breaks_stay_in_one_field(
     names = ['a, "b".png', "line\nbreak.png", "Wirbelsäule.png"]
     films = [gray(tmp_path / name) for name in names]
     assert run(monkeypatch, Stub(bent()), *films, "--output", tmp_path / "out") == 0
-    for name in HEADERS:
+    for name in RESULTS:
         assert {row["image"] for row in table(tmp_path / "out", name)} == set(names)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """What every table holds."""
+    return {name: (folder / name).read_bytes() for name in HEADERS}
+
+
+class Killed(BaseException):
+    """In the place of a kill: nothing of the run is done after it."""
+
+
+def killed_at(stub: Stub, count: int) -> Stub:
+    """Let a stub end the run at its n-th image."""
+    predict = stub.predict
+
+    def predict_or_end(radiograph: Radiograph, decoder: str) -> Prediction:
+        if len(stub.decoders) == count:
+            raise Killed
+        return predict(radiograph, decoder)
+
+    stub.predict = predict_or_end  # type: ignore[method-assign]
+    return stub
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> list[Path]:
+    """Six images, of which the second shows no spine."""
+    return [gray(tmp_path / f"{name}.png", 0 if name == "b" else 99) for name in "abcdef"]
+
+
+@pytest.mark.parametrize("torn", [0, 1, 500])
+def test_a_killed_run_keeps_what_is_done_and_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, films: list[Path], torn: int
+) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    assert run(monkeypatch, Stub(bent()), *films, "--output", whole) == 1
+    with pytest.raises(Killed):
+        run(monkeypatch, killed_at(Stub(bent()), 4), *films, "--output", out)
+    for name in RESULTS:
+        assert {row["image"] for row in table(out, name)} == {"a.png", "c.png", "d.png"}, name
+    for name in HEADERS:  # as if the kill had come while the rows of the next image were written
+        with (out / name).open("ab") as stream:
+            stream.write((whole / name).read_bytes()[-torn:] if torn else b"")
+    with (out / "predict_run.jsonl").open("ab") as stream:
+        stream.write(b'{"name": "e.png", "stem"'[:torn])
+    stub = Stub(bent())
+    assert run(monkeypatch, stub, *films, "--output", out, "--resume") == 1
+    assert len(stub.decoders) == 2
+    assert contents(out) == contents(whole)
+    stub = Stub(bent())
+    assert run(monkeypatch, stub, *films, "--output", out, "--resume") == 1  # the refusal is remembered
+    assert stub.decoders == []
+    assert contents(out) == contents(whole)
+
+
+def test_rows_that_a_power_cut_took_are_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, films: list[Path]
+) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    for folder in (whole, out):
+        run(monkeypatch, Stub(bent()), *films, "--output", folder)
+    for name in ("curves.csv", "landmarks.csv"):
+        with (out / name).open("r+b") as stream:
+            stream.truncate((whole / name).stat().st_size // 2)
+    assert run(monkeypatch, Stub(bent()), *films, "--output", out, "--resume") == 1
+    assert contents(out) == contents(whole)
+
+
+def test_resuming_nothing_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, films: list[Path]) -> None:
+    assert run(monkeypatch, Stub(bent()), films[0], "--output", tmp_path / "out", "--resume") == 0
+    assert len(table(tmp_path / "out")) == 85
+
+
+def test_another_run_is_neither_replaced_nor_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], films: list[Path]
+) -> None:
+    out, other = tmp_path / "out", tmp_path / "weights.pt"
+    assert run(monkeypatch, Stub(bent()), films[0], "--output", out) == 0
+    before = contents(out)
+    other.write_bytes(b"other weights")
+    for options, words in (
+        ([], "has results of another run (landmarks.csv)"),
+        (["--resume", "--decoder", "parallel"], "has decoder 'map', this one 'parallel'"),
+        (["--resume", "--weights", other], "has weights '"),
+    ):
+        assert run(monkeypatch, Stub(bent() + 1), *films, "--output", out, *options) == 2
+        assert words in capsys.readouterr().err
+        assert contents(out) == before
+    (out / "curves.csv").write_text("image;curve\n", encoding="utf-8")
+    assert run(monkeypatch, Stub(bent()), *films, "--output", out, "--resume") == 2
+    assert "is not as this command wrote it" in capsys.readouterr().err
+    assert run(monkeypatch, Stub(bent()), films[0], "--output", out, "--overwrite") == 0
+    assert contents(out) == before
+
+
+def test_an_image_that_has_changed_is_predicted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, films: list[Path]
+) -> None:
+    out = tmp_path / "out"
+    assert run(monkeypatch, Stub(bent()), *films[:3], "--output", out) == 1
+    Image.new("L", (400, 900), 98).save(films[1])
+    stub = Stub(bent())
+    assert run(monkeypatch, stub, *films[:3], "--output", out, "--resume") == 0
+    assert len(stub.decoders) == 1
+    assert [row["image"] for row in table(out)] == ["a.png"] * 85 + ["c.png"] * 85 + ["b.png"] * 85
+    assert table(out, "refused.csv") == []
+    assert run(monkeypatch, Stub(bent()), *films[:3], "--output", out, "--resume") == 0
+
+
+def test_a_resumed_run_does_not_take_the_files_of_another_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], films: list[Path]
+) -> None:
+    assert run(monkeypatch, Stub(bent()), films[0], "--output", tmp_path / "out") == 0
+    twin = tmp_path / "a.jpg"
+    Image.new("L", (400, 900), 9).save(twin)
+    assert run(monkeypatch, Stub(bent()), twin, "--output", tmp_path / "out", "--resume") == 2
+    assert "the results of a.jpg would take the place of those of a.png" in capsys.readouterr().err
+
+
+def test_points_off_the_image_are_marked_and_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = bent() - np.array([0.0, 100.0])  # T1 and T2 are above the image
+    assert run(monkeypatch, Stub(points), gray(tmp_path / "a.png"), "--output", tmp_path / "out") == 0
+    hidden = [row["vertebra"] for row in table(tmp_path / "out") if row["visible"] == "0"]
+    assert hidden[:10] == ["T1"] * 5 + ["T2"] * 5
+    assert len(table(tmp_path / "out")) == 85
+    row = table(tmp_path / "out", "confidence.csv")[0]
+    assert "T1 and T2 lie off the image" in row["warnings"]
+    assert row["orientation"] == "as it is stored (none: taken as stored upright)"
+    assert {row["upper_end"] for row in table(tmp_path / "out", "curves.csv")}.isdisjoint({"T1", "T2"})
 
 
 @pytest.fixture(scope="module")
@@ -320,7 +459,7 @@ def test_folder_with_good_and_bad_files(tmp_path: Path, phantoms: list[Phantom])
     counts = Counter(row["image"] for row in table(output))
     assert counts == {"a.png": 85, "a.jpg": 85, "deep/a.PNG": 85}
     assert len(list(output.glob("*.mrk.json"))) == len(list(output.glob("*.overlay.png"))) == 3
-    again = predict(studies, "--output", output)
+    again = predict(studies, "--output", output, "--overwrite")
     assert Counter(row["image"] for row in table(output)) == counts, again.stderr
 
 

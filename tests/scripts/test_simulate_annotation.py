@@ -62,7 +62,7 @@ class Stub:
         if self.limits.propagation and fixed.mask.any():
             points = points - (self.points - TRUTH) / 2
         spine = Spine.from_arrays(fixed.applied_to(points), errors=np.full((17, 5), 1.6))
-        return Prediction(spine, 0.5, "map", {})
+        return Prediction(spine, 0.5, "map", {}, radiograph.frame)
 
 
 TRUTH = np.empty(0)

@@ -21,6 +21,8 @@ from lib.learning.stopwatch import Stopwatch
 from lib.server import infer
 from lib.server.infer import VertebraLandmarksInfer
 from lib.server.models import ModelStore
+from lib.server.stated_side import StatedSide
+from lib.spine.image_warnings import measurement_warnings
 from lib.spine.markups import read_markups
 from lib.spine.schema import Spine
 
@@ -50,10 +52,12 @@ class Stub:
         """The spine."""
         if not radiograph.pixels.any():
             raise NoSpineError("no spine was found")
+        about = 0.75, decoder, {"forward": 0.5}, radiograph.frame
         if not self.is_calibrated:
-            return Prediction(Spine.from_arrays(self.xy), 0.75, decoder, {"forward": 0.5})
-        spine = Spine.from_arrays(self.xy, errors=ERRORS)
-        return Prediction(spine, 0.75, decoder, {"forward": 0.5}, names_right=0.9375, tilt_half_widths=WIDTHS)
+            return Prediction(Spine.from_arrays(self.xy), *about)
+        spine = Spine.from_arrays(self.xy, errors=ERRORS).cut_to(radiograph.width, radiograph.height)
+        warnings = measurement_warnings(spine, radiograph.frame)
+        return Prediction(spine, *about, names_right=0.9375, tilt_half_widths=WIDTHS, warnings=warnings)
 
 
 @pytest.fixture
@@ -136,7 +140,7 @@ def test_the_other_parts_of_the_answer(task: VertebraLandmarksInfer, film: Path)
     answer = ask(task, film, decoder="parallel")[1]
     assert set(answer) == {
         "landmarks", "cobb", "names_right", "anatomy", "image", "decoder", "spine_score", "schema_version", "timings",
-        "tilt_half_widths_deg", "model_version", "model_digest", "errors_measured",
+        "tilt_half_widths_deg", "model_version", "model_digest", "errors_measured", "orientation", "warnings",
     }  # fmt: skip
     assert set(answer["landmarks"][0]) == {"name", "x", "y", "score", "error_px", "visible"}
     assert (answer["decoder"], answer["spine_score"], answer["schema_version"]) == ("parallel", 0.75, 1)
@@ -187,3 +191,29 @@ def test_what_cannot_be_answered_is_told(
         task({"image": str(path), **params})
     assert caught.value.status_code == status
     assert words in str(caught.value.detail)
+
+
+def test_points_off_the_image_are_not_visible_and_warned_of(task: VertebraLandmarksInfer, tmp_path: Path) -> None:
+    Image.new("L", (100, 240), 99).save(tmp_path / "cut.png")  # L3, centered on row 244, and what lies below are off
+    spine, answer = ask(task, tmp_path / "cut.png")
+    hidden = {landmark["name"].split()[0] for landmark in answer["landmarks"] if not landmark["visible"]}
+    assert hidden == {"L3", "L4", "L5"}
+    assert all(np.isfinite([landmark["x"], landmark["y"]]).all() for landmark in answer["landmarks"])
+    assert np.isnan(spine.xy[14:]).all()
+    off = [warning for warning in answer["warnings"] if warning["code"] == "bodies_off_image"]
+    assert [(warning["vertebrae"], warning["message"].split(":")[0]) for warning in off] == [
+        (["L3", "L4", "L5"], "L3 to L5 lie off the image")
+    ]
+    assert answer["orientation"] == {"turn_deg": 0, "mirrored": False, "source": "none: taken as stored upright"}
+    assert all(isinstance(curve["open_ends"], list) for curve in answer["cobb"]["curves"])
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_side_that_a_person_stated_counts_where_the_file_says_nothing(
+    task: VertebraLandmarksInfer, film: Path, side: str
+) -> None:
+    answer = ask(task, film, stated_side=StatedSide(side, "ada", 1, ""))[1]
+    assert answer["cobb"]["sides_of"] == "patient"
+    assert (answer["image"]["image_left_is"], answer["image"]["image_left_is_source"]) == (side, "stated by a person")
+    unknown = ask(task, film)[1]
+    assert (unknown["cobb"]["sides_of"], unknown["image"]["image_left_is"]) == ("image", None)

@@ -110,7 +110,7 @@ def test_pixels_are_those_that_the_network_sees(server: Server, name: str) -> No
     assert pixels.dtype in (np.uint8, np.uint16)
     assert np.array_equal(pixels.astype(int), seen.pixels.astype(int))
     assert (facts["width"], facts["height"]) == (WIDTH, HEIGHT)
-    assert tuple(facts["spacing"]) == seen.spacing
+    assert tuple(facts["spacing"]) == seen.geometry.spacing
     assert facts["image_left_is"] == seen.image_left_is
 
 

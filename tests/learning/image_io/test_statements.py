@@ -8,11 +8,12 @@ from typing import Any
 import imagecodecs
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 import tifffile
 from PIL import Image
 
-from lib.learning.image_io import UnreadableImageError, is_dicom, read_radiograph
+from lib.learning.image_io import UnreadableImageError, dicom_image, is_dicom, read_radiograph
 from lib.spine.image_warnings import CONTRADICTION, OTHER_VIEW, POLARITY
 from lib.spine.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
 
@@ -390,6 +391,32 @@ def test_a_complex_tiff_is_refused_with_its_tags(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", WIDE.astype(np.complex64), photometric="minisblack")
     with pytest.raises(UnreadableImageError, match=r"SampleFormat and BitsPerSample are .* expected real numbers"):
         read_radiograph(tmp_path / "a.tif")
+
+
+def test_a_deflated_dicom_file_is_read_unless_it_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = pydicom.dcmread(write_dicom(tmp_path / "a.dcm", WIDE))
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    dataset.save_as(tmp_path / "a.dcm")
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "a.dcm").pixels, WIDE)
+    monkeypatch.setattr(dicom_image, "MAX_PIXELS", 1000)
+    with pytest.raises(UnreadableImageError, match="the deflated dataset has more than 4,000 bytes"):
+        read_radiograph(tmp_path / "a.dcm")
+
+
+def test_pixels_of_nifti_begin_near_its_header(tmp_path: Path) -> None:
+    path = write_volume(tmp_path / "a.nii", WIDE, (1, 0, 0), (0, 1, 0))
+    content = bytearray(path.read_bytes())
+    content[108:112] = np.float32(1e9).tobytes()
+    path.write_bytes(content)
+    with pytest.raises(UnreadableImageError, match="vox_offset is 1000000000, expected at most"):
+        read_radiograph(path)
+
+
+def test_what_is_read_cannot_be_changed(tmp_path: Path) -> None:
+    """Requests share the radiographs that a cache keeps."""
+    pixels = read_radiograph(write_photograph(tmp_path / "a.png", NARROW)).pixels
+    with pytest.raises(ValueError, match="read-only"):
+        pixels[0, 0] = 1
 
 
 def test_a_nifti_file_needs_its_name(tmp_path: Path) -> None:

@@ -26,10 +26,11 @@ def to_label(spine: Spine) -> np.ndarray:
     """What the network learns from what is visible of a labelled spine, and from centers that its corners determine.
 
     A center that is missing is the middle of the diagonals whose two corners are there: the mean of all four corners,
-    or close to it. A vertebra without one stays without a center and so counts as not on the image.
+    or close to it. A vertebra without one stays without a center and so counts as not on the image, and so do points
+    that are not visible: the network shall not see them where there is nothing to see.
 
     Args:
-        spine: points in pixels.
+        spine: points in stored pixels.
 
     Returns:
         ``(V, P, 3)`` x, y and state, the latter ``PRESENT`` or ``ABSENT``; x and y of absent points are 0.
@@ -48,16 +49,18 @@ def to_label(spine: Spine) -> np.ndarray:
 def read_item(image: Path, label: Path) -> dict[str, Any]:
     """One training item.
 
+    Points off the image are absent, as a body is whose center lies there; the others are learnt from.
+
     Args:
         image: radiograph.
         label: its ``.mrk.json`` file.
 
     Returns:
-        A dict with ``IMAGE``, the path, and ``LABEL`` ``(V, P, 3)`` in pixels of the image.
+        A dict with ``IMAGE``, the path, and ``LABEL`` ``(V, P, 3)`` in stored pixels.
 
     Raises:
-        ValueError: the image or the label cannot be read, or the label does not belong to the image, is none of a
-            spine (``gross_error``) or has too few points to learn from; the message says which.
+        ValueError: the image or the label cannot be read, or the label is none of a spine (``gross_error``) or has too
+            few points on the image to learn from; the message says which.
         OSError: a file cannot be opened.
     """
     radiograph = read_radiograph(image)

@@ -28,6 +28,7 @@ from monai.transforms import (
 from torch.nn import functional as F
 
 from ..spine.geometry import mirror_points, rotation, scaling, transform_points, translation
+from ..spine.orientation import UPRIGHT, orientation_of
 from .codec import ABSENT, STATE, UNKNOWN, is_placed
 from .config import AugmentationConfig, Config, InputConfig
 from .image_io import Radiograph, read_radiograph
@@ -133,13 +134,16 @@ def move(data: Mapping[str, Any], matrix: np.ndarray, size: tuple[int, int], fil
 
 
 class LoadRadiographd(Transform):
-    """Reads ``IMAGE`` and windows it; with ``longest``, shrinks it to at most that length."""
+    """Reads ``IMAGE``, brings it upright and windows it; with ``longest``, shrinks it to at most that length.
+
+    Upright is what the file says or, where the points of ``LABEL`` stand otherwise, as they stand.
+    """
 
     def __init__(self, longest: int | None = None) -> None:
         self.longest = longest
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns a copy with the image as a tensor and the identity as matrix.
+        """Returns a copy with the upright image as a tensor.
 
         Raises:
             UnreadableImageError: the file cannot be read.
@@ -147,16 +151,31 @@ class LoadRadiographd(Transform):
         source = data[IMAGE]
         if isinstance(source, (str, Path)):
             source = read_radiograph(Path(source))
-        pixels = source.pixels if isinstance(source, Radiograph) else source
-        loaded = dict(data)
-        loaded[IMAGE] = torch.from_numpy(windowed(pixels))[None]
-        loaded[MATRIX] = np.eye(3)
-        height, width = pixels.shape
+        radiograph = source if isinstance(source, Radiograph) else Radiograph(source)
+        loaded = _upright(data, radiograph)
+        height, width = loaded[IMAGE].shape[-2:]
         if self.longest is None or max(height, width) <= self.longest:
             return loaded
         scale = self.longest / max(height, width)
         size = max(1, round(height * scale)), max(1, round(width * scale))
         return move(loaded, scaling(size[1] / width, size[0] / height), size)
+
+
+def _upright(data: Mapping[str, Any], radiograph: Radiograph) -> dict[str, Any]:
+    """A copy with the upright windowed image, its label's points in its pixels, and the matrix from stored ones."""
+    upright = dict(data)
+    orientation = radiograph.orientation or UPRIGHT
+    if LABEL in data:
+        label = np.array(data[LABEL], dtype=np.float64)
+        placed = is_placed(torch.from_numpy(label[..., STATE])).numpy()
+        xy = np.where(placed[..., None], label[..., :STATE], np.nan)
+        orientation = orientation_of(xy, radiograph.width, radiograph.height, radiograph.orientation)
+        matrix = orientation.matrix(radiograph.width, radiograph.height)
+        label[..., :STATE] = transform_points(matrix, label[..., :STATE])
+        upright[LABEL] = label
+    upright[IMAGE] = torch.from_numpy(windowed(radiograph.upright(orientation).pixels))[None]
+    upright[MATRIX] = orientation.matrix(radiograph.width, radiograph.height)
+    return upright
 
 
 class Packd(MapTransform):

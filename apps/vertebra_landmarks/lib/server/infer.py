@@ -149,8 +149,7 @@ class VertebraLandmarksInfer(InferTask):
             raise HTTPException(BAD_PARAMETER, detail=str(error)) from error
         try:
             film = read_film(Path(request["image"]))
-            stated = request.get(STATED_SIDE)
-            radiograph = with_stated_side(film.radiograph, stated)
+            radiograph = film.radiograph
             read = time.perf_counter() - begin
             _check_inside(asked.fixed, radiograph)
             film.is_corrected = film.is_corrected or bool(asked.fixed.mask.any())
@@ -165,7 +164,9 @@ class VertebraLandmarksInfer(InferTask):
             raise HTTPException(NO_SPINE, detail=str(error)) from error
         file = _temporary_markups(prediction, radiograph)
         seconds = {"read": read, **prediction.seconds, "total": time.perf_counter() - begin}
-        answer = _answer(prediction, image_facts(film.radiograph, stated), radiograph.frame, asked.min_score, seconds)
+        stated = request.get(STATED_SIDE)
+        frame = with_stated_side(prediction.frame, radiograph, stated)
+        answer = _answer(prediction, image_facts(radiograph, stated), frame, asked.min_score, seconds)
         return file, {**answer, **_known(facts)}
 
 
@@ -211,11 +212,13 @@ def _answer(
     ]
     return {
         "landmarks": landmarks,
-        "cobb": cobb_report(prediction.spine, frame, prediction.tilt_half_widths),
+        "cobb": cobb_report(prediction.spine, frame, prediction.tilt_half_widths, prediction.names_right),
         "names_right": prediction.names_right,
         "tilt_half_widths_deg": _by_vertebra(prediction.tilt_half_widths),
         "anatomy": anatomy_report(prediction.spine, frame),
         "image": facts,
+        "orientation": {**prediction.orientation.as_dict(), "source": prediction.orientation_source},
+        "warnings": [warning.as_dict() for warning in prediction.warnings],
         "decoder": prediction.decoder,
         "spine_score": prediction.spine_score,
         "schema_version": SCHEMA_VERSION,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..learning.image_io import Radiograph
+from ..spine.image_frame import ImageFrame
 
 SIDES = ("left", "right")
 STATED_SIDE = "stated_side"
@@ -48,18 +49,24 @@ class StatedSide:
             return None
 
 
-def with_stated_side(radiograph: Radiograph, stated: StatedSide | None) -> Radiograph:
-    """The image with the side that a person has stated, where its file states none."""
+def with_stated_side(frame: ImageFrame, radiograph: Radiograph, stated: StatedSide | None) -> ImageFrame:
+    """The frame with the side that a person has stated, where the file of the image states none.
+
+    Args:
+        frame: of the image, with the orientation that is used.
+        radiograph: the image.
+        stated: what a person has said.
+    """
     if stated is None or radiograph.image_left_is is not None:
-        return radiograph
-    return replace(radiograph, image_left_is=stated.image_left_is)
+        return frame
+    return replace(frame, image_left_is=stated.image_left_is)
 
 
 def side_facts(radiograph: Radiograph, stated: StatedSide | None) -> dict[str, Any]:
     """The patient's side at the left of the upright image, and who says so; the file's own word counts first."""
-    side = with_stated_side(radiograph, stated).image_left_is
     if radiograph.image_left_is is not None:
         source = radiograph.orientation_source if radiograph.orientation_source != UNKNOWN else BY_FILE
-    else:
-        source = UNKNOWN if side is None else BY_PERSON
-    return {"image_left_is": side, "image_left_is_source": source}
+        return {"image_left_is": radiograph.image_left_is, "image_left_is_source": source}
+    if stated is not None:
+        return {"image_left_is": stated.image_left_is, "image_left_is_source": BY_PERSON}
+    return {"image_left_is": None, "image_left_is_source": UNKNOWN}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional
 
 from .geometry import transform_points
@@ -26,6 +26,19 @@ class ImageFrame:
     height: int
     orientation: Optional[Orientation] = None
     image_left_is: Optional[str] = None
+
+    def resolved(self, spine: Spine) -> ImageFrame:
+        """The same image with the orientation in which points of a spine stand upright.
+
+        The patient's sides stay known where that is what the file says, or as the image is stored: else the file's word
+        about the image was wrong, and so may be the one about its sides.
+
+        Args:
+            spine: points in stored pixels.
+        """
+        orientation = orientation_of(spine.xy, self.width, self.height, self.orientation)
+        keeps_sides = orientation.is_upright or orientation == self.orientation
+        return replace(self, orientation=orientation, image_left_is=self.image_left_is if keeps_sides else None)
 
     def upright(self, spine: Spine) -> Spine:
         """A spine in pixels of the upright image, with what lies off the image not visible.

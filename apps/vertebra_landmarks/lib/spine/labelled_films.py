@@ -14,6 +14,7 @@ from typing import Any, Optional
 import numpy as np
 
 from .image_frame import ImageFrame
+from .image_warnings import ImageWarning
 from .markups import label_of
 from .report import curves_of, sides_of
 from .schema import POINTS, SCHEMA_VERSION, VERTEBRAE, Spine
@@ -37,11 +38,13 @@ class LabelledFilm:
         image: id, or name of the file.
         spine: points in stored pixels of the image.
         frame: the image that they belong to; ``None`` where a file says nothing about it.
+        warnings: reasons to doubt what is measured.
     """
 
     image: str
     spine: Spine
     frame: Optional[ImageFrame] = None
+    warnings: tuple[ImageWarning, ...] = ()
 
     @property
     def known_frame(self) -> ImageFrame:
@@ -188,7 +191,7 @@ def _decimal(value: Optional[str], delimiter: str) -> Optional[str]:
 
 
 def films_json(films: Iterable[LabelledFilm]) -> str:
-    """Landmarks and curves of every film, and whose sides those of the curves are.
+    """Landmarks, curves and warnings of every film, and whose sides those of the curves are.
 
     Raises:
         ValueError: nothing is known about an image.
@@ -208,7 +211,16 @@ def films_json(films: Iterable[LabelledFilm]) -> str:
         ]
         frame = film.known_frame
         curves = [asdict(curve) for curve in curves_of(film.spine, frame)]
-        images.append({"image": film.image, "landmarks": points, "curves": curves, "sides_of": sides_of(frame)})
+        warnings = [warning.as_dict() for warning in film.warnings]
+        images.append(
+            {
+                "image": film.image,
+                "landmarks": points,
+                "curves": curves,
+                "sides_of": sides_of(frame),
+                "warnings": warnings,
+            }
+        )
     return json.dumps({"schema_version": SCHEMA_VERSION, "images": images}, indent=1, allow_nan=False) + "\n"
 
 

@@ -185,13 +185,13 @@ def read_markups(path: Path, geometry: ImageGeometry = PIXELS) -> Spine:
 
 
 def parse_json(content: bytes, where: str = "markups") -> Any:
-    """What a Markups file holds, for ``from_markups``; with or without a byte order mark.
+    """What a Markups file holds, for ``from_markups``: UTF-8, with or without a byte order mark.
 
     Raises:
         ValueError: it is no JSON.
     """
     try:
-        return json.loads(content)
+        return json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: expected JSON, {error}") from error
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+import zlib
 from pathlib import Path
 
 import pydicom
+from pydicom import filereader, uid
 from pydicom.errors import InvalidDicomError
 
 from ...spine.image_geometry import PIXELS, ImageGeometry
@@ -15,9 +17,12 @@ from .dicom_pixels import check_image, stored_values
 from .dicom_tags import TAG_ERRORS, sizes_of
 from .error_text import text_of
 from .itk_geometry import geometry_of, open_with_itk
+from .limits import MAX_PIXELS
 from .luminance import finite
 from .margins import fill_margins
 from .radiograph import Radiograph, UnreadableImageError
+
+_CHUNK_BYTES, _MAX_PIXEL_BYTES = 1 << 20, 4
 
 
 def read_dicom(path: Path) -> Radiograph:
@@ -54,9 +59,27 @@ def read_dicom(path: Path) -> Radiograph:
 
 def _dataset(path: Path) -> pydicom.Dataset:
     try:
+        _check_inflated_size(path)
         return pydicom.dcmread(path, force=True)
-    except (InvalidDicomError, OSError, EOFError, RecursionError, OverflowError, *TAG_ERRORS) as error:
+    except UnreadableImageError:
+        raise
+    except (InvalidDicomError, OSError, EOFError, RecursionError, OverflowError, zlib.error, *TAG_ERRORS) as error:
         raise UnreadableImageError(f"the DICOM header is damaged ({text_of(error)})") from error
+
+
+def _check_inflated_size(path: Path) -> None:
+    """See that a deflated dataset is not too large, since pydicom inflates all of it at once."""
+    limit = MAX_PIXELS * _MAX_PIXEL_BYTES
+    with path.open("rb") as stream:
+        filereader.read_preamble(stream, force=True)
+        information = filereader._read_file_meta_info(stream)  # the public one needs a preamble
+        if information.get("TransferSyntaxUID") != uid.DeflatedExplicitVRLittleEndian:
+            return
+        inflater, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        while (part := inflater.unconsumed_tail or stream.read(_CHUNK_BYTES)) and not inflater.eof:
+            size += len(inflater.decompress(part, _CHUNK_BYTES))
+            if size > limit:
+                raise UnreadableImageError(f"the deflated dataset has more than {limit:,} bytes")
 
 
 def _geometry(path: Path, tags: pydicom.Dataset) -> ImageGeometry:

@@ -21,6 +21,7 @@ from .radiograph import Radiograph, UnreadableImageError
 from .volumes import millimetres_of, orientation_of_plane, stated_plane
 
 _ERRORS = (ValueError, OverflowError, TypeError, KeyError, ImageFileError, HeaderDataError)
+_MAX_OFFSET = 1 << 24
 _COLOR_FIELDS = ("R", "G", "B", "A")
 
 
@@ -39,6 +40,7 @@ def read_nifti(path: Path) -> Radiograph:
         padded = (*size, 1, 1, 1)
         width, height = padded[axes[0]], padded[axes[1]]
         check_size(width, height)
+        _check_offset(int(image.dataobj.offset))
         has_qform = int(image.header["qform_code"]) > 0
         values = np.asanyarray(image.dataobj)
     except UnreadableImageError:
@@ -65,6 +67,12 @@ def read_nifti(path: Path) -> Radiograph:
         source,
         () if plane is None else plane.warnings("NIfTI affine"),
     )
+
+
+def _check_offset(offset: int) -> None:
+    """See that the pixels begin near the header; in a compressed file all bytes before them are unpacked."""
+    if not 0 <= offset <= _MAX_OFFSET:
+        raise UnreadableImageError(f"the NIfTI field vox_offset is {offset}, expected at most {_MAX_OFFSET}")
 
 
 def _is_default(plane: Plane | None, has_qform: bool) -> bool:

@@ -38,11 +38,13 @@ def read_radiograph(path: Path) -> Radiograph:
     """
     path = Path(path)
     try:
-        return _READERS[_format_of(path)](path)
+        radiograph = _READERS[_format_of(path)](path)
     except UnreadableImageError as error:
         raise UnreadableImageError(f"{path.name}: {error}") from error
     except MemoryError as error:
         raise UnreadableImageError(f"{path.name}: there is not enough memory for the image") from error
+    radiograph.pixels.setflags(write=False)  # requests share what a cache keeps
+    return radiograph
 
 
 def _format_of(path: Path) -> str:

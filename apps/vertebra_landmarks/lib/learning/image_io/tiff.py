@@ -151,6 +151,8 @@ def _gray(page: TiffPage) -> tuple[np.ndarray, tuple[ImageWarning, ...]]:
     if depth != 1 or min(separate, together) != 1:
         raise UnreadableImageError(f"expected one radiograph, got samples of shape {samples.shape}")
     samples = np.moveaxis(samples[:, 0], 0, -1).reshape(height, width, separate * together)
+    if samples.dtype == np.float16:
+        samples = samples.astype(np.float32)
     if samples.dtype == bool:
         samples = samples.astype(np.uint8) * np.uint8(255)
     pixels = _TO_GRAY[_photometric(page)](samples, page)

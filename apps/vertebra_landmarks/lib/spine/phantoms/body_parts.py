@@ -17,7 +17,7 @@ from .film import develop, expose
 from .pencil import Pencil
 from .placement import Placement, blank_sheet
 from .raster import band, ellipse
-from .skeleton import draw_pelvis, draw_ribs, draw_shoulders
+from .skeleton import draw_pelvis, draw_ribs, draw_shoulders, draw_skull
 from .spec import PhantomSpec, random_spec
 from .streams import Part, stream
 
@@ -88,6 +88,15 @@ def pelvis(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
         draw_pelvis(pencil, column, spec.girth, stream(spec.seed, Part.PELVIS))
 
     return _body_part(rng, height, width, 17.0, 330.0, bones)
+
+
+def skull(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """A skull from the front, without the neck."""
+
+    def bones(pencil: Pencil, column: Column, spec: PhantomSpec) -> None:
+        draw_skull(pencil, column, stream(spec.seed, Part.SKULL))
+
+    return _body_part(rng, height, width, -9.0, 300.0, bones)
 
 
 def _body_part(

@@ -49,7 +49,7 @@ def draw_vertebra(pencil: Pencil, column: Column, level: int, look: BoneLook, rn
         look: how the patient's vertebrae look.
         rng: source of what differs between vertebrae of one patient.
     """
-    _draw_body(pencil, column, level, look, rng)
+    draw_body(pencil, column, level, look, rng)
     shift = 0.55 * float(np.sin(column.twists[level + FIRST]))
     lumbar = float(np.clip((level - 9) / 3, 0, 1))
     strength = look.back * rng.uniform(0.85, 1.15)
@@ -92,8 +92,16 @@ def _draw_transverse(
     pencil.ring(column.local(level, outline), (0.13 - 0.05 * lumbar) * strength, 0.6)
 
 
-def _draw_body(pencil: Pencil, column: Column, level: int, look: BoneLook, rng: np.random.Generator) -> None:
-    """The body: spongy filling between denser endplates and side walls; the corners are vertices of the outline."""
+def draw_body(pencil: Pencil, column: Column, level: int, look: BoneLook, rng: np.random.Generator) -> None:
+    """The body: spongy filling between denser endplates and side walls; the corners are vertices of the outline.
+
+    Args:
+        pencil: draws in millimetres.
+        column: all vertebrae.
+        level: which one, counted from T1 = 0.
+        look: how the patient's vertebrae look.
+        rng: source of what differs between vertebrae of one patient.
+    """
     top_left, top_right, bottom_left, bottom_right = column.corners[level + FIRST]
     middle = column.centers[level + FIRST]
     sag, waist = rng.uniform(0.02, 0.10), rng.uniform(0.04, 0.12)
