@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -16,7 +17,7 @@ from .image_facts import ImageFacts
 from .picture_files import is_whole
 from .picture_tags import geometry_of_picture, orientation_of_picture
 from .spine.image_geometry import ImageGeometry
-from .spine.orientation import Orientation
+from .spine.planes import axis_of, plane_of
 
 _PICTURES = {
     ".png": vtk.vtkPNGReader,
@@ -29,6 +30,7 @@ _PICTURES = {
 SUFFIXES = (*_PICTURES, ".dcm", ".dicom", ".nrrd", ".nii", ".nii.gz")
 """How names of files end that can be read, in lower case; a DICOM file may have any name."""
 
+_HEADER = "file header"
 _AS_STORED = 1  # ORIENTATION_TOPLEFT: the first row first, whatever the tag says
 _LUMINANCE = np.array((0.299, 0.587, 0.114))  # of red, green and blue, ITU-R BT.601
 
@@ -41,8 +43,8 @@ def read_film(path: str) -> Film:
 def begin_reading(path: str) -> Callable[[], Film]:
     """Begin to read PNG, JPEG, TIFF, BMP, DICOM, NRRD or NIfTI.
 
-    Colour becomes luminance, and bone is bright in DICOM files whatever their photometric interpretation. The side of
-    the patient is not read: a server does that.
+    Colour becomes luminance, and bone is bright in DICOM files whatever their photometric interpretation. What DICOM
+    files say of orientation and side in PatientOrientation is not read: a server does that.
 
     Args:
         path: the file.
@@ -63,13 +65,12 @@ def begin_reading(path: str) -> Callable[[], Film]:
     if kind is not None:
         return lambda: _picture_film(file, kind)
     image, geometry = _volume(file)
-    return lambda: _film(file, _gray(image), geometry)
+    return lambda: _volume_film(file, image, geometry)
 
 
-def _film(file: Path, gray: np.ndarray, geometry: ImageGeometry, orientation: Optional[Orientation] = None) -> Film:
+def _film(file: Path, gray: np.ndarray, facts: ImageFacts) -> Film:
     pixels = np.ascontiguousarray(film_values(gray))
     pixels.setflags(write=False)
-    facts = ImageFacts(pixels.shape[1], pixels.shape[0], geometry, orientation=orientation)
     return Film(_stem(file), pixels, LOCAL, str(file), facts)
 
 
@@ -78,8 +79,25 @@ def _picture_film(file: Path, kind: Any) -> Film:
     if not is_whole(content, file.suffix.lower()):
         raise ValueError(f"it is no {file.suffix[1:].upper()} image, or it is damaged")
     gray = _picture(file, kind)
-    geometry = geometry_of_picture(content, gray.shape[1], gray.shape[0])
-    return _film(file, gray, geometry, orientation_of_picture(content))
+    height, width = gray.shape
+    geometry = geometry_of_picture(content, width, height)
+    return _film(file, gray, ImageFacts(width, height, geometry, orientation=orientation_of_picture(content)))
+
+
+def _volume_film(file: Path, image: Any, geometry: ImageGeometry) -> Film:
+    """A film that stands, and has sides, as the directions of its plane say."""
+    gray = _gray(image)
+    facts = ImageFacts(gray.shape[1], gray.shape[0], geometry)
+    plane = plane_of(axis_of(np.array(geometry.along_row)), axis_of(np.array(geometry.down_column)))
+    if plane is not None and not plane.is_half_turned:  # what some programs write where nothing is known
+        facts = replace(
+            facts,
+            image_left_is=plane.image_left_is,
+            image_left_is_source=_HEADER if plane.image_left_is else "",
+            orientation=plane.orientation,
+            warnings=plane.warnings(f"The {_HEADER}"),
+        )
+    return _film(file, gray, facts)
 
 
 def _picture(file: Path, kind: Any) -> np.ndarray:
@@ -132,7 +150,7 @@ def _geometry(volume: Any, plane: tuple[int, int]) -> ImageGeometry:
     steps = to_lps[:, plane].T  # (2, 3)
     spacing = np.linalg.norm(steps, axis=1)
     along_row, down_column = (tuple(step.tolist()) for step in steps / spacing[:, None])
-    source = "none" if tuple(spacing) == (1.0, 1.0) else "file header"
+    source = "none" if tuple(spacing) == (1.0, 1.0) else _HEADER
     return ImageGeometry(tuple(spacing.tolist()), tuple(to_lps[:, 3].tolist()), along_row, down_column, source)
 
 

@@ -9,6 +9,8 @@ import pytest
 import SimpleITK as sitk
 from VertebraLandmarksLib.local_files import read_film
 
+from lib.learning.image_io import read_radiograph
+
 pytestmark = pytest.mark.slicer
 
 VALUES = np.arange(12, dtype=np.uint16).reshape(3, 4) + 1
@@ -36,6 +38,24 @@ def test_pixels_lie_where_itk_puts_them(
         expected = image.TransformIndexToPhysicalPoint([int(i) for i in index[::-1]])
         assert film.facts.geometry.to_physical(np.array([x, y])) == pytest.approx(expected, abs=1e-4)
     assert film.facts.geometry.source == "file header"
+
+
+@pytest.mark.parametrize("suffix", ["nrrd", "nii.gz"])
+@pytest.mark.parametrize("size", [(4, 3, 1), (4, 1, 3)], ids=["axial", "coronal"])
+@pytest.mark.parametrize("direction", [UPRIGHT, ROWS_UP, MIRRORED, CORONAL])
+def test_they_stand_as_the_server_reads_them(
+    tmp_path: Path, direction: tuple[float, ...], size: tuple[int, ...], suffix: str
+) -> None:
+    path = tmp_path / f"image.{suffix}"
+    written = sitk.GetImageFromArray(VALUES.reshape(size[::-1]))
+    written.SetSpacing((0.5, 0.25, 0.125))
+    written.SetDirection(direction)
+    sitk.WriteImage(written, str(path))
+    expected, facts = read_radiograph(path), read_film(str(path)).facts
+    said = None if expected.orientation is None else expected.orientation.as_dict()
+    assert (None if facts.orientation is None else facts.orientation.as_dict()) == said
+    assert facts.image_left_is == expected.image_left_is
+    assert len(facts.warnings) == len(expected.warnings)
 
 
 def test_two_dimensions_are_a_plane(tmp_path: Path) -> None:
