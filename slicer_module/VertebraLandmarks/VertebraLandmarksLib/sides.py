@@ -8,7 +8,7 @@ from .answers import SERVER, Film
 from .asking import Requests
 from .board import Board
 from .client import Client
-from .errors import NOT_FOUND, ServerError
+from .errors import NOT_FOUND, TAKEN, ServerError
 from .image_facts import BY_PERSON
 from .needs import Logic
 from .open_film import OpenFilm
@@ -64,6 +64,10 @@ class Sides:
             film.image_left_is = None
 
         def failed(error: ServerError) -> None:
+            if error.kind == TAKEN:  # by the file, which is another one by now
+                sentence = "The image at the server states its side itself by now. Open it again; your work is kept."
+                self._requests.failed(ServerError(TAKEN, sentence, error.detail))
+                return
             self._keep(film, side)
             if error.kind != NOT_FOUND:  # a server that does not know how to
                 self._requests.failed(error)
