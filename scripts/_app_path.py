@@ -1,6 +1,7 @@
 """Puts the app folder on ``sys.path``, as the MONAI Label server does, and on ``PYTHONPATH`` for spawned workers.
 
-Importing this module is all there is to it: ``import _app_path  # noqa: F401``, before the first import of ``lib``.
+Importing this module is all there is to it: ``import _app_path  # noqa: F401``, before the first import of ``lib`` and
+of ``torch``, whose waiting threads it lets sleep.
 """
 
 import os
@@ -16,3 +17,5 @@ if str(APP) not in sys.path:
 _inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 if str(APP) not in _inherited:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(APP), *_inherited])
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded: spinning threads starve busy hosts

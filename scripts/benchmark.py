@@ -12,12 +12,14 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import _app_path  # noqa: F401  # before torch is loaded
+
+# isort: split
 import numpy as np
 import psutil
 import torch
 from PIL import Image
 
-import _app_path  # noqa: F401
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.decoders import DECODERS
 from lib.learning.devices import choose_device

@@ -130,7 +130,7 @@ def predict_one(image: InputImage, predictor: LandmarkPredictor, decoder: str, o
         stale.unlink(missing_ok=True)
     radiograph = read_radiograph(image.path)
     prediction = predictor.predict(radiograph, decoder)
-    draw_overlay(radiograph, prediction.spine).save(overlay)
+    draw_overlay(radiograph, prediction).save(overlay)
     write_markups(markups, prediction.spine, radiograph.geometry)
     return prediction
 

@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import _app_path  # noqa: F401  # before torch is loaded
+
+# isort: split
 import numpy as np
 import torch
 
-import _app_path  # noqa: F401
 import _training
 from lib.learning import boxes
 from lib.learning.aasce import folds, read_aasce, to_items

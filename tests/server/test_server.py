@@ -65,7 +65,11 @@ def test_answer_holds_85_points_in_pixels_of_the_file(server: Server) -> None:
     assert all(error is None for error in errors) or min(errors) > 0  # as the shipped weights tell them
     assert answer["names_right"] is None or 0 <= answer["names_right"] <= 1
     size = {"width": 420, "height": 900, "spacing": [1.0, 1.0], "spacing_source": "none"}
-    assert answer["image"] == {**size, "millimetres": None, "image_left_is": None}
+    told = {**size, "millimetres": None, "image_left_is": None, "image_left_is_source": "none", "orientation": None}
+    assert answer["image"].items() >= told.items()
+    assert answer["image"]["geometry"]["spacing"] == [1.0, 1.0]
+    assert set(answer["orientation"]) == {"turn_deg", "mirrored", "source"}
+    assert all(set(warning) == {"code", "message", "vertebrae"} for warning in answer["warnings"])
     assert answer["decoder"] == "map"
     assert set(answer["timings"]) >= {"read", "forward", "decode", "total"}
 

@@ -120,8 +120,14 @@ class VertebraLandmarksLogic:
 
     @property
     def image_left_is(self) -> Optional[str]:
-        """The patient's side at the left of the upright image; ``None`` where nobody knows."""
-        return self._side
+        """The patient's side at the left of the upright image; ``None`` where nobody knows.
+
+        Where the image stands otherwise than its file says, the file's word about the side counts for nothing either
+        (``ImageFrame.resolved``).
+        """
+        facts, orientation = self._facts, self._orientation
+        is_doubtful = facts.is_side_in_file and not (orientation.is_upright or orientation == facts.orientation)
+        return None if is_doubtful else self._side
 
     def set_side(self, side: Optional[str]) -> None:
         """Let the person say which of the patient's sides is at the left of the upright image, until the next film.

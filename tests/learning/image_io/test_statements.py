@@ -48,6 +48,17 @@ def test_the_source_of_an_orientation_is_named(tmp_path: Path, name: str, source
     assert radiograph.pixels.shape == NARROW.shape
 
 
+def test_exif_may_stand_behind_the_pixels_of_a_png(tmp_path: Path) -> None:
+    content = write_photograph(tmp_path / "a.png", WIDE, 6).read_bytes()
+    begin = content.index(b"eXIf") - 4
+    end = begin + 12 + int.from_bytes(content[begin : begin + 4], "big")
+    last = content.index(b"IEND") - 4
+    assert end < last
+    moved = content[:begin] + content[end:last] + content[begin:end] + content[last:]
+    (tmp_path / "b.png").write_bytes(moved)
+    assert read_radiograph(tmp_path / "b.png").orientation == EXIF_ORIENTATIONS[6]
+
+
 def test_xmp_states_the_orientation_where_exif_does_not(tmp_path: Path) -> None:
     Image.fromarray(NARROW).save(tmp_path / "a.jpg", xmp=TURNED)
     radiograph = read_radiograph(tmp_path / "a.jpg")
@@ -84,6 +95,7 @@ DICOM_ORIENTATIONS: dict[str, tuple[dict[str, Any], Orientation | None, str, str
         "right",
     ),
     "vectors by default": ({"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}, None, "none", None),
+    "axial plane": ({"PatientOrientation": ["R", "A"]}, None, "none", "left"),
     "a row only": ({"PatientOrientation": ["L"]}, None, "none", "right"),
     "the same axis twice": ({"PatientOrientation": ["F", "H"]}, None, "none", None),
     "nothing": ({}, None, "none", None),

@@ -12,6 +12,7 @@ from VertebraLandmarksLib.frame import Frame
 from VertebraLandmarksLib.image_facts import ImageFacts
 from VertebraLandmarksLib.origin import Origin
 from VertebraLandmarksLib.spine.geometry import transform_points
+from VertebraLandmarksLib.spine.image_frame import ImageFrame
 from VertebraLandmarksLib.spine.image_geometry import ImageGeometry
 from VertebraLandmarksLib.spine.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
 from VertebraLandmarksLib.spine.schema import Spine
@@ -226,3 +227,16 @@ def test_a_person_says_which_side_is_at_the_left(labelled: Bench) -> None:
     assert logic.image_frame.image_left_is == "left"
     logic.show_film(logic.film)
     assert logic.image_left_is is None
+
+
+def test_a_file_that_is_wrong_about_the_orientation_is_not_believed_about_the_side(
+    bench: Bench, film: Film, phantom: Phantom
+) -> None:
+    turned, spine = stored(phantom, film, Orientation(2), is_stated=False)
+    facts = replace(turned.facts, image_left_is="right", image_left_is_source="PatientOrientation")
+    bench.logic.show_film(replace(turned, facts=facts))
+    assert bench.logic.image_left_is == "right"
+    bench.logic.set_answer(answer_with(spine, facts, Orientation(2)))
+    assert bench.logic.image_left_is is None
+    said = ImageFrame(facts.width, facts.height, None, "right").resolved(spine).image_left_is
+    assert said is None, "as at the server"

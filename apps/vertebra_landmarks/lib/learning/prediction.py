@@ -12,7 +12,7 @@ import torch
 
 from ..spine.geometry import steps, transform_points
 from ..spine.image_frame import ImageFrame
-from ..spine.image_warnings import ImageWarning, measurement_warnings
+from ..spine.image_warnings import ImageWarning, measurement_warnings, not_frontal_warning
 from ..spine.orientation import UPRIGHT, Orientation
 from ..spine.reader_error import corrected_half_widths
 from ..spine.schema import Spine
@@ -22,6 +22,7 @@ from .corrections import naming
 from .decoders import DECODERS, DecodedSpine, FixedLandmarks, make_decoder
 from .devices import on_device, quick_precision
 from .folding import fold_norms
+from .frontal import MIN_EVIDENCE, body_aspect, frontal_evidence
 from .image_io import Radiograph, UnreadableImageError
 from .naming import naming_lead
 from .network import Maps
@@ -296,24 +297,22 @@ class LandmarkPredictor:
         """The prediction with what is known about its errors and its doubts, nameless and timeless."""
         decoded, refined = found
         xy, errors, frame = decoded.xy, None, image.frame
-        told = Prediction(
-            Spine.from_arrays(xy),
-            seen.look.score,
-            "",
-            {},
-            frame,
-            seen.turn.source,  # of which the points follow
-        )
-        if seen.look.maps.heatmap.shape[1] > 1:
-            told = replace(told, naming_lead=naming_lead(self._scores_at(seen.look, xy[:, 0])))
+        told = Prediction(Spine.from_arrays(xy), seen.look.score, "", {}, frame, seen.turn.source)
+        scores = self._scores_at(seen.look, xy[:, 0])
+        if len(seen.look.maps.heatmap[0]) > 1:
+            told = replace(told, naming_lead=naming_lead(scores))
         if refined is not None:
             xy = refined.xy
             told = replace(told, said_errors=refined.errors)
             if self.error_model is not None:
                 xy, errors, told = self._with_errors(self.error_model, told, refined, image.fixed(fixed))
         spine = image.spine(xy, decoded.scores, errors, fixed)
-        about_image = (*image.stored.warnings, *seen.warnings)
-        return replace(told, spine=spine, warnings=measurement_warnings(spine, frame, told.names_right, about_image))
+        about_image = [*image.stored.warnings, *seen.warnings]
+        visible = spine.visible[:, 0]
+        if not fixed.mask.any() and frontal_evidence(scores.max(0)[visible], xy[visible]) < MIN_EVIDENCE:
+            about_image.append(not_frontal_warning(body_aspect(xy[visible])))
+        warnings = measurement_warnings(spine, frame, told.names_right, about_image)
+        return replace(told, spine=spine, warnings=warnings)
 
     def _with_errors(
         self, model: ErrorModel, told: Prediction, refined: RefinedSpine, fixed: FixedLandmarks

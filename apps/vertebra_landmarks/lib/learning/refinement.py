@@ -203,7 +203,7 @@ def _known(
 ) -> _Known:
     """Which of decoded vertebrae ``(V, P, 2)`` were refined before, if any was."""
     if before is None:
-        return _Known(np.arange(len(xy)), xy, np.empty(xy.shape[:2]), ())
+        return _Known(np.arange(len(xy)), xy, np.full(xy.shape[:2], np.nan), ())
     body = bodies_kept(decoded, before.decoded, fixed, reach)
     is_kept = body >= 0
     points = np.where(is_kept[:, None, None], before.xy[body], xy)

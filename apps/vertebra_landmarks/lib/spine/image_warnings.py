@@ -111,6 +111,19 @@ def second_spine_warning() -> ImageWarning:
     )
 
 
+def not_frontal_warning(aspect: float) -> ImageWarning:
+    """That the image may show a spine from the side, or none at all.
+
+    Args:
+        aspect: how many times as wide as high the bodies that were found are.
+    """
+    message = (
+        f"The image may not show a spine from the front: the bodies that were found are {aspect:.2f} times as wide as "
+        "high and are not sure to be vertebrae, as on a lateral radiograph."
+    )
+    return ImageWarning(NOT_FRONTAL, message)
+
+
 def describe_orientation(orientation: Orientation) -> str:
     """How a stored image is brought upright, as "turned 90° clockwise"."""
     if orientation.is_upright:

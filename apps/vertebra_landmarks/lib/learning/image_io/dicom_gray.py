@@ -89,7 +89,7 @@ def _modality_values(values: np.ndarray, tags: pydicom.Dataset) -> tuple[np.ndar
     if value_of(tags, "ModalityLUTSequence"):
         try:
             item = tags.ModalityLUTSequence[0]
-            table, first = lut_values(item), int(item.LUTDescriptor[1])
+            table, first = lut_values(item, tags.is_little_endian), int(item.LUTDescriptor[1])
         except (*TAG_ERRORS, IndexError) as error:
             raise UnreadableImageError(f"the tag ModalityLUTSequence is damaged ({error})") from error
         looked_up = table[np.clip(values.astype(np.int64) - first, 0, len(table) - 1)]
@@ -196,18 +196,19 @@ def _voi_direction(tags: pydicom.Dataset) -> int:
     if not sequence:
         return 0
     try:
-        table = lut_values(sequence[0])  # type: ignore[index]
+        table = lut_values(sequence[0], tags.is_little_endian)  # type: ignore[index]
     except (*TAG_ERRORS, IndexError):
         return 0
     rises, falls = bool((table[1:] > table[:-1]).any()), bool((table[1:] < table[:-1]).any())
     return int(rises) - int(falls)
 
 
-def lut_values(item: pydicom.Dataset) -> np.ndarray:
+def lut_values(item: pydicom.Dataset, is_little_endian: bool) -> np.ndarray:
     """The table of one item of a LUT sequence.
 
     Args:
         item: with LUTDescriptor and LUTData.
+        is_little_endian: order of the bytes in the file.
 
     Returns:
         ``(N,)`` uint16.
@@ -218,7 +219,7 @@ def lut_values(item: pydicom.Dataset) -> np.ndarray:
     data, entries = item.LUTData, int(item.LUTDescriptor[0]) or 65536
     if isinstance(data, bytes):
         size = 1 if len(data) < 2 * entries else 2
-        order = "<" if item.is_little_endian is not False else ">"
+        order = "<" if is_little_endian else ">"
         data = np.frombuffer(data, f"{order}u{size}")
     table = np.atleast_1d(np.asarray(data, dtype=np.int64))[:entries]
     if len(table) < entries or table.min() < 0 or table.max() > 65535:

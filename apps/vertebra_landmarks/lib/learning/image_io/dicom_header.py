@@ -9,7 +9,7 @@ import pydicom
 
 from ...spine.image_warnings import CONTRADICTION, OTHER_VIEW, ImageWarning
 from ...spine.orientation import Orientation
-from ...spine.planes import SAGITTAL, Plane, axis_of, axis_of_word, plane_of
+from ...spine.planes import RASTER, SAGITTAL, Plane, axis_of, axis_of_word, plane_of
 from .dicom_tags import numbers_of, sizes_of, word_of, words_of
 from .radiograph import Millimetres
 
@@ -77,10 +77,9 @@ def stated_position(tags: pydicom.Dataset) -> Position:
     plane, source = (words, _source(tags)) if words is not None else (vectors, _IMAGE_ORIENTATION)
     warnings = _contradictions(tags, words, vectors)
     side = _side(tags, plane)
-    if plane is None:
+    if plane is None or plane.kind == RASTER:  # an axial plane, which cannot be meant
         return Position(None, "none", side, warnings)
-    orientation = plane.orientation
-    return Position(orientation, source if orientation else "none", side, (*warnings, *plane.warnings(source)))
+    return Position(plane.orientation, source, side, (*warnings, *plane.warnings(source)))
 
 
 def _plane_of_words(tags: pydicom.Dataset) -> Plane | None:
@@ -97,7 +96,7 @@ def _plane_of_vectors(tags: pydicom.Dataset) -> Plane | None:
 
 
 def _contradictions(tags: pydicom.Dataset, words: Plane | None, vectors: Plane | None) -> tuple[ImageWarning, ...]:
-    if words is None or vectors is None or vectors.orientation is None or words == vectors:
+    if words is None or vectors is None or vectors.kind == RASTER or words == vectors:
         return ()
     values = "\\".join(f"{value:g}" for value in numbers_of(tags, _IMAGE_ORIENTATION))
     said = f"{_source(tags)} and {_IMAGE_ORIENTATION} {values} contradict each other"
@@ -116,7 +115,7 @@ def _side(tags: pydicom.Dataset, plane: Plane | None) -> str | None:
     if plane is not None and plane.image_left_is:
         return plane.image_left_is
     rows = axis_of_word((words_of(tags, _PATIENT_ORIENTATION) or [""])[0])
-    if rows is not None and rows[0] == 0 and (plane is None or plane.orientation is None):
+    if rows is not None and rows[0] == 0 and (plane is None or plane.kind == RASTER):
         return "right" if rows[1] > 0 else "left"
     return _FRONTAL_VIEWS.get(word_of(tags, "ViewPosition"))
 

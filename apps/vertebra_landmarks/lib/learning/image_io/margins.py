@@ -16,7 +16,7 @@ _TOUCHING_CORNERS = np.ones((3, 3), int)
 
 
 def fill_padding(pixels: np.ndarray, padding: np.ndarray) -> np.ndarray:
-    """Give padding the darkest value of the image proper.
+    """Give padding the value at the dark end of the gray range of the image proper, which it leaves as it is.
 
     Args:
         pixels: ``(H, W)``, bright bone.
@@ -29,13 +29,16 @@ def fill_padding(pixels: np.ndarray, padding: np.ndarray) -> np.ndarray:
     margin = _at_border(padding)
     if not margin.any() or margin.all():
         return pixels
+    step = _step(pixels)
+    sample = pixels[::step, ::step][~margin[::step, ::step]]
+    image = sample if sample.size else pixels[~margin]
     filled = pixels.copy()
-    filled[margin] = pixels[~margin].min()
+    filled[margin] = np.percentile(image, _PERCENTILES[0], method="lower")
     return filled
 
 
 def fill_margins(pixels: np.ndarray) -> np.ndarray:
-    """Give a large constant margin the darkest value of the image proper, if it lies far outside its gray range.
+    """Do the same with a large constant margin, if it lies far outside the gray range of the image proper.
 
     Collimation and the surroundings of ordinary images stay as they are: they are not constant, or the image beside
     them fills the gray range.
@@ -48,13 +51,18 @@ def fill_margins(pixels: np.ndarray) -> np.ndarray:
     """
     if min(pixels.shape) < _MIN_SIDE:
         return pixels
-    step = max(1, int(np.sqrt(pixels.size / _SAMPLES)))
+    step = _step(pixels)
     sample = pixels[::step, ::step]
     border = np.concatenate([pixels[0, ::step], pixels[-1, ::step], pixels[::step, 0], pixels[::step, -1]])
     for value, largest_range in ((border.max(), _MAX_BRIGHT_RANGE), (border.min(), _MAX_DARK_RANGE)):
         if (border == value).mean() >= _MIN_BORDER_SHARE and _spoils_range(sample, value, largest_range):
             pixels = fill_padding(pixels, pixels == value)
     return pixels
+
+
+def _step(pixels: np.ndarray) -> int:
+    """Distance of the rows and columns that are looked at."""
+    return max(1, int(np.sqrt(pixels.size / _SAMPLES)))
 
 
 def _spoils_range(sample: np.ndarray, value: np.generic, largest_range: float) -> bool:

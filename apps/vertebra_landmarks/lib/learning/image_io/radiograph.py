@@ -37,7 +37,7 @@ class Radiograph:
 
     Attributes:
         pixels: ``(H, W)`` values in the raster of the file, bright bone, never resized or turned. Padding and constant
-            margins that would spoil the gray range have the darkest value of the image proper.
+            margins that would spoil the gray range have a value at the dark end of the image proper.
         geometry: where Slicer's own reader places the pixels.
         millimetres: size of a pixel in the patient; ``None`` where the file does not state it.
         image_left_is: the patient's side, "left" or "right", at the left of the upright image; ``None`` where the file

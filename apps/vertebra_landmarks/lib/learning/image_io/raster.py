@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
-from io import BytesIO
+from io import SEEK_CUR, BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +24,7 @@ from .radiograph import Radiograph, UnreadableImageError
 
 _FORMATS = ("PNG", "JPEG", "BMP")  # Pillow would hand others, as EPS, to programs of the system
 _ERRORS = (OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError, KeyError, OverflowError)
+_PNG_CHUNKS_AT = 8  # behind the signature
 _JPEG_FORMATS = ("JPEG", "MPO")  # the latter are photographs with a preview behind them
 _JPEG_PROCESSES = {
     0xC3: "lossless",
@@ -53,7 +54,7 @@ def read_raster(path: Path) -> Radiograph:
                 if is_jpeg:
                     stream.seek(0)
                     check_all_decoded(stream.read(), pixels, _luminance_of_jpeg)
-                statements = _orientations(image)
+                statements = _orientations(image, stream)
     except UnreadableImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -94,18 +95,33 @@ def _luminance_of_jpeg(data: bytes) -> np.ndarray:
         return np.array(image.convert("L"))
 
 
-def _orientations(image: Image.Image) -> list[Statement]:
+def _orientations(image: Image.Image, stream: BinaryIO) -> list[Statement]:
     """EXIF of any place that Pillow knows, then XMP."""
-    statements: list[Statement] = []
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
-    has_exif = any(name in image.info for name in ("exif", "Raw profile type exif"))
-    try:
-        value = image.getexif().get(ORIENTATION_TAG) if has_exif else None
-    except _ERRORS:  # EXIF is damaged, which the pixels need not be
-        value = None
-    if isinstance(value, int):
-        statements.append(("EXIF", value))
+    value = _exif_orientation(image, stream)
+    statements: list[Statement] = [("EXIF", value)] if isinstance(value, int) else []
     return statements + xmp_orientation(xmp if isinstance(xmp, bytes) else str(xmp).encode())
+
+
+def _exif_orientation(image: Image.Image, stream: BinaryIO) -> object:
+    try:
+        if image.format == "PNG" and "exif" not in image.info:
+            image.info["exif"] = _png_chunk(stream, b"eXIf")
+        has_exif = image.info.get("exif") or "Raw profile type exif" in image.info
+        return image.getexif().get(ORIENTATION_TAG) if has_exif else None
+    except _ERRORS:  # EXIF is damaged, which the pixels need not be
+        return None
+
+
+def _png_chunk(stream: BinaryIO, kind: bytes) -> bytes:
+    """The first chunk of a kind; Pillow sees those before the pixels only, unless it decodes them."""
+    stream.seek(_PNG_CHUNKS_AT)
+    while len(head := stream.read(8)) == 8:
+        length = int.from_bytes(head[:4], "big")
+        if head[4:] == kind:
+            return stream.read(length)
+        stream.seek(length + 4, SEEK_CUR)  # and its checksum
+    return b""
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -88,7 +88,7 @@ def _full_page(file: TiffFile) -> TiffPage:
     others = [page for page in images if page is not full and not _is_reduced_copy(page, full)]
     if others:
         raise UnreadableImageError(
-            f"expected one radiograph, got {len(images)} pages of full size (NewSubfileType {full.subfiletype})"
+            f"expected one radiograph, got {len(others) + 1} pages of full size (NewSubfileType {full.subfiletype})"
         )
     return full
 

@@ -25,7 +25,7 @@ from .leftovers import remove_leftovers
 from .listing import Listing
 from .notes import check_database, note_database
 from .scan import Scan
-from .tables import LABELLED, OPEN
+from .tables import LABELLED, OPEN, UNREADABLE
 from .watch import Watch
 
 DATABASE_FILE = "store.sqlite3"
@@ -158,7 +158,7 @@ class StudiesDatastore(Datastore):
 
     def list_images(self) -> list[str]:
         """Ids of all images."""
-        return self._listing.ids(OPEN, LABELLED)
+        return self._listing.ids(OPEN, LABELLED, UNREADABLE)
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         """Path of a new ZIP file with labelled images, their labels, and ``metadata.json``.

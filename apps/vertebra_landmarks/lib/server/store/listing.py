@@ -48,7 +48,7 @@ class Listing:
             }
             named = sorted(reasons)[:MAX_NOT_SERVED]
             return {
-                "total": by_state.get(OPEN, 0) + by_state.get(LABELLED, 0),
+                "total": sum(by_state.get(state, 0) for state in (OPEN, LABELLED, UNREADABLE)),
                 "completed": by_state.get(LABELLED, 0),
                 "label_tags": {tag: count for tag, count in by_tag.items() if count},
                 "not_served": [{"file": _shown(file), "reason": reasons[file]} for file in named],
