@@ -62,9 +62,9 @@ class Desktop:
 
     def place_of(self, v: int, p: int) -> Place:
         """Where a point lies in the slice view."""
-        x, y = self.logic.editor.xy[v, p]
-        sx, sy = self.logic.film.spacing
-        return self.stage.place_of((-x * sx, -y * sy))
+        frame = self.logic.frame
+        right, anterior, _ = frame.to_ras(self.logic.editor.xy[v, p])
+        return self.stage.place_of((right, anterior))
 
     def picture(self) -> QtGui.QImage:
         """Slice view and panel side by side, each as high as the higher one."""

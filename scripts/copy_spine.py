@@ -25,6 +25,7 @@ NEEDED = (
     "image_warnings",
     "reader_error",
     "angle_interval",
+    "planes",
 )
 """What the module itself imports."""
 

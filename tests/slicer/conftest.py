@@ -17,13 +17,15 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from PIL import Image
-from VertebraLandmarksLib.answers import LOCAL, Answer, Film, ImageFacts
+from VertebraLandmarksLib.answers import LOCAL, Answer, Film
 from VertebraLandmarksLib.client import Client
 from VertebraLandmarksLib.connection import Connection
 from VertebraLandmarksLib.controller import Controller
 from VertebraLandmarksLib.drafts import Drafts
 from VertebraLandmarksLib.editing import SpineEditor
+from VertebraLandmarksLib.image_facts import ImageFacts
 from VertebraLandmarksLib.origin import UNKNOWN, Origin
+from VertebraLandmarksLib.spine.image_frame import ImageFrame
 from VertebraLandmarksLib.spine.markups import from_markups, to_markups
 from VertebraLandmarksLib.spine.schema import Spine
 
@@ -95,11 +97,21 @@ class MemoryLogic:
         self.editor = SpineEditor()
         self.film: Film | None = None
         self._lost: Film | None = None
+        self.image_left_is: str | None = None
         self.shown: list[str] = []
         self.readers: list[str] = []
 
+    @property
+    def image_frame(self) -> ImageFrame:
+        assert self.film is not None
+        facts = self.film.facts
+        return ImageFrame(facts.width, facts.height, facts.orientation, self.image_left_is)
+
+    def set_side(self, side: str | None) -> None:
+        self.image_left_is = side
+
     def show_film(self, film: Film) -> None:
-        self.film, self._lost = film, None
+        self.film, self._lost, self.image_left_is = film, None, film.facts.image_left_is
         self.shown.append(film.id)
         self.editor.load(Spine.from_arrays(np.full((17, 5, 2), np.nan)))
 
@@ -121,7 +133,7 @@ class MemoryLogic:
             self.readers.append(threading.current_thread().name)
             pixels = np.array(Image.open(path).convert("L"))
             facts = ImageFacts(pixels.shape[1], pixels.shape[0])
-            return Film(Path(path).stem, pixels, facts.spacing, None, LOCAL, path, facts)
+            return Film(Path(path).stem, pixels, LOCAL, path, facts)
 
         return read
 
@@ -135,12 +147,12 @@ class MemoryLogic:
         self, markups: bytes, touched: np.ndarray | None = None, origin: Origin = UNKNOWN, is_own: bool = False
     ) -> None:
         assert self.film is not None
-        self.editor.load(from_markups(json.loads(markups), self.film.spacing), touched, origin, is_own)
+        self.editor.load(from_markups(json.loads(markups), self.film.facts.geometry), touched, origin, is_own)
 
     def markups(self) -> bytes:
         film = self.film or self._lost
         assert film is not None
-        return json.dumps(to_markups(self.editor.spine(), film.spacing)).encode()
+        return json.dumps(to_markups(self.editor.spine(), film.facts.geometry)).encode()
 
 
 class Desk:

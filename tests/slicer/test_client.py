@@ -16,7 +16,12 @@ from VertebraLandmarksLib.client import Client, stem
 from VertebraLandmarksLib.connection import Connection
 from VertebraLandmarksLib.errors import ServerError
 from VertebraLandmarksLib.films import film_of
+from VertebraLandmarksLib.image_facts import image_facts
+from VertebraLandmarksLib.origin import origin_of
+from VertebraLandmarksLib.spine.image_geometry import ImageGeometry
+from VertebraLandmarksLib.spine.image_warnings import ImageWarning
 from VertebraLandmarksLib.spine.markups import from_markups, to_markups
+from VertebraLandmarksLib.spine.orientation import Orientation
 from VertebraLandmarksLib.spine.schema import SCHEMA_VERSION, VERTEBRAE
 
 from .misbehaving import answering, reply, serving
@@ -61,7 +66,7 @@ def test_a_film_has_the_pixels_of_the_file(client: Client, server: Server) -> No
     seen: list[tuple[int, int | None]] = []
     film = client.film("phantom_000", on_progress=lambda done, total: seen.append((done, total)))
     assert np.array_equal(film.pixels, np.array(Image.open(server.studies / "phantom_000.png")))
-    assert (film.id, film.source, film.path, film.spacing) == ("phantom_000", "server", None, (1.0, 1.0))
+    assert (film.id, film.source, film.path, film.facts.geometry.spacing) == ("phantom_000", "server", None, (1.0, 1.0))
     assert seen[-1][0] == seen[-1][1] > 0
     assert not film.pixels.flags.writeable
 
@@ -261,11 +266,91 @@ def test_an_answer_is_read_into_values() -> None:
     assert answer.origin.half_widths is not None
     assert np.isnan(answer.origin.half_widths[16])
     assert answer.anatomy[0].vertebrae == ("T7", "T8", "T9")
-    assert (answer.image.spacing, answer.image.millimetres, answer.image.image_left_is) == (
+    assert (answer.image.geometry.spacing, answer.image.millimetres, answer.image.image_left_is) == (
         (0.1, 0.2),
         (0.1, 0.2),
         "right",
     )
+
+
+ABOUT_IMAGE = {"code": "second_spine", "message": "The image shows a second spine.", "vertebrae": []}
+OF_POINTS = {"code": "names_doubtful", "message": "The names may be off.", "vertebrae": ["T7", "T6", "S1"]}
+GEOMETRY = {
+    "spacing": [0.1, 0.2], "origin": [1.0, 2.0, 3.0], "along_row": [0.0, 1.0, 0.0], "down_column": [1.0, 0.0, 0.0],
+    "source": "density",
+}  # fmt: skip
+SAID_SINCE_0_8: dict[str, Any] = {
+    **ANSWER,
+    "landmarks": [{**ANSWER["landmarks"][0], "visible": False}],
+    "cobb": {"curves": [{**ANSWER["cobb"]["curves"][0], "open_ends": ["T5"]}]},
+    "warnings": [ABOUT_IMAGE, OF_POINTS],
+    "orientation": {"turn_deg": 270, "mirrored": True, "source": "found in the image"},
+    "image": {
+        **ANSWER["image"], "geometry": GEOMETRY, "orientation": {"turn_deg": 90, "mirrored": False, "source": "EXIF"},
+        "warnings": [OF_POINTS], "image_left_is_source": "PatientOrientation",
+    },
+}  # fmt: skip
+
+
+def test_what_servers_say_since_0_8_is_read() -> None:
+    answer = answers.answer(SAID_SINCE_0_8)
+    assert answer.spine["T7"].center is not None
+    assert not answer.spine["T7"].center.is_visible
+    assert answer.curves[0].open_ends == ("T5",)
+    assert answer.origin.orientation == Orientation(3, True)
+    assert answer.origin.warnings == (ImageWarning("second_spine", ABOUT_IMAGE["message"]),), "others are made anew"
+    assert answer.image.orientation == Orientation(1)
+    assert answer.image.geometry.as_dict() == GEOMETRY
+    assert answer.image.warnings == (ImageWarning("names_doubtful", OF_POINTS["message"], ("T6", "T7")),)
+    assert (answer.image.image_left_is_source, answer.image.is_side_in_file) == ("PatientOrientation", True)
+    assert origin_of(json.loads(json.dumps(answer.origin.as_facts()))) == answer.origin
+
+
+def test_an_older_server_says_nothing_of_that() -> None:
+    answer = answers.answer(ANSWER)
+    assert answer.spine["T7"].center is not None
+    assert answer.spine["T7"].center.is_visible
+    assert (answer.origin.orientation, answer.origin.warnings, answer.curves[0].open_ends) == (None, (), ())
+    image = answer.image
+    assert (image.orientation, image.warnings, image.image_left_is_source) == (None, (), None)
+    assert image.geometry == ImageGeometry((0.1, 0.2), source="PixelSpacing")
+    assert image.is_side_in_file
+
+
+@pytest.mark.parametrize(
+    ("side", "source", "is_in_file"),
+    [(None, "none", False), ("left", "stated by a person", False), ("left", "PatientOrientation L\\F", True)],
+)
+def test_who_states_a_side_is_known(side: str | None, source: str, is_in_file: bool) -> None:
+    facts = image_facts({**FACTS, "image_left_is": side, "image_left_is_source": source})
+    assert facts.is_side_in_file == is_in_file
+    assert facts.image_left_is_source == ("" if source == "none" else source)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("landmarks", 0, "visible"), 1), (("cobb", "curves", 0, "open_ends"), ["S1"]), (("warnings",), [1]),
+        (("warnings", 0, "message"), None), (("warnings", 0, "vertebrae"), 7), (("orientation",), "up"),
+        (("orientation", "turn_deg"), 45), (("orientation", "mirrored"), None), (("image", "geometry"), [1]),
+        (("image", "geometry", "spacing"), [0, 1]), (("image", "geometry", "along_row"), [1.0, 0.0, 0.0]),
+        (("image", "orientation", "turn_deg"), -90), (("image", "warnings"), {}),
+        (("image", "image_left_is_source"), 7),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_of_what_is_said_since_0_8_is_refused(place: tuple[Any, ...], value: object) -> None:
+    with pytest.raises(ServerError) as caught:
+        answers.answer(with_value(SAID_SINCE_0_8, place, value))
+    assert caught.value.kind == "bad_answer"
+
+
+def with_value(content: Any, place: tuple[Any, ...], value: object) -> Any:
+    """A copy of JSON with another value at one place."""
+    copied = inner = json.loads(json.dumps(content))
+    for step in place[:-1]:
+        inner = inner[step]
+    inner[place[-1]] = value
+    return copied
 
 
 @pytest.mark.parametrize(
@@ -283,13 +368,8 @@ def test_an_answer_is_read_into_values() -> None:
     ],
 )  # fmt: skip
 def test_an_answer_with_a_wrong_value_is_refused(place: tuple[Any, ...], value: object) -> None:
-    content = json.loads(json.dumps(ANSWER))
-    inner = content
-    for step in place[:-1]:
-        inner = inner[step]
-    inner[place[-1]] = value
     with pytest.raises(ServerError) as caught:
-        answers.answer(content)
+        answers.answer(with_value(ANSWER, place, value))
     assert caught.value.kind in ("bad_answer", "schema")
 
 
@@ -358,5 +438,5 @@ def test_the_name_of_a_file_without_its_end(path: str, name: str) -> None:
 
 def test_labels_written_here_are_read_as_they_were() -> None:
     spine = answers.answer(ANSWER).spine
-    content = json.loads(json.dumps(to_markups(spine, (0.1, 0.2))))
-    assert np.allclose(from_markups(content, (0.1, 0.2)).xy, spine.xy, equal_nan=True)
+    content = json.loads(json.dumps(to_markups(spine, ImageGeometry((0.1, 0.2)))))
+    assert np.allclose(from_markups(content).xy, spine.xy, equal_nan=True)

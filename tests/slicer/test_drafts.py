@@ -16,6 +16,8 @@ from VertebraLandmarksLib import drafts as drafts_module
 from VertebraLandmarksLib.drafts import SUBMITTING, Draft, Drafts, mask_of, names_of, new_key
 from VertebraLandmarksLib.keeping import LONGEST_S, QUIET_S, RETRY_S, Keeper
 from VertebraLandmarksLib.origin import Origin
+from VertebraLandmarksLib.spine.image_warnings import SECOND_SPINE, ImageWarning
+from VertebraLandmarksLib.spine.orientation import Orientation
 
 pytestmark = pytest.mark.slicer
 
@@ -41,8 +43,10 @@ def draft(**changes: object) -> Draft:
 def test_a_draft_comes_back_byte_for_byte(tmp_path: Path) -> None:
     drafts = Drafts(tmp_path / "drafts")
     assert drafts.list() == ()
-    origin = Origin("7", 0.75, (None, *(1.5,) * 16))
+    warnings = (ImageWarning(SECOND_SPINE, "Two spines.", ()),)
+    origin = Origin("7", 0.75, (None, *(1.5,) * 16), Orientation(3, True), warnings)
     written = draft(note=SUBMITTING, source="/films/é.dcm", origin=origin, is_proposal=True, begun_by="ben")
+    written = replace(written, image_left_is="right")
     drafts.save(written)
     assert drafts.list() == (written,)
     assert drafts.list()[0].markups == MARKUPS
@@ -53,7 +57,7 @@ def test_a_draft_of_an_older_module_is_read(tmp_path: Path) -> None:
     drafts.save(written)
     path = next(tmp_path.glob("*.draft.json"))
     content = json.loads(path.read_text())
-    for name in ("origin", "is_proposal", "begun_by"):
+    for name in ("origin", "is_proposal", "begun_by", "image_left_is"):
         del content[name]
     path.write_text(json.dumps(content))
     assert drafts.list() == (written,)

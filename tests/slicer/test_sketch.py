@@ -20,6 +20,8 @@ from VertebraLandmarksLib.sketch import (
 )
 from VertebraLandmarksLib.spine.anatomy import Violation
 from VertebraLandmarksLib.spine.curves import Curve
+from VertebraLandmarksLib.spine.image_frame import ImageFrame
+from VertebraLandmarksLib.spine.schema import Spine
 
 pytestmark = pytest.mark.slicer
 
@@ -155,7 +157,7 @@ def test_no_curve_needs_no_line(ladder: np.ndarray) -> None:
 
 
 def test_curves_of_measured_spines_can_be_drawn(ladder: np.ndarray) -> None:
-    found = measure(ladder, np.ones((17, 5)), np.full((17, 5), np.nan), np.zeros((17, 5), dtype=bool))
+    found = measure(Spine.from_arrays(ladder), ImageFrame(100, 300))
     assert len(cobb_lines(ladder, found.curves).ends) == 2 * len(found.curves)
 
 

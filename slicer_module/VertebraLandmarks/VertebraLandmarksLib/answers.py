@@ -13,19 +13,9 @@ from typing import Any, Optional
 import numpy as np
 
 from .errors import SCHEMA, WRONG_APP, ServerError
+from .image_facts import ImageFacts, image_facts
 from .origin import UNKNOWN, Origin, origin_of
-from .parsing import (
-    bad_answer,
-    choice,
-    listing,
-    number,
-    numbers,
-    optional_choice,
-    optional_number,
-    table,
-    text,
-    whole,
-)
+from .parsing import bad_answer, choice, flag, listing, number, optional_number, table, text, whole
 from .spine.anatomy import KINDS, Violation
 from .spine.curves import REGIONS, SIDES, Curve
 from .spine.markups import label_of
@@ -49,45 +39,20 @@ _PLACES = {label_of(v, p): (i, POINTS.index(p)) for i, v in enumerate(VERTEBRAE)
 _FARTHEST_PX = 1e6
 
 
-@dataclass(frozen=True)
-class ImageFacts:
-    """What is known about a film besides its pixels.
-
-    Attributes:
-        width: columns.
-        height: rows.
-        spacing: (x, y) millimetres per pixel as Slicer's readers see them, 1 where the file states none: for overlays.
-        spacing_source: where that comes from, "none" where the file states no size.
-        millimetres: (x, y) size of a pixel in the patient, for measuring; ``None`` where the file does not say.
-        image_left_is: the patient's side at the left of the image, "left" or "right"; ``None`` where not stated.
-    """
-
-    width: int
-    height: int
-    spacing: tuple[float, float] = (1.0, 1.0)
-    spacing_source: str = "none"
-    millimetres: Optional[tuple[float, float]] = None
-    image_left_is: Optional[str] = None
-
-
 @dataclass(frozen=True, eq=False)
 class Film:
     """A radiograph to look at.
 
     Attributes:
         id: name of the image at the server; for a file that is not there yet, its name without extension.
-        pixels: ``(H, W)`` uint8 or uint16, read-only, bright bone.
-        spacing: (x, y) millimetres per pixel, see ``ImageFacts``.
-        image_left_is: the patient's side at the left of the image; ``None`` where not stated.
+        pixels: ``(H, W)`` uint8 or uint16, read-only, bright bone, in the raster of the file.
         source: ``SERVER``, ``SESSION`` or ``LOCAL``.
         path: the file on this computer, ``None`` for an image of the server.
-        facts: the same and more.
+        facts: what is known about it besides.
     """
 
     id: str
     pixels: np.ndarray
-    spacing: tuple[float, float]
-    image_left_is: Optional[str]
     source: str
     path: Optional[str]
     facts: ImageFacts
@@ -226,7 +191,7 @@ class Answer:
     """The landmarks that the server found in a film, and what it says about them.
 
     Attributes:
-        spine: points in pixels of the film, with scores and expected errors.
+        spine: points in stored pixels, with scores, expected errors, and which of them the image shows.
         image: size and facts of the film that it looked at.
         curves: Cobb angles as the server measured them.
         origin: the model that found them, and what it says of the spine as a whole.
@@ -399,32 +364,10 @@ def answer(content: Any) -> Answer:
     )
 
 
-def image_facts(content: Any) -> ImageFacts:
-    """Read size, spacing and orientation of a film.
-
-    Raises:
-        ServerError: BAD_ANSWER.
-    """
-    facts = table(content, "image")
-    x, y = numbers(facts.get("spacing"), 2, "spacing", 1e-6, 1e3)
-    size = facts.get("millimetres")
-    return ImageFacts(
-        width=whole(facts.get("width"), "width", 1),
-        height=whole(facts.get("height"), "height", 1),
-        spacing=(x, y),
-        spacing_source=text(facts.get("spacing_source", "none"), "spacing_source"),
-        millimetres=None if size is None else _size(table(size, "millimetres")),
-        image_left_is=optional_choice(facts.get("image_left_is"), SIDES, "image_left_is"),
-    )
-
-
-def _size(content: dict[str, Any]) -> tuple[float, float]:
-    return number(content.get("x"), "millimetres", 1e-6, 1e3), number(content.get("y"), "millimetres", 1e-6, 1e3)
-
-
 def _spine(landmarks: Any) -> Spine:
     shape = (len(VERTEBRAE), len(POINTS))
     xy, scores, errors = np.full((*shape, 2), np.nan), np.zeros(shape), np.full(shape, np.nan)
+    visible = np.ones(shape, bool)
     for one in listing(landmarks, "landmarks"):
         landmark = table(one, "landmark")
         name = text(landmark.get("name"), "name of a landmark")
@@ -435,7 +378,8 @@ def _spine(landmarks: Any) -> Spine:
         scores[place] = number(landmark.get("score"), name, 0, 1)
         error = optional_number(landmark.get("error_px"), name, 0)
         errors[place] = np.nan if error is None else error
-    return Spine.from_arrays(xy, scores, errors)
+        visible[place] = flag(landmark.get("visible", True), name)
+    return Spine.from_arrays(xy, scores, errors, visible)
 
 
 def _curve(content: dict[str, Any]) -> Curve:
@@ -448,6 +392,7 @@ def _curve(content: dict[str, Any]) -> Curve:
         angle_deg=number(content.get("angle_deg"), "angle_deg", 0, 360),
         apical_deviation_px=optional_number(content.get("apical_deviation_px"), "apical_deviation_px"),
         half_width_deg=optional_number(content.get("half_width_deg"), "half_width_deg", 0),
+        open_ends=tuple(choice(v, VERTEBRAE, "open_ends") for v in listing(content.get("open_ends", []), "open_ends")),
     )
 
 

@@ -175,6 +175,17 @@ class Client:
             "PUT", "/datastore/label", {"image": image_id, "tag": tag}, form=form, files=files, cancel=cancel
         )
 
+    def state_side(self, image_id: str, side: Optional[str], cancel: Optional[Cancel] = None) -> None:
+        """Have the server keep which of the patient's sides is at the left of an image whose file does not say it.
+
+        Args:
+            image_id: image of the server's folder.
+            side: "left" or "right"; ``None`` to take back what was stated. NOT_FOUND where the server is older.
+            cancel: ends it.
+        """
+        query = {"image": image_id, "image_left_is": side or ""}
+        self.connection.request("PUT", "/datastore/image/side", query, form={}, cancel=cancel)
+
     def start_training(self, params: Optional[Mapping[str, Any]] = None, cancel: Optional[Cancel] = None) -> None:
         """Train on the final labels; BUSY where a training runs."""
         self._json("POST", f"/train/{MODEL}", json=dict(params or {}), cancel=cancel)

@@ -20,6 +20,7 @@ from .needs import Logic
 from .opening import Opening
 from .questions import Asked
 from .saving import Saving
+from .sides import Sides
 from .state import ConnectionState, State
 from .submitting import Submitting
 from .tasks import Opened
@@ -76,6 +77,7 @@ class Controller:
         self._opening = Opening(self._board, self._requests, self._saving, logic, clock, self._is_shown)
         self._inferring = Inferring(self._board, self._requests, self._saving, self._opening, logic, clock)
         self._submitting = Submitting(self._board, self._requests, self._saving, logic, self._is_stored)
+        self._sides = Sides(self._board, self._requests, self._saving, logic)
         self._trainings = Trainings(self._board, self._requests, clock, self._is_trained)
         self._is_closed = self._is_new_model = False
         self._unsubscribe = logic.editor.subscribe(self._changed)
@@ -270,6 +272,10 @@ class Controller:
     def infer(self) -> None:
         """Ask for landmarks; points that the person touched stay, and the rest is decoded around them."""
         self._inferring.infer()
+
+    def state_side(self, side: Optional[str]) -> None:
+        """Say which of the patient's sides, "left" or "right", is at the left of the open image; ``None`` for none."""
+        self._sides.state(side)
 
     def submit(self, confirmed: Optional[Asked] = None) -> Optional[Asked]:
         """Store the label as final.

@@ -17,6 +17,8 @@ import numpy as np
 from .errors import ServerError
 from .holding import Hold, is_held
 from .origin import UNKNOWN, Origin, origin_of
+from .parsing import optional_choice
+from .spine.curves import SIDES
 from .spine.files import replacing
 from .spine.markups import label_of
 from .spine.schema import POINTS, VERTEBRAE
@@ -48,6 +50,7 @@ class Draft:
         origin: where the points that were not touched come from.
         is_proposal: whether a model's points came in the place of what was there before.
         begun_by: who worked on it before ``user``, "" where nobody did.
+        image_left_is: the patient's side at the left of the image, as the person states it and no server knows yet.
     """
 
     key: str
@@ -64,6 +67,7 @@ class Draft:
     origin: Origin = UNKNOWN
     is_proposal: bool = False
     begun_by: str = ""
+    image_left_is: Optional[str] = None
 
 
 def new_key(server: str, image_id: str) -> str:
@@ -188,6 +192,7 @@ def _draft(content: Any, key: str) -> Draft:
         origin=origin_of(content.get("origin", {})),
         is_proposal=content.get("is_proposal") is True,
         begun_by=str(content.get("begun_by", "")),
+        image_left_is=optional_choice(content.get("image_left_is"), SIDES, "image_left_is"),
     )
 
 

@@ -44,7 +44,7 @@ class Drawing:
         """Make the nodes, empty, where they are not there yet.
 
         Args:
-            frame: of the film.
+            frame: of the upright image, in whose pixels lines and texts are given.
             view: ID of the slice view that shows them.
         """
         if frame != self._frame:

@@ -1,4 +1,8 @@
-"""The points of one film while a person corrects them: moves, undo and redo, and which points the person set."""
+"""The points of one film while a person corrects them: moves, undo and redo, and which points the person set.
+
+All of it in stored pixels, in which an image may lie on its side: what is up, down, left and right on the screen is
+none of the editor's business.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +47,13 @@ class Change:
 
 
 class _State(NamedTuple):
-    """Arrays with ``3 V`` rows, see ``_NAMED``: ``(3 V, P, 2)`` pixels, NaN where not visible; others ``(3 V, P)``."""
+    """Arrays with ``3 V`` rows, see ``_NAMED``: ``(3 V, P, 2)`` pixels, NaN where not visible; others ``(3 V, P)``.
+
+    ``off_image`` is, in pixels too, where points that are not visible are supposed to lie; NaN for all others.
+    """
 
     xy: np.ndarray
+    off_image: np.ndarray
     scores: np.ndarray
     errors: np.ndarray
     touched: np.ndarray
@@ -72,7 +80,7 @@ class _Step(NamedTuple):
 def _empty() -> _State:
     shape = (3 * _V, _P)
     nowhere, unknown = np.full((*shape, 2), np.nan), np.full(shape, np.nan)
-    return _State(nowhere, np.ones(shape), unknown, np.zeros(shape, dtype=bool), UNKNOWN)
+    return _State(nowhere, nowhere.copy(), np.ones(shape), unknown, np.zeros(shape, dtype=bool), UNKNOWN)
 
 
 class SpineEditor:
@@ -181,7 +189,7 @@ class SpineEditor:
         """Begin with these points and forget the history.
 
         Args:
-            spine: points in pixels of the film.
+            spine: points in stored pixels; those that are not visible have no place until the person gives them one.
             touched: ``(V, P)`` which of them the person set; none when left out.
             origin: where the others come from.
             is_own: see the class.
@@ -313,7 +321,7 @@ class SpineEditor:
         return self._map(v, lambda points: points + _checked_xy(dxy))
 
     def rotate_vertebra(self, v: int, degrees: float) -> bool:
-        """Turn a vertebra about its center, clockwise on the screen for positive degrees.
+        """Turn a vertebra about its center, clockwise in the stored raster for positive degrees.
 
         Without a center it turns about the mean of its visible corners.
 
@@ -390,8 +398,10 @@ class SpineEditor:
         return found
 
     def spine(self) -> Spine:
-        """The points as they are now."""
-        return Spine.from_arrays(self.xy, self.scores, self.errors)
+        """The points as they are now; those off the image are not visible."""
+        xy, off_image = self.xy, self._state.off_image[_NAMED]
+        visible = np.isfinite(xy).all(axis=-1)
+        return Spine.from_arrays(np.where(visible[..., None], xy, off_image), self.scores, self.errors, visible)
 
     def subscribe(self, listener: Callable[[Change], None]) -> Callable[[], None]:
         """Call the listener after every change; what is returned ends that."""
@@ -412,7 +422,7 @@ class SpineEditor:
             array[_NAMED][touched] = kept[_NAMED][touched]
         new = self._state.xy[_NAMED]
         for v in np.flatnonzero(touched.any(axis=1)).tolist():
-            predicted = spine_points(spine, v)
+            predicted = spine.visible_xy[v]
             places = np.where(touched[v][:, None], old[v], np.nan)
             there = np.isfinite(predicted).all(axis=1)
             if np.isfinite(places[there]).any():
@@ -446,7 +456,7 @@ class SpineEditor:
         row, columns = _V + v, list(points)
         self._state.touched[row, columns] = True
         self._state.scores[row, columns] = 1.0
-        self._state.errors[row, columns] = np.nan
+        self._state.errors[row, columns] = self._state.off_image[row, columns] = np.nan
 
     @contextmanager
     def _step(self, kind: str, *vertebrae: int) -> Iterator[bool]:
@@ -497,14 +507,9 @@ def pivot_of(points: np.ndarray) -> np.ndarray:
     return pivot
 
 
-def spine_points(spine: Spine, v: int) -> np.ndarray:
-    """``(P, 2)`` pixels of one vertebra, NaN where a point is absent."""
-    found = (spine.vertebrae[v].point(name) for name in POINTS)
-    return np.array([(np.nan, np.nan) if point is None else (point.x, point.y) for point in found])
-
-
 def _with_points(state: _State, spine: Spine) -> _State:
-    state.xy[_NAMED], state.scores[_NAMED], state.errors[_NAMED] = spine.xy, spine.scores, spine.errors
+    state.xy[_NAMED], state.scores[_NAMED], state.errors[_NAMED] = spine.visible_xy, spine.scores, spine.errors
+    state.off_image[_NAMED] = np.where(spine.visible[..., None], np.nan, spine.xy)
     return state
 
 

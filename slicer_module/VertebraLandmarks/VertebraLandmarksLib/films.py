@@ -7,7 +7,8 @@ from typing import Any, Optional
 
 import numpy as np
 
-from .answers import Film, image_facts
+from .answers import Film
+from .image_facts import image_facts
 from .parsing import bad_answer
 
 _HEAD = re.compile(
@@ -35,7 +36,7 @@ def film_of(image_id: str, facts: Any, body: bytes, source: str, path: Optional[
     pixels = _array(body)
     if pixels.shape != (known.height, known.width):
         raise bad_answer(f"the pixels have shape {pixels.shape}, the facts say {(known.height, known.width)}")
-    return Film(image_id, pixels, known.spacing, known.image_left_is, source, path, known)
+    return Film(image_id, pixels, source, path, known)
 
 
 def _array(body: bytes) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -10,9 +11,13 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from .answers import LOCAL, Film, ImageFacts
+from .answers import LOCAL, Film
 from .gray import film_values
+from .image_facts import ImageFacts
 from .picture_files import is_whole
+from .picture_tags import geometry_of_picture, orientation_of_picture
+from .spine.image_geometry import ImageGeometry
+from .spine.planes import axis_of, plane_of
 
 _PICTURES = {
     ".png": vtk.vtkPNGReader,
@@ -25,6 +30,8 @@ _PICTURES = {
 SUFFIXES = (*_PICTURES, ".dcm", ".dicom", ".nrrd", ".nii", ".nii.gz")
 """How names of files end that can be read, in lower case; a DICOM file may have any name."""
 
+_HEADER = "file header"
+_AS_STORED = 1  # ORIENTATION_TOPLEFT: the first row first, whatever the tag says
 _LUMINANCE = np.array((0.299, 0.587, 0.114))  # of red, green and blue, ITU-R BT.601
 
 
@@ -36,8 +43,8 @@ def read_film(path: str) -> Film:
 def begin_reading(path: str) -> Callable[[], Film]:
     """Begin to read PNG, JPEG, TIFF, BMP, DICOM, NRRD or NIfTI.
 
-    Colour becomes luminance, and bone is bright in DICOM files whatever their photometric interpretation. The side of
-    the patient is not read: a server does that.
+    Colour becomes luminance, and bone is bright in DICOM files whatever their photometric interpretation. What DICOM
+    files say of orientation and side in PatientOrientation is not read: a server does that.
 
     Args:
         path: the file.
@@ -56,22 +63,48 @@ def begin_reading(path: str) -> Callable[[], Film]:
         raise FileNotFoundError(f"there is no file {file.name}")
     kind = _PICTURES.get(file.suffix.lower())
     if kind is not None:
-        return lambda: _film(file, _picture(file, kind), (1.0, 1.0))
-    image, spacing = _volume(file)
-    return lambda: _film(file, _gray(image), spacing)
+        return lambda: _picture_film(file, kind)
+    image, geometry = _volume(file)
+    return lambda: _volume_film(file, image, geometry)
 
 
-def _film(file: Path, gray: np.ndarray, spacing: tuple[float, float]) -> Film:
+def _film(file: Path, gray: np.ndarray, facts: ImageFacts) -> Film:
     pixels = np.ascontiguousarray(film_values(gray))
-    facts = ImageFacts(pixels.shape[1], pixels.shape[0], spacing, "none" if spacing == (1.0, 1.0) else "file header")
     pixels.setflags(write=False)
-    return Film(_stem(file), pixels, spacing, None, LOCAL, str(file), facts)
+    return Film(_stem(file), pixels, LOCAL, str(file), facts)
+
+
+def _picture_film(file: Path, kind: Any) -> Film:
+    content = file.read_bytes()
+    if not is_whole(content, file.suffix.lower()):
+        raise ValueError(f"it is no {file.suffix[1:].upper()} image, or it is damaged")
+    gray = _picture(file, kind)
+    height, width = gray.shape
+    geometry = geometry_of_picture(content, width, height)
+    return _film(file, gray, ImageFacts(width, height, geometry, orientation=orientation_of_picture(content)))
+
+
+def _volume_film(file: Path, image: Any, geometry: ImageGeometry) -> Film:
+    """A film that stands, and has sides, as the directions of its plane say."""
+    gray = _gray(image)
+    facts = ImageFacts(gray.shape[1], gray.shape[0], geometry)
+    plane = plane_of(axis_of(np.array(geometry.along_row)), axis_of(np.array(geometry.down_column)))
+    if plane is not None and not plane.is_half_turned:  # what some programs write where nothing is known
+        facts = replace(
+            facts,
+            image_left_is=plane.image_left_is,
+            image_left_is_source=_HEADER if plane.image_left_is else "",
+            orientation=plane.orientation,
+            warnings=plane.warnings(f"The {_HEADER}"),
+        )
+    return _film(file, gray, facts)
 
 
 def _picture(file: Path, kind: Any) -> np.ndarray:
-    if not is_whole(file):
-        raise ValueError(f"it is no {file.suffix[1:].upper()} image, or it is damaged")
+    """``(H, W)`` values in the raster of the file."""
     reader = kind()
+    if kind is vtk.vtkTIFFReader:
+        reader.SetOrientationType(_AS_STORED)
     errors: list[str] = []
     reader.AddObserver("ErrorEvent", lambda _, event: errors.append(event))
     reader.SetFileName(str(file))
@@ -81,7 +114,8 @@ def _picture(file: Path, kind: Any) -> np.ndarray:
     return pixels if kind is vtk.vtkTIFFReader else pixels[::-1]  # the others' first row is the lowest
 
 
-def _volume(file: Path) -> tuple[Any, tuple[float, float]]:
+def _volume(file: Path) -> tuple[Any, ImageGeometry]:
+    """Image data and geometry of a file that Slicer's own reader knows."""
     scene = slicer.vtkMRMLScene()
     volume, storage = slicer.vtkMRMLScalarVolumeNode(), slicer.vtkMRMLVolumeArchetypeStorageNode()
     scene.AddNode(volume)
@@ -97,14 +131,40 @@ def _volume(file: Path) -> tuple[Any, tuple[float, float]]:
     if not is_read:
         kinds = "PNG, JPEG, TIFF, BMP, DICOM, NRRD or NIfTI"
         raise ValueError(f"it is no image that Slicer can read ({kinds}), or it is damaged")
-    _check(volume.GetImageData(), False)
-    x, y, _ = volume.GetSpacing()
-    return volume.GetImageData(), (x, y)
+    image = volume.GetImageData()
+    _check(image, False)
+    return image, _geometry(volume, _plane(image))
+
+
+def _geometry(volume: Any, plane: tuple[int, int]) -> ImageGeometry:
+    """Where the volume's pixels lie in the scene.
+
+    Args:
+        volume: a volume node.
+        plane: see ``_plane``.
+    """
+    to_ras = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(to_ras)
+    to_lps = np.array([[to_ras.GetElement(i, j) for j in range(4)] for i in range(3)])
+    to_lps[:2] *= -1.0
+    steps = to_lps[:, plane].T  # (2, 3)
+    spacing = np.linalg.norm(steps, axis=1)
+    along_row, down_column = (tuple(step.tolist()) for step in steps / spacing[:, None])
+    source = "none" if tuple(spacing) == (1.0, 1.0) else _HEADER
+    return ImageGeometry(tuple(spacing.tolist()), tuple(to_lps[:, 3].tolist()), along_row, down_column, source)
+
+
+def _plane(image: Any) -> tuple[int, int]:
+    """Axes of the image that are row and column of the radiograph: all but one that has a single slice."""
+    sizes = image.GetDimensions()
+    single = max(axis for axis in range(3) if sizes[axis] == 1)
+    across, down = (axis for axis in range(3) if axis != single)
+    return across, down
 
 
 def _check(image: Any, has_errors: bool) -> None:
     columns, rows, slices = (0, 0, 0) if image is None else image.GetDimensions()
-    if slices > 1:
+    if min(columns, rows, slices) > 1:
         raise ValueError(f"it has {slices} slices; expected one radiograph")
     if has_errors or columns < 1 or rows < 1 or image.GetPointData().GetScalars() is None:
         raise ValueError("it is damaged, cut short, or packed in a way that is not known here")
@@ -112,7 +172,8 @@ def _check(image: Any, has_errors: bool) -> None:
 
 def _gray(image: Any) -> np.ndarray:
     """``(H, W)`` values in the order of the image."""
-    columns, rows, _ = image.GetDimensions()
+    across, down = _plane(image)
+    columns, rows = image.GetDimensions()[across], image.GetDimensions()[down]
     values = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(rows, columns, -1)
     if values.shape[2] < len(_LUMINANCE):  # gray, maybe with opacity
         return np.array(values[..., 0])

@@ -1,4 +1,7 @@
-"""The film, its points and what is measured, in one object that needs no widget and no server."""
+"""The film, its points and what is measured, in one object that needs no widget and no server.
+
+The points are kept in stored pixels. The film is shown, and measured, upright.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,10 @@ import slicer
 
 from .answers import Answer, Film
 from .drawing import FONT_PX, Drawing
-from .editing import LOCKED, Change, SpineEditor, pivot_of
+from .editing import ADOPTED, LOADED, LOCKED, Change, SpineEditor, pivot_of
 from .frame import Frame
 from .gray import WINDOWS
+from .image_facts import ImageFacts
 from .local_files import begin_reading, read_film
 from .measuring import Measurements, measure
 from .observers import Observers
@@ -21,8 +25,10 @@ from .placing import Placing, PlacingStep
 from .points import KINDS, PointNodes
 from .sketch import Text, angle_texts, bodies, cobb_lines, name_texts
 from .spine.geometry import body_heights, corners_of
-from .spine.image_geometry import PIXELS, ImageGeometry
+from .spine.image_frame import ImageFrame
+from .spine.image_warnings import ImageWarning, measurement_warnings
 from .spine.markups import from_markups, label_of, to_markups
+from .spine.orientation import UPRIGHT, orientation_of
 from .spine.schema import CENTER, POINTS, VERTEBRAE, Spine
 from .view import FilmView
 from .volume import FilmVolume, Window
@@ -32,8 +38,11 @@ LAYERS = ("film", "centers", "corners", "outlines", "endplates", "angles", "labe
 POINT, VERTEBRA, ROTATE = "point", "vertebra", "rotate"
 """What dragging a point moves: the point; its whole vertebra; its vertebra about the center."""
 
+_NO_FACTS = ImageFacts(1, 1)
 _NOTHING = Spine.from_arrays(np.full((len(VERTEBRAE), len(POINTS), 2), np.nan))
 _CENTER = POINTS.index(CENTER)
+_OTHER_POINTS = (LOADED, ADOPTED)
+"""Changes after which the points may stand another way than before, and the view is turned with them."""
 _NAMES_FROM_PX, _POINT_LABELS_FROM_PX = 9, 90
 """Heights of a body in the view from which names, and the labels of all points, find room."""
 _GAP_PX, _HOVER_PX = 6, 9
@@ -64,6 +73,8 @@ class VertebraLandmarksLogic:
         self._drag_mode = POINT
         self._film: Optional[Film] = None
         self._lost: Optional[Film] = None
+        self._orientation = UPRIGHT
+        self._side: Optional[str] = None
         self._measurements: Optional[Measurements] = None
         self._hidden_layers: set[str] = set()
         self._hovered: Optional[tuple[int, int]] = None
@@ -89,11 +100,43 @@ class VertebraLandmarksLogic:
         """What the points say now; worked out once after every change."""
         if self._measurements is None:
             editor = self.editor
-            side = None if self._film is None else self._film.image_left_is
-            self._measurements = measure(
-                editor.xy, editor.scores, editor.errors, editor.touched, side, editor.origin.half_widths
-            )
+            self._measurements = measure(editor.spine(), self.image_frame, editor.origin)
         return self._measurements
+
+    @property
+    def warnings(self) -> tuple[ImageWarning, ...]:
+        """All reasons to doubt what is measured; worked out anew each time, so not for every move of a drag."""
+        if self._film is None or not self.measurements.visible.any():
+            return self._facts.warnings
+        origin = self.editor.origin
+        about_image = tuple(dict.fromkeys((*self._facts.warnings, *origin.warnings)))
+        return measurement_warnings(self.editor.spine(), self.image_frame, origin.names_right, about_image)
+
+    @property
+    def image_frame(self) -> ImageFrame:
+        """What measuring needs to know about the film."""
+        frame = self.frame
+        return ImageFrame(frame.width, frame.height, frame.orientation, self.image_left_is)
+
+    @property
+    def image_left_is(self) -> Optional[str]:
+        """The patient's side at the left of the upright image; ``None`` where nobody knows.
+
+        Where the image stands otherwise than its file says, the file's word about the side counts for nothing either
+        (``ImageFrame.resolved``).
+        """
+        facts, orientation = self._facts, self._orientation
+        is_doubtful = facts.is_side_in_file and not (orientation.is_upright or orientation == facts.orientation)
+        return None if is_doubtful else self._side
+
+    def set_side(self, side: Optional[str]) -> None:
+        """Let the person say which of the patient's sides is at the left of the upright image, until the next film.
+
+        Args:
+            side: "left" or "right"; ``None`` to say nothing.
+        """
+        self._side = side
+        self._refresh(None)
 
     @property
     def hovered(self) -> Optional[tuple[int, int]]:
@@ -133,14 +176,16 @@ class VertebraLandmarksLogic:
         """Show a film without points, in place of the one before."""
         self._placing.remove()
         self._film, self._lost = film, None
-        self._hovered = None
+        self._hovered, self._side = None, film.facts.image_left_is
+        self._orientation = film.facts.orientation or UPRIGHT
         self._build()
         self.editor.load(_NOTHING)
 
     def close_film(self) -> None:
         """Show nothing; points are forgotten, and the view is as it was before."""
         self._placing.remove()
-        self._film = self._lost = self._hovered = None
+        self._film = self._lost = self._hovered = self._side = None
+        self._orientation = UPRIGHT
         self._tear_down()
         self.editor.load(_NOTHING)
 
@@ -174,11 +219,11 @@ class VertebraLandmarksLogic:
 
         Points that the person touched stay as they are.
         """
-        return self.editor.propose(answer.spine, answer.origin)
+        return self.editor.propose(self._on_film(answer.spine), answer.origin)
 
     def follow_answer(self, answer: Answer) -> bool:
         """Show what the server found around the last edit, see ``SpineEditor.follow``; returns whether it did so."""
-        return self.editor.follow(answer.spine, answer.origin)
+        return self.editor.follow(self._on_film(answer.spine), answer.origin)
 
     def set_label(
         self,
@@ -202,15 +247,27 @@ class VertebraLandmarksLogic:
             content = json.loads(markups.decode("utf-8"))
         except (ValueError, RecursionError) as error:
             raise ValueError(f"label: expected JSON, {error}") from error
-        spine = from_markups(content, self._geometry, "label")
-        self.editor.load(spine, touched, origin, is_own)
+        spine = from_markups(content, self._facts.geometry, "label")
+        self.editor.load(self._on_film(spine, touched), touched, origin, is_own)
 
     def markups(self) -> bytes:
         """The points as content of a ``.mrk.json`` file, exactly as it is submitted and kept.
 
-        What was written so, set again and not changed comes back byte for byte.
+        What was written so, set again and not changed comes back byte for byte, unless the image's geometry has an
+        origin or directions of its own: then to the last digit but one.
         """
-        return json.dumps(to_markups(self.editor.spine(), self._geometry), indent=1, allow_nan=False).encode("utf-8")
+        return json.dumps(to_markups(self.editor.spine(), self._facts.geometry), indent=1, allow_nan=False).encode(
+            "utf-8"
+        )
+
+    def move_vertebra(self, vertebra: int, right: float, down: float) -> bool:
+        """Shift a vertebra on the screen by so many pixels; returns whether that changed anything."""
+        dx, dy = self.frame.shift_to_stored(np.array([right, down])).tolist()
+        return self.editor.move_vertebra(vertebra, (dx, dy))
+
+    def rotate_vertebra(self, vertebra: int, degrees: float) -> bool:
+        """Turn a vertebra about its center, clockwise on the screen; returns whether that changed anything."""
+        return self.editor.rotate_vertebra(vertebra, -degrees if self._orientation.is_mirrored else degrees)
 
     def set_layer(self, name: str, visible: bool) -> None:
         """Show or hide a layer, of this film and those to come.
@@ -256,7 +313,7 @@ class VertebraLandmarksLogic:
             raise ValueError(f"vertebra {vertebra!r:.40} is not one of {', '.join(VERTEBRAE)}")
         if self._film is None:
             return
-        xy, v = self.editor.xy, VERTEBRAE.index(vertebra)
+        xy, v = self.frame.to_upright(self.editor.xy), VERTEBRAE.index(vertebra)
         height = self._body_height(xy)
         near = next((found for reach in range(len(xy)) if len(found := _near(xy, v, reach))), None)
         if near is not None and height is not None:
@@ -275,7 +332,7 @@ class VertebraLandmarksLogic:
         if self._film is None:
             raise ValueError("there is no film to place points on")
         if not self.editor.locked:
-            self._placing.start(mode, vertebra, self._frame, self._view_id)
+            self._placing.start(mode, vertebra, self.frame, self._view_id)
 
     def stop_placing(self) -> None:
         """Let the mouse do what it did before."""
@@ -297,13 +354,33 @@ class VertebraLandmarksLogic:
         self._listeners = []
 
     @property
-    def _geometry(self) -> ImageGeometry:
+    def _facts(self) -> ImageFacts:
         film = self._film or self._lost
-        return PIXELS if film is None else ImageGeometry(film.spacing, source=film.facts.spacing_source)
+        return _NO_FACTS if film is None else film.facts
 
     @property
-    def _frame(self) -> Frame:
-        return Frame(self._geometry.spacing)
+    def frame(self) -> Frame:
+        """Where the film's pixels lie in the scene."""
+        facts = self._facts
+        return Frame(facts.width, facts.height, facts.geometry.spacing, self._orientation)
+
+    def _on_film(self, spine: Spine, touched: Optional[np.ndarray] = None) -> Spine:
+        """A spine with what lies off the film not visible, but for what the person placed there."""
+        facts = self._facts
+        cut = spine.cut_to(facts.width, facts.height)
+        is_kept = np.zeros(spine.visible.shape, bool) if touched is None else np.asarray(touched, bool)
+        return Spine.from_arrays(spine.xy, spine.scores, spine.errors, np.where(is_kept, spine.visible, cut.visible))
+
+    def _turn(self) -> None:
+        """Show the film as the model found it upright, else as its file says, and in both cases as its points stand."""
+        facts = self._facts
+        known = self.editor.origin.orientation or facts.orientation or self._orientation
+        orientation = orientation_of(self.editor.spine().xy, facts.width, facts.height, known)
+        if orientation != self._orientation:
+            self._placing.stop()
+            self._orientation = orientation
+            self._measurements = None
+            self._build()
 
     @property
     def _view_id(self) -> Optional[str]:
@@ -314,11 +391,11 @@ class VertebraLandmarksLogic:
         film, view = self._film, self._view_id
         if film is None:
             return
-        self._volume.show(film)
-        self._points.create(self._frame, view)
-        self._drawing.create(self._frame, view)
-        height, width = film.pixels.shape
-        self._view.open(self._frame, (width, height), self._volume.node.GetID())
+        frame = self.frame
+        self._volume.show(film, frame)
+        self._points.create(frame, view)
+        self._drawing.create(frame.upright, view)
+        self._view.open(frame.upright, self._volume.node.GetID())
         self._points.set_locked(self.editor.locked)
         self._show_layers()
 
@@ -343,6 +420,8 @@ class VertebraLandmarksLogic:
             self._points.set_locked(self.editor.locked)
             if self.editor.locked:
                 self._placing.stop()
+        if change.kind in _OTHER_POINTS and self._film is not None:
+            self._turn()
         self._refresh(change)
 
     def _refresh(self, change: Optional[Change]) -> None:
@@ -354,19 +433,18 @@ class VertebraLandmarksLogic:
     def _draw(self) -> None:
         if not (self._points.are_there and self._drawing.is_there and self._volume.node is not None):
             self._build()  # the user removed one of the nodes
-        xy, found = self.editor.xy, self.measurements
+        xy, found = self._visible_xy, self.measurements
         doubtful = {name for name, _ in found.doubtful}
-        self._points.show(xy, np.array([name in doubtful for name in VERTEBRAE]))
+        self._points.show(self.editor.xy, np.array([name in doubtful for name in VERTEBRAE]))
         self._drawing.draw_lines("bodies", bodies(xy, found, self._shown))
         self._drawing.draw_lines("cobb", cobb_lines(xy, found.curves))
         self._draw_texts()
 
     def _draw_texts(self) -> None:
         """What depends on the zoom besides the points."""
-        film = self._film
-        if film is None or self._scene.IsClosing():
+        if self._film is None or self._scene.IsClosing():
             return
-        xy, found, pixel = self.editor.xy, self.measurements, self._view.pixel_size
+        xy, found, pixel = self._visible_xy, self.measurements, self._view.pixel_size
         height = self._body_height(xy)
         in_view = 0.0 if height is None else height / pixel
         shows_labels = "labels" in self._shown
@@ -376,21 +454,26 @@ class VertebraLandmarksLogic:
             if in_view >= _NAMES_FROM_PX:
                 names = name_texts(xy, found, _GAP_PX * pixel)
             names = [text._replace(y=text.y + FONT_PX["names"] * pixel) for text in names]
-            names += self._hover_text(xy, pixel)
+            names += self._hover_text(pixel)
         self._drawing.write_texts("names", names)
         letter = _LETTER * FONT_PX["angles"] * pixel
-        self._drawing.write_texts("angles", angle_texts(xy, found.curves, film.pixels.shape[1], letter))
+        self._drawing.write_texts("angles", angle_texts(xy, found.curves, self.frame.upright.width, letter))
         for kind in KINDS:
             self._points.set_labels(kind, is_close)
 
-    def _hover_text(self, xy: np.ndarray, pixel: float) -> list[Text]:
+    def _hover_text(self, pixel: float) -> list[Text]:
         if self._hovered is None:
             return []
-        v, p = self._hovered
+        xy, (v, p) = self.frame.to_upright(self.editor.xy), self._hovered
         if not np.isfinite(xy[v, p]).all() or p == _CENTER:
             return []
         x, y = xy[v, p] + (_HOVER_PX * pixel, 0)
         return [Text(float(x), float(y), label_of(VERTEBRAE[v], POINTS[p]))]
+
+    @property
+    def _visible_xy(self) -> np.ndarray:
+        """``(V, P, 2)`` upright pixels of what the film shows, NaN elsewhere."""
+        return np.where(self.measurements.visible[..., None], self.frame.to_upright(self.editor.xy), np.nan)
 
     @property
     def _shown(self) -> set[str]:

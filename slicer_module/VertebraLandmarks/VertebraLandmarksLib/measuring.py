@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Optional
 
 import numpy as np
 
+from .origin import UNKNOWN, Origin
 from .spine.anatomy import LIMITS, Violation, violations
+from .spine.angle_interval import are_names_doubtful, interval_sentence
 from .spine.curves import Curve, interval_half_width, measure_curves, patient_side
 from .spine.geometry import body_heights, corners_of
-from .spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE
+from .spine.image_frame import ImageFrame
+from .spine.reader_error import corrected_half_widths
+from .spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE, Spine
 
 DOUBT_BELOW = 0.5
 """Score of a center below which its vertebra is doubtful."""
@@ -31,42 +36,54 @@ class Measurements:
         violations: anatomical priors that it breaks.
         doubtful: names of vertebrae that the model is not sure of, and why, as a sentence.
         uncertainty: of each vertebra, from 0 (certain) to 1 (doubtful, see ``uncertainties``).
+        interval: a sentence that says what the intervals of the angles mean; "" where no angle has one.
+        visible: ``(V, P)`` which points the image shows.
     """
 
     curves: tuple[Curve, ...] = ()
     violations: tuple[Violation, ...] = ()
     doubtful: tuple[tuple[str, str], ...] = ()
     uncertainty: tuple[float, ...] = _CERTAIN
+    interval: str = ""
+    visible: np.ndarray = field(default_factory=lambda: np.zeros((len(VERTEBRAE), len(POINTS)), bool), compare=False)
 
 
-def measure(
-    xy: np.ndarray,
-    scores: np.ndarray,
-    errors: np.ndarray,
-    touched: np.ndarray,
-    image_left_is: Optional[str] = None,
-    tilt_half_widths: Optional[np.ndarray] = None,
-) -> Measurements:
-    """Measure a spine.
+def measure(spine: Spine, frame: ImageFrame, origin: Origin = UNKNOWN) -> Measurements:
+    """Measure a spine in the upright image, from what the image shows of it.
 
     Args:
-        xy: ``(V, P, 2)`` pixels, NaN where absent.
-        scores: ``(V, P)`` confidences.
-        errors: ``(V, P)`` expected errors in pixels, NaN where there is none.
-        touched: ``(V, P)`` which points the person set.
-        image_left_is: the patient's side at the left of the image; ``None`` where nobody knows.
-        tilt_half_widths: ``(V,)`` degrees, each vertebra's part in the interval of an angle, as predicted. A vertebra
-            with a touched corner has none any more: the interval was that of the model's corners.
+        spine: points in stored pixels; those with a score of 1 and no expected error were placed by a person.
+        frame: the image that they belong to.
+        origin: what the model said of the others. Where it doubts the names, no angle has an interval.
     """
-    curves = []
-    for curve in measure_curves(xy):
-        half_width = None
-        if tilt_half_widths is not None and not touched[list(curve.ends)][:, _CORNERS].any():
-            width = interval_half_width(tilt_half_widths, curve.ends)
-            half_width = width if np.isfinite(width) else None
-        curves.append(replace(curve, side=patient_side(curve.side, image_left_is), half_width_deg=half_width))
-    uncertainty = tuple(uncertainties(xy, scores, errors).tolist())
-    return Measurements(tuple(curves), violations(xy), doubts(xy, scores, errors), uncertainty)
+    upright = frame.upright(spine)
+    xy, scores, errors = upright.visible_xy, upright.scores, upright.errors
+    by_reader = (upright.visible & (scores == 1.0) & np.isnan(errors))[:, _CORNERS]
+    half_widths = corrected_half_widths(origin.half_widths, by_reader)
+    has_interval = not are_names_doubtful(origin.names_right)
+    curves = tuple(_told(curve, frame, half_widths if has_interval else None) for curve in measure_curves(xy))
+    return Measurements(
+        curves,
+        violations(xy),
+        doubts(xy, scores, errors),
+        tuple(uncertainties(xy, scores, errors).tolist()),
+        _interval_words(curves, by_reader, origin.names_right),
+        upright.visible,
+    )
+
+
+def _told(curve: Curve, frame: ImageFrame, half_widths: Optional[np.ndarray]) -> Curve:
+    """A curve with the patient's side, where that is known, and its interval."""
+    width = np.nan if half_widths is None else interval_half_width(half_widths, curve.ends)
+    side = patient_side(curve.side, frame.image_left_is)
+    return replace(curve, side=side, half_width_deg=float(width) if np.isfinite(width) else None)
+
+
+def _interval_words(curves: Collection[Curve], by_reader: np.ndarray, names_right: Optional[float]) -> str:
+    """What the intervals mean that are shown; "" where there is none."""
+    shown = [curve for curve in curves if curve.half_width_deg is not None]
+    is_corrected = all(by_reader[list(curve.ends)].all() for curve in shown)
+    return interval_sentence(names_right, is_corrected) if shown else ""
 
 
 def at_fault(violation: Violation) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 from .answers import Answer, Film
 from .editing import SpineEditor
 from .origin import UNKNOWN, Origin
+from .spine.image_frame import ImageFrame
 
 
 class Logic(Protocol):
@@ -19,6 +20,17 @@ class Logic(Protocol):
     @property
     def film(self) -> Optional[Film]:
         """The film that is shown."""
+
+    @property
+    def image_frame(self) -> ImageFrame:
+        """What measuring needs to know about the film."""
+
+    @property
+    def image_left_is(self) -> Optional[str]:
+        """The patient's side at the left of the upright image; ``None`` where nobody knows."""
+
+    def set_side(self, side: Optional[str]) -> None:
+        """Let the person say which of the patient's sides is at the left of the upright image."""
 
     def show_film(self, film: Film) -> None:
         """Show a film without points, in place of the one before."""

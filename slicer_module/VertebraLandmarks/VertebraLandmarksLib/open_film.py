@@ -32,6 +32,7 @@ class OpenFilm:
         is_proposal: whether a model's points were shown when it was opened, and were not submitted since.
         predictions: of the editor, when it was opened or submitted last.
         changes: of the points that the editor told of.
+        image_left_is: the patient's side at the left of the image, as the person states it and no server knows yet.
         now: seconds since 1970.
     """
 
@@ -48,6 +49,7 @@ class OpenFilm:
     is_proposal: bool = False
     predictions: int = 0
     changes: int = 0
+    image_left_is: Optional[str] = None
     now: Callable[[], float] = field(default=time.time, repr=False)
 
     def shows_proposal(self, logic: Logic) -> bool:
@@ -77,6 +79,7 @@ class OpenFilm:
             origin=logic.editor.origin,
             is_proposal=self.shows_proposal(logic),
             begun_by=self.begun_by,
+            image_left_is=self.image_left_is,
         )
 
 
@@ -85,7 +88,7 @@ def facts_of(draft: Draft) -> dict[str, Any]:
 
     ``annotator`` is who worked, ``begun_by`` who did before, ``submitted`` when (UTC), ``seconds`` how long, ``edits``
     how many steps, ``touched`` how many points were set by hand, and ``model_version`` where the others come from, with
-    ``names_right`` and ``tilt_half_widths_deg`` as that model said them.
+    what that model said of them (``Origin``). ``image_left_is`` is the patient's side there as the annotator states it.
     """
     return {
         "annotator": draft.user,
@@ -94,6 +97,7 @@ def facts_of(draft: Draft) -> dict[str, Any]:
         "seconds": round(draft.seconds, 1),
         "edits": draft.edits,
         "touched": len(draft.touched),
+        **({} if draft.image_left_is is None else {"image_left_is": draft.image_left_is}),
         **draft.origin.as_facts(),
         "client": "3D Slicer, VertebraLandmarks",
     }

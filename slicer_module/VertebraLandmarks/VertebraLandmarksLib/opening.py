@@ -271,11 +271,13 @@ class Opening:
                 error, draft = ServerError(BAD_ANSWER, sentence, str(failure)), None
                 opened = replace(opened, label=None, is_final=False)
         self._saving.film = now_open = self._open_film(opened, draft)
+        if now_open.image_left_is is not None:
+            self._logic.set_side(now_open.image_left_is)
         self._remember(before, film, is_back)
         kind = "draft" if draft is not None else "" if opened.label is None else "prediction"
         kind = "label" if draft is None and opened.is_final else kind
         self._board.set(
-            current=Current(film.id, film.source, film.path, kind),
+            current=Current(film.id, film.source, film.path, kind, image_left_is=self._logic.image_left_is),
             can_go_back=bool(self._history),
             all_labelled=False,
             error=error,
@@ -305,6 +307,7 @@ class Opening:
             made.effort, made.edits_before = Effort(draft.seconds, self._clock), draft.edits
             made.begun_by = draft.begun_by or (draft.user if draft.user != user else "")
             made.is_proposal = draft.is_proposal
+            made.image_left_is = None if film.facts.is_side_in_file else draft.image_left_is
         return made
 
     def _show_points(self, opened: Opened, draft: Optional[Draft]) -> None:

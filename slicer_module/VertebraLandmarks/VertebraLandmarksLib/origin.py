@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 import numpy as np
 
+from .image_facts import orientation_in, warnings_in
 from .parsing import number, optional_number, table, text
+from .spine.image_warnings import MEASURED_CODES, ImageWarning
+from .spine.orientation import Orientation
 from .spine.schema import VERTEBRAE
 
 
@@ -20,11 +23,15 @@ class Origin:
         names_right: chance that all names are right, 0...1; ``None`` where the model does not tell.
         tilt_half_widths: from T1 to L5 in degrees, each vertebra's part in the interval of an angle
             (``spine.curves.interval_half_width``), ``None`` where it has none; empty where the model does not tell.
+        orientation: how it turned the stored raster to see the spine upright; ``None`` where that is not known.
+        warnings: what it doubts about the image as a whole, wherever points are; those about its points are not kept.
     """
 
     model_version: str = ""
     names_right: Optional[float] = None
     tilt_half_widths: tuple[Optional[float], ...] = ()
+    orientation: Optional[Orientation] = None
+    warnings: tuple[ImageWarning, ...] = ()
 
     @property
     def half_widths(self) -> Optional[np.ndarray]:
@@ -37,7 +44,7 @@ class Origin:
         for v, width in enumerate(self.tilt_half_widths):
             if 0 <= v + by < len(widths):
                 widths[v + by] = width
-        return Origin(self.model_version, None, tuple(widths))
+        return replace(self, names_right=None, tilt_half_widths=tuple(widths))
 
     def as_facts(self) -> dict[str, Any]:
         """As JSON, for ``origin_of``."""
@@ -46,6 +53,8 @@ class Origin:
             "model_version": self.model_version,
             "names_right": self.names_right,
             "tilt_half_widths_deg": widths,
+            "orientation": None if self.orientation is None else self.orientation.as_dict(),
+            "warnings": [warning.as_dict() for warning in self.warnings],
         }
 
 
@@ -67,4 +76,6 @@ def origin_of(facts: Any) -> Origin:
         model_version=text(facts.get("model_version") or "", "model_version"),
         names_right=None if right is None else number(right, "names_right", 0, 1),
         tilt_half_widths=tuple(optional_number(by_vertebra.get(v), v, 0) for v in VERTEBRAE) if by_vertebra else (),
+        orientation=orientation_in(facts),
+        warnings=tuple(one for one in warnings_in(facts) if one.code not in MEASURED_CODES),
     )

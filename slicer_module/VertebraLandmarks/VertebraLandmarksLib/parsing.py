@@ -66,6 +66,13 @@ def text(value: Any, where: str) -> str:
     return value
 
 
+def flag(value: Any, where: str) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise bad_answer(f"{where} must be true or false, got {value!r:.80}")
+    return value
+
+
 def number(value: Any, where: str, low: float = -_LARGEST, high: float = _LARGEST) -> float:
     """A finite number between limits."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:

@@ -4,57 +4,29 @@ from __future__ import annotations
 
 import struct
 import zlib
-from pathlib import Path
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Values per pixel by the kind of colour of a PNG file."""
-_UPRIGHT = (0, 1)
-"""Values of a TIFF file's orientation tag for a picture that is stored as it is looked at; some write 0 for that."""
-_ORIENTATION = 274
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """First column and row, and steps between them, of the seven passes of an interlaced PNG file."""
 
 
-def is_whole(file: Path) -> bool:
+def is_whole(content: bytes, suffix: str) -> bool:
     """Whether the content is what the name's ending says, with nothing missing at its end.
 
     Args:
-        file: PNG, JPEG, TIFF or BMP. TIFF files are only looked at where they begin: VTK's reader tells of the rest.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: a TIFF file asks to be turned or mirrored, which VTK and the server do in different ways.
+        content: of a PNG, JPEG, TIFF or BMP file. TIFF is only looked at where it begins: VTK's reader tells of the
+            rest.
+        suffix: how the file's name ends, in lower case, such as ".png".
     """
-    content = file.read_bytes()
-    suffix = file.suffix.lower()
     if suffix == ".png":
         return _is_whole_png(content)
     if suffix in (".jpg", ".jpeg"):
         return content.startswith(b"\xff\xd8") and content.rstrip(b"\0").endswith(b"\xff\xd9")
     if suffix == ".bmp":
         return _is_whole_bmp(content)
-    if not content.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
-        return False
-    if _tiff_orientation(content) not in _UPRIGHT:
-        raise ValueError("its orientation tag asks to turn or mirror it; save it upright, without that tag")
-    return True
-
-
-def _tiff_orientation(content: bytes) -> int:
-    """The orientation tag of a TIFF file's first page; 1 where there is none, or the file ends before."""
-    order, is_big = "<" if content.startswith(b"II") else ">", b"+" in content[2:4]
-    head, count, entry = ("Q", "Q", 20) if is_big else ("I", "H", 12)
-    try:
-        (at,) = struct.unpack_from(f"{order}{head}", content, 8 if is_big else 4)
-        (entries,) = struct.unpack_from(f"{order}{count}", content, at)
-        first = at + struct.calcsize(f"{order}{count}")
-        for begin in range(first, min(first + entries * entry, len(content)), entry):
-            if struct.unpack_from(f"{order}H", content, begin)[0] == _ORIENTATION:
-                return int(struct.unpack_from(f"{order}H", content, begin + entry - (8 if is_big else 4))[0])
-    except struct.error:
-        pass
-    return 1
+    return content.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"))
 
 
 def _is_whole_png(content: bytes) -> bool:

@@ -134,7 +134,7 @@ class Placing:
         self._proceed(keeps_clicks=True)
 
     def _take(self, index: int, xy: np.ndarray) -> None:
-        """Use a click: its number among the points that Slicer made, and where it was, (x, y) pixels."""
+        """Use a click: its number among the points that Slicer made, and where it was, (x, y) stored pixels."""
         if self._guide is None or self._guide.current is None:
             return
         v, p = self._guide.current
@@ -146,9 +146,9 @@ class Placing:
         if not any(np.array_equal(xy, before) for _, before in self._clicked):
             self._clicked.append((index, xy))
         if len(self._clicked) == len(CORNERS):
-            four = np.stack([place for _, place in self._clicked])
-            down = direction_at(self._editor.xy, v, four.mean(axis=0))
-            self._editor.place_corners(v, sorted_corners(four, down))
+            four = self._frame.to_upright(np.stack([place for _, place in self._clicked]))
+            down = direction_at(self._frame.to_upright(self._editor.xy), v, four.mean(axis=0))
+            self._editor.place_corners(v, self._frame.to_stored(sorted_corners(four, down)))
             self._guide.skip_vertebra(self._editor.xy)
             self._proceed()
         else:

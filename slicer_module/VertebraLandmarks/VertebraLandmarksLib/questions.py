@@ -37,7 +37,7 @@ def questions_about(
     """Everything about a label that may be a slip.
 
     Args:
-        xy: ``(V, P, 2)`` pixels, NaN where not visible.
+        xy: ``(V, P, 2)`` upright pixels, NaN where not visible.
         final: the label that is at the server; ``None`` where there is none.
         user: who submits.
         is_proposal: whether the points are a model's, at least some of them.

@@ -8,7 +8,8 @@ import slicer
 import slicer.util
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
-from .answers import LOCAL, Film, ImageFacts
+from .answers import LOCAL, Film
+from .image_facts import ImageFacts
 from .spine.schema import POINTS, VERTEBRAE, Spine
 
 TO_CLICK = (
@@ -113,7 +114,7 @@ class VertebraLandmarksTest(ScriptedLoadableModuleTest):
 def film_of_steps():
     """A film of gray steps, 240 x 400."""
     pixels = np.repeat((np.arange(400) // 2).astype(np.uint8)[:, None], 240, axis=1)
-    return Film("self test", pixels, (1.0, 1.0), None, LOCAL, None, ImageFacts(240, 400))
+    return Film("self test", pixels, LOCAL, None, ImageFacts(240, 400))
 
 
 def straight_spine():

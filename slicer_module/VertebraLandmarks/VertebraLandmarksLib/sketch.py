@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .measuring import Measurements, at_fault
+from .spine.angle_interval import interval_text
 from .spine.curves import Curve
 from .spine.schema import CORNERS, POINTS, VERTEBRAE
 
@@ -120,8 +121,9 @@ def angle_texts(xy: np.ndarray, curves: Collection[Curve], width: float, letter:
 
 def words(curve: Curve) -> str:
     """Angle, levels and side of a curve in short."""
-    interval = "" if curve.half_width_deg is None else f" ± {curve.half_width_deg:.0f}"
-    return f"{curve.angle_deg:.1f}{interval}°  {curve.upper_end}–{curve.lower_end} {curve.side}"  # noqa: RUF001
+    larger = ", may be larger" if curve.open_ends else ""
+    angle = f"{curve.angle_deg:.1f}{interval_text(curve.half_width_deg)}°"
+    return f"{angle}  {curve.upper_end}–{curve.lower_end} {curve.side}{larger}"  # noqa: RUF001
 
 
 def name_texts(xy: np.ndarray, found: Measurements, gap: float) -> list[Text]:

@@ -72,6 +72,7 @@ class Current:
         edits: steps of the person on this film, with those of a draft that was taken up.
         seconds: of work on it, likewise, whole ones.
         begun_by: who worked on the draft that was taken up, "" where that is the same person.
+        image_left_is: the patient's side at the left of the image; ``None`` where nobody knows.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Current:
     edits: int = 0
     seconds: int = 0
     begun_by: str = ""
+    image_left_is: Optional[str] = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Callable, Optional
 
+import numpy as np
+
 from . import tasks
 from .answers import LABELLED, SERVER, ImageEntry, LabelFacts, with_entry
 from .asking import Requests
@@ -51,8 +53,8 @@ class Submitting:
             sentence = "Your token lets you look at films, but not label them. Ask whoever runs the server."
             self._requests.failed(ServerError(FORBIDDEN, sentence))
             return None
-        xy = self._logic.editor.xy
-        if not (xy == xy).any():
+        xy = self._logic.image_frame.upright(self._logic.editor.spine()).visible_xy
+        if not np.isfinite(xy).any():
             sentence = "There are no points to submit. Place them, or ask for landmarks."
             self._requests.failed(ServerError(REFUSED, sentence))
             return None

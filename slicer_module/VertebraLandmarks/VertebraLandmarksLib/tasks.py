@@ -189,6 +189,9 @@ def submit(
     if present is not None and not is_known and client.label(image_id, FINAL, job.signal) != draft.markups:
         raise ReplacedLabelError(image_id, present)
     client.save_label(image_id, draft.markups, facts_of(draft), cancel=job.signal)
+    if draft.image_left_is is not None:
+        with contextlib.suppress(ServerError):  # it stands among the label's facts, too
+            client.state_side(image_id, draft.image_left_is, job.signal)
     with contextlib.suppress(OSError):
         keeper.forget(revision)
     stored = None

@@ -26,7 +26,7 @@ class FilmView:
 
     def __init__(self, scene: Any, zoomed: Callable[[], None]) -> None:
         self._scene, self._zoomed = scene, zoomed
-        self._frame, self._size = Frame(), (1, 1)
+        self._frame = Frame()
         self._volume_id: Optional[str] = None
         self._before: Optional[_Before] = None
         self._observers = Observers()
@@ -50,15 +50,14 @@ class FilmView:
             return 1.0
         return float(node.GetFieldOfView()[0] / node.GetDimensions()[0] / self._frame.spacing[0])
 
-    def open(self, frame: Frame, size: tuple[int, int], volume_id: str) -> None:
+    def open(self, frame: Frame, volume_id: str) -> None:
         """Show a film alone.
 
         Args:
-            frame: of the film.
-            size: (width, height) of the film in pixels.
+            frame: of the upright image.
             volume_id: of its volume.
         """
-        self._frame, self._size, self._volume_id = frame, size, volume_id
+        self._frame, self._volume_id = frame, volume_id
         node = self.slice_node
         if node is None or self.composite_node is None:
             return
@@ -91,7 +90,7 @@ class FilmView:
 
     def fit(self) -> None:
         """Show the whole film."""
-        width, height = self._size
+        width, height = self._frame.width, self._frame.height
         self._aim(((width - 1) / 2, (height - 1) / 2), (width, height))
 
     def jump(self, points: np.ndarray, height: float) -> None:

@@ -9,6 +9,7 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
 from .answers import Film
+from .frame import Frame
 from .gray import window_of
 from .nodes import create, one_change, remove
 from .observers import Observers
@@ -41,18 +42,18 @@ class FilmVolume:
         """The volume node; ``None`` without one."""
         return self._node if self._node is not None and self._scene.IsNodePresent(self._node) else None
 
-    def show(self, film: Film) -> None:
-        """Put a film in the place of the one before."""
+    def show(self, film: Film, frame: Frame) -> None:
+        """Put a film, turned upright, in the place of the one before."""
         self._film = film
         if self.node is None:
             self._node = create(self._scene, "vtkMRMLScalarVolumeNode", "film", "film")
         node, to_ras = self._node, vtk.vtkMatrix4x4()
-        for axis, size in enumerate(film.spacing):
+        for axis, size in enumerate(frame.upright.spacing):
             to_ras.SetElement(axis, axis, -size)
         with one_change(node):
             node.SetName(film.id or "film")
             node.SetIJKToRASMatrix(to_ras)
-            node.SetAndObserveImageData(_image(film.pixels))
+            node.SetAndObserveImageData(_image(frame.orientation.upright_pixels(film.pixels)))
         self._observers.remove()
         self._apply()
         self._observers.add(node.GetDisplayNode(), "ModifiedEvent", lambda *_: self._look())
@@ -112,7 +113,7 @@ class FilmVolume:
 
 
 def _image(pixels: np.ndarray) -> Any:
-    """``(H, W)`` pixels for VTK, without a copy."""
+    """``(H, W)`` pixels for VTK, without a copy where they lie row by row."""
     height, width = pixels.shape
     image = vtk.vtkImageData()
     image.SetDimensions(width, height, 1)

@@ -38,13 +38,14 @@ class VertebraLandmarksPanel:
         self._view = ViewPanel(self.ui, logic, settings)
         self._correct = CorrectPanel(self.ui, controller, logic, settings)
         self._place = PlacePanel(self.ui, logic)
-        self._measure = MeasurePanel(self.ui, logic)
+        self._measure = MeasurePanel(self.ui, controller, logic)
         self._submit = SubmitPanel(self.ui, controller, settings, self.notice)
         self._by_state = (
             ConnectionPanel(self.ui, controller, settings),
             self._images,
             self._correct,
             self._place,
+            self._measure,
             self._submit,
             TrainPanel(self.ui, controller),
         )
@@ -152,9 +153,10 @@ class VertebraLandmarksPanel:
 
     def _show_points(self, change=None):
         """After every change of the points; in the middle of a drag, only what has to keep up with it."""
-        self._measure.refresh()
         if change is not None and change.is_going_on:
+            self._measure.refresh_angles()
             self._correct.refresh_doubts()
         else:
+            self._measure.refresh_points()
             self._correct.refresh_points()
             self._place.refresh_points()

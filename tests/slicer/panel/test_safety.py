@@ -30,7 +30,7 @@ def begin(opened: Desktop, url: str) -> bytes:
     opened.wait(lambda: opened.state.is_connected and opened.state.images)
     opened.controller.open_image("phantom_001")
     opened.wait(lambda: opened.state.current)
-    for p, place in enumerate(((300.5, 401.25), (280.5, 390.0), (320.5, 390.0), (280.5, 412.5), (320.5, 412.5))):
+    for p, place in enumerate(((290.5, 401.25), (270.5, 390.0), (310.5, 390.0), (270.5, 412.5), (310.5, 412.5))):
         opened.logic.editor.place(T7, p, place)
     return opened.logic.markups()
 

@@ -368,7 +368,7 @@ def test_a_question_is_asked_again_when_the_points_changed_meanwhile(opened: Des
     opened.logic.editor.place(T7, TL, (300.0, 400.0))
     opened.ui.submitButton.click()
     asked = opened.ui.noticeLabel.text
-    opened.logic.editor.place(T7, TL + 1, (340.0, 400.0))
+    opened.logic.editor.place(T7, TL + 1, (315.0, 400.0))
     opened.ui.noticeYesButton.click()
     assert opened.panel.notice.is_question
     assert opened.ui.noticeLabel.text != asked

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import vtk
-from VertebraLandmarksLib.answers import LOCAL, Film, ImageFacts
+from VertebraLandmarksLib.answers import LOCAL, Film
+from VertebraLandmarksLib.image_facts import ImageFacts
 from VertebraLandmarksLib.logic import VertebraLandmarksLogic
+from VertebraLandmarksLib.spine.image_geometry import ImageGeometry
 
 from _slicer_stage import Place, Stage, stage
 from lib.spine.phantoms import Phantom, PhantomSpec, render_phantom
@@ -25,10 +27,9 @@ class Bench:
         self.logic = VertebraLandmarksLogic(opened.scene)
 
     def place_of(self, xy: np.ndarray) -> Place:
-        """Where a pixel of the film lies in the view."""
-        assert self.logic.film is not None
-        x, y = np.asarray(xy) * self.logic.film.spacing
-        return self.stage.place_of((-x, -y))
+        """Where a stored pixel of the film lies in the view."""
+        right, anterior, _ = self.logic.frame.to_ras(np.asarray(xy))
+        return self.stage.place_of((right, anterior))
 
     def point(self, v: int, p: int) -> Place:
         """Where a point lies in the view."""
@@ -42,14 +43,13 @@ class Bench:
         return [node for node in found if not node.IsA("vtkMRMLDisplayNode")]
 
     def markups_xy(self, role: str) -> np.ndarray:
-        """``(N, 2)`` pixels of the control points of a list as the scene has them, NaN for unset ones."""
-        assert self.logic.film is not None
+        """``(N, 2)`` stored pixels of the control points of a list as the scene has them, NaN for unset ones."""
         (node,) = self.nodes(role)
         places = []
         for i in range(node.GetNumberOfControlPoints()):
             is_set = node.GetNthControlPointPositionStatus(i) == node.PositionDefined
-            places.append(node.GetNthControlPointPosition(i)[:2] if is_set else (np.nan, np.nan))
-        return -np.array(places) / self.logic.film.spacing
+            places.append(node.GetNthControlPointPosition(i) if is_set else (np.nan,) * 3)
+        return self.logic.frame.to_pixels(np.array(places))
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +81,7 @@ def phantom() -> Phantom:
 def film(phantom: Phantom) -> Film:
     """The phantom as a film with pixels that are not square, and nothing about the patient's side."""
     height, width = phantom.pixels.shape
-    return Film("phantom", phantom.pixels, SPACING, None, LOCAL, None, ImageFacts(width, height, SPACING))
+    return Film("phantom", phantom.pixels, LOCAL, None, ImageFacts(width, height, ImageGeometry(SPACING)))
 
 
 @pytest.fixture

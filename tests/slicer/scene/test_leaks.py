@@ -21,7 +21,7 @@ def use(opened: Stage, logic: VertebraLandmarksLogic, film, phantom: Phantom) ->
     logic.show_film(film)
     logic.editor.load(phantom.spine)
     opened.render()
-    start = opened.place_of(tuple(-phantom.spine.xy[6, 1] * film.spacing))
+    start = opened.place_of(tuple(-phantom.spine.xy[6, 1] * film.facts.geometry.spacing))
     opened.drag(start, (start[0] + 20, start[1]))
     logic.jump_to("T7")
     logic.start_placing("free", "T7")

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import slicer
-from VertebraLandmarksLib.answers import Answer, ImageFacts
+from VertebraLandmarksLib.answers import Answer
 from VertebraLandmarksLib.editing import ADOPTED, LOADED, MOVED
+from VertebraLandmarksLib.image_facts import ImageFacts
 from VertebraLandmarksLib.logic import VertebraLandmarksLogic
 from VertebraLandmarksLib.measuring import measure
 from VertebraLandmarksLib.origin import Origin
+from VertebraLandmarksLib.spine.image_geometry import ImageGeometry
+from VertebraLandmarksLib.spine.image_warnings import (
+    IMPLAUSIBLE,
+    NAMES,
+    POLARITY,
+    SECOND_SPINE,
+    ImageWarning,
+    measurement_warnings,
+)
+from VertebraLandmarksLib.spine.markups import to_markups
+from VertebraLandmarksLib.spine.reader_error import READER_TILT_HALF_WIDTH_DEG
 from VertebraLandmarksLib.spine.schema import Spine
 
 from lib.spine.markups import read_markups, write_markups
@@ -52,10 +65,10 @@ def test_points_are_measured_anew_after_every_change(labelled, phantom: Phantom)
     editor = logic.editor
     first = logic.measurements
     assert logic.measurements is first
-    assert first == measure(phantom.spine.xy, editor.scores, editor.errors, editor.touched)
+    assert first == measure(phantom.spine, logic.image_frame)
     editor.rotate_vertebra(T3, 15)
     assert logic.measurements != first
-    assert logic.measurements == measure(editor.xy, editor.scores, editor.errors, editor.touched)
+    assert logic.measurements == measure(editor.spine(), logic.image_frame)
     editor.undo()
     assert logic.measurements == first
 
@@ -75,11 +88,12 @@ def test_an_answer_in_the_place_of_a_label_can_be_undone(bench, film, phantom: P
     bench.logic.set_label(label, origin=Origin("v0"), is_own=True)
     assert bench.logic.set_answer(answer_with(phantom.spine.xy + 2))
     assert bench.logic.editor.origin.model_version == "v1"
-    assert bench.logic.measurements.curves[0].half_width_deg is not None
+    assert bench.logic.measurements.curves[0].half_width_deg == pytest.approx(np.hypot(2, 2))
     assert bench.logic.editor.undo()
     assert bench.logic.markups() == label
     assert bench.logic.editor.origin.model_version == "v0"
-    assert bench.logic.measurements.curves[0].half_width_deg is None
+    readers = np.hypot(READER_TILT_HALF_WIDTH_DEG, READER_TILT_HALF_WIDTH_DEG)
+    assert bench.logic.measurements.curves[0].half_width_deg == pytest.approx(readers)
 
 
 def test_an_answer_leaves_what_was_touched(labelled, phantom: Phantom) -> None:
@@ -100,10 +114,10 @@ def test_markups_are_those_of_the_numpy_tier(labelled, film, tmp_path: Path) -> 
     labelled.logic.editor.move_point(T7, TL, (100.5, 120.25))
     labelled.logic.editor.hide(L5)
     path = tmp_path / "label.mrk.json"
-    write_markups(path, labelled.logic.editor.spine(), film.spacing)
+    write_markups(path, labelled.logic.editor.spine(), film.facts.geometry)
     assert labelled.logic.markups() == path.read_bytes()
     path.write_bytes(labelled.logic.markups())
-    again = read_markups(path, film.spacing).xy
+    again = read_markups(path, film.facts.geometry).xy
     assert np.allclose(again, labelled.logic.editor.xy, equal_nan=True)
 
 
@@ -152,8 +166,8 @@ def test_a_label_that_slicer_saved_is_read(labelled, tmp_path: Path) -> None:
 def test_a_label_comes_back_byte_for_byte(bench, film, seed: int) -> None:
     """Whatever the spacing, which division and multiplication do not leave alone."""
     rng = np.random.default_rng(seed)
-    film = type(film)(**{**vars(film), "spacing": tuple(rng.uniform(0.1, 0.9, 2).tolist())})
-    xy = rng.uniform(0, 400, (17, 5, 2))
+    film = replace(film, facts=replace(film.facts, geometry=ImageGeometry(tuple(rng.uniform(0.1, 0.9, 2).tolist()))))
+    xy = rng.uniform(0, (199, 399), (17, 5, 2))
     xy[rng.uniform(size=(17, 5)) < 0.1] = np.nan
     bench.logic.show_film(film)
     bench.logic.editor.load(Spine.from_arrays(xy, rng.uniform(size=(17, 5)), rng.uniform(0, 9, (17, 5))))
@@ -302,3 +316,45 @@ def test_layers_stay_hidden_for_the_next_film(labelled, film, layer: str, role: 
         labelled.logic.show_film(film)
     labelled.logic.set_layer(layer, True)
     assert labelled.nodes(role)[0].GetDisplayNode().GetVisibility()
+
+
+def of_0_7(spine: Spine, spacing: tuple[float, float]) -> bytes:
+    """A label or draft as module and server wrote it before 0.8: pixel times spacing, without the geometry."""
+    content = to_markups(spine, ImageGeometry(spacing))
+    del content["vertebraLandmarks"]["geometry"]
+    return json.dumps(content).encode()
+
+
+@pytest.mark.parametrize(
+    ("source", "written_with"), [("density", (1.0, 1.0)), ("PixelSpacing", (0.3, 0.2)), ("none", (0.3, 0.2))]
+)
+def test_work_of_0_7_is_read_with_the_spacing_of_then(
+    bench, film, phantom: Phantom, source: str, written_with: tuple[float, float]
+) -> None:
+    geometry = ImageGeometry((0.3, 0.2), (5.0, -7.0, 9.0), (0.0, 0.0, 1.0), (1.0, 0.0, 0.0), source)
+    bench.logic.show_film(replace(film, facts=replace(film.facts, geometry=geometry)))
+    bench.logic.set_label(of_0_7(phantom.spine, written_with), is_own=True)
+    assert bench.logic.editor.xy == pytest.approx(phantom.spine.xy, nan_ok=True)
+    written = bench.logic.markups()
+    assert json.loads(written)["vertebraLandmarks"]["geometry"] == geometry.as_dict()
+    bench.logic.set_label(written)
+    assert bench.logic.editor.xy == pytest.approx(phantom.spine.xy, nan_ok=True)
+
+
+def test_warnings_of_file_and_model_stay_and_those_of_points_follow_the_edits(bench, film, phantom: Phantom) -> None:
+    logic = bench.logic
+    of_file, of_model = ImageWarning(POLARITY, "Polarity guessed."), ImageWarning(SECOND_SPINE, "Two spines.")
+    logic.show_film(replace(film, facts=replace(film.facts, warnings=(of_file,))))
+    assert logic.warnings == (of_file,)
+    answer = answer_with(phantom.spine.xy)
+    logic.set_answer(replace(answer, origin=replace(answer.origin, names_right=0.6, warnings=(of_file, of_model))))
+    assert [warning.code for warning in logic.warnings] == [POLARITY, SECOND_SPINE, NAMES]
+    logic.editor.move_point(T7, CENTER, tuple(phantom.spine.xy[T7, CENTER] + (60, 0)))
+    assert [warning.code for warning in logic.warnings] == [POLARITY, SECOND_SPINE, NAMES, IMPLAUSIBLE]
+    assert logic.warnings == measurement_warnings(logic.editor.spine(), logic.image_frame, 0.6, (of_file, of_model)), (
+        "in the words of everywhere else"
+    )
+    logic.editor.undo()
+    logic.editor.shift_names(1)
+    assert [warning.code for warning in logic.warnings[:2]] == [POLARITY, SECOND_SPINE]
+    assert NAMES not in [warning.code for warning in logic.warnings]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ import SimpleITK as sitk
 import vtk
 from PIL import Image
 from VertebraLandmarksLib.gray import WINDOWS, film_values, window_of
+from VertebraLandmarksLib.image_facts import ImageFacts
 from VertebraLandmarksLib.local_files import read_film
 from VertebraLandmarksLib.picture_files import is_whole
+from VertebraLandmarksLib.spine.orientation import EXIF_ORIENTATIONS
 from vtk.util.numpy_support import vtk_to_numpy
 
 from lib.learning.image_io import read_radiograph
@@ -55,7 +58,7 @@ def test_the_film_is_drawn_upright_and_not_mirrored(bench, film) -> None:
 
 
 def test_another_film_takes_the_place_of_the_first(labelled, film) -> None:
-    other = type(film)(**{**vars(film), "id": "other", "pixels": DEEP, "spacing": (1.0, 1.0)})
+    other = replace(film, id="other", pixels=DEEP, facts=ImageFacts(30, 40))
     labelled.logic.show_film(other)
     node = volume(labelled)
     assert node.GetName() == "other"
@@ -173,14 +176,19 @@ def test_floats_are_read_from_files_as_the_server_reads_them(tmp_path: Path, nam
 
 
 @pytest.mark.parametrize("is_big", [False, True])
-@pytest.mark.parametrize("orientation", range(2, 9))
-def test_a_tiff_file_that_asks_to_be_turned_is_refused(tmp_path: Path, orientation: int, is_big: bool) -> None:
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("pixels", [GRAY, DEEP, COLOR], ids=["gray", "deep", "color"])
+def test_a_tiff_file_is_read_as_stored_with_what_its_tag_says(
+    tmp_path: Path, pixels: np.ndarray, orientation: int, is_big: bool
+) -> None:
     path = tmp_path / "turned.tif"
-    Image.fromarray(GRAY).save(path, tiffinfo={274: orientation}, big_tiff=is_big)
-    with pytest.raises(ValueError, match="its orientation tag asks to turn or mirror it"):
-        read_film(str(path))
-    Image.fromarray(GRAY).save(path, tiffinfo={274: 1}, big_tiff=is_big)
-    assert is_whole(path)
+    Image.fromarray(pixels).save(path)
+    straight = read_film(str(path))
+    assert straight.facts.orientation is None
+    Image.fromarray(pixels).save(path, tiffinfo={274: orientation}, big_tiff=is_big)
+    film = read_film(str(path))
+    assert np.array_equal(film.pixels, straight.pixels)
+    assert film.facts.orientation == EXIF_ORIENTATIONS[orientation]
 
 
 def test_a_window_set_with_the_mouse_stays_for_the_next_film_of_its_kind(labelled, film) -> None:
@@ -194,7 +202,7 @@ def test_a_window_set_with_the_mouse_stays_for_the_next_film_of_its_kind(labelle
     assert shown() == (11, 77)
     labelled.logic.show_film(film)
     assert shown() == (11, 77)
-    labelled.logic.show_film(type(film)(**{**vars(film), "pixels": DEEP}))
+    labelled.logic.show_film(replace(film, pixels=DEEP))
     assert shown() == pytest.approx(window_of(DEEP, "Automatic"))
     labelled.logic.show_film(film)
     assert shown() == (11, 77)
@@ -245,10 +253,11 @@ def test_files_are_read_as_the_server_reads_them(tmp_path: Path, name: str) -> N
     assert film.pixels.shape == expected.pixels.shape
     kept = film_values(expected.pixels).astype(int)
     assert np.abs(film.pixels.astype(int) - kept).max() <= (1 if "color" in name else 0)  # rounding of luminance
-    assert film.spacing == pytest.approx(expected.geometry.spacing)
+    corners = np.array([(0, 0), (29, 0), (0, 39)])
+    assert film.facts.geometry.to_physical(corners) == pytest.approx(expected.geometry.to_physical(corners))
     assert (film.id, film.source, film.path) == (name.split(".")[0], "local", str(path))
     assert (film.facts.width, film.facts.height) == (30, 40)
-    json.dumps(film.spacing)
+    json.dumps(film.facts.geometry.as_dict())
 
 
 def test_a_dicom_file_may_have_any_name(tmp_path: Path) -> None:
@@ -292,7 +301,7 @@ def test_a_png_file_with_a_wrong_byte_is_an_error(tmp_path: Path) -> None:
 def test_png_files_of_every_kind_are_whole(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "image.png"
     (Image.fromarray(DEEP) if mode == "I;16" else Image.fromarray(COLOR).convert(mode)).save(path)
-    assert is_whole(path)
+    assert is_whole(path.read_bytes(), path.suffix)
 
 
 def test_an_interlaced_png_file_is_whole(tmp_path: Path) -> None:

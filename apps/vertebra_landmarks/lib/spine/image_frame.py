@@ -48,8 +48,10 @@ class ImageFrame:
         """
         xy = spine.xy
         orientation = orientation_of(xy, self.width, self.height, self.orientation)
-        matrix = orientation.matrix(self.width, self.height)
-        return spine.cut_to(self.width, self.height).moved_to(transform_points(matrix, xy))
+        on_image = spine.cut_to(self.width, self.height)
+        if orientation.is_upright:
+            return on_image
+        return on_image.moved_to(transform_points(orientation.matrix(self.width, self.height), xy))
 
     def upright_height(self, spine: Spine) -> int:
         """Height of the image in which ``upright`` places a spine."""

@@ -131,10 +131,10 @@ class CorrectPanel:
 
     def _move(self, x, y):
         step = self._ui.moveSpinBox.value
-        self._editor.move_vertebra(self._ui.vertebraComboBox.currentIndex, (x * step, y * step))
+        self._logic.move_vertebra(self._ui.vertebraComboBox.currentIndex, x * step, y * step)
 
     def _rotate(self, sign):
-        self._editor.rotate_vertebra(self._ui.vertebraComboBox.currentIndex, sign * self._ui.rotateSpinBox.value)
+        self._logic.rotate_vertebra(self._ui.vertebraComboBox.currentIndex, sign * self._ui.rotateSpinBox.value)
 
 
 def names_words(current):

@@ -144,11 +144,15 @@ class Spine:
             if values.shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {values.shape}")
 
+        is_there, has_error = np.isfinite(xy).all(-1).tolist(), (~np.isnan(errors)).tolist()
+        places, listed_scores, listed_errors, is_visible = (a.tolist() for a in (xy, scores, errors, visible))
+
         def landmark(v: int, p: int) -> Optional[Landmark]:
-            if not np.isfinite(xy[v, p]).all():
+            if not is_there[v][p]:
                 return None
-            error = None if np.isnan(errors[v, p]) else float(errors[v, p])
-            return Landmark(float(xy[v, p, 0]), float(xy[v, p, 1]), float(scores[v, p]), error, bool(visible[v, p]))
+            error = listed_errors[v][p] if has_error[v][p] else None
+            x, y = places[v][p]
+            return Landmark(x, y, listed_scores[v][p], error, is_visible[v][p])
 
         return cls(
             tuple(Vertebra(name, *(landmark(v, p) for p in range(len(POINTS)))) for v, name in enumerate(VERTEBRAE))

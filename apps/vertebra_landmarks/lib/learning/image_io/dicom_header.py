@@ -9,8 +9,8 @@ import pydicom
 
 from ...spine.image_warnings import CONTRADICTION, OTHER_VIEW, ImageWarning
 from ...spine.orientation import Orientation
+from ...spine.planes import RASTER, SAGITTAL, Plane, axis_of, axis_of_word, plane_of
 from .dicom_tags import numbers_of, sizes_of, word_of, words_of
-from .planes import RASTER, SAGITTAL, Plane, axis_of, axis_of_word, plane_of
 from .radiograph import Millimetres
 
 _PATIENT_ORIENTATION, _IMAGE_ORIENTATION = "PatientOrientation", "ImageOrientationPatient"

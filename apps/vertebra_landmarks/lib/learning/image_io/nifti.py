@@ -10,13 +10,13 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
+from ...spine.planes import Plane
 from .error_text import itk_text_of, text_of
 from .formats import NIFTI_SUFFIXES
 from .itk_geometry import geometry_of, open_with_itk, plane_axes
 from .limits import check_size
 from .luminance import finite, luminance
 from .margins import fill_margins
-from .planes import Plane
 from .radiograph import Radiograph, UnreadableImageError
 from .volumes import millimetres_of, orientation_of_plane, stated_plane
 

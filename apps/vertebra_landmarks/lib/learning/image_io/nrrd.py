@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from ...spine.planes import Plane
 from .error_text import itk_text_of
 from .itk_geometry import geometry_of, open_with_itk, plane_axes
 from .limits import check_size
 from .luminance import finite, luminance
 from .margins import fill_margins
-from .planes import Plane
 from .radiograph import Radiograph, UnreadableImageError
 from .volumes import millimetres_of, orientation_of_plane, stated_plane
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...spine.image_geometry import ImageGeometry
 from ...spine.orientation import Orientation
-from .planes import Plane, axis_of, plane_of
+from ...spine.planes import Plane, axis_of, plane_of
 from .radiograph import Millimetres
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...spine.image_warnings import OTHER_VIEW, ImageWarning
-from ...spine.orientation import UPRIGHT, Orientation
+from .image_warnings import OTHER_VIEW, ImageWarning
+from .orientation import UPRIGHT, Orientation
 
 CORONAL, SAGITTAL, RASTER = "coronal", "sagittal", "raster"
 

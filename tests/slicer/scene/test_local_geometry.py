@@ -1,0 +1,67 @@
+"""Files of this computer: their pixels lie where Slicer's own reader, which is ITK's, puts them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from VertebraLandmarksLib.local_files import read_film
+
+from lib.learning.image_io import read_radiograph
+
+pytestmark = pytest.mark.slicer
+
+VALUES = np.arange(12, dtype=np.uint16).reshape(3, 4) + 1
+UPRIGHT, ROWS_UP, MIRRORED = (1, 0, 0, 0, 1, 0, 0, 0, 1), (1, 0, 0, 0, -1, 0, 0, 0, -1), (-1, 0, 0, 0, 1, 0, 0, 0, -1)
+CORONAL, OBLIQUE = (1, 0, 0, 0, 0, 1, 0, -1, 0), (0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("suffix", ["nrrd", "nii", "nii.gz"])
+@pytest.mark.parametrize("size", [(4, 3, 1), (4, 1, 3), (1, 4, 3)], ids=["axial", "coronal", "sagittal"])
+@pytest.mark.parametrize("direction", [UPRIGHT, ROWS_UP, MIRRORED, CORONAL, OBLIQUE])
+def test_pixels_lie_where_itk_puts_them(
+    tmp_path: Path, direction: tuple[float, ...], size: tuple[int, ...], suffix: str
+) -> None:
+    path = tmp_path / f"image.{suffix}"
+    written = sitk.GetImageFromArray(VALUES.reshape(size[::-1]))
+    written.SetSpacing((0.5, 0.25, 0.125))
+    written.SetOrigin((10.0, -20.0, 7.0))
+    written.SetDirection(direction)
+    sitk.WriteImage(written, str(path))
+    image, film = sitk.ReadImage(str(path)), read_film(str(path))
+    assert np.array_equal(film.pixels, VALUES)
+    array = sitk.GetArrayFromImage(image)
+    for y, x in ((0, 0), (0, 3), (2, 1)):
+        (index,) = np.argwhere(array == VALUES[y, x])
+        expected = image.TransformIndexToPhysicalPoint([int(i) for i in index[::-1]])
+        assert film.facts.geometry.to_physical(np.array([x, y])) == pytest.approx(expected, abs=1e-4)
+    assert film.facts.geometry.source == "file header"
+
+
+@pytest.mark.parametrize("suffix", ["nrrd", "nii.gz"])
+@pytest.mark.parametrize("size", [(4, 3, 1), (4, 1, 3)], ids=["axial", "coronal"])
+@pytest.mark.parametrize("direction", [UPRIGHT, ROWS_UP, MIRRORED, CORONAL])
+def test_they_stand_as_the_server_reads_them(
+    tmp_path: Path, direction: tuple[float, ...], size: tuple[int, ...], suffix: str
+) -> None:
+    path = tmp_path / f"image.{suffix}"
+    written = sitk.GetImageFromArray(VALUES.reshape(size[::-1]))
+    written.SetSpacing((0.5, 0.25, 0.125))
+    written.SetDirection(direction)
+    sitk.WriteImage(written, str(path))
+    expected, facts = read_radiograph(path), read_film(str(path)).facts
+    said = None if expected.orientation is None else expected.orientation.as_dict()
+    assert (None if facts.orientation is None else facts.orientation.as_dict()) == said
+    assert facts.image_left_is == expected.image_left_is
+    assert len(facts.warnings) == len(expected.warnings)
+
+
+def test_two_dimensions_are_a_plane(tmp_path: Path) -> None:
+    written = sitk.GetImageFromArray(VALUES)
+    written.SetSpacing((0.5, 0.25))
+    written.SetDirection((0, 1, 1, 0))
+    sitk.WriteImage(written, str(tmp_path / "image.nrrd"))
+    geometry = read_film(str(tmp_path / "image.nrrd")).facts.geometry
+    assert geometry.to_physical(np.array([3, 2]))[:2] == pytest.approx(written.TransformIndexToPhysicalPoint((3, 2)))
