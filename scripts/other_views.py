@@ -22,8 +22,8 @@ from PIL import Image
 from lib.learning.boxes import read_boxes
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.devices import choose_device
+from lib.learning.image_io import Radiograph, UnreadableImageError, read_radiograph
 from lib.learning.prediction import LandmarkPredictor, NoSpineError
-from lib.learning.reading import Radiograph, UnreadableImageError, read_radiograph
 from lib.spine.image_warnings import NAMES, NOT_FRONTAL, SECOND_SPINE
 from lib.spine.phantoms import OTHER_VIEWS, SPINELESS, other_view, random_spec, random_spineless, render_phantom
 

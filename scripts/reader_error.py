@@ -21,7 +21,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from lib.learning.aasce import Record, read_aasce
-from lib.learning.reading import read_radiograph
+from lib.learning.image_io import read_radiograph
 from lib.spine.curves import largest_curve
 from lib.spine.geometry import body_heights
 
