@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from .anatomy import violations
+from .anatomy import KINDS, violations
 from .angle_interval import are_names_doubtful
 from .curves import Curve, measure_curves
 from .image_frame import ImageFrame
@@ -192,7 +192,8 @@ def _implausible(spine: Spine) -> list[ImageWarning]:
         return []
     concerned = {name for violation in found for name in violation.vertebrae}
     vertebrae = tuple(name for name in VERTEBRAE if name in concerned)
-    told = " ".join(violation.message for violation in found[:_MAX_VIOLATIONS])
+    gravest = sorted(found, key=lambda violation: KINDS.index(violation.kind))[:_MAX_VIOLATIONS]
+    told = " ".join(violation.message for violation in gravest)
     rest = len(found) - _MAX_VIOLATIONS
     more = f" And {rest} more." if rest > 0 else ""
     return [ImageWarning(IMPLAUSIBLE, f"Implausible anatomy: {told}{more}", vertebrae)]
