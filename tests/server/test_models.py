@@ -70,7 +70,9 @@ def test_what_was_trained_from_the_shipped_weights_survives_new_ones(files: list
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda content: b"", lambda content: content[:1000], lambda content: b"nonsense"], ids=str
+    "damage",
+    [lambda content: b"", lambda content: content[:1000], lambda content: b"nonsense"],
+    ids=["empty", "cut short", "nonsense"],
 )
 def test_trained_weights_that_cannot_be_used_give_way_to_the_initial_ones(
     files: list[Path], tmp_path: Path, damage: object, caplog: pytest.LogCaptureFixture
