@@ -10,8 +10,8 @@ import torch
 
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.decoders import FixedLandmarks
-from lib.learning.prediction import LandmarkPredictor, NoSpineError, Prediction
 from lib.learning.image_io import Radiograph
+from lib.learning.prediction import LandmarkPredictor, NoSpineError, Prediction
 from lib.learning.upright import (
     AS_STORED,
     FOUND,

@@ -425,7 +425,7 @@ def test_points_off_the_image_are_marked_and_warned_of(tmp_path: Path, monkeypat
     assert len(table(tmp_path / "out")) == 85
     row = table(tmp_path / "out", "confidence.csv")[0]
     assert "T1 and T2 lie off the image" in row["warnings"]
-    assert row["orientation"] == "as it is stored (none: taken as stored upright)"
+    assert row["orientation"] == "upright as stored (not stated)"
     assert {row["upper_end"] for row in table(tmp_path / "out", "curves.csv")}.isdisjoint({"T1", "T2"})
 
 

@@ -204,7 +204,7 @@ def test_points_off_the_image_are_not_visible_and_warned_of(task: VertebraLandma
     assert [(warning["vertebrae"], warning["message"].split(":")[0]) for warning in off] == [
         (["L3", "L4", "L5"], "L3 to L5 lie off the image")
     ]
-    assert answer["orientation"] == {"turn_deg": 0, "mirrored": False, "source": "none: taken as stored upright"}
+    assert answer["orientation"] == {"turn_deg": 0, "mirrored": False, "source": "not stated"}
     assert all(isinstance(curve["open_ends"], list) for curve in answer["cobb"]["curves"])
 
 

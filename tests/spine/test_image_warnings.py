@@ -132,7 +132,7 @@ def test_every_sentence_has_a_known_code_and_goes_into_json() -> None:
 
 
 def test_orientations_and_vertebrae_in_words() -> None:
-    assert describe_orientation(UPRIGHT) == "as it is stored"
+    assert describe_orientation(UPRIGHT) == "upright as stored"
     assert describe_orientation(Orientation(1, True)) == "mirrored left to right and turned 90° clockwise"
     assert list_vertebrae(("T1", "T2", "T3", "T6", "L4", "L5")) == "T1 to T3, T6, L4 and L5"
     assert list_vertebrae(("T1",)) == "T1"

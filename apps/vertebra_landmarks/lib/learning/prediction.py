@@ -67,7 +67,7 @@ class Prediction:
             have a reader's error (``reader_error``).
         frame: of the image, with the orientation that was used: what measuring needs.
         orientation_source: who says how the image stands: a tag or header of the file with its value, "found in the
-            image" or "none: taken as stored upright".
+            image" or "not stated".
         warnings: all reasons to doubt what is measured from the points.
     """
 

@@ -25,7 +25,7 @@ MIN_TURNED_SCORE = 0.3
 MIN_LEAD = 0.1
 """By which that score must exceed the one as stored or stated: upright films lead all others by 0.15 and more."""
 
-NOT_STATED = "none: taken as stored upright"
+NOT_STATED = "not stated"
 FOUND = "found in the image"
 
 

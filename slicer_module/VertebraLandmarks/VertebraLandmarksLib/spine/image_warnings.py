@@ -98,7 +98,7 @@ def orientation_contradiction(source: str, orientation: Orientation) -> ImageWar
         orientation: how the image was turned in its place.
     """
     message = (
-        f"The image contradicts {source}: the spine was found with the stored image "
+        f"The image contradicts {source}: the spine was found with the image "
         f"{describe_orientation(orientation)}, and is measured so."
     )
     return ImageWarning(CONTRADICTION, message)
@@ -127,7 +127,7 @@ def not_frontal_warning(aspect: float) -> ImageWarning:
 def describe_orientation(orientation: Orientation) -> str:
     """How a stored image is brought upright, as "turned 90° clockwise"."""
     if orientation.is_upright:
-        return "as it is stored"
+        return "upright as stored"
     mirrored = ["mirrored left to right"] if orientation.is_mirrored else []
     turned = [f"turned {orientation.turn_deg}° clockwise"] if orientation.quarter_turns else []
     return " and ".join(mirrored + turned)
