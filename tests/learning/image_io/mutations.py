@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,8 @@ def write_sound_files(folder: Path) -> list[Path]:
     """One small file of every format and compression that can be read."""
     import nibabel
     import SimpleITK as sitk
+
+    sys.path.insert(0, str(HERE))
     from image_files import COMPRESSED, asymmetric, write_dicom, write_photograph, write_tiff, write_volume
 
     wide = asymmetric(80, 56)
@@ -140,6 +141,7 @@ def _read_batch(batch: list[Path]) -> list[dict[str, Any]]:
 
 def work(files: list[Path]) -> None:
     """Read the canary and then a file, again and again, and print what came of it."""
+    import resource  # neither of them is there on Windows
     import signal
 
     import SimpleITK as sitk
