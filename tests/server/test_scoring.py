@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lib.learning.choosing import ORDERS, STRATEGIES, Opinion
 from lib.learning.image_io import UnreadableImageError
@@ -48,7 +49,7 @@ def store(tmp_path: Path) -> Iterator[StudiesDatastore]:
     studies = tmp_path / "studies"
     studies.mkdir()
     for name in NAMES:
-        (studies / f"{name}.png").write_bytes(b"x")
+        Image.fromarray(np.arange(4, dtype=np.uint8).reshape(2, 2)).save(studies / f"{name}.png")
     opened = StudiesDatastore(str(studies))
     yield opened
     opened.close()

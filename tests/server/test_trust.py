@@ -87,6 +87,8 @@ def test_dicom_files_without_an_ending_are_served_and_the_rest_is_named(server: 
 
 
 def test_an_unreadable_image_is_refused_everywhere_and_never_the_next_one(server: Server) -> None:
+    for strategy in ("first", "random", "uncertainty"):  # before anybody has asked about the image
+        assert json.loads(server.ask(f"/activelearning/{strategy}", "POST")[1])["id"] != "aa_cut"
     answers = [
         server.ask("/infer/vertebra_landmarks?image=aa_cut&output=json", "POST"),
         server.ask("/datastore/image/pixels?image=aa_cut"),

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from fastapi import HTTPException
 
-from ..learning.image_io import UnreadableImageError
+from ..learning.image_io import UnreadableImageError, read_radiograph
 from .store.datastore import StudiesDatastore
+
+_MAX_KNOWN = 100_000
 
 
 @contextmanager
@@ -33,3 +35,25 @@ def reading(store: StudiesDatastore, image: str) -> Iterator[Path]:
         if isinstance(reason, UnreadableImageError):
             store.note_unreadable(image, str(reason), before)
         raise
+
+
+class ReadableImages:
+    """Which images of the folder can be read: each file is tried once, and remembered until it is another."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, object] = {}
+
+    def holds(self, store: StudiesDatastore, image: str) -> bool:
+        """Whether an image can be read; one that cannot is noted in the store with the reason."""
+        state = store.file_state(image)
+        if state is not None and self._known.get(image) == state:
+            return True
+        try:
+            with reading(store, image) as path:
+                read_radiograph(path)
+        except (UnreadableImageError, HTTPException):
+            return False
+        if len(self._known) >= _MAX_KNOWN:
+            self._known.clear()
+        self._known[image] = state
+        return True

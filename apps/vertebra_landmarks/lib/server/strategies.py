@@ -9,6 +9,7 @@ from monailabel.interfaces.tasks.strategy import Strategy
 
 from ..learning.choosing import DEFAULT, STRATEGIES
 from .given import GivenFilms
+from .image_reading import ReadableImages
 from .scored_versions import ScoredVersions
 from .store.datastore import StudiesDatastore
 
@@ -20,36 +21,63 @@ DESCRIPTIONS = {
 }
 
 
-class Random(Strategy):
-    """Any image without a label ``final`` that was not just given to somebody, each one once before any comes again.
+class Assigner:
+    """Gives out images that can be read; others are noted as unreadable, and passed over.
 
     Args:
         given: which images were just given.
     """
 
     def __init__(self, given: GivenFilms) -> None:
+        self._given, self._readable = given, ReadableImages()
+
+    def next(self, pick: Callable[[Collection[str]], str | None], datastore: StudiesDatastore) -> dict[str, Any] | None:
+        """The answer of a strategy: the id of the picked image, ``None`` where there is none.
+
+        Args:
+            pick: see ``GivenFilms.give``.
+            datastore: of the images.
+        """
+        tried: set[str] = set()
+        while True:
+            image = self._given.give(pick)
+            if image is None or image in tried:
+                return None
+            if self._readable.holds(datastore, image):
+                return {"id": image}
+            tried.add(image)
+
+
+class Random(Strategy):
+    """Any image without a label ``final`` that was not just given to somebody, each one once before any comes again.
+
+    Args:
+        assigner: gives it out.
+    """
+
+    def __init__(self, assigner: Assigner) -> None:
         super().__init__("An image at random")
-        self._given = given
+        self._assigner = assigner
 
     def __call__(self, request: dict[str, Any], datastore: StudiesDatastore) -> dict[str, Any] | None:
         """Its id; ``None`` when all are labelled."""
-        return _answer(self._given.give(datastore.pick_random))
+        return self._assigner.next(datastore.pick_random, datastore)
 
 
 class First(Strategy):
     """The image without a label ``final`` that comes first by name of those that were not just given to somebody.
 
     Args:
-        given: which images were just given.
+        assigner: gives it out.
     """
 
-    def __init__(self, given: GivenFilms) -> None:
+    def __init__(self, assigner: Assigner) -> None:
         super().__init__("The first image by name")
-        self._given = given
+        self._assigner = assigner
 
     def __call__(self, request: dict[str, Any], datastore: StudiesDatastore) -> dict[str, Any] | None:
         """Its id; ``None`` when all are labelled."""
-        return _answer(self._given.give(datastore.pick_first))
+        return self._assigner.next(datastore.pick_first, datastore)
 
 
 class ByScore(Strategy):
@@ -62,12 +90,12 @@ class ByScore(Strategy):
         name: one of ``choosing.STRATEGIES``.
         version: says which weights are served.
         versions: of which models all images have scores.
-        given: which images were just given.
+        assigner: gives it out.
     """
 
-    def __init__(self, name: str, version: Callable[[], str], versions: ScoredVersions, given: GivenFilms) -> None:
+    def __init__(self, name: str, version: Callable[[], str], versions: ScoredVersions, assigner: Assigner) -> None:
         super().__init__(DESCRIPTIONS[name])
-        self._name, self._version, self._versions, self._given = name, version, versions, given
+        self._name, self._version, self._versions, self._assigner = name, version, versions, assigner
 
     def __call__(self, request: dict[str, Any], datastore: StudiesDatastore) -> dict[str, Any] | None:
         """Its id; ``None`` when all are labelled."""
@@ -81,15 +109,12 @@ class ByScore(Strategy):
                     return image
             return datastore.pick_random(given)
 
-        return _answer(self._given.give(pick))
+        return self._assigner.next(pick, datastore)
 
 
 def all_strategies(version: Callable[[], str], versions: ScoredVersions, given: GivenFilms) -> dict[str, Strategy]:
     """Every strategy by its name, the default one first."""
+    assigner = Assigner(given)
     names = sorted(STRATEGIES, key=lambda name: name != DEFAULT)
-    scored = {name: ByScore(name, version, versions, given) for name in names}
-    return {**scored, "random": Random(given), "first": First(given)}
-
-
-def _answer(image: str | None) -> dict[str, Any] | None:
-    return None if image is None else {"id": image}
+    scored = {name: ByScore(name, version, versions, assigner) for name in names}
+    return {**scored, "random": Random(assigner), "first": First(assigner)}
