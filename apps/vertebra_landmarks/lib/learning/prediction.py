@@ -364,12 +364,11 @@ class LandmarkPredictor:
             glance = self._restricted(glance, centers)
             centers = self._decode(DECODERS[0], glance, fixed).xy[:, 0]
         watch.stop("decode")
-        looks = []
-        if self.limits.second_look:
-            span, margin = self.limits.second_look_span, self.limits.second_look_margin
-            looks.append(self._look(radiograph, spine_view(centers, span, margin, self.config.input), watch))
-        least = max(glance.score - _SCORE_SLACK, self.limits.min_spine_score)
-        if not (looks and looks[0].score >= least):
+        if not self.limits.second_look:
+            return glance
+        span, margin = self.limits.second_look_span, self.limits.second_look_margin
+        looks = [self._look(radiograph, spine_view(centers, span, margin, self.config.input), watch)]
+        if looks[0].score < max(glance.score - _SCORE_SLACK, self.limits.min_spine_score):
             looks.append(self._look(radiograph, glance.matrix, watch))
         if has_second:
             looks = [self._restricted(look, centers) for look in looks]
@@ -382,19 +381,20 @@ class LandmarkPredictor:
         return cells_of_spine(cells, (height, width))
 
     def _restricted(self, look: Look, centers: np.ndarray) -> Look:
-        """The look without what it shows beside the spine with centers ``(V, 2)``, upright pixels."""
+        """The look at nothing but the spine with centers ``(V, 2)``, upright pixels."""
         cells = self._cells_of_spine(look, centers)
-        maps = within(look.maps, cells)
-        return Look(maps, look.matrix, float(self.codec.decode(maps).scores.mean()), cells)
+        score = float(self.codec.decode(within(look.maps, cells)).scores.mean())
+        return replace(look, score=score, cells=cells)
 
     def _glance(self, radiograph: Radiograph, watch: Stopwatch) -> Look:
-        """What a quick and less exact look at the whole upright image shows."""
+        """What a look at the whole upright image shows, quick and less exact where another one follows."""
         matrix = fitting_matrix(radiograph.height, radiograph.width, self.config.input)
-        return self._look(radiograph, matrix, watch, is_glance=True)
+        return self._look(radiograph, matrix, watch, is_glance=self.limits.second_look)
 
     def _decode(self, decoder: str, look: Look, fixed: FixedLandmarks) -> DecodedSpine:
         """Points in upright pixels."""
-        decoded = self.decoders[decoder].decode(look.maps, fixed.moved(look.matrix))
+        maps = look.maps if look.cells is None else within(look.maps, look.cells)
+        decoded = self.decoders[decoder].decode(maps, fixed.moved(look.matrix))
         xy = transform_points(np.linalg.inv(look.matrix), decoded.xy)
         return DecodedSpine(fixed.applied_to(xy), decoded.scores)
 
