@@ -32,16 +32,13 @@ from .seen import FoundSpine, Look, SeenFilm
 from .stopwatch import Stopwatch
 from .transforms import fitting_matrix, spine_view, view
 from .uncertainty import ErrorModel
-from .upright import MIN_SURE_SCORE, NOT_STATED, QUARTER_TURNS, UprightImage, UprightTurn, chosen_turn, stated_turn
+from .upright import FOUND, NOT_STATED, UprightImage, UprightTurn, chosen_turn, stated_turn, turns_to_test
 from .weights import build_network, build_refiner, load_weights
 
 _SCORE_SLACK = 0.05  # by which a glance may be surer than the nearer look and still not be asked again
 
 _MOST_LOOKS = 2  # for the sake of fixed points: the second where the first leaves out some that were in view before
 _PLACES = 32  # along the longer side of the image: how exactly a look depends on where a fixed point is
-
-
-_TURNS_TESTED = "; it was looked for in the image turned by 90°, 180° and 270°, too"
 
 
 class NoSpineError(ValueError):
@@ -139,17 +136,20 @@ class LandmarkPredictor:
     def _upright_glance(self, radiograph: Radiograph, watch: Stopwatch) -> tuple[UprightTurn, Look]:
         """How an image is brought upright, and a glance at it so.
 
-        Where the glance is not sure, the spine is looked for in the other three quarter turns as well.
+        Where the glance is not sure, the spine is looked for in other turns as well.
         """
         turn = stated_turn(radiograph)
-        glances = [self._glance(radiograph.upright(turn.orientation), watch)]
-        if glances[0].score >= MIN_SURE_SCORE:
-            return turn, glances[0]
-        for further in QUARTER_TURNS[1:]:
-            glances.append(self._glance(radiograph.upright(turn.orientation.followed_by(further)), watch))
-        scores = [glance.score for glance in glances]
-        chosen = chosen_turn(turn, scores)
-        return chosen, glances[0 if chosen.source == turn.source else int(np.argmax(scores))]
+        glance = self._glance(radiograph.upright(turn.orientation), watch)
+        others = {
+            further: self._glance(radiograph.upright(turn.orientation.followed_by(further)), watch)
+            for further in turns_to_test(glance.score, self.limits.min_spine_score)
+        }
+        if not others:
+            return turn, glance
+        chosen = chosen_turn(turn, glance.score, {further: other.score for further, other in others.items()})
+        if chosen.source == FOUND:
+            glance = max(others.values(), key=lambda other: other.score)
+        return chosen, glance
 
     def predict(
         self,
@@ -188,7 +188,7 @@ class LandmarkPredictor:
             raise NoSpineError(
                 f"no spine was found: the mean score of the 17 centers is {score:.2f}, "
                 f"at least {self.limits.min_spine_score:.2f} is expected of a radiograph that shows T1 to L5"
-                f"{_TURNS_TESTED if seen.turn.is_tested else ''}"
+                f"{_tested(seen.turn)}"
             )
         return self._predicted(image, seen, decoder, fixed, watch)
 
@@ -430,3 +430,12 @@ class LandmarkPredictor:
             )
         if radiograph.pixels.min() == radiograph.pixels.max():
             raise UnreadableImageError("all pixels of the image have the same value: there is nothing to see")
+
+
+def _tested(turn: UprightTurn) -> str:
+    """In which turns a spine was looked for in vain, to end a sentence with."""
+    if not turn.tested:
+        return ""
+    angles = [f"{further.turn_deg}°" for further in turn.tested]
+    listed = " and ".join(part for part in (", ".join(angles[:-1]), angles[-1]) if part)
+    return f"; it was looked for in the image turned by {listed}, too"
