@@ -16,12 +16,14 @@ from lib.learning.upright import (
     AS_STORED,
     FOUND,
     MIN_LEAD,
+    MIN_SURE_SCORE,
     MIN_TURNED_SCORE,
     NOT_STATED,
     UprightImage,
     UprightTurn,
     chosen_turn,
     stated_turn,
+    turns_to_test,
 )
 from lib.spine.curves import measure_curves
 from lib.spine.geometry import steps, transform_points
@@ -206,18 +208,25 @@ def test_what_reading_doubted_is_told_with_the_prediction(predictor: LandmarkPre
     assert found.warnings == (warning,)
 
 
+def test_more_turns_are_tried_the_less_is_seen() -> None:
+    assert turns_to_test(MIN_SURE_SCORE, 0.25) == ()
+    assert turns_to_test(0.3, 0.25) == (Orientation(2),)
+    assert turns_to_test(0.1, 0.25) == (Orientation(1), Orientation(2), Orientation(3))
+
+
 def test_another_turn_is_taken_only_where_it_clearly_wins() -> None:
-    assert chosen_turn(AS_STORED, [0.4, 0.0, 0.3, 0.0]) == replace(AS_STORED, is_tested=True)
-    assert chosen_turn(AS_STORED, [0.35, 0, 0.35 + MIN_LEAD / 2, 0]).orientation == UPRIGHT
-    assert chosen_turn(AS_STORED, [0.0, MIN_TURNED_SCORE - 0.01, 0, 0]).orientation == UPRIGHT
-    found = chosen_turn(AS_STORED, [0.05, 0.7, 0.0, 0.1])
-    assert (found.orientation, found.source, found.is_tested) == (Orientation(1), FOUND, True)
+    half, quarter = Orientation(2), Orientation(1)
+    assert chosen_turn(AS_STORED, 0.4, {half: 0.3}) == replace(AS_STORED, tested=(half,))
+    assert chosen_turn(AS_STORED, 0.35, {half: 0.35 + MIN_LEAD / 2}).orientation == UPRIGHT
+    assert chosen_turn(AS_STORED, 0.0, {quarter: MIN_TURNED_SCORE - 0.01}).orientation == UPRIGHT
+    found = chosen_turn(AS_STORED, 0.05, {quarter: 0.7, half: 0.1})
+    assert (found.orientation, found.source, found.tested) == (quarter, FOUND, (quarter, half))
     assert [warning.code for warning in found.warnings] == [ORIENTATION]
 
 
 def test_another_turn_follows_the_stated_orientation() -> None:
     stated = UprightTurn(EXIF_ORIENTATIONS[5], "EXIF Orientation 5", is_stated=True)
-    found = chosen_turn(stated, [0.3, 0.0, 0.8, 0.0])
+    found = chosen_turn(stated, 0.3, {Orientation(2): 0.8})
     assert found.orientation == EXIF_ORIENTATIONS[5].followed_by(Orientation(2))
     assert [warning.code for warning in found.warnings] == [CONTRADICTION]
 

@@ -32,16 +32,13 @@ from .seen import FoundSpine, Look, SeenFilm
 from .stopwatch import Stopwatch
 from .transforms import fitting_matrix, spine_view, view
 from .uncertainty import ErrorModel
-from .upright import MIN_SURE_SCORE, NOT_STATED, QUARTER_TURNS, UprightImage, UprightTurn, chosen_turn, stated_turn
+from .upright import FOUND, NOT_STATED, UprightImage, UprightTurn, chosen_turn, stated_turn, turns_to_test
 from .weights import build_network, build_refiner, load_weights
 
 _SCORE_SLACK = 0.05  # by which a glance may be surer than the nearer look and still not be asked again
 
 _MOST_LOOKS = 2  # for the sake of fixed points: the second where the first leaves out some that were in view before
 _PLACES = 32  # along the longer side of the image: how exactly a look depends on where a fixed point is
-
-
-_TURNS_TESTED = "; it was looked for in the image turned by 90°, 180° and 270°, too"
 
 
 class NoSpineError(ValueError):
@@ -139,17 +136,20 @@ class LandmarkPredictor:
     def _upright_glance(self, radiograph: Radiograph, watch: Stopwatch) -> tuple[UprightTurn, Look]:
         """How an image is brought upright, and a glance at it so.
 
-        Where the glance is not sure, the spine is looked for in the other three quarter turns as well.
+        Where the glance is not sure, the spine is looked for in other turns as well.
         """
         turn = stated_turn(radiograph)
-        glances = [self._glance(radiograph.upright(turn.orientation), watch)]
-        if glances[0].score >= MIN_SURE_SCORE:
-            return turn, glances[0]
-        for further in QUARTER_TURNS[1:]:
-            glances.append(self._glance(radiograph.upright(turn.orientation.followed_by(further)), watch))
-        scores = [glance.score for glance in glances]
-        chosen = chosen_turn(turn, scores)
-        return chosen, glances[0 if chosen.source == turn.source else int(np.argmax(scores))]
+        glance = self._glance(radiograph.upright(turn.orientation), watch)
+        others = {
+            further: self._glance(radiograph.upright(turn.orientation.followed_by(further)), watch)
+            for further in turns_to_test(glance.score, self.limits.min_spine_score)
+        }
+        if not others:
+            return turn, glance
+        chosen = chosen_turn(turn, glance.score, {further: other.score for further, other in others.items()})
+        if chosen.source == FOUND:
+            glance = max(others.values(), key=lambda other: other.score)
+        return chosen, glance
 
     def predict(
         self,
@@ -188,7 +188,7 @@ class LandmarkPredictor:
             raise NoSpineError(
                 f"no spine was found: the mean score of the 17 centers is {score:.2f}, "
                 f"at least {self.limits.min_spine_score:.2f} is expected of a radiograph that shows T1 to L5"
-                f"{_TURNS_TESTED if seen.turn.is_tested else ''}"
+                f"{_tested(seen.turn)}"
             )
         return self._predicted(image, seen, decoder, fixed, watch)
 
@@ -364,12 +364,11 @@ class LandmarkPredictor:
             glance = self._restricted(glance, centers)
             centers = self._decode(DECODERS[0], glance, fixed).xy[:, 0]
         watch.stop("decode")
-        looks = []
-        if self.limits.second_look:
-            span, margin = self.limits.second_look_span, self.limits.second_look_margin
-            looks.append(self._look(radiograph, spine_view(centers, span, margin, self.config.input), watch))
-        least = max(glance.score - _SCORE_SLACK, self.limits.min_spine_score)
-        if not (looks and looks[0].score >= least):
+        if not self.limits.second_look:
+            return glance
+        span, margin = self.limits.second_look_span, self.limits.second_look_margin
+        looks = [self._look(radiograph, spine_view(centers, span, margin, self.config.input), watch)]
+        if looks[0].score < max(glance.score - _SCORE_SLACK, self.limits.min_spine_score):
             looks.append(self._look(radiograph, glance.matrix, watch))
         if has_second:
             looks = [self._restricted(look, centers) for look in looks]
@@ -382,19 +381,20 @@ class LandmarkPredictor:
         return cells_of_spine(cells, (height, width))
 
     def _restricted(self, look: Look, centers: np.ndarray) -> Look:
-        """The look without what it shows beside the spine with centers ``(V, 2)``, upright pixels."""
+        """The look at nothing but the spine with centers ``(V, 2)``, upright pixels."""
         cells = self._cells_of_spine(look, centers)
-        maps = within(look.maps, cells)
-        return Look(maps, look.matrix, float(self.codec.decode(maps).scores.mean()), cells)
+        score = float(self.codec.decode(within(look.maps, cells)).scores.mean())
+        return replace(look, score=score, cells=cells)
 
     def _glance(self, radiograph: Radiograph, watch: Stopwatch) -> Look:
-        """What a quick and less exact look at the whole upright image shows."""
+        """What a look at the whole upright image shows, quick and less exact where another one follows."""
         matrix = fitting_matrix(radiograph.height, radiograph.width, self.config.input)
-        return self._look(radiograph, matrix, watch, is_glance=True)
+        return self._look(radiograph, matrix, watch, is_glance=self.limits.second_look)
 
     def _decode(self, decoder: str, look: Look, fixed: FixedLandmarks) -> DecodedSpine:
         """Points in upright pixels."""
-        decoded = self.decoders[decoder].decode(look.maps, fixed.moved(look.matrix))
+        maps = look.maps if look.cells is None else within(look.maps, look.cells)
+        decoded = self.decoders[decoder].decode(maps, fixed.moved(look.matrix))
         xy = transform_points(np.linalg.inv(look.matrix), decoded.xy)
         return DecodedSpine(fixed.applied_to(xy), decoded.scores)
 
@@ -430,3 +430,12 @@ class LandmarkPredictor:
             )
         if radiograph.pixels.min() == radiograph.pixels.max():
             raise UnreadableImageError("all pixels of the image have the same value: there is nothing to see")
+
+
+def _tested(turn: UprightTurn) -> str:
+    """In which turns a spine was looked for in vain, to end a sentence with."""
+    if not turn.tested:
+        return ""
+    angles = [f"{further.turn_deg}°" for further in turn.tested]
+    listed = " and ".join(part for part in (", ".join(angles[:-1]), angles[-1]) if part)
+    return f"; it was looked for in the image turned by {listed}, too"

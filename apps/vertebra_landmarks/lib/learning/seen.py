@@ -27,7 +27,7 @@ class Look:
         maps: of one image, on the CPU, heatmap in 0...1.
         matrix: ``(3, 3)`` from pixels of the upright image to pixels of the network's input.
         score: mean of the highest scores of the channels.
-        cells: ``(h, w)`` to which the maps are restricted, where the image shows a second spine beside them.
+        cells: ``(h, w)`` of the spine that this is about, where the image shows a second one; the score is theirs.
     """
 
     maps: Maps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -38,14 +38,14 @@ class UprightTurn:
         source: the tag or header that says so, ``FOUND`` or ``NOT_STATED``.
         warnings: what is to be doubted about that.
         is_stated: whether the file says so.
-        is_tested: whether the spine was looked for in all four quarter turns.
+        tested: further turns in which the spine was looked for.
     """
 
     orientation: Orientation
     source: str
     warnings: tuple[ImageWarning, ...] = ()
     is_stated: bool = False
-    is_tested: bool = False
+    tested: tuple[Orientation, ...] = ()
 
     def frame(self, radiograph: Radiograph) -> ImageFrame:
         """What measuring the image needs to know: sides are unknown where it was turned against its file's word."""
@@ -64,25 +64,38 @@ def stated_turn(radiograph: Radiograph) -> UprightTurn:
     return UprightTurn(radiograph.orientation, radiograph.orientation_source, is_stated=True)
 
 
-def chosen_turn(stated: UprightTurn, scores: Sequence[float]) -> UprightTurn:
-    """How an image is brought upright in which the spine was looked for in all quarter turns.
+def turns_to_test(score: float, min_spine_score: float) -> tuple[Orientation, ...]:
+    """In which further turns to look for the spine after a coarse score: none, the half turn, or all quarter turns.
+
+    Args:
+        score: of the image as stated or stored.
+        min_spine_score: below which an image shows no spine; on its side it shows none.
+    """
+    if score >= MIN_SURE_SCORE:
+        return ()
+    return QUARTER_TURNS[2:3] if score >= min_spine_score else QUARTER_TURNS[1:]
+
+
+def chosen_turn(stated: UprightTurn, score: float, others: Mapping[Orientation, float]) -> UprightTurn:
+    """How an image is brought upright in which the spine was looked for in several turns.
 
     What the file says is obeyed unless the image clearly shows the spine in another turn.
 
     Args:
         stated: what the file says, else as stored.
-        scores: mean center scores after each further turn of ``QUARTER_TURNS``.
+        score: mean center score of the image so.
+        others: scores after further turns, at least one.
     """
-    tested = replace(stated, is_tested=True)
-    best = int(np.argmax(scores))
-    if scores[best] < MIN_TURNED_SCORE or scores[best] - scores[0] < MIN_LEAD:
-        return tested
-    orientation = stated.orientation.followed_by(QUARTER_TURNS[best])
+    tested = tuple(others)
+    best = max(others, key=lambda turn: others[turn])
+    if others[best] < MIN_TURNED_SCORE or others[best] - score < MIN_LEAD:
+        return replace(stated, tested=tested)
+    orientation = stated.orientation.followed_by(best)
     if stated.is_stated:
         warning = orientation_contradiction(stated.source, orientation)
     else:
         warning = orientation_warning(orientation)
-    return UprightTurn(orientation, FOUND, (warning,), is_tested=True)
+    return UprightTurn(orientation, FOUND, (warning,), tested=tested)
 
 
 @dataclass(frozen=True, eq=False)
