@@ -19,7 +19,7 @@ import _app_path  # noqa: F401
 import numpy as np
 from PIL import Image
 
-from lib.learning.boxes import read_boxes
+from lib.learning.boxes import BoxRecord, read_boxes
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.devices import choose_device
 from lib.learning.image_io import Radiograph, UnreadableImageError, read_radiograph
@@ -62,42 +62,49 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def generated(count: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Kind and pixels of generated images."""
-    for seed in range(_FIRST_SEED, _FIRST_SEED + count):
-        phantom = render_phantom(random_spec(seed))
-        cut = round(float(phantom.spine.xy[seed % _CUT_VERTEBRAE, :, 1].max()))
-        yield "spine from the front (phantom)", phantom.pixels
-        yield "the same, up to 6 bodies cut off", phantom.pixels[cut:]
-        for kind in OTHER_VIEWS:
-            yield f"{kind} (phantom)", other_view(kind, seed)
-        yield f"any of {len(SPINELESS)} other things", random_spineless(seed)
-
-
-def parts_of_films(folder: Path, count: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Real films and their parts without the boxed spine.
+def sources(count: int, boxed: Path | None) -> Iterator[tuple[str, Iterator[np.ndarray]]]:
+    """Kinds of images, and the pixels of each.
 
     Args:
-        folder: as for ``boxes.read_boxes``; whole films are called ``film...``.
-        count: how many films at most, evenly spread over the folder.
+        count: images of each kind, and films.
+        boxed: folder as for ``boxes.read_boxes``; whole films are called ``film...``.
 
     Raises:
         ValueError: the boxes cannot be read.
         OSError: a file is missing.
     """
-    films = [record for record in read_boxes(folder) if record.path.name.startswith("film")]
-    for film in films[:: max(1, len(films) // count)]:
-        pixels = read_radiograph(film.path).pixels
-        left, top = np.floor(film.boxes[:, :2].min(0)).astype(int)
-        right, bottom = np.ceil(film.boxes[:, 2:].max(0)).astype(int)
-        height = bottom - top
-        yield "spine from the front (film)", pixels
-        beside = (pixels[:, : max(0, left - height // 40)], pixels[:, right + height // 40 :])
-        for part in (*beside, pixels[: max(0, top - height // 20)], pixels[bottom + height // 40 :]):
-            if min(part.shape) >= height // 8:
-                scale = _PART_HEIGHT / max(part.shape)
-                size = round(part.shape[1] * scale), round(part.shape[0] * scale)
-                yield "part of a film without its spine", np.asarray(Image.fromarray(part).resize(size))
+    seeds = range(_FIRST_SEED, _FIRST_SEED + count)
+    yield "spine from the front (phantom)", (render_phantom(random_spec(seed)).pixels for seed in seeds)
+    yield f"the same, 1 to {_CUT_VERTEBRAE} bodies cut off", (cut_phantom(seed) for seed in seeds)
+    for kind in OTHER_VIEWS:
+        yield f"{kind} (phantom)", (other_view(kind, seed) for seed in seeds)
+    yield f"any of {len(SPINELESS)} other things", (random_spineless(seed) for seed in seeds)
+    if boxed is not None:
+        films = [record for record in read_boxes(boxed) if record.path.name.startswith("film")]
+        films = films[:: max(1, len(films) // count)]
+        yield "spine from the front (film)", (read_radiograph(film.path).pixels for film in films)
+        yield "part of a film without its spine", (part for film in films for part in parts_without_spine(film))
+
+
+def cut_phantom(seed: int) -> np.ndarray:
+    """A phantom that lacks one to six bodies at the top or the bottom."""
+    phantom = render_phantom(random_spec(seed))
+    y, number = phantom.spine.xy[..., 1], seed % _CUT_VERTEBRAE
+    return phantom.pixels[round(y[number].max()) :] if seed % 2 else phantom.pixels[: round(y[16 - number].min())]
+
+
+def parts_without_spine(film: BoxRecord) -> Iterator[np.ndarray]:
+    """What lies beside, above and below the boxes of a film, enlarged; parts that are too narrow are left out."""
+    pixels = read_radiograph(film.path).pixels
+    left, top = np.floor(film.boxes[:, :2].min(0)).astype(int)
+    right, bottom = np.ceil(film.boxes[:, 2:].max(0)).astype(int)
+    height = bottom - top
+    beside = (pixels[:, : max(0, left - height // 40)], pixels[:, right + height // 40 :])
+    for part in (*beside, pixels[: max(0, top - height // 20)], pixels[bottom + height // 40 :]):
+        if min(part.shape) >= height // 8:
+            scale = _PART_HEIGHT / max(part.shape)
+            size = round(part.shape[1] * scale), round(part.shape[0] * scale)
+            yield np.asarray(Image.fromarray(part).resize(size))
 
 
 def codes_of(predictor: LandmarkPredictor, pixels: np.ndarray) -> set[str] | None:
@@ -108,32 +115,28 @@ def codes_of(predictor: LandmarkPredictor, pixels: np.ndarray) -> set[str] | Non
         return None
 
 
-def table(rows: dict[str, Row]) -> str:
-    """The rows in Markdown, shares in percent."""
-    lines = [
-        "| image | n | refused | doubts: not from the front | names | second spine | points without a warning |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for kind, row in rows.items():
-        counts = (row.refused, row.lateral, row.names, row.second, row.silent)
-        shares = " | ".join(f"{100 * count / row.images:.0f} %" for count in counts)
-        lines.append(f"| {kind} | {row.images} | {shares} |")
-    return "\n".join(lines)
+HEADER = """\
+| image | n | refused | doubts: not from the front | names | second spine | points without a warning |
+|---|---|---|---|---|---|---|"""
+
+
+def line(kind: str, row: Row) -> str:
+    """A row in Markdown, shares in percent."""
+    counts = (row.refused, row.lateral, row.names, row.second, row.silent)
+    shares = " | ".join(f"{100 * count / max(1, row.images):.0f} %" for count in counts)
+    return f"| {kind} | {row.images} | {shares} |"
 
 
 def main() -> int:
     """Run the command; returns the exit status."""
     arguments = parse_arguments()
     predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
-    rows: dict[str, Row] = {}
-    sources = [
-        generated(arguments.count),
-        *([parts_of_films(arguments.boxed, arguments.count)] if arguments.boxed else []),
-    ]
-    for source in sources:
-        for kind, pixels in source:
-            rows.setdefault(kind, Row()).count(codes_of(predictor, pixels))
-    print(table(rows))
+    print(HEADER, flush=True)
+    for kind, images in sources(arguments.count, arguments.boxed):
+        row = Row()
+        for pixels in images:
+            row.count(codes_of(predictor, pixels))
+        print(line(kind, row), flush=True)
     return 0
 
 
