@@ -1,8 +1,8 @@
 """Run the tests: ``python3 scripts/test.py [pytest arguments]``.
 
 Makes ``.venv`` and installs what is missing, as ``start.py`` does, plus the tools of ``requirements-dev.txt`` and, as
-root on Debian, the system libraries of the Slicer tests and PostgreSQL; then runs pytest in the repository root and
-ends with its exit status.
+root on Debian, the system libraries of the Slicer tests and PostgreSQL; then runs pytest in the repository root, in
+several processes at once (``-n 0``: in one), and ends with its exit status.
 """
 
 import os
@@ -11,6 +11,9 @@ import sys
 import _system_libraries
 import setup_environment
 from setup_environment import DEVELOPMENT, ROOT, SetupError
+
+PROCESSES = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
+"""One for each core; tests of a file stay together, so that they share servers and toy networks."""
 
 
 def main() -> int:
@@ -28,7 +31,7 @@ def main() -> int:
     if lacking:
         print(lacking, file=sys.stderr)
     os.chdir(str(ROOT))
-    setup_environment.become([str(python), "-m", "pytest", *sys.argv[1:]])
+    setup_environment.become([str(python), "-m", "pytest", *PROCESSES, *sys.argv[1:]])
     return 0  # not reached
 
 

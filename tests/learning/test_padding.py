@@ -7,6 +7,7 @@ import pytest
 
 from lib.learning.image_io import Radiograph
 from lib.learning.padding import padded
+from lib.spine.image_geometry import ImageGeometry
 
 SEEDS = range(60)
 
@@ -124,6 +125,6 @@ def test_the_full_range_of_16_bits_does_not_wrap_around() -> None:
 
 
 def test_what_is_known_about_the_film_stays_known() -> None:
-    inner = Radiograph(image().pixels, (0.2, 0.3), "file header", image_left_is="right")
+    inner = Radiograph(image().pixels, ImageGeometry((0.2, 0.3), source="file header"), image_left_is="right")
     field, _ = padded(inner, 0)
-    assert (field.spacing, field.spacing_source, field.image_left_is) == ((0.2, 0.3), "file header", "right")
+    assert (field.geometry, field.image_left_is) == (inner.geometry, "right")

@@ -466,7 +466,7 @@ def test_predictions_have_the_columns_of_predict(
         out = tmp_path / name
         assert run(monkeypatch, "--data", data, "--split", "test", "--predictions", out, *extra) == 0
         rows = table(out)
-        assert list(rows[0]) == ["image", "vertebra", "point", "x_px", "y_px", "score"]
+        assert list(rows[0]) == ["image", "vertebra", "point", "x_px", "y_px", "score", "visible"]
         assert len(rows) == 4 * 85
         points = np.array([[row["x_px"], row["y_px"]] for row in rows if row["image"] == "strict.png"], dtype=float)
         np.testing.assert_allclose(points.reshape(17, 5, 2), phantoms[1].spine.xy, atol=6e-4)
