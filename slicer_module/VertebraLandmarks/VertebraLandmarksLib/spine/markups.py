@@ -1,9 +1,9 @@
 """Slicer Markups files (``.mrk.json``): two point lists per spine, ``centers`` and ``corners``.
 
 Positions are LPS millimetres, those at which Slicer's own reader shows the pixel (``ImageGeometry``). A point that is
-absent or not visible keeps its place with ``positionStatus`` "undefined", so that 17 and 68 control points are always
-there. The file says which geometry it was written with, so that it is read with the same one whatever becomes of the
-image; files of Slicer's own say nothing and are read with the image's.
+absent or not visible keeps its row with ``positionStatus`` "undefined", so that 17 and 68 control points are always
+there; one that is not visible keeps its position, too. The file says which geometry it was written with, so that it is
+read with the same one whatever becomes of the image; files of Slicer's own say nothing and are read with the image's.
 Format: the schema "markups-schema-v1.0.3" of 3D Slicer.
 """
 
@@ -121,7 +121,8 @@ def from_markups(content: object, geometry: ImageGeometry = PIXELS, where: str =
         where: name of the file, for errors.
 
     Returns:
-        The spine in stored pixels; a label that the file lacks, or whose position is undefined, is an absent point.
+        The spine in stored pixels. A label that the file lacks is an absent point, and so is one whose position is
+        undefined; in a file of this project that has a position all the same, it is a point that is not visible.
 
     Raises:
         ValueError: the content is no Markups file, a label is unknown or stands twice, a position is no number, or
@@ -129,8 +130,9 @@ def from_markups(content: object, geometry: ImageGeometry = PIXELS, where: str =
     """
     if not isinstance(content, dict) or not isinstance(content.get("markups"), list):
         raise ValueError(f"{where}: expected a Slicer Markups file with a list 'markups'")
-    geometry = _geometry_of(content, geometry, where)
+    is_ours, geometry = isinstance(content.get(_OURS), dict), _geometry_of(content, geometry, where)
     xy = np.full((len(VERTEBRAE), len(POINTS), 2), math.nan)
+    visible = np.ones(xy.shape[:2], bool)
     scores, errors = np.ones(xy.shape[:2]), np.full(xy.shape[:2], math.nan)
     seen = set()
     for markup in content["markups"]:
@@ -145,12 +147,13 @@ def from_markups(content: object, geometry: ImageGeometry = PIXELS, where: str =
             if label in seen:
                 raise ValueError(f"{where}: label {label!r} stands twice")
             seen.add(label)
-            if control.get("positionStatus", _DEFINED) != _DEFINED:
+            visible[_PLACES[label]] = control.get("positionStatus", _DEFINED) == _DEFINED
+            if not visible[_PLACES[label]] and not (is_ours and _has_position(control)):
                 continue
             position = _position(control.get("position"), f"{where}: position of {label!r}")
             xy[_PLACES[label]] = geometry.to_pixels(position * sign)
             scores[_PLACES[label]], errors[_PLACES[label]] = _estimates(control.get("description"))
-    return Spine.from_arrays(xy, scores, errors)
+    return Spine.from_arrays(xy, scores, errors, visible)
 
 
 def write_markups(path: Path, spine: Spine, geometry: ImageGeometry = PIXELS) -> None:
@@ -237,6 +240,14 @@ def _lps_sign(markup: object, where: str) -> np.ndarray:
     if system == "RAS":
         return np.array([-1.0, -1.0, 1.0])
     raise ValueError(f"{where}: coordinateSystem must be LPS or RAS, got {system!r}")
+
+
+def _has_position(control: dict[str, Any]) -> bool:
+    """Whether an undefined point has a position: (0, 0, 0) stands for none."""
+    try:
+        return bool(_position(control.get("position"), "").any())
+    except ValueError:
+        return False
 
 
 def _position(value: Any, what: str) -> np.ndarray:
