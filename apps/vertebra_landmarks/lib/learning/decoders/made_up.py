@@ -14,6 +14,7 @@ from .candidates import Candidates, Fields
 _STRONG = 0.4  # of the highest score; what reaches it is taken for a vertebra
 _APART = 0.5  # of a step; a place nearer to a candidate than that needs none of its own
 _APART_IF_FIXED = 0.15  # the same between two fixed vertebrae, which may be squeezed together
+_MAX_SIDEWAYS = 2.5  # times its way down, by which a gap may go sideways, which in AASCE labels is 1.53 at most
 _MOST = 36  # with those in gaps and beside candidates
 _SLOPE = 0.85  # by which a spine turns upright from one made-up vertebra to the next
 
@@ -85,6 +86,8 @@ def _between(centers: np.ndarray, step: np.ndarray) -> list[tuple[int, np.ndarra
     places = []
     for i in range(len(centers) - 1):
         gap = centers[i + 1] - centers[i]
+        if abs(gap[0]) > _MAX_SIDEWAYS * gap[1]:
+            continue
         steps = min(len(VERTEBRAE), round(float(np.linalg.norm(gap)) * 2 / float(step[i] + step[i + 1])))
         places += [(i, centers[i] + gap * share) for share in np.arange(1, steps) / max(1, steps)]
     return places

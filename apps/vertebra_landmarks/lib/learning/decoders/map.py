@@ -23,6 +23,7 @@ _LEAST_FALL = 0.25  # cells, one pixel of the input, by which every center lies 
 MAX_SIDEWAYS = 2.5
 """Body heights by which a step may go sideways. In the 432 films of the AASCE training split that can be learnt from
 none goes by more than 1.62; to the spine of another film beside it there are more than five."""
+_MAX_HEIGHT = 1.5  # of the median, of a body by whose height that is measured: odd candidates may be of any height
 _NEAREST_CORNER = 0.2  # of a body height; how near a fixed corner must lie to the corner of the vertebra that is meant
 _FARTHEST_CORNER = 1e3
 _MOST_REPAIRS = 3  # a spine that changes has another length, by which its steps are judged
@@ -134,8 +135,8 @@ class MapDecoder(Decoder):
         penalty = self.prior.step_per_height.penalty(np.log(2 * length / (heights[:, None] + heights)), cap, noise)
         penalty += self.prior.tilt_deg.penalty(np.degrees(np.arctan2(move[..., 0], move[..., 1])), cap)
         falls = (move[..., 1] >= _LEAST_FALL) & (means[None] - means[:, None] >= _LEAST_FALL)
-        is_near = np.abs(move[..., 0]) <= MAX_SIDEWAYS * (heights[:, None] + heights) / 2
-        return np.where(falls & is_near, -weight * penalty, _IMPOSSIBLE)
+        is_possible = falls & _stays_on_spine(move, heights)
+        return np.where(is_possible, -weight * penalty, _IMPOSSIBLE)
 
     def _triple_scores(self, candidates: Candidates) -> np.ndarray:
         """``(C, C, C)`` of every two steps in a row."""
@@ -148,6 +149,13 @@ class MapDecoder(Decoder):
         penalty += self.prior.turn_deg.penalty(angle[None] - angle[..., None], cap, np.degrees(noise))
         scores: np.ndarray = -weight * penalty
         return scores
+
+
+def _stays_on_spine(move: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    """Which steps ``(C, C, 2)`` between bodies of heights ``(C,)`` go no further sideways than in a spine."""
+    usual = np.minimum(heights, _MAX_HEIGHT * np.median(heights))
+    stays: np.ndarray = np.abs(move[..., 0]) <= MAX_SIDEWAYS * (usual[:, None] + usual) / 2
+    return stays
 
 
 def _is_unusual(lengths: np.ndarray, span: float) -> np.ndarray:
