@@ -35,8 +35,10 @@ def write_sound_files(folder: Path) -> list[Path]:
     import nibabel
     import SimpleITK as sitk
 
-    sys.path.insert(0, str(HERE))
-    from image_files import COMPRESSED, asymmetric, write_dicom, write_photograph, write_tiff, write_volume
+    if __package__:
+        from .image_files import COMPRESSED, asymmetric, write_dicom, write_photograph, write_tiff, write_volume
+    else:  # run as a command
+        from image_files import COMPRESSED, asymmetric, write_dicom, write_photograph, write_tiff, write_volume
 
     wide = asymmetric(80, 56)
     noise = np.random.default_rng(1).integers(0, 40, wide.shape)
