@@ -1,3 +1,3 @@
 """Vertebra Landmarks: 17 centers and 68 corners of T1-L5 on anteroposterior spine radiographs."""
 
-__version__ = "0.7.0"
+__version__ = "0.8.0"

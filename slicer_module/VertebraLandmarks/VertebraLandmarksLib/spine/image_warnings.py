@@ -128,6 +128,8 @@ def describe_orientation(orientation: Orientation) -> str:
     """How a stored image is brought upright, as "turned 90° clockwise"."""
     if orientation.is_upright:
         return "upright as stored"
+    if orientation == Orientation(2, is_mirrored=True):
+        return "mirrored top to bottom"
     mirrored = ["mirrored left to right"] if orientation.is_mirrored else []
     turned = [f"turned {orientation.turn_deg}° clockwise"] if orientation.quarter_turns else []
     return " and ".join(mirrored + turned)
