@@ -1,3 +1,48 @@
-"""Vertebra Landmarks: 17 centers and 68 corners of T1-L5 on anteroposterior spine radiographs."""
+"""Vertebra Landmarks: 17 centers and 68 corners of T1-L5 on anteroposterior spine radiographs.
+
+Installed as a package (``pip install --no-deps -e .``) this folder is ``vertebra_landmarks``; the names below are its
+public API and are imported when they are first used. docs/API.md shows them at work.
+"""
+
+from __future__ import annotations
 
 __version__ = "0.8.0"
+
+_PUBLIC = {
+    "DEFAULT_WEIGHTS_FILE": "learning.config.DEFAULT_WEIGHTS_FILE",
+    "LandmarkPredictor": "learning.prediction.LandmarkPredictor",
+    "NoSpineError": "learning.prediction.NoSpineError",
+    "Prediction": "learning.prediction.Prediction",
+    "Radiograph": "learning.image_io.Radiograph",
+    "UnreadableImageError": "learning.image_io.UnreadableImageError",
+    "choose_device": "learning.devices.choose_device",
+    "draw_overlay": "learning.overlay.draw_overlay",
+    "find_images": "learning.inputs.find_images",
+    "read_radiograph": "learning.image_io.read_radiograph",
+    "ImageFrame": "spine.image_frame.ImageFrame",
+    "ImageGeometry": "spine.image_geometry.ImageGeometry",
+    "ImageWarning": "spine.image_warnings.ImageWarning",
+    "Landmark": "spine.schema.Landmark",
+    "Spine": "spine.schema.Spine",
+    "VERTEBRAE": "spine.schema.VERTEBRAE",
+    "Vertebra": "spine.schema.Vertebra",
+    "anatomy_report": "spine.report.anatomy_report",
+    "cobb_angles": "spine.report.curves_of",
+    "cobb_report": "spine.report.cobb_report",
+    "measurement_warnings": "spine.image_warnings.measurement_warnings",
+    "read_markups": "spine.markups.read_markups",
+    "write_markups": "spine.markups.write_markups",
+}
+"""Where every public name is."""
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used, so that nobody waits for PyTorch in vain."""
+    from importlib import import_module
+
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _PUBLIC[name].rpartition(".")
+    return getattr(import_module(f".{module}", __name__), attribute)
