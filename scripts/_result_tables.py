@@ -114,6 +114,8 @@ class ResultTables:
         lines = self._run.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         options = _parsed(lines[0]) if lines else None
         if options is None:
+            if any((self._folder / name).exists() and self._size(name) > size for name, size in self._sizes.items()):
+                raise ValueError(f"--resume: {self._run} is damaged, but the tables have rows; use --overwrite")
             return []
         for name in sorted({*options, *self._options}):
             if options.get(name) != self._options.get(name):
@@ -128,6 +130,9 @@ class ResultTables:
                 break
             entries.append(DoneImage(**content))
         return entries
+
+    def _size(self, name: str) -> int:
+        return (self._folder / name).stat().st_size
 
     def _whole(self, entries: list[DoneImage]) -> list[DoneImage]:
         """The entries up to the last whose rows are in all tables.

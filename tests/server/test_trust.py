@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from pydicom.uid import ExplicitVRLittleEndian
 
+from lib.spine.image_geometry import ImageGeometry
 from lib.spine.markups import SUFFIX, from_markups, to_markups
 from lib.spine.phantoms import random_spec, render_phantom
 from lib.spine.schema import Spine
@@ -166,3 +167,9 @@ def test_a_person_states_the_side_of_an_image_that_says_nothing(server: Server) 
     assert "PatientOrientation" in sentence
     status, _ = server.said(server.send("/datastore/image/info?image=film", "PUT", info='{"stated_side": 1}'))
     assert status == 400
+
+
+def test_a_label_that_was_written_for_an_image_elsewhere_is_refused(server: Server) -> None:
+    status, sentence = server.said(save(server, "film", to_markups(SPINE, ImageGeometry((0.2, 0.2)))))
+    assert status == 400
+    assert "written for another image: with spacing 0.2 x 0.2 mm" in sentence

@@ -7,7 +7,7 @@ import pytest
 
 from lib.spine.geometry import transform_points
 from lib.spine.image_frame import ImageFrame
-from lib.spine.orientation import EXIF_ORIENTATIONS, Orientation
+from lib.spine.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
 from lib.spine.report import challenge_report, cobb_report, curves_of
 from lib.spine.schema import VERTEBRAE, Spine
 
@@ -58,3 +58,9 @@ def test_what_lies_off_the_image_is_not_measured(bent: np.ndarray) -> None:
     assert np.isnan(frame.upright(spine).visible_xy[last + 1 :]).all()
     assert max(end for curve in curves_of(spine, frame) for end in curve.ends) < last
     assert challenge_report(spine, frame) is None
+
+
+def test_the_word_of_a_file_about_sides_counts_only_with_its_word_about_the_orientation(ladder: np.ndarray) -> None:
+    contradicted = ImageFrame(100, 300, Orientation(2), "left").resolved(Spine.from_arrays(ladder))
+    assert (contradicted.orientation, contradicted.image_left_is) == (UPRIGHT, None)
+    assert ImageFrame(100, 300, None, "left").resolved(Spine.from_arrays(ladder)).image_left_is == "left"

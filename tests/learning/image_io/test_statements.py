@@ -142,7 +142,7 @@ def test_a_sagittal_plane_is_read_with_a_warning(tmp_path: Path) -> None:
     radiograph = read_radiograph(path)
     assert radiograph.orientation == Orientation(2)
     assert radiograph.image_left_is is None
-    assert [warning.code for warning in radiograph.warnings] == [OTHER_VIEW]
+    assert [warning.code for warning in radiograph.warnings] == [OTHER_VIEW, "pixels_not_square"]
 
 
 VIEWS: dict[str, tuple[dict[str, Any], str | None]] = {
@@ -445,3 +445,24 @@ def test_a_nifti_file_needs_its_name(tmp_path: Path) -> None:
     (tmp_path / "b.nii").rename(tmp_path / "a.png")
     with pytest.raises(UnreadableImageError, match=r"a NIfTI image, expected a name that ends in \.nii"):
         read_radiograph(tmp_path / "a.png")
+
+
+def test_pixels_that_are_not_square_are_warned_of(tmp_path: Path) -> None:
+    ((code, message),) = warnings_of(write_dicom(tmp_path / "a.dcm", WIDE, PixelSpacing=[0.3, 0.2]))
+    assert code == "pixels_not_square"
+    assert "0.2 x 0.3 mm by PixelSpacing" in message
+
+
+@pytest.mark.parametrize("places", [[0], [100, 2000]])
+def test_a_voi_lut_that_falls_but_for_single_entries_falls(tmp_path: Path, places: list[int]) -> None:
+    table = np.arange(5000)[::-1].copy()
+    table[places] = 0
+    path = write_dicom(tmp_path / "a.dcm", 4999 - WIDE, VOILUTSequence=[lut(table)])
+    assert np.corrcoef(read_radiograph(path).pixels.ravel(), WIDE.ravel())[0, 1] > 0.99
+
+
+def test_a_float_tiff_with_a_lowest_value_for_no_data_keeps_its_gray_values(tmp_path: Path) -> None:
+    values = 5000 - WIDE.astype(np.float32)
+    values[:, :8] = np.finfo(np.float32).min
+    read = read_radiograph(write_tiff(tmp_path / "a.tif", values, photometric="miniswhite")).pixels
+    assert np.corrcoef(read[:, 8:].ravel(), WIDE[:, 8:].ravel())[0, 1] > 0.999

@@ -7,9 +7,9 @@ import json
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from ..learning.image_io import Radiograph
-from ..spine.image_geometry import DENSITY
+from ..spine.image_geometry import DENSITY, ImageGeometry
 from ..spine.label_fit import fit_to_image
-from ..spine.markups import SUFFIX, from_markups, is_before_0_8, label_of, parse_json, with_undefined
+from ..spine.markups import SUFFIX, from_markups, is_before_0_8, label_of, parse_json, stated_geometry, with_undefined
 from ..spine.schema import Spine
 
 _NAME = f"label{SUFFIX}"
@@ -35,11 +35,26 @@ def checked_label(content: bytes, radiograph: Radiograph, tag: str) -> bytes:
             "the label was saved by a Slicer module before 0.8, which took 1 mm for a pixel of this image, while "
             f"Slicer takes {radiograph.geometry.spacing[0]:g} mm from its density: update the module and save it again"
         )
+    _check_geometry(stated_geometry(markups, _NAME), radiograph.geometry)
     spine = from_markups(markups, radiograph.geometry, _NAME)
     if tag == DefaultLabelTag.FINAL.value and not spine.visible.any():
         raise ValueError("a final label needs one point at least, this one has none")
     hidden = _visible(spine) - _visible(fit_to_image(spine, radiograph.width, radiograph.height))
     return json.dumps(with_undefined(markups, hidden), indent=1).encode() if hidden else content
+
+
+def _check_geometry(stated: ImageGeometry | None, image: ImageGeometry) -> None:
+    """Raise where a label was written for an image that lies elsewhere in Slicer's scene."""
+    if stated is not None and not stated.is_close(image):
+        raise ValueError(
+            f"the label was written for another image: with spacing {_listed(stated.spacing)} mm and origin "
+            f"{_listed(stated.origin)} mm, while this one has {_listed(image.spacing)} and {_listed(image.origin)}, or "
+            "with other directions"
+        )
+
+
+def _listed(numbers: tuple[float, ...]) -> str:
+    return " x ".join(f"{number:.6g}" for number in numbers)
 
 
 def _visible(spine: Spine) -> set[str]:

@@ -34,17 +34,19 @@ POINTER = "served.json"
 MOST_KEPT, LEAST_KEPT = 10, 3
 """Versions on the disk, usually and at least: the served one, the one before it and the newest."""
 
-Stamp = tuple[str, int, int, int]
+Stamp = tuple[str, int, int, int, int]
 
 
 def stamp(path: Path) -> Stamp:
-    """What changes when another file, or a file with another content, takes the place: name, time in ns, size, inode.
+    """What changes when another file, or a file with another content, takes the place: name, times in ns, size, inode.
+
+    The time of the last change of the file's state cannot be set, unlike that of its content, which copies may keep.
 
     Raises:
         OSError: there is no such file.
     """
     state = path.stat()
-    return str(path), state.st_mtime_ns, state.st_size, state.st_ino
+    return str(path), state.st_mtime_ns, state.st_ctime_ns, state.st_size, state.st_ino
 
 
 class ModelStore:

@@ -21,7 +21,7 @@ from .schema import VERTEBRAE, Spine
 IMPLAUSIBLE, OFF_IMAGE, LARGER = "implausible_anatomy", "bodies_off_image", "curve_may_be_larger"
 NAMES, SECOND_SPINE, OTHER_VIEW = "names_doubtful", "second_spine", "other_view"
 POLARITY, ORIENTATION, CONTRADICTION = "polarity_guessed", "orientation_guessed", "contradicting_tags"
-NOT_FRONTAL = "not_a_frontal_spine"
+NOT_FRONTAL, NOT_SQUARE = "not_a_frontal_spine", "pixels_not_square"
 CODES = (
     IMPLAUSIBLE,
     OFF_IMAGE,
@@ -33,6 +33,7 @@ CODES = (
     ORIENTATION,
     CONTRADICTION,
     NOT_FRONTAL,
+    NOT_SQUARE,
 )
 """What a warning can be about."""
 MEASURED_CODES = (IMPLAUSIBLE, OFF_IMAGE, LARGER, NAMES)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Optional
 
 from .geometry import transform_points
-from .orientation import Orientation, orientation_of
+from .orientation import UPRIGHT, Orientation, orientation_of
 from .schema import Spine
 
 
@@ -30,14 +30,14 @@ class ImageFrame:
     def resolved(self, spine: Spine) -> ImageFrame:
         """The same image with the orientation in which points of a spine stand upright.
 
-        The patient's sides stay known where that is what the file says, or as the image is stored: else the file's word
-        about the image was wrong, and so may be the one about its sides.
+        The patient's sides stay known where that is what the file says, or, where it says nothing, as the image is
+        stored: else the file's word about the image was wrong, and so may be the one about its sides.
 
         Args:
             spine: points in stored pixels.
         """
         orientation = orientation_of(spine.xy, self.width, self.height, self.orientation)
-        keeps_sides = orientation.is_upright or orientation == self.orientation
+        keeps_sides = orientation == (self.orientation or UPRIGHT)
         return replace(self, orientation=orientation, image_left_is=self.image_left_is if keeps_sides else None)
 
     def upright(self, spine: Spine) -> Spine:

@@ -58,6 +58,11 @@ class ImageGeometry:
         """How versions before 0.8 placed the same image: no origin, no direction, and 1 mm for dots per inch."""
         return ImageGeometry((1.0, 1.0) if self.source == DENSITY else self.spacing, source=self.source)
 
+    def is_close(self, other: ImageGeometry) -> bool:
+        """Whether pixels lie at the same positions but for rounding, whatever the source says."""
+        corners = np.array([[0.0, 0.0], [1000.0, 0.0], [0.0, 1000.0]])
+        return bool(np.allclose(self.to_physical(corners), other.to_physical(corners), rtol=1e-4, atol=1e-2))
+
     def to_physical(self, xy: np.ndarray) -> np.ndarray:
         """``(..., 3)`` LPS millimetres of ``(..., 2)`` stored pixels.
 

@@ -225,12 +225,24 @@ def with_undefined(content: dict[str, Any], labels: Collection[str]) -> dict[str
     return {**content, "markups": markups}
 
 
+def stated_geometry(content: dict[str, Any], where: str) -> Optional[ImageGeometry]:
+    """The geometry that a file says it was written with; ``None`` where it says nothing.
+
+    Raises:
+        ValueError: what it says is none.
+    """
+    ours = content.get(_OURS)
+    if not isinstance(ours, dict) or _GEOMETRY not in ours:
+        return None
+    return ImageGeometry.parse(ours[_GEOMETRY], f"{where}: {_GEOMETRY}")
+
+
 def _geometry_of(content: dict[str, Any], image: ImageGeometry, where: str) -> ImageGeometry:
     """The geometry that a file was written with: it says so, or is from before 0.8, or was saved by Slicer itself."""
     ours = content.get(_OURS)
     if not isinstance(ours, dict):
         return image
-    return ImageGeometry.parse(ours[_GEOMETRY], f"{where}: {_GEOMETRY}") if _GEOMETRY in ours else image.before_0_8
+    return stated_geometry(content, where) or image.before_0_8
 
 
 def _lps_sign(markup: object, where: str) -> np.ndarray:

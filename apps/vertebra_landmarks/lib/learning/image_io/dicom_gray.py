@@ -15,6 +15,7 @@ from .luminance import inverted, luminance
 from .margins import fill_padding
 from .radiograph import UnreadableImageError
 
+_MIN_TREND = 0.5  # correlation of a VOI LUT with a straight line; tables of polarity are near 1
 _MONOCHROME1, _MONOCHROME2, _PALETTE = "MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"
 _RGB = ("RGB", "YBR_ICT", "YBR_RCT")  # what decoders of JPEG 2000 make of the latter two
 _YBR = ("YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420")
@@ -191,7 +192,7 @@ def _absent_photometric(tags: pydicom.Dataset) -> tuple[ImageWarning, ...]:
 
 
 def _voi_direction(tags: pydicom.Dataset) -> int:
-    """1 where the first VOI LUT rises, -1 where it falls, 0 where there is none or it does neither."""
+    """1 where the first VOI LUT rises, -1 where it falls, 0 where there is none or it does neither on the whole."""
     sequence = value_of(tags, "VOILUTSequence")
     if not sequence:
         return 0
@@ -199,8 +200,10 @@ def _voi_direction(tags: pydicom.Dataset) -> int:
         table = lut_values(sequence[0], tags.is_little_endian)  # type: ignore[index]
     except (*TAG_ERRORS, IndexError):
         return 0
-    rises, falls = bool((table[1:] > table[:-1]).any()), bool((table[1:] < table[:-1]).any())
-    return int(rises) - int(falls)
+    if len(table) < 2 or table.min() == table.max():
+        return 0
+    trend = float(np.corrcoef(np.arange(len(table)), table)[0, 1])
+    return int(np.sign(trend)) if abs(trend) >= _MIN_TREND else 0
 
 
 def lut_values(item: pydicom.Dataset, is_little_endian: bool) -> np.ndarray:

@@ -48,4 +48,4 @@ def inverted(pixels: np.ndarray, white: int | None = None) -> np.ndarray:
         return np.subtract(pixels.dtype.type(largest), pixels)
     if pixels.dtype.kind == "i":
         return np.invert(pixels)
-    return np.subtract(pixels.min() + pixels.max(), pixels)
+    return np.negative(pixels)
