@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 import _app_path  # noqa: F401
@@ -30,6 +31,8 @@ from lib.spine.report import challenge_report, curves_of, sides_of
 from lib.spine.schema import Spine
 
 _CONFIDENCE = ("image", "spine_score", "names_right", "curve", "angle_deg", "half_width_deg", "orientation", "warnings")
+LOCK_FILE = ".predict_run.lock"
+"""Held while a run writes its results; it may stay behind."""
 TABLES: dict[str, Row] = {
     "landmarks.csv": LANDMARK_COLUMNS,
     "cobb.csv": ("image", "angle1_deg", "angle2_deg", "angle3_deg"),
@@ -147,12 +150,16 @@ def main() -> int:
         arguments.output.mkdir(parents=True, exist_ok=True)
         predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
         tables = ResultTables(arguments.output, TABLES, options)
-        try:
-            done = begin(tables, images, arguments)
-        except (ValueError, FileExistsError) as error:
-            print(f"predict: {error}", file=sys.stderr)
-            return ABANDONED
-        failed = predict_all(images, predictor, arguments.decoder, arguments.output, tables, done)
+        with FileLock(arguments.output / LOCK_FILE, timeout=0):
+            try:
+                done = begin(tables, images, arguments)
+            except (ValueError, FileExistsError) as error:
+                print(f"predict: {error}", file=sys.stderr)
+                return ABANDONED
+            failed = predict_all(images, predictor, arguments.decoder, arguments.output, tables, done)
+    except Timeout:
+        print(f"predict: another run is writing to {arguments.output}: wait for it to end", file=sys.stderr)
+        return ABANDONED
     except (OSError, ValueError) as error:
         print(f"predict: {error}", file=sys.stderr)
         return 1

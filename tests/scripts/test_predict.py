@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from filelock import FileLock
 from PIL import Image, ImageDraw
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
@@ -364,6 +365,30 @@ def test_rows_that_a_power_cut_took_are_made_again(
             stream.truncate((whole / name).stat().st_size // 2)
     assert run(monkeypatch, Stub(bent()), *films, "--output", out, "--resume") == 1
     assert contents(out) == contents(whole)
+
+
+def test_a_run_does_not_write_beside_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], films: list[Path]
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    with FileLock(output / script.LOCK_FILE):
+        assert run(monkeypatch, Stub(bent()), films[0], "--output", output, "--resume") == script.ABANDONED
+    assert "another run is writing to" in capsys.readouterr().err
+    assert not (output / "landmarks.csv").exists()
+
+
+def test_a_damaged_journal_takes_no_rows_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], films: list[Path]
+) -> None:
+    output = tmp_path / "out"
+    assert run(monkeypatch, Stub(bent()), films[0], "--output", output) == 0
+    before = (output / "landmarks.csv").read_bytes()
+    journal = output / "predict_run.jsonl"
+    journal.write_bytes(b"\0" + journal.read_bytes()[1:])
+    assert run(monkeypatch, Stub(bent()), films[0], "--output", output, "--resume") == script.ABANDONED
+    assert "is damaged, but the tables have rows" in capsys.readouterr().err
+    assert (output / "landmarks.csv").read_bytes() == before
 
 
 def test_resuming_nothing_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, films: list[Path]) -> None:
