@@ -17,6 +17,7 @@ from .image_facts import ImageFacts
 from .picture_files import is_whole
 from .picture_tags import geometry_of_picture, orientation_of_picture
 from .spine.image_geometry import ImageGeometry
+from .spine.image_warnings import square_pixel_warnings
 from .spine.planes import axis_of, plane_of
 
 _PICTURES = {
@@ -87,7 +88,8 @@ def _picture_film(file: Path, kind: Any) -> Film:
 def _volume_film(file: Path, image: Any, geometry: ImageGeometry) -> Film:
     """A film that stands, and has sides, as the directions of its plane say."""
     gray = _gray(image)
-    facts = ImageFacts(gray.shape[1], gray.shape[0], geometry)
+    warnings = square_pixel_warnings(*geometry.spacing, _HEADER)
+    facts = ImageFacts(gray.shape[1], gray.shape[0], geometry, warnings=warnings)
     plane = plane_of(axis_of(np.array(geometry.along_row)), axis_of(np.array(geometry.down_column)))
     if plane is not None and not plane.is_half_turned:  # what some programs write where nothing is known
         facts = replace(
@@ -95,7 +97,7 @@ def _volume_film(file: Path, image: Any, geometry: ImageGeometry) -> Film:
             image_left_is=plane.image_left_is,
             image_left_is_source=_HEADER if plane.image_left_is else "",
             orientation=plane.orientation,
-            warnings=plane.warnings(f"The {_HEADER}"),
+            warnings=(*plane.warnings(f"The {_HEADER}"), *warnings),
         )
     return _film(file, gray, facts)
 

@@ -39,6 +39,7 @@ CODES = (
 MEASURED_CODES = (IMPLAUSIBLE, OFF_IMAGE, LARGER, NAMES)
 """What ``measurement_warnings`` says about the points; all others are about the image, however the points are moved."""
 
+_MAX_ASPECT_ERROR = 0.01  # by which width over height of a pixel may differ from 1
 _MAX_VIOLATIONS = 3  # that are told in full
 
 
@@ -110,6 +111,23 @@ def second_spine_warning() -> ImageWarning:
     return ImageWarning(
         SECOND_SPINE, "The image shows a second spine beside the measured one: crop it to the one that is meant."
     )
+
+
+def square_pixel_warnings(x: float, y: float, source: str) -> tuple[ImageWarning, ...]:
+    """That angles between pixels are not those of the patient, where width and height of a pixel differ.
+
+    Args:
+        x: width of a pixel in the patient, millimetres.
+        y: its height.
+        source: which tag or header says so.
+    """
+    if abs(x / y - 1) <= _MAX_ASPECT_ERROR:
+        return ()
+    message = (
+        f"The pixels are not square ({x:g} x {y:g} mm by {source}): angles are measured in pixels, and are not those "
+        "of the patient."
+    )
+    return (ImageWarning(NOT_SQUARE, message),)
 
 
 def not_frontal_warning(aspect: float) -> ImageWarning:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ...spine.image_warnings import NOT_SQUARE, ImageWarning
+from ...spine.image_warnings import square_pixel_warnings
 from . import formats
 from .dicom_image import read_dicom
 from .nifti import read_nifti
@@ -15,8 +15,6 @@ from .radiograph import Radiograph, UnreadableImageError
 from .raster import read_raster
 from .tiff import read_tiff
 
-MAX_ASPECT_ERROR = 0.01
-"""Width of a pixel over its height may differ by so much from 1 without a warning."""
 _READERS: dict[str, Callable[[Path], Radiograph]] = {
     formats.PNG: read_raster,
     formats.JPEG: read_raster,
@@ -48,19 +46,10 @@ def read_radiograph(path: Path) -> Radiograph:
     except MemoryError as error:
         raise UnreadableImageError(f"{path.name}: there is not enough memory for the image") from error
     radiograph.pixels.setflags(write=False)  # requests share what a cache keeps
-    return replace(radiograph, warnings=(*radiograph.warnings, *_not_square(radiograph)))
-
-
-def _not_square(radiograph: Radiograph) -> tuple[ImageWarning, ...]:
-    """That angles between pixels are not those of the patient."""
     size = radiograph.millimetres
-    if size is None or abs(size.x / size.y - 1) <= MAX_ASPECT_ERROR:
-        return ()
-    message = (
-        f"The pixels are not square ({size.x:g} x {size.y:g} mm by {size.source}): angles are measured in pixels, and "
-        "are not those of the patient."
-    )
-    return (ImageWarning(NOT_SQUARE, message),)
+    if size is None:
+        return radiograph
+    return replace(radiograph, warnings=(*radiograph.warnings, *square_pixel_warnings(size.x, size.y, size.source)))
 
 
 def _format_of(path: Path) -> str:
