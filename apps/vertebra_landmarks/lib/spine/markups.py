@@ -225,13 +225,13 @@ def with_undefined(content: dict[str, Any], labels: Collection[str]) -> dict[str
     return {**content, "markups": markups}
 
 
-def stated_geometry(content: dict[str, Any], where: str) -> Optional[ImageGeometry]:
+def stated_geometry(content: object, where: str) -> Optional[ImageGeometry]:
     """The geometry that a file says it was written with; ``None`` where it says nothing.
 
     Raises:
         ValueError: what it says is none.
     """
-    ours = content.get(_OURS)
+    ours = content.get(_OURS) if isinstance(content, dict) else None
     if not isinstance(ours, dict) or _GEOMETRY not in ours:
         return None
     return ImageGeometry.parse(ours[_GEOMETRY], f"{where}: {_GEOMETRY}")
