@@ -1,37 +1,9 @@
-"""Replay a person's work on labelled films: how clicks repair predictions, which films teach most, both on a server."""
+"""A person's work replayed: the command; code in ``experiments/annotation/command.py``."""
 
-from __future__ import annotations
+import _app_path  # noqa: F401  # before the experiment imports lib
 
-import argparse
-import sys
-
-import _simulated_clicks
-import _simulated_loop
-import _simulated_rounds
-
-PARTS = {"clicks": _simulated_clicks, "rounds": _simulated_rounds, "loop": _simulated_loop}
-"""What can be replayed; each has a sentence about itself, its arguments and its run."""
-
-
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parts = parser.add_subparsers(dest="part", required=True)
-    for name, part in PARTS.items():
-        part.add_arguments(parts.add_parser(name, description=part.__doc__, help=part.__doc__))
-    return parser.parse_args(arguments)
-
-
-def main() -> int:
-    """Run the command; returns the exit status."""
-    arguments = parse_arguments()
-    try:
-        PARTS[arguments.part].run(arguments)
-    except (OSError, RuntimeError, ValueError) as error:
-        print(f"simulate_annotation: {error}", file=sys.stderr)
-        return 1
-    return 0
-
+# isort: split
+from experiments.annotation.command import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

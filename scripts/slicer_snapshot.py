@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import _app_path  # noqa: F401
-from _own_server import OwnServer, own_server
-from _slicer_desktop import PANEL_WIDTH, Desktop, desktop
+from harness.fake_slicer.desktop import PANEL_WIDTH, Desktop, desktop
+from harness.local_server import OwnServer, own_server
 from setup_environment import ROOT
 
 VIEW = (660, 1300)

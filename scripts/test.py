@@ -8,8 +8,8 @@ several processes at once (``-n 0``: in one), and ends with its exit status.
 import os
 import sys
 
-import _system_libraries
 import setup_environment
+from harness import system_packages
 from setup_environment import DEVELOPMENT, ROOT, SetupError
 
 PROCESSES = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
@@ -27,7 +27,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("Stopped before the tests ran.", file=sys.stderr)
         return 130
-    lacking = _system_libraries.provide()
+    lacking = system_packages.provide()
     if lacking:
         print(lacking, file=sys.stderr)
     os.chdir(str(ROOT))

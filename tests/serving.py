@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from _own_server import own_server
+from harness.local_server import own_server
 
 Start = Callable[..., AbstractContextManager["Server"]]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-import _system_libraries
+from harness import system_packages
 from lib import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,7 +83,7 @@ def test_the_workflow_covers_all_systems_and_supported_versions() -> None:
 def test_the_workflow_installs_the_libraries_that_the_tests_need() -> None:
     (step,) = [step for step in workflow()["jobs"]["test"]["steps"] if "apt-get" in step.get("run", "")]
     installed = step["run"].partition("--no-install-recommends")[2].split()
-    assert installed == [*(package for _, package in _system_libraries.LIBRARIES), _system_libraries.DATABASE]
+    assert installed == [*(package for _, package in system_packages.LIBRARIES), system_packages.DATABASE]
 
 
 @pytest.mark.parametrize("guide", GUIDES)

@@ -261,7 +261,7 @@ def test_python_is_found_on_the_path_behind_a_broken_shim(tmp_path: Path, monkey
     assert setup_environment.find_suitable_python() == sys.executable
 
 
-@pytest.mark.parametrize("name", ["_app_path", "_system_libraries", "setup_environment", "start", "test"])
+@pytest.mark.parametrize("name", ["_app_path", "harness/system_packages", "setup_environment", "start", "test"])
 def test_old_python_can_read_the_first_scripts(name: str) -> None:
     ast.parse((SCRIPTS / f"{name}.py").read_text(encoding="utf-8"), feature_version=(3, 7))
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from _postgresql import binaries
+from harness.local_postgresql import binaries
 from lib.spine.markups import to_markups
 from lib.spine.phantoms import random_spec, render_phantom
 from lib.spine.schema import Spine
@@ -23,7 +23,7 @@ from lib.spine.schema import Spine
 from .store.conftest import postgresql  # noqa: F401
 
 if TYPE_CHECKING:
-    from _postgresql import OwnPostgresql
+    from harness.local_postgresql import OwnPostgresql
 
     from ..serving import Server, Start
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 pytestmark = pytest.mark.slicer
-_slicer_qt = pytest.importorskip("_slicer_qt", reason="needs slicer-core and PySide6")
+pythonqt = pytest.importorskip("harness.fake_slicer.pythonqt", reason="needs slicer-core and PySide6")
 
 
 @pytest.fixture
 def qt(tmp_path: Any) -> Any:
-    _slicer_qt.install(tmp_path)
+    pythonqt.install(tmp_path)
     import qt  # type: ignore[import-not-found]
 
     return qt
@@ -83,8 +83,8 @@ def test_what_a_slot_raises_is_kept_for_the_tests(qt: Any) -> None:
     button = qt.QPushButton()
     button.connect("clicked()", lambda: 1 / 0)
     button.click()
-    assert [type(error) for error in _slicer_qt.slot_errors] == [ZeroDivisionError]
-    _slicer_qt.slot_errors.clear()
+    assert [type(error) for error in pythonqt.slot_errors] == [ZeroDivisionError]
+    pythonqt.slot_errors.clear()
 
 
 def test_objects_come_back_wrapped_and_are_equal_to_themselves(qt: Any) -> None:
@@ -129,6 +129,6 @@ def test_a_collapsed_section_hides_and_shows_what_lies_in_it(qt: Any) -> None:
 
 
 def test_a_module_is_described_by_known_words_only() -> None:
-    parent = _slicer_qt.ScriptedModuleParent("module.py")
+    parent = pythonqt.ScriptedModuleParent("module.py")
     with pytest.raises(AttributeError, match="caption"):
         parent.caption = "Vertebra Landmarks"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from _postgresql import OwnPostgresql, binaries, own_postgresql
+from harness.local_postgresql import OwnPostgresql, binaries, own_postgresql
 from lib.server.store.datastore import StudiesDatastore
 
 Open = Callable[..., StudiesDatastore]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from _postgresql import OwnPostgresql
+from harness.local_postgresql import OwnPostgresql
 from lib.server.store.choosing import predicted_by
 from lib.server.store.datastore import StudiesDatastore
 

@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, make_url, select, text
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 
-from _postgresql import OwnPostgresql
+from harness.local_postgresql import OwnPostgresql
 from lib.server.config import parse_conf
 from lib.server.store import database as database_module
 from lib.server.store.database import Database, _prepare_sqlite, checked_url

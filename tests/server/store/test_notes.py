@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from _postgresql import OwnPostgresql
+from harness.local_postgresql import OwnPostgresql
 from lib.server.store.datastore import StudiesDatastore
 from lib.server.store.tables import stores
 

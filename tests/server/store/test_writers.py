@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from _store_writers import Work, losses, make_studies, run_writers
+from experiments.store_writers import Work, losses, make_studies, run_writers
 from lib.server.store.datastore import StudiesDatastore
 
 WRITERS, KILLS = 4, 10

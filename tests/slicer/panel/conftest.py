@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-import _slicer_qt
-from _own_server import OwnServer, own_server
-from _slicer_desktop import Desktop, desktop
+from harness.fake_slicer import pythonqt
+from harness.fake_slicer.desktop import Desktop, desktop
+from harness.local_server import OwnServer, own_server
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -48,5 +48,5 @@ def opened(tmp_path: Path) -> Iterator[Desktop]:
     """The module, opened; afterwards nothing that Qt called may have raised."""
     with desktop(tmp_path / "slicer") as shown:
         yield shown
-    errors, _slicer_qt.slot_errors[:] = list(_slicer_qt.slot_errors), []
+    errors, pythonqt.slot_errors[:] = list(pythonqt.slot_errors), []
     assert errors == []

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from _own_server import OwnServer, own_server
-from _slicer_desktop import Desktop
+from harness.fake_slicer.desktop import Desktop
+from harness.local_server import OwnServer, own_server
 from lib.spine.schema import POINTS, VERTEBRAE
 
 from ..misbehaving import read_all, reply, serving

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from _own_server import OwnServer, own_server
-from _slicer_desktop import Desktop
+from harness.fake_slicer.desktop import Desktop
+from harness.local_server import OwnServer, own_server
 from lib.spine.image_warnings import MEASURED_CODES
 from lib.spine.phantoms import PhantomSpec, other_view, render_phantom
 from setup_environment import ROOT

@@ -7,8 +7,8 @@ import urllib.request
 
 import pytest
 
-from _own_server import OwnServer
-from _slicer_desktop import Desktop
+from harness.fake_slicer.desktop import Desktop
+from harness.local_server import OwnServer
 from lib.spine.schema import POINTS, VERTEBRAE
 
 pytestmark = [pytest.mark.slicer, pytest.mark.integration]

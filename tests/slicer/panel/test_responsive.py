@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from PySide6 import QtCore
 
-from _own_server import own_server
-from _slicer_desktop import Desktop, desktop
+from harness.fake_slicer.desktop import Desktop, desktop
+from harness.local_server import own_server
 
 pytestmark = [pytest.mark.slicer, pytest.mark.integration]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from _own_server import own_server
-from _slicer_desktop import Desktop, desktop
+from harness.fake_slicer.desktop import Desktop, desktop
+from harness.local_server import own_server
 from lib.spine.schema import POINTS, VERTEBRAE
 
 pytestmark = [pytest.mark.slicer, pytest.mark.integration]
@@ -100,7 +100,7 @@ def test_the_process_is_killed(phantoms: Path, tmp_path: Path) -> None:
         import time
         from pathlib import Path
         import _app_path
-        from _slicer_desktop import desktop
+        from harness.fake_slicer.desktop import desktop
         with desktop(Path({str(folder)!r})) as opened:
             opened.controller.open_local({str(film)!r})
             opened.wait(lambda: opened.state.current)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import slicer_snapshot
-from _own_server import OwnServer
+from harness.local_server import OwnServer
 
 pytestmark = [pytest.mark.slicer, pytest.mark.integration]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from _own_server import own_server
-from _slicer_desktop import desktop
+from harness.fake_slicer.desktop import desktop
+from harness.local_server import own_server
 
 pytestmark = [pytest.mark.slicer, pytest.mark.integration, pytest.mark.slow]
 

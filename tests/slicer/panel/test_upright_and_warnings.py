@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from _own_server import OwnServer, own_server
-from _slicer_desktop import Desktop, desktop
+from harness.fake_slicer.desktop import Desktop, desktop
+from harness.local_server import OwnServer, own_server
 from lib.spine.geometry import transform_points
 from lib.spine.image_geometry import DENSITY, ImageGeometry
 from lib.spine.markups import read_markups

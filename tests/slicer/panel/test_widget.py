@@ -15,10 +15,10 @@ import slicer
 from PySide6 import QtCore, QtWidgets
 from PySide6.QtTest import QTest
 
-import _slicer_qt
-from _own_server import OwnServer, own_server
-from _slicer_desktop import MODULE, Desktop, desktop
-from _slicer_stage import stage
+from harness.fake_slicer import pythonqt
+from harness.fake_slicer.desktop import MODULE, Desktop, desktop
+from harness.fake_slicer.slice_view import stage
+from harness.local_server import OwnServer, own_server
 from lib.spine.schema import POINTS, VERTEBRAE
 
 pytestmark = [pytest.mark.slicer, pytest.mark.integration]
@@ -253,11 +253,11 @@ def test_keys_work_in_the_window_and_not_in_text_fields(opened: Desktop) -> None
 
 def test_the_keys_of_the_list_are_those_that_are_installed(opened: Desktop) -> None:
     shown = column(opened.ui.keysTable, 0)
-    shortcuts = slicer.app.main_window.findChildren(_slicer_qt.QtGui.QShortcut)
+    shortcuts = slicer.app.main_window.findChildren(pythonqt.QtGui.QShortcut)
     assert set(shown) <= {shortcut.key().toString() for shortcut in shortcuts}
     opened.panel.exit()
     opened.settle()
-    assert slicer.app.main_window.findChildren(_slicer_qt.QtGui.QShortcut) == []
+    assert slicer.app.main_window.findChildren(pythonqt.QtGui.QShortcut) == []
 
 
 def test_what_was_typed_is_there_at_the_next_start(tmp_path: Path) -> None:
@@ -479,7 +479,7 @@ def test_a_key_that_slicer_has_too_belongs_to_the_module_while_it_is_open(opened
     action = window.addToolBar("Edit").addAction("Undo")
     action.setShortcut("Ctrl+Z")
     action.triggered.connect(lambda: pressed.append("Slicer"))
-    other = _slicer_qt.QtGui.QShortcut("Ctrl+Y", window)
+    other = pythonqt.QtGui.QShortcut("Ctrl+Y", window)
     other.activated.connect(lambda: pressed.append("other module"))
     opened.settle(0.2)
     opened.panel.exit()
@@ -514,17 +514,17 @@ def test_reload_gives_a_panel_from_the_source_as_it_is_now(opened: Desktop) -> N
 
 @pytest.mark.parametrize("cycles", [10])
 def test_nothing_is_left_after_the_module_is_closed(tmp_path: Path, cycles: int) -> None:
-    _slicer_qt.install(tmp_path)
+    pythonqt.install(tmp_path)
 
     def left() -> tuple[Any, ...]:
         QtWidgets.QApplication.processEvents()
         timers = [thing for thing in _objects(QtCore.QTimer) if thing.isActive()]
-        shortcuts = slicer.app.main_window.findChildren(_slicer_qt.QtGui.QShortcut)
+        shortcuts = slicer.app.main_window.findChildren(pythonqt.QtGui.QShortcut)
         widgets = len(QtWidgets.QApplication.allWidgets())
         return view.node_counts(), view.observer_counts(), len(timers), len(shortcuts), widgets
 
     def cycle() -> None:
-        module = _slicer_qt.load_module(MODULE)
+        module = pythonqt.load_module(MODULE)
         module.show(470)
         show_spine(Desktop(view, module))
         module.unload()
@@ -550,7 +550,7 @@ def test_the_modules_own_test_passes(opened: Desktop, capsys: pytest.CaptureFixt
 
 def test_the_test_that_ctest_runs_passes(opened: Desktop) -> None:
     path = MODULE.parent / "Testing" / "Python" / "VertebraLandmarksModuleTest.py"
-    found = _slicer_qt.load_source(path.stem, path).VertebraLandmarksModuleTest("test_module")
+    found = pythonqt.load_source(path.stem, path).VertebraLandmarksModuleTest("test_module")
     result = found.run()
     assert result is not None
     assert result.wasSuccessful(), result.errors + result.failures
@@ -558,9 +558,9 @@ def test_the_test_that_ctest_runs_passes(opened: Desktop) -> None:
 
 def test_unittest_runs_every_test_of_the_module_on_its_own(tmp_path: Path) -> None:
     """As ``slicer_add_python_unittest`` does: nobody has opened the module, and ``runTest`` is not called."""
-    _slicer_qt.install(tmp_path)
+    pythonqt.install(tmp_path)
     with stage():
-        module = _slicer_qt.load_module(MODULE)
+        module = pythonqt.load_module(MODULE)
         tests = unittest.defaultTestLoader.loadTestsFromTestCase(module_test())
         assert tests.countTestCases() == 6
         result = unittest.TestResult()

@@ -13,7 +13,7 @@ from VertebraLandmarksLib.image_facts import ImageFacts
 from VertebraLandmarksLib.logic import VertebraLandmarksLogic
 from VertebraLandmarksLib.spine.image_geometry import ImageGeometry
 
-from _slicer_stage import Place, Stage, stage
+from harness.fake_slicer.slice_view import Place, Stage, stage
 from lib.spine.phantoms import Phantom, PhantomSpec, render_phantom
 
 SPACING = (0.5, 0.25)

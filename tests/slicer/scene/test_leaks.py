@@ -8,7 +8,7 @@ import weakref
 import pytest
 from VertebraLandmarksLib.logic import VertebraLandmarksLogic
 
-from _slicer_stage import Stage, observers
+from harness.fake_slicer.slice_view import Stage, observers
 from lib.spine.phantoms import Phantom
 
 pytestmark = pytest.mark.slicer

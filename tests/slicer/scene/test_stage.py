@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import slicer
 
-from _slicer_stage import Stage, observers, stage
+from harness.fake_slicer.slice_view import Stage, observers, stage
 
 pytestmark = pytest.mark.slicer
 

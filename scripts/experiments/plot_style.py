@@ -6,7 +6,6 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import _app_path  # noqa: F401
 from lib.spine.files import replacing
 
 if TYPE_CHECKING:

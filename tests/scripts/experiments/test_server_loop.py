@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import _simulated_loop
-import simulate_annotation
-from _simulated_loop import Film, Loop
+from experiments.annotation import command, server_loop
+from experiments.annotation.server_loop import Film, Loop
 from lib.spine.schema import POINTS, VERTEBRAE
 
 STEP = 16.0
@@ -70,7 +69,7 @@ def test_a_round_is_measured_before_and_after_the_clicks(ladder: np.ndarray) -> 
     stub = Stub(films)
     given = ["loop", "--output", "x", "--rounds", "2", "--films", "2", "--clicks", "2", "--checked", "1"]
     given += ["--train", "max_epochs", "2", "--train", "publish", "always"]
-    arguments = simulate_annotation.parse_arguments(given)
+    arguments = command.parse_arguments(given)
     told = Loop(stub, films, [Film(Path("e.png"), ladder)], arguments).run()  # type: ignore[arg-type]
     assert [(row.number, row.labels, row.version) for row in told] == [(0, 0, "7"), (1, 2, "7"), (2, 4, "7")]
     assert {row.error_checked for row in told} == {0.25}
@@ -84,8 +83,8 @@ def test_a_round_is_measured_before_and_after_the_clicks(ladder: np.ndarray) -> 
 
 
 def run(*given: str) -> argparse.Namespace:
-    arguments = simulate_annotation.parse_arguments(["loop", *given])
-    _simulated_loop.run(arguments)
+    arguments = command.parse_arguments(["loop", *given])
+    server_loop.run(arguments)
     return arguments
 
 
@@ -102,7 +101,7 @@ def test_films_that_the_weights_know_are_refused(films: Any, tmp_path: Path) -> 
 
 
 def test_too_few_films_are_named(films: Any, tmp_path: Path) -> None:
-    held_out = str(_simulated_loop.DEFAULT_WEIGHTS_FILE.with_name("vertebra_landmarks_fold0.pt"))
+    held_out = str(server_loop.DEFAULT_WEIGHTS_FILE.with_name("vertebra_landmarks_fold0.pt"))
     with pytest.raises(ValueError, match="30 and 20 are asked for"):
         run("--data", str(films.data), "--weights", held_out, "--output", str(tmp_path / "out"))
 

@@ -10,12 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-import _kernel_learner
-import _rounds_figures
-import _simulated_rounds
-import _small_learner
-import simulate_annotation
-from _kernel_learner import KernelLearner
+from experiments.annotation import command, kernel_regression, round_figures, rounds, small_network
+from experiments.annotation.kernel_regression import KernelLearner
 from lib.learning.codec import PRESENT, LandmarkCodec
 from lib.learning.config import load_config
 
@@ -30,34 +26,32 @@ def test_one_gross_failure_counts_as_one_step() -> None:
     errors = np.zeros((4, 17, 4))
     errors[0] = 50.0
     errors[1] = 0.4
-    assert _rounds_figures.figures(errors) == pytest.approx(
-        {"error": 1.4 / 4, "corners_near": 0.5, "films_found": 0.75}
-    )
+    assert round_figures.figures(errors) == pytest.approx({"error": 1.4 / 4, "corners_near": 0.5, "films_found": 0.75})
 
 
 def test_area_is_the_mean_height_of_the_curve() -> None:
-    assert _rounds_figures.area(LABELS, np.array([0.4, 0.2, 0.2])) == pytest.approx((0.3 * 10 + 0.2 * 20) / 30)
+    assert round_figures.area(LABELS, np.array([0.4, 0.2, 0.2])) == pytest.approx((0.3 * 10 + 0.2 * 20) / 30)
 
 
 def test_interval_is_that_of_student() -> None:
-    mean, low, high = _rounds_figures.interval(np.array([1.0, 2.0, 3.0]))
+    mean, low, high = round_figures.interval(np.array([1.0, 2.0, 3.0]))
     half = 4.302653 / np.sqrt(3)  # t for 2 degrees of freedom; the spread is 1
     assert (mean, low, high) == pytest.approx((2, 2 - half, 2 + half), rel=1e-6)
-    assert _rounds_figures.interval(np.array([1.0])) == (1.0, float("-inf"), float("inf"))
+    assert round_figures.interval(np.array([1.0])) == (1.0, float("-inf"), float("inf"))
 
 
 @pytest.mark.parametrize(
     ("goal", "reached"), [(0.5, 10.0), (0.3, 15.0), (0.15, 30.0), (0.05, None)], ids=["at once", "1", "2", "never"]
 )
 def test_a_goal_is_reached_between_rounds(goal: float, reached: float | None) -> None:
-    found = _rounds_figures.labels_to_reach(LABELS, np.array([0.4, 0.2, 0.1]), goal)
+    found = round_figures.labels_to_reach(LABELS, np.array([0.4, 0.2, 0.1]), goal)
     assert found == (None if reached is None else pytest.approx(reached))
 
 
 def test_strategies_are_compared_seed_by_seed() -> None:
     random = np.array([[0.4, 0.3, 0.2], [0.8, 0.7, 0.6]])
     good = {0: random[0] - [0, 0.1, 0.1], 2: random[1] - [0, 0.1, 0.1], 7: np.zeros(3)}
-    told = _rounds_figures.compare(LABELS, {"random": {0: random[0], 1: np.ones(3), 2: random[1]}, "good": good})
+    told = round_figures.compare(LABELS, {"random": {0: random[0], 1: np.ones(3), 2: random[1]}, "good": good})
     assert (told["random"]["seeds"], told["good"]["seeds"]) == (3, 2)
     assert told["good"]["against_random"] == pytest.approx(-(0.05 * 10 + 0.1 * 20) / 30)
     assert told["good"]["interval"] == pytest.approx([told["good"]["against_random"]] * 2)  # equal in every seed
@@ -67,14 +61,14 @@ def test_strategies_are_compared_seed_by_seed() -> None:
 
 def test_labels_move_with_the_film() -> None:
     """A bright spot lies at the center of T1 wherever it is moved to; mirrored corners keep their sides."""
-    height, width = _small_learner.INPUT.height, _small_learner.INPUT.width
+    height, width = small_network.INPUT.height, small_network.INPUT.width
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     spot = torch.exp(-((x - 25.0) ** 2 + (y - 50.0) ** 2) / 8)
     label = torch.zeros(17, 5, 3)
     label[..., 0], label[..., 1], label[..., 2] = 25.0, 50.0, PRESENT
     label[:, [1, 3], 0], label[:, [2, 4], 0] = 20.0, 30.0
-    films = _small_learner.Films(spot[None, None].repeat(8, 1, 1, 1), label[None].repeat(8, 1, 1, 1))
-    images, labels = _small_learner.varied(films, np.random.default_rng(0))
+    films = small_network.Films(spot[None, None].repeat(8, 1, 1, 1), label[None].repeat(8, 1, 1, 1))
+    images, labels = small_network.varied(films, np.random.default_rng(0))
     for image, moved in zip(images[:, 0], labels, strict=True):
         weight = torch.where(image > 0.4, image, 0.0)
         found = torch.stack([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
@@ -86,10 +80,10 @@ def test_labels_move_with_the_film() -> None:
 @pytest.mark.slow
 def test_the_small_network_learns() -> None:
     torch.set_num_threads(1)
-    phantoms = _simulated_rounds.read_films(_simulated_rounds.synthetic_items(4, 0, 0))
+    phantoms = rounds.read_films(rounds.synthetic_items(4, 0, 0))
     codec = LandmarkCodec(load_config().codec)
     errors = [
-        _small_learner.film_errors(_small_learner.train(phantoms, codec, steps, 0), codec, phantoms).clip(max=3).mean()
+        small_network.film_errors(small_network.train(phantoms, codec, steps, 0), codec, phantoms).clip(max=3).mean()
         for steps in (1, 120)
     ]
     assert errors[1] < errors[0] / 2
@@ -97,7 +91,7 @@ def test_the_small_network_learns() -> None:
 
 def replay(films: Any, output: Path, *more: str) -> None:
     arguments = ["rounds", "--data", str(films.data), "--output", str(output), "--seeds", "2", *QUICK, *more]
-    _simulated_rounds.run(simulate_annotation.parse_arguments(arguments))
+    rounds.run(command.parse_arguments(arguments))
 
 
 def test_an_interrupted_replay_goes_on_and_gives_the_same_figures(
@@ -105,7 +99,7 @@ def test_an_interrupted_replay_goes_on_and_gives_the_same_figures(
 ) -> None:
     chosen = ["--strategies", "random", "uncertainty", "informative", "first"]
     replay(films, tmp_path / "whole", *chosen)
-    trainings, train = [], _small_learner.train
+    trainings, train = [], small_network.train
 
     def once_too_often(*arguments, **more):  # type: ignore[no-untyped-def]
         trainings.append(0)
@@ -113,7 +107,7 @@ def test_an_interrupted_replay_goes_on_and_gives_the_same_figures(
             raise KeyboardInterrupt
         return train(*arguments, **more)
 
-    monkeypatch.setattr(_small_learner, "train", once_too_often)
+    monkeypatch.setattr(small_network, "train", once_too_often)
     with pytest.raises(KeyboardInterrupt):
         replay(films, tmp_path / "parts", *chosen)
     replay(films, tmp_path / "parts", *chosen)
@@ -134,19 +128,19 @@ def test_an_interrupted_replay_goes_on_and_gives_the_same_figures(
 def test_the_kernel_learner_gives_the_same_figures_again(films: Any, tmp_path: Path) -> None:
     for name in ("one", "two"):
         given = ["rounds", "--data", str(films.data), "--output", str(tmp_path / name), "--seeds", "2", *START]
-        _simulated_rounds.run(simulate_annotation.parse_arguments(given))
+        rounds.run(command.parse_arguments(given))
     one, two = ((tmp_path / name / "rounds.csv").read_text() for name in ("one", "two"))
     assert one == two
-    assert len(one.splitlines()) == 1 + len(_simulated_rounds.ALL) * 2 * 2
+    assert len(one.splitlines()) == 1 + len(rounds.ALL) * 2 * 2
     with pytest.raises(ValueError, match="holds a replay with other settings"):
         replay(films, tmp_path / "one")
 
 
-def kernel_learner(seed: int) -> tuple[KernelLearner, _small_learner.Films]:
+def kernel_learner(seed: int) -> tuple[KernelLearner, small_network.Films]:
     """Six phantoms, looked at by a network that has learnt nothing; the first is held out as well."""
     torch.manual_seed(seed)
-    phantoms = _simulated_rounds.read_films(_simulated_rounds.synthetic_items(6, 0, 0))
-    return KernelLearner(_small_learner.SmallLandmarkNet().eval(), phantoms, phantoms[[0]]), phantoms
+    phantoms = rounds.read_films(rounds.synthetic_items(6, 0, 0))
+    return KernelLearner(small_network.SmallLandmarkNet().eval(), phantoms, phantoms[[0]]), phantoms
 
 
 def test_the_kernel_learner_knows_what_it_has_learnt_better_than_the_rest() -> None:
@@ -165,11 +159,11 @@ def test_the_kernel_learner_knows_what_it_has_learnt_better_than_the_rest() -> N
 def test_the_kernel_learner_is_the_same_for_a_mirrored_film() -> None:
     """A film that is learnt is learnt mirrored: held out the other way round, it has the same errors, side for side."""
     learner, phantoms = kernel_learner(1)
-    mirrored = _kernel_learner._mirrored(phantoms.labels[..., :2].numpy())
+    mirrored = kernel_regression._mirrored(phantoms.labels[..., :2].numpy())
     labels = torch.from_numpy(np.concatenate([mirrored, phantoms.labels[..., 2:].numpy()], -1))
-    flipped = _small_learner.Films(phantoms.images.flip(-1), labels)
+    flipped = small_network.Films(phantoms.images.flip(-1), labels)
     torch.manual_seed(1)
-    other = KernelLearner(_small_learner.SmallLandmarkNet().eval(), phantoms, flipped[[0]])
+    other = KernelLearner(small_network.SmallLandmarkNet().eval(), phantoms, flipped[[0]])
     errors, reversed_ = (one.errors(one.learn([1, 2, 3], None, 0))[0] for one in (learner, other))
     np.testing.assert_allclose(reversed_[:, [1, 0, 3, 2]], errors, rtol=1e-4, atol=1e-6)
 
@@ -197,11 +191,11 @@ def test_a_folder_of_another_replay_is_left_alone(films: Any, tmp_path: Path) ->
 
 def test_errors_are_in_steps_of_the_labelled_spine(ladder: np.ndarray) -> None:
     """A network that says 0 everywhere puts every point into the middle of the first cell, at (1.5, 1.5)."""
-    network = _small_learner.SmallLandmarkNet().eval()
+    network = small_network.SmallLandmarkNet().eval()
     for layers in (network.heatmap, network.offset, network.corner_offset):
         torch.nn.init.zeros_(layers[-1].get_parameter("weight"))
         torch.nn.init.zeros_(layers[-1].get_parameter("bias"))
     label = torch.from_numpy(np.concatenate([ladder, np.full((17, 5, 1), PRESENT)], -1))[None].float()
-    films = _small_learner.Films(torch.rand(1, 1, 192, 64), label)
-    errors = _small_learner.film_errors(network, LandmarkCodec(load_config().codec), films)
+    films = small_network.Films(torch.rand(1, 1, 192, 64), label)
+    errors = small_network.film_errors(network, LandmarkCodec(load_config().codec), films)
     np.testing.assert_allclose(errors[0], np.linalg.norm(ladder[:, 1:] - 1.5, axis=-1) / 16, rtol=1e-5)

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-import _app_path  # noqa: F401
-import _plots
+from experiments import plot_style
 from lib.spine.files import replacing
 
 BASELINE = "random"
@@ -152,11 +151,11 @@ def write(folder: Path, settings: Mapping[str, Any], parts: Sequence[Path]) -> N
 
 def draw(path: Path, labels: np.ndarray, curves: Mapping[str, Mapping[int, np.ndarray]]) -> None:
     """Mean error curves with bands of 95 % confidence, and the difference to random choice, paired by seed."""
-    figure = _plots.new_figure(10.0, 4.2)
+    figure = plot_style.new_figure(10.0, 4.2)
     left, right = figure.subplots(1, 2)
     names = [BASELINE, *(name for name in curves if name != BASELINE)]
     for number, name in enumerate(names):
-        color, marker = _plots.COLORS[number], _plots.MARKERS[number]
+        color, marker = plot_style.COLORS[number], plot_style.MARKERS[number]
         own, random = _paired(curves, name)
         for axes, values in ((left, own), (right, own - random)):
             mean, low, high = np.array([interval(column) for column in values.T]).T
@@ -168,4 +167,4 @@ def draw(path: Path, labels: np.ndarray, curves: Mapping[str, Mapping[int, np.nd
         axes.set_xlabel("labelled films")
         axes.grid(alpha=0.3)
     left.legend()
-    _plots.save(figure, path)
+    plot_style.save(figure, path)

@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-import _app_path  # noqa: F401
-from _small_learner import INPUT, MIRRORED, Films, SmallLandmarkNet
+from experiments.annotation.small_network import INPUT, MIRRORED, Films, SmallLandmarkNet
 from lib.learning.choosing import Opinion
 from lib.learning.choosing.embedding import distances
 from lib.learning.choosing.opinion import moved, turned_matrix

@@ -13,23 +13,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..spine.anatomy import spans_of
-from ..spine.evaluation import Figures, anatomy_figures, evaluate
-from ..spine.files import replacing
-from ..spine.geometry import with_centers
-from ..spine.priors import DEFAULT_PRIOR, LEAST_SPINES, measure_prior
-from .aasce import FOLDS, Record, folds, to_items
-from .ablation import FINAL, LABELS, ROWS, TRAINED_BY, TRAININGS, Entry
-from .config import Config, PredictionConfig, load_config
-from .decoders import DECODERS
-from .heldout import AASCE, file_trained_on, init_facts, trained_on
-from .image_io import read_radiograph
-from .network import LandmarkNet
-from .prediction import LandmarkPredictor
-from .runs import BEST, HISTORY, Progress, differences
-from .synthetic import synthetic_items
-from .training import Trainer
-from .weights import file_digest, load_weights
+from experiments.ablation.table import FINAL, LABELS, ROWS, TRAINED_BY, TRAININGS, Entry
+from lib.learning.aasce import FOLDS, Record, folds, to_items
+from lib.learning.config import Config, PredictionConfig, load_config
+from lib.learning.decoders import DECODERS
+from lib.learning.heldout import AASCE, file_trained_on, init_facts, trained_on
+from lib.learning.image_io import read_radiograph
+from lib.learning.network import LandmarkNet
+from lib.learning.prediction import LandmarkPredictor
+from lib.learning.runs import BEST, HISTORY, Progress, differences
+from lib.learning.synthetic import synthetic_items
+from lib.learning.training import Trainer
+from lib.learning.weights import file_digest, load_weights
+from lib.spine.anatomy import spans_of
+from lib.spine.evaluation import Figures, anatomy_figures, evaluate
+from lib.spine.files import replacing
+from lib.spine.geometry import with_centers
+from lib.spine.priors import DEFAULT_PRIOR, LEAST_SPINES, measure_prior
 
 TRAINING, EVALUATION = "training.json", "evaluation.json"
 _AIDS = ("mirror", "second_look", "refinement")

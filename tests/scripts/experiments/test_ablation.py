@@ -15,10 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
-import ablation
-from lib.learning import ablation_runs
-from lib.learning.aasce import read_aasce
-from lib.learning.ablation import (
+from experiments.ablation import command, runs
+from experiments.ablation.runs import EVALUATION, TRAINING, Ablation, Job, start_state, without_aids
+from experiments.ablation.table import (
     ANATOMY,
     FINAL,
     LABELS,
@@ -33,7 +32,7 @@ from lib.learning.ablation import (
     to_csv,
     to_markdown,
 )
-from lib.learning.ablation_runs import EVALUATION, TRAINING, Ablation, Job, start_state, without_aids
+from lib.learning.aasce import read_aasce
 from lib.learning.config import RefinerConfig, load_config
 from lib.learning.decoders import DECODERS
 from lib.learning.heldout import trained_on
@@ -89,7 +88,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     """Call the command in this process."""
     monkeypatch.setattr(sys, "argv", ["ablation.py", *map(str, arguments)])
-    return ablation.main()
+    return command.main()
 
 
 def figures(**values: float) -> Figures:
@@ -246,13 +245,13 @@ def test_published_rows_are_predicted_without_aids() -> None:
 )
 def test_wrong_arguments_are_refused(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        ablation.parse_arguments(["--data", "d", "--output", "o", *arguments])
+        command.parse_arguments(["--data", "d", "--output", "o", *arguments])
     assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(75.9, "1 min 15 s"), (3600.0, "1 h 0 min"), (9999.0, "2 h 46 min")])
 def test_durations(seconds: float, text: str) -> None:
-    assert ablation.duration(seconds) == text
+    assert command.duration(seconds) == text
 
 
 @pytest.fixture(scope="module")
@@ -354,7 +353,7 @@ def test_a_second_call_trains_and_evaluates_nothing(
     def refuse(*_: object) -> None:
         raise AssertionError("evaluated again")
 
-    monkeypatch.setattr(ablation_runs, "evaluate_films", refuse)
+    monkeypatch.setattr(runs, "evaluate_films", refuse)
     monkeypatch.setattr(Ablation, "seconds_per_step", refuse)
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.suffix in (".csv", ".md", ".json")}
     (copy / "ablation.md").unlink()
@@ -394,8 +393,8 @@ def test_what_is_missing_is_done_and_only_that(
 
 def test_complete_rows_are_written_while_others_are_missing(data: Path, copy: Path) -> None:
     shutil.rmtree(copy / "plain")
-    study = ablation.prepare(ablation.parse_arguments(["--data", str(data), "--output", str(copy), *TINY]))
-    ablation.write_results(study)
+    study = command.prepare(command.parse_arguments(["--data", str(data), "--output", str(copy), *TINY]))
+    command.write_results(study)
     rows = {row["row"]: row for row in table((copy / "ablation.csv").read_text(encoding="utf-8"))}
     assert {name for name, row in rows.items() if not row["smape_mean"]} == {
         "+ L_tri",
@@ -436,8 +435,8 @@ def test_figures_of_other_weights_are_refused(
 
 
 def test_more_folds_are_added_to_a_finished_ablation(data: Path, copy: Path) -> None:
-    arguments = ablation.parse_arguments(["--data", str(data), "--output", str(copy), *TINY, "--folds", "0", "1", "2"])
-    study = ablation.prepare(arguments)
+    arguments = command.parse_arguments(["--data", str(data), "--output", str(copy), *TINY, "--folds", "0", "1", "2"])
+    study = command.prepare(arguments)
     assert sorted({study.state(job) for job in study.jobs}) == ["done", "missing"]
     assert [job.fold for job in study.jobs if study.state(job) == "missing"] == [2] * len(TRAININGS)
 
@@ -528,8 +527,8 @@ def test_a_start_is_part_of_what_a_training_depends_on(
     save_weights(tmp_path / "start.pt", weights.state, weights.config, {})
     arguments = ["--data", str(data), *TINY, "--init", str(tmp_path / "start.pt"), "--assume-unseen"]
     with pytest.raises(ValueError, match="start is random, not"):
-        ablation.prepare(ablation.parse_arguments([*arguments, "--output", str(copy)]))
-    study = ablation.prepare(ablation.parse_arguments([*arguments, "--output", str(tmp_path / "new")]))
+        command.prepare(command.parse_arguments([*arguments, "--output", str(copy)]))
+    study = command.prepare(command.parse_arguments([*arguments, "--output", str(tmp_path / "new")]))
     job = Job("multi", 0, 0)
     study.train(job)
     assert study.state(job) == "trained"
@@ -556,7 +555,7 @@ def test_steps_left_count_only_what_is_not_trained(data: Path, copy: Path, tmp_p
     (folder / HISTORY).write_text("epoch,loss\n1,2\n2,1\n")
     assert study.state(Job("multi", 1, 0)) == "epoch 2 of 3"
     assert study.steps_left(Job("multi", 1, 0)) == 2
-    study = ablation.prepare(ablation.parse_arguments(["--data", str(data), "--output", str(copy), *TINY]))
+    study = command.prepare(command.parse_arguments(["--data", str(data), "--output", str(copy), *TINY]))
     assert {study.steps_left(job) for job in study.jobs} == {0}
 
 

@@ -13,9 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-import _click_figures
-import _simulated_clicks
-import simulate_annotation
+from experiments.annotation import click_figures, clicks, command
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.decoders import FixedLandmarks
 from lib.learning.image_io import Radiograph
@@ -75,18 +73,18 @@ def stub(ladder: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Stub:
     off = np.random.default_rng(0).uniform(-2, 2, ladder.shape)
     off[2, 4] = (3.0, 4.0)
     stub = Stub(ladder + off)
-    monkeypatch.setattr(_simulated_clicks, "LandmarkPredictor", stub)
+    monkeypatch.setattr(clicks, "LandmarkPredictor", stub)
     return stub
 
 
-def start(ladder: np.ndarray, stub: Stub) -> _simulated_clicks.Start:
+def start(ladder: np.ndarray, stub: Stub) -> clicks.Start:
     """A film of which nothing was changed."""
     radiograph = Radiograph(np.zeros((300, 100), np.uint8))
-    return _simulated_clicks.Start("film.png", 0, radiograph, stub.see(radiograph), ladder)
+    return clicks.Start("film.png", 0, radiograph, stub.see(radiograph), ladder)
 
 
 def test_the_worst_point_is_put_where_it_belongs(ladder: np.ndarray, stub: Stub) -> None:
-    rows = list(_simulated_clicks.correct(start(ladder, stub), stub, 0.0, False, 3, 0))  # type: ignore[arg-type]
+    rows = list(clicks.correct(start(ladder, stub), stub, 0.0, False, 3, 0))  # type: ignore[arg-type]
     error = np.linalg.norm(stub.points - ladder, axis=-1)
     assert [row.clicks for row in rows] == [0, 1, 2, 3]
     assert [row.point for row in rows[:2]] == ["", "T3 BR"]
@@ -104,7 +102,7 @@ def test_the_worst_point_is_put_where_it_belongs(ladder: np.ndarray, stub: Stub)
 def test_a_person_who_misses_does_so_by_the_noise(ladder: np.ndarray, stub: Stub) -> None:
     off = []
     for seed in range(100):
-        list(_simulated_clicks.correct(start(ladder, stub), stub, 2.0, True, 1, seed))  # type: ignore[arg-type]
+        list(clicks.correct(start(ladder, stub), stub, 2.0, True, 1, seed))  # type: ignore[arg-type]
         off.append(stub.asked[-1].xy[2, 4] - ladder[2, 4])
     assert np.isfinite(off).all()
     assert np.std(off) == pytest.approx(2.0, abs=0.4)
@@ -117,7 +115,7 @@ def test_names_are_moved_in_the_maps(ladder: np.ndarray, stub: Stub, by: int) ->
     moved = start(ladder, stub).shifted(by)
     heatmap = moved.seen.look.maps.heatmap[0, :, 0, 0].numpy()
     np.testing.assert_array_equal(heatmap[1:16], np.arange(1, 16) + by)
-    rows = list(_simulated_clicks.correct(moved, stub, 0.0, False, 1, 0))  # type: ignore[arg-type]
+    rows = list(clicks.correct(moved, stub, 0.0, False, 1, 0))  # type: ignore[arg-type]
     assert rows[0].is_gross
     assert (rows[0].name_shift, rows[1].name_shift) == (by, 0)
 
@@ -128,30 +126,30 @@ def test_everything_is_written(
     """Three films are clean and taken for held out; the table has 11 counts of each and 3 of each with moved names."""
     pytest.importorskip("matplotlib")
     monkeypatch.setattr(
-        _simulated_clicks, "folds", lambda records, count=5: [n % 2 if count == 2 else 0 for n in range(len(records))]
+        clicks, "folds", lambda records, count=5: [n % 2 if count == 2 else 0 for n in range(len(records))]
     )
     output = tmp_path / "out"
     held_out = DEFAULT_WEIGHTS_FILE.with_name("vertebra_landmarks_fold0.pt")
     given = ["--data", str(films.data), "--weights", str(held_out), "--output", str(output)]
     monkeypatch.setattr(sys, "argv", ["x", "clicks", *given])
-    assert simulate_annotation.main() == 0
-    with (output / _simulated_clicks.CSV).open(newline="") as stream:
+    assert command.main() == 0
+    with (output / clicks.CSV).open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 3 * 4 * (11 + 2 * 3)
-    found = json.loads((output / _simulated_clicks.FIGURES).read_text())
+    found = json.loads((output / clicks.FIGURES).read_text())
     one = next(row for row in found if (row["group"], row["noise_px"], row["clicks"]) == ("elsewhere", 0.0, 1))
     assert one["starts"] == 3
     assert one["corner_px"] < one["without_px"]
     assert one["gain_px"] == pytest.approx(one["without_px"] - one["corner_px"])
-    assert (output / _simulated_clicks.PLOT).stat().st_size > 10_000
+    assert (output / clicks.PLOT).stat().st_size > 10_000
     assert "names moved by one, clicks off by 2 px" in capsys.readouterr().out
 
 
 def test_intervals_are_drawn_by_film() -> None:
     """Ten copies of each of two films are two films."""
     values, films = np.repeat([0.0, 1.0], 10), np.repeat(["a", "b"], 10)
-    assert _click_figures.interval(values, films, 0) == (0.0, 1.0)
-    low, high = _click_figures.interval(np.full(5, 3.0), np.arange(5), 0)
+    assert click_figures.interval(values, films, 0) == (0.0, 1.0)
+    low, high = click_figures.interval(np.full(5, 3.0), np.arange(5), 0)
     assert (low, high) == (3.0, 3.0)
 
 
@@ -161,5 +159,5 @@ def test_films_that_were_trained_on_are_refused(
     pytest.importorskip("matplotlib")
     arguments = ["x", "clicks", "--data", str(films.data), "--fold", "1", "--output", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", arguments)
-    assert simulate_annotation.main() == 1
+    assert command.main() == 1
     assert "was trained on fold 1" in capsys.readouterr().err

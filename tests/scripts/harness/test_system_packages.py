@@ -5,28 +5,28 @@ from pathlib import Path
 
 import pytest
 
-import _system_libraries
+from harness import system_packages
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these libraries belong to Linux")
 
 
 def test_names_the_package_of_what_cannot_be_loaded() -> None:
     libraries = (("libc.so.6", "libc6"), ("libnowhere.so.9", "libnowhere9"))
-    assert _system_libraries.missing_packages(libraries) == ["libnowhere9"]
+    assert system_packages.missing_packages(libraries) == ["libnowhere9"]
 
 
 def test_the_advice_is_a_command() -> None:
-    assert "sudo apt install libegl1 libgl1;" in _system_libraries.advice(["libegl1", "libgl1"])
+    assert "sudo apt install libegl1 libgl1;" in system_packages.advice(["libegl1", "libgl1"])
 
 
 def test_postgresql_is_found_in_debians_place_and_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     place = tmp_path / "lib"
-    assert not _system_libraries.has_postgresql(place)
+    assert not system_packages.has_postgresql(place)
     for path in (tmp_path / "lib" / "15" / "bin" / "postgres", tmp_path / "bin" / "postgres"):
         path.parent.mkdir(parents=True)
         path.touch(0o755)
-        assert _system_libraries.has_postgresql(place)
+        assert system_packages.has_postgresql(place)
         path.unlink()
 
 
@@ -35,8 +35,8 @@ def test_what_is_missing_is_installed_with_apt(tmp_path: Path, monkeypatch: pyte
     apt.write_text(f"#!/bin/sh\necho $@ >> {tmp_path}/asked\n")
     apt.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr(_system_libraries, "has_postgresql", lambda: False)
-    monkeypatch.setattr(_system_libraries, "missing_packages", lambda: [])
+    monkeypatch.setattr(system_packages, "has_postgresql", lambda: False)
+    monkeypatch.setattr(system_packages, "missing_packages", lambda: [])
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    assert _system_libraries.provide() is None  # tests without it are skipped
+    assert system_packages.provide() is None  # tests without it are skipped
     assert "install --yes --no-install-recommends postgresql" in (tmp_path / "asked").read_text()

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PySide6 import QtGui, QtWidgets
 
-import _slicer_qt
-from _slicer_stage import Place, Stage, stage
+from harness.fake_slicer import pythonqt
+from harness.fake_slicer.slice_view import Place, Stage, stage
 from setup_environment import ROOT
 
 MODULE = ROOT / "slicer_module" / "VertebraLandmarks" / "VertebraLandmarks.py"
@@ -31,7 +31,7 @@ class Desktop:
         controller: the module's controller.
     """
 
-    def __init__(self, stage: Stage, module: _slicer_qt.LoadedModule) -> None:
+    def __init__(self, stage: Stage, module: pythonqt.LoadedModule) -> None:
         self.stage, self.module = stage, module
         self.panel: Any = module.widget.panel
         self.ui, self.logic, self.controller = self.panel.ui, self.panel.logic, self.panel.controller
@@ -52,7 +52,7 @@ class Desktop:
             if time.monotonic() > end:
                 seen = f"connection {self.state.connection.value}, busy {self.state.busy}, error {self.state.error}"
                 raise TimeoutError(f"{what or 'what was waited for'} did not happen in {seconds:.0f} s: {seen}")
-            _slicer_qt.application().processEvents()
+            pythonqt.application().processEvents()
             time.sleep(0.002)
 
     def settle(self, seconds: float = 0.1) -> None:
@@ -95,8 +95,8 @@ def desktop(folder: Path, size: "tuple[int, int]" = (600, 1000)) -> "Iterator[De
         size: (width, height) of the slice view.
     """
     with stage(size) as opened:
-        _slicer_qt.install(folder)
-        module = _slicer_qt.load_module(MODULE)
+        pythonqt.install(folder)
+        module = pythonqt.load_module(MODULE)
         module.show(PANEL_WIDTH)
         try:
             yield Desktop(opened, module)

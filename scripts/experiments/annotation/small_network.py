@@ -11,7 +11,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-import _app_path  # noqa: F401
 from lib.learning.choosing import Opinion, opinions_of
 from lib.learning.codec import STATE, LandmarkCodec, mirror_maps
 from lib.learning.config import InputConfig, load_config

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import _app_path  # noqa: F401
 from lib.server.store.datastore import StudiesDatastore
 from lib.spine.files import replacing
 

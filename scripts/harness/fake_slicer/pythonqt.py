@@ -127,6 +127,7 @@ class QtClass:
         self._kind = kind
 
     def __call__(self, *arguments: Any) -> QtObject:
+        """A new object of the kind."""
         made = self._kind(*[_plain(value) for value in arguments])
         return QtObject(made)
 

@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-import _app_path  # noqa: F401
-import _plots
-import _rounds_figures
-import _small_learner
-from _kernel_learner import KernelLearner
-from _small_learner import INPUT, Films, NetworkLearner
+from experiments import plot_style
+from experiments.annotation import round_figures, small_network
+from experiments.annotation.kernel_regression import KernelLearner
+from experiments.annotation.small_network import INPUT, Films, NetworkLearner
 from lib.learning.aasce import FOLDS, Record, folds, read_aasce, to_items
 from lib.learning.choosing import STRATEGIES, choose
 from lib.learning.codec import LandmarkCodec
@@ -26,7 +24,7 @@ from lib.learning.synthetic import synthetic_items
 from lib.learning.transforms import IMAGE, LABEL, LoadRadiographd, fitting_matrix, move
 from lib.spine.files import replacing
 
-ALL = (_rounds_figures.BASELINE, *STRATEGIES, "first")
+ALL = (round_figures.BASELINE, *STRATEGIES, "first")
 SIZES = (20, 30, 45, 65, 90, 120, 160, 200)
 PHANTOMS = 500
 KERNEL, NETWORK = "kernel", "network"
@@ -63,20 +61,20 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--sizes must grow from round to round, got {sizes}")
     if arguments.seeds < 2:
         raise ValueError(f"--seeds must be at least 2, so that there is an interval, got {arguments.seeds}")
-    _plots.check_library()
+    plot_style.check_library()
     torch.set_num_threads(1)  # the same figures on any machine, and other cores are left to others
     records = read_aasce(arguments.data, "training")
     dealt = [(record, fold) for record, fold in zip(records, folds(records), strict=True) if record.is_clean]
     settings, chosen = settings_of(arguments), sorted(set(arguments.fold))
     replays = [Replay(arguments, settings, dealt, fold) for fold in chosen]
     for seed in range(arguments.seeds):
-        for strategy in dict.fromkeys([_rounds_figures.BASELINE, *arguments.strategies]):
+        for strategy in dict.fromkeys([round_figures.BASELINE, *arguments.strategies]):
             for replay in replays:
                 rounds = replay.rounds(strategy, seed)
                 said = " ".join(f"{r['labels']}: {r['error']:.3f}" for r in rounds)
                 print(f"seed {seed} {replay.folder.name} {strategy:15s} {said}", flush=True)
         if seed > 0:
-            _rounds_figures.write(arguments.output, settings, [replay.folder for replay in replays])
+            round_figures.write(arguments.output, settings, [replay.folder for replay in replays])
 
 
 def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -125,13 +123,13 @@ class Replay:
         else:
             self.learner = KernelLearner(start, *films)
 
-    def _start(self, path: Path) -> _small_learner.SmallLandmarkNet:
+    def _start(self, path: Path) -> small_network.SmallLandmarkNet:
         """A network that has learnt from phantoms alone."""
         if not path.exists():
             phantoms = read_films(synthetic_items(self.settings["phantoms"], 0, 0))
             codec = LandmarkCodec(load_config().codec)
-            _small_learner.save(path, _small_learner.train(phantoms, codec, self.settings["start_steps"], 0))
-        return _small_learner.load(path)
+            small_network.save(path, small_network.train(phantoms, codec, self.settings["start_steps"], 0))
+        return small_network.load(path)
 
     def rounds(self, strategy: str, seed: int) -> list[dict[str, Any]]:
         """Figures of every round of a strategy; what was interrupted goes on after the last whole round.
@@ -142,8 +140,8 @@ class Replay:
         kept, first = path.with_suffix(".pt"), self.folder / f"first_round-{seed}.pt"
         done: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
         deck = np.random.default_rng(seed).permutation(self.pool).tolist()
-        if not done and strategy != _rounds_figures.BASELINE:  # the first round is the same for all
-            done = self.rounds(_rounds_figures.BASELINE, seed)[:1]
+        if not done and strategy != round_figures.BASELINE:  # the first round is the same for all
+            done = self.rounds(round_figures.BASELINE, seed)[:1]
             if first.exists():
                 shutil.copyfile(first, kept)
         learner: Any = self.learner
@@ -152,7 +150,7 @@ class Replay:
             learnt = learner.taken_up(kept, labelled) if number else None
             chosen = self._chosen(strategy, deck, labelled, self.settings["sizes"][number], learnt)
             learnt = learner.learn(chosen, learnt, 1000 * seed + number)
-            figures = _rounds_figures.figures(learner.errors(learnt))
+            figures = round_figures.figures(learner.errors(learnt))
             done = [*done, {"labels": len(chosen), **figures, "chosen": chosen}]
             learner.keep(learnt, kept)
             if number == 0:
@@ -164,7 +162,7 @@ class Replay:
 
     def _chosen(self, strategy: str, deck: list[int], labelled: list[int], size: int, learnt: Any) -> list[int]:
         """Places of the films that are labelled in a round: those before, and the next ones."""
-        if not labelled or strategy == _rounds_figures.BASELINE:
+        if not labelled or strategy == round_figures.BASELINE:
             return deck[:size]
         known, missing = set(labelled), size - len(labelled)
         rest = [place for place in range(len(deck)) if place not in known]

@@ -16,10 +16,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-import _app_path  # noqa: F401
-import _plots
 import _training
-from _click_figures import COUNTS, GROSS, Clicked, draw, figures, show
+from experiments import plot_style
+from experiments.annotation.click_figures import COUNTS, GROSS, Clicked, draw, figures, show
 from lib.learning.aasce import FOLDS, Record, folds, read_aasce
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.correlation_fit import SpineErrors, fit_correlations
@@ -194,7 +193,7 @@ def run(arguments: argparse.Namespace) -> None:
         ValueError: the weights know the fold, have no error model, or there are too few films.
         OSError: a file cannot be read or written.
     """
-    _plots.check_library()
+    plot_style.check_library()
     arguments.output.mkdir(parents=True, exist_ok=True)
     for name in (CSV, PLOT, FIGURES):
         check_writable(arguments.output / name)

@@ -16,9 +16,8 @@ import numpy as np
 import requests
 from PIL import Image
 
-import _app_path  # noqa: F401
 import _training
-from _own_server import own_server
+from harness.local_server import own_server
 from lib.learning.aasce import FOLDS, folds, read_aasce
 from lib.learning.choosing import DEFAULT, STRATEGIES
 from lib.learning.config import DEFAULT_WEIGHTS_FILE

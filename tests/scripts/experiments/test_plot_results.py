@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 import evaluate
-import plot_results
+from experiments import plot_results
+from experiments.plot_results import Agreement, agreement, cumulative, read_deciles, read_films
 from lib.spine.calibration import Decile
 from lib.spine.evaluation import ImageFigures
-from plot_results import Agreement, agreement, cumulative, read_deciles, read_films
 
 
 def rows(name: str, decoder: str, corners: Sequence[float], angles: Sequence[tuple[float, float]]) -> list[Any]:

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-import _app_path  # noqa: F401
-import _plots
+from experiments import plot_style
 
 COUNTS = (0, 1, 2, 3, 5, 10)
 GROSS = 0.5
@@ -171,13 +170,13 @@ def _range(ends: tuple[float, float]) -> str:
 
 def draw(found: Sequence[dict[str, Any]], path: Path) -> None:
     """Plot errors over clicks, with and without propagation, of gross starts and of the others."""
-    figure = _plots.new_figure(10, 4.2)
+    figure = plot_style.new_figure(10, 4.2)
     for axes, group in zip(figure.subplots(1, 2), (ALL, ELSEWHERE), strict=True):
         rows = [row for row in found if row["group"] == group]
         for number, noise in enumerate(dict.fromkeys(row["noise_px"] for row in rows)):
             part = [row for row in rows if row["noise_px"] == noise]
-            clicks, color = [row["clicks"] for row in part], _plots.COLORS[number]
-            label, marker = f"clicks off by {noise:g} px", _plots.MARKERS[number]
+            clicks, color = [row["clicks"] for row in part], plot_style.COLORS[number]
+            label, marker = f"clicks off by {noise:g} px", plot_style.MARKERS[number]
             axes.plot(clicks, [row["corner_px"] for row in part], "-", marker=marker, color=color, label=label)
             low, high = np.array([row["corner_px_interval"] for row in part]).T
             axes.fill_between(clicks, low, high, color=color, alpha=0.15, linewidth=0)
@@ -191,4 +190,4 @@ def draw(found: Sequence[dict[str, Any]], path: Path) -> None:
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
-    _plots.save(figure, path)
+    plot_style.save(figure, path)

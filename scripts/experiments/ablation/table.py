@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..spine.evaluation import Figures
-from ..spine.schema import VERTEBRAE
-from .config import DEFAULT_CONFIG_FILE, Config, load_config
+from lib.learning.config import DEFAULT_CONFIG_FILE, Config, load_config
+from lib.spine.evaluation import Figures
+from lib.spine.schema import VERTEBRAE
 
 FINAL, LABELS = "final", "labels"
 """What two rows come from that need no training: weights that are given, and the labels themselves."""

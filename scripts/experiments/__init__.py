@@ -1,0 +1,1 @@
+"""Research replays behind commands of ``scripts``: ablation, simulated annotation, store benchmark, plots."""

@@ -1,0 +1,137 @@
+"""How often points are found in images that show no frontal spine, refused or warned of; a table in Markdown.
+
+    python scripts/other_views.py --count 50 --boxed FOLDER
+
+Generated are spines from the side, body parts, images of other things and, for comparison, spines from the front, whole
+and cut. ``--boxed`` adds parts of real films beside, above and below the boxed spine, and the films themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from lib.learning.boxes import BoxRecord, read_boxes
+from lib.learning.config import DEFAULT_WEIGHTS_FILE
+from lib.learning.devices import choose_device
+from lib.learning.image_io import Radiograph, UnreadableImageError, read_radiograph
+from lib.learning.prediction import LandmarkPredictor, NoSpineError
+from lib.spine.image_warnings import NAMES, NOT_FRONTAL, SECOND_SPINE
+from lib.spine.phantoms import OTHER_VIEWS, SPINELESS, other_view, random_spec, random_spineless, render_phantom
+
+_FIRST_SEED = 5000  # far from those of training items
+_CUT_VERTEBRAE = 6
+_PART_HEIGHT = 640  # pixels of a part of a film, enlarged
+
+
+@dataclass
+class Row:
+    """Counts of one kind of image."""
+
+    images: int = 0
+    refused: int = 0
+    lateral: int = 0
+    names: int = 0
+    second: int = 0
+    silent: int = 0
+
+    def count(self, codes: set[str] | None) -> None:
+        """Count one image by the codes of its warnings, ``None`` where it was refused."""
+        self.images += 1
+        self.refused += codes is None
+        for name, code in (("lateral", NOT_FRONTAL), ("names", NAMES), ("second", SECOND_SPINE)):
+            setattr(self, name, getattr(self, name) + (codes is not None and code in codes))
+        self.silent += codes is not None and not codes
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=20, help="generated images of each kind, and films")
+    parser.add_argument("--boxed", type=Path, help="folder with boxes.csv and images")
+    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    return parser.parse_args(arguments)
+
+
+def sources(count: int, boxed: Path | None) -> Iterator[tuple[str, Iterator[np.ndarray]]]:
+    """Kinds of images, and the pixels of each.
+
+    Args:
+        count: images of each kind, and films.
+        boxed: folder as for ``boxes.read_boxes``; whole films are called ``film...``.
+
+    Raises:
+        ValueError: the boxes cannot be read.
+        OSError: a file is missing.
+    """
+    seeds = range(_FIRST_SEED, _FIRST_SEED + count)
+    yield "spine from the front (phantom)", (render_phantom(random_spec(seed)).pixels for seed in seeds)
+    yield f"the same, 1 to {_CUT_VERTEBRAE} bodies cut off", (cut_phantom(seed) for seed in seeds)
+    for kind in OTHER_VIEWS:
+        yield f"{kind} (phantom)", (other_view(kind, seed) for seed in seeds)
+    yield f"any of {len(SPINELESS)} other things", (random_spineless(seed) for seed in seeds)
+    if boxed is not None:
+        films = [record for record in read_boxes(boxed) if record.path.name.startswith("film")]
+        films = films[:: max(1, len(films) // count)]
+        yield "spine from the front (film)", (read_radiograph(film.path).pixels for film in films)
+        yield "part of a film without its spine", (part for film in films for part in parts_without_spine(film))
+
+
+def cut_phantom(seed: int) -> np.ndarray:
+    """A phantom that lacks one to six bodies at the top or the bottom."""
+    phantom = render_phantom(random_spec(seed))
+    y, number = phantom.spine.xy[..., 1], seed % _CUT_VERTEBRAE
+    return phantom.pixels[round(y[number].max()) :] if seed % 2 else phantom.pixels[: round(y[16 - number].min())]
+
+
+def parts_without_spine(film: BoxRecord) -> Iterator[np.ndarray]:
+    """What lies beside, above and below the boxes of a film, enlarged; parts that are too narrow are left out."""
+    pixels = read_radiograph(film.path).pixels
+    left, top = np.floor(film.boxes[:, :2].min(0)).astype(int)
+    right, bottom = np.ceil(film.boxes[:, 2:].max(0)).astype(int)
+    height = bottom - top
+    beside = (pixels[:, : max(0, left - height // 40)], pixels[:, right + height // 40 :])
+    for part in (*beside, pixels[: max(0, top - height // 20)], pixels[bottom + height // 40 :]):
+        if min(part.shape) >= height // 8:
+            scale = _PART_HEIGHT / max(part.shape)
+            size = round(part.shape[1] * scale), round(part.shape[0] * scale)
+            yield np.asarray(Image.fromarray(part).resize(size))
+
+
+def codes_of(predictor: LandmarkPredictor, pixels: np.ndarray) -> set[str] | None:
+    """Codes of the warnings about an image, ``None`` where it is refused."""
+    try:
+        return {warning.code for warning in predictor.predict(Radiograph(pixels)).warnings}
+    except (NoSpineError, UnreadableImageError):
+        return None
+
+
+HEADER = """\
+| image | n | refused | doubts: not from the front | names | second spine | points without a warning |
+|---|---|---|---|---|---|---|"""
+
+
+def line(kind: str, row: Row) -> str:
+    """A row in Markdown, shares in percent."""
+    counts = (row.refused, row.lateral, row.names, row.second, row.silent)
+    shares = " | ".join(f"{100 * count / max(1, row.images):.0f} %" for count in counts)
+    return f"| {kind} | {row.images} | {shares} |"
+
+
+def main() -> int:
+    """Run the command; returns the exit status."""
+    arguments = parse_arguments()
+    predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
+    print(HEADER, flush=True)
+    for kind, images in sources(arguments.count, arguments.boxed):
+        row = Row()
+        for pixels in images:
+            row.count(codes_of(predictor, pixels))
+        print(line(kind, row), flush=True)
+    return 0

@@ -1,0 +1,1 @@
+"""3D Slicer's Qt, scene and slice view without a desktop, on Slicer's own libraries."""
