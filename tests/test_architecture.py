@@ -42,30 +42,32 @@ SERVER = LEARNING | WEB | {"monailabel", "filelock", "psutil", "sqlalchemy", "wa
 MAY_IMPORT = {"spine": SPINE, "learning": LEARNING, "server": SERVER, "__init__.py": frozenset()}
 """What each tier may import besides the standard library."""
 
-ON_SCENE = frozenset({"volume", "points", "drawing", "view", "logic", "local_files", "nodes", "observers", "placing"})
-"""Parts of the Slicer module that touch the scene; whatever stands in neither set needs Python and numpy only."""
-ON_SCREEN = frozenset({"widget", "panels", "shortcuts", "settings", "selftest"})
-"""Parts that touch widgets."""
-HTTP = ("http", "urllib.request", "socket", "ssl", "VertebraLandmarksLib.connection", "VertebraLandmarksLib.client")
-"""What neither of them may import: requests are the controller's, on threads."""
+MODULE_TIERS = {
+    "spine": (frozenset({"spine"}), frozenset({"numpy"})),
+    "client": (frozenset({"spine"}), frozenset({"numpy"})),
+    "editor": (frozenset({"spine", "client"}), frozenset({"numpy"})),
+    "workflow": (frozenset({"spine", "client", "editor"}), frozenset({"numpy"})),
+    "scene": (frozenset({"spine", "client", "editor"}), frozenset({"numpy", "slicer", "vtk"})),
+    "panel": (
+        frozenset({"spine", "client", "editor", "workflow", "scene"}),
+        frozenset({"numpy", "slicer", "qt", "ctk"}),
+    ),
+}
+"""Folders of the Slicer module's library: the folders and the libraries that each may import besides itself."""
+SPEAKS_HTTP = frozenset({"client", "workflow"})
+HTTP = ("http", "urllib.request", "socket", "ssl", *(f"VertebraLandmarksLib.client.{n}" for n in ("connection", "api")))
+"""What the other folders may not import: requests are the workflow's, on threads."""
 
 
-def module_part(path: Path) -> str:
-    """The file or folder of the Slicer module's library that a file belongs to."""
-    return path.relative_to(MODULE / "VertebraLandmarksLib").parts[0].removesuffix(".py")
+def module_tier(path: Path) -> str:
+    """The folder of the Slicer module's library that a file belongs to."""
+    return path.relative_to(MODULE / "VertebraLandmarksLib").parts[0]
 
 
-PURE = frozenset(module_part(path) for path in MODULE_LIB) - ON_SCENE - ON_SCREEN
-
-
-def may_import_in_module(part: str) -> frozenset[str]:
-    """What a part of the Slicer module's library may import besides the standard library."""
-    if part == "spine":
-        return frozenset({"numpy", "VertebraLandmarksLib.spine"})
-    is_pure, is_scene = part in PURE, part in ON_SCENE
-    parts = PURE if is_pure else PURE | ON_SCENE if is_scene else PURE | ON_SCENE | ON_SCREEN
-    libraries = {"numpy"} if is_pure else {"numpy", "slicer", "vtk"} if is_scene else {"numpy", "slicer", "qt", "ctk"}
-    return frozenset({f"VertebraLandmarksLib.{name}" for name in parts} | libraries)
+def may_import_in_module(folder: str) -> frozenset[str]:
+    """What a folder of the Slicer module's library may import besides the standard library."""
+    folders, libraries = MODULE_TIERS.get(folder, (frozenset(), frozenset()))
+    return frozenset({f"VertebraLandmarksLib.{name}" for name in (folder, *folders)}) | libraries
 
 
 NEEDS_TORCHVISION = (
@@ -195,51 +197,55 @@ def test_the_import_rule_allows_downward_imports(package: str, source: str) -> N
     assert forbidden_imports(source, package, MAY_IMPORT[package.split(".")[1]]) == []
 
 
-def forbidden_in_module(part: str, package: str, source: str) -> list[str]:
-    """Imports of a source that its part of the Slicer module's library must not have."""
-    found = forbidden_imports(source, package, may_import_in_module(part))
-    return found if part in PURE else [*found, *(name for name in imports(source, package) if is_within(name, HTTP))]
+def forbidden_in_module(folder: str, package: str, source: str) -> list[str]:
+    """Imports of a source that its folder of the Slicer module's library must not have."""
+    found = forbidden_imports(source, package, may_import_in_module(folder))
+    if folder in SPEAKS_HTTP:
+        return found
+    return [*found, *(name for name in imports(source, package) if is_within(name, HTTP))]
 
 
 def test_the_slicer_module_imports_point_downwards_only() -> None:
-    assert {"spine", "client", "controller", "editing"} <= PURE
+    assert {module_tier(path) for path in MODULE_LIB} == {*MODULE_TIERS, "__init__.py"}
 
     def check(path: Path, source: str) -> list[str]:
-        return forbidden_in_module(module_part(path), package_of(path, MODULE), source)
+        return forbidden_in_module(module_tier(path), package_of(path, MODULE), source)
 
     assert offences(MODULE_LIB, check) == {}
 
 
 @pytest.mark.parametrize(
-    ("part", "package", "source"),
+    ("package", "source"),
     [
-        pytest.param("spine", "VertebraLandmarksLib.spine", "from ..errors import ServerError", id="spine looks up"),
-        pytest.param("client", "VertebraLandmarksLib", "import slicer", id="pure imports slicer"),
-        pytest.param("client", "VertebraLandmarksLib", "def f():\n    import qt", id="pure imports qt"),
-        pytest.param("client", "VertebraLandmarksLib", "import requests", id="pure imports what is not there"),
-        pytest.param("controller", "VertebraLandmarksLib", "from .logic import L", id="pure imports scene"),
-        pytest.param("logic", "VertebraLandmarksLib", "import qt", id="scene imports qt"),
-        pytest.param("logic", "VertebraLandmarksLib", "from .widget import W", id="scene imports screen"),
-        pytest.param("logic", "VertebraLandmarksLib", "from .client import Client", id="scene asks the server"),
-        pytest.param("widget", "VertebraLandmarksLib", "import urllib.request", id="screen asks the server"),
-        pytest.param("panels", "VertebraLandmarksLib.panels", "from ..connection import C", id="panel asks the server"),
-        pytest.param("panels", "VertebraLandmarksLib.panels", "import vtk", id="panel draws"),
+        pytest.param("spine", "from ..client.errors import ServerError", id="spine looks up"),
+        pytest.param("client", "import slicer", id="client imports slicer"),
+        pytest.param("client", "def f():\n    import qt", id="client imports qt"),
+        pytest.param("client", "import requests", id="client imports what is not there"),
+        pytest.param("workflow", "from ..scene.logic import L", id="workflow imports scene"),
+        pytest.param("workflow.actions", "from ...panel.settings import S", id="an action imports the panel"),
+        pytest.param("editor", "from ..workflow.state import S", id="editor imports workflow"),
+        pytest.param("scene", "import qt", id="scene imports qt"),
+        pytest.param("scene", "from ..panel.panel import P", id="scene imports panel"),
+        pytest.param("scene", "from ..client.api import Client", id="scene asks the server"),
+        pytest.param("panel", "import urllib.request", id="panel asks the server"),
+        pytest.param("panel.sections", "from ...client.connection import C", id="a section asks the server"),
+        pytest.param("panel.sections", "import vtk", id="a section draws"),
     ],
 )
-def test_the_import_rule_of_the_slicer_module_can_fail(part: str, package: str, source: str) -> None:
-    assert forbidden_in_module(part, package, source)
+def test_the_import_rule_of_the_slicer_module_can_fail(package: str, source: str) -> None:
+    assert forbidden_in_module(package.split(".")[0], f"VertebraLandmarksLib.{package}", source)
 
 
 @pytest.mark.parametrize(
-    ("part", "package", "source"),
+    ("package", "source"),
     [
-        pytest.param("client", "VertebraLandmarksLib", "import http.client\nfrom .errors import E", id="pure"),
-        pytest.param("logic", "VertebraLandmarksLib", "import slicer, vtk\nfrom .editing import E", id="scene"),
-        pytest.param("panels", "VertebraLandmarksLib.panels", "import qt\nfrom ..state import S", id="screen"),
+        pytest.param("client", "import http.client\nfrom .errors import E", id="client"),
+        pytest.param("scene", "import slicer, vtk\nfrom ..editor.spine_editor import E", id="scene"),
+        pytest.param("panel.sections", "import qt\nfrom ...workflow.state import S", id="panel"),
     ],
 )
-def test_the_import_rule_of_the_slicer_module_allows_downward_imports(part: str, package: str, source: str) -> None:
-    assert forbidden_in_module(part, package, source) == []
+def test_the_import_rule_of_the_slicer_module_allows_downward_imports(package: str, source: str) -> None:
+    assert forbidden_in_module(package.split(".")[0], f"VertebraLandmarksLib.{package}", source) == []
 
 
 def test_lib_imports_nothing_by_a_computed_name() -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import slicer
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
-from VertebraLandmarksLib.controller import Controller
-from VertebraLandmarksLib.drafts import Drafts
-from VertebraLandmarksLib.logic import VertebraLandmarksLogic
-from VertebraLandmarksLib.selftest import VertebraLandmarksTest
-from VertebraLandmarksLib.widget import VertebraLandmarksPanel
+from VertebraLandmarksLib.panel.panel import VertebraLandmarksPanel
+from VertebraLandmarksLib.panel.self_test import VertebraLandmarksTest
+from VertebraLandmarksLib.scene.logic import VertebraLandmarksLogic
+from VertebraLandmarksLib.workflow.controller import Controller
+from VertebraLandmarksLib.workflow.drafts import Drafts
 
 __all__ = ["VertebraLandmarks", "VertebraLandmarksLogic", "VertebraLandmarksTest", "VertebraLandmarksWidget"]
 

@@ -17,17 +17,17 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from PIL import Image
-from VertebraLandmarksLib.answers import LOCAL, Answer, Film
-from VertebraLandmarksLib.client import Client
-from VertebraLandmarksLib.connection import Connection
-from VertebraLandmarksLib.controller import Controller
-from VertebraLandmarksLib.drafts import Drafts
-from VertebraLandmarksLib.editing import SpineEditor
-from VertebraLandmarksLib.image_facts import ImageFacts
-from VertebraLandmarksLib.origin import UNKNOWN, Origin
+from VertebraLandmarksLib.client.api import Client
+from VertebraLandmarksLib.client.connection import Connection
+from VertebraLandmarksLib.client.image_info import ImageFacts
+from VertebraLandmarksLib.client.provenance import UNKNOWN, Origin
+from VertebraLandmarksLib.client.responses import LOCAL, Answer, Film
+from VertebraLandmarksLib.editor.spine_editor import SpineEditor
 from VertebraLandmarksLib.spine.image_frame import ImageFrame
 from VertebraLandmarksLib.spine.markups import from_markups, to_markups
 from VertebraLandmarksLib.spine.schema import Spine
+from VertebraLandmarksLib.workflow.controller import Controller
+from VertebraLandmarksLib.workflow.drafts import Drafts
 
 if TYPE_CHECKING:
     from ..serving import Server, Start

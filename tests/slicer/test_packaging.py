@@ -21,7 +21,7 @@ EXTENSION = ROOT / "slicer_module"
 MODULE = EXTENSION / "VertebraLandmarks"
 UI = MODULE / "Resources" / "UI" / "VertebraLandmarks.ui"
 PYTHON = sorted(EXTENSION.rglob("*.py"))
-PANEL = [MODULE / "VertebraLandmarksLib" / "widget.py", *sorted((MODULE / "VertebraLandmarksLib" / "panels").glob("*"))]
+PANEL = sorted((MODULE / "VertebraLandmarksLib" / "panel").rglob("*.py"))
 
 CATALOGUE = {
     "type": "object",

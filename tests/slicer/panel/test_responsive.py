@@ -101,7 +101,7 @@ def test_cancel_ends_the_waiting_at_once(studies: Path, tmp_path: Path) -> None:
 
 
 def test_a_list_of_100000_images_holds_nothing_up(opened: Desktop) -> None:
-    answers = sys.modules["VertebraLandmarksLib.answers"]
+    answers = sys.modules["VertebraLandmarksLib.client.responses"]
     kinds = (answers.UNLABELLED, answers.HAS_PREDICTION, answers.LABELLED)
     images = tuple(
         answers.ImageEntry(f"film{i:06d}", kinds[i % 3], "Ada", 1.7e9 + i if i % 3 == 2 else None, "")

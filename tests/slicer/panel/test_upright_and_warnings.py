@@ -176,7 +176,7 @@ def test_a_person_states_the_side(server: OwnServer, tmp_path: Path) -> None:
 
 
 def test_a_side_that_the_file_states_cannot_be_chosen(opened: Desktop) -> None:
-    selftest = __import__("VertebraLandmarksLib.selftest", fromlist=["selftest"])
+    selftest = __import__("VertebraLandmarksLib.panel.self_test", fromlist=["selftest"])
     film = selftest.film_of_steps()
     facts = type(film.facts)(240, 400, image_left_is="right", image_left_is_source="PatientOrientation L\\F")
     opened.logic.show_film(type(film)(**{**vars(film), "facts": facts}))

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import vtk
-from VertebraLandmarksLib.answers import LOCAL, Film
-from VertebraLandmarksLib.image_facts import ImageFacts
-from VertebraLandmarksLib.logic import VertebraLandmarksLogic
+from VertebraLandmarksLib.client.image_info import ImageFacts
+from VertebraLandmarksLib.client.responses import LOCAL, Film
+from VertebraLandmarksLib.scene.logic import VertebraLandmarksLogic
 from VertebraLandmarksLib.spine.image_geometry import ImageGeometry
 
 from harness.fake_slicer.slice_view import Place, Stage, stage

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from VertebraLandmarksLib import keeping
-from VertebraLandmarksLib.controller import Controller
-from VertebraLandmarksLib.drafts import Drafts
-from VertebraLandmarksLib.local_files import begin_reading
+from VertebraLandmarksLib.scene.local_images import begin_reading
+from VertebraLandmarksLib.workflow import keeping
+from VertebraLandmarksLib.workflow.controller import Controller
+from VertebraLandmarksLib.workflow.drafts import Drafts
 
 pytestmark = pytest.mark.slicer
 

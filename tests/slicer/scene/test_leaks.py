@@ -6,7 +6,7 @@ import gc
 import weakref
 
 import pytest
-from VertebraLandmarksLib.logic import VertebraLandmarksLogic
+from VertebraLandmarksLib.scene.logic import VertebraLandmarksLogic
 
 from harness.fake_slicer.slice_view import Stage, observers
 from lib.spine.phantoms import Phantom

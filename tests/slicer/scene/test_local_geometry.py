@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from VertebraLandmarksLib.local_files import read_film
+from VertebraLandmarksLib.scene.local_images import read_film
 
 from lib.learning.image_io import read_radiograph
 

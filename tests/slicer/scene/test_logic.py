@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from VertebraLandmarksLib.answers import Answer
-from VertebraLandmarksLib.editing import ADOPTED, LOADED, MOVED
-from VertebraLandmarksLib.image_facts import ImageFacts
-from VertebraLandmarksLib.logic import VertebraLandmarksLogic
-from VertebraLandmarksLib.measuring import measure
-from VertebraLandmarksLib.origin import Origin
+from VertebraLandmarksLib.client.image_info import ImageFacts
+from VertebraLandmarksLib.client.provenance import Origin
+from VertebraLandmarksLib.client.responses import Answer
+from VertebraLandmarksLib.editor.measurements import measure
+from VertebraLandmarksLib.editor.spine_editor import ADOPTED, LOADED, MOVED
+from VertebraLandmarksLib.scene.logic import VertebraLandmarksLogic
 from VertebraLandmarksLib.spine.image_geometry import ImageGeometry
 from VertebraLandmarksLib.spine.image_warnings import (
     IMPLAUSIBLE,

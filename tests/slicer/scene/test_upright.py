@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from VertebraLandmarksLib.answers import Answer, Film
-from VertebraLandmarksLib.frame import Frame
-from VertebraLandmarksLib.image_facts import ImageFacts
-from VertebraLandmarksLib.origin import Origin
+from VertebraLandmarksLib.client.image_info import ImageFacts
+from VertebraLandmarksLib.client.provenance import Origin
+from VertebraLandmarksLib.client.responses import Answer, Film
+from VertebraLandmarksLib.scene.frame import Frame
 from VertebraLandmarksLib.spine.geometry import transform_points
 from VertebraLandmarksLib.spine.image_frame import ImageFrame
 from VertebraLandmarksLib.spine.image_geometry import ImageGeometry

@@ -1,0 +1,1 @@
+"""HTTP client of the MONAI Label server: standard library only."""

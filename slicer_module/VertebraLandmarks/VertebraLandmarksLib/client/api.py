@@ -1,0 +1,224 @@
+"""What the server can do, as values; on its own, without Slicer: ``Client(Connection("http://127.0.0.1:8000"))``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import urllib.parse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Optional
+
+from ..spine.markups import SUFFIX
+from . import responses
+from .cancel import Cancel
+from .connection import Connection, OnProgress, Reply
+from .errors import NOT_FOUND, ServerError
+from .films import film_of
+from .json_fields import json_of, table, text
+from .responses import FINAL, MODEL, SERVER, SESSION, Answer, Film, ImageEntry, LabelFacts, ServerInfo, Training
+
+FACTS = "x-image-facts"
+_PIECE = 1 << 20
+
+
+class Client:
+    """A server's abilities. Every method blocks and belongs on a worker thread.
+
+    All of them raise ``ServerError``; those that read a file also ``OSError``. ``cancel`` ends them from another
+    thread, ``on_progress`` gets bytes that are done and in all, see ``Connection.request``.
+
+    Args:
+        connection: to the server.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def info(self, cancel: Optional[Cancel] = None) -> ServerInfo:
+        """The server as it is now, if it is one that this module can work with (else WRONG_APP, SCHEMA)."""
+        info = self._json("GET", "/info/", cancel=cancel)
+        owner = {"username": "", "roles": []}
+        if isinstance(info, dict) and info.get("name") == responses.APP:
+            owner = self._json("GET", "/auth/token/valid", cancel=cancel)
+        return responses.server_info(info, owner)
+
+    def images(self, cancel: Optional[Cancel] = None) -> tuple[ImageEntry, ...]:
+        """The images of the server's folder, by name."""
+        return responses.image_entries(self._json("GET", "/datastore/", {"output": "all"}, cancel=cancel))
+
+    def next_image(self, strategy: str, cancel: Optional[Cancel] = None) -> Optional[str]:
+        """An image to label next; ``None`` when all are labelled."""
+        sample = table(self._json("POST", f"/activelearning/{_quoted(strategy)}", json={}, cancel=cancel), "next image")
+        return text(sample.get("id"), "id") if sample else None
+
+    def film(self, image_id: str, cancel: Optional[Cancel] = None, on_progress: Optional[OnProgress] = None) -> Film:
+        """An image of the server's folder, to look at."""
+        reply = self.connection.request(
+            "GET", "/datastore/image/pixels", {"image": image_id}, cancel=cancel, on_progress=on_progress
+        )
+        return film_of(image_id, _facts(reply), reply.body, SERVER)
+
+    def session_film(
+        self,
+        session_id: str,
+        path: str,
+        cancel: Optional[Cancel] = None,
+        on_progress: Optional[OnProgress] = None,
+    ) -> Film:
+        """The image of an upload session, to look at; ``path`` is the file that was sent."""
+        reply = self.connection.request(
+            "GET", f"/session/{_quoted(session_id)}", {"pixels": "true"}, cancel=cancel, on_progress=on_progress
+        )
+        return film_of(stem(path), _facts(reply), reply.body, SESSION, path)
+
+    def label(self, image_id: str, tag: str = FINAL, cancel: Optional[Cancel] = None) -> bytes:
+        """A label as it is stored, a ``.mrk.json`` file; NOT_FOUND where there is none."""
+        return self.connection.request("GET", "/datastore/label", {"label": image_id, "tag": tag}, cancel=cancel).body
+
+    def label_facts(self, image_id: str, tag: str = FINAL, cancel: Optional[Cancel] = None) -> LabelFacts:
+        """What is noted about a label; NOT_FOUND where there is none."""
+        query = {"label": image_id, "tag": tag}
+        return responses.label_facts(self._json("GET", "/datastore/label/info", query, cancel=cancel))
+
+    def infer(
+        self,
+        image_id: Optional[str] = None,
+        session_id: Optional[str] = None,
+        fixed: Optional[Mapping[str, Mapping[str, Any]]] = None,
+        decoder: Optional[str] = None,
+        cancel: Optional[Cancel] = None,
+    ) -> Answer:
+        """The landmarks of an image or a session.
+
+        Args:
+            image_id: image of the server's folder.
+            session_id: session, in place of an image.
+            fixed: points that stay, ``{"T7": {"center": [x, y], "TL": [x, y]}}`` in pixels.
+            decoder: how to find the points; left out, the server chooses.
+            cancel: ends it.
+        """
+        where = {"image": image_id} if session_id is None else {"session_id": session_id}
+        params = {**({"fixed": fixed} if fixed else {}), **({"decoder": decoder} if decoder else {})}
+        query = {"output": "json", **{name: value for name, value in where.items() if value is not None}}
+        form = {"params": json.dumps(params, allow_nan=False)}
+        return responses.answer(self._json("POST", f"/infer/{MODEL}", query, form=form, cancel=cancel))
+
+    def begin_session(
+        self, path: str, cancel: Optional[Cancel] = None, on_progress: Optional[OnProgress] = None
+    ) -> str:
+        """Send a file for a quick look; it is not stored. Gives the session's id."""
+        files = {"files": (Path(path).name, Path(path))}
+        reply = self.connection.request("PUT", "/session/", files=files, cancel=cancel, on_progress=on_progress)
+        return text(table(json_of(reply.body), "session").get("session_id"), "session_id")
+
+    def end_session(self, session_id: str, cancel: Optional[Cancel] = None) -> None:
+        """Have the server forget the file."""
+        self.connection.request("DELETE", f"/session/{_quoted(session_id)}", cancel=cancel)
+
+    def has_image(self, image_id: str, path: str, cancel: Optional[Cancel] = None) -> bool:
+        """Whether the image of that name is this very file, byte for byte."""
+        digest = hashlib.sha256()
+        with Path(path).open("rb") as file:
+            for piece in iter(lambda: file.read(_PIECE), b""):
+                digest.update(piece)
+        query = {"image": image_id, "check_sum": f"SHA256:{digest.hexdigest()}"}
+        try:
+            self.connection.request("HEAD", "/datastore/image", query, cancel=cancel)
+        except ServerError as error:
+            if error.kind != NOT_FOUND:
+                raise
+            return False
+        return True
+
+    def add_image(
+        self, path: str, image_id: str = "", cancel: Optional[Cancel] = None, on_progress: Optional[OnProgress] = None
+    ) -> str:
+        """Store a file in the server's folder.
+
+        Args:
+            path: the file.
+            image_id: its name there, by default that of the file without extension.
+            cancel: ends it.
+            on_progress: see the class.
+
+        Returns:
+            Its name there. TAKEN is raised where there is an image of that name.
+        """
+        query = {"image": image_id} if image_id else None
+        files = {"file": (Path(path).name, Path(path))}
+        reply = self.connection.request(
+            "PUT", "/datastore/image", query, form={}, files=files, cancel=cancel, on_progress=on_progress
+        )
+        return text(table(json_of(reply.body), "image").get("image"), "image")
+
+    def save_label(
+        self,
+        image_id: str,
+        markups: bytes,
+        facts: Mapping[str, Any],
+        tag: str = FINAL,
+        cancel: Optional[Cancel] = None,
+    ) -> None:
+        """Store a label, in place of one with the same tag.
+
+        Args:
+            image_id: image of the server's folder.
+            markups: content of a ``.mrk.json`` file.
+            facts: what is noted about it; JSON.
+            tag: of the label.
+            cancel: ends it; then nobody knows whether it is stored.
+        """
+        form = {"params": json.dumps(dict(facts), allow_nan=False)}
+        files = {"label": (f"label{SUFFIX}", markups)}
+        self.connection.request(
+            "PUT", "/datastore/label", {"image": image_id, "tag": tag}, form=form, files=files, cancel=cancel
+        )
+
+    def state_side(self, image_id: str, side: Optional[str], cancel: Optional[Cancel] = None) -> None:
+        """Have the server keep which of the patient's sides is at the left of an image whose file does not say it.
+
+        Args:
+            image_id: image of the server's folder.
+            side: "left" or "right"; ``None`` to take back what was stated. NOT_FOUND where the server is older.
+            cancel: ends it.
+        """
+        query = {"image": image_id, "image_left_is": side or ""}
+        self.connection.request("PUT", "/datastore/image/side", query, form={}, cancel=cancel)
+
+    def start_training(self, params: Optional[Mapping[str, Any]] = None, cancel: Optional[Cancel] = None) -> None:
+        """Train on the final labels; BUSY where a training runs."""
+        self._json("POST", f"/train/{MODEL}", json=dict(params or {}), cancel=cancel)
+
+    def training(self, cancel: Optional[Cancel] = None) -> Optional[Training]:
+        """How the newest training is getting on; ``None`` where there was none."""
+        return responses.training(self._json("GET", "/info/", cancel=cancel))
+
+    def stop_training(self, cancel: Optional[Cancel] = None) -> None:
+        """End the training that runs; the model stays as it was."""
+        self._json("DELETE", "/train/", cancel=cancel)
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        query: Optional[Mapping[str, str]] = None,
+        form: Optional[Mapping[str, str]] = None,
+        json: Any = None,
+        cancel: Optional[Cancel] = None,
+    ) -> Any:
+        return json_of(self.connection.request(method, path, query, form, json=json, cancel=cancel).body)
+
+
+def _facts(reply: Reply) -> Any:
+    return json_of(reply.headers.get(FACTS, "").encode())
+
+
+def _quoted(part: str) -> str:
+    return urllib.parse.quote(part, safe="")
+
+
+def stem(path: str) -> str:
+    """A file's name without its extension, of which ``.nii.gz`` is one."""
+    name = Path(path).name
+    return name[: -len(".nii.gz")] if name.lower().endswith(".nii.gz") else Path(name).stem or name

@@ -1,0 +1,126 @@
+"""What a server says about an image besides its pixels, as checked values; an older server says less."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from ..spine.curves import SIDES
+from ..spine.image_geometry import PIXELS, ImageGeometry
+from ..spine.image_warnings import ImageWarning
+from ..spine.orientation import Orientation
+from ..spine.schema import VERTEBRAE
+from .json_fields import bad_answer, flag, listing, number, numbers, optional_choice, table, text, whole
+
+BY_PERSON = "stated by a person"
+"""Source of a side that a person has stated; any other one is the file's."""
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What is known about an image besides its pixels.
+
+    Attributes:
+        width: columns of the stored raster.
+        height: rows of the stored raster.
+        geometry: where Slicer's own reader places the pixels.
+        millimetres: (x, y) size of a pixel in the patient, for measuring; ``None`` where the file does not say.
+        image_left_is: the patient's side at the left of the upright image, "left" or "right"; ``None`` where nobody
+            has stated it.
+        image_left_is_source: who or what states it; "" where nobody does, ``None`` where the server is too old to keep
+            what a person states.
+        orientation: how the file says that the raster must be turned to stand upright; ``None`` where it says nothing.
+        warnings: what reading the file gave reason to doubt.
+    """
+
+    width: int
+    height: int
+    geometry: ImageGeometry = PIXELS
+    millimetres: Optional[tuple[float, float]] = None
+    image_left_is: Optional[str] = None
+    image_left_is_source: Optional[str] = None
+    orientation: Optional[Orientation] = None
+    warnings: tuple[ImageWarning, ...] = ()
+
+    @property
+    def is_side_in_file(self) -> bool:
+        """Whether the file states the patient's side, so that nobody else needs to."""
+        return self.image_left_is is not None and self.image_left_is_source != BY_PERSON
+
+
+def image_facts(content: Any) -> ImageFacts:
+    """Read what stands beside an image or in an answer.
+
+    Raises:
+        ServerError: BAD_ANSWER.
+    """
+    facts = table(content, "image")
+    size = facts.get("millimetres")
+    return ImageFacts(
+        width=whole(facts.get("width"), "width", 1),
+        height=whole(facts.get("height"), "height", 1),
+        geometry=_geometry(facts),
+        millimetres=None if size is None else _size(table(size, "millimetres")),
+        image_left_is=optional_choice(facts.get("image_left_is"), SIDES, "image_left_is"),
+        image_left_is_source=_side_source(facts),
+        orientation=orientation_in(facts),
+        warnings=warnings_in(facts),
+    )
+
+
+def orientation_in(facts: dict[str, Any]) -> Optional[Orientation]:
+    """The entry ``orientation``, as ``Orientation.as_dict`` makes it; ``None`` where it is absent or null.
+
+    Raises:
+        ServerError: BAD_ANSWER.
+    """
+    content = facts.get("orientation")
+    if content is None:
+        return None
+    orientation = table(content, "orientation")
+    turn = whole(orientation.get("turn_deg"), "turn_deg")
+    if turn not in (0, 90, 180, 270):
+        raise bad_answer(f"turn_deg must be 0, 90, 180 or 270, got {turn}")
+    return Orientation(turn // 90, flag(orientation.get("mirrored"), "mirrored"))
+
+
+def warnings_in(facts: dict[str, Any]) -> tuple[ImageWarning, ...]:
+    """The entry ``warnings``, as lists of ``ImageWarning.as_dict``; empty where it is absent.
+
+    Raises:
+        ServerError: BAD_ANSWER.
+    """
+    return tuple(_warning(table(one, "warning")) for one in listing(facts.get("warnings", []), "warnings"))
+
+
+def _warning(content: dict[str, Any]) -> ImageWarning:
+    """A warning, of whichever code: a newer server may know others."""
+    named = {text(name, "vertebra") for name in listing(content.get("vertebrae", []), "vertebrae")}
+    return ImageWarning(
+        code=text(content.get("code"), "code"),
+        message=text(content.get("message"), "message"),
+        vertebrae=tuple(name for name in VERTEBRAE if name in named),
+    )
+
+
+def _geometry(facts: dict[str, Any]) -> ImageGeometry:
+    """``geometry``, or from a server before 0.8 what it knew of it: spacing and where that comes from."""
+    spacing = numbers(facts.get("spacing"), 2, "spacing", 1e-6, 1e3)
+    if facts.get("geometry") is None:
+        source = text(facts.get("spacing_source", "none"), "spacing_source")
+        return ImageGeometry((spacing[0], spacing[1]), source=source)
+    try:
+        return ImageGeometry.parse(facts["geometry"])
+    except ValueError as error:
+        raise bad_answer(str(error)) from error
+
+
+def _size(content: dict[str, Any]) -> tuple[float, float]:
+    return number(content.get("x"), "millimetres", 1e-6, 1e3), number(content.get("y"), "millimetres", 1e-6, 1e3)
+
+
+def _side_source(facts: dict[str, Any]) -> Optional[str]:
+    if "image_left_is_source" not in facts:
+        return None
+    source = text(facts["image_left_is_source"] or "", "image_left_is_source")
+    return "" if source == "none" else source

@@ -1,0 +1,164 @@
+"""What is drawn over a film, as lines and texts in its pixels: bodies, endplates, Cobb lines, names and angles."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import numpy as np
+
+from ..spine.angle_interval import interval_text
+from ..spine.curves import Curve
+from ..spine.schema import CORNERS, POINTS, VERTEBRAE
+from .measurements import Measurements, at_fault
+
+SURE, DOUBTFUL, IMPLAUSIBLE = (110, 230, 140), (255, 95, 85), (255, 170, 60)
+"""Red, green and blue of vertebrae: as they should be, in doubt by the model, or at odds with anatomy."""
+FAINT = (245, 235, 95)
+"""What ``SURE`` turns into, step by step, on the way to doubt."""
+MEASURED = (105, 195, 255)
+"""Red, green and blue of Cobb lines."""
+
+_PALE = 0.72
+"""Share of their color's brightness that pale lines have."""
+_STEPS = 8
+_LESS_SURE = tuple(
+    tuple(round(sure + (faint - sure) * step / _STEPS) for sure, faint in zip(SURE, FAINT))
+    for step in range(1, _STEPS + 1)
+)
+_BRIGHT_COLORS = (SURE, *_LESS_SURE, DOUBTFUL, IMPLAUSIBLE, MEASURED)
+PALETTE = tuple(tuple(round(share * value) for value in color) for share in (1.0, _PALE) for color in _BRIGHT_COLORS)
+"""Red, green and blue of all lines; lines say which by its number."""
+_TL, _TR, _BL, _BR = (POINTS.index(name) for name in CORNERS)
+_SIDES, _ENDPLATES = ((_TL, _BL), (_TR, _BR)), ((_TL, _TR), (_BL, _BR))
+_CLOSED, _OPEN = 1.1, 0.35
+"""How far Cobb lines go beyond an endplate where they come together and where they part, in widths of the endplate."""
+
+
+class Lines(NamedTuple):
+    """Straight lines: ``ends`` ``(N, 2, 2)`` in pixels, ``colors`` ``(N,)`` numbers into ``PALETTE``."""
+
+    ends: np.ndarray
+    colors: np.ndarray
+
+
+class Text(NamedTuple):
+    """A text beside a point: where it begins in pixels, what it says, and whether it is marked."""
+
+    x: float
+    y: float
+    text: str
+    is_marked: bool = False
+
+
+def marks(found: Measurements) -> dict[str, tuple[int, int, int]]:
+    """Colors of the vertebrae that should be looked at; doubt goes before what is implausible."""
+    colors = {name: IMPLAUSIBLE for violation in found.violations for name in at_fault(violation)}
+    colors.update({name: DOUBTFUL for name, _ in found.doubtful})
+    return colors
+
+
+def bodies(xy: np.ndarray, found: Measurements, layers: Collection[str]) -> Lines:
+    """Sides and endplates of the vertebrae.
+
+    Args:
+        xy: ``(V, P, 2)`` pixels, NaN where absent; a line with an absent end is left out.
+        found: colors the vertebrae, see ``marks``; the others go from ``SURE`` to ``FAINT`` with their uncertainty.
+        layers: "outlines" asks for the sides, which are pale, and pale endplates; "endplates" for bright endplates.
+    """
+    wanted = []
+    if "outlines" in layers:
+        wanted += [(pair, True) for pair in _SIDES]
+    if "endplates" in layers or "outlines" in layers:
+        wanted += [(pair, "endplates" not in layers) for pair in _ENDPLATES]
+    if not wanted:
+        return Lines(np.empty((0, 2, 2)), np.empty(0, int))
+    marked = marks(found)
+    colors = np.array(
+        [
+            _BRIGHT_COLORS.index(marked[name]) if name in marked else round(_STEPS * uncertainty)
+            for name, uncertainty in zip(VERTEBRAE, found.uncertainty)
+        ]
+    )
+    lines = np.concatenate([xy[:, list(pair)] for pair, _ in wanted])
+    numbers = np.concatenate([colors + is_pale * len(_BRIGHT_COLORS) for _, is_pale in wanted])
+    is_there = np.isfinite(lines).all(axis=(1, 2))
+    return Lines(lines[is_there], numbers[is_there])
+
+
+def cobb_lines(xy: np.ndarray, curves: Collection[Curve]) -> Lines:
+    """The endplates between which the curves are measured, drawn out to where they come together.
+
+    Args:
+        xy: ``(V, P, 2)`` pixels.
+        curves: whose end vertebrae have all corners.
+    """
+    ends = [line for curve in curves for line in _pair(xy, curve)]
+    lines = np.array(ends).reshape(-1, 2, 2)
+    return Lines(lines, np.full(len(lines), _BRIGHT_COLORS.index(MEASURED)))
+
+
+def angle_texts(xy: np.ndarray, curves: Collection[Curve], width: float, letter: float) -> list[Text]:
+    """Angle, levels and side of each curve, between its two lines where they come together.
+
+    Args:
+        xy: ``(V, P, 2)`` pixels.
+        curves: as for ``cobb_lines``.
+        width: of the film in pixels; texts stay inside.
+        letter: width of a letter of the text in pixels of the film.
+    """
+    texts = []
+    for curve in curves:
+        upper, lower = _pair(xy, curve)
+        text = words(curve)
+        at_right = _closes_at_right(xy, curve)
+        outer = np.array([upper[int(at_right)], lower[int(at_right)]])
+        x = outer[:, 0].max() if at_right else outer[:, 0].min() - letter * len(text)
+        x = min(max(x, letter), max(letter, width - letter * (len(text) + 1)))
+        texts.append(Text(float(x), float(outer[:, 1].mean()), text))
+    return texts
+
+
+def words(curve: Curve) -> str:
+    """Angle, levels and side of a curve in short."""
+    larger = ", may be larger" if curve.open_ends else ""
+    angle = f"{curve.angle_deg:.1f}{interval_text(curve.half_width_deg)}°"
+    return f"{angle}  {curve.upper_end}–{curve.lower_end} {curve.side}{larger}"  # noqa: RUF001
+
+
+def name_texts(xy: np.ndarray, found: Measurements, gap: float) -> list[Text]:
+    """The names of the vertebrae at their right; with "?" in doubt, with "!" where something is implausible.
+
+    Args:
+        xy: ``(V, P, 2)`` pixels.
+        found: see ``marks``.
+        gap: between vertebra and name in pixels.
+    """
+    marked = marks(found)
+    texts = []
+    for name, points in zip(VERTEBRAE, xy):
+        there = points[np.isfinite(points).all(axis=1)]
+        if len(there):
+            rightmost = there[there[:, 0] >= there[:, 0].max() - gap]
+            x, y = rightmost[:, 0].max() + gap, np.mean([there[:, 1].min(), there[:, 1].max()])
+            sign = {DOUBTFUL: " ?", IMPLAUSIBLE: " !"}.get(marked.get(name, SURE), "")
+            texts.append(Text(float(x), float(y), name + sign, name in marked))
+    return texts
+
+
+def _pair(xy: np.ndarray, curve: Curve) -> tuple[np.ndarray, np.ndarray]:
+    """``(2, 2)`` ends, left and right, of the two lines of a curve."""
+    a, b = curve.ends
+    left, right = (_OPEN, _CLOSED) if _closes_at_right(xy, curve) else (_CLOSED, _OPEN)
+    lines = []
+    for start, stop in ((xy[a, _TL], xy[a, _TR]), (xy[b, _BL], xy[b, _BR])):
+        along = stop - start
+        lines.append(np.array([start - left * along, stop + right * along]))
+    return lines[0], lines[1]
+
+
+def _closes_at_right(xy: np.ndarray, curve: Curve) -> bool:
+    """Whether the two endplates come together at the right: the concave side of the curve."""
+    a, b = curve.ends
+    upper, lower = xy[a, _TR] - xy[a, _TL], xy[b, _BR] - xy[b, _BL]
+    return bool(upper[0] * lower[1] - upper[1] * lower[0] < 0)

@@ -1,0 +1,1 @@
+"""The module's panel: Qt only."""

@@ -1,0 +1,144 @@
+"""The section Correct: the model's proposal put right, undo and redo, names, and what should be looked at."""
+
+from ...editor.measurements import at_fault
+from ...scene.logic import POINT, ROTATE, VERTEBRA
+from ...spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE
+from ..tables import fill, prepare
+
+WHOLE = "whole vertebra"
+DRAGS = (
+    (POINT, "moves the point (a center: its vertebra)"),
+    (VERTEBRA, "moves the whole vertebra"),
+    (ROTATE, "turns the vertebra about its center"),
+)
+WORDS = dict(zip(POINTS, ("center", "top left", "top right", "bottom left", "bottom right")))
+
+
+class CorrectPanel:
+    """Buttons that change the points.
+
+    Args:
+        ui: the widgets.
+        controller: starts inferences.
+        logic: the module's logic.
+        settings: what is remembered.
+    """
+
+    def __init__(self, ui, controller, logic, settings):
+        self._ui, self._controller, self._settings = ui, controller, settings
+        self._logic, self._editor = logic, logic.editor
+        self._doubts = []
+        prepare(ui.doubtsTable, (80, None))
+        for name in VERTEBRAE:
+            ui.vertebraComboBox.addItem(name)
+        for name in (WHOLE, *(WORDS[name] for name in (CENTER, *CORNERS))):
+            ui.pointComboBox.addItem(name)
+        for _, words in DRAGS:
+            ui.dragComboBox.addItem(words)
+        ui.dragComboBox.connect("currentIndexChanged(int)", self._set_drag)
+        ui.vertebraComboBox.connect("activated(int)", lambda index: self._jump(VERTEBRAE[index]))
+        ui.inferButton.connect("clicked(bool)", lambda: controller.infer())
+        ui.followCheckBox.checked = controller.follow_moves = settings["followMoves"]
+        ui.followCheckBox.connect("toggled(bool)", self._set_follow)
+        ui.revertButton.connect("clicked(bool)", lambda: controller.revert())
+        ui.undoButton.connect("clicked(bool)", lambda: self._editor.undo())
+        ui.redoButton.connect("clicked(bool)", lambda: self._editor.redo())
+        ui.lockCheckBox.connect("toggled(bool)", self._lock)
+        ui.hideButton.connect("clicked(bool)", lambda: self.hide())
+        ui.moveLeftButton.connect("clicked(bool)", lambda: self._move(-1, 0))
+        ui.moveRightButton.connect("clicked(bool)", lambda: self._move(1, 0))
+        ui.moveUpButton.connect("clicked(bool)", lambda: self._move(0, -1))
+        ui.moveDownButton.connect("clicked(bool)", lambda: self._move(0, 1))
+        ui.rotateLeftButton.connect("clicked(bool)", lambda: self._rotate(-1))
+        ui.rotateRightButton.connect("clicked(bool)", lambda: self._rotate(1))
+        ui.namesUpButton.connect("clicked(bool)", lambda: self._editor.shift_names(-1))
+        ui.namesDownButton.connect("clicked(bool)", lambda: self._editor.shift_names(1))
+        ui.nextDoubtButton.connect("clicked(bool)", lambda: self.next_doubt())
+        ui.doubtsTable.connect("cellClicked(int,int)", self._show_doubt)
+
+    def refresh(self, state):
+        """Show what the server can do now."""
+        ui = self._ui
+        is_open = state.current is not None
+        ui.inferButton.setEnabled(is_open and state.is_connected and not state.is_busy("infer"))
+        ui.revertButton.setEnabled(is_open and state.is_connected and state.current.is_unsaved)
+        ui.namesRightLabel.text = names_words(state.current)
+
+    def refresh_points(self):
+        """Show what the points allow, and what should be looked at."""
+        ui, editor = self._ui, self._editor
+        is_open = self._logic.film is not None
+        ui.undoButton.setEnabled(editor.can_undo)
+        ui.redoButton.setEnabled(editor.can_redo)
+        ui.inferButton.text = "Re-run around my corrections" if editor.is_touched else "Find landmarks"
+        for widget in (ui.lockCheckBox, ui.vertebraComboBox, ui.pointComboBox):
+            widget.setEnabled(is_open)
+        for widget in (
+            *(ui.moveLeftButton, ui.moveRightButton, ui.moveUpButton, ui.moveDownButton, ui.moveSpinBox),
+            *(ui.rotateLeftButton, ui.rotateRightButton, ui.rotateSpinBox),
+            *(ui.namesUpButton, ui.namesDownButton, ui.hideButton),
+        ):
+            widget.setEnabled(is_open and not editor.locked)
+        self.refresh_doubts()
+
+    def refresh_doubts(self):
+        """Show what should be looked at; cheap, as it runs with every move."""
+        ui, found = self._ui, self._logic.measurements
+        doubts = (*found.doubtful, *((at_fault(one)[0], one.message) for one in found.violations))
+        self._doubts = sorted(doubts, key=lambda doubt: VERTEBRAE.index(doubt[0]))
+        fill(ui.doubtsTable, self._doubts)
+        ui.doubtsLabel.text = f"To check: {len(self._doubts) or 'nothing'}"
+        ui.nextDoubtButton.setEnabled(bool(self._doubts))
+
+    def hide(self):
+        """Mark what is chosen as not visible."""
+        if self._logic.film is not None:
+            index = self._ui.pointComboBox.currentIndex
+            self._editor.hide(self._ui.vertebraComboBox.currentIndex, None if index == 0 else index - 1)
+
+    def hide_hovered(self):
+        """Mark the point under the mouse as not visible; where there is none, what is chosen."""
+        if self._logic.hovered is None:
+            self._ui.hideButton.click()
+        else:
+            self._editor.hide(*self._logic.hovered)
+
+    def next_doubt(self):
+        """Show the next of the listed vertebrae, after the last the first."""
+        if self._doubts:
+            table = self._ui.doubtsTable
+            self._show_doubt((table.currentRow() + 1) % len(self._doubts))
+
+    def _show_doubt(self, row):
+        vertebra = self._doubts[row][0]
+        self._ui.doubtsTable.selectRow(row)
+        self._ui.vertebraComboBox.setCurrentIndex(VERTEBRAE.index(vertebra))
+        self._jump(vertebra)
+
+    def _jump(self, vertebra):
+        self._logic.jump_to(vertebra)
+        self._controller.active()
+
+    def _set_follow(self, on):
+        self._settings["followMoves"] = self._controller.follow_moves = on
+
+    def _set_drag(self, index):
+        self._logic.drag_mode = DRAGS[index][0]
+
+    def _lock(self, on):
+        self._editor.locked = on
+        self.refresh_points()
+
+    def _move(self, x, y):
+        step = self._ui.moveSpinBox.value
+        self._logic.move_vertebra(self._ui.vertebraComboBox.currentIndex, x * step, y * step)
+
+    def _rotate(self, sign):
+        self._logic.rotate_vertebra(self._ui.vertebraComboBox.currentIndex, sign * self._ui.rotateSpinBox.value)
+
+
+def names_words(current):
+    """How likely the names are right, where the model says so and nobody changed them."""
+    if current is None or current.names_right is None:
+        return ""
+    return f"Names right: {100 * current.names_right:.0f} %"

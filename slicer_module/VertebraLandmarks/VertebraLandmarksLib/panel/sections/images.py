@@ -1,0 +1,163 @@
+"""The section Images: the next film, any film of the list, a file, or work that was not submitted."""
+
+import os
+
+import qt
+
+from ...workflow.actions.image_search import Search, line, stamp
+from ..tables import fill, fill_from, prepare, resize
+
+FILES = "Radiographs (*.png *.jpg *.jpeg *.tif *.tiff *.bmp *.dcm *.nrrd *.nii *.nii.gz);;All files (*)"
+SEARCH_AFTER_MS = 150
+"""How long nothing is typed before the search begins."""
+STEP_S, STEP_ROWS = 0.01, 50
+"""How long it takes, and how many lines are shown, at a stretch; what else is to be done gets its turn in between."""
+LABELS = {
+    "": "no points yet",
+    "prediction": "points of the model",
+    "label": "submitted before",
+    "draft": "your work, taken up again",
+}
+
+
+class ImagesPanel:
+    """What to work on.
+
+    Args:
+        ui: the widgets.
+        controller: opens films.
+        settings: what is remembered.
+        notice: asks before work is discarded.
+    """
+
+    def __init__(self, ui, controller, settings, notice):
+        self._ui, self._controller, self._settings, self._notice = ui, controller, settings, notice
+        self._strategies = self._images = self._offers = ()
+        self._ids = []
+        self._dialog = None
+        self._search = Search()
+        self._shown = 0
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.connect("timeout()", lambda: self._list())
+        prepare(ui.imageTable, (None, 80, 80, 118))
+        prepare(ui.draftsTable, (None, 118, 90, 50))
+        ui.nextButton.connect("clicked(bool)", lambda: self.next())
+        ui.previousButton.connect("clicked(bool)", lambda: controller.previous())
+        ui.refreshButton.connect("clicked(bool)", lambda: controller.refresh())
+        ui.strategyComboBox.connect("currentIndexChanged(int)", lambda: self._choose_strategy())
+        ui.searchLineEdit.connect("textChanged(QString)", lambda: self._list_later())
+        ui.imageTable.connect("cellDoubleClicked(int,int)", lambda row: controller.open_image(self._ids[row]))
+        ui.openFileButton.connect("clicked(bool)", lambda: self.choose_file())
+        ui.inferOnOpenCheckBox.checked = controller.infer_on_open = settings["inferOnOpen"]
+        ui.inferOnOpenCheckBox.connect("toggled(bool)", self._set_infer)
+        ui.resumeDraftButton.connect("clicked(bool)", lambda: self._with_offer(controller.take_up))
+        ui.discardDraftButton.connect("clicked(bool)", lambda: self._with_offer(self._discard))
+
+    def refresh(self, state):
+        """Show list, film and unfinished work."""
+        ui = self._ui
+        ui.nextButton.setEnabled(state.is_connected and not state.is_busy("open"))
+        ui.previousButton.setEnabled(state.can_go_back)
+        ui.refreshButton.setEnabled(state.is_connected)
+        ui.imageLabel.text = film_words(state.current, state.all_labelled)
+        strategies = () if state.info is None else state.info.strategies
+        if strategies != self._strategies:
+            self._strategies = strategies
+            self._fill_strategies()
+        if state.images is not self._images:
+            self._images = state.images
+            self._begin_search()
+            self._list()
+        if state.offers != self._offers:
+            self._offers = state.offers
+            fill(ui.draftsTable, [offer_line(one) for one in state.offers])
+            ui.draftsTable.selectRow(0)
+            ui.draftsFrame.setVisible(bool(state.offers))
+
+    def next(self):
+        """The image that the server chooses."""
+        self._controller.next_image(self._ui.strategyComboBox.currentText or None)
+
+    def choose_file(self):
+        """Let the user choose a file; other work goes on meanwhile."""
+        self._dialog = qt.QFileDialog(self._ui.openFileButton.window(), "Open a radiograph", "", FILES)
+        self._dialog.setFileMode(qt.QFileDialog.ExistingFile)
+        self._dialog.connect("fileSelected(QString)", lambda path: self._controller.open_local(os.path.normpath(path)))
+        self._dialog.open()
+
+    def close(self):
+        """Close what is still open, and search no more."""
+        self._timer.stop()
+        self._timer.disconnect("timeout()")
+        if self._dialog is not None:
+            self._dialog.deleteLater()
+            self._dialog = None
+
+    def _fill_strategies(self):
+        combo, wanted = self._ui.strategyComboBox, self._settings["strategy"]
+        combo.blockSignals(True)
+        combo.clear()
+        for name in self._strategies:
+            combo.addItem(name)
+        combo.setCurrentIndex(max(0, combo.findText(wanted)))
+        combo.blockSignals(False)
+        self._choose_strategy()
+
+    def _choose_strategy(self):
+        name = self._ui.strategyComboBox.currentText
+        if name:
+            self._settings["strategy"] = self._controller.strategy = name
+
+    def _set_infer(self, on):
+        self._settings["inferOnOpen"] = self._controller.infer_on_open = on
+
+    def _list_later(self):
+        """List what was typed, once the typing pauses."""
+        self._begin_search()
+        self._timer.start(SEARCH_AFTER_MS)
+
+    def _begin_search(self):
+        self._search.begin(self._images, self._ui.searchLineEdit.text)
+        self._shown = 0
+
+    def _list(self):
+        """Search on for a moment, and show what was found when that is all."""
+        if not self._search.go_on(STEP_S):
+            self._timer.start(0)
+            return
+        hits, first = self._search.hits, self._shown
+        if first == 0:
+            self._ids = [entry.id for entry in hits]
+            resize(self._ui.imageTable, len(hits))
+            more = self._search.count - len(hits)
+            self._ui.moreImagesLabel.text = f"and {more:,} more: search"
+            self._ui.moreImagesLabel.setVisible(more > 0)
+        self._shown = first + STEP_ROWS
+        fill_from(self._ui.imageTable, first, [line(entry) for entry in hits[first : self._shown]])
+        if self._shown < len(hits):
+            self._timer.start(0)
+
+    def _with_offer(self, action):
+        row = self._ui.draftsTable.currentRow()
+        if 0 <= row < len(self._offers):
+            action(self._offers[row])
+
+    def _discard(self, draft):
+        text = f"Discard your work on {draft.image_id} of {stamp(draft.saved)}? It cannot be brought back."
+        self._notice.ask(text, "Discard", lambda: self._controller.discard(draft), "Keep")
+
+
+def offer_line(draft):
+    """Image, time, person and edits of work that was not submitted."""
+    return draft.image_id, stamp(draft.saved), draft.user, str(draft.edits)
+
+
+def film_words(current, all_labelled):
+    """What is open."""
+    if current is None:
+        return "All images have a label." if all_labelled else "No image is open."
+    unsaved = ", changed" if current.is_unsaved else ""
+    place = "" if current.path is None else ", a file of this computer"
+    words = f"work of {current.begun_by}, taken up again" if current.begun_by else LABELS[current.label]
+    return f"{current.id}: {words}{unsaved}{place}"

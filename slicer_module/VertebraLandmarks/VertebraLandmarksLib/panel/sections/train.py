@@ -1,0 +1,77 @@
+"""The section Train: the model goes on learning from the submitted labels."""
+
+from ...client.responses import DONE, FAILED_TRAINING, INTERRUPTED, RUNNING, STARTING, STOPPED
+
+STATES = {
+    STARTING: "starting",
+    RUNNING: "running",
+    DONE: "done; the new model is in use",
+    STOPPED: "stopped; the model stayed as it was",
+    INTERRUPTED: "interrupted; the model stayed as it was",
+    FAILED_TRAINING: "failed",
+}
+
+
+class TrainPanel:
+    """Starts, stops and shows a training.
+
+    Args:
+        ui: the widgets.
+        controller: trains.
+    """
+
+    def __init__(self, ui, controller):
+        self._ui, self._controller = ui, controller
+        ui.trainButton.connect("clicked(bool)", lambda: self._start())
+        ui.stopTrainButton.connect("clicked(bool)", lambda: controller.stop_training())
+
+    def refresh(self, state):
+        """Show how it is getting on."""
+        ui, training = self._ui, state.training
+        may = state.is_connected and state.info is not None and state.info.may_train
+        is_going_on = training is not None and training.is_going_on
+        ui.trainButton.setEnabled(may and not is_going_on and not state.is_busy("train"))
+        ui.stopTrainButton.setEnabled(may and is_going_on)
+        ui.epochsSpinBox.setEnabled(not is_going_on)
+        ui.trainProgressBar.value = 0 if training is None else round(training.percent)
+        ui.trainStateLabel.text = state_words(training, state)
+        ui.trainErrorLabel.text = "-" if training is None else error_words(training)
+        ui.trainModelLabel.text = "-" if training is None else version_words(training)
+
+    def _start(self):
+        epochs = self._ui.epochsSpinBox.value
+        self._controller.start_training({"max_epochs": epochs} if epochs else {})
+
+
+def state_words(training, state):
+    """State, stage and epoch."""
+    if training is None:
+        if state.info is not None and not state.info.may_train:
+            return "Your token may not train."
+        return "no training yet"
+    words = STATES[training.state]
+    if training.state == DONE and not training.version_after:
+        words = "done; the model stayed as it was"
+    if training.is_going_on and training.total_epochs:
+        words += f", epoch {training.epoch} of {training.total_epochs}"
+    if training.is_going_on and training.stage:
+        words += f" ({training.stage})"
+    return f"{words}: {training.message}" if training.message else words
+
+
+def error_words(training):
+    """Loss, and corner errors before and now."""
+    parts = []
+    if training.loss is not None:
+        parts.append(f"loss {training.loss:.3f}")
+    if training.validation is not None:
+        before = "" if training.before is None else f"{training.before:.1f} → "
+        parts.append(f"corners {before}{training.validation:.1f} px off on held-out films")
+    return ", ".join(parts) or "-"
+
+
+def version_words(training):
+    """Version before and after."""
+    if training.version_after:
+        return f"version {training.version_before} → {training.version_after}"
+    return f"version {training.version_before}" if training.version_before else "-"

@@ -1,0 +1,247 @@
+"""Placing points with clicks in the view, by Slicer's own way of placing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable, Optional
+
+import numpy as np
+
+from ..editor.placement_guide import GUIDED, Guide, direction_at, sorted_corners
+from ..editor.spine_editor import SpineEditor
+from ..spine.markups import label_of
+from ..spine.schema import CORNERS, POINTS, VERTEBRAE
+from .frame import Frame
+from .mrml_nodes import create, one_change, remove
+from .observers import Observers
+
+GUIDED_MODE, FREE_MODE = "guided", "free"
+"""Point by point in the guided order; four corners of a vertebra in any order."""
+
+_WORDS = {"TL": "top left", "TR": "top right", "BL": "bottom left", "BR": "bottom right"}
+_COLOR = (1.0, 0.85, 0.3)
+
+
+@dataclass(frozen=True)
+class PlacingStep:
+    """What the next click does.
+
+    Attributes:
+        mode: ``GUIDED_MODE`` or ``FREE_MODE``.
+        vertebra: name of the vertebra that is placed.
+        point: name of the point, such as "TL"; ``None`` where any corner may come.
+        text: what to do, for people.
+    """
+
+    mode: str
+    vertebra: str
+    point: Optional[str]
+    text: str
+
+
+class Placing:
+    """Leads through the places, from ``start`` to ``stop`` or the last place.
+
+    Args:
+        scene: with the nodes that say what the mouse does.
+        editor: takes the points.
+        changed: called when another click is next, or placing ended.
+    """
+
+    def __init__(self, scene: Any, editor: SpineEditor, changed: Callable[[], None]) -> None:
+        self._scene, self._editor, self._changed = scene, editor, changed
+        self._mode = GUIDED_MODE
+        self._guide: Optional[Guide] = None
+        self._clicked: list[tuple[int, np.ndarray]] = []
+        self._node: Any = None
+        self._frame = Frame()
+        self._before: Optional[tuple[str, str, int, int]] = None
+        self._observers = Observers()
+
+    @property
+    def step(self) -> Optional[PlacingStep]:
+        """What is next; ``None`` while nothing is placed."""
+        if self._guide is None or self._guide.current is None:
+            return None
+        v, p = self._guide.current
+        name, point = VERTEBRAE[v], POINTS[p]
+        if self._mode == GUIDED_MODE:
+            return PlacingStep(self._mode, name, point, f"Click {label_of(name, point)}: its {_WORDS[point]} corner.")
+        done = f"{len(self._clicked)} of {len(CORNERS)}"
+        return PlacingStep(self._mode, name, None, f"Click the four corners of {name} in any order: {done} done.")
+
+    def start(self, mode: str, vertebra: Optional[str], frame: Frame, view: Optional[str]) -> None:
+        """Begin.
+
+        Args:
+            mode: ``GUIDED_MODE`` or ``FREE_MODE``.
+            vertebra: name of the one to begin at; left out, the first place without a point.
+            frame: of the film.
+            view: ID of the slice view.
+
+        Raises:
+            ValueError: mode or vertebra is unknown.
+        """
+        if mode not in (GUIDED_MODE, FREE_MODE):
+            raise ValueError(f"mode {mode!r:.40} is neither {GUIDED_MODE!r} nor {FREE_MODE!r}")
+        if vertebra is not None and vertebra not in VERTEBRAE:
+            raise ValueError(f"vertebra {vertebra!r:.40} is not one of {', '.join(VERTEBRAE)}")
+        self.stop()
+        self._mode, self._frame = mode, frame
+        guide = Guide(self._editor.xy, GUIDED)
+        if vertebra is not None:
+            guide.go_to(VERTEBRAE.index(vertebra), self._editor.xy)
+        if guide.current is None:
+            return
+        self._guide = guide
+        self._take_mouse(view)
+        self._changed()
+
+    def stop(self) -> None:
+        """End, and let the mouse do what it did before; clicks that make no whole vertebra are dropped."""
+        if self._guide is None:
+            return
+        self._guide, self._clicked = None, []
+        self._show_clicks()
+        self._give_mouse_back()
+        self._changed()
+
+    def remove(self) -> None:
+        """End, and remove what the scene holds for placing; not to be called while Slicer deals with a click."""
+        self.stop()
+        remove(self._scene, self._node)
+        self._node = None
+
+    def skip(self) -> None:
+        """Leave the place out that is next; in the free mode, the vertebra."""
+        if self._guide is not None:
+            if self._mode == GUIDED_MODE:
+                self._guide.advance(self._editor.xy)
+            else:
+                self._guide.skip_vertebra(self._editor.xy)
+            self._proceed()
+
+    def back(self) -> None:
+        """Go back to the place before; in the free mode, drop the last click, or go to the vertebra before."""
+        if self._guide is None:
+            return
+        if self._mode == GUIDED_MODE:
+            self._guide.back()
+        elif self._clicked:
+            self._clicked.pop()
+        elif self._guide.current is not None and self._guide.current[0] > 0:
+            self._guide.go_to(self._guide.current[0] - 1)
+        self._proceed(keeps_clicks=True)
+
+    def _take(self, index: int, xy: np.ndarray) -> None:
+        """Use a click: its number among the points that Slicer made, and where it was, (x, y) stored pixels."""
+        if self._guide is None or self._guide.current is None:
+            return
+        v, p = self._guide.current
+        if self._mode == GUIDED_MODE:
+            self._editor.place(v, p, xy)
+            self._guide.advance(self._editor.xy)
+            self._proceed()
+            return
+        if not any(np.array_equal(xy, before) for _, before in self._clicked):
+            self._clicked.append((index, xy))
+        if len(self._clicked) == len(CORNERS):
+            four = self._frame.to_upright(np.stack([place for _, place in self._clicked]))
+            down = direction_at(self._frame.to_upright(self._editor.xy), v, four.mean(axis=0))
+            self._editor.place_corners(v, self._frame.to_stored(sorted_corners(four, down)))
+            self._guide.skip_vertebra(self._editor.xy)
+            self._proceed()
+        else:
+            self._proceed(keeps_clicks=True)
+
+    def _proceed(self, keeps_clicks: bool = False) -> None:
+        if not keeps_clicks:
+            self._clicked = []
+        if self._guide is None or self._guide.current is None:
+            self.stop()
+            return
+        self._show_clicks()
+        self._name_next()
+        self._changed()
+
+    def _take_mouse(self, view: Optional[str]) -> None:
+        interaction, selection = self._singletons()
+        if self._node is None or not self._scene.IsNodePresent(self._node):
+            self._node = _click_node(self._scene, view)
+        node = self._node
+        node.RemoveAllControlPoints()
+        self._observers.add(node, node.PointPositionDefinedEvent, lambda *_: self._on_defined())
+        self._name_next()
+        if interaction is None or selection is None:
+            return
+        self._before = (
+            selection.GetActivePlaceNodeClassName() or "",
+            selection.GetActivePlaceNodeID() or "",
+            interaction.GetCurrentInteractionMode(),
+            interaction.GetPlaceModePersistence(),
+        )
+        selection.SetActivePlaceNodeClassName(node.GetClassName())
+        selection.SetActivePlaceNodeID(node.GetID())
+        interaction.SetPlaceModePersistence(1)
+        interaction.SetCurrentInteractionMode(interaction.Place)
+        self._observers.add(interaction, interaction.InteractionModeChangedEvent, lambda *_: self._on_mode())
+
+    def _give_mouse_back(self) -> None:
+        self._observers.remove()
+        interaction, selection = self._singletons()
+        if interaction is not None and selection is not None and self._before is not None:
+            kind, node_id, mode, persistence = self._before
+            interaction.SetCurrentInteractionMode(mode)
+            interaction.SetPlaceModePersistence(persistence)
+            selection.SetActivePlaceNodeClassName(kind or None)
+            selection.SetActivePlaceNodeID(node_id if node_id and self._scene.GetNodeByID(node_id) else None)
+        self._before = None
+
+    def _name_next(self) -> None:
+        """The list's name, as the label beside the mouse says what the click will place."""
+        step = self.step
+        if self._node is not None and step is not None:
+            self._node.SetName(step.vertebra if step.point is None else label_of(step.vertebra, step.point))
+
+    def _show_clicks(self) -> None:
+        """Let only the clicks be seen that wait for others; none is removed, as Slicer may be dealing with one."""
+        waiting = {index for index, _ in self._clicked}
+        with one_change(self._node):
+            for i in self._defined():
+                self._node.SetNthControlPointVisibility(i, i in waiting)
+
+    def _defined(self) -> list[int]:
+        """Indices of the points that were clicked, without the one that hangs at the mouse."""
+        node = self._node
+        return [
+            i
+            for i in range(node.GetNumberOfControlPoints())
+            if node.GetNthControlPointPositionStatus(i) == node.PositionDefined
+        ]
+
+    def _on_defined(self) -> None:
+        newest = self._defined()[-1]
+        self._take(newest, self._frame.to_pixels(np.array(self._node.GetNthControlPointPosition(newest))))
+
+    def _on_mode(self) -> None:
+        interaction, _ = self._singletons()
+        if interaction is None or interaction.GetCurrentInteractionMode() != interaction.Place:
+            self.stop()
+
+    def _singletons(self) -> tuple[Any, Any]:
+        first = self._scene.GetFirstNodeByClass
+        return first("vtkMRMLInteractionNode"), first("vtkMRMLSelectionNode")
+
+
+def _click_node(scene: Any, view: Optional[str]) -> Any:
+    """Where Slicer puts the clicks."""
+    node = create(scene, "vtkMRMLMarkupsFiducialNode", "Placing", "placing", view, is_hidden=True)
+    node.SetControlPointLabelFormat("%N")
+    display = node.GetDisplayNode()
+    with one_change(display):
+        display.SetSelectedColor(*_COLOR)
+        display.SetGlyphScale(1.3)
+        display.SetGlyphTypeFromString("CrossDot2D")
+        display.SetTextScale(2.6)
+        display.SetPointLabelsVisibility(True)
+    return node

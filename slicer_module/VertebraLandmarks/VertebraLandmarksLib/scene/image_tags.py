@@ -1,0 +1,137 @@
+"""What the file of a picture says besides its pixels: how it is turned upright, and where its pixels lie in Slicer.
+
+VTK's readers pass over both. Places are those at which ITK, and so Slicer's own reader, puts the pixels of the file.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Optional
+
+from ..spine.image_geometry import DENSITY, ImageGeometry
+from ..spine.orientation import EXIF_ORIENTATIONS, Orientation
+
+_ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _UNIT = 274, 282, 283, 296
+"""Tags of TIFF 6.0, which EXIF shares."""
+_TIFF_UNITS = {2: 25.4, 3: 10.0}
+_JFIF_UNITS = {1: 25.4, 2: 10.0}
+"""Millimetres of the unit that a density counts pixels in; without a unit it is a ratio only."""
+_COLUMNS_REVERSED, _ROWS_REVERSED = (2, 3, 6, 7), (3, 4, 7, 8)
+"""Values of the orientation tag by which ITK's reader of TIFF reverses the stored raster; it never turns it."""
+_SHORT, _LONG, _RATIONAL = 3, 4, 5
+_JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_SCAN = 0xDA
+
+
+def orientation_of_picture(content: bytes) -> Optional[Orientation]:
+    """How the stored raster must be turned to stand upright, by TIFF's or EXIF's tag; ``None`` where there is none.
+
+    Args:
+        content: of a PNG, JPEG, TIFF or BMP file.
+    """
+    return EXIF_ORIENTATIONS.get(int(_tags(_exif(content)).get(_ORIENTATION, 0)))
+
+
+def geometry_of_picture(content: bytes, width: int, height: int) -> ImageGeometry:
+    """Where Slicer's own reader places the stored pixels.
+
+    It obeys the density of TIFF and JPEG (JFIF), and of TIFF's orientation that it reverses columns and rows. It sees
+    no density in PNG and BMP, and no orientation in EXIF.
+
+    Args:
+        content: of a PNG, JPEG, TIFF or BMP file.
+        width: columns of the stored raster.
+        height: rows of the stored raster.
+    """
+    if content.startswith(_TIFF):
+        tags = _tags(content)
+        unit = _TIFF_UNITS.get(int(tags.get(_UNIT, 0)))
+        x, y = tags.get(_X_RESOLUTION, 0.0), tags.get(_Y_RESOLUTION, 0.0)
+        orientation = int(tags.get(_ORIENTATION, 1))
+    else:
+        (unit, x, y), orientation = _jfif_density(content), 1
+    is_stated = unit is not None and x > 0 and y > 0
+    spacing = (unit / x, unit / y) if unit is not None and is_stated else (1.0, 1.0)
+    from_right, from_below = orientation in _COLUMNS_REVERSED, orientation in _ROWS_REVERSED
+    return ImageGeometry(
+        spacing,
+        (from_right * (width - 1) * spacing[0], from_below * (height - 1) * spacing[1], 0.0),
+        (-1.0 if from_right else 1.0, 0.0, 0.0),
+        (0.0, -1.0 if from_below else 1.0, 0.0),
+        DENSITY if is_stated else "none",
+    )
+
+
+def _jfif_density(content: bytes) -> tuple[Optional[float], float, float]:
+    for marker, data in _jpeg_segments(content):
+        if marker == 0xE0 and data.startswith(b"JFIF\0") and len(data) >= 12:
+            unit, x, y = struct.unpack_from(">BHH", data, 7)
+            return _JFIF_UNITS.get(unit), x, y
+    return None, 0.0, 0.0
+
+
+def _exif(content: bytes) -> bytes:
+    """The part of a file that is built like a TIFF file; empty where there is none."""
+    if content.startswith(_TIFF):
+        return content
+    if content.startswith(_PNG):
+        return next((data for name, data in _png_chunks(content) if name == b"eXIf"), b"")
+    marked = (data for marker, data in _jpeg_segments(content) if marker == 0xE1 and data.startswith(b"Exif\0\0"))
+    return next(marked, b"")[6:]
+
+
+def _jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """(marker, data) of what stands before the pixels of a JPEG file; nothing for any other file."""
+    at = len(_JPEG) if content.startswith(_JPEG) else len(content)
+    while at + 4 <= len(content) and content[at] == 0xFF and content[at + 1] != _SCAN:
+        if content[at + 1] == 0xFF:  # a fill byte
+            at += 1
+            continue
+        (length,) = struct.unpack_from(">H", content, at + 2)
+        yield content[at + 1], content[at + 4 : at + 2 + length]
+        at += 2 + length
+
+
+def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(name, data) of the parts of a PNG file."""
+    at = len(_PNG)
+    while at + 8 <= len(content):
+        length, name = struct.unpack_from(">I4s", content, at)
+        yield name, content[at + 8 : at + 8 + length]
+        at += 12 + length
+
+
+def _tags(content: bytes) -> dict[int, float]:
+    """First values of the numeric tags of a TIFF file's first page; what is cut off or no number is left out."""
+    if not content.startswith(_TIFF):
+        return {}
+    order, is_big = "<" if content.startswith(b"II") else ">", b"+" in content[2:4]
+    offset, count, size = ("Q", "Q", 20) if is_big else ("I", "H", 12)
+    value_at = size - struct.calcsize(offset)
+    tags: dict[int, float] = {}
+    try:
+        (at,) = struct.unpack_from(f"{order}{offset}", content, 8 if is_big else 4)
+        (entries,) = struct.unpack_from(f"{order}{count}", content, at)
+        first = at + struct.calcsize(count if is_big else "H")
+        for begin in range(first, min(first + entries * size, len(content)), size):
+            tag, kind = struct.unpack_from(f"{order}HH", content, begin)
+            value = _value(content, order, kind, begin + value_at, offset)
+            if value is not None:
+                tags[tag] = value
+    except struct.error:  # the file ends before its tags do
+        pass
+    return tags
+
+
+def _value(content: bytes, order: str, kind: int, at: int, offset: str) -> Optional[float]:
+    """The first number of a tag; a rational stands elsewhere in the file unless it fits (BigTIFF)."""
+    if kind in (_SHORT, _LONG):
+        return float(struct.unpack_from(f"{order}{'H' if kind == _SHORT else 'I'}", content, at)[0])
+    if kind != _RATIONAL:
+        return None
+    if offset == "I":
+        (at,) = struct.unpack_from(f"{order}I", content, at)
+    above, below = struct.unpack_from(f"{order}II", content, at)
+    return above / below if below else 0.0

@@ -1,0 +1,189 @@
+"""Films from files on this computer, read by Slicer's and VTK's own readers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+from ..client.image_info import ImageFacts
+from ..client.responses import LOCAL, Film
+from ..spine.image_geometry import ImageGeometry
+from ..spine.image_warnings import square_pixel_warnings
+from ..spine.planes import axis_of, plane_of
+from .gray_window import film_values
+from .image_tags import geometry_of_picture, orientation_of_picture
+from .picture_files import is_whole
+
+_PICTURES = {
+    ".png": vtk.vtkPNGReader,
+    ".jpg": vtk.vtkJPEGReader,
+    ".jpeg": vtk.vtkJPEGReader,
+    ".tif": vtk.vtkTIFFReader,
+    ".tiff": vtk.vtkTIFFReader,
+    ".bmp": vtk.vtkBMPReader,
+}
+SUFFIXES = (*_PICTURES, ".dcm", ".dicom", ".nrrd", ".nii", ".nii.gz")
+"""How names of files end that can be read, in lower case; a DICOM file may have any name."""
+
+_HEADER = "file header"
+_AS_STORED = 1  # ORIENTATION_TOPLEFT: the first row first, whatever the tag says
+_LUMINANCE = np.array((0.299, 0.587, 0.114))  # of red, green and blue, ITU-R BT.601
+
+
+def read_film(path: str) -> Film:
+    """Read a film at once; see ``begin_reading``, whose errors this raises."""
+    return begin_reading(path)()
+
+
+def begin_reading(path: str) -> Callable[[], Film]:
+    """Begin to read PNG, JPEG, TIFF, BMP, DICOM, NRRD or NIfTI.
+
+    Colour becomes luminance, and bone is bright in DICOM files whatever their photometric interpretation. What DICOM
+    files say of orientation and side in PatientOrientation is not read: a server does that.
+
+    Args:
+        path: the file.
+
+    Returns:
+        What gives the film. It may run on any thread and takes most of the time; nodes of a scene, by which all but
+        PNG, JPEG, TIFF and BMP are read, are used before this returns.
+
+    Raises:
+        OSError: there is no such file; what is returned raises it too.
+        ValueError: it is no image, is damaged, or has several slices; what is returned raises it too. The sentence
+            does not name the file.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no file {file.name}")
+    kind = _PICTURES.get(file.suffix.lower())
+    if kind is not None:
+        return lambda: _picture_film(file, kind)
+    image, geometry = _volume(file)
+    return lambda: _volume_film(file, image, geometry)
+
+
+def _film(file: Path, gray: np.ndarray, facts: ImageFacts) -> Film:
+    pixels = np.ascontiguousarray(film_values(gray))
+    pixels.setflags(write=False)
+    return Film(_stem(file), pixels, LOCAL, str(file), facts)
+
+
+def _picture_film(file: Path, kind: Any) -> Film:
+    content = file.read_bytes()
+    if not is_whole(content, file.suffix.lower()):
+        raise ValueError(f"it is no {file.suffix[1:].upper()} image, or it is damaged")
+    gray = _picture(file, kind)
+    height, width = gray.shape
+    geometry = geometry_of_picture(content, width, height)
+    return _film(file, gray, ImageFacts(width, height, geometry, orientation=orientation_of_picture(content)))
+
+
+def _volume_film(file: Path, image: Any, geometry: ImageGeometry) -> Film:
+    """A film that stands, and has sides, as the directions of its plane say."""
+    gray = _gray(image)
+    warnings = square_pixel_warnings(*geometry.spacing, _HEADER)
+    facts = ImageFacts(gray.shape[1], gray.shape[0], geometry, warnings=warnings)
+    plane = plane_of(axis_of(np.array(geometry.along_row)), axis_of(np.array(geometry.down_column)))
+    if plane is not None and not plane.is_half_turned:  # what some programs write where nothing is known
+        facts = replace(
+            facts,
+            image_left_is=plane.image_left_is,
+            image_left_is_source=_HEADER if plane.image_left_is else "",
+            orientation=plane.orientation,
+            warnings=(*plane.warnings(f"The {_HEADER}"), *warnings),
+        )
+    return _film(file, gray, facts)
+
+
+def _picture(file: Path, kind: Any) -> np.ndarray:
+    """``(H, W)`` values in the raster of the file."""
+    reader = kind()
+    if kind is vtk.vtkTIFFReader:
+        reader.SetOrientationType(_AS_STORED)
+    errors: list[str] = []
+    reader.AddObserver("ErrorEvent", lambda _, event: errors.append(event))
+    reader.SetFileName(str(file))
+    reader.Update()
+    _check(reader.GetOutput(), bool(errors) or reader.GetErrorCode() != 0)
+    pixels = _gray(reader.GetOutput())
+    return pixels if kind is vtk.vtkTIFFReader else pixels[::-1]  # the others' first row is the lowest
+
+
+def _volume(file: Path) -> tuple[Any, ImageGeometry]:
+    """Image data and geometry of a file that Slicer's own reader knows."""
+    scene = slicer.vtkMRMLScene()
+    volume, storage = slicer.vtkMRMLScalarVolumeNode(), slicer.vtkMRMLVolumeArchetypeStorageNode()
+    scene.AddNode(volume)
+    scene.AddNode(storage)
+    storage.SetFileName(str(file))
+    storage.SetSingleFile(True)
+    shows_errors = vtk.vtkObject.GetGlobalWarningDisplay()
+    vtk.vtkObject.GlobalWarningDisplayOff()
+    try:
+        is_read = storage.ReadData(volume)
+    finally:
+        vtk.vtkObject.SetGlobalWarningDisplay(shows_errors)
+    if not is_read:
+        kinds = "PNG, JPEG, TIFF, BMP, DICOM, NRRD or NIfTI"
+        raise ValueError(f"it is no image that Slicer can read ({kinds}), or it is damaged")
+    image = volume.GetImageData()
+    _check(image, False)
+    return image, _geometry(volume, _plane(image))
+
+
+def _geometry(volume: Any, plane: tuple[int, int]) -> ImageGeometry:
+    """Where the volume's pixels lie in the scene.
+
+    Args:
+        volume: a volume node.
+        plane: see ``_plane``.
+    """
+    to_ras = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(to_ras)
+    to_lps = np.array([[to_ras.GetElement(i, j) for j in range(4)] for i in range(3)])
+    to_lps[:2] *= -1.0
+    steps = to_lps[:, plane].T  # (2, 3)
+    spacing = np.linalg.norm(steps, axis=1)
+    along_row, down_column = (tuple(step.tolist()) for step in steps / spacing[:, None])
+    source = "none" if tuple(spacing) == (1.0, 1.0) else _HEADER
+    return ImageGeometry(tuple(spacing.tolist()), tuple(to_lps[:, 3].tolist()), along_row, down_column, source)
+
+
+def _plane(image: Any) -> tuple[int, int]:
+    """Axes of the image that are row and column of the radiograph: all but one that has a single slice."""
+    sizes = image.GetDimensions()
+    single = max(axis for axis in range(3) if sizes[axis] == 1)
+    across, down = (axis for axis in range(3) if axis != single)
+    return across, down
+
+
+def _check(image: Any, has_errors: bool) -> None:
+    columns, rows, slices = (0, 0, 0) if image is None else image.GetDimensions()
+    if min(columns, rows, slices) > 1:
+        raise ValueError(f"it has {slices} slices; expected one radiograph")
+    if has_errors or columns < 1 or rows < 1 or image.GetPointData().GetScalars() is None:
+        raise ValueError("it is damaged, cut short, or packed in a way that is not known here")
+
+
+def _gray(image: Any) -> np.ndarray:
+    """``(H, W)`` values in the order of the image."""
+    across, down = _plane(image)
+    columns, rows = image.GetDimensions()[across], image.GetDimensions()[down]
+    values = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(rows, columns, -1)
+    if values.shape[2] < len(_LUMINANCE):  # gray, maybe with opacity
+        return np.array(values[..., 0])
+    gray = values[..., : len(_LUMINANCE)] @ _LUMINANCE
+    return np.rint(gray).astype(values.dtype) if values.dtype.kind == "u" else gray
+
+
+def _stem(file: Path) -> str:
+    name = file.name
+    ending: Optional[str] = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(s)), None)
+    return name[: -len(ending)] if ending else file.stem

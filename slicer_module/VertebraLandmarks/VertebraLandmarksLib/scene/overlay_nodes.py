@@ -1,0 +1,153 @@
+"""Lines and texts over the film, in the slice view only, that nobody can take hold of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Optional
+
+import numpy as np
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
+
+from ..editor.overlay import DOUBTFUL, MEASURED, PALETTE, Lines, Text
+from .frame import Frame
+from .mrml_nodes import create, one_change, remove
+
+_LINE_PX, _COBB_PX = 1, 2
+_NAME_COLOR = (0.86, 0.93, 0.88)
+_TEXT_SCALES = {"names": 2.4, "angles": 3.0}
+_TEXT_COLORS = {"names": (_NAME_COLOR, DOUBTFUL), "angles": (MEASURED, MEASURED)}
+_NO_GLYPH = 0.01
+FONT_PX = {name: 5 * scale for name, scale in _TEXT_SCALES.items()}
+"""Height of the letters in pixels of the view: Slicer's markups draw texts of scale 1 with 5."""
+
+
+class Drawing:
+    """Two models with a palette, and two lists of texts: bodies, Cobb lines, names and angles.
+
+    Args:
+        scene: where they are.
+    """
+
+    def __init__(self, scene: Any) -> None:
+        self._scene = scene
+        self._frame = Frame()
+        self._nodes: dict[str, Any] = {}
+        self._written: dict[str, tuple[Text, ...]] = {}
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the nodes are in the scene."""
+        return bool(self._nodes) and all(self._scene.IsNodePresent(node) for node in self._nodes.values())
+
+    def create(self, frame: Frame, view: Optional[str] = None) -> None:
+        """Make the nodes, empty, where they are not there yet.
+
+        Args:
+            frame: of the upright image, in whose pixels lines and texts are given.
+            view: ID of the slice view that shows them.
+        """
+        if frame != self._frame:
+            self._written = {}
+        self._frame = frame
+        if self.is_there:
+            return
+        self.remove()
+        self._nodes["palette"] = self._palette()
+        for role, width in (("bodies", _LINE_PX), ("cobb", _COBB_PX)):
+            self._nodes[role] = self._model(role, width, view)
+        for role in _TEXT_SCALES:
+            self._nodes[role] = self._texts(role, view)
+
+    def remove(self) -> None:
+        """Remove the nodes."""
+        for node in self._nodes.values():
+            remove(self._scene, node)
+        self._nodes, self._written = {}, {}
+
+    def draw_lines(self, role: str, lines: Lines) -> None:
+        """Replace the lines of "bodies" or "cobb"."""
+        if role not in self._nodes:
+            return
+        mesh = self._nodes[role].GetPolyData()
+        count = len(lines.ends)
+        points, cells, colors = vtk.vtkPoints(), vtk.vtkCellArray(), lines.colors
+        places = self._frame.to_ras(lines.ends.reshape(-1, 2))
+        points.SetData(numpy_to_vtk(places, deep=True))
+        numbers = np.column_stack([np.full(count, 2), np.arange(2 * count).reshape(-1, 2)]).astype(np.int64)
+        cells.ImportLegacyFormat(numpy_to_vtkIdTypeArray(numbers.reshape(-1), deep=True))
+        shades = numpy_to_vtk(np.asarray(colors, np.uint8), deep=True)
+        shades.SetName("color")
+        mesh.SetPoints(points)
+        mesh.SetLines(cells)
+        mesh.GetCellData().SetScalars(shades)
+        mesh.Modified()
+
+    def write_texts(self, role: str, texts: Sequence[Text]) -> None:
+        """Replace the texts of "names" or "angles"; marked ones have the second color."""
+        node, texts, before = self._nodes.get(role), tuple(texts), self._written.get(role, ())
+        if node is None or texts == before:
+            return
+        self._written[role] = texts
+        places = self._frame.to_ras(np.array([(text.x, text.y) for text in texts]).reshape(-1, 2)).tolist()
+        with one_change(node):
+            for i in range(len(before) - 1, len(texts) - 1, -1):
+                node.RemoveNthControlPoint(i)
+            for i, (text, place) in enumerate(zip(texts, places)):
+                if i >= len(before):
+                    node.AddControlPoint(*place, text.text)
+                elif text == before[i]:
+                    continue
+                else:
+                    node.SetNthControlPointPosition(i, *place)
+                    node.SetNthControlPointLabel(i, text.text)
+                node.SetNthControlPointSelected(i, not text.is_marked)
+
+    def set_visible(self, role: str, on: bool) -> None:
+        """Show or hide "bodies", "cobb", "names" or "angles"."""
+        node = self._nodes.get(role)
+        if node is not None:
+            node.GetDisplayNode().SetVisibility(on)
+
+    def _palette(self) -> Any:
+        node = create(self._scene, "vtkMRMLColorTableNode", "Vertebra lines", "palette", is_hidden=True)
+        node.SetTypeToUser()
+        node.SetNumberOfColors(len(PALETTE))
+        for i, color in enumerate(PALETTE):
+            node.SetColor(i, f"line {i}", *_unit(color), 1.0)
+        return node
+
+    def _model(self, role: str, width: int, view: Optional[str]) -> Any:
+        node = create(self._scene, "vtkMRMLModelNode", f"Vertebra {role}", role, view, is_hidden=True)
+        node.SetAndObserveMesh(vtk.vtkPolyData())
+        display = node.GetDisplayNode()
+        with one_change(display):
+            display.SetVisibility2D(True)
+            display.SetVisibility3D(False)
+            display.SetSliceDisplayModeToProjection()  # lines that lie in the slice plane have no intersection with it
+            display.SetSliceIntersectionThickness(width)
+            display.SetAndObserveColorNodeID(self._nodes["palette"].GetID())
+            display.SetScalarRangeFlag(display.UseManualScalarRange)
+            display.SetScalarRange(0, len(PALETTE) - 1)
+            display.SetActiveScalar("color", vtk.vtkAssignAttribute.CELL_DATA)
+            display.SetScalarVisibility(True)
+        return node
+
+    def _texts(self, role: str, view: Optional[str]) -> Any:
+        node = create(self._scene, "vtkMRMLMarkupsFiducialNode", f"Vertebra {role}", role, view, is_hidden=True)
+        node.SetLocked(True)
+        display = node.GetDisplayNode()
+        plain, marked = _TEXT_COLORS[role]
+        with one_change(display):
+            display.SetSelectedColor(*_unit(plain))
+            display.SetColor(*_unit(marked))
+            display.SetUseGlyphScale(False)
+            display.SetGlyphSize(_NO_GLYPH)
+            display.SetTextScale(_TEXT_SCALES[role])
+            display.SetPropertiesLabelVisibility(False)
+            display.SetPointLabelsVisibility(True)
+        return node
+
+
+def _unit(color: Sequence[float]) -> tuple[float, ...]:
+    return tuple(value / 255 if max(color) > 1 else value for value in color)

@@ -1,0 +1,166 @@
+"""The slice view that shows the film, reached through nodes of the scene only."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Optional
+
+import numpy as np
+
+from .frame import Frame
+from .mrml_nodes import one_change
+from .observers import Observers
+
+NAME = "Red"
+_MARGIN = 1.02
+
+
+class FilmView:
+    """One slice view, fitted to the film while it is open, and as it was before when it is closed.
+
+    Without a slice view in the scene, nothing of this does anything.
+
+    Args:
+        scene: where the nodes of the view are.
+        zoomed: called when the view shows another part or another size.
+    """
+
+    def __init__(self, scene: Any, zoomed: Callable[[], None]) -> None:
+        self._scene, self._zoomed = scene, zoomed
+        self._frame = Frame()
+        self._volume_id: Optional[str] = None
+        self._before: Optional[_Before] = None
+        self._observers = Observers()
+        self._seen: tuple[float, ...] = ()
+
+    @property
+    def slice_node(self) -> Any:
+        """The node of the view; ``None`` where the scene has none."""
+        return self._scene.GetNodeByID(f"vtkMRMLSliceNode{NAME}")
+
+    @property
+    def composite_node(self) -> Any:
+        """The node that says which volumes the view shows; ``None`` where the scene has none."""
+        return self._scene.GetNodeByID(f"vtkMRMLSliceCompositeNode{NAME}")
+
+    @property
+    def pixel_size(self) -> float:
+        """How many pixels of the film one pixel of the view shows, across; 1 without a view."""
+        node = self.slice_node
+        if node is None or node.GetDimensions()[0] < 1:
+            return 1.0
+        return float(node.GetFieldOfView()[0] / node.GetDimensions()[0] / self._frame.spacing[0])
+
+    def open(self, frame: Frame, volume_id: str) -> None:
+        """Show a film alone.
+
+        Args:
+            frame: of the upright image.
+            volume_id: of its volume.
+        """
+        self._frame, self._volume_id = frame, volume_id
+        node = self.slice_node
+        if node is None or self.composite_node is None:
+            return
+        if self._before is None:  # whoever chooses another layout afterwards keeps it for the films that follow
+            self._before = _Before(self._scene, node, self.composite_node)
+            layout = self._scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+            if layout is not None:
+                layout.SetViewArrangement(layout.SlicerLayoutOneUpRedSliceView)
+        self._observers.remove()
+        self._observers.add(node, "ModifiedEvent", lambda *_: self._look())
+        self.show_film(True)
+        self.fit()
+
+    def close(self) -> None:
+        """Let the view be as it was before the first film."""
+        self._observers.remove()
+        before, self._before, self._volume_id = self._before, None, None
+        if before is not None:
+            before.restore(self._scene, self.slice_node, self.composite_node)
+
+    def show_film(self, on: bool) -> None:
+        """Show or hide the film; what is drawn over it stays."""
+        composite = self.composite_node
+        if composite is None or self._volume_id is None:
+            return
+        with one_change(composite):
+            composite.SetBackgroundVolumeID(self._volume_id if on else None)
+            composite.SetForegroundVolumeID(None)
+            composite.SetLabelVolumeID(None)
+
+    def fit(self) -> None:
+        """Show the whole film."""
+        width, height = self._frame.width, self._frame.height
+        self._aim(((width - 1) / 2, (height - 1) / 2), (width, height))
+
+    def jump(self, points: np.ndarray, height: float) -> None:
+        """Show a part of the film.
+
+        Args:
+            points: ``(N, 2)`` pixels, in the middle of which the view is centered; those with NaN do not count.
+            height: of the part, in pixels.
+        """
+        there = points[np.isfinite(points).all(axis=1)]
+        if len(there):
+            self._aim(tuple(there.mean(axis=0)), (0.0, height))
+
+    def _aim(self, center: tuple[float, ...], size: tuple[float, float]) -> None:
+        """Let the view show at least ``size`` about a place, all in pixels of the film."""
+        node = self.slice_node
+        if node is None or min(node.GetDimensions()[:2]) < 1:
+            return
+        columns, rows, _ = node.GetDimensions()
+        per_pixel = max(size[0] * self._frame.spacing[0] / columns, size[1] * self._frame.spacing[1] / rows) * _MARGIN
+        right, anterior, _ = self._frame.to_ras(np.array(center)).tolist()
+        with one_change(node):
+            node.SetOrientation("Axial")
+            to_ras = node.GetSliceToRAS()
+            for axis, value in enumerate((right, anterior, 0.0)):
+                to_ras.SetElement(axis, 3, value)
+            node.SetXYZOrigin(0.0, 0.0, 0.0)
+            node.SetFieldOfView(columns * per_pixel, rows * per_pixel, node.GetFieldOfView()[2])
+            node.UpdateMatrices()
+
+    def _look(self) -> None:
+        node = self.slice_node
+        if node is None:
+            return
+        seen = (*node.GetFieldOfView()[:2], *node.GetDimensions()[:2])
+        if seen != self._seen:
+            self._seen = seen
+            self._zoomed()
+
+
+class _Before:
+    """How a view was."""
+
+    def __init__(self, scene: Any, node: Any, composite: Any) -> None:
+        layout = scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+        self._layout = None if layout is None else layout.GetViewArrangement()
+        self._volumes = (
+            composite.GetBackgroundVolumeID(),
+            composite.GetForegroundVolumeID(),
+            composite.GetLabelVolumeID(),
+        )
+        self._field, self._origin = node.GetFieldOfView(), node.GetXYZOrigin()
+        matrix = node.GetSliceToRAS()
+        self._to_ras = [[matrix.GetElement(i, j) for j in range(4)] for i in range(4)]
+
+    def restore(self, scene: Any, node: Any, composite: Any) -> None:
+        layout = scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+        if layout is not None and self._layout is not None:
+            layout.SetViewArrangement(self._layout)
+        if composite is not None:
+            ids = [one if one and scene.GetNodeByID(one) is not None else None for one in self._volumes]
+            with one_change(composite):
+                composite.SetBackgroundVolumeID(ids[0])
+                composite.SetForegroundVolumeID(ids[1])
+                composite.SetLabelVolumeID(ids[2])
+        if node is not None:
+            with one_change(node):
+                for i, row in enumerate(self._to_ras):
+                    for j, value in enumerate(row):
+                        node.GetSliceToRAS().SetElement(i, j, value)
+                node.SetFieldOfView(*self._field)
+                node.SetXYZOrigin(*self._origin)
+                node.UpdateMatrices()

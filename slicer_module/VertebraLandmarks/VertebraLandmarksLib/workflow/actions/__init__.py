@@ -1,0 +1,1 @@
+"""One user action per file: load, infer, submit, train, search, state the side."""

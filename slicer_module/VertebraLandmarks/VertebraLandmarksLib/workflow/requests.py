@@ -1,0 +1,125 @@
+"""Asking the server: one that is lost is asked again now and then, and what goes wrong is shown."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Optional
+
+from ..client.api import Client
+from ..client.errors import UNREACHABLE, ServerError, is_about_connection
+from .board import Board
+from .jobs import Jobs
+from .state import ConnectionState
+from .workers import Job, Worker
+
+RECONNECT_S = 5.0
+"""How often a lost server is asked whether it is back."""
+
+
+class Requests:
+    """Requests to the server that the person is connected to.
+
+    Args:
+        board: the state.
+        worker: runs them.
+        clock: seconds from any moment on.
+
+    Attributes:
+        client: the server's abilities; ``None`` while there is none.
+        jobs: what the person waits for.
+    """
+
+    def __init__(self, board: Board, worker: Worker, clock: Callable[[], float]) -> None:
+        self.client: Optional[Client] = None
+        self.jobs = Jobs(worker, lambda: board.set(busy=self.jobs.busy))
+        self._board, self._worker, self._clock = board, worker, clock
+        self._asking: Optional[Job] = None
+        self._next_try = 0.0
+
+    @property
+    def server(self) -> str:
+        """Address of the server, "" without one."""
+        return "" if self.client is None else str(self.client.connection.address)
+
+    @property
+    def is_asking_quietly(self) -> bool:
+        """Whether something is asked that nobody waits for."""
+        return self._asking is not None and self._asking.is_running()
+
+    def ask(
+        self,
+        name: str,
+        what: str,
+        work: Callable[[Client, Job], Any],
+        done: Callable[[Any], object],
+        failed: Optional[Callable[[ServerError], object]] = None,
+        tell_cancelled: bool = False,
+    ) -> None:
+        """Ask something that the person waits for; arguments as ``Jobs.start`` has them. Errors are shown."""
+        client = self.client
+        if client is None:
+            self.failed(ServerError(UNREACHABLE, "Connect to a server first."))
+            return
+
+        def answered(value: Any) -> None:
+            self._is_back()
+            self._board.set(error=None)
+            done(value)
+
+        self.jobs.start(name, what, lambda job: work(client, job), answered, failed or self.failed, tell_cancelled)
+
+    def quietly(self, work: Callable[[Client, Job], Any], done: Callable[[Any], object]) -> None:
+        """Ask something that nobody waits for, and whose errors nobody needs to see."""
+        client = self.client
+        if client is None:
+            return
+
+        def answered(value: Any) -> None:
+            self._is_back()
+            done(value)
+
+        self._asking = self._worker.start(lambda job: work(client, job), answered, self._lost)
+
+    def end_session(self, session: str) -> None:
+        """Have the server forget a file that was sent; "" is none."""
+        client = self.client
+        if client is not None and session:
+            self._worker.start(lambda job: client.end_session(session, job.signal))
+
+    def failed(self, error: ServerError) -> None:
+        """Show what went wrong."""
+        self._lost(error)
+        self._board.set(error=error)
+
+    def may_ask_about(self, server: str) -> bool:
+        """Whether the image of a server, "" for a file of this computer, may be spoken of here; if not, says so.
+
+        Another server may well have another image of that name.
+        """
+        if self.client is None or server in ("", self.server):
+            return True
+        sentence = f"This film belongs to the server {server}. Connect to it first; the work is kept."
+        self.failed(ServerError(UNREACHABLE, sentence))
+        return False
+
+    def is_time_to_look(self) -> bool:
+        """Whether a lost server should be asked now whether it is back."""
+        is_lost = self._board.state.connection is ConnectionState.LOST
+        return is_lost and self._clock() >= self._next_try and not self.is_asking_quietly
+
+    def end(self) -> None:
+        """Ask nothing any more."""
+        self.jobs.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
+        self.client = None
+
+    def _lost(self, error: ServerError) -> None:
+        """Notice where the server is out of reach."""
+        if is_about_connection(error) and self.client is not None:
+            self._next_try = self._clock() + RECONNECT_S
+            if self._board.state.connection is ConnectionState.CONNECTED:
+                self._board.set(connection=ConnectionState.LOST)
+
+    def _is_back(self) -> None:
+        if self._board.state.connection is ConnectionState.LOST:
+            self._board.set(connection=ConnectionState.CONNECTED)
