@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.learning.inputs import InputImage
-from lib.spine.files import replacing
+from lib.spine.atomic_write import replacing
 
 RUN_FILE = "predict_run.jsonl"
 Row = Sequence[str]

@@ -24,7 +24,7 @@ from lib.learning.naming import COLUMNS, folds_cell, likeliest_naming, use_of
 from lib.learning.prediction import LandmarkPredictor
 from lib.learning.transforms import IMAGE, LABEL
 from lib.learning.weights import load_weights
-from lib.spine.files import check_writable, replacing
+from lib.spine.atomic_write import check_writable, replacing
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

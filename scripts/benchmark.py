@@ -25,9 +25,9 @@ from lib.learning.decoders import DECODERS
 from lib.learning.devices import choose_device
 from lib.learning.image_io import read_radiograph
 from lib.learning.prediction import LandmarkPredictor
-from lib.spine.markups import SUFFIX, write_markups
-from lib.spine.phantoms import random_spec, render_phantom
-from lib.spine.report import anatomy_report, cobb_report
+from lib.phantoms import random_spec, render_phantom
+from lib.spine.labels.markups import SUFFIX, write_markups
+from lib.spine.measurement.report import anatomy_report, cobb_report
 
 READ, MEASURE, TOTAL = "read", "measure", "total"
 FORWARDS = ("forward", "refine")

@@ -20,6 +20,8 @@ from tqdm import tqdm
 
 import _app_path  # noqa: F401
 import _training
+from lib.evaluation.calibration import calibrate, share_inside
+from lib.evaluation.metrics import distances, name_shift
 from lib.learning.aasce import FOLDS, Record, folds, read_aasce
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.correlation_fit import SpineErrors, fit_correlations
@@ -37,11 +39,9 @@ from lib.learning.weights import (
     networks_digest,
     save_weights,
 )
-from lib.spine.calibration import calibrate, share_inside
-from lib.spine.curves import interval_half_width, largest_curve
-from lib.spine.files import check_writable
+from lib.spine.atomic_write import check_writable
 from lib.spine.geometry import steps, with_centers
-from lib.spine.metrics import distances, name_shift
+from lib.spine.measurement.cobb import interval_half_width, largest_curve
 
 DECODER = "map"
 

@@ -15,17 +15,16 @@ SOURCE = ROOT / "apps" / "vertebra_landmarks" / "lib" / "spine"
 COPY = ROOT / "slicer_module" / "VertebraLandmarks" / "VertebraLandmarksLib" / "spine"
 
 NEEDED = (
-    "__init__",
     "schema",
-    "markups",
-    "files",
-    "curves",
-    "anatomy",
-    "image_frame",
-    "image_warnings",
-    "reader_error",
-    "angle_interval",
-    "planes",
+    "atomic_write",
+    "imaging/image_frame",
+    "imaging/planes",
+    "labels/markups",
+    "measurement/cobb",
+    "measurement/anatomy",
+    "measurement/angle_interval",
+    "measurement/image_warnings",
+    "measurement/reader_error",
 )
 """What the module itself imports."""
 
@@ -48,12 +47,12 @@ def main() -> int:
             print("Run: python scripts/copy_spine.py", file=sys.stderr)
         return 1 if found else 0
     copy(SOURCE, COPY)
-    print(f"{len(list(COPY.glob('*.py')))} files in {COPY.relative_to(ROOT).as_posix()}")
+    print(f"{len(_present(COPY))} files in {COPY.relative_to(ROOT).as_posix()}")
     return 0
 
 
 def files(source: Path, needed: tuple[str, ...] = NEEDED) -> list[str]:
-    """Names of the files to copy: those needed and what they import beside them, sorted.
+    """Paths below ``source`` of the files to copy: those needed, what they import and their packages, sorted.
 
     Raises:
         OSError: one of them is not there.
@@ -65,16 +64,30 @@ def files(source: Path, needed: tuple[str, ...] = NEEDED) -> list[str]:
         name = f"{waiting.pop()}.py"
         if name not in found:
             found.add(name)
-            waiting.extend(_siblings((source / name).read_text(encoding="utf-8"), name))
+            waiting.extend(_imported(source, name))
+            waiting.append((Path(name).parent / "__init__").as_posix())
     return sorted(found)
 
 
-def _siblings(text: str, name: str) -> list[str]:
-    """Modules of the same folder that a source imports."""
-    relative = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom) and node.level]
-    if any(node.level > 1 for node in relative):
-        raise ValueError(f"{name} imports from above its folder, where the copy has nothing")
-    return [module for node in relative for module in ([node.module] if node.module else [a.name for a in node.names])]
+def _imported(source: Path, name: str) -> list[str]:
+    """Modules below ``source``, without their suffix, that one of its files imports."""
+    nodes = ast.walk(ast.parse((source / name).read_text(encoding="utf-8")))
+    modules = []
+    for node in nodes:
+        if not isinstance(node, ast.ImportFrom) or not node.level:
+            continue
+        folders = Path(name).parts[:-1]
+        above = len(folders) - (node.level - 1)
+        if above < 0:
+            raise ValueError(f"{name} imports from above {source.name}, where the copy has nothing")
+        base = [*folders[:above], *(node.module.split(".") if node.module else [])]
+        of_names = ["/".join([*base, alias.name]) for alias in node.names]
+        modules += [path for path in ["/".join(base), *of_names] if (source / f"{path}.py").is_file()]
+    return modules
+
+
+def _present(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*.py")}
 
 
 def copy(source: Path, target: Path) -> None:
@@ -85,17 +98,16 @@ def copy(source: Path, target: Path) -> None:
         ValueError: see ``files``.
     """
     contents = {name: (source / name).read_bytes() for name in files(source)}
-    target.mkdir(parents=True, exist_ok=True)
-    for stale in set(target.glob("*.py")) - {target / name for name in contents}:
-        stale.unlink()
+    for stale in _present(target) - set(contents):
+        (target / stale).unlink()
     for name, content in contents.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_bytes(content)
 
 
 def differences(source: Path, target: Path) -> list[str]:
     """A sentence for every file that is missing in the copy, is not the same byte for byte, or has no source."""
-    wanted = files(source)
-    present = {path.name for path in target.glob("*.py")}
+    wanted, present = files(source), _present(target)
     sentences = [f"{name} is missing in the copy." for name in wanted if name not in present]
     sentences += [f"{name} has no business in the copy." for name in sorted(present - set(wanted))]
     sentences += [

@@ -16,18 +16,9 @@ import numpy as np
 from tqdm import tqdm
 
 import _app_path  # noqa: F401
-from lib.learning.aasce import FOLDS, SPLITS, Record, folds, read_aasce
-from lib.learning.boxes import BoxRecord, read_boxes
-from lib.learning.config import DEFAULT_WEIGHTS_FILE
-from lib.learning.decoders import DECODERS
-from lib.learning.devices import choose_device
-from lib.learning.heldout import AASCE, BOXED, KnownFilms, file_of_each_fold, read_known_films
-from lib.learning.image_io import Radiograph, read_radiograph
-from lib.learning.padding import padded
-from lib.learning.prediction import LandmarkPredictor, Prediction
-from lib.spine.anatomy import spans_of
-from lib.spine.calibration import Decile, ratio_range
-from lib.spine.evaluation import (
+from lib.evaluation.box_matching import match_boxes
+from lib.evaluation.calibration import Decile, ratio_range
+from lib.evaluation.evaluate import (
     Figures,
     anatomy_figures,
     anatomy_of_boxes,
@@ -37,10 +28,19 @@ from lib.spine.evaluation import (
     evaluate_each,
     interval_figures,
 )
-from lib.spine.files import check_writable, replacing
+from lib.learning.aasce import FOLDS, SPLITS, Record, folds, read_aasce
+from lib.learning.boxes import BoxRecord, read_boxes
+from lib.learning.config import DEFAULT_WEIGHTS_FILE
+from lib.learning.decoders import DECODERS
+from lib.learning.devices import choose_device
+from lib.learning.heldout import AASCE, BOXED, KnownFilms, file_of_each_fold, read_known_films
+from lib.learning.image_io import Radiograph, read_radiograph
+from lib.learning.padding import padded
+from lib.learning.prediction import LandmarkPredictor, Prediction
+from lib.phantoms import random_spec, render_phantom
+from lib.spine.atomic_write import check_writable, replacing
 from lib.spine.geometry import with_centers
-from lib.spine.matching import match_boxes
-from lib.spine.phantoms import random_spec, render_phantom
+from lib.spine.measurement.anatomy import spans_of
 from lib.spine.schema import CENTER, POINTS, Spine
 from predict import TABLES, landmark_rows
 

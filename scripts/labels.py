@@ -20,11 +20,9 @@ from lib.server.names import check_tag
 from lib.server.stated_side import with_stated_side
 from lib.server.store.datastore import StudiesDatastore
 from lib.server.store.folder import id_of
-from lib.spine.coco import from_coco, to_coco
-from lib.spine.files import check_writable, replacing
-from lib.spine.image_warnings import measurement_warnings
-from lib.spine.label_fit import fit_to_image
-from lib.spine.labelled_films import (
+from lib.spine.atomic_write import check_writable, replacing
+from lib.spine.labels.coco import from_coco, to_coco
+from lib.spine.labels.label_exchange import (
     LabelledFilm,
     curves_csv,
     films_json,
@@ -32,9 +30,11 @@ from lib.spine.labelled_films import (
     read_films_json,
     read_landmarks_csv,
 )
-from lib.spine.markups import SUFFIX, read_markups, write_markups
+from lib.spine.labels.label_fit import fit_to_image
+from lib.spine.labels.markups import SUFFIX, read_markups, write_markups
+from lib.spine.labels.text_decoding import decode_text
+from lib.spine.measurement.image_warnings import measurement_warnings
 from lib.spine.schema import Spine
-from lib.spine.text_decoding import decode_text
 
 WRITERS = {"csv": landmarks_csv, "curves": curves_csv, "json": films_json, "coco": to_coco}
 READERS = {"csv": read_landmarks_csv, "json": read_films_json, "coco": from_coco}

@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 
 import _app_path  # noqa: F401
-from lib.spine.files import replacing
-from lib.spine.markups import SUFFIX, write_markups
-from lib.spine.phantoms import random_spec, render_phantom
+from lib.phantoms import random_spec, render_phantom
+from lib.spine.atomic_write import replacing
+from lib.spine.labels.markups import SUFFIX, write_markups
 
 LABELS = Path("labels") / "final"
 

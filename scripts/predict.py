@@ -24,10 +24,10 @@ from lib.learning.inputs import OVERLAY_SUFFIX, InputImage, find_images
 from lib.learning.overlay import draw_overlay
 from lib.learning.prediction import LandmarkPredictor, NoSpineError, Prediction
 from lib.learning.weights import file_digest
-from lib.spine.image_warnings import describe_orientation
-from lib.spine.labelled_films import CURVE_COLUMNS, LANDMARK_COLUMNS
-from lib.spine.markups import SUFFIX, write_markups
-from lib.spine.report import challenge_report, curves_of, sides_of
+from lib.spine.labels.label_exchange import CURVE_COLUMNS, LANDMARK_COLUMNS
+from lib.spine.labels.markups import SUFFIX, write_markups
+from lib.spine.measurement.image_warnings import describe_orientation
+from lib.spine.measurement.report import challenge_report, curves_of, sides_of
 from lib.spine.schema import Spine
 
 _CONFIDENCE = ("image", "spine_score", "names_right", "curve", "angle_deg", "half_width_deg", "orientation", "warnings")

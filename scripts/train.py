@@ -26,8 +26,8 @@ from lib.learning.synthetic import synthetic_items
 from lib.learning.training import Trainer
 from lib.learning.transforms import IMAGE
 from lib.learning.weights import file_digest, load_weights
+from lib.spine.chain_prior import DEFAULT_PRIOR, LEAST_SPINES, measure_prior
 from lib.spine.geometry import with_centers
-from lib.spine.priors import DEFAULT_PRIOR, LEAST_SPINES, measure_prior
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import lib
-from lib.spine.phantoms import PhantomSpec, render_phantom
+from lib.phantoms import PhantomSpec, render_phantom
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "API.md"

@@ -21,8 +21,8 @@ from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.devices import choose_device
 from lib.learning.image_io import Radiograph, UnreadableImageError, read_radiograph
 from lib.learning.prediction import LandmarkPredictor, NoSpineError
-from lib.spine.image_warnings import NAMES, NOT_FRONTAL, SECOND_SPINE
-from lib.spine.phantoms import OTHER_VIEWS, SPINELESS, other_view, random_spec, random_spineless, render_phantom
+from lib.phantoms import OTHER_VIEWS, SPINELESS, other_view, random_spec, random_spineless, render_phantom
+from lib.spine.measurement.image_warnings import NAMES, NOT_FRONTAL, SECOND_SPINE
 
 _FIRST_SEED = 5000  # far from those of training items
 _CUT_VERTEBRAE = 6

@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib.spine.files import replacing
+from lib.spine.atomic_write import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""How far apart two readers of one radiograph are: the numbers of ``lib/spine/reader_error.py``.
+"""How far apart two readers of one radiograph are: the numbers of ``lib/spine/measurement/reader_error.py``.
 
     python scripts/reader_error.py --data FOLDER
 
@@ -19,8 +19,8 @@ from scipy.ndimage import gaussian_filter
 
 from lib.learning.aasce import Record, read_aasce
 from lib.learning.image_io import read_radiograph
-from lib.spine.curves import largest_curve
 from lib.spine.geometry import body_heights
+from lib.spine.measurement.cobb import largest_curve
 
 _EVERY = 4  # pixels left out when films are compared
 _MIN_OVERLAP = 0.6  # of the height of a film

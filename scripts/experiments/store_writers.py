@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lib.server.store.datastore import StudiesDatastore
-from lib.spine.files import replacing
+from lib.spine.atomic_write import replacing
 
 TAGS = ("final", "original")
 

@@ -21,9 +21,9 @@ from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.devices import choose_device
 from lib.learning.image_io import Radiograph, read_radiograph
 from lib.learning.prediction import LandmarkPredictor, NoSpineError
+from lib.phantoms import random_spec, render_phantom
 from lib.spine.geometry import steps, with_centers
-from lib.spine.phantoms import random_spec, render_phantom
-from lib.spine.report import curves_of
+from lib.spine.measurement.report import curves_of
 from lib.spine.schema import VERTEBRAE
 
 _FIRST_SEED = 5000  # far from those of training items

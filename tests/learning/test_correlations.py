@@ -11,8 +11,8 @@ import pytest
 from lib.learning.correlation_fit import REACHES, SpineErrors, fit_correlations
 from lib.learning.correlations import VALUES, ErrorCorrelations, kernels
 from lib.learning.decoders import FixedLandmarks
-from lib.spine.anatomy import violations
 from lib.spine.geometry import corners_of, rotation, transform_points, with_centers
+from lib.spine.measurement.anatomy import violations
 
 TOGETHER = np.kron(np.ones((4, 4)), np.eye(2)) * 0.8 + 0.2 * np.eye(VALUES)
 """All corners of a vertebra are off in the same way, but for a fifth of the variance."""

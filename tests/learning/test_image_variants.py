@@ -18,9 +18,9 @@ from PIL import Image
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.image_io import read_radiograph
 from lib.learning.prediction import LandmarkPredictor
+from lib.phantoms import PhantomSpec, render_phantom
 from lib.spine.geometry import mirror_points, transform_points
-from lib.spine.orientation import EXIF_ORIENTATIONS, UPRIGHT
-from lib.spine.phantoms import PhantomSpec, render_phantom
+from lib.spine.imaging.orientation import EXIF_ORIENTATIONS, UPRIGHT
 
 from .image_io.image_files import stored_as, write_dicom, write_photograph, write_tiff, write_volume
 

@@ -13,8 +13,8 @@ from lib.learning.image_io import read_radiograph
 from lib.learning.labelled import read_item, split, to_label
 from lib.learning.transforms import IMAGE, LABEL, MATRIX, LoadRadiographd
 from lib.spine.geometry import transform_points
-from lib.spine.markups import write_markups
-from lib.spine.orientation import Orientation
+from lib.spine.imaging.orientation import Orientation
+from lib.spine.labels.markups import write_markups
 from lib.spine.schema import POINTS, VERTEBRAE, Spine
 
 T3, L5 = VERTEBRAE.index("T3"), VERTEBRAE.index("L5")

@@ -12,9 +12,9 @@ from lib.learning.image_io import Radiograph
 from lib.learning.overlay import MIN_TEXT_WIDTH, draw_overlay
 from lib.learning.prediction import Prediction
 from lib.spine.geometry import rotation, transform_points
-from lib.spine.image_frame import ImageFrame
-from lib.spine.image_warnings import NAMES, ImageWarning
-from lib.spine.orientation import UPRIGHT, Orientation
+from lib.spine.imaging.image_frame import ImageFrame
+from lib.spine.imaging.orientation import UPRIGHT, Orientation
+from lib.spine.measurement.image_warnings import NAMES, ImageWarning
 from lib.spine.schema import Spine
 
 GRAY = Radiograph(np.linspace(0, 255, 320 * 120).reshape(320, 120).astype(np.uint8))

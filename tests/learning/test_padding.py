@@ -7,7 +7,7 @@ import pytest
 
 from lib.learning.image_io import Radiograph
 from lib.learning.padding import padded
-from lib.spine.image_geometry import ImageGeometry
+from lib.spine.imaging.image_geometry import ImageGeometry
 
 SEEDS = range(60)
 

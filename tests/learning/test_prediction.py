@@ -28,7 +28,7 @@ from lib.learning.transforms import fitting_matrix
 from lib.learning.uncertainty import ErrorModel
 from lib.learning.weights import RefinerWeights, save_weights
 from lib.spine.geometry import with_centers
-from lib.spine.reader_error import READER_TILT_HALF_WIDTH_DEG
+from lib.spine.measurement.reader_error import READER_TILT_HALF_WIDTH_DEG
 from lib.spine.schema import Spine
 
 CPU = torch.device("cpu")

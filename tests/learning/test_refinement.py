@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from lib.learning.centerline import gap_lengths
 from lib.learning.config import PredictionConfig, RefinerConfig, load_config
 from lib.learning.decoders import FixedLandmarks
 from lib.learning.patches import vertebra_frames
 from lib.learning.refinement import RefinedSpine, Refinement, leaning_to_normal
 from lib.learning.refiner import KnownPatches, Refined, mirrored_refined
 from lib.learning.stopwatch import Stopwatch
-from lib.spine.anatomy import LIMITS as ANATOMY
-from lib.spine.anatomy import spans_of, violations
+from lib.spine.centerline import gap_lengths
 from lib.spine.geometry import rotation, steps, transform_points, translation, with_centers
+from lib.spine.measurement.anatomy import LIMITS as ANATOMY
+from lib.spine.measurement.anatomy import spans_of, violations
 
 CPU = torch.device("cpu")
 CONFIG = RefinerConfig(80, 96, 32.0, 4, 0)

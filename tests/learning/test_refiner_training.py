@@ -23,8 +23,8 @@ from lib.learning.runs import BEST, CHECKPOINT, HISTORY, Progress
 from lib.learning.transforms import IMAGE, LABEL
 from lib.learning.uncertainty import ErrorModel
 from lib.learning.weights import ERRORS_MEASURED_ON, RefinerWeights, Weights, build_refiner, load_weights
+from lib.spine.chain_prior import DEFAULT_PRIOR
 from lib.spine.geometry import with_centers
-from lib.spine.priors import DEFAULT_PRIOR
 
 pytestmark = pytest.mark.usefixtures("torch_as_before")
 

@@ -16,10 +16,10 @@ from monai.data import DataLoader
 from monai.transforms import Compose, Randomizable, Transform
 from torch import nn
 
+from lib.evaluation.metrics import Localisation
 from lib.learning.config import ScheduleConfig
 from lib.learning.rehearsal import Rehearsal
 from lib.learning.runs import BEST, CHECKPOINT, HISTORY, Progress, Run, _averaging, describe
-from lib.spine.metrics import Localisation
 
 pytestmark = pytest.mark.usefixtures("torch_as_before")
 

@@ -11,7 +11,7 @@ from lib.learning.decoders import FixedLandmarks, make_decoder
 from lib.learning.network import Maps
 from lib.learning.second_spine import cells_of_spine, is_second_spine, within
 from lib.learning.seen import Look
-from lib.spine.priors import DEFAULT_PRIOR
+from lib.spine.chain_prior import DEFAULT_PRIOR
 
 SIZE = (320, 320)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy.optimize import isotonic_regression
 
+from lib.evaluation.calibration import calibrate, share_inside
 from lib.learning.uncertainty import (
     LEAST_SPINES,
     Checked,
@@ -18,7 +19,6 @@ from lib.learning.uncertainty import (
     expected_tilts,
     fit_error_model,
 )
-from lib.spine.calibration import calibrate, share_inside
 
 CENTER = ((0.01, 0.02), (0.1, 0.05))
 CORNER = ((0.02, 0.02), (0.08, 0.08), (0.32, 0.16))

@@ -25,9 +25,11 @@ from lib.learning.upright import (
     stated_turn,
     turns_to_test,
 )
-from lib.spine.curves import measure_curves
+from lib.phantoms import Phantom, PhantomSpec, other_view, random_spineless, render_phantom
 from lib.spine.geometry import steps, transform_points
-from lib.spine.image_warnings import (
+from lib.spine.imaging.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
+from lib.spine.measurement.cobb import measure_curves
+from lib.spine.measurement.image_warnings import (
     CONTRADICTION,
     LARGER,
     NOT_FRONTAL,
@@ -37,10 +39,8 @@ from lib.spine.image_warnings import (
     SECOND_SPINE,
     ImageWarning,
 )
-from lib.spine.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
-from lib.spine.phantoms import Phantom, PhantomSpec, other_view, random_spineless, render_phantom
-from lib.spine.reader_error import READER_TILT_HALF_WIDTH_DEG
-from lib.spine.report import curves_of, sides_of
+from lib.spine.measurement.reader_error import READER_TILT_HALF_WIDTH_DEG
+from lib.spine.measurement.report import curves_of, sides_of
 
 SPEC = PhantomSpec(height=640, width=300, seed=3, curves=((7.0, 40.0),), field_above=0.2, field_below=0.2)
 EXIF_6 = "EXIF Orientation 6"

@@ -16,7 +16,7 @@ from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.image_io import Radiograph
 from lib.learning.naming import COLUMNS, read_model_folds, read_names
 from lib.learning.weights import load_weights, save_weights
-from lib.spine.phantoms import PhantomSpec, render_phantom
+from lib.phantoms import PhantomSpec, render_phantom
 
 BESIDE = {"clear": 0.01, "unclear": 0.5}
 SAID = {  # by how many levels the stub thinks a film's names off, and how clearly

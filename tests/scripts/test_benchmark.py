@@ -15,7 +15,7 @@ import torch
 import benchmark
 from lib.learning.image_io import Radiograph, read_radiograph
 from lib.learning.prediction import Prediction
-from lib.spine.phantoms import PhantomSpec, render_phantom
+from lib.phantoms import PhantomSpec, render_phantom
 from lib.spine.schema import Spine
 
 SECONDS = {"prepare": 0.01, "forward": 0.2, "decode": 0.02, "refine": 0.1}

@@ -28,8 +28,8 @@ from lib.learning.weights import (
     networks_digest,
     save_weights,
 )
+from lib.spine.chain_prior import DEFAULT_PRIOR
 from lib.spine.geometry import rotation, transform_points
-from lib.spine.priors import DEFAULT_PRIOR
 from lib.spine.schema import Spine
 
 PATCH = RefinerConfig(16, 24, 8.0, 4, 0)

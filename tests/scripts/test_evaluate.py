@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 import evaluate
+from lib.evaluation.evaluate import evaluate as figures_of
 from lib.learning.aasce import Record
 from lib.learning.boxes import BoxRecord
 from lib.learning.config import RefinerConfig, load_config
@@ -27,9 +28,8 @@ from lib.learning.prediction import Prediction
 from lib.learning.refiner import CornerRefiner
 from lib.learning.uncertainty import ErrorModel
 from lib.learning.weights import ERRORS_MEASURED_ON, RefinerWeights, load_weights, networks_digest, save_weights
-from lib.spine.evaluation import evaluate as figures_of
+from lib.phantoms import Phantom, PhantomSpec, render_phantom
 from lib.spine.geometry import with_centers
-from lib.spine.phantoms import Phantom, PhantomSpec, render_phantom
 from lib.spine.schema import CORNERS, VERTEBRAE, Spine
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "evaluate.py"

@@ -17,16 +17,16 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 import predict as script
+from lib.evaluation.metrics import is_name_shifted
 from lib.learning.decoders import DECODERS
 from lib.learning.image_io import Radiograph
 from lib.learning.prediction import NoSpineError, Prediction
-from lib.spine.challenge import challenge_angles
-from lib.spine.curves import measure_curves
+from lib.phantoms import Phantom, random_spec, random_spineless, render_phantom
 from lib.spine.geometry import steps, with_centers
-from lib.spine.image_warnings import measurement_warnings
-from lib.spine.markups import read_markups
-from lib.spine.metrics import is_name_shifted
-from lib.spine.phantoms import Phantom, random_spec, random_spineless, render_phantom
+from lib.spine.labels.markups import read_markups
+from lib.spine.measurement.aasce_angles import challenge_angles
+from lib.spine.measurement.cobb import measure_curves
+from lib.spine.measurement.image_warnings import measurement_warnings
 from lib.spine.schema import Spine
 
 pytestmark = pytest.mark.integration

@@ -28,7 +28,7 @@ from PIL import Image
 import make_phantoms
 import setup_environment
 import start
-from lib.spine.markups import read_markups
+from lib.spine.labels.markups import read_markups
 from setup_environment import DEVELOPMENT, RUNTIME, TORCH, Environment, SetupError
 
 ROOT = Path(__file__).resolve().parents[2]

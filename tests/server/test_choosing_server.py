@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lib.learning.choosing import DEFAULT, STRATEGIES
-from lib.spine.phantoms import random_spec, render_phantom
+from lib.phantoms import random_spec, render_phantom
 
 if TYPE_CHECKING:
     from ..serving import Server, Start

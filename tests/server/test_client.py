@@ -16,9 +16,9 @@ from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelClientException
 from PIL import Image
 
+from lib.phantoms import random_spec, render_phantom
 from lib.server.web.form_boundary import with_own_boundary
-from lib.spine.markups import write_markups
-from lib.spine.phantoms import random_spec, render_phantom
+from lib.spine.labels.markups import write_markups
 from lib.spine.schema import Spine
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ import psutil
 import pytest
 from PIL import Image
 
+from lib.phantoms import random_spec, render_phantom
 from lib.server.models import FOLDER
 from lib.server.privacy import without_passwords
-from lib.spine.markups import to_markups
-from lib.spine.phantoms import random_spec, render_phantom
+from lib.spine.labels.markups import to_markups
 from lib.spine.schema import Spine
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from lib.learning.image_io import UnreadableImageError, read_radiograph
-from lib.spine.phantoms import random_spec, render_phantom
+from lib.phantoms import random_spec, render_phantom
 
 if TYPE_CHECKING:
     from ..serving import Server, Start

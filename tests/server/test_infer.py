@@ -22,8 +22,8 @@ from lib.server import infer
 from lib.server.infer import VertebraLandmarksInfer
 from lib.server.models import ModelStore
 from lib.server.stated_side import StatedSide
-from lib.spine.image_warnings import measurement_warnings
-from lib.spine.markups import read_markups
+from lib.spine.labels.markups import read_markups
+from lib.spine.measurement.image_warnings import measurement_warnings
 from lib.spine.schema import Spine
 
 ERRORS = 1 + np.arange(85.0).reshape(17, 5) / 8

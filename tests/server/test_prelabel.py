@@ -13,10 +13,10 @@ import pytest
 from fastapi import HTTPException
 from filelock import FileLock
 
+from lib.phantoms import random_spec, render_phantom
 from lib.server.prelabel import LOCK, MODEL_VERSION, PREDICTED_BY, Prelabelling
 from lib.server.store.datastore import StudiesDatastore
-from lib.spine.markups import write_markups
-from lib.spine.phantoms import random_spec, render_phantom
+from lib.spine.labels.markups import write_markups
 
 IMAGES = ["a", "b", "c"]
 

@@ -10,7 +10,7 @@ from fastapi import HTTPException
 from fastapi.responses import StreamingResponse
 
 from lib.server.web.sending import file_response
-from lib.spine.files import replacing
+from lib.spine.atomic_write import replacing
 
 
 async def _sent(response: StreamingResponse) -> bytes:

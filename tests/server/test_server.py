@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.spine.markups import read_markups
-from lib.spine.phantoms import random_spec, random_spineless, render_phantom
+from lib.phantoms import random_spec, random_spineless, render_phantom
+from lib.spine.labels.markups import read_markups
 from lib.spine.schema import VERTEBRAE
 
 if TYPE_CHECKING:

@@ -33,6 +33,7 @@ from lib.learning.rehearsal import Rehearsal
 from lib.learning.transforms import IMAGE
 from lib.learning.uncertainty import ErrorModel
 from lib.learning.weights import ERRORS_MEASURED_ON, build_refiner, load_weights, networks_digest, save_weights
+from lib.phantoms import random_spec, render_phantom
 from lib.server import train, train_round, train_stages
 from lib.server.model_facts import read_model_facts
 from lib.server.models import POINTER, ModelStore
@@ -42,8 +43,7 @@ from lib.server.train_report import CHECK, PROCESSES, TrainReport
 from lib.server.train_request import TrainRequest
 from lib.server.train_stages import CORNERS, LANDMARKS
 from lib.server.versions import HELD_OUT, TRAINED_ON, version_of
-from lib.spine.markups import write_markups
-from lib.spine.phantoms import random_spec, render_phantom
+from lib.spine.labels.markups import write_markups
 from lib.spine.schema import Spine
 
 pytestmark = pytest.mark.usefixtures("torch_as_before")

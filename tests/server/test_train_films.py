@@ -15,7 +15,7 @@ from lib.learning import labelled
 from lib.learning.weights import file_digest
 from lib.server import train_films
 from lib.server.train_films import sort_films
-from lib.spine.markups import write_markups
+from lib.spine.labels.markups import write_markups
 from lib.spine.schema import Spine
 
 

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 from pydicom.uid import ExplicitVRLittleEndian
 
-from lib.spine.image_geometry import ImageGeometry
-from lib.spine.markups import SUFFIX, from_markups, to_markups
-from lib.spine.phantoms import random_spec, render_phantom
+from lib.phantoms import random_spec, render_phantom
+from lib.spine.imaging.image_geometry import ImageGeometry
+from lib.spine.labels.markups import SUFFIX, from_markups, to_markups
 from lib.spine.schema import Spine
 
 if TYPE_CHECKING:

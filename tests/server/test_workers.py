@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from harness.local_postgresql import binaries
-from lib.spine.markups import to_markups
-from lib.spine.phantoms import random_spec, render_phantom
+from lib.phantoms import random_spec, render_phantom
+from lib.spine.labels.markups import to_markups
 from lib.spine.schema import Spine
 
 from .store.conftest import postgresql  # noqa: F401

@@ -23,8 +23,8 @@ from VertebraLandmarksLib.client.image_info import ImageFacts
 from VertebraLandmarksLib.client.provenance import UNKNOWN, Origin
 from VertebraLandmarksLib.client.responses import LOCAL, Answer, Film
 from VertebraLandmarksLib.editor.spine_editor import SpineEditor
-from VertebraLandmarksLib.spine.image_frame import ImageFrame
-from VertebraLandmarksLib.spine.markups import from_markups, to_markups
+from VertebraLandmarksLib.spine.imaging.image_frame import ImageFrame
+from VertebraLandmarksLib.spine.labels.markups import from_markups, to_markups
 from VertebraLandmarksLib.spine.schema import Spine
 from VertebraLandmarksLib.workflow.controller import Controller
 from VertebraLandmarksLib.workflow.drafts import Drafts

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slicer
 
 def test_the_copy_is_its_source_byte_for_byte() -> None:
     assert differences(SOURCE, COPY) == []
-    assert {f"{name}.py" for name in NEEDED} <= {path.name for path in COPY.iterdir()}
+    assert {f"{name}.py" for name in NEEDED} <= {path.relative_to(COPY).as_posix() for path in COPY.rglob("*.py")}
 
 
 @pytest.fixture
@@ -25,7 +25,12 @@ def places(tmp_path: Path) -> tuple[Path, Path]:
     source = tmp_path / "source"
     source.mkdir()
     for name in NEEDED:
-        (source / f"{name}.py").write_bytes(b'"""Nothing."""\n')
+        for path in (source / f"{name}.py", (source / name).with_name("__init__.py")):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b'"""Nothing."""\n')
+    (source / "__init__.py").write_bytes(b"")
+    (source / "labels" / "markups.py").write_bytes(b"from ..beside import x\n")
+    (source / "beside.py").write_bytes(b"")
     (source / "schema.py").write_bytes(b"import math\r\nfrom .deep import x\n")
     (source / "deep.py").write_bytes(b"def f():\n    from . import deeper\n")
     (source / "deeper.py").write_bytes(b"")
@@ -35,8 +40,8 @@ def places(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_what_is_needed_is_copied_with_all_it_imports(places: tuple[Path, Path]) -> None:
     copy(*places)
-    assert files(places[0]) == sorted(path.name for path in places[1].iterdir())
-    assert {"deep.py", "deeper.py"} <= set(files(places[0]))
+    assert files(places[0]) == sorted(path.relative_to(places[1]).as_posix() for path in places[1].rglob("*.py"))
+    assert {"deep.py", "deeper.py", "beside.py", "labels/__init__.py"} <= set(files(places[0]))
     assert "phantoms.py" not in files(places[0])
     assert (places[1] / "schema.py").read_bytes() == (places[0] / "schema.py").read_bytes()
     assert differences(*places) == []
@@ -75,10 +80,10 @@ def test_the_copy_works_on_its_own() -> None:
     """In a process that knows neither the app nor the package around the copy."""
     code = (
         "import numpy as np\n"
-        "from spine.curves import measure_curves\n"
-        "from spine.image_frame import ImageFrame\n"
+        "from spine.measurement.cobb import measure_curves\n"
+        "from spine.imaging.image_frame import ImageFrame\n"
         "from spine.schema import Spine, VERTEBRAE\n"
-        "from spine.markups import to_markups, from_markups\n"
+        "from spine.labels.markups import to_markups, from_markups\n"
         "x = np.array([0, -10, 10, -10, 10.0]); y = np.array([0, -6, -6, 6, 6.0])\n"
         "xy = np.stack([np.stack([50 + x, 20 + 16 * v + y], -1) for v in range(17)])\n"
         "spine = Spine.from_arrays(xy)\n"

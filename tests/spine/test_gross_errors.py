@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lib.phantoms import random_spec, render_phantom
 from lib.spine.gross_errors import gross_error
-from lib.spine.phantoms import random_spec, render_phantom
 from lib.spine.schema import POINTS, VERTEBRAE
 
 T3, T4 = VERTEBRAE.index("T3"), VERTEBRAE.index("T4")

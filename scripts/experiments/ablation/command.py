@@ -14,7 +14,7 @@ from experiments.ablation.table import FINAL, Entry, configurations, to_csv, to_
 from lib.learning.aasce import FOLDS, read_aasce
 from lib.learning.config import DEFAULT_CONFIG_FILE
 from lib.learning.devices import choose_device
-from lib.spine.files import replacing
+from lib.spine.atomic_write import replacing
 
 VIOLATIONS = (
     ("fmin_per_1000", "too short"),

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from experiments.ablation.table import FINAL, LABELS, ROWS, TRAINED_BY, TRAININGS, Entry
+from lib.evaluation.evaluate import Figures, anatomy_figures, evaluate
 from lib.learning.aasce import FOLDS, Record, folds, to_items
 from lib.learning.config import Config, PredictionConfig, load_config
 from lib.learning.decoders import DECODERS
@@ -25,11 +26,10 @@ from lib.learning.runs import BEST, HISTORY, Progress, differences
 from lib.learning.synthetic import synthetic_items
 from lib.learning.training import Trainer
 from lib.learning.weights import file_digest, load_weights
-from lib.spine.anatomy import spans_of
-from lib.spine.evaluation import Figures, anatomy_figures, evaluate
-from lib.spine.files import replacing
+from lib.spine.atomic_write import replacing
+from lib.spine.chain_prior import DEFAULT_PRIOR, LEAST_SPINES, measure_prior
 from lib.spine.geometry import with_centers
-from lib.spine.priors import DEFAULT_PRIOR, LEAST_SPINES, measure_prior
+from lib.spine.measurement.anatomy import spans_of
 
 TRAINING, EVALUATION = "training.json", "evaluation.json"
 _AIDS = ("mirror", "second_look", "refinement")

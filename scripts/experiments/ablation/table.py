@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.evaluation.evaluate import Figures
 from lib.learning.config import DEFAULT_CONFIG_FILE, Config, load_config
-from lib.spine.evaluation import Figures
 from lib.spine.schema import VERTEBRAE
 
 FINAL, LABELS = "final", "labels"

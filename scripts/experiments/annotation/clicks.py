@@ -19,6 +19,7 @@ from tqdm import tqdm
 import _training
 from experiments import plot_style
 from experiments.annotation.click_figures import COUNTS, GROSS, Clicked, draw, figures, show
+from lib.evaluation.metrics import distances, name_shift
 from lib.learning.aasce import FOLDS, Record, folds, read_aasce
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.correlation_fit import SpineErrors, fit_correlations
@@ -30,10 +31,9 @@ from lib.learning.prediction import LandmarkPredictor, Prediction
 from lib.learning.seen import SeenFilm
 from lib.learning.uncertainty import ErrorModel
 from lib.learning.weights import load_weights
-from lib.spine.files import check_writable, replacing
+from lib.spine.atomic_write import check_writable, replacing
 from lib.spine.geometry import steps, with_centers
-from lib.spine.markups import label_of
-from lib.spine.metrics import distances, name_shift
+from lib.spine.labels.markups import label_of
 from lib.spine.schema import POINTS, VERTEBRAE
 
 SHIFTED_CLICKS = 2

@@ -18,8 +18,8 @@ from experiments.annotation.small_network import INPUT, MIRRORED, Films, SmallLa
 from lib.learning.choosing import Opinion
 from lib.learning.choosing.embedding import distances
 from lib.learning.choosing.opinion import moved, turned_matrix
-from lib.spine.anatomy import violations
 from lib.spine.geometry import steps, transform_points
+from lib.spine.measurement.anatomy import violations
 
 _IMAGE_GRID = (48, 16)
 _BRANCH_GRIDS = ((12, 4), (12, 4), (12, 4), (6, 2))

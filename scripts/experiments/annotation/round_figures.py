@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from experiments import plot_style
-from lib.spine.files import replacing
+from lib.spine.atomic_write import replacing
 
 BASELINE = "random"
 FIGURES = ("error", "corners_near", "films_found")

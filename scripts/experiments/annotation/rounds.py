@@ -22,7 +22,7 @@ from lib.learning.codec import LandmarkCodec
 from lib.learning.config import load_config
 from lib.learning.synthetic import synthetic_items
 from lib.learning.transforms import IMAGE, LABEL, LoadRadiographd, fitting_matrix, move
-from lib.spine.files import replacing
+from lib.spine.atomic_write import replacing
 
 ALL = (round_figures.BASELINE, *STRATEGIES, "first")
 SIZES = (20, 30, 45, 65, 90, 120, 160, 200)

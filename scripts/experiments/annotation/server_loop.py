@@ -18,17 +18,17 @@ from PIL import Image
 
 import _training
 from harness.local_server import own_server
+from lib.evaluation.metrics import distances
 from lib.learning.aasce import FOLDS, folds, read_aasce
 from lib.learning.choosing import DEFAULT, STRATEGIES
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.heldout import file_trained_on
 from lib.learning.weights import load_weights
+from lib.phantoms import random_spec, render_phantom
 from lib.server.train_request import read_request
-from lib.spine.files import replacing
+from lib.spine.atomic_write import replacing
 from lib.spine.geometry import steps, with_centers
-from lib.spine.markups import SUFFIX, label_of, to_markups
-from lib.spine.metrics import distances
-from lib.spine.phantoms import random_spec, render_phantom
+from lib.spine.labels.markups import SUFFIX, label_of, to_markups
 from lib.spine.schema import POINTS, VERTEBRAE, Spine
 
 MODEL, FINAL = "vertebra_landmarks", "final"

@@ -20,10 +20,10 @@ from lib.learning.hrnet import basic_block, conv_norm
 from lib.learning.losses import masked_l1_loss, penalty_reduced_focal_loss
 from lib.learning.network import HEATMAP_BIAS, Fusion, LandmarkNet, Maps, head
 from lib.learning.transforms import sampling_matrix
-from lib.spine.files import replacing
+from lib.spine.atomic_write import replacing
+from lib.spine.chain_prior import DEFAULT_PRIOR
 from lib.spine.geometry import mirrored_order, rotation, translation
 from lib.spine.geometry import steps as steps_between
-from lib.spine.priors import DEFAULT_PRIOR
 from lib.spine.schema import CORNERS, VERTEBRAE
 
 INPUT = InputConfig(height=192, width=64)

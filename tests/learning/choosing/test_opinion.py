@@ -16,8 +16,8 @@ from lib.learning.decoders import make_decoder
 from lib.learning.image_io import Radiograph
 from lib.learning.network import LandmarkNet
 from lib.learning.prediction import LandmarkPredictor
-from lib.spine.phantoms import random_spec, random_spineless, render_phantom
-from lib.spine.priors import DEFAULT_PRIOR
+from lib.phantoms import random_spec, random_spineless, render_phantom
+from lib.spine.chain_prior import DEFAULT_PRIOR
 from lib.spine.schema import VERTEBRAE
 
 pytestmark = pytest.mark.usefixtures("torch_as_before")

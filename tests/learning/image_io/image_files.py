@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from lib.spine.orientation import EXIF_ORIENTATIONS
+from lib.spine.imaging.orientation import EXIF_ORIENTATIONS
 
 DIGITAL_XRAY = "1.2.840.10008.5.1.4.1.1.1.1"
 COMPRESSED = {

@@ -13,7 +13,7 @@ from PIL import Image
 
 from lib.learning.image_io import Radiograph, read_radiograph
 from lib.learning.transforms import windowed
-from lib.spine.orientation import UPRIGHT
+from lib.spine.imaging.orientation import UPRIGHT
 
 from .image_files import asymmetric, lut, stored_as, write_dicom, write_photograph, write_tiff, write_volume
 

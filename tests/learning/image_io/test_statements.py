@@ -14,8 +14,8 @@ import tifffile
 from PIL import Image
 
 from lib.learning.image_io import UnreadableImageError, dicom_image, is_dicom, read_radiograph
-from lib.spine.image_warnings import CONTRADICTION, OTHER_VIEW, POLARITY
-from lib.spine.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
+from lib.spine.imaging.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
+from lib.spine.measurement.image_warnings import CONTRADICTION, OTHER_VIEW, POLARITY
 
 from .image_files import asymmetric, lut, write_dicom, write_photograph, write_tiff, write_volume
 

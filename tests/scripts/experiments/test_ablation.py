@@ -32,6 +32,7 @@ from experiments.ablation.table import (
     to_csv,
     to_markdown,
 )
+from lib.evaluation.evaluate import Figures
 from lib.learning.aasce import read_aasce
 from lib.learning.config import RefinerConfig, load_config
 from lib.learning.decoders import DECODERS
@@ -40,8 +41,7 @@ from lib.learning.refiner import CornerRefiner
 from lib.learning.runs import BEST, CHECKPOINT, HISTORY
 from lib.learning.training import Trainer
 from lib.learning.weights import RefinerWeights, load_weights, save_weights
-from lib.spine.evaluation import Figures
-from lib.spine.phantoms import PhantomSpec, render_phantom
+from lib.phantoms import PhantomSpec, render_phantom
 from lib.spine.schema import CORNERS, VERTEBRAE
 
 pytestmark = pytest.mark.usefixtures("torch_as_before")

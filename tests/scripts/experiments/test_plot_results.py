@@ -16,8 +16,8 @@ from PIL import Image
 import evaluate
 from experiments import plot_results
 from experiments.plot_results import Agreement, agreement, cumulative, read_deciles, read_films
-from lib.spine.calibration import Decile
-from lib.spine.evaluation import ImageFigures
+from lib.evaluation.calibration import Decile
+from lib.evaluation.evaluate import ImageFigures
 
 
 def rows(name: str, decoder: str, corners: Sequence[float], angles: Sequence[tuple[float, float]]) -> list[Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lib.server.store.label_files import aside_of, write_whole
-from lib.spine import files
+from lib.spine import atomic_write
 
 
 @pytest.mark.parametrize(("patience_s", "is_written"), [(60.0, True), (0.0, False)])
@@ -22,7 +22,7 @@ def test_a_file_that_somebody_reads_is_tried_again_on_windows(
             raise PermissionError(13, "somebody reads it")
         return replace(path, target)
 
-    monkeypatch.setattr(files, "PATIENCE_S", patience_s)
+    monkeypatch.setattr(atomic_write, "PATIENCE_S", patience_s)
     monkeypatch.setattr(Path, "replace", in_use)
     if is_written:
         write_whole(tmp_path / "a", b"{}")

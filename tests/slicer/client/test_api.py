@@ -17,10 +17,10 @@ from VertebraLandmarksLib.client.errors import ServerError
 from VertebraLandmarksLib.client.films import film_of
 from VertebraLandmarksLib.client.image_info import image_facts
 from VertebraLandmarksLib.client.provenance import origin_of
-from VertebraLandmarksLib.spine.image_geometry import ImageGeometry
-from VertebraLandmarksLib.spine.image_warnings import ImageWarning
-from VertebraLandmarksLib.spine.markups import from_markups, to_markups
-from VertebraLandmarksLib.spine.orientation import Orientation
+from VertebraLandmarksLib.spine.imaging.image_geometry import ImageGeometry
+from VertebraLandmarksLib.spine.imaging.orientation import Orientation
+from VertebraLandmarksLib.spine.labels.markups import from_markups, to_markups
+from VertebraLandmarksLib.spine.measurement.image_warnings import ImageWarning
 from VertebraLandmarksLib.spine.schema import SCHEMA_VERSION, VERTEBRAE
 
 from ..misbehaving import answering, reply, serving

@@ -18,9 +18,9 @@ from VertebraLandmarksLib.editor.overlay import (
     name_texts,
     words,
 )
-from VertebraLandmarksLib.spine.anatomy import Violation
-from VertebraLandmarksLib.spine.curves import Curve
-from VertebraLandmarksLib.spine.image_frame import ImageFrame
+from VertebraLandmarksLib.spine.imaging.image_frame import ImageFrame
+from VertebraLandmarksLib.spine.measurement.anatomy import Violation
+from VertebraLandmarksLib.spine.measurement.cobb import Curve
 from VertebraLandmarksLib.spine.schema import Spine
 
 pytestmark = pytest.mark.slicer

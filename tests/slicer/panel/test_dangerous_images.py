@@ -17,8 +17,8 @@ import pytest
 
 from harness.fake_slicer.desktop import Desktop
 from harness.local_server import OwnServer, own_server
-from lib.spine.image_warnings import MEASURED_CODES
-from lib.spine.phantoms import PhantomSpec, other_view, render_phantom
+from lib.phantoms import PhantomSpec, other_view, render_phantom
+from lib.spine.measurement.image_warnings import MEASURED_CODES
 from setup_environment import ROOT
 
 from ...learning.image_io.image_files import write_dicom, write_photograph

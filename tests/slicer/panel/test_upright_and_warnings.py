@@ -15,9 +15,9 @@ from PIL import Image
 from harness.fake_slicer.desktop import Desktop, desktop
 from harness.local_server import OwnServer, own_server
 from lib.spine.geometry import transform_points
-from lib.spine.image_geometry import DENSITY, ImageGeometry
-from lib.spine.markups import read_markups
-from lib.spine.orientation import Orientation
+from lib.spine.imaging.image_geometry import DENSITY, ImageGeometry
+from lib.spine.imaging.orientation import Orientation
+from lib.spine.labels.markups import read_markups
 from lib.spine.schema import POINTS, VERTEBRAE, Spine
 
 pytestmark = [pytest.mark.slicer, pytest.mark.integration]

@@ -11,10 +11,10 @@ import vtk
 from VertebraLandmarksLib.client.image_info import ImageFacts
 from VertebraLandmarksLib.client.responses import LOCAL, Film
 from VertebraLandmarksLib.scene.logic import VertebraLandmarksLogic
-from VertebraLandmarksLib.spine.image_geometry import ImageGeometry
+from VertebraLandmarksLib.spine.imaging.image_geometry import ImageGeometry
 
 from harness.fake_slicer.slice_view import Place, Stage, stage
-from lib.spine.phantoms import Phantom, PhantomSpec, render_phantom
+from lib.phantoms import Phantom, PhantomSpec, render_phantom
 
 SPACING = (0.5, 0.25)
 

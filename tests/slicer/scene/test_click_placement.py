@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lib.spine.phantoms import Phantom
+from lib.phantoms import Phantom
 
 pytestmark = pytest.mark.slicer
 

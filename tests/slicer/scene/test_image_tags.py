@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 from VertebraLandmarksLib.scene.image_tags import geometry_of_picture, orientation_of_picture
-from VertebraLandmarksLib.spine.orientation import EXIF_ORIENTATIONS
+from VertebraLandmarksLib.spine.imaging.orientation import EXIF_ORIENTATIONS
 
 pytestmark = pytest.mark.slicer
 

@@ -18,7 +18,7 @@ from VertebraLandmarksLib.client.image_info import ImageFacts
 from VertebraLandmarksLib.scene.gray_window import WINDOWS, film_values, window_of
 from VertebraLandmarksLib.scene.local_images import read_film
 from VertebraLandmarksLib.scene.picture_files import is_whole
-from VertebraLandmarksLib.spine.orientation import EXIF_ORIENTATIONS
+from VertebraLandmarksLib.spine.imaging.orientation import EXIF_ORIENTATIONS
 from vtk.util.numpy_support import vtk_to_numpy
 
 from lib.learning.image_io import read_radiograph

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from VertebraLandmarksLib.editor.spine_editor import MOVED
-from VertebraLandmarksLib.spine.markups import label_of
+from VertebraLandmarksLib.spine.labels.markups import label_of
 from VertebraLandmarksLib.spine.schema import CORNERS, VERTEBRAE, Spine
 
-from lib.spine.phantoms import Phantom
+from lib.phantoms import Phantom
 
 pytestmark = pytest.mark.slicer
 

@@ -9,7 +9,7 @@ import pytest
 from VertebraLandmarksLib.scene.logic import VertebraLandmarksLogic
 
 from harness.fake_slicer.slice_view import Stage, observers
-from lib.spine.phantoms import Phantom
+from lib.phantoms import Phantom
 
 pytestmark = pytest.mark.slicer
 

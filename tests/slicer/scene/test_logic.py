@@ -15,8 +15,9 @@ from VertebraLandmarksLib.client.responses import Answer
 from VertebraLandmarksLib.editor.measurements import measure
 from VertebraLandmarksLib.editor.spine_editor import ADOPTED, LOADED, MOVED
 from VertebraLandmarksLib.scene.logic import VertebraLandmarksLogic
-from VertebraLandmarksLib.spine.image_geometry import ImageGeometry
-from VertebraLandmarksLib.spine.image_warnings import (
+from VertebraLandmarksLib.spine.imaging.image_geometry import ImageGeometry
+from VertebraLandmarksLib.spine.labels.markups import to_markups
+from VertebraLandmarksLib.spine.measurement.image_warnings import (
     IMPLAUSIBLE,
     NAMES,
     POLARITY,
@@ -24,12 +25,11 @@ from VertebraLandmarksLib.spine.image_warnings import (
     ImageWarning,
     measurement_warnings,
 )
-from VertebraLandmarksLib.spine.markups import to_markups
-from VertebraLandmarksLib.spine.reader_error import READER_TILT_HALF_WIDTH_DEG
+from VertebraLandmarksLib.spine.measurement.reader_error import READER_TILT_HALF_WIDTH_DEG
 from VertebraLandmarksLib.spine.schema import Spine
 
-from lib.spine.markups import read_markups, write_markups
-from lib.spine.phantoms import Phantom
+from lib.phantoms import Phantom
+from lib.spine.labels.markups import read_markups, write_markups
 
 pytestmark = pytest.mark.slicer
 

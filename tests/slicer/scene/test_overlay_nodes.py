@@ -7,7 +7,7 @@ import pytest
 from VertebraLandmarksLib.editor.overlay import DOUBTFUL, IMPLAUSIBLE, MEASURED, SURE, words
 from VertebraLandmarksLib.spine.schema import Spine
 
-from lib.spine.phantoms import Phantom
+from lib.phantoms import Phantom
 
 pytestmark = pytest.mark.slicer
 

@@ -7,7 +7,7 @@ import pytest
 import slicer
 import vtk
 
-from lib.spine.phantoms import Phantom
+from lib.phantoms import Phantom
 
 pytestmark = pytest.mark.slicer
 

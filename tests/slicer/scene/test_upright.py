@@ -12,13 +12,13 @@ from VertebraLandmarksLib.client.provenance import Origin
 from VertebraLandmarksLib.client.responses import Answer, Film
 from VertebraLandmarksLib.scene.frame import Frame
 from VertebraLandmarksLib.spine.geometry import transform_points
-from VertebraLandmarksLib.spine.image_frame import ImageFrame
-from VertebraLandmarksLib.spine.image_geometry import ImageGeometry
-from VertebraLandmarksLib.spine.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
+from VertebraLandmarksLib.spine.imaging.image_frame import ImageFrame
+from VertebraLandmarksLib.spine.imaging.image_geometry import ImageGeometry
+from VertebraLandmarksLib.spine.imaging.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
 from VertebraLandmarksLib.spine.schema import Spine
 from vtk.util.numpy_support import vtk_to_numpy
 
-from lib.spine.phantoms import Phantom
+from lib.phantoms import Phantom
 
 from .conftest import SPACING, Bench
 

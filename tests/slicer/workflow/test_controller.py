@@ -21,7 +21,7 @@ from PIL import Image
 from VertebraLandmarksLib.client.api import Client
 from VertebraLandmarksLib.client.connection import Connection
 from VertebraLandmarksLib.client.errors import ServerError
-from VertebraLandmarksLib.spine.markups import from_markups
+from VertebraLandmarksLib.spine.labels.markups import from_markups
 from VertebraLandmarksLib.spine.schema import SCHEMA_VERSION
 from VertebraLandmarksLib.workflow import keeping, requests
 from VertebraLandmarksLib.workflow.drafts import SUBMITTING

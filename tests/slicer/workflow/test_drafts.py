@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from VertebraLandmarksLib.client.provenance import Origin
-from VertebraLandmarksLib.spine.image_warnings import SECOND_SPINE, ImageWarning
-from VertebraLandmarksLib.spine.orientation import Orientation
+from VertebraLandmarksLib.spine.imaging.orientation import Orientation
+from VertebraLandmarksLib.spine.measurement.image_warnings import SECOND_SPINE, ImageWarning
 from VertebraLandmarksLib.workflow import drafts as drafts_module
 from VertebraLandmarksLib.workflow.drafts import SUBMITTING, Draft, Drafts, mask_of, names_of, new_key
 from VertebraLandmarksLib.workflow.keeping import LONGEST_S, QUIET_S, RETRY_S, Keeper

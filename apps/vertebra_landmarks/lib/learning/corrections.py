@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..spine.centerline import gap_lengths, normals_of
 from ..spine.geometry import carried_along, centers_of, corners_of
-from .centerline import gap_lengths, normals_of
+from ..spine.within_anatomy import is_dented
 from .decoders import FixedLandmarks
-from .within_anatomy import is_dented
 
 _OTHER_BODY = (1.0, 0.5)  # steps across and along the spine; a fixed corner so far off is not of the body in the patch
 _NAMING = 0.15  # steps; a center fixed no further than that from a body's says which body it is, not where it lies

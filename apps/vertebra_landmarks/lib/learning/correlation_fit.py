@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..spine.centerline import local_frames
 from ..spine.geometry import corners_of, steps
 from ..spine.schema import VERTEBRAE
-from .centerline import local_frames
 from .correlations import VALUES, ErrorCorrelations, kernels
 
 REACHES = (0.0, 1.5, 20.0)

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from ..spine.centerline import local_frames
 from ..spine.geometry import corners_of, steps, with_centers
 from ..spine.schema import CORNERS, VERTEBRAE
-from .centerline import local_frames
+from ..spine.within_anatomy import is_dented, may_move
 from .decoders import FixedLandmarks
-from .within_anatomy import is_dented, may_move
 
 VALUES = 2 * len(CORNERS)
 """Of a vertebra: how far every corner is off across and along the spine."""

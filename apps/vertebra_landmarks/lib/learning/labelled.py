@@ -11,9 +11,9 @@ import numpy as np
 
 from ..spine.geometry import corners_of
 from ..spine.gross_errors import gross_error
-from ..spine.image_frame import ImageFrame
-from ..spine.label_fit import fit_to_image
-from ..spine.markups import read_markups
+from ..spine.imaging.image_frame import ImageFrame
+from ..spine.labels.label_fit import fit_to_image
+from ..spine.labels.markups import read_markups
 from ..spine.schema import CORNERS, Spine
 from .codec import ABSENT, PRESENT, STATE
 from .image_io import read_radiograph

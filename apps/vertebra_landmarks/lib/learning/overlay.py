@@ -9,10 +9,10 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..spine.angle_interval import interval_sentence, interval_text
-from ..spine.curves import Curve
-from ..spine.image_warnings import describe_orientation
-from ..spine.report import curves_of
+from ..spine.measurement.angle_interval import interval_sentence, interval_text
+from ..spine.measurement.cobb import Curve
+from ..spine.measurement.image_warnings import describe_orientation
+from ..spine.measurement.report import curves_of
 from ..spine.schema import Spine, Vertebra
 from .image_io import Radiograph
 from .prediction import Prediction

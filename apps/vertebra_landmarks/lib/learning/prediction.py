@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from ..spine.geometry import steps, transform_points
-from ..spine.image_frame import ImageFrame
-from ..spine.image_warnings import ImageWarning, measurement_warnings, not_frontal_warning
-from ..spine.orientation import UPRIGHT, Orientation
-from ..spine.reader_error import corrected_half_widths
+from ..spine.imaging.image_frame import ImageFrame
+from ..spine.imaging.orientation import UPRIGHT, Orientation
+from ..spine.measurement.image_warnings import ImageWarning, measurement_warnings, not_frontal_warning
+from ..spine.measurement.reader_error import corrected_half_widths
 from ..spine.schema import Spine
 from .codec import LandmarkCodec, mirror_maps
 from .config import load_config

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from ..spine.centerline import gap_lengths, normals_of
 from ..spine.geometry import corners_of, steps, transform_points, with_centers
 from ..spine.schema import CORNERS
-from .centerline import gap_lengths, normals_of
+from ..spine.within_anatomy import may_move
 from .config import PredictionConfig, RefinerConfig
 from .corrections import around_fixed, bodies_kept
 from .decoders import FixedLandmarks
@@ -18,7 +19,6 @@ from .devices import quick_precision
 from .patches import ShrunkImage, cut_patches, shrink_around, standardised, vertebra_frames
 from .refiner import CornerRefiner, KnownPatches, Refined, mirrored_refined
 from .stopwatch import Stopwatch
-from .within_anatomy import may_move
 
 _LEFT, _RIGHT = ([CORNERS.index(name) for name in side] for side in (("TL", "BL"), ("TR", "BR")))
 _LEAST_STEP = 1.0  # pixels of the image; where most vertebrae lie nearer together, there are none to see

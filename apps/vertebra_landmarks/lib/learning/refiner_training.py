@@ -11,8 +11,8 @@ from monai.data import DataLoader
 from monai.transforms import Compose
 from monai.utils import set_determinism
 
+from ..evaluation.metrics import Localisation, localisation
 from ..spine.geometry import transform_points, with_centers
-from ..spine.metrics import Localisation, localisation
 from .config import Config
 from .devices import on_device, quick_precision
 from .patch_views import IS_KNOWN, IS_THERE, PATCHES, TARGET, patch_training_views, patch_validation_views

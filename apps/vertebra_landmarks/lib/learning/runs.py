@@ -19,7 +19,7 @@ from monai.utils import set_determinism
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from ..spine.metrics import Localisation
+from ..evaluation.metrics import Localisation
 from .config import ScheduleConfig
 from .rehearsal import Rehearsal, RehearsalBatches
 from .weights import save_atomically

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..spine.geometry import transform_points
-from ..spine.image_warnings import ImageWarning, second_spine_warning
+from ..spine.measurement.image_warnings import ImageWarning, second_spine_warning
 from .config import InputConfig
 from .decoders import DecodedSpine, FixedLandmarks
 from .hrnet import STRIDE

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..spine.phantoms import random_spec, random_spineless, render_phantom
+from ..phantoms import random_spec, random_spineless, render_phantom
 from ..spine.schema import POINTS, VERTEBRAE
 from .codec import ABSENT, PRESENT
 from .transforms import IMAGE, LABEL

@@ -12,9 +12,9 @@ from monai.data import DataLoader
 from monai.transforms import Compose
 from monai.utils import set_determinism
 
+from ..evaluation.metrics import Localisation, localisation
+from ..spine.chain_prior import DEFAULT_PRIOR, ChainPrior
 from ..spine.geometry import transform_points
-from ..spine.metrics import Localisation, localisation
-from ..spine.priors import DEFAULT_PRIOR, ChainPrior
 from .codec import STATE, LandmarkCodec, is_placed
 from .config import Config
 from .devices import on_device, quick_precision

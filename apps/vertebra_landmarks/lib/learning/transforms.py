@@ -28,7 +28,7 @@ from monai.transforms import (
 from torch.nn import functional as F
 
 from ..spine.geometry import mirror_points, rotation, scaling, transform_points, translation
-from ..spine.orientation import UPRIGHT, orientation_of
+from ..spine.imaging.orientation import UPRIGHT, orientation_of
 from .codec import ABSENT, STATE, UNKNOWN, is_placed
 from .config import AugmentationConfig, Config, InputConfig
 from .image_io import Radiograph, read_radiograph

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from ..spine.curves import interval_half_width
 from ..spine.geometry import corners_of
+from ..spine.measurement.cobb import interval_half_width
 from ..spine.schema import CORNERS
 from .correlations import ErrorCorrelations
 

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from ..spine.geometry import transform_points
-from ..spine.image_frame import ImageFrame
-from ..spine.image_warnings import ImageWarning, orientation_contradiction, orientation_warning
-from ..spine.orientation import UPRIGHT, Orientation
+from ..spine.imaging.image_frame import ImageFrame
+from ..spine.imaging.orientation import UPRIGHT, Orientation
+from ..spine.measurement.image_warnings import ImageWarning, orientation_contradiction, orientation_warning
 from ..spine.schema import Spine
 from .decoders import FixedLandmarks
 from .image_io import Radiograph

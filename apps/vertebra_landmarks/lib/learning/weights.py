@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from ..spine.files import replacing
-from ..spine.priors import DEFAULT_PRIOR, ChainPrior
+from ..spine.atomic_write import replacing
+from ..spine.chain_prior import DEFAULT_PRIOR, ChainPrior
 from ..spine.schema import SCHEMA_VERSION
 from .config import ModelConfig, RefinerConfig, model_config_from_dict, refiner_config_from_dict
 from .network import LandmarkNet

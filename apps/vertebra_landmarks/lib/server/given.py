@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ..spine.files import replacing
+from ..spine.atomic_write import replacing
 
 FILE, LOCK = "given.json", "given.lock"
 MINUTES = 20.0

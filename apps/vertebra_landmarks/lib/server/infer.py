@@ -20,9 +20,9 @@ from ..learning.devices import choose_device
 from ..learning.image_io import Radiograph, UnreadableImageError, read_radiograph
 from ..learning.prediction import LandmarkPredictor, NoSpineError, Prediction
 from ..learning.stopwatch import Stopwatch
-from ..spine.image_frame import ImageFrame
-from ..spine.markups import SUFFIX, label_of, write_markups
-from ..spine.report import anatomy_report, cobb_report
+from ..spine.imaging.image_frame import ImageFrame
+from ..spine.labels.markups import SUFFIX, label_of, write_markups
+from ..spine.measurement.report import anatomy_report, cobb_report
 from ..spine.schema import POINTS, SCHEMA_VERSION, VERTEBRAE
 from .image_facts import image_facts
 from .infer_request import InferRequest

@@ -7,9 +7,17 @@ import json
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from ..learning.image_io import Radiograph
-from ..spine.image_geometry import DENSITY, ImageGeometry
-from ..spine.label_fit import fit_to_image
-from ..spine.markups import SUFFIX, from_markups, is_before_0_8, label_of, parse_json, stated_geometry, with_undefined
+from ..spine.imaging.image_geometry import DENSITY, ImageGeometry
+from ..spine.labels.label_fit import fit_to_image
+from ..spine.labels.markups import (
+    SUFFIX,
+    from_markups,
+    is_before_0_8,
+    label_of,
+    parse_json,
+    stated_geometry,
+    with_undefined,
+)
 from ..spine.schema import Spine
 
 _NAME = f"label{SUFFIX}"

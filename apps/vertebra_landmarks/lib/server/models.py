@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from ..learning.config import DEFAULT_WEIGHTS_FILE
 from ..learning.weights import Weights, build_network, build_refiner, file_digest, load_weights, save_weights
-from ..spine.files import replacing
+from ..spine.atomic_write import replacing
 from .versions import (
     VERSION,
     WEIGHTS_SUFFIX,

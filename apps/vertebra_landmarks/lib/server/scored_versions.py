@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ..spine.files import replacing
+from ..spine.atomic_write import replacing
 
 FILE = "scored.json"
 MOST_KEPT = 2

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..learning.image_io import Radiograph
-from ..spine.image_frame import ImageFrame
+from ..spine.imaging.image_frame import ImageFrame
 
 SIDES = ("left", "right")
 STATED_SIDE = "stated_side"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..learning.runs import differences
-from ..spine.files import replacing
+from ..spine.atomic_write import replacing
 from .train_films import Digests, Films
 from .train_request import TrainRequest
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..spine.files import replacing
+from ..spine.atomic_write import replacing
 from .json_values import without_nan
 
 RUNNING, DONE, FAILED, STOPPED, STARTING = "running", "done", "failed", "stopped", "starting"

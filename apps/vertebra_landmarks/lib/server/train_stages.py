@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 
+from ..evaluation.metrics import Localisation
 from ..learning.config import ScheduleConfig, load_config
 from ..learning.devices import choose_device
 from ..learning.patch_views import can_be_patched
@@ -21,7 +22,6 @@ from ..learning.runs import Item, Progress, Run, describe
 from ..learning.training import Trainer
 from ..learning.transforms import IMAGE
 from ..learning.weights import RefinerWeights, Weights, load_weights
-from ..spine.metrics import Localisation
 from .train_report import FORMER, NEW, TrainReport
 from .train_request import TrainRequest
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..spine.files import replacing
+from ..spine.atomic_write import replacing
 from .json_values import without_nan
 
 WEIGHTS_SUFFIX, FACTS_SUFFIX = ".pt", ".json"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
 
-from ..spine.markups import SUFFIX
+from ..spine.labels.markups import SUFFIX
 from . import responses
 from .cancel import Cancel
 from .connection import Connection, OnProgress, Reply

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from ..spine.curves import SIDES
-from ..spine.image_geometry import PIXELS, ImageGeometry
-from ..spine.image_warnings import ImageWarning
-from ..spine.orientation import Orientation
+from ..spine.imaging.image_geometry import PIXELS, ImageGeometry
+from ..spine.imaging.orientation import Orientation
+from ..spine.measurement.cobb import SIDES
+from ..spine.measurement.image_warnings import ImageWarning
 from ..spine.schema import VERTEBRAE
 from .json_fields import bad_answer, flag, listing, number, numbers, optional_choice, table, text, whole
 

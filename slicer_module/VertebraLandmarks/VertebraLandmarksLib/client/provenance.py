@@ -7,8 +7,8 @@ from typing import Any, Optional
 
 import numpy as np
 
-from ..spine.image_warnings import MEASURED_CODES, ImageWarning
-from ..spine.orientation import Orientation
+from ..spine.imaging.orientation import Orientation
+from ..spine.measurement.image_warnings import MEASURED_CODES, ImageWarning
 from ..spine.schema import VERTEBRAE
 from .image_info import orientation_in, warnings_in
 from .json_fields import number, optional_number, table, text
@@ -22,7 +22,7 @@ class Origin:
         model_version: of the model, "" where nobody knows.
         names_right: chance that all names are right, 0...1; ``None`` where the model does not tell.
         tilt_half_widths: from T1 to L5 in degrees, each vertebra's part in the interval of an angle
-            (``spine.curves.interval_half_width``), ``None`` where it has none; empty where the model does not tell.
+            (``spine.measurement.cobb.interval_half_width``), ``None`` where it has none; empty where the model does not tell.
         orientation: how it turned the stored raster to see the spine upright; ``None`` where that is not known.
         warnings: what it doubts about the image as a whole, wherever points are; those about its points are not kept.
     """

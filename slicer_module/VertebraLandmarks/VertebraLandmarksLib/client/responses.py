@@ -12,9 +12,9 @@ from typing import Any, Optional
 
 import numpy as np
 
-from ..spine.anatomy import KINDS, Violation
-from ..spine.curves import REGIONS, SIDES, Curve
-from ..spine.markups import label_of
+from ..spine.labels.markups import label_of
+from ..spine.measurement.anatomy import KINDS, Violation
+from ..spine.measurement.cobb import REGIONS, SIDES, Curve
 from ..spine.schema import POINTS, SCHEMA_VERSION, VERTEBRAE, Spine
 from .errors import SCHEMA, WRONG_APP, ServerError
 from .image_info import ImageFacts, image_facts

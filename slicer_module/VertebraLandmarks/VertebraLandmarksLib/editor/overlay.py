@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..spine.angle_interval import interval_text
-from ..spine.curves import Curve
+from ..spine.measurement.angle_interval import interval_text
+from ..spine.measurement.cobb import Curve
 from ..spine.schema import CORNERS, POINTS, VERTEBRAE
 from .measurements import Measurements, at_fault
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..editor.placement_guide import GUIDED, Guide, direction_at, sorted_corners
 from ..editor.spine_editor import SpineEditor
-from ..spine.markups import label_of
+from ..spine.labels.markups import label_of
 from ..spine.schema import CORNERS, POINTS, VERTEBRAE
 from .frame import Frame
 from .mrml_nodes import create, one_change, remove

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..spine.geometry import transform_points
-from ..spine.orientation import UPRIGHT, Orientation
+from ..spine.imaging.orientation import UPRIGHT, Orientation
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import struct
 from collections.abc import Iterator
 from typing import Optional
 
-from ..spine.image_geometry import DENSITY, ImageGeometry
-from ..spine.orientation import EXIF_ORIENTATIONS, Orientation
+from ..spine.imaging.image_geometry import DENSITY, ImageGeometry
+from ..spine.imaging.orientation import EXIF_ORIENTATIONS, Orientation
 
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _UNIT = 274, 282, 283, 296
 """Tags of TIFF 6.0, which EXIF shares."""

@@ -6,7 +6,7 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
-from ..spine.markups import LISTS, label_of
+from ..spine.labels.markups import LISTS, label_of
 from ..spine.schema import POINTS, VERTEBRAE
 from .frame import Frame
 from .mrml_nodes import create, one_change, remove

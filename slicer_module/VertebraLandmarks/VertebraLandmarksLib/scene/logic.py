@@ -18,10 +18,10 @@ from ..editor.measurements import Measurements, measure
 from ..editor.overlay import Text, angle_texts, bodies, cobb_lines, name_texts
 from ..editor.spine_editor import ADOPTED, LOADED, LOCKED, Change, SpineEditor, pivot_of
 from ..spine.geometry import body_heights, corners_of
-from ..spine.image_frame import ImageFrame
-from ..spine.image_warnings import ImageWarning, measurement_warnings
-from ..spine.markups import from_markups, label_of, to_markups
-from ..spine.orientation import UPRIGHT, orientation_of
+from ..spine.imaging.image_frame import ImageFrame
+from ..spine.imaging.orientation import UPRIGHT, orientation_of
+from ..spine.labels.markups import from_markups, label_of, to_markups
+from ..spine.measurement.image_warnings import ImageWarning, measurement_warnings
 from ..spine.schema import CENTER, POINTS, VERTEBRAE, Spine
 from .click_placement import Placing, PlacingStep
 from .frame import Frame

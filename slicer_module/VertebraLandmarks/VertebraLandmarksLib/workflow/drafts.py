@@ -17,9 +17,9 @@ import numpy as np
 from ..client.errors import ServerError
 from ..client.json_fields import optional_choice
 from ..client.provenance import UNKNOWN, Origin, origin_of
-from ..spine.curves import SIDES
-from ..spine.files import replacing
-from ..spine.markups import label_of
+from ..spine.atomic_write import replacing
+from ..spine.labels.markups import label_of
+from ..spine.measurement.cobb import SIDES
 from ..spine.schema import POINTS, VERTEBRAE
 from .holding import Hold, is_held
 

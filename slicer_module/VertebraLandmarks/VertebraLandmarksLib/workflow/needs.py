@@ -9,7 +9,7 @@ import numpy as np
 from ..client.provenance import UNKNOWN, Origin
 from ..client.responses import Answer, Film
 from ..editor.spine_editor import SpineEditor
-from ..spine.image_frame import ImageFrame
+from ..spine.imaging.image_frame import ImageFrame
 
 
 class Logic(Protocol):

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ...spine.anatomy import violations
 from ...spine.geometry import rotation, steps, transform_points, translation
+from ...spine.measurement.anatomy import violations
 from ...spine.schema import VERTEBRAE
 from ..codec import LandmarkCodec, mirror_maps
 from ..decoders import Decoder

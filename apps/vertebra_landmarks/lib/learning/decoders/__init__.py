@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ...spine.priors import ChainPrior
+from ...spine.chain_prior import ChainPrior
+from ...spine.fixed_landmarks import FixedLandmarks
 from ..codec import LandmarkCodec
 from ..config import MapConfig
 from .base import DecodedSpine, Decoder
-from .fixed import FixedLandmarks
 from .map import MapDecoder
 from .parallel import ParallelDecoder
 from .sequential import SequentialDecoder

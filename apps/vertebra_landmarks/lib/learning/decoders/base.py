@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...spine.fixed_landmarks import FixedLandmarks
 from ...spine.schema import POINTS
 from ..hrnet import STRIDE
 from ..network import Maps
 from .candidates import Fields
-from .fixed import FixedLandmarks
 
 
 @dataclass(frozen=True)

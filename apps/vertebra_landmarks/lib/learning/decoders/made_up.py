@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from ...spine.chain_prior import ChainPrior
 from ...spine.geometry import body_heights
-from ...spine.priors import ChainPrior
 from ...spine.schema import VERTEBRAE
 from .candidates import Candidates, Fields
 

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...spine.anatomy import LIMITS, spans_of
+from ...spine.chain_prior import ChainPrior
+from ...spine.fixed_landmarks import FixedLandmarks
 from ...spine.geometry import body_heights, steps
-from ...spine.priors import ChainPrior
+from ...spine.measurement.anatomy import LIMITS, spans_of
 from ...spine.schema import VERTEBRAE
 from ..config import MapConfig
 from .base import Chosen, Decoder, with_fixed_centers
 from .candidates import Candidates, Fields, find_candidates
 from .chain import best_chain
-from .fixed import FixedLandmarks
 from .made_up import made_up_candidates
 
 _IMPOSSIBLE = -1e4  # far below any sum of scores, and finite: with fixed points nothing else may be left

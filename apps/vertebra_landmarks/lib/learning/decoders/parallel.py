@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ...spine.fixed_landmarks import FixedLandmarks
 from ..codec import LandmarkCodec
 from .base import Chosen, Decoder, with_fixed_centers
 from .candidates import Fields
-from .fixed import FixedLandmarks
 
 
 class ParallelDecoder(Decoder):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...spine.fixed_landmarks import FixedLandmarks
 from ...spine.geometry import steps
 from ..codec import peaks
 from .base import Chosen, Decoder, with_fixed_centers
 from .candidates import Fields
-from .fixed import FixedLandmarks
 
 _HALF_WIDTH, _FROM, _TO = 1.0, 0.3, 1.65
 """The rectangle of the published figure, in steps: half its width, and how far below the center it begins and ends."""

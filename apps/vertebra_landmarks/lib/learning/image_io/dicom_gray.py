@@ -8,7 +8,7 @@ import numpy as np
 import pydicom
 from pydicom.pixel_data_handlers.util import apply_color_lut
 
-from ...spine.image_warnings import CONTRADICTION, POLARITY, ImageWarning
+from ...spine.measurement.image_warnings import CONTRADICTION, POLARITY, ImageWarning
 from .dicom_pixels import StoredValues
 from .dicom_tags import TAG_ERRORS, integer_of, numbers_of, value_of, word_of
 from .luminance import inverted, luminance

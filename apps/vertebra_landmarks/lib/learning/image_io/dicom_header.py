@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pydicom
 
-from ...spine.image_warnings import CONTRADICTION, OTHER_VIEW, ImageWarning
-from ...spine.orientation import Orientation
-from ...spine.planes import RASTER, SAGITTAL, Plane, axis_of, axis_of_word, plane_of
+from ...spine.imaging.orientation import Orientation
+from ...spine.imaging.planes import RASTER, SAGITTAL, Plane, axis_of, axis_of_word, plane_of
+from ...spine.measurement.image_warnings import CONTRADICTION, OTHER_VIEW, ImageWarning
 from .dicom_tags import numbers_of, sizes_of, word_of, words_of
 from .radiograph import Millimetres
 

@@ -10,7 +10,7 @@ import pydicom
 from pydicom import filereader, uid
 from pydicom.errors import InvalidDicomError
 
-from ...spine.image_geometry import PIXELS, ImageGeometry
+from ...spine.imaging.image_geometry import PIXELS, ImageGeometry
 from .dicom_gray import gray_pixels
 from .dicom_header import millimetres_of, spacing_source, stated_position, view_warnings
 from .dicom_pixels import check_image, stored_values

@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 from pydicom import encaps, uid
 
-from ...spine.image_warnings import CONTRADICTION, ImageWarning
+from ...spine.measurement.image_warnings import CONTRADICTION, ImageWarning
 from .codestreams import check_all_decoded, check_codestream, check_end
 from .dicom_tags import integer_of, value_of, word_of
 from .error_text import text_of

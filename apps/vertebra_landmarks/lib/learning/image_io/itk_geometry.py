@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ...spine.image_geometry import PIXELS, ImageGeometry, Vector
+from ...spine.imaging.image_geometry import PIXELS, ImageGeometry, Vector
 from .radiograph import UnreadableImageError
 
 sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what ITK complains about on the error stream is told as a sentence

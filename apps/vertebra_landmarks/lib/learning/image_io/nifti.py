@@ -10,7 +10,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from ...spine.planes import Plane
+from ...spine.imaging.planes import Plane
 from .error_text import itk_text_of, text_of
 from .formats import NIFTI_SUFFIXES
 from .itk_geometry import geometry_of, open_with_itk, plane_axes

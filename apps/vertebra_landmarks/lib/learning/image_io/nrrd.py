@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ...spine.planes import Plane
+from ...spine.imaging.planes import Plane
 from .error_text import itk_text_of
 from .itk_geometry import geometry_of, open_with_itk, plane_axes
 from .limits import check_size

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ...spine.image_warnings import CONTRADICTION, ImageWarning
-from ...spine.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
+from ...spine.imaging.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
+from ...spine.measurement.image_warnings import CONTRADICTION, ImageWarning
 
 ORIENTATION_TAG = 274
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...spine.image_frame import ImageFrame
-from ...spine.image_geometry import PIXELS, ImageGeometry
-from ...spine.image_warnings import ImageWarning
-from ...spine.orientation import UPRIGHT, Orientation
+from ...spine.imaging.image_frame import ImageFrame
+from ...spine.imaging.image_geometry import PIXELS, ImageGeometry
+from ...spine.imaging.orientation import UPRIGHT, Orientation
+from ...spine.measurement.image_warnings import ImageWarning
 
 
 class UnreadableImageError(ValueError):

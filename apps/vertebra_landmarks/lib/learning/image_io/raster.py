@@ -12,7 +12,7 @@ import imagecodecs
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from ...spine.image_geometry import DENSITY, PIXELS
+from ...spine.imaging.image_geometry import DENSITY, PIXELS
 from .codestreams import check_all_decoded
 from .error_text import text_of
 from .itk_geometry import raster_geometry

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ...spine.image_warnings import square_pixel_warnings
+from ...spine.measurement.image_warnings import square_pixel_warnings
 from . import formats
 from .dicom_image import read_dicom
 from .nifti import read_nifti

@@ -13,8 +13,8 @@ import numpy as np
 import tifffile
 from tifffile import PHOTOMETRIC, TiffFile, TiffPage
 
-from ...spine.image_geometry import DENSITY, ImageGeometry
-from ...spine.image_warnings import POLARITY, ImageWarning
+from ...spine.imaging.image_geometry import DENSITY, ImageGeometry
+from ...spine.measurement.image_warnings import POLARITY, ImageWarning
 from .codestreams import JPEG_START, check_codestream, check_end
 from .error_text import text_of
 from .itk_geometry import mirrored, raster_geometry

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...spine.image_geometry import ImageGeometry
-from ...spine.orientation import Orientation
-from ...spine.planes import Plane, axis_of, plane_of
+from ...spine.imaging.image_geometry import ImageGeometry
+from ...spine.imaging.orientation import Orientation
+from ...spine.imaging.planes import Plane, axis_of, plane_of
 from .radiograph import Millimetres
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...spine.markups import SUFFIX
+from ...spine.labels.markups import SUFFIX
 from .folder import is_storable
 from .holding import MOST_FACTS
 

@@ -18,7 +18,7 @@ from filelock import FileLock
 from ...learning.image_io import IMAGE_SUFFIXES
 from ...learning.image_io.formats import DICOM, HEAD_BYTES, format_of
 from ...learning.inputs import OVERLAY_SUFFIX
-from ...spine.markups import SUFFIX
+from ...spine.labels.markups import SUFFIX
 from ..models import FOLDER
 from ..names import LONGEST_NAME_BYTES, check_tag, folded, is_inside
 

@@ -8,7 +8,7 @@ import os
 import uuid
 from pathlib import Path
 
-from ...spine.files import replacing
+from ...spine.atomic_write import replacing
 from ..names import is_inside
 from .folder import StudiesFolder, sync
 

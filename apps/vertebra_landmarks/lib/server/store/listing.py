@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, func, select
 
-from ...spine.markups import SUFFIX
+from ...spine.labels.markups import SUFFIX
 from .folder import LABELS, id_of
 from .holding import Holding
 from .images import FINAL, REASON

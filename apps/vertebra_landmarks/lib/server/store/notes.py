@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
-from ...spine.files import replacing
+from ...spine.atomic_write import replacing
 from ..models import FOLDER
 from .database import FOLDERS_OWN, OTHER_FILE, POSTGRESQL
 from .folder import StudiesFolder, sync

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from sqlalchemy import select
 
-from ...spine.markups import SUFFIX
+from ...spine.labels.markups import SUFFIX
 from ..names import folded
 from ..privacy import outline
 from .adoption import Adopted, read_adopted

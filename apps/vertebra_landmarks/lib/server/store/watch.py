@@ -26,7 +26,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import ObservedWatch
 
-from ...spine.markups import SUFFIX
+from ...spine.labels.markups import SUFFIX
 from ..privacy import outline
 from .folder import LABELS, StudiesFolder
 from .images import Images

@@ -11,7 +11,7 @@ from fastapi import APIRouter, File, Form, HTTPException, Query, Response, Uploa
 from fastapi.responses import StreamingResponse
 from monailabel.utils.others.generic import file_checksum, get_mime_type
 
-from ...spine.markups import SUFFIX
+from ...spine.labels.markups import SUFFIX
 from ..label_check import checked_label
 from ..names import check_tag
 from ..stated_side import STATED_SIDE, side_facts

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, HTTPException, Response, UploadFile
 
-from ...spine.markups import SUFFIX
+from ...spine.labels.markups import SUFFIX
 from .auth import Role
 from .errors import bad_request
 from .needs import needs

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 from monailabel.utils.async_tasks.utils import processes, stop_background_task, tasks
 
-from ...spine.files import replacing
+from ...spine.atomic_write import replacing
 from ..presence import Presence
 from ..privacy import outline
 

@@ -1,6 +1,6 @@
 """The section Measurements: the curves, renewed with every move of a point, what to doubt of them, and whose sides."""
 
-from ...spine.angle_interval import interval_text
+from ...spine.measurement.angle_interval import interval_text
 from ...workflow.actions.image_side import side_words
 from ..tables import fill, prepare
 from .notice import COLOURS

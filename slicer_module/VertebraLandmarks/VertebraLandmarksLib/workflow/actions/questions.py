@@ -9,7 +9,7 @@ from typing import Optional
 import numpy as np
 
 from ...client.responses import LabelFacts
-from ...spine.anatomy import KINDS, violations
+from ...spine.measurement.anatomy import KINDS, violations
 from ...spine.schema import CORNERS, POINTS, VERTEBRAE
 from ..state import Question
 

@@ -1,0 +1,1 @@
+"""How good predicted spines are: errors, box matching, calibration, tables of figures."""

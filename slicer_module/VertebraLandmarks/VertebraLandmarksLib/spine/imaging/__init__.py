@@ -1,0 +1,1 @@
+"""How the image lies and stands: pixel frame, patient geometry, orientation."""

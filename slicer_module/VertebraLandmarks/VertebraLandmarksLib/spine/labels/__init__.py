@@ -1,0 +1,1 @@
+"""Label files: Markups, exchange formats, checks against their image."""

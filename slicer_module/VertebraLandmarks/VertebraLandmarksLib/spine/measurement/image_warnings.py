@@ -1,0 +1,220 @@
+"""Warnings that travel with every prediction and measurement: what may be wrong with the numbers, in one sentence each.
+
+The sentences are made here only, so that the server, the tables, the overlay and the Slicer panel use the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Optional
+
+import numpy as np
+
+from ..imaging.image_frame import ImageFrame
+from ..imaging.orientation import Orientation
+from ..schema import VERTEBRAE, Spine
+from .anatomy import KINDS, violations
+from .angle_interval import are_names_doubtful
+from .cobb import Curve, measure_curves
+
+IMPLAUSIBLE, OFF_IMAGE, LARGER = "implausible_anatomy", "bodies_off_image", "curve_may_be_larger"
+NAMES, SECOND_SPINE, OTHER_VIEW = "names_doubtful", "second_spine", "other_view"
+POLARITY, ORIENTATION, CONTRADICTION = "polarity_guessed", "orientation_guessed", "contradicting_tags"
+NOT_FRONTAL, NOT_SQUARE = "not_a_frontal_spine", "pixels_not_square"
+CODES = (
+    IMPLAUSIBLE,
+    OFF_IMAGE,
+    LARGER,
+    NAMES,
+    SECOND_SPINE,
+    OTHER_VIEW,
+    POLARITY,
+    ORIENTATION,
+    CONTRADICTION,
+    NOT_FRONTAL,
+    NOT_SQUARE,
+)
+"""What a warning can be about."""
+MEASURED_CODES = (IMPLAUSIBLE, OFF_IMAGE, LARGER, NAMES)
+"""What ``measurement_warnings`` says about the points; all others are about the image, however the points are moved."""
+
+_MAX_ASPECT_ERROR = 0.01  # by which width over height of a pixel may differ from 1
+_MAX_VIOLATIONS = 3  # that are told in full
+
+
+@dataclass(frozen=True)
+class ImageWarning:
+    """One reason to doubt what is said about an image.
+
+    Attributes:
+        code: one of ``CODES``, for programs.
+        message: a sentence for people.
+        vertebrae: which ones it is about, from top to bottom; empty where it is about the whole image.
+    """
+
+    code: str
+    message: str
+    vertebrae: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**asdict(self), "vertebrae": list(self.vertebrae)}
+
+
+def measurement_warnings(
+    spine: Spine, frame: ImageFrame, names_right: Optional[float] = None, about_image: Iterable[ImageWarning] = ()
+) -> tuple[ImageWarning, ...]:
+    """All reasons to doubt what is measured from points: those about their image, then those about the points.
+
+    Args:
+        spine: points in stored pixels.
+        frame: the image that they belong to.
+        names_right: chance in 0...1 that the names are right; ``None`` where nobody has estimated it.
+        about_image: what was said about the image; warnings about other points of it (``MEASURED_CODES``) are left out.
+    """
+    upright = frame.upright(spine)
+    kept = [warning for warning in about_image if warning.code not in MEASURED_CODES]
+    curves = measure_curves(upright.visible_xy)
+    return (*kept, *_names(names_right), *_off_image(upright), *_larger(curves, upright), *_implausible(upright))
+
+
+def orientation_warning(orientation: Orientation) -> ImageWarning:
+    """That an image was turned because of what it shows, since its file says nothing.
+
+    Args:
+        orientation: how it was turned.
+    """
+    message = (
+        "The file does not say how the image stands: "
+        f"the spine was found with the image {describe_orientation(orientation)}."
+    )
+    return ImageWarning(ORIENTATION, message)
+
+
+def orientation_contradiction(source: str, orientation: Orientation) -> ImageWarning:
+    """That an image shows the spine standing otherwise than its file says.
+
+    Args:
+        source: which tag or header of the file says so, with its value.
+        orientation: how the image was turned in its place.
+    """
+    message = (
+        f"The image contradicts {source}: the spine was found with the image "
+        f"{describe_orientation(orientation)}, and is measured so."
+    )
+    return ImageWarning(CONTRADICTION, message)
+
+
+def second_spine_warning() -> ImageWarning:
+    """That the image shows two spines."""
+    return ImageWarning(
+        SECOND_SPINE, "The image shows a second spine beside the measured one: crop it to the one that is meant."
+    )
+
+
+def square_pixel_warnings(x: float, y: float, source: str) -> tuple[ImageWarning, ...]:
+    """That angles between pixels are not those of the patient, where width and height of a pixel differ.
+
+    Args:
+        x: width of a pixel in the patient, millimetres.
+        y: its height.
+        source: which tag or header says so.
+    """
+    if abs(x / y - 1) <= _MAX_ASPECT_ERROR:
+        return ()
+    message = (
+        f"The pixels are not square ({x:g} x {y:g} mm by {source}): angles are measured in pixels, and are not those "
+        "of the patient."
+    )
+    return (ImageWarning(NOT_SQUARE, message),)
+
+
+def not_frontal_warning(aspect: float) -> ImageWarning:
+    """That the image may show a spine from the side, or none at all.
+
+    Args:
+        aspect: how many times as wide as high the bodies that were found are.
+    """
+    message = (
+        f"The image may not show a spine from the front: the bodies that were found are {aspect:.2f} times as wide as "
+        "high and are not sure to be vertebrae, as on a lateral radiograph."
+    )
+    return ImageWarning(NOT_FRONTAL, message)
+
+
+def describe_orientation(orientation: Orientation) -> str:
+    """How a stored image is brought upright, as "turned 90° clockwise"."""
+    if orientation.is_upright:
+        return "upright as stored"
+    if orientation == Orientation(2, is_mirrored=True):
+        return "mirrored top to bottom"
+    mirrored = ["mirrored left to right"] if orientation.is_mirrored else []
+    turned = [f"turned {orientation.turn_deg}° clockwise"] if orientation.quarter_turns else []
+    return " and ".join(mirrored + turned)
+
+
+def list_vertebrae(names: Sequence[str]) -> str:
+    """Names from top to bottom in words, as "T1 to T4, T6 and L5"."""
+    runs: list[list[int]] = []
+    for index in (VERTEBRAE.index(name) for name in names):
+        if runs and index == runs[-1][-1] + 1:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    parts: list[str] = []
+    for run in runs:
+        first, last = VERTEBRAE[run[0]], VERTEBRAE[run[-1]]
+        parts += [f"{first} to {last}"] if len(run) > 2 else [VERTEBRAE[index] for index in run]
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
+
+
+def _names(names_right: Optional[float]) -> list[ImageWarning]:
+    if names_right is None or not are_names_doubtful(names_right):
+        return []
+    message = f"The names may be off by one level (chance that they are right: {100 * names_right:.0f} %)."
+    return [ImageWarning(NAMES, message)]
+
+
+def _off_image(spine: Spine) -> list[ImageWarning]:
+    """Which vertebrae of an upright spine are off the image, or partly."""
+    is_there, visible = np.isfinite(spine.xy).all(-1), spine.visible
+    hidden = (is_there & ~visible).any(axis=1)
+    off = tuple(name for name, is_off in zip(VERTEBRAE, hidden & ~visible.any(axis=1)) if is_off)
+    partly = tuple(name for name, is_partly in zip(VERTEBRAE, hidden & visible.any(axis=1)) if is_partly)
+    warnings = []
+    if off:
+        verb = "lies" if len(off) == 1 else "lie"
+        message = f"{list_vertebrae(off)} {verb} off the image: nothing is measured from what it does not show."
+        warnings.append(ImageWarning(OFF_IMAGE, message, off))
+    if partly:
+        verb = "lies" if len(partly) == 1 else "lie"
+        message = f"{list_vertebrae(partly)} {verb} partly off the image: only visible corners are measured."
+        warnings.append(ImageWarning(OFF_IMAGE, message, partly))
+    return warnings
+
+
+def _larger(curves: Iterable[Curve], spine: Spine) -> list[ImageWarning]:
+    hidden = (np.isfinite(spine.xy).all(-1) & ~spine.visible).any(axis=1)
+    warnings = []
+    for curve in curves:
+        for end in curve.open_ends:
+            index = VERTEBRAE.index(end)
+            beyond = hidden[:index] if end == curve.upper_end else hidden[index + 1 :]
+            last = "that the image shows" if beyond.any() else "with all four corners"
+            message = f"{end} is the last body {last}: the curve {curve.upper_end} to {curve.lower_end} may be larger."
+            warnings.append(ImageWarning(LARGER, message, (end,)))
+    return warnings
+
+
+def _implausible(spine: Spine) -> list[ImageWarning]:
+    found = violations(spine.visible_xy)
+    if not found:
+        return []
+    concerned = {name for violation in found for name in violation.vertebrae}
+    vertebrae = tuple(name for name in VERTEBRAE if name in concerned)
+    gravest = sorted(found, key=lambda violation: KINDS.index(violation.kind))[:_MAX_VIOLATIONS]
+    told = " ".join(violation.message for violation in gravest)
+    rest = len(found) - _MAX_VIOLATIONS
+    more = f" And {rest} more." if rest > 0 else ""
+    return [ImageWarning(IMPLAUSIBLE, f"Implausible anatomy: {told}{more}", vertebrae)]
