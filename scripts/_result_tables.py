@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lib.learning.inputs import InputImage
+from lib.learning.data.input_files import InputImage
 from lib.spine.atomic_write import replacing
 
 RUN_FILE = "predict_run.jsonl"

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 import _app_path  # noqa: F401
-from lib.learning.aasce import FOLDS
 from lib.learning.config import DEFAULT_CONFIG_FILE
+from lib.learning.data.aasce import FOLDS
 
 NO_FOLD = "none"
 FOLD_NAMES = f"{{{','.join([*map(str, range(FOLDS)), NO_FOLD])}}}"

@@ -13,17 +13,17 @@ import numpy as np
 from tqdm import tqdm
 
 import _app_path  # noqa: F401
-from lib.learning import boxes
-from lib.learning.aasce import folds, read_aasce, to_items
+from lib.image_io import read_radiograph
 from lib.learning.codec import PRESENT, STATE, UNNAMED
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
-from lib.learning.devices import choose_device
-from lib.learning.heldout import trained_on
-from lib.learning.image_io import read_radiograph
-from lib.learning.naming import COLUMNS, folds_cell, likeliest_naming, use_of
-from lib.learning.prediction import LandmarkPredictor
-from lib.learning.transforms import IMAGE, LABEL
-from lib.learning.weights import load_weights
+from lib.learning.data import boxed_images
+from lib.learning.data.aasce import folds, read_aasce, to_items
+from lib.learning.data.transforms import IMAGE, LABEL
+from lib.learning.models.devices import choose_device
+from lib.learning.prediction.level_names import COLUMNS, folds_cell, likeliest_naming, use_of
+from lib.learning.prediction.predictor import LandmarkPredictor
+from lib.learning.weights.provenance import trained_on
+from lib.learning.weights.weight_files import load_weights
 from lib.spine.atomic_write import check_writable, replacing
 
 
@@ -49,8 +49,8 @@ def labelled(arguments: argparse.Namespace) -> Iterator[tuple[dict[str, Any], in
             for item in to_items([record]):
                 yield item, fold, record.is_clean
     if arguments.boxes is not None:
-        for boxed in boxes.read_boxes(arguments.boxes):
-            for item in boxes.to_items([boxed]):
+        for boxed in boxed_images.read_boxes(arguments.boxes):
+            for item in boxed_images.to_items([boxed]):
                 yield item, boxed.fold, None
 
 

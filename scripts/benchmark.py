@@ -20,11 +20,11 @@ import psutil
 import torch
 from PIL import Image
 
+from lib.image_io import read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.decoders import DECODERS
-from lib.learning.devices import choose_device
-from lib.learning.image_io import read_radiograph
-from lib.learning.prediction import LandmarkPredictor
+from lib.learning.models.devices import choose_device
+from lib.learning.prediction.predictor import LandmarkPredictor
 from lib.phantoms import random_spec, render_phantom
 from lib.spine.labels.markups import SUFFIX, write_markups
 from lib.spine.measurement.report import anatomy_report, cobb_report

@@ -22,15 +22,15 @@ import _app_path  # noqa: F401
 import _training
 from lib.evaluation.calibration import calibrate, share_inside
 from lib.evaluation.metrics import distances, name_shift
-from lib.learning.aasce import FOLDS, Record, folds, read_aasce
+from lib.image_io import read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
-from lib.learning.correlation_fit import SpineErrors, fit_correlations
-from lib.learning.devices import choose_device
-from lib.learning.heldout import AASCE, file_trained_on
-from lib.learning.image_io import read_radiograph
-from lib.learning.prediction import LandmarkPredictor
-from lib.learning.uncertainty import Checked, ErrorModel, fit_error_model
-from lib.learning.weights import (
+from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce
+from lib.learning.models.devices import choose_device
+from lib.learning.prediction.predictor import LandmarkPredictor
+from lib.learning.uncertainty.correlation_fit import SpineErrors, fit_correlations
+from lib.learning.uncertainty.error_model import Checked, ErrorModel, fit_error_model
+from lib.learning.weights.provenance import AASCE, file_trained_on
+from lib.learning.weights.weight_files import (
     ERRORS_MEASURED_ON,
     RefinerWeights,
     Weights,

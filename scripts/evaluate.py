@@ -28,15 +28,15 @@ from lib.evaluation.evaluate import (
     evaluate_each,
     interval_figures,
 )
-from lib.learning.aasce import FOLDS, SPLITS, Record, folds, read_aasce
-from lib.learning.boxes import BoxRecord, read_boxes
+from lib.image_io import Radiograph, read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
+from lib.learning.data.aasce import FOLDS, SPLITS, Record, folds, read_aasce
+from lib.learning.data.boxed_images import BoxRecord, read_boxes
+from lib.learning.data.padding import padded
 from lib.learning.decoders import DECODERS
-from lib.learning.devices import choose_device
-from lib.learning.heldout import AASCE, BOXED, KnownFilms, file_of_each_fold, read_known_films
-from lib.learning.image_io import Radiograph, read_radiograph
-from lib.learning.padding import padded
-from lib.learning.prediction import LandmarkPredictor, Prediction
+from lib.learning.models.devices import choose_device
+from lib.learning.prediction.predictor import LandmarkPredictor, Prediction
+from lib.learning.weights.provenance import AASCE, BOXED, KnownFilms, file_of_each_fold, read_known_films
 from lib.phantoms import random_spec, render_phantom
 from lib.spine.atomic_write import check_writable, replacing
 from lib.spine.geometry import with_centers

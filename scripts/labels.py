@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import _app_path  # noqa: F401
-from lib.learning.image_io import Radiograph, read_radiograph
+from lib.image_io import Radiograph, read_radiograph
 from lib.server.names import check_tag
 from lib.server.stated_side import with_stated_side
 from lib.server.store.datastore import StudiesDatastore

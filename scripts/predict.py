@@ -16,14 +16,14 @@ from tqdm import tqdm
 import _app_path  # noqa: F401
 from _result_tables import DoneImage, ResultTables, Row
 from lib import __version__
+from lib.image_io import UnreadableImageError, read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
+from lib.learning.data.input_files import OVERLAY_SUFFIX, InputImage, find_images
 from lib.learning.decoders import DECODERS
-from lib.learning.devices import choose_device
-from lib.learning.image_io import UnreadableImageError, read_radiograph
-from lib.learning.inputs import OVERLAY_SUFFIX, InputImage, find_images
-from lib.learning.overlay import draw_overlay
-from lib.learning.prediction import LandmarkPredictor, NoSpineError, Prediction
-from lib.learning.weights import file_digest
+from lib.learning.models.devices import choose_device
+from lib.learning.prediction.overlay import draw_overlay
+from lib.learning.prediction.predictor import LandmarkPredictor, NoSpineError, Prediction
+from lib.learning.weights.weight_files import file_digest
 from lib.spine.labels.label_exchange import CURVE_COLUMNS, LANDMARK_COLUMNS
 from lib.spine.labels.markups import SUFFIX, write_markups
 from lib.spine.measurement.image_warnings import describe_orientation

@@ -14,18 +14,18 @@ import numpy as np
 import torch
 
 import _training
-from lib.learning import boxes
-from lib.learning.aasce import folds, read_aasce, to_items
 from lib.learning.config import Config, load_config
-from lib.learning.devices import choose_device
-from lib.learning.heldout import AASCE, BOXED, init_facts, trained_on
-from lib.learning.imagenet import load_imagenet_backbone
-from lib.learning.naming import read_model_folds, read_names, rename_items
-from lib.learning.network import LandmarkNet
-from lib.learning.synthetic import synthetic_items
-from lib.learning.training import Trainer
-from lib.learning.transforms import IMAGE
-from lib.learning.weights import file_digest, load_weights
+from lib.learning.data import boxed_images
+from lib.learning.data.aasce import folds, read_aasce, to_items
+from lib.learning.data.synthetic import synthetic_items
+from lib.learning.data.transforms import IMAGE
+from lib.learning.models.devices import choose_device
+from lib.learning.models.landmark_net import LandmarkNet
+from lib.learning.prediction.level_names import read_model_folds, read_names, rename_items
+from lib.learning.training.landmark_trainer import Trainer
+from lib.learning.weights.imagenet import load_imagenet_backbone
+from lib.learning.weights.provenance import AASCE, BOXED, init_facts, trained_on
+from lib.learning.weights.weight_files import file_digest, load_weights
 from lib.spine.chain_prior import DEFAULT_PRIOR, LEAST_SPINES, measure_prior
 from lib.spine.geometry import with_centers
 
@@ -105,9 +105,11 @@ def main() -> int:
         real, checked = to_items(kept), to_items(held_out)
         facts = {"data": AASCE, "fold": arguments.fold, "radiographs": len(real), **begun}
         if arguments.boxes:
-            boxed = [record for record in boxes.read_boxes(arguments.boxes) if record.fold != arguments.boxes_fold]
+            boxed = [
+                record for record in boxed_images.read_boxes(arguments.boxes) if record.fold != arguments.boxes_fold
+            ]
             boxed = boxed[: config.training.boxed]
-            real += boxes.to_items(boxed)
+            real += boxed_images.to_items(boxed)
             facts["boxed_radiographs"] = len(boxed)
             if arguments.boxes_fold != arguments.fold:
                 facts["boxes_fold"] = arguments.boxes_fold

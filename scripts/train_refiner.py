@@ -11,12 +11,12 @@ from pathlib import Path
 
 import _app_path  # noqa: F401
 import _training
-from lib.learning.aasce import folds, read_aasce, to_items
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, load_config
-from lib.learning.devices import choose_device
-from lib.learning.heldout import AASCE, init_facts, trained_on
-from lib.learning.refiner_training import RefinerTrainer
-from lib.learning.weights import file_digest, load_weights
+from lib.learning.data.aasce import folds, read_aasce, to_items
+from lib.learning.models.devices import choose_device
+from lib.learning.training.corner_trainer import RefinerTrainer
+from lib.learning.weights.provenance import AASCE, init_facts, trained_on
+from lib.learning.weights.weight_files import file_digest, load_weights
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -24,18 +24,14 @@ MODULE_LIB = [path for path in SOURCES if MODULE / "VertebraLandmarksLib" in pat
 SPINE = frozenset({"numpy", "lib.spine"})
 EVALUATION = SPINE | {"lib.evaluation"}
 PHANTOMS = SPINE | {"lib.phantoms"}
+IMAGE_IO = SPINE | {"PIL", "SimpleITK", "nibabel", "pydicom", "imagecodecs", "tifffile", "lib.image_io"}
 LEARNING = (
     EVALUATION
     | PHANTOMS
+    | IMAGE_IO
     | {
         "torch",
         "monai",
-        "PIL",
-        "SimpleITK",
-        "nibabel",
-        "pydicom",
-        "imagecodecs",
-        "tifffile",
         "scipy",
         "yaml",
         "tqdm",
@@ -49,6 +45,7 @@ MAY_IMPORT = {
     "spine": SPINE,
     "evaluation": EVALUATION,
     "phantoms": PHANTOMS,
+    "image_io": IMAGE_IO,
     "learning": LEARNING,
     "server": SERVER,
     "__init__.py": frozenset(),

@@ -21,9 +21,9 @@ from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.utils.async_tasks.utils import processes
 
 from lib import __version__
-from lib.learning.choosing.film import opinion_about
-from lib.learning.choosing.opinion import Opinion
-from lib.learning.image_io import Radiograph, read_radiograph
+from lib.image_io import Radiograph, read_radiograph
+from lib.learning.active_learning.descriptors import Opinion
+from lib.learning.active_learning.image_descriptor import opinion_about
 from lib.server.config import parse_conf
 from lib.server.given import GivenFilms
 from lib.server.image_reading import reading

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lib.learning.boxes import BoxRecord, read_boxes
+from lib.image_io import Radiograph, UnreadableImageError, read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
-from lib.learning.devices import choose_device
-from lib.learning.image_io import Radiograph, UnreadableImageError, read_radiograph
-from lib.learning.prediction import LandmarkPredictor, NoSpineError
+from lib.learning.data.boxed_images import BoxRecord, read_boxes
+from lib.learning.models.devices import choose_device
+from lib.learning.prediction.predictor import LandmarkPredictor, NoSpineError
 from lib.phantoms import OTHER_VIEWS, SPINELESS, other_view, random_spec, random_spineless, render_phantom
 from lib.spine.measurement.image_warnings import NAMES, NOT_FRONTAL, SECOND_SPINE
 

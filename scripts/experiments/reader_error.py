@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from lib.learning.aasce import Record, read_aasce
-from lib.learning.image_io import read_radiograph
+from lib.image_io import read_radiograph
+from lib.learning.data.aasce import Record, read_aasce
 from lib.spine.geometry import body_heights
 from lib.spine.measurement.cobb import largest_curve
 

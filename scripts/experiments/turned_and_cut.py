@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.learning.aasce import folds, read_aasce
+from lib.image_io import Radiograph, read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
-from lib.learning.devices import choose_device
-from lib.learning.image_io import Radiograph, read_radiograph
-from lib.learning.prediction import LandmarkPredictor, NoSpineError
+from lib.learning.data.aasce import folds, read_aasce
+from lib.learning.models.devices import choose_device
+from lib.learning.prediction.predictor import LandmarkPredictor, NoSpineError
 from lib.phantoms import random_spec, render_phantom
 from lib.spine.geometry import steps, with_centers
 from lib.spine.measurement.report import curves_of

@@ -11,8 +11,8 @@ import torch
 
 from lib.learning.codec import ABSENT, PRESENT, UNKNOWN, UNNAMED, LandmarkCodec, is_placed, mirror_maps, peaks
 from lib.learning.config import CodecConfig, load_config
-from lib.learning.losses import LandmarkCriterion
-from lib.learning.network import Maps
+from lib.learning.models.landmark_net import Maps
+from lib.learning.training.losses import LandmarkCriterion
 from lib.spine.geometry import mirror_points
 
 SIZE = (320, 128)

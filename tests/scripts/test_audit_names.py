@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 import audit_names
+from lib.image_io import Radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
-from lib.learning.image_io import Radiograph
-from lib.learning.naming import COLUMNS, read_model_folds, read_names
-from lib.learning.weights import load_weights, save_weights
+from lib.learning.prediction.level_names import COLUMNS, read_model_folds, read_names
+from lib.learning.weights.weight_files import load_weights, save_weights
 from lib.phantoms import PhantomSpec, render_phantom
 
 BESIDE = {"clear": 0.01, "unclear": 0.5}

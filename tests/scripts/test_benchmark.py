@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import benchmark
-from lib.learning.image_io import Radiograph, read_radiograph
-from lib.learning.prediction import Prediction
+from lib.image_io import Radiograph, read_radiograph
+from lib.learning.prediction.predictor import Prediction
 from lib.phantoms import PhantomSpec, render_phantom
 from lib.spine.schema import Spine
 

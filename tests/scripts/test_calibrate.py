@@ -13,14 +13,14 @@ import pytest
 import torch
 
 import calibrate
-from lib.learning.aasce import FOLDS, Record, folds, read_aasce
+from lib.image_io import Radiograph
 from lib.learning.config import NetworkConfig, RefinerConfig, load_config
-from lib.learning.heldout import read_known_films
-from lib.learning.image_io import Radiograph
-from lib.learning.prediction import Prediction
-from lib.learning.refiner import CornerRefiner
-from lib.learning.uncertainty import Checked, ErrorModel, fit_error_model
-from lib.learning.weights import (
+from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce
+from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.prediction.predictor import Prediction
+from lib.learning.uncertainty.error_model import Checked, ErrorModel, fit_error_model
+from lib.learning.weights.provenance import read_known_films
+from lib.learning.weights.weight_files import (
     ERRORS_MEASURED_ON,
     RefinerWeights,
     file_digest,
@@ -63,7 +63,7 @@ def stub(films: Any, ladder: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Stu
     """The predictor that ``main`` gets; one film of each kind is enough for it to measure."""
     stub = Stub(ladder, films.grays)
     monkeypatch.setattr(calibrate, "LandmarkPredictor", stub)
-    monkeypatch.setattr("lib.learning.uncertainty.LEAST_SPINES", 1)
+    monkeypatch.setattr("lib.learning.uncertainty.error_model.LEAST_SPINES", 1)
     monkeypatch.setattr(calibrate, "folds", lambda records, count=FOLDS: dealt(records, count, [0] * len(records)))
     return stub
 
@@ -213,7 +213,7 @@ def test_halves_are_of_whole_patients(films: Any, stub: Stub, tmp_path: Path, mo
 def test_films_too_few_for_halves_are_measured_all_the_same(
     films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("lib.learning.uncertainty.LEAST_SPINES", 3)
+    monkeypatch.setattr("lib.learning.uncertainty.error_model.LEAST_SPINES", 3)
     given = weights(tmp_path / "given.pt")
     assert run(monkeypatch, "--data", films.data, "--weights", given, "--output", given) == 0
     first, last = capsys.readouterr().out.splitlines()
@@ -343,7 +343,7 @@ def test_a_file_without_an_error_model_has_none_to_copy(
 def test_too_few_films_are_told_and_nothing_is_written(
     films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("lib.learning.uncertainty.LEAST_SPINES", 20)
+    monkeypatch.setattr("lib.learning.uncertainty.error_model.LEAST_SPINES", 20)
     out = tmp_path / "out.pt"
     assert run(monkeypatch, "--data", films.data, "--weights", weights(tmp_path / "a.pt"), "--output", out) == 1
     assert capsys.readouterr().err.startswith("calibrate: an error model needs 20 films with right names at least")

@@ -18,16 +18,22 @@ from PIL import Image
 
 import evaluate
 from lib.evaluation.evaluate import evaluate as figures_of
-from lib.learning.aasce import Record
-from lib.learning.boxes import BoxRecord
+from lib.image_io import Radiograph
 from lib.learning.config import RefinerConfig, load_config
+from lib.learning.data.aasce import Record
+from lib.learning.data.boxed_images import BoxRecord
+from lib.learning.data.padding import padded
 from lib.learning.decoders import DECODERS
-from lib.learning.image_io import Radiograph
-from lib.learning.padding import padded
-from lib.learning.prediction import Prediction
-from lib.learning.refiner import CornerRefiner
-from lib.learning.uncertainty import ErrorModel
-from lib.learning.weights import ERRORS_MEASURED_ON, RefinerWeights, load_weights, networks_digest, save_weights
+from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.prediction.predictor import Prediction
+from lib.learning.uncertainty.error_model import ErrorModel
+from lib.learning.weights.weight_files import (
+    ERRORS_MEASURED_ON,
+    RefinerWeights,
+    load_weights,
+    networks_digest,
+    save_weights,
+)
 from lib.phantoms import Phantom, PhantomSpec, render_phantom
 from lib.spine.geometry import with_centers
 from lib.spine.schema import CORNERS, VERTEBRAE, Spine

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import labels as script
-from lib.learning.image_io import read_radiograph
+from lib.image_io import read_radiograph
 from lib.server.store.datastore import StudiesDatastore
 from lib.spine.labels.markups import read_markups, write_markups
 from lib.spine.schema import Spine

@@ -9,8 +9,8 @@ import pytest
 
 import models
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, load_config
-from lib.learning.network import LandmarkNet
-from lib.learning.weights import load_weights, save_weights
+from lib.learning.models.landmark_net import LandmarkNet
+from lib.learning.weights.weight_files import load_weights, save_weights
 from lib.server.models import ModelStore
 from lib.server.versions import HELD_OUT, TRAINED_ON
 

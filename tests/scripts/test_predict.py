@@ -18,9 +18,9 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 import predict as script
 from lib.evaluation.metrics import is_name_shifted
+from lib.image_io import Radiograph
 from lib.learning.decoders import DECODERS
-from lib.learning.image_io import Radiograph
-from lib.learning.prediction import NoSpineError, Prediction
+from lib.learning.prediction.predictor import NoSpineError, Prediction
 from lib.phantoms import Phantom, random_spec, random_spineless, render_phantom
 from lib.spine.geometry import steps, with_centers
 from lib.spine.labels.markups import read_markups

@@ -12,10 +12,10 @@ import torch
 
 import train_refiner
 from lib.learning.config import Config, NetworkConfig, RefinerConfig, load_config
-from lib.learning.patch_views import can_be_patched
-from lib.learning.refiner import CornerRefiner
-from lib.learning.transforms import IMAGE
-from lib.learning.weights import ERRORS_MEASURED_ON, RefinerWeights, Weights, file_digest, save_weights
+from lib.learning.data.patch_views import can_be_patched
+from lib.learning.data.transforms import IMAGE
+from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.weights.weight_files import ERRORS_MEASURED_ON, RefinerWeights, Weights, file_digest, save_weights
 
 PATCH = RefinerConfig(16, 24, 8.0, 4, 0)
 
@@ -184,7 +184,7 @@ def test_a_run_of_one_epoch_writes_both_networks(films: Any, tmp_path: Path, mon
     from monai.data import set_track_meta
     from monai.utils import set_determinism
 
-    from lib.learning.weights import build_refiner, load_weights
+    from lib.learning.weights.weight_files import build_refiner, load_weights
 
     small = {"height": "40", "width": "48", "step": "16", "channels": "4", "context_layers": "0"}
     settings = [part for name, value in small.items() for part in ("--set", f"refiner.{name}", value)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from lib.learning.choosing import DEFAULT, STRATEGIES
+from lib.learning.active_learning import DEFAULT, STRATEGIES
 from lib.phantoms import random_spec, render_phantom
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from lib.learning.image_io import UnreadableImageError, read_radiograph
+from lib.image_io import UnreadableImageError, read_radiograph
 from lib.phantoms import random_spec, render_phantom
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ import pytest
 from fastapi import HTTPException
 from PIL import Image
 
+from lib.image_io import Radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.decoders import FixedLandmarks
-from lib.learning.image_io import Radiograph
-from lib.learning.prediction import NoSpineError, Prediction
-from lib.learning.stopwatch import Stopwatch
+from lib.learning.prediction.predictor import NoSpineError, Prediction
+from lib.learning.prediction.timer import Stopwatch
 from lib.server import infer
 from lib.server.infer import VertebraLandmarksInfer
 from lib.server.models import ModelStore

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from lib.learning.config import RefinerConfig, load_config
-from lib.learning.network import LandmarkNet
-from lib.learning.refiner import CornerRefiner
-from lib.learning.uncertainty import ErrorModel
-from lib.learning.weights import (
+from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.models.landmark_net import LandmarkNet
+from lib.learning.uncertainty.error_model import ErrorModel
+from lib.learning.weights.weight_files import (
     ERRORS_MEASURED_ON,
     RefinerWeights,
     Weights,

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, RefinerConfig, load_config
-from lib.learning.network import LandmarkNet
-from lib.learning.refiner import CornerRefiner
-from lib.learning.weights import RefinerWeights, file_digest, load_weights, save_weights
+from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.models.landmark_net import LandmarkNet
+from lib.learning.weights.weight_files import RefinerWeights, file_digest, load_weights, save_weights
 from lib.server.models import FOLDER, POINTER, ModelStore, stamp
 from lib.server.versions import HELD_OUT, TRAINED_ON, VERSION, numbers_in, version_of
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ..learning.image_io.mutations import CANARY, write_mutations, write_sound_files
+from ..image_io.mutations import CANARY, write_mutations, write_sound_files
 from ..serving import Server, Start
 
 COUNT = int(os.environ.get("MUTATED_FILES", "60"))

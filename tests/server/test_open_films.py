@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from lib.learning.image_io import UnreadableImageError
-from lib.learning.network import Maps
-from lib.learning.seen import Look, SeenFilm
+from lib.image_io import UnreadableImageError
+from lib.learning.models.landmark_net import Maps
+from lib.learning.prediction.cache import Look, SeenFilm
 from lib.server.open_films import OpenFilms
 
 NOTHING = Maps(torch.zeros(1, 17, 1, 1), torch.zeros(1, 2, 1, 1), torch.zeros(1, 8, 1, 1))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.learning.choosing import Opinion
+from lib.learning.active_learning import Opinion
 from lib.server.opinion_file import OpinionFile
 
 

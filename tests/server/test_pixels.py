@@ -17,7 +17,7 @@ import SimpleITK as sitk
 from PIL import Image
 from pydicom.uid import ExplicitVRLittleEndian
 
-from lib.learning.image_io import read_radiograph
+from lib.image_io import read_radiograph
 from lib.server.web.pixels import gray_16
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.learning.choosing import ORDERS, STRATEGIES, Opinion
-from lib.learning.image_io import UnreadableImageError
+from lib.image_io import UnreadableImageError
+from lib.learning.active_learning import ORDERS, STRATEGIES, Opinion
 from lib.server.config import parse_conf
 from lib.server.given import GivenFilms
 from lib.server.scored_versions import FILE, ScoredVersions

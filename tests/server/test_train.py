@@ -28,11 +28,17 @@ from monailabel.utils.async_tasks import utils as async_tasks
 from PIL import Image
 
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, RefinerConfig
-from lib.learning.refiner import CornerRefiner
-from lib.learning.rehearsal import Rehearsal
-from lib.learning.transforms import IMAGE
-from lib.learning.uncertainty import ErrorModel
-from lib.learning.weights import ERRORS_MEASURED_ON, build_refiner, load_weights, networks_digest, save_weights
+from lib.learning.data.rehearsal import Rehearsal
+from lib.learning.data.transforms import IMAGE
+from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.uncertainty.error_model import ErrorModel
+from lib.learning.weights.weight_files import (
+    ERRORS_MEASURED_ON,
+    build_refiner,
+    load_weights,
+    networks_digest,
+    save_weights,
+)
 from lib.phantoms import random_spec, render_phantom
 from lib.server import train, train_round, train_stages
 from lib.server.model_facts import read_model_facts

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.learning import labelled
-from lib.learning.weights import file_digest
+from lib.learning.data import labelled_items
+from lib.learning.weights.weight_files import file_digest
 from lib.server import train_films
 from lib.server.train_films import sort_films
 from lib.spine.labels.markups import write_markups
@@ -63,7 +63,7 @@ def test_a_label_that_changes_while_it_is_read_is_read_again(
     ladder: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources = {name: film(tmp_path, name, ladder, gray) for gray, name in enumerate("ab")}
-    read, corrected = labelled.read_item, Spine.from_arrays(ladder + 1.0)
+    read, corrected = labelled_items.read_item, Spine.from_arrays(ladder + 1.0)
     readings = []
 
     def slow(image: Path, label: Path) -> dict[str, Any]:

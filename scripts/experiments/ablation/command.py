@@ -11,9 +11,9 @@ import _training
 from experiments import plot_style
 from experiments.ablation.runs import Ablation
 from experiments.ablation.table import FINAL, Entry, configurations, to_csv, to_markdown
-from lib.learning.aasce import FOLDS, read_aasce
 from lib.learning.config import DEFAULT_CONFIG_FILE
-from lib.learning.devices import choose_device
+from lib.learning.data.aasce import FOLDS, read_aasce
+from lib.learning.models.devices import choose_device
 from lib.spine.atomic_write import replacing
 
 VIOLATIONS = (

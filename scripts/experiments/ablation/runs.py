@@ -15,17 +15,17 @@ import torch
 
 from experiments.ablation.table import FINAL, LABELS, ROWS, TRAINED_BY, TRAININGS, Entry
 from lib.evaluation.evaluate import Figures, anatomy_figures, evaluate
-from lib.learning.aasce import FOLDS, Record, folds, to_items
+from lib.image_io import read_radiograph
 from lib.learning.config import Config, PredictionConfig, load_config
+from lib.learning.data.aasce import FOLDS, Record, folds, to_items
+from lib.learning.data.synthetic import synthetic_items
 from lib.learning.decoders import DECODERS
-from lib.learning.heldout import AASCE, file_trained_on, init_facts, trained_on
-from lib.learning.image_io import read_radiograph
-from lib.learning.network import LandmarkNet
-from lib.learning.prediction import LandmarkPredictor
-from lib.learning.runs import BEST, HISTORY, Progress, differences
-from lib.learning.synthetic import synthetic_items
-from lib.learning.training import Trainer
-from lib.learning.weights import file_digest, load_weights
+from lib.learning.models.landmark_net import LandmarkNet
+from lib.learning.prediction.predictor import LandmarkPredictor
+from lib.learning.training.landmark_trainer import Trainer
+from lib.learning.training.trainer import BEST, HISTORY, Progress, differences
+from lib.learning.weights.provenance import AASCE, file_trained_on, init_facts, trained_on
+from lib.learning.weights.weight_files import file_digest, load_weights
 from lib.spine.atomic_write import replacing
 from lib.spine.chain_prior import DEFAULT_PRIOR, LEAST_SPINES, measure_prior
 from lib.spine.geometry import with_centers

@@ -20,17 +20,17 @@ import _training
 from experiments import plot_style
 from experiments.annotation.click_figures import COUNTS, GROSS, Clicked, draw, figures, show
 from lib.evaluation.metrics import distances, name_shift
-from lib.learning.aasce import FOLDS, Record, folds, read_aasce
+from lib.image_io import Radiograph, read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
-from lib.learning.correlation_fit import SpineErrors, fit_correlations
+from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce
 from lib.learning.decoders import FixedLandmarks
-from lib.learning.devices import choose_device
-from lib.learning.heldout import file_trained_on
-from lib.learning.image_io import Radiograph, read_radiograph
-from lib.learning.prediction import LandmarkPredictor, Prediction
-from lib.learning.seen import SeenFilm
-from lib.learning.uncertainty import ErrorModel
-from lib.learning.weights import load_weights
+from lib.learning.models.devices import choose_device
+from lib.learning.prediction.cache import SeenFilm
+from lib.learning.prediction.predictor import LandmarkPredictor, Prediction
+from lib.learning.uncertainty.correlation_fit import SpineErrors, fit_correlations
+from lib.learning.uncertainty.error_model import ErrorModel
+from lib.learning.weights.provenance import file_trained_on
+from lib.learning.weights.weight_files import load_weights
 from lib.spine.atomic_write import check_writable, replacing
 from lib.spine.geometry import steps, with_centers
 from lib.spine.labels.markups import label_of

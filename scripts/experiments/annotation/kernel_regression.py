@@ -15,9 +15,9 @@ import torch
 from torch.nn import functional as F
 
 from experiments.annotation.small_network import INPUT, MIRRORED, Films, SmallLandmarkNet
-from lib.learning.choosing import Opinion
-from lib.learning.choosing.embedding import distances
-from lib.learning.choosing.opinion import moved, turned_matrix
+from lib.learning.active_learning import Opinion
+from lib.learning.active_learning.descriptors import moved, turned_matrix
+from lib.learning.active_learning.embedding import distances
 from lib.spine.geometry import steps, transform_points
 from lib.spine.measurement.anatomy import violations
 

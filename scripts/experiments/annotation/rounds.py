@@ -16,12 +16,12 @@ from experiments import plot_style
 from experiments.annotation import round_figures, small_network
 from experiments.annotation.kernel_regression import KernelLearner
 from experiments.annotation.small_network import INPUT, Films, NetworkLearner
-from lib.learning.aasce import FOLDS, Record, folds, read_aasce, to_items
-from lib.learning.choosing import STRATEGIES, choose
+from lib.learning.active_learning import STRATEGIES, choose
 from lib.learning.codec import LandmarkCodec
 from lib.learning.config import load_config
-from lib.learning.synthetic import synthetic_items
-from lib.learning.transforms import IMAGE, LABEL, LoadRadiographd, fitting_matrix, move
+from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce, to_items
+from lib.learning.data.synthetic import synthetic_items
+from lib.learning.data.transforms import IMAGE, LABEL, LoadRadiographd, fitting_matrix, move
 from lib.spine.atomic_write import replacing
 
 ALL = (round_figures.BASELINE, *STRATEGIES, "first")

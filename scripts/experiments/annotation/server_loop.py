@@ -19,11 +19,11 @@ from PIL import Image
 import _training
 from harness.local_server import own_server
 from lib.evaluation.metrics import distances
-from lib.learning.aasce import FOLDS, folds, read_aasce
-from lib.learning.choosing import DEFAULT, STRATEGIES
+from lib.learning.active_learning import DEFAULT, STRATEGIES
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
-from lib.learning.heldout import file_trained_on
-from lib.learning.weights import load_weights
+from lib.learning.data.aasce import FOLDS, folds, read_aasce
+from lib.learning.weights.provenance import file_trained_on
+from lib.learning.weights.weight_files import load_weights
 from lib.phantoms import random_spec, render_phantom
 from lib.server.train_request import read_request
 from lib.spine.atomic_write import replacing

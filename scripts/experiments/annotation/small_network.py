@@ -11,15 +11,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lib.learning.choosing import Opinion, opinions_of
+from lib.learning.active_learning import Opinion, opinions_of
 from lib.learning.codec import STATE, LandmarkCodec, mirror_maps
 from lib.learning.config import InputConfig, load_config
+from lib.learning.data.transforms import sampling_matrix
 from lib.learning.decoders import make_decoder
-from lib.learning.devices import on_device
-from lib.learning.hrnet import basic_block, conv_norm
-from lib.learning.losses import masked_l1_loss, penalty_reduced_focal_loss
-from lib.learning.network import HEATMAP_BIAS, Fusion, LandmarkNet, Maps, head
-from lib.learning.transforms import sampling_matrix
+from lib.learning.models.devices import on_device
+from lib.learning.models.hrnet import basic_block, conv_norm
+from lib.learning.models.landmark_net import HEATMAP_BIAS, Fusion, LandmarkNet, Maps, head
+from lib.learning.training.losses import masked_l1_loss, penalty_reduced_focal_loss
 from lib.spine.atomic_write import replacing
 from lib.spine.chain_prior import DEFAULT_PRIOR
 from lib.spine.geometry import mirrored_order, rotation, translation

@@ -10,7 +10,7 @@ import torch
 
 from lib.learning.codec import PRESENT, LandmarkCodec
 from lib.learning.config import load_config
-from lib.learning.network import Maps
+from lib.learning.models.landmark_net import Maps
 from lib.spine.geometry import with_centers
 
 HEIGHT, WIDTH = 512, 256

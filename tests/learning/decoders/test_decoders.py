@@ -13,7 +13,7 @@ import torch
 from lib.learning.codec import LandmarkCodec
 from lib.learning.config import load_config
 from lib.learning.decoders import DECODERS, DecodedSpine, Decoder, FixedLandmarks, make_decoder
-from lib.learning.network import Maps
+from lib.learning.models.landmark_net import Maps
 from lib.spine.chain_prior import DEFAULT_PRIOR
 
 from .conftest import HEIGHT, WIDTH, curved_spine

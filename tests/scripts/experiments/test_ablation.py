@@ -33,14 +33,14 @@ from experiments.ablation.table import (
     to_markdown,
 )
 from lib.evaluation.evaluate import Figures
-from lib.learning.aasce import read_aasce
 from lib.learning.config import RefinerConfig, load_config
+from lib.learning.data.aasce import read_aasce
 from lib.learning.decoders import DECODERS
-from lib.learning.heldout import trained_on
-from lib.learning.refiner import CornerRefiner
-from lib.learning.runs import BEST, CHECKPOINT, HISTORY
-from lib.learning.training import Trainer
-from lib.learning.weights import RefinerWeights, load_weights, save_weights
+from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.training.landmark_trainer import Trainer
+from lib.learning.training.trainer import BEST, CHECKPOINT, HISTORY
+from lib.learning.weights.provenance import trained_on
+from lib.learning.weights.weight_files import RefinerWeights, load_weights, save_weights
 from lib.phantoms import PhantomSpec, render_phantom
 from lib.spine.schema import CORNERS, VERTEBRAE
 

@@ -14,13 +14,13 @@ import pytest
 import torch
 
 from experiments.annotation import click_figures, clicks, command
+from lib.image_io import Radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.decoders import FixedLandmarks
-from lib.learning.image_io import Radiograph
-from lib.learning.network import Maps
-from lib.learning.prediction import Prediction
-from lib.learning.seen import Look, SeenFilm
-from lib.learning.uncertainty import ErrorModel
+from lib.learning.models.landmark_net import Maps
+from lib.learning.prediction.cache import Look, SeenFilm
+from lib.learning.prediction.predictor import Prediction
+from lib.learning.uncertainty.error_model import ErrorModel
 from lib.spine.schema import Spine
 
 MODEL = ErrorModel(((0.01, 0.02), (0.1, 0.2)), ((0.01, 0.01), (0.1, 0.1)), 0.0, 0.0, 1.0, 3.0)

@@ -21,7 +21,7 @@ from lib.phantoms import PhantomSpec, other_view, render_phantom
 from lib.spine.measurement.image_warnings import MEASURED_CODES
 from setup_environment import ROOT
 
-from ...learning.image_io.image_files import write_dicom, write_photograph
+from ...image_io.image_files import write_dicom, write_photograph
 
 pytestmark = [pytest.mark.slicer, pytest.mark.integration, pytest.mark.slow]
 

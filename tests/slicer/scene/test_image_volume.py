@@ -21,7 +21,7 @@ from VertebraLandmarksLib.scene.picture_files import is_whole
 from VertebraLandmarksLib.spine.imaging.orientation import EXIF_ORIENTATIONS
 from vtk.util.numpy_support import vtk_to_numpy
 
-from lib.learning.image_io import read_radiograph
+from lib.image_io import read_radiograph
 from lib.server.web.pixels import gray_16
 
 pytestmark = pytest.mark.slicer

@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 from VertebraLandmarksLib.scene.local_images import read_film
 
-from lib.learning.image_io import read_radiograph
+from lib.image_io import read_radiograph
 
 pytestmark = pytest.mark.slicer
 

@@ -11,9 +11,9 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from lib.learning.image_io import read_radiograph
+from lib.image_io import read_radiograph
 
-from ...learning.image_io.image_files import asymmetric, write_dicom, write_volume
+from ...image_io.image_files import asymmetric, write_dicom, write_volume
 
 pytestmark = pytest.mark.slicer
 

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from ..spine.geometry import mirrored_order
 from ..spine.schema import CORNERS, POINTS, VERTEBRAE
 from .config import CodecConfig
-from .hrnet import STRIDE
-from .network import Maps
+from .models.hrnet import STRIDE
+from .models.landmark_net import Maps
 
 ABSENT, PRESENT, UNNAMED, UNKNOWN = 0.0, 1.0, 2.0, 3.0
 """States of a point in a label: not on the image; there; there, but its vertebra's name is not trusted; nobody has said

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..learning.film_errors import film_errors
-from ..learning.prediction import LandmarkPredictor
+from ..learning.prediction.film_errors import film_errors
+from ..learning.prediction.predictor import LandmarkPredictor
 
 GATE, ALWAYS, NEVER = "gate", "always", "never"
 """When to publish: where the gate lets it through, in any case, or not at all."""

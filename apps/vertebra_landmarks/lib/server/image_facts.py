@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ..learning.image_io import Radiograph
+from ..image_io import Radiograph
 from .stated_side import StatedSide, side_facts
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fastapi import HTTPException
 
-from ..learning.image_io import UnreadableImageError, read_radiograph
+from ..image_io import UnreadableImageError, read_radiograph
 from .store.datastore import StudiesDatastore
 
 _MAX_KNOWN = 100_000

@@ -15,11 +15,11 @@ import numpy as np
 from fastapi import HTTPException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
+from ..image_io import Radiograph, UnreadableImageError, read_radiograph
 from ..learning.decoders import FixedLandmarks
-from ..learning.devices import choose_device
-from ..learning.image_io import Radiograph, UnreadableImageError, read_radiograph
-from ..learning.prediction import LandmarkPredictor, NoSpineError, Prediction
-from ..learning.stopwatch import Stopwatch
+from ..learning.models.devices import choose_device
+from ..learning.prediction.predictor import LandmarkPredictor, NoSpineError, Prediction
+from ..learning.prediction.timer import Stopwatch
 from ..spine.imaging.image_frame import ImageFrame
 from ..spine.labels.markups import SUFFIX, label_of, write_markups
 from ..spine.measurement.report import anatomy_report, cobb_report

@@ -6,7 +6,7 @@ import json
 
 from monailabel.interfaces.datastore import DefaultLabelTag
 
-from ..learning.image_io import Radiograph
+from ..image_io import Radiograph
 from ..spine.imaging.image_geometry import DENSITY, ImageGeometry
 from ..spine.labels.label_fit import fit_to_image
 from ..spine.labels.markups import (

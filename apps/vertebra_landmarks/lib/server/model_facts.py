@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..learning.heldout import read_known_films
-from ..learning.weights import file_digest, load_weights
+from ..learning.weights.provenance import read_known_films
+from ..learning.weights.weight_files import file_digest, load_weights
 from .json_values import without_nan
 from .versions import version_of
 

@@ -13,7 +13,14 @@ from typing import Any
 from filelock import FileLock
 
 from ..learning.config import DEFAULT_WEIGHTS_FILE
-from ..learning.weights import Weights, build_network, build_refiner, file_digest, load_weights, save_weights
+from ..learning.weights.weight_files import (
+    Weights,
+    build_network,
+    build_refiner,
+    file_digest,
+    load_weights,
+    save_weights,
+)
 from ..spine.atomic_write import replacing
 from .versions import (
     VERSION,

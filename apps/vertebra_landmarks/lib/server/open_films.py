@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..learning.image_io import Radiograph, read_radiograph
-from ..learning.seen import SeenFilm
+from ..image_io import Radiograph, read_radiograph
+from ..learning.prediction.cache import SeenFilm
 from .models import Stamp, stamp
 
 MOST_FILMS = 6

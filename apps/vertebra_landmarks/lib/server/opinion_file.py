@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..learning.choosing import Opinion
+from ..learning.active_learning import Opinion
 
 _ARRAYS = {"features": (-1,), "shape": (-1, 2)}
 _SUFFIX = ".opinions"

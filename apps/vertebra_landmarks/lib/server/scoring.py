@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from ..learning.choosing import ORDERS, SCORES, STRATEGIES, Opinion, choose
-from ..learning.choosing.uncertainty import uncertainty_score
-from ..learning.image_io import UnreadableImageError
+from ..image_io import UnreadableImageError
+from ..learning.active_learning import ORDERS, SCORES, STRATEGIES, Opinion, choose
+from ..learning.active_learning.uncertainty import uncertainty_score
 from .opinion_file import OpinionFile
 from .privacy import outline
 from .scored_versions import ScoredVersions

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..learning.image_io import Radiograph
+from ..image_io import Radiograph
 from ..spine.imaging.image_frame import ImageFrame
 
 SIDES = ("left", "right")

@@ -7,7 +7,7 @@ from typing import Any
 
 from monailabel.interfaces.tasks.strategy import Strategy
 
-from ..learning.choosing import DEFAULT, STRATEGIES
+from ..learning.active_learning import DEFAULT, STRATEGIES
 from .given import GivenFilms
 from .image_reading import ReadableImages
 from .scored_versions import ScoredVersions

@@ -9,9 +9,9 @@ from typing import Any
 
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 
-from ..learning.labelled import read_item, split
-from ..learning.patients import patient_of
-from ..learning.weights import file_digest
+from ..learning.data.labelled_items import read_item, split
+from ..learning.data.patients import patient_of
+from ..learning.weights.weight_files import file_digest
 
 LEAST_LABELLED = 2
 _DIGITS = 16

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..learning.runs import differences
+from ..learning.training.trainer import differences
 from ..spine.atomic_write import replacing
 from .train_films import Digests, Films
 from .train_request import TrainRequest

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..learning.devices import choose_device
-from ..learning.patients import check_pattern
+from ..learning.data.patients import check_pattern
+from ..learning.models.devices import choose_device
 from .gate import ALWAYS, GATE, NEVER
 from .models import LEAST_KEPT, MOST_KEPT
 

@@ -9,11 +9,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ..learning.devices import choose_device
-from ..learning.patch_views import can_be_patched
-from ..learning.rehearsal import Rehearsal
-from ..learning.synthetic import synthetic_items
-from ..learning.weights import Weights, file_digest, load_weights, save_weights
+from ..learning.data.patch_views import can_be_patched
+from ..learning.data.rehearsal import Rehearsal
+from ..learning.data.synthetic import synthetic_items
+from ..learning.models.devices import choose_device
+from ..learning.weights.weight_files import Weights, file_digest, load_weights, save_weights
 from .gate import Gate, decide, measure
 from .models import ModelStore
 from .train_films import Films, sort_films

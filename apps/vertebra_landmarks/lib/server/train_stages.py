@@ -14,14 +14,14 @@ import torch
 
 from ..evaluation.metrics import Localisation
 from ..learning.config import ScheduleConfig, load_config
-from ..learning.devices import choose_device
-from ..learning.patch_views import can_be_patched
-from ..learning.refiner_training import RefinerTrainer
-from ..learning.rehearsal import Rehearsal
-from ..learning.runs import Item, Progress, Run, describe
-from ..learning.training import Trainer
-from ..learning.transforms import IMAGE
-from ..learning.weights import RefinerWeights, Weights, load_weights
+from ..learning.data.patch_views import can_be_patched
+from ..learning.data.rehearsal import Rehearsal
+from ..learning.data.transforms import IMAGE
+from ..learning.models.devices import choose_device
+from ..learning.training.corner_trainer import RefinerTrainer
+from ..learning.training.landmark_trainer import Trainer
+from ..learning.training.trainer import Item, Progress, Run, describe
+from ..learning.weights.weight_files import RefinerWeights, Weights, load_weights
 from .train_report import FORMER, NEW, TrainReport
 from .train_request import TrainRequest
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from ...spine.fixed_landmarks import FixedLandmarks
 from ...spine.schema import POINTS
-from ..hrnet import STRIDE
-from ..network import Maps
+from ..models.hrnet import STRIDE
+from ..models.landmark_net import Maps
 from .candidates import Fields
 
 

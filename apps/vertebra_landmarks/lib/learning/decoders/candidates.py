@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from ...spine.schema import CORNERS, VERTEBRAE
-from ..network import Maps
+from ..models.landmark_net import Maps
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from ...learning.image_io import IMAGE_SUFFIXES
-from ...learning.image_io.formats import DICOM, HEAD_BYTES, format_of
-from ...learning.inputs import OVERLAY_SUFFIX
+from ...image_io import IMAGE_SUFFIXES
+from ...image_io.formats import DICOM, HEAD_BYTES, format_of
+from ...learning.data.input_files import OVERLAY_SUFFIX
 from ...spine.labels.markups import SUFFIX
 from ..models import FOLDER
 from ..names import LONGEST_NAME_BYTES, check_tag, folded, is_inside

@@ -15,7 +15,7 @@ from typing import Any
 from monailabel.interfaces.exception import ImageNotFoundException
 from sqlalchemy import Connection, Row, exists, func, or_, select
 
-from ...learning.weights import file_digest
+from ...learning.weights.weight_files import file_digest
 from ..names import check_image_id, folded
 from ..stated_side import STATED_SIDE, StatedSide
 from .folder import FileState, Found, has_image_suffix, id_of, is_own, is_servable, is_storable, remove_files, sync

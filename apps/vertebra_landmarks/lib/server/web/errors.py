@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from ...learning.image_io import UnreadableImageError
+from ...image_io import UnreadableImageError
 
 logger = logging.getLogger(__name__)
 

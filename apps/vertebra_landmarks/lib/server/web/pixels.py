@@ -14,7 +14,7 @@ from anyio import CancelScope, to_thread
 from fastapi.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
-from ...learning.image_io import Radiograph
+from ...image_io import Radiograph
 from ..image_facts import image_facts
 from ..stated_side import StatedSide
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, File, HTTPException, Response, UploadFile
 from fastapi.responses import FileResponse
 from monailabel.utils.others.generic import get_mime_type
 
-from ...learning.image_io import read_radiograph
+from ...image_io import read_radiograph
 from .auth import Role
 from .needs import needs
 from .pixels import pixels_response

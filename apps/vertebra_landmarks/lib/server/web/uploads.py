@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from fastapi import HTTPException
 
-from ...learning.image_io import IMAGE_SUFFIXES, UnreadableImageError, is_dicom, read_radiograph
+from ...image_io import IMAGE_SUFFIXES, UnreadableImageError, is_dicom, read_radiograph
 
 UNREADABLE = 415
 

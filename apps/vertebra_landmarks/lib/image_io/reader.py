@@ -1,0 +1,77 @@
+"""Reading a radiograph from a file, whatever its format, into one gray image with the pixels of the original."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from ..spine.measurement.image_warnings import square_pixel_warnings
+from . import formats
+from .dicom.image import read_dicom
+from .radiograph import Radiograph, UnreadableImageError
+from .raster.raster import read_raster
+from .raster.tiff import read_tiff
+from .volume.nifti import read_nifti
+from .volume.nrrd import read_nrrd
+
+_READERS: dict[str, Callable[[Path], Radiograph]] = {
+    formats.PNG: read_raster,
+    formats.JPEG: read_raster,
+    formats.BMP: read_raster,
+    formats.TIFF: read_tiff,
+    formats.DICOM: read_dicom,
+    formats.NRRD: read_nrrd,
+    formats.NIFTI: read_nifti,
+}
+
+
+def read_radiograph(path: Path) -> Radiograph:
+    """Read PNG, JPEG, TIFF, BMP, DICOM, NRRD or NIfTI; the content decides, not the name.
+
+    ``docs/IMAGES.md`` lists what is obeyed in which order, and what is refused.
+
+    Args:
+        path: file to read.
+
+    Raises:
+        UnreadableImageError: there is no such file, it is no image, is damaged or cut short, has several slices, or is
+            too large.
+    """
+    path = Path(path)
+    try:
+        radiograph = _READERS[_format_of(path)](path)
+    except UnreadableImageError as error:
+        raise UnreadableImageError(f"{path.name}: {error}") from error
+    except MemoryError as error:
+        raise UnreadableImageError(f"{path.name}: there is not enough memory for the image") from error
+    radiograph.pixels.setflags(write=False)  # requests share what a cache keeps
+    size = radiograph.millimetres
+    if size is None:
+        return radiograph
+    return replace(radiograph, warnings=(*radiograph.warnings, *square_pixel_warnings(size.x, size.y, size.source)))
+
+
+def _format_of(path: Path) -> str:
+    if not path.is_file():
+        raise UnreadableImageError("there is no such file")
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(formats.HEAD_BYTES)
+    except OSError as error:
+        raise UnreadableImageError(f"cannot be opened ({error.strerror})") from error
+    if not head:
+        raise UnreadableImageError("the file is empty")
+    found = formats.format_of(head)
+    name = path.name.lower()
+    if found in _READERS:
+        return found
+    if found == "gzip archive" and name.endswith(formats.NIFTI_SUFFIXES):
+        return formats.NIFTI
+    if found is None and name.endswith(formats.DICOM_SUFFIXES):
+        return formats.DICOM  # says what a DICOM file lacks
+    known = f"{', '.join(formats.READABLE[:-1])} or {formats.READABLE[-1]}"
+    if found is None:
+        raise UnreadableImageError(f"not an image in a known format, expected {known}")
+    article = "an" if found[0] in "AIX" or found[:3] in ("HTM", "SVG") else "a"
+    raise UnreadableImageError(f"the file is {article} {found}, expected {known}")

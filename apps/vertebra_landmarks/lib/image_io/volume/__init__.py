@@ -1,0 +1,1 @@
+"""NIfTI and NRRD files that hold one plane."""

@@ -1,0 +1,103 @@
+"""NRRD: one plane, along any two axes, in a file that holds its pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from ...spine.imaging.planes import Plane
+from ..error_text import itk_text_of
+from ..limits import check_size
+from ..margins import fill_margins
+from ..radiograph import Radiograph, UnreadableImageError
+from ..raster.luminance import finite, luminance
+from .itk_geometry import geometry_of, open_with_itk, plane_axes
+from .plane_of_volume import millimetres_of, orientation_of_plane, stated_plane
+
+_MAX_HEADER_BYTES = 1 << 20
+_MAX_COMPONENTS = 4
+_SHORT = ("fread got only", "bytes but received", "unexpected end of file", "hit EOF", "EOF")
+_SPACE_KEY, _RAS = "NRRD_space", ("right-anterior-superior", "RAS")
+
+
+def read_nrrd(path: Path) -> Radiograph:
+    """Read a NRRD file.
+
+    Raises:
+        UnreadableImageError: it cannot be read.
+    """
+    _check_attached(path)
+    try:
+        reader = open_with_itk(path, "NrrdImageIO")
+        axes = plane_axes(reader.GetSize())
+        width, height = (reader.GetSize()[axis] for axis in axes)
+        check_size(width, height)
+        _check_components(reader)
+        pixels = _gray(reader.Execute(), width, height)
+        geometry = geometry_of(reader, axes, "file header")
+    except RuntimeError as error:
+        raise UnreadableImageError(_reason(error)) from error
+    except ValueError as error:
+        if isinstance(error, UnreadableImageError):
+            raise
+        raise UnreadableImageError(f"the NRRD header places the pixels nowhere ({error})") from error
+    plane = stated_plane(geometry)
+    is_default = plane is not None and _is_default(plane, reader)
+    orientation, source = orientation_of_plane(plane, "NRRD space directions", is_default)
+    return Radiograph(
+        fill_margins(finite(pixels)),
+        geometry,
+        millimetres_of(geometry),
+        None if plane is None else plane.image_left_is,
+        orientation,
+        source,
+        () if plane is None else plane.warnings("NRRD space directions"),
+    )
+
+
+def _is_default(plane: Plane, reader: sitk.ImageFileReader) -> bool:
+    """Whether the directions are the identity in RAS, of programs that know of none."""
+    is_ras = reader.HasMetaDataKey(_SPACE_KEY) and reader.GetMetaData(_SPACE_KEY) in _RAS
+    return plane.is_half_turned and is_ras
+
+
+def _check_attached(path: Path) -> None:
+    """See that the pixels are in the file itself: a header could name any other file of the computer."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_MAX_HEADER_BYTES)
+    except OSError as error:
+        raise UnreadableImageError(f"cannot be opened ({error.strerror})") from error
+    for line in head.splitlines():
+        if not line.strip():
+            return
+        field, _, value = line.partition(b":")
+        if field.strip().lower().replace(b" ", b"") == b"datafile":
+            name = value.strip().decode(errors="replace")
+            raise UnreadableImageError(
+                f"the NRRD field 'data file' is {name!r}, expected the pixels in the file itself"
+            )
+
+
+def _check_components(reader: sitk.ImageFileReader) -> None:
+    components = reader.GetNumberOfComponents()
+    if not 1 <= components <= _MAX_COMPONENTS:
+        raise UnreadableImageError(f"expected gray or colour values, got {components} components per pixel")
+
+
+def _gray(image: sitk.Image, width: int, height: int) -> np.ndarray:
+    values = sitk.GetArrayFromImage(image)
+    if values.dtype.kind not in "uif":
+        raise UnreadableImageError(f"expected gray values, got {values.dtype} pixels")
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        values = luminance(values)
+    return values.reshape(height, width)
+
+
+def _reason(error: RuntimeError) -> str:
+    reason = itk_text_of(error)
+    if any(word in str(error) for word in _SHORT):
+        return f"the file is cut short ({reason})"
+    return f"the image is damaged or of an unknown kind ({reason})"

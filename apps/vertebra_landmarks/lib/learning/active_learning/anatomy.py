@@ -1,0 +1,11 @@
+"""Anatomy: how far from a plausible spine a network's own answer is."""
+
+from __future__ import annotations
+
+from ...spine.schema import VERTEBRAE
+from .descriptors import Opinion
+
+
+def anatomy_score(opinion: Opinion) -> float:
+    """MAP margin, in log scores per vertebra, plus broken limits of anatomy per vertebra."""
+    return opinion.margin + opinion.violations / len(VERTEBRAE)

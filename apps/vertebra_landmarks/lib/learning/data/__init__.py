@@ -1,0 +1,1 @@
+"""From files to tensors: data sets, labelled items, random views, patches, rehearsal."""

@@ -1,0 +1,114 @@
+"""Which images a command line means, and distinct names for what is written about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...image_io import is_dicom, is_image_name
+
+OVERLAY_SUFFIX = ".overlay.png"
+
+
+@dataclass(frozen=True)
+class InputImage:
+    """One image to work on.
+
+    Attributes:
+        path: the file.
+        name: what tables call it: file name with extension, with its folders where it was found inside a folder.
+        stem: begin of the names of its result files, distinct among all images of the call.
+    """
+
+    path: Path
+    name: str
+    stem: str
+
+
+def find_images(paths: Sequence[Path], excluded: Path | None = None) -> list[InputImage]:
+    """List the images behind files and folders.
+
+    Files that are named stand for themselves, whatever they are and even if they are missing. Folders are searched
+    with their subfolders for names that end like an image's and for DICOM files under any name; hidden files, DICOMDIR
+    and overlays written by this project are passed over. A file that is met twice counts once.
+
+    Args:
+        paths: files and folders.
+        excluded: a folder that is not searched, such as the one that results go to.
+
+    Returns:
+        The images, folders in order of name; a folder without images adds none.
+    """
+    found: list[tuple[Path, str]] = []
+    seen: set[Path] = set()
+    for path in paths:
+        members = [(path, path.name)]
+        if path.is_dir():
+            members = [(file, file.relative_to(path).as_posix()) for file in _search(path, excluded)]
+        for file, name in members:
+            if file.absolute() not in seen:
+                seen.add(file.absolute())
+                found.append((file, name))
+    names = _distinct_names(found)
+    stems = _distinct_stems(names)
+    return [InputImage(file, name, stem) for (file, _), name, stem in zip(found, names, stems, strict=True)]
+
+
+def _search(folder: Path, excluded: Path | None) -> list[Path]:
+    return [file for file in sorted(folder.rglob("*")) if file.is_file() and _is_meant(file, folder, excluded)]
+
+
+def _is_meant(file: Path, folder: Path, excluded: Path | None) -> bool:
+    if any(part.startswith(".") for part in file.relative_to(folder).parts) or file.name.endswith(OVERLAY_SUFFIX):
+        return False
+    if excluded is not None and _is_inside(file, excluded) and _is_inside(excluded, folder):
+        return False
+    if is_image_name(file):
+        return True
+    try:
+        return file.name != "DICOMDIR" and is_dicom(file)
+    except OSError:
+        return False
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    return folder.resolve() in path.resolve().parents
+
+
+def _distinct_names(found: Iterable[tuple[Path, str]]) -> list[str]:
+    """The names; where two files share one, the later gets as many of its parent folders as it takes."""
+    taken: set[str] = set()
+    names = []
+    for file, name in found:
+        parents = [part for part in file.resolve().parent.parts[::-1] if part not in name.split("/")[:-1]]
+        for parent in parents:
+            if name not in taken:
+                break
+            name = f"{parent.strip('/') or 'root'}/{name}"
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def _distinct_stems(names: Sequence[str]) -> list[str]:
+    """File name without extension, numbered where it would repeat (also on disks that ignore case)."""
+    plain = [_stem(name) for name in names]
+    taken = set()
+    stems = []
+    for stem in plain:
+        candidate, number = stem, 1
+        others = {other.lower() for other in plain} - {stem.lower()}
+        while candidate.lower() in taken or (number > 1 and candidate.lower() in others):
+            number += 1
+            candidate = f"{stem}_{number}"
+        taken.add(candidate.lower())
+        stems.append(candidate)
+    return stems
+
+
+def _stem(name: str) -> str:
+    file = name.rsplit("/", 1)[-1]
+    if file.lower().endswith(".nii.gz"):
+        return file[: -len(".nii.gz")]
+    return file.rsplit(".", 1)[0] or file if is_image_name(Path(file)) else file

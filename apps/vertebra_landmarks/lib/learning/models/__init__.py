@@ -1,0 +1,1 @@
+"""The networks: HRNet backbone, landmark network, corner network, devices."""

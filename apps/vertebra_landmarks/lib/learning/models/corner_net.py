@@ -1,0 +1,139 @@
+"""The second network: finds the four corners of every vertebra in its own patch, and how far off they may be."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ...spine.geometry import mirrored_order
+from ...spine.schema import CORNERS, POINTS, VERTEBRAE
+from ..config import RefinerConfig
+from .attention import ContextLayer
+from .hrnet import Residual, conv_norm
+
+_STRIDE = 4
+_HIDDEN = 64
+
+
+class Refined(NamedTuple):
+    """What the network says.
+
+    Attributes:
+        corners: ``(B, V, K, 2)`` pixels of each patch.
+        log_errors: ``(B, V, P)`` logarithm of the expected distances of center and corners, in pixels of the patch.
+    """
+
+    corners: torch.Tensor
+    log_errors: torch.Tensor
+
+
+class KnownPatches(NamedTuple):
+    """What was seen of the other vertebrae of a spine.
+
+    Attributes:
+        tokens: ``(B, V, C)`` of all vertebrae; those looked at now do not count.
+        which: ``(M,)`` indices of the vertebrae that are looked at now.
+    """
+
+    tokens: torch.Tensor
+    which: torch.Tensor
+
+
+def _block(channels: int) -> Residual:
+    body = nn.Sequential(conv_norm(channels, channels, 3), conv_norm(channels, channels, 3, act=False))
+    return Residual(body, channels, channels)
+
+
+class CornerRefiner(nn.Module):
+    """A small encoder and decoder per patch, with self-attention among the vertebrae of a spine in between.
+
+    Corners are means under a softmax over the cells of a map, plus the mean offset there, so that they are finer than a
+    cell. What is said about errors learns from what was seen, but does not change it.
+
+    Args:
+        config: patch size, width and depth.
+
+    Reference:
+        Sun et al., Integral Human Pose Regression, ECCV 2018, for the means.
+    """
+
+    def __init__(self, config: RefinerConfig) -> None:
+        super().__init__()
+        c = config.channels
+        self.fine = nn.Sequential(conv_norm(1, c, 5, stride=2), _block(c))
+        self.middle = nn.Sequential(conv_norm(c, 2 * c, 3, stride=2), *(_block(2 * c) for _ in range(3)))
+        self.coarse = nn.Sequential(conv_norm(2 * c, 4 * c, 3, stride=2), _block(4 * c), _block(4 * c))
+        self.to_token, self.from_token = nn.Linear(4 * c, 4 * c), nn.Linear(4 * c, 4 * c)
+        self.place = nn.Parameter(0.02 * torch.randn(len(VERTEBRAE), 4 * c))
+        self.context = nn.ModuleList(ContextLayer(4 * c) for _ in range(config.context_layers))
+        self.informed = _block(4 * c)
+        self.enlarged = conv_norm(4 * c, 2 * c, 1)
+        self.joined = nn.Sequential(_block(2 * c), _block(2 * c))
+        self.heatmap = nn.Conv2d(2 * c, len(CORNERS), 1)
+        self.offset = nn.Conv2d(2 * c, 2 * len(CORNERS), 1)
+        self.error = nn.Sequential(
+            nn.Linear(2 * c * len(CORNERS) + 4 * c, _HIDDEN), nn.GELU(), nn.Linear(_HIDDEN, len(POINTS))
+        )
+        nn.init.zeros_(self.offset.weight)
+        nn.init.zeros_(self.offset.bias)  # type: ignore[arg-type]  # it has one
+        h, w = config.height // _STRIDE, config.width // _STRIDE
+        y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+        cells = (torch.stack([x, y]).float() + 0.5) * _STRIDE - 0.5
+        self.register_buffer("cells", cells.flatten(1), persistent=False)
+
+    def forward(self, patches: torch.Tensor, is_there: torch.Tensor | None = None) -> Refined:
+        """Find the corners.
+
+        Args:
+            patches: ``(B, V, height, width)`` standardised, the vertebrae of a spine in order.
+            is_there: ``(B, V)`` False for patches of vertebrae that are not there, which no other may look at.
+        """
+        return self._found(patches, None, None if is_there is None else ~is_there)[0]
+
+    def among(self, patches: torch.Tensor, known: KnownPatches | None = None) -> tuple[Refined, torch.Tensor]:
+        """Find the corners of some vertebrae amid the rest of their spine, whose patches were seen before.
+
+        Args:
+            patches: ``(B, M, height, width)`` standardised, in order from top to bottom.
+            known: what was seen of the rest; ``None`` where these are all V.
+
+        Returns:
+            What is said of the M vertebrae, and the ``(B, V, C)`` tokens of all, for ``KnownPatches``.
+        """
+        return self._found(patches, known, None)
+
+    def _found(
+        self, patches: torch.Tensor, known: KnownPatches | None, is_ignored: torch.Tensor | None
+    ) -> tuple[Refined, torch.Tensor]:
+        b, m = patches.shape[:2]
+        x = patches.reshape(b * m, 1, *patches.shape[2:]).to(memory_format=torch.channels_last)
+        middle = self.middle(self.fine(x))
+        coarse = self.coarse(middle)
+        seen = self.to_token(coarse.mean((2, 3))).reshape(b, m, -1)
+        which = torch.arange(m) if known is None else known.which
+        tokens = seen
+        if known is not None:
+            tokens = known.tokens.to(seen.dtype, copy=True)
+            tokens[:, which] = seen
+        before = tokens
+        for layer in self.context:
+            tokens = layer(tokens, self.place.to(tokens.dtype), is_ignored)
+        tokens = tokens[:, which]
+        coarse = self.informed(coarse + self.from_token(tokens).reshape(b * m, -1)[..., None, None])
+        features = self.joined(middle + F.interpolate(self.enlarged(coarse), size=middle.shape[-2:], mode="bilinear"))
+        share = self.heatmap(features).float().flatten(2).softmax(-1)  # (B M, K, cells)
+        offset = self.offset(features).float().unflatten(1, (len(CORNERS), 2)).flatten(3)
+        corners = (share[:, :, None] * (self.cells + offset)).sum(-1)
+        there = torch.einsum("nkp,ncp->nkc", share.detach(), features.float().flatten(2).detach()).flatten(1)
+        error = self.error(torch.cat([there, tokens.float().flatten(0, 1).detach()], 1)).float()
+        return Refined(corners.reshape(b, m, len(CORNERS), 2), error.reshape(b, m, len(POINTS))), before
+
+
+def mirrored_refined(refined: Refined, width: int) -> Refined:
+    """What was said about mirrored patches of this width, in the terms of the patches themselves."""
+    corners = refined.corners[:, :, mirrored_order(CORNERS)]
+    x = width - 1 - corners[..., :1]
+    return Refined(torch.cat([x, corners[..., 1:]], -1), refined.log_errors[..., mirrored_order(POINTS)])

@@ -1,0 +1,1 @@
+"""Inference: from a Radiograph to a Prediction."""

@@ -1,0 +1,204 @@
+"""Whose name is which: what a model says about the names in a label, and labels renamed by it.
+
+A label that is right but for its names has them all off by the same number of levels, so there are few namings to
+compare. "Levels" are counted downwards: with 1, what was called T1 becomes T2.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...spine.schema import VERTEBRAE
+from ..codec import PRESENT, STATE, UNKNOWN, UNNAMED
+from ..data.transforms import IMAGE, LABEL
+
+MOST_LEVELS = 4
+_SCORE_FLOOR = 1e-3
+_NAMELESS_SCORE = 0.03  # of a vertebra that would lie beyond T1 or L5
+COLUMNS = ("filename", "fold", "trusted", "bodies", "levels", "margin", "use", "model_folds")
+"""The last one, the same in every row: folds of the AASCE training split that the model was trained on."""
+_NO_NAMES = "none"
+_NO_FOLD = "none"
+_DOUBT_MARGIN = 2.0  # from which a model may doubt trusted names; one that sees nothing has no margin
+
+
+@dataclass(frozen=True)
+class Naming:
+    """The likeliest names of a spine.
+
+    Attributes:
+        levels: by which the label's names have to move, -4...4, or down to L5 where the label is shorter than 13.
+        margin: log score by which this naming leads the second best.
+    """
+
+    levels: int
+    margin: float
+
+
+def naming_totals(scores: np.ndarray) -> dict[int, float]:
+    """Log score of every naming of a spine, by its levels.
+
+    Args:
+        scores: ``(V, N)`` score of each channel at each of N vertebrae from top to bottom, the first called T1.
+
+    Raises:
+        ValueError: there are not 17 channels, or no vertebra.
+    """
+    if scores.ndim != 2 or len(scores) != len(VERTEBRAE) or not scores.shape[1]:
+        raise ValueError(f"scores must have shape ({len(VERTEBRAE)}, N), N at least 1, got {scores.shape}")
+    log_scores = np.log(np.maximum(scores, _SCORE_FLOOR))
+    place = np.arange(scores.shape[1])
+    totals = {}
+    for levels in range(-MOST_LEVELS, max(MOST_LEVELS, len(VERTEBRAE) - len(place)) + 1):
+        named = (place + levels >= 0) & (place + levels < len(VERTEBRAE))
+        nameless = (~named).sum() * np.log(_NAMELESS_SCORE)
+        totals[levels] = float(log_scores[place[named] + levels, place[named]].sum() + nameless)
+    return totals
+
+
+def likeliest_naming(scores: np.ndarray) -> Naming:
+    """The best of all namings of a spine.
+
+    Args:
+        scores: as for ``naming_totals``.
+
+    Raises:
+        ValueError: there are not 17 channels, or no vertebra.
+    """
+    totals = naming_totals(scores)
+    first, second = sorted(totals, key=lambda levels: -totals[levels])[:2]
+    return Naming(first, totals[first] - totals[second])
+
+
+def naming_lead(scores: np.ndarray) -> float:
+    """Log score by which the present names lead the best other ones; negative where others fit better.
+
+    Args:
+        scores: as for ``naming_totals``.
+
+    Raises:
+        ValueError: there are not 17 channels, or no vertebra.
+    """
+    totals = naming_totals(scores)
+    return totals[0] - max(total for levels, total in totals.items() if levels)
+
+
+def renamed(label: np.ndarray, levels: int | None) -> np.ndarray:
+    """A label whose names have moved and are trusted from now on; vertebrae that get no points are unknown.
+
+    Args:
+        label: ``(V, P, 3)`` x, y, state.
+        levels: by which to move; ``None`` keeps the points in place but trusts no name.
+
+    Returns:
+        A label of the same shape; what moves beyond T1 or L5 is left out.
+    """
+    if levels is None:
+        unnamed = label.copy()
+        unnamed[..., STATE] = np.where(label[..., STATE] == PRESENT, UNNAMED, label[..., STATE])
+        return unnamed
+    moved = np.zeros_like(label)
+    moved[..., STATE] = UNKNOWN
+    there = np.flatnonzero(np.isin(label[:, 0, STATE], (PRESENT, UNNAMED)))
+    there = there[(there + levels >= 0) & (there + levels < len(label))]
+    moved[there + levels] = label[there]
+    moved[..., STATE] = np.where(moved[..., STATE] == UNNAMED, PRESENT, moved[..., STATE])
+    return moved
+
+
+def rename_items(items: Sequence[Mapping[str, Any]], names: Mapping[str, int | None]) -> list[dict[str, Any]]:
+    """Training items with the names of a table.
+
+    Args:
+        items: dicts with ``IMAGE``, a path, and ``LABEL`` ``(V, P, 3)``.
+        names: file name to what ``renamed`` takes; items of other files stay as they are.
+    """
+    changed = []
+    for item in items:
+        name = Path(item[IMAGE]).name
+        changed.append({**item, LABEL: renamed(item[LABEL], names[name])} if name in names else dict(item))
+    return changed
+
+
+def read_names(path: Path) -> dict[str, int | None]:
+    """File name to levels, or to ``None`` for names that are not to be trusted.
+
+    Args:
+        path: a table of ``scripts/audit_names.py``; rows with an empty "use" say nothing.
+
+    Raises:
+        ValueError: it lacks a column, or "use" is neither empty, "none" nor a whole number.
+        OSError: it cannot be read.
+    """
+    with path.open(newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        if not {"filename", "use"} <= set(reader.fieldnames or ()):
+            raise ValueError(f"{path.name} has no columns 'filename' and 'use'; scripts/audit_names.py writes them")
+        rows = [(row["filename"], row["use"] or "") for row in reader]
+    try:
+        return {name: None if use == _NO_NAMES else int(use) for name, use in rows if use}
+    except ValueError as error:
+        raise ValueError(f"{path.name}: 'use' must be empty, {_NO_NAMES!r} or a number of levels: {error}") from error
+
+
+def folds_cell(folds: Iterable[int]) -> str:
+    """Folds as a table has them, such as "1 2 3 4"."""
+    return " ".join(map(str, sorted(folds))) or _NO_FOLD
+
+
+def read_model_folds(path: Path) -> frozenset[int] | None:
+    """Folds of the AASCE training split that the model behind a table was trained on; ``None`` where it is not said.
+
+    A model is meant to be asked about films that it was trained on: its opinion is about their names alone, and only
+    training makes use of it. A table has no part in what held-out films are compared with, since those keep their
+    names. Only so much can come through it: a model that knows the held-out films may tell the names of others a little
+    better than one that does not. So such a table may be used, but not without a word (``scripts/train.py``).
+
+    Args:
+        path: a table of ``scripts/audit_names.py``; older ones do not say it.
+
+    Raises:
+        ValueError: what stands there is no list of folds.
+        OSError: it cannot be read.
+    """
+    with path.open(newline="", encoding="utf-8") as stream:
+        cells = {row.get("model_folds") or "" for row in csv.DictReader(stream)}
+    if "" in cells or not cells:
+        return None
+    try:
+        return frozenset(int(fold) for cell in cells - {_NO_FOLD} for fold in cell.split())
+    except ValueError as error:
+        raise ValueError(f"{path.name}: 'model_folds' must be numbers of folds or {_NO_FOLD!r}: {error}") from error
+
+
+def use_of(naming: Naming, bodies: int, trusted: bool | None) -> str:
+    """What a table says about a spine: as which names to learn it.
+
+    A model may err, so it is followed where it is clear and plausible only: a curator's doubt takes less than a
+    curator's trust, and boxes may lack vertebrae at the ends but name none beyond T1 and L5. A model that sees nothing
+    takes no trusted name away.
+
+    Args:
+        naming: what the model makes of it.
+        bodies: vertebrae in the label.
+        trusted: whether a curator trusts the label's names; ``None`` if it has none.
+
+    Returns:
+        "" to learn it as it is, "none" for no names, or a number of levels.
+    """
+    if trusted:
+        if naming.levels == 0:
+            return ""
+        if naming.margin > 20:
+            return str(naming.levels)
+        return _NO_NAMES if naming.margin > _DOUBT_MARGIN else ""
+    if trusted is None:
+        fits = 0 <= naming.levels <= len(VERTEBRAE) - bodies
+        return str(naming.levels) if fits and naming.margin > 12 else ""
+    return str(naming.levels) if abs(naming.levels) <= 1 and naming.margin > 15 else ""

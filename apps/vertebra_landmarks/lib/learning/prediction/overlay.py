@@ -1,0 +1,204 @@
+"""A picture of a prediction on its upright radiograph: outlines, curves with their angles, and warnings below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ...image_io import Radiograph
+from ...spine.measurement.angle_interval import interval_sentence, interval_text
+from ...spine.measurement.cobb import Curve
+from ...spine.measurement.image_warnings import describe_orientation
+from ...spine.measurement.report import curves_of
+from ...spine.schema import Spine, Vertebra
+from ..data.transforms import windowed
+from .predictor import Prediction
+
+MAX_SIDE = 1600
+"""Longer side of the radiograph in the picture, pixels."""
+
+MIN_TEXT_WIDTH = 420
+"""Width of the text below it at least, pixels."""
+
+_OUTLINE = ("TL", "TR", "BR", "BL", "TL")
+_SURE, _DOUBTFUL, _HIDDEN, _CURVE = (90, 220, 120), (255, 90, 80), (150, 150, 150), (255, 210, 70)
+_TEXT, _PAPER = (235, 235, 235), (24, 24, 24)
+_DOUBT_BELOW = 0.5
+_DASH = 6  # line widths
+_REACH = 1.6  # body widths by which the line of an endplate goes on beyond its body
+
+Point = tuple[float, float]
+
+
+def draw_overlay(radiograph: Radiograph, prediction: Prediction) -> Image.Image:
+    """Draw a prediction on the upright image.
+
+    Doubtful vertebrae are red, what the image does not show is gray and dashed. Each curve is drawn as the lines of
+    its two endplates with its angle between them. What is to be doubted stands below.
+
+    Args:
+        radiograph: the image.
+        prediction: what was found in it.
+
+    Returns:
+        An RGB picture; the radiograph has at most 1600 pixels on its longer side.
+    """
+    pixels = windowed(np.ascontiguousarray(prediction.orientation.upright_pixels(radiograph.pixels)))
+    scale = min(1.0, MAX_SIDE / max(pixels.shape))
+    size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
+    gray = Image.fromarray((pixels * 255).round().astype(np.uint8))
+    picture = gray.resize(size, Image.Resampling.LANCZOS).convert("RGB")
+    pen = _Pen.on(picture, scale)
+    spine = prediction.frame.upright(prediction.spine)
+    curves = curves_of(prediction.spine, prediction.frame, prediction.tilt_half_widths, prediction.names_right)
+    for curve in curves:
+        pen.curve(curve, spine)
+    for vertebra in spine.vertebrae:
+        pen.vertebra(vertebra)
+    return _with_text(picture, _sentences(prediction, curves), pen.font)
+
+
+def _sentences(prediction: Prediction, curves: tuple[Curve, ...]) -> list[str]:
+    """What stands below the radiograph."""
+    sentences = []
+    if not prediction.orientation.is_upright:
+        turned = describe_orientation(prediction.orientation)
+        sentences.append(f"The image is {turned} ({prediction.orientation_source}).")
+    sentences += [f"! {warning.message}" for warning in prediction.warnings]
+    if any(curve.half_width_deg is not None for curve in curves):
+        sentences.append(interval_sentence(prediction.names_right))
+    return sentences
+
+
+@dataclass(frozen=True)
+class _Pen:
+    """Draws in pixels of the upright radiograph on a picture of it at another scale.
+
+    Attributes:
+        draw: on the picture.
+        size: (width, height) of the picture.
+        scale: pixels of the picture per pixel of the radiograph.
+        line: width of lines.
+        font: of names and angles.
+    """
+
+    draw: ImageDraw.ImageDraw
+    size: tuple[int, int]
+    scale: float
+    line: int
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+    @classmethod
+    def on(cls, picture: Image.Image, scale: float) -> _Pen:
+        """A pen for a picture, its lines and letters as large as that asks for."""
+        length = max(picture.size)
+        font = ImageFont.load_default(size=max(9, length // 75))
+        return cls(ImageDraw.Draw(picture), picture.size, scale, max(1, length // 700), font)
+
+    def at(self, xy: np.ndarray) -> Point:
+        """A point of the radiograph in the picture."""
+        x, y = ((xy + 0.5) * self.scale - 0.5).tolist()
+        return x, y
+
+    def vertebra(self, vertebra: Vertebra) -> None:
+        """Outline, center and name; dashed where an end of a side is not visible."""
+        points = {name: vertebra.point(name) for name in (*_OUTLINE, "center")}
+        places = {name: self.at(np.array([p.x, p.y])) for name, p in points.items() if p is not None}
+        hidden = {name for name, p in points.items() if p is not None and not p.is_visible}
+        center = points["center"]
+        color = _SURE if center is not None and center.score >= _DOUBT_BELOW else _DOUBTFUL
+        for a, b in pairwise(_OUTLINE):
+            if a in places and b in places:
+                self.side(places[a], places[b], color, is_dashed=bool({a, b} & hidden))
+        if "center" not in places or "center" in hidden:
+            return
+        (x, y), r = places["center"], 1.5 * self.line
+        self.draw.ellipse([x - r, y - r, x + r, y + r], fill=color)
+        right = max(place[0] for place in places.values())
+        self.text((right + 6 * self.line, y), vertebra.name, color, "lm")
+
+    def side(self, a: Point, b: Point, color: tuple[int, int, int], is_dashed: bool) -> None:
+        """A side of an outline."""
+        if not is_dashed:
+            self.draw.line([a, b], fill=color, width=self.line)
+            return
+        for start, stop in _dashes(a, b, _DASH * self.line):
+            self.draw.line([start, stop], fill=_HIDDEN, width=self.line)
+
+    def curve(self, curve: Curve, spine: Spine) -> None:
+        """The lines of both endplates, going on to the side on which they meet, and the angle between their ends."""
+        plates = np.array([self.plate(spine[curve.upper_end], "T"), self.plate(spine[curve.lower_end], "B")])
+        width = float(np.linalg.norm(plates[:, 1] - plates[:, 0], axis=-1).mean())
+        along = (plates[:, 1] - plates[:, 0]) / np.linalg.norm(plates[:, 1] - plates[:, 0], axis=-1, keepdims=True)
+        gaps = [abs(float(plates[1, end, 1] - plates[0, end, 1])) for end in (0, 1)]
+        inner = int(gaps[1] < gaps[0])  # the concave side: 0 image left, 1 image right
+        ends = plates[:, inner] + (1 if inner else -1) * _REACH * width * along
+        for plate, end in zip(plates, ends, strict=True):
+            self.draw.line([self.at(plate[1 - inner]), self.at(end)], fill=_CURVE, width=self.line)
+        label = f"{curve.upper_end} to {curve.lower_end}\n{curve.angle_deg:.0f}°{interval_text(curve.half_width_deg)}"
+        x, y = self.at(ends.mean(0))
+        self.text((x, y), label, _CURVE, "mm")
+
+    @staticmethod
+    def plate(vertebra: Vertebra, row: str) -> np.ndarray:
+        """``(2, 2)`` left and right end of an endplate, upper ("T") or lower ("B")."""
+        points = (vertebra.point(f"{row}{side}") for side in "LR")
+        return np.array([(point.x, point.y) for point in points if point is not None])
+
+    def text(self, place: Point, text: str, color: tuple[int, int, int], anchor: str) -> None:
+        """Text with a dark rim, moved so far that it stands on the picture."""
+        left, top, right, bottom = self.draw.multiline_textbbox(place, text, font=self.font, anchor=anchor)
+        dx = max(0.0, 2 - left) - max(0.0, right - self.size[0] + 2)
+        dy = max(0.0, 2 - top) - max(0.0, bottom - self.size[1] + 2)
+        self.draw.multiline_text(
+            (place[0] + dx, place[1] + dy),
+            text,
+            fill=color,
+            font=self.font,
+            anchor=anchor,
+            align="center",
+            stroke_width=self.line,
+            stroke_fill=(0, 0, 0),
+        )
+
+
+def _dashes(a: Point, b: Point, length: float) -> Iterator[tuple[Point, Point]]:
+    """Every other piece of a line."""
+    start, way = np.array(a), np.subtract(b, a)
+    count = max(1, round(float(np.hypot(*way)) / length))
+    for number in range(0, count, 2):
+        first, last = start + way * number / count, start + way * (number + 1) / count
+        yield (float(first[0]), float(first[1])), (float(last[0]), float(last[1]))
+
+
+def _with_text(
+    picture: Image.Image, sentences: list[str], font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> Image.Image:
+    """The picture with sentences below it, wrapped to its width."""
+    margin, width = max(4, picture.height // 150), max(picture.width, MIN_TEXT_WIDTH)
+    lines = [line for sentence in sentences for line in _wrapped(sentence, width - 2 * margin, font)]
+    if not lines:
+        return picture
+    step = round(1.35 * (font.getbbox("Ag")[3]))
+    paper = Image.new("RGB", (width, picture.height + 2 * margin + step * len(lines)), _PAPER)
+    paper.paste(picture, (0, 0))
+    draw = ImageDraw.Draw(paper)
+    for number, line in enumerate(lines):
+        draw.text((margin, picture.height + margin + number * step), line, fill=_TEXT, font=font)
+    return paper
+
+
+def _wrapped(sentence: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
+    """A sentence in lines that are no wider than that, unless a word is."""
+    lines: list[str] = []
+    for word in sentence.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines

@@ -1,0 +1,1 @@
+"""Training: loop, the two networks' trainers, losses."""

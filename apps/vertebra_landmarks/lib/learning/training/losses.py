@@ -1,0 +1,188 @@
+"""The losses and the criterion that joins them."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ..codec import LandmarkCodec, Targets
+from ..config import LossConfig
+from ..models.landmark_net import Maps
+
+_LEAST_PROBABILITY = 1e-6  # below which the logarithm of a joined probability stays as it is
+_SMALL = 1e-4  # cells; keeps the gradient of a length finite at 0
+
+
+def penalty_reduced_focal_loss(
+    logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, alpha: float = 2.0, beta: float = 4.0
+) -> torch.Tensor:
+    """Focal loss whose negatives count less the nearer they lie to a center.
+
+    Args:
+        logits: ``(B, V, h, w)`` predicted heatmap before the sigmoid.
+        target: ``(B, V, h, w)`` Gaussians in 0...1, exactly 1 at the centers.
+        weight: broadcastable to the target; 0 leaves a channel out.
+        alpha: exponent on the error of the prediction.
+        beta: exponent on one minus the target.
+
+    Returns:
+        The sum over all cells divided by the number of centers (at least 1), a scalar.
+
+    Reference:
+        Law and Deng, CornerNet, ECCV 2018, eq. (1).
+    """
+    log_p, log_not_p = F.logsigmoid(logits), F.logsigmoid(-logits)
+    return _penalty_reduced(logits.sigmoid(), log_p, log_not_p, target, weight, alpha, beta)
+
+
+def unnamed_focal_loss(
+    logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, alpha: float = 2.0, beta: float = 4.0
+) -> torch.Tensor:
+    """Penalty-reduced focal loss of "some vertebra has its center here", for labels without trusted names.
+
+    The channels' probabilities are joined as if independent, 1 - prod(1 - p); which channel answers is left open.
+
+    Args:
+        logits: ``(B, V, h, w)`` predicted heatmap before the sigmoid.
+        target: ``(B, V, h, w)`` Gaussians in 0...1, exactly 1 at the centers, in whatever channels.
+        weight: ``(B, 1, h, w)``; 0 leaves a cell out.
+        alpha: exponent on the error of the prediction.
+        beta: exponent on one minus the target.
+
+    Returns:
+        The sum over all cells divided by the number of centers (at least 1), a scalar.
+    """
+    log_not_p = F.logsigmoid(-logits).sum(1, keepdim=True)
+    p = -torch.expm1(log_not_p)
+    log_p = torch.log(p.clamp(min=_LEAST_PROBABILITY))
+    joined = target.amax(1, keepdim=True)
+    return _penalty_reduced(p, log_p, log_not_p, joined, weight, alpha, beta)
+
+
+def _penalty_reduced(
+    p: torch.Tensor,
+    log_p: torch.Tensor,
+    log_not_p: torch.Tensor,
+    target: torch.Tensor,
+    weight: torch.Tensor,
+    alpha: float,
+    beta: float,
+) -> torch.Tensor:
+    is_center = (target == 1).to(p.dtype)
+    positive = is_center * (1 - p) ** alpha * log_p
+    negative = (1 - is_center) * (1 - target) ** beta * p**alpha * log_not_p
+    return -((positive + negative) * weight).sum() / (is_center * weight).sum().clamp(min=1.0)
+
+
+def masked_l1_loss(prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Mean absolute error over the entries with weight.
+
+    Args:
+        prediction: any shape.
+        target: the same shape.
+        weight: broadcastable to it; an entry with weight 0 changes nothing.
+
+    Returns:
+        A scalar, 0 (with a gradient) where nothing has weight.
+    """
+    weight = weight.expand_as(target)
+    return (F.l1_loss(prediction, target, reduction="none") * weight).sum() / weight.sum().clamp(min=1.0)
+
+
+def soft_argmax(logits: torch.Tensor, offset: torch.Tensor, sharpness: float = 1.0) -> torch.Tensor:
+    """Differentiable centers: the mean place under each channel's softmax, plus the mean offset there.
+
+    Args:
+        logits: ``(B, V, h, w)`` heatmap before the sigmoid.
+        offset: ``(B, 2, h, w)`` from cell to center, in cells.
+        sharpness: factor on the logits. With 1 the thousands of cells without a center, each of a tiny share, still
+            draw the mean towards the middle of the map; with 2 a trained heatmap's mean is at its peak.
+
+    Returns:
+        ``(B, V, 2)`` x, y in cells.
+
+    Reference:
+        Yang et al., Artificial Intelligence in Medicine 159 (2025) 103011, the centers of the anatomy constraint.
+    """
+    h, w = logits.shape[-2:]
+    share = (sharpness * logits).flatten(2).softmax(-1)  # (B, V, h w)
+    y, x = torch.meshgrid(
+        torch.arange(h, device=logits.device, dtype=logits.dtype),
+        torch.arange(w, device=logits.device, dtype=logits.dtype),
+        indexing="ij",
+    )
+    place = torch.stack([x, y])[None] + offset  # (B, 2, h, w)
+    return share @ place.flatten(2).transpose(1, 2)
+
+
+def anatomy_constraint_loss(centers: torch.Tensor, weight: torch.Tensor, hinge: float = 0.0) -> torch.Tensor:
+    """Distance of every center from the middle of its two neighbours, in mean steps of its spine.
+
+    Args:
+        centers: ``(B, V, 2)`` in cells; a mean step counts as one cell at least.
+        weight: ``(B, V)``; a triplet counts where all three centers have weight.
+        hinge: distance in steps that is free, since true spines are curved; 0 gives the plain, published form.
+
+    Returns:
+        Mean over the triplets that count, a scalar.
+
+    Reference:
+        Yang et al., Artificial Intelligence in Medicine 159 (2025) 103011, L_tri; the hinge is this project's.
+    """
+    above, middle, below = centers[:, :-2], centers[:, 1:-1], centers[:, 2:]
+    counts = weight[:, :-2] * weight[:, 1:-1] * weight[:, 2:]
+    both = weight[:, :-1] * weight[:, 1:]
+    length = torch.linalg.vector_norm(centers[:, 1:] - centers[:, :-1], dim=-1).detach()
+    step = (length * both).sum(-1, keepdim=True) / both.sum(-1, keepdim=True).clamp(min=1.0)
+    residual = torch.sqrt(((middle - (above + below) / 2) ** 2).sum(-1) + _SMALL**2)
+    excess = F.relu(residual / step.clamp(min=1.0) - hinge)
+    return (excess * counts).sum() / counts.sum().clamp(min=1.0)
+
+
+class LandmarkCriterion(nn.Module):
+    """Weighted sum of the heatmap, offset, corner and anatomy losses.
+
+    Args:
+        codec: encodes the label.
+        config: exponents and weights.
+    """
+
+    def __init__(self, codec: LandmarkCodec, config: LossConfig) -> None:
+        super().__init__()
+        self.codec = codec
+        self.config = config
+
+    def terms(self, prediction: Maps, targets: Targets) -> dict[str, torch.Tensor]:
+        """The single losses by name, without their weights.
+
+        A single heatmap for all vertebrae has neither an unnamed nor an anatomy term: both are 0.
+        """
+        prediction = Maps(*(m.float() for m in prediction))
+        heatmaps = prediction.heatmap, targets.maps.heatmap
+        exponents = self.config.alpha, self.config.beta
+        is_there = (targets.maps.heatmap == 1).flatten(2).any(-1) * targets.heatmap_weight[..., 0, 0]
+        centers = soft_argmax(prediction.heatmap, prediction.offset, self.config.anatomy_sharpness)
+        return {
+            "heatmap": penalty_reduced_focal_loss(*heatmaps, targets.heatmap_weight, *exponents),
+            "unnamed": unnamed_focal_loss(*heatmaps, targets.unnamed_weight, *exponents),
+            "anatomy": anatomy_constraint_loss(centers, is_there, self.config.anatomy_hinge),
+            "offset": masked_l1_loss(prediction.offset, targets.maps.offset, targets.offset_weight),
+            "corner": masked_l1_loss(prediction.corner_offset, targets.maps.corner_offset, targets.corner_weight),
+        }
+
+    def forward(self, prediction: Maps, label: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Total loss and its terms.
+
+        Args:
+            prediction: maps from the network, heatmap as logits.
+            label: ``(B, V, P, 3)`` x, y in input pixels and state.
+
+        Returns:
+            The weighted sum (a scalar) and the unweighted terms.
+        """
+        channels, h, w = prediction.heatmap.shape[1:]
+        size = h * self.codec.stride, w * self.codec.stride
+        terms = self.terms(prediction, self.codec.encode(label, size, channels))
+        weights = {name: getattr(self.config, f"{name}_weight") for name in terms}
+        return torch.stack([weights[name] * term for name, term in terms.items()]).sum(), terms

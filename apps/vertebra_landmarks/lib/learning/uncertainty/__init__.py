@@ -1,0 +1,1 @@
+"""Expected errors, and how errors go together."""

@@ -1,0 +1,157 @@
+"""How errors of corners go together along a spine, and what the error of a fixed point says about free ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ...spine.centerline import local_frames
+from ...spine.geometry import corners_of, steps, with_centers
+from ...spine.schema import CORNERS, VERTEBRAE
+from ...spine.within_anatomy import is_dented, may_move
+from ..decoders import FixedLandmarks
+
+VALUES = 2 * len(CORNERS)
+"""Of a vertebra: how far every corner is off across and along the spine."""
+_HALF_BODY = 0.35  # steps from a center to its endplates
+_DOUBT = 0.5  # of the expected error; so much of a corrected point's error is taken for its own, see ``moved``
+_HAND = 0.01  # steps; by so much a person misses the place that is meant, along either axis
+
+
+@dataclass(frozen=True)
+class ErrorCorrelations:
+    """A Gaussian process of the errors of all corners of a spine.
+
+    Errors are shares of what is expected of each corner, across and along the spine. Two of them, of the values a and
+    b of two vertebrae whose endplates lie d steps apart, have the covariance ``sum_m C_m[a, b] exp(-d / r_m)``; where
+    the reach r is 0, that part joins errors of one vertebra only.
+
+    Attributes:
+        reaches: of each part, steps.
+        covariances: of each part ``VALUES`` x ``VALUES``, symmetric.
+    """
+
+    reaches: tuple[float, ...]
+    covariances: tuple[tuple[tuple[float, ...], ...], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, the inverse of ``from_dict``."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ErrorCorrelations:
+        """Build them from plain values.
+
+        Raises:
+            ValueError: a value is missing, unknown or no number, or the covariances are none.
+        """
+        try:
+            reaches = tuple(float(reach) for reach in values["reaches"])
+            tables = np.array(values["covariances"], dtype=float)
+            is_whole = set(values) == {"reaches", "covariances"}
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"the error correlations are not those of this project: {error}") from error
+        if not is_whole or tables.shape != (len(reaches), VALUES, VALUES) or not np.isfinite(tables).all():
+            raise ValueError(f"the error correlations need {VALUES} x {VALUES} finite numbers for every reach")
+        if not np.isfinite(reaches).all() or min(reaches, default=-1) < 0:
+            raise ValueError("the error correlations need reaches that are not negative")
+        if not np.allclose(tables, tables.swapaxes(1, 2)) or np.linalg.eigvalsh(tables).min() < -1e-6:
+            raise ValueError("the error correlations have a table that is no covariance")
+        return cls(reaches, tuple(tuple(tuple(map(float, row)) for row in table) for table in tables))
+
+    @cached_property
+    def _covariance(self) -> np.ndarray:
+        """``(V * VALUES, V * VALUES)`` of all values of a spine."""
+        value = np.tile(np.arange(VALUES), len(VERTEBRAE))
+        parts = zip(self.covariances, kernels(self.reaches), strict=True)
+        covariance: np.ndarray = sum(np.array(table)[np.ix_(value, value)] * kernel for table, kernel in parts)
+        return covariance
+
+    def moved(
+        self, points: np.ndarray, shown: np.ndarray, errors: np.ndarray, fixed: FixedLandmarks
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Free corners moved by what is to be expected of them, given how far off the fixed points were.
+
+        A person corrects what is worst, and that is more often an error of that point alone than a Gaussian process
+        believes. So a part of its error is taken for its own (``_DOUBT``).
+
+        Neighbours keep their order and their steps the limits of anatomy, and no outline is dented: where one would be,
+        the vertebra stays.
+
+        Args:
+            points: ``(V, P, 2)`` pixels, the fixed ones in their places.
+            shown: ``(V, P, 2)`` where the image shows them; NaN for vertebrae that do not take part.
+            errors: ``(V, P)`` expected distances of ``shown`` from the true places, pixels.
+            fixed: points that must stay.
+
+        Returns:
+            ``(V, P, 2)`` points; and ``(V, P)`` what is left of their expected errors, as shares in 0...1.
+        """
+        corners = corners_of(shown)
+        takes_part = np.isfinite(corners).all((1, 2))
+        frames, step = local_frames(points[:, 0]), float(steps(points[:, 0]).mean())
+        scale = np.repeat(np.where(takes_part[:, None], errors[:, 1:], 0.0), 2, axis=1).ravel() / step
+        observed, told = _observations(corners, fixed, frames, step)
+        if not len(told):
+            return points, np.ones(points.shape[:2])
+        covariance = scale[:, None] * self._covariance * scale
+        noise = np.diag(observed**2 @ (_DOUBT * scale) ** 2 + _HAND**2)
+        gain = np.linalg.solve(observed @ covariance @ observed.T + noise, observed @ covariance).T
+        shifts = np.einsum("vij,vki->vkj", frames, (gain @ told).reshape(len(points), len(CORNERS), 2)) * step
+        left = 1 - np.einsum("ij,ji->i", gain, observed @ covariance) / np.maximum(np.diag(covariance), 1e-12)
+        shares = np.sqrt(np.clip(left, 0.0, 1.0)).reshape(len(points), len(CORNERS), 2).mean(-1)
+        shifts = np.where(fixed.mask[:, 1:, None], 0.0, shifts)
+        after = points + np.concatenate([shifts.mean(1, keepdims=True), shifts], 1)
+        placed = _within_anatomy(points, fixed.applied_to(after), fixed)
+        return placed, np.concatenate([shares.mean(1, keepdims=True), shares], 1)
+
+
+def kernels(reaches: tuple[float, ...]) -> np.ndarray:
+    """``(M, V * VALUES, V * VALUES)`` what is left of each part's covariance at the distance of two values."""
+    half = np.array([-_HALF_BODY if name.startswith("T") else _HALF_BODY for name in CORNERS])
+    place = (np.arange(len(VERTEBRAE))[:, None] + np.repeat(half, 2)).ravel()
+    vertebra = np.repeat(np.arange(len(VERTEBRAE)), VALUES)
+    away = np.abs(place[:, None] - place)
+    is_same = (vertebra[:, None] == vertebra).astype(float)
+    return np.stack([np.exp(-away / reach) if reach > 0 else is_same for reach in reaches])
+
+
+def _observations(
+    corners: np.ndarray, fixed: FixedLandmarks, frames: np.ndarray, step: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """What fixed points say about errors of corners.
+
+    Args:
+        corners: ``(V, K, 2)`` where the image shows them, pixels, NaN for vertebrae that do not take part.
+        fixed: points that must stay.
+        frames: ``(V, 2, 2)`` across and along the spine.
+        step: pixels.
+
+    Returns:
+        ``(N, V * VALUES)`` of which values each of N numbers is the mean, and these, ``(N,)`` steps.
+    """
+    rows, told = [], []
+    shown = with_centers(corners)
+    for vertebra, point in np.argwhere(fixed.mask & np.isfinite(shown).all(-1)):
+        off = frames[vertebra] @ (fixed.xy[vertebra, point] - shown[vertebra, point]) / step
+        which = range(len(CORNERS)) if point == 0 else (point - 1,)
+        for axis in (0, 1):
+            row = np.zeros((len(VERTEBRAE), len(CORNERS), 2))
+            row[vertebra, list(which), axis] = 1 / len(which)
+            rows.append(row.ravel())
+            told.append(off[axis])
+    return np.array(rows).reshape(len(rows), len(VERTEBRAE) * VALUES), np.array(told)
+
+
+def _within_anatomy(before: np.ndarray, after: np.ndarray, fixed: FixedLandmarks) -> np.ndarray:
+    """``(V, P, 2)`` vertebrae after a move, those before it where the move would leave anatomy."""
+    moves = ~(is_dented(after) & ~is_dented(before))
+    placed = np.where(moves[:, None, None], after, before)
+    has_fixed_center = np.isfinite(fixed.centers).all(1)
+    may = may_move(before[:, 0], placed[:, 0], np.full(len(before), np.inf), has_fixed_center)
+    kept: np.ndarray = np.where(may[:, None, None], placed, before)
+    return kept

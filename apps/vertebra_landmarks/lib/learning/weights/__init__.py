@@ -1,0 +1,1 @@
+"""Weight files and what they were trained on."""
