@@ -24,24 +24,24 @@ from lib import __version__
 from lib.image_io import Radiograph, read_radiograph
 from lib.learning.active_learning.descriptors import Opinion
 from lib.learning.active_learning.image_descriptor import opinion_about
+from lib.server.active_learning.assignments import GivenFilms
+from lib.server.active_learning.prelabel_worker import MODEL_VERSION, Prelabelling
+from lib.server.active_learning.scored_versions import ScoredVersions
+from lib.server.active_learning.scoring_worker import Scoring
+from lib.server.active_learning.strategies import all_strategies
 from lib.server.config import parse_conf
-from lib.server.given import GivenFilms
-from lib.server.image_reading import reading
-from lib.server.infer import VertebraLandmarksInfer
+from lib.server.filenames import check_tag
+from lib.server.inference.image_reading import reading
+from lib.server.inference.infer_task import VertebraLandmarksInfer
+from lib.server.inference.inference_queue import Turns
+from lib.server.inference.stated_side import STATED_SIDE
+from lib.server.log_privacy import keep_patients_out_of_logs, outline
 from lib.server.models import ModelStore
-from lib.server.names import check_tag
-from lib.server.prelabel import MODEL_VERSION, Prelabelling
-from lib.server.privacy import keep_patients_out_of_logs, outline
-from lib.server.scored_versions import ScoredVersions
-from lib.server.scoring import Scoring
-from lib.server.stated_side import STATED_SIDE
 from lib.server.store.datastore import StudiesDatastore
-from lib.server.strategies import all_strategies
 from lib.server.studies_path import check_studies
-from lib.server.train import BUSY, VertebraLandmarksTrain
-from lib.server.turns import Turns
-from lib.server.web.application import serve
-from lib.server.web.task_board import TRAIN, TaskBoard
+from lib.server.training.train_task import BUSY, VertebraLandmarksTrain
+from lib.server.web.app import serve
+from lib.server.web.task_registry import TRAIN, TaskBoard
 from lib.spine.schema import VERTEBRAE
 
 logger = logging.getLogger(__name__)

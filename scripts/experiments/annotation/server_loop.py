@@ -25,7 +25,7 @@ from lib.learning.data.aasce import FOLDS, folds, read_aasce
 from lib.learning.weights.provenance import file_trained_on
 from lib.learning.weights.weight_files import load_weights
 from lib.phantoms import random_spec, render_phantom
-from lib.server.train_request import read_request
+from lib.server.training.train_request import read_request
 from lib.spine.atomic_write import replacing
 from lib.spine.geometry import steps, with_centers
 from lib.spine.labels.markups import SUFFIX, label_of, to_markups

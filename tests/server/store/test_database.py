@@ -24,7 +24,7 @@ from lib.server.store import database as database_module
 from lib.server.store.database import Database, _prepare_sqlite, checked_url
 from lib.server.store.datastore import DATABASE_FILE, StudiesDatastore
 from lib.server.store.migrations import bring_up_to_date
-from lib.server.store.tables import labels, schema_version
+from lib.server.store.schema import labels, schema_version
 from lib.server.web.errors import add_error_handlers
 
 Open = Callable[..., StudiesDatastore]

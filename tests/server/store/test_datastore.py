@@ -14,7 +14,7 @@ from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
 from lib.server.store.datastore import StudiesDatastore
-from lib.server.store.settling import MOST_TAGS
+from lib.server.store.label_sync import MOST_TAGS
 
 from .conftest import not_served
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
-from lib.server.store import folder as folder_module
+from lib.server.store import studies_folder as folder_module
 from lib.server.store.datastore import StudiesDatastore
 
 from .conftest import not_served

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from lib.server.store import folder as folder_module
+from lib.server.store import studies_folder as folder_module
 from lib.server.store.datastore import StudiesDatastore
-from lib.server.store.folder import DICOMDIR, SUBFOLDER, id_of
-from lib.server.store.listing import MAX_NOT_SERVED
+from lib.server.store.image_queries import MAX_NOT_SERVED
+from lib.server.store.studies_folder import DICOMDIR, SUBFOLDER, id_of
 
 from .conftest import not_served, wait_until
 

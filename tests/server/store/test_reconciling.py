@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.server.store import settling as settling_module
+from lib.server.store import label_sync as settling_module
 from lib.server.store.datastore import StudiesDatastore
 
 from .conftest import wait_until

@@ -22,7 +22,7 @@ from VertebraLandmarksLib.spine.imaging.orientation import EXIF_ORIENTATIONS
 from vtk.util.numpy_support import vtk_to_numpy
 
 from lib.image_io import read_radiograph
-from lib.server.web.pixels import gray_16
+from lib.server.web.pixel_responses import gray_16
 
 pytestmark = pytest.mark.slicer
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ...spine.labels.markups import SUFFIX
-from .folder import is_storable
-from .holding import MOST_FACTS
+from .store_context import MOST_FACTS
+from .studies_folder import is_storable
 
 logger = logging.getLogger(__name__)
 

@@ -14,19 +14,19 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 from sqlalchemy.exc import DBAPIError
 
-from ..stated_side import StatedSide
-from .choosing import Choosing
+from ..inference.stated_side import StatedSide
 from .database import Database, kind_of
-from .folder import FileState, StudiesFolder, id_of, remove_files
-from .holding import Holding, open_holding
+from .folder_note import check_database, note_database
+from .folder_scan import Scan
+from .folder_watcher import Watch
+from .image_queries import Listing
 from .images import FINAL, Images
 from .labels import Labels
-from .leftovers import remove_leftovers
-from .listing import Listing
-from .notes import check_database, note_database
-from .scan import Scan
-from .tables import LABELLED, OPEN, UNREADABLE
-from .watch import Watch
+from .schema import LABELLED, OPEN, UNREADABLE
+from .score_queries import Choosing
+from .store_context import Holding, open_holding
+from .studies_folder import FileState, StudiesFolder, id_of, remove_files
+from .temporary_files import remove_leftovers
 
 DATABASE_FILE = "store.sqlite3"
 PIECE = 500

@@ -16,11 +16,21 @@ from monailabel.interfaces.exception import ImageNotFoundException
 from sqlalchemy import Connection, Row, exists, func, or_, select
 
 from ...learning.weights.weight_files import file_digest
-from ..names import check_image_id, folded
-from ..stated_side import STATED_SIDE, StatedSide
-from .folder import FileState, Found, has_image_suffix, id_of, is_own, is_servable, is_storable, remove_files, sync
-from .holding import Holding, add_facts, to_text
-from .tables import GONE, LABELLED, OPEN, UNREADABLE, images, labels, scores, spares
+from ..filenames import check_image_id, folded
+from ..inference.stated_side import STATED_SIDE, StatedSide
+from .schema import GONE, LABELLED, OPEN, UNREADABLE, images, labels, scores, spares
+from .store_context import Holding, add_facts, to_text
+from .studies_folder import (
+    FileState,
+    Found,
+    has_image_suffix,
+    id_of,
+    is_own,
+    is_servable,
+    is_storable,
+    remove_files,
+    sync,
+)
 
 logger = logging.getLogger(__name__)
 

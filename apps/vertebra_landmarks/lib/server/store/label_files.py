@@ -9,8 +9,8 @@ import uuid
 from pathlib import Path
 
 from ...spine.atomic_write import replacing
-from ..names import is_inside
-from .folder import StudiesFolder, sync
+from ..filenames import is_inside
+from .studies_folder import StudiesFolder, sync
 
 
 def is_whole(content: bytes) -> bool:

@@ -16,13 +16,13 @@ from typing import Any
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 from sqlalchemy import Connection, Row, select
 
-from ..names import check_tag, is_inside
-from .folder import is_storable
-from .holding import Holding, add_facts
+from ..filenames import check_tag, is_inside
 from .images import Images
 from .label_files import is_whole
-from .settling import Known, Settling
-from .tables import GONE, images, labels
+from .label_sync import Known, Settling
+from .schema import GONE, images, labels
+from .store_context import Holding, add_facts
+from .studies_folder import is_storable
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, inspect, select
 
-from .tables import metadata, schema_version
+from .schema import metadata, schema_version
 
 Migration = Callable[[Connection], None]
 

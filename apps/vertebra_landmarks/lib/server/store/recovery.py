@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import select
 
-from .folder import StudiesFolder
-from .holding import Holding, to_text
 from .images import FINAL, Images, set_state
 from .label_files import digest_of, is_whole
-from .tables import LABELLED, images, labels
+from .schema import LABELLED, images, labels
+from .store_context import Holding, to_text
+from .studies_folder import StudiesFolder
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,138 @@
+"""What a model said about the films of a studies folder, in a file that outlives the server."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...learning.active_learning import Opinion
+
+_ARRAYS = {"features": (-1,), "shape": (-1, 2)}
+_SUFFIX = ".opinions"
+
+
+class OpinionFile:
+    """One line of JSON per film, added as films are looked at; in memory is only where each line begins.
+
+    A line that was cut short when the server was killed is passed over, and its film is looked at again.
+
+    Args:
+        folder: that holds the files of all models; it is made.
+        version: of the model.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+
+    def __init__(self, folder: Path, version: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / _name(version)
+        self._places: dict[str, int] = {}
+        self._end = 0
+        self.catch_up()
+
+    def catch_up(self) -> bool:
+        """Take note of films that other processes have added; returns whether there are such.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        size = self._path.stat().st_size if self._path.exists() else 0
+        if size < self._end:  # another process had it removed
+            self._places, self._end = {}, 0
+        begin = self._end
+        if size > begin:
+            with self._path.open("rb") as stream:
+                stream.seek(begin)
+                for line in stream:
+                    if not line.endswith(b"\n"):
+                        break
+                    image = _image_of(line)
+                    if image is not None:
+                        self._places[image] = self._end
+                    self._end += len(line)
+        return self._end > begin
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, image: str) -> bool:
+        return image in self._places
+
+    def add(self, image: str, opinion: Opinion) -> None:
+        """Note the opinion about a film.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        line = json.dumps({"image": image, **_plain(opinion)}).encode() + b"\n"
+        with self._path.open("ab") as stream:
+            place = stream.tell()
+            if place and not _ends_whole(self._path):
+                place += stream.write(b"\n")
+            stream.write(line)
+            self._end = stream.tell()
+        self._places[image] = place
+
+    def read(self, images: Iterable[str]) -> dict[str, Opinion]:
+        """Opinions about those of some films that are in the file.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        found = {}
+        wanted = sorted((self._places[image], image) for image in set(images) if image in self._places)
+        if wanted:
+            with self._path.open("rb") as stream:
+                for place, image in wanted:
+                    stream.seek(place)
+                    found[image] = _opinion(json.loads(stream.readline()))
+        return found
+
+    def forget_others(self, but: Iterable[str]) -> None:
+        """Remove the files of all models but these versions and this one."""
+        kept = {self._path.name, *map(_name, but)}
+        for path in self._path.parent.glob(f"*{_SUFFIX}"):
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
+
+
+def _name(version: str) -> str:
+    return hashlib.sha256(version.encode()).hexdigest()[:16] + _SUFFIX
+
+
+def _plain(opinion: Opinion) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for field in fields(opinion):
+        value = getattr(opinion, field.name)
+        is_array = field.name in _ARRAYS
+        plain[field.name] = base64.b64encode(value.astype("<f2").tobytes()).decode() if is_array else value
+    return plain
+
+
+def _opinion(plain: dict[str, Any]) -> Opinion:
+    arrays = {
+        name: np.frombuffer(base64.b64decode(plain[name]), "<f2").astype(np.float32).reshape(shape)
+        for name, shape in _ARRAYS.items()
+    }
+    return Opinion(**{**{field.name: plain[field.name] for field in fields(Opinion)}, **arrays})
+
+
+def _image_of(line: bytes) -> str | None:
+    try:
+        return str(json.loads(line)["image"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _ends_whole(path: Path) -> bool:
+    with path.open("rb") as stream:
+        stream.seek(-1, 2)
+        return stream.read(1) == b"\n"

@@ -1,0 +1,190 @@
+"""Scores of all films in the background, so that no request for the next film waits for the network."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from ...image_io import UnreadableImageError
+from ...learning.active_learning import ORDERS, SCORES, STRATEGIES, Opinion, choose
+from ...learning.active_learning.uncertainty import uncertainty_score
+from ..log_privacy import outline
+from ..store.datastore import StudiesDatastore
+from .descriptor_store import OpinionFile
+from .scored_versions import ScoredVersions
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 10.0
+"""How often it is seen whether there is another model, another image or another label."""
+LOCK, FOLDER = "scoring.lock", "opinions"
+MOST_COMPARED = 1500
+"""Films without a label, and films with one, that are compared with each other at once."""
+AHEAD = 60
+"""How many next films the strategies that compare films choose in order; the others follow by their uncertainty."""
+_PIECE = 50
+_FINAL = "final"
+
+
+class Scoring:
+    """Keeps scores of the served model for every image without a final label, and what it says about labelled ones.
+
+    Films are looked at one at a time, so that whoever asks for a prediction waits for one film at most. What is done
+    stands in the datastore and in a file: after a restart it goes on with the rest. Scores of the model before stay
+    until those of a new one are complete. Of several workers of a server one does the work.
+
+    Args:
+        datastore: the studies folder.
+        ask: what the served model says about an image, by its id.
+        version: says which weights are served, so that they differ from all others.
+        folder: for the files.
+        shown: the same for people, who hear of it in ``status``.
+        every_s: seconds between two looks.
+    """
+
+    def __init__(
+        self,
+        datastore: StudiesDatastore,
+        ask: Callable[[str], Opinion],
+        version: Callable[[], str],
+        folder: Path,
+        shown: Callable[[], str] | None = None,
+        every_s: float = LOOK_EVERY_S,
+    ) -> None:
+        self._shown = shown or version
+        self._datastore, self._ask, self._version, self._folder = datastore, ask, version, folder
+        self._every_s = every_s
+        self._versions = ScoredVersions(folder)
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="scoring", daemon=True)
+        self._opinions: tuple[str, OpinionFile] | None = None
+        self._failed: set[tuple[str, str, tuple[int, int]]] = set()
+        self._ordered: object = None
+        self._status: dict[str, Any] = {"state": "waiting", "model_version": None, "scored": 0, "failed": 0}
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the film that is being looked at; does not wait for it."""
+        self._is_over.set()
+
+    def status(self) -> dict[str, Any]:
+        """How far it is.
+
+        Returns:
+            ``state``: "working", "idle" when all is done, "waiting" before the first look, or where another worker of
+            this server does it; ``model_version``; how many films that version has ``scored``; ``failed``, how many
+            could not be read.
+        """
+        return dict(self._status)
+
+    def _work(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self._folder / LOCK, timeout=0)
+        while not self._is_over.is_set():
+            try:
+                with lock:
+                    self.catch_up()
+            except Timeout:
+                self._status["state"] = "waiting"
+            except Exception as error:  # such as a datastore that is closed; the next look may go better
+                logger.error("Scoring in the background failed\n%s", outline(error))
+            self._is_over.wait(self._every_s)
+
+    def catch_up(self) -> None:
+        """Score all films that lack a score of the served model, until it is another one or it is stopped."""
+        version = self._version()
+        opinions = self._opinions_of(version)
+        if opinions.catch_up():  # another worker has done some of it, and may have chosen an order
+            self._ordered = None
+        self._tell("working", version, opinions)
+        for done, image in enumerate(self._missing(version, opinions), 1):
+            if self._is_over.is_set() or self._version() != version:
+                return
+            self._look_at(image, version, opinions)
+            self._tell("working", version, opinions)
+            if done % _PIECE == 0:
+                self._order(version, opinions)
+        self._order(version, opinions)
+        if self._versions.complete()[:1] != [version]:
+            kept = self._versions.note(version)
+            for strategy in STRATEGIES:
+                self._datastore.choosing.forget_scores(strategy, kept)
+            opinions.forget_others(kept)
+        self._tell("idle", version, opinions)
+
+    def _opinions_of(self, version: str) -> OpinionFile:
+        if self._opinions is None or self._opinions[0] != version:
+            self._opinions = version, OpinionFile(self._folder / FOLDER, version)
+        return self._opinions[1]
+
+    def _tell(self, state: str, version: str, opinions: OpinionFile) -> None:
+        failed = len({image for image, of, _ in self._failed if of == version})
+        self._status = {"state": state, "model_version": self._shown(), "scored": len(opinions), "failed": failed}
+
+    def _missing(self, version: str, opinions: OpinionFile) -> Iterator[str]:
+        """Films without a label that lack a score, then labelled ones that the model has said nothing about."""
+        strategy, after = next(iter(SCORES)), ""
+        while some := self._datastore.choosing.without_score(strategy, version, _PIECE, after):
+            yield from (image for image in some if not self._has_failed(image, version))
+            after = some[-1]
+        for image in self._datastore.get_labeled_images(_FINAL):
+            if image not in opinions and not self._has_failed(image, version):
+                yield image
+
+    def _look_at(self, image: str, version: str, opinions: OpinionFile) -> None:
+        try:
+            opinion = self._ask(image)  # one of before was of other pixels, since its score is gone
+        except Exception as error:  # the other films are still scored
+            if not isinstance(error, UnreadableImageError):
+                logger.error("A film could not be scored\n%s", outline(error))
+            self._failed.add((image, version, self._stamp(image)))
+            return
+        opinions.add(image, opinion)
+        self._ordered = None
+        for strategy, score in SCORES.items():
+            self._datastore.choosing.set_scores(strategy, version, {image: score(opinion)})
+
+    def _stamp(self, image: str) -> tuple[int, int]:
+        """Size and time of an image's file; another one may be readable where this is not."""
+        try:
+            state = Path(self._datastore.get_image_uri(image)).stat()
+        except OSError:
+            return 0, 0
+        return state.st_size, state.st_mtime_ns
+
+    def _has_failed(self, image: str, version: str) -> bool:
+        return (image, version, self._stamp(image)) in self._failed
+
+    def _order(self, version: str, opinions: OpinionFile) -> None:
+        """Scores of the strategies that compare films: the next ones in order, then the others."""
+        labelled = [image for image in self._datastore.get_labeled_images(_FINAL) if image in opinions]
+        state = version, len(opinions), frozenset(labelled)
+        if state == self._ordered:
+            return
+        known = set(labelled)
+        pool = sorted((i for i in self._datastore.get_unlabeled_images(_FINAL) if i in opinions), key=_shuffled)
+        pool, beside = pool[:MOST_COMPARED], sorted(known, key=_shuffled)[:MOST_COMPARED]
+        found = opinions.read([*pool, *beside])
+        asked, seen = [found[image] for image in pool], [found[image] for image in beside]
+        rest = np.argsort([-uncertainty_score(opinion) for opinion in asked], kind="stable").tolist()
+        for strategy in ORDERS:
+            first = choose(strategy, asked, seen, AHEAD)
+            order = dict.fromkeys([*first, *rest])
+            ranks = {pool[place]: -float(rank) for rank, place in enumerate(order)}
+            self._datastore.choosing.set_scores(strategy, version, ranks)
+        self._ordered = state
+
+
+def _shuffled(image: str) -> bytes:
+    """A place by chance, always the same: a film that is compared stays so until it is labelled."""
+    return hashlib.sha256(image.encode()).digest()

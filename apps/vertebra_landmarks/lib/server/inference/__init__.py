@@ -1,0 +1,1 @@
+"""One prediction request: parameters, queue, cache of open images, what answers say."""

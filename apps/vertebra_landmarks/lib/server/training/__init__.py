@@ -1,0 +1,1 @@
+"""One training round: labels, stages, publishing."""

@@ -1,0 +1,88 @@
+"""An image as pixels to look at, the same for every format: a gzipped ``.npy`` file, with the facts in a header."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from anyio import CancelScope, to_thread
+from fastapi.responses import FileResponse
+from starlette.types import Receive, Scope, Send
+
+from ...image_io import Radiograph
+from ..inference.image_info import image_facts
+from ..inference.stated_side import StatedSide
+
+FACTS = "X-Image-Facts"
+_LEVEL = 1  # films shrink little more with higher ones, which take several times as long
+_ROWS_BYTES = 1 << 20
+
+
+class PixelsResponse(FileResponse):
+    """Sends a file that is removed afterwards, however the sending ends; so no film waits in memory for its client."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with CancelScope(shield=True):
+                await to_thread.run_sync(lambda: Path(self.path).unlink(missing_ok=True))
+
+
+def pixels_response(radiograph: Radiograph, folder: Path, stated: StatedSide | None = None) -> PixelsResponse:
+    """Make the answer.
+
+    Args:
+        radiograph: the image.
+        folder: where the answer waits to be sent.
+        stated: the patient's side that a person has stated.
+    """
+    with tempfile.NamedTemporaryFile(dir=folder, prefix="pixels-", suffix=".npy.gz", delete=False) as file:
+        try:
+            _write(file, gray_16(radiograph.pixels))
+        except BaseException:
+            file.close()
+            Path(file.name).unlink(missing_ok=True)
+            raise
+    headers = {"Content-Encoding": "gzip", FACTS: json.dumps(image_facts(radiograph, stated))}
+    return PixelsResponse(file.name, media_type="application/x-npy", headers=headers)
+
+
+def gray_16(pixels: np.ndarray) -> np.ndarray:
+    """Pixels as unsigned integers of 8 or 16 bits, in the same order of brightness.
+
+    Args:
+        pixels: ``(H, W)``. Whole numbers are kept where 16 bits hold them, and where they do not, their differences;
+            else the darkest becomes 0 and the brightest 65535.
+
+    Returns:
+        ``(H, W)`` uint8 or uint16; the same array where it is of such a kind already.
+    """
+    if pixels.dtype in (np.uint8, np.uint16):
+        return pixels
+    low, high = float(pixels.min()), float(pixels.max())
+    is_whole = pixels.dtype.kind in "iub"
+    factor = 1.0 if is_whole and high - low <= 65535 else 65535 / ((high - low) or 1.0)
+    offset = 0.0 if is_whole and low >= 0 and high <= 65535 else low
+    scaled = np.empty(pixels.shape, np.uint16)
+    for row, line in enumerate(pixels):  # a line at a time: there may be 100 million pixels
+        scaled[row] = np.rint((line.astype(np.float64) - offset) * factor)
+    return scaled
+
+
+def _write(file: Any, pixels: np.ndarray) -> None:
+    pixels = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<"))
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(pixels))
+    file.write(packer.compress(header.getvalue()))
+    rows = max(1, _ROWS_BYTES // max(1, pixels.shape[1] * pixels.itemsize))
+    for begin in range(0, len(pixels), rows):
+        file.write(packer.compress(pixels[begin : begin + rows].data))
+    file.write(packer.flush())

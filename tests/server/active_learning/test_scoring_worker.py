@@ -1,0 +1,242 @@
+"""Scores in the background and the strategies that read them, on a real datastore."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lib.image_io import UnreadableImageError
+from lib.learning.active_learning import ORDERS, STRATEGIES, Opinion
+from lib.server.active_learning.assignments import GivenFilms
+from lib.server.active_learning.scored_versions import FILE, ScoredVersions
+from lib.server.active_learning.scoring_worker import Scoring
+from lib.server.active_learning.strategies import all_strategies
+from lib.server.config import parse_conf
+from lib.server.store.datastore import StudiesDatastore
+
+NAMES = [f"film_{number:02d}" for number in range(12)]
+
+
+class Model:
+    """Its version, and which films it was asked about: the higher the number of a film, the less sure it is."""
+
+    def __init__(self) -> None:
+        self.version, self.asked = "1", []  # type: ignore[var-annotated]
+        self.unreadable, self.sign = set(), 1.0  # type: ignore[var-annotated]
+
+    def __call__(self, image: str) -> Opinion:
+        self.asked.append(image)
+        if image in self.unreadable:
+            raise UnreadableImageError("no picture")
+        number = NAMES.index(image)
+        shape = np.stack([np.full(17, float(number)), np.arange(17.0)], 1)
+        said = 0.5 + self.sign * number / 50
+        return Opinion(said, 0.0, said, 0, np.array([float(number), 0.0]), shape)
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[StudiesDatastore]:
+    studies = tmp_path / "studies"
+    studies.mkdir()
+    for name in NAMES:
+        Image.fromarray(np.arange(4, dtype=np.uint8).reshape(2, 2)).save(studies / f"{name}.png")
+    opened = StudiesDatastore(str(studies))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "work"
+
+
+def scoring(store: StudiesDatastore, model: Model, folder: Path) -> Scoring:
+    return Scoring(store, model, lambda: model.version, folder)
+
+
+def label(store: StudiesDatastore, image: str, tmp_path: Path) -> None:
+    file = tmp_path / "label.mrk.json"
+    file.write_text(json.dumps({"markups": []}))
+    store.save_label(image, str(file), "final", {})
+
+
+def following(store: StudiesDatastore, model: Model, folder: Path, strategy: str, count: int) -> list[str]:
+    strategies = all_strategies(lambda: model.version, ScoredVersions(folder), GivenFilms(folder))
+    return [strategies[strategy]({}, store)["id"] for _ in range(count)]  # type: ignore[index]
+
+
+def test_each_film_is_asked_about_once_also_after_a_restart(
+    store: StudiesDatastore, model: Model, folder: Path
+) -> None:
+    first = scoring(store, model, folder)
+    first.catch_up()
+    assert sorted(model.asked) == NAMES
+    assert first.status() == {"state": "idle", "model_version": "1", "scored": 12, "failed": 0}
+    first.catch_up()
+    scoring(store, model, folder).catch_up()
+    assert len(model.asked) == 12
+
+
+def test_workers_who_take_turns_ask_about_each_film_once_and_agree(
+    store: StudiesDatastore, model: Model, folder: Path, tmp_path: Path
+) -> None:
+    for name in NAMES[6:]:
+        (tmp_path / "studies" / f"{name}.png").rename(tmp_path / f"{name}.png")
+    store.refresh()
+    first, second = scoring(store, model, folder), scoring(store, model, folder)
+    second.catch_up()
+    for name in NAMES[6:]:
+        (tmp_path / f"{name}.png").rename(tmp_path / "studies" / f"{name}.png")
+    store.refresh()
+    first.catch_up()
+    for name in (NAMES[0], NAMES[11]):
+        label(store, name, tmp_path)
+    second.catch_up()
+    assert sorted(model.asked) == NAMES
+    assert second.status()["scored"] == 12
+    assert following(store, model, folder, "diverse", 1) in (["film_05"], ["film_06"])  # the farthest from both
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_gives_every_film_once(
+    store: StudiesDatastore, model: Model, folder: Path, strategy: str
+) -> None:
+    scoring(store, model, folder).catch_up()
+    assert sorted(following(store, model, folder, strategy, 12)) == NAMES
+
+
+def test_the_least_sure_film_is_given_and_the_next_one_to_the_next_person(
+    store: StudiesDatastore, model: Model, folder: Path
+) -> None:
+    scoring(store, model, folder).catch_up()
+    assert following(store, model, folder, "uncertainty", 3) == ["film_11", "film_10", "film_09"]
+    assert following(store, model, folder, "anatomy", 1) == ["film_08"]  # of another strategy, but given just now
+
+
+def test_labelled_films_are_not_given_and_change_what_is_diverse(
+    store: StudiesDatastore, model: Model, folder: Path, tmp_path: Path
+) -> None:
+    background = scoring(store, model, folder)
+    for name in NAMES[6:]:
+        label(store, name, tmp_path)
+    background.catch_up()
+    assert following(store, model, folder, "uncertainty", 1) == ["film_05"]
+    assert following(store, model, folder, "diverse", 1) == ["film_00"]  # the farthest from 6 to 11
+    label(store, "film_00", tmp_path)
+    background.catch_up()
+    assert following(store, model, folder / "another", "diverse", 1) != ["film_00"]
+    assert len(model.asked) == 12
+
+
+def test_scores_of_the_model_before_count_until_those_of_a_new_one_are_complete(
+    store: StudiesDatastore, model: Model, folder: Path
+) -> None:
+    background = scoring(store, model, folder)
+    background.catch_up()
+    model.version, model.sign = "2", -1.0
+    store.choosing.set_scores("uncertainty", "2", {"film_03": 9.0})
+    assert following(store, model, folder, "uncertainty", 1) == ["film_11"]
+    background.catch_up()
+    assert following(store, model, folder, "uncertainty", 2)[1] == "film_00"
+    assert {row["model_version"] for row in store.choosing.scores_of("film_05")} == {"1", "2"}
+    model.version = "3"
+    background.catch_up()
+    assert {row["model_version"] for row in store.choosing.scores_of("film_05")} == {"2", "3"}
+
+
+def test_without_any_score_it_is_a_film_at_random(store: StudiesDatastore, model: Model, folder: Path) -> None:
+    assert sorted(following(store, model, folder, "informative", 12)) == NAMES
+
+
+def test_a_film_that_cannot_be_read_does_not_stop_the_others_and_is_given_last(
+    store: StudiesDatastore, model: Model, folder: Path
+) -> None:
+    model.unreadable = {"film_11"}
+    background = scoring(store, model, folder)
+    background.catch_up()
+    background.catch_up()
+    assert model.asked.count("film_11") == 1
+    assert background.status()["failed"] == 1
+    assert following(store, model, folder, "uncertainty", 12)[-1] == "film_11"
+
+
+def test_work_ends_when_another_model_is_served(store: StudiesDatastore, model: Model, folder: Path) -> None:
+    def ask(image: str) -> Opinion:
+        said = model(image)
+        if len(model.asked) == 3:
+            model.version = "2"
+        return said
+
+    background = Scoring(store, ask, lambda: model.version, folder)
+    background.catch_up()
+    assert len(model.asked) == 3
+    assert ScoredVersions(folder).complete() == []
+    background.catch_up()
+    assert len(model.asked) == 15
+    assert ScoredVersions(folder).complete() == ["2"]
+
+
+def test_stopped_before_it_began_it_asks_nothing(store: StudiesDatastore, model: Model, folder: Path) -> None:
+    background = scoring(store, model, folder)
+    background.stop()
+    background.catch_up()
+    assert model.asked == []
+
+
+def test_nothing_is_given_when_all_are_labelled(
+    store: StudiesDatastore, model: Model, folder: Path, tmp_path: Path
+) -> None:
+    for name in NAMES:
+        label(store, name, tmp_path)
+    strategies = all_strategies(lambda: model.version, ScoredVersions(folder), GivenFilms(folder))
+    assert [strategy({}, store) for strategy in strategies.values()] == [None] * len(strategies)
+    assert set(strategies) == {*STRATEGIES, *ORDERS, "random", "first"}
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff"], ids=["empty", "no list", "bytes"])
+def test_a_damaged_list_of_versions_counts_as_none(folder: Path, content: bytes) -> None:
+    folder.mkdir()
+    (folder / FILE).write_bytes(content)
+    assert ScoredVersions(folder).complete() == []
+    assert ScoredVersions(folder).note("2") == ["2"]
+
+
+def test_scoring_is_on_unless_it_is_turned_off() -> None:
+    assert parse_conf({}).scoring
+    assert not parse_conf({"scoring": "False"}).scoring
+    with pytest.raises(ValueError, match="--conf scoring must be true or false, got 'off'"):
+        parse_conf({"scoring": "off"})
+
+
+def test_a_film_that_is_replaced_is_looked_at_again_and_keeps_its_place_among_the_next(
+    store: StudiesDatastore, model: Model, folder: Path
+) -> None:
+    work = scoring(store, model, folder)
+    model.unreadable = {NAMES[3]}
+    work.catch_up()
+    model.asked.clear()
+    model.unreadable = set()
+    for name in (NAMES[3], NAMES[5]):
+        (Path(store.get_image_uri(name))).write_bytes(b"another picture")
+    store.refresh()
+    work.catch_up()
+    assert sorted(model.asked) == [NAMES[3], NAMES[5]]
+    for strategy in STRATEGIES:
+        assert not store.choosing.without_score(strategy, "1", 20)
+
+
+def test_two_people_who_ask_for_the_first_film_get_different_ones(
+    store: StudiesDatastore, model: Model, folder: Path
+) -> None:
+    assert following(store, model, folder, "first", 3) == NAMES[:3]
+    assert sorted({*NAMES[:3], *following(store, model, folder, "random", 9)}) == NAMES

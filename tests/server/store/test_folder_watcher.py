@@ -1,0 +1,132 @@
+"""Changes by others while a server runs, also when something is in the way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib.server.store import folder_watcher as watch_module
+from lib.server.store import label_sync as settling_module
+from lib.server.store.datastore import StudiesDatastore
+from lib.server.store.folder_scan import Scan
+from lib.server.store.images import Images
+
+from .conftest import wait_until
+
+Open = Callable[..., StudiesDatastore]
+
+
+@pytest.fixture
+def restless(studies: Path) -> Any:
+    """Somebody who changes a file all the time."""
+    ended = threading.Event()
+
+    def write() -> None:
+        while not ended.wait(0.02):
+            (studies / "growing.part").write_bytes(b"x")
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
+
+
+def test_steady_changes_do_not_hide_the_others(studies: Path, opened: Open, restless: None) -> None:
+    store = opened(studies, auto_reload=True)
+    (studies / "d.png").write_bytes(b"x")
+    wait_until(lambda: "d" in store.list_images())
+
+
+def test_a_mounted_disk_is_scanned_while_files_change(
+    studies: Path, opened: Open, restless: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "MOUNT_S", 1.0)
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == studies)
+    scans = []
+    run = Scan.run
+    monkeypatch.setattr(Scan, "run", lambda scan: (scans.append(1), run(scan))[1])
+    opened(studies, auto_reload=True)
+    wait_until(lambda: len(scans) > 3)  # the first is that of the start
+
+
+def test_what_could_not_be_looked_at_is_tried_again(
+    studies: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "RETRY_S", 0.2)
+    look_at, failures = Images.look_at, []
+
+    def away(images: Images, names: list[str]) -> list[str]:
+        names = list(names)
+        if "d.png" in names and len(failures) < 2:
+            failures.append(1)
+            raise RuntimeError("the database is away")
+        return look_at(images, names)
+
+    store = opened(studies, auto_reload=True)
+    monkeypatch.setattr(Images, "look_at", away)
+    (studies / "d.png").write_bytes(b"x")
+    (studies / "e.png").write_bytes(b"x")
+    wait_until(lambda: {"d", "e"} <= set(store.list_images()))
+    assert len(failures) == 2
+
+
+def test_one_bad_label_does_not_hide_the_others(studies: Path, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = opened(studies, auto_reload=True)
+    read = Path.read_bytes
+
+    def denied(path: Path) -> bytes:
+        if path.name == "a.mrk.json":
+            raise PermissionError(13, "denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    for image in "ab":
+        (studies / "labels" / "final" / f"{image}.mrk.json").write_text("{}")
+    wait_until(lambda: store.get_labeled_images() == ["b"])
+    assert opened(studies).get_labeled_images() == ["b"]
+
+
+def test_a_folder_of_labels_that_was_made_again_is_watched_again(studies: Path, opened: Open) -> None:
+    store = opened(studies, auto_reload=True)
+    finals = studies / "labels" / "final"
+    (finals / "a.mrk.json").write_text("{}")
+    wait_until(lambda: store.get_labeled_images() == ["a"])
+    finals.rename(studies / "old")
+    wait_until(lambda: store.get_labeled_images() == [])
+    finals.mkdir()
+    (finals / "b.mrk.json").write_text("{}")
+    wait_until(lambda: store.get_labeled_images() == ["b"])
+    (finals / "c.mrk.json").write_text("{}")
+    wait_until(lambda: store.get_labeled_images() == ["b", "c"])
+
+
+def test_so_is_the_folder_of_all_of_them(studies: Path, opened: Open) -> None:
+    store = opened(studies, auto_reload=True)
+    (studies / "labels" / "final" / "a.mrk.json").write_text("{}")
+    wait_until(lambda: store.get_labeled_images() == ["a"])
+    (studies / "labels").rename(studies / "old")
+    wait_until(lambda: store.get_labeled_images() == [])
+    (studies / "labels" / "final").mkdir(parents=True)
+    for image in "bc":
+        (studies / "labels" / "final" / f"{image}.mrk.json").write_text("{}")
+        wait_until(lambda image=image: image in store.get_labeled_images())
+
+
+def test_a_label_that_was_damaged_is_put_back_when_nobody_can_be_writing_it(
+    studies: Path, opened: Open, label: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settling_module, "WRITING_S", 1.0)
+    monkeypatch.setattr(watch_module, "SETTLED_S", 1.5)
+    store = opened(studies, auto_reload=True)
+    store.save_label("a", label(1), "final", {})
+    place = studies / "labels" / "final" / "a.mrk.json"
+    place.write_text('{"number": ')
+    wait_until(lambda: any(place.parent.glob(".a.*.damaged")) and place.exists())
+    assert place.read_text() == '{"number": 1}'
+    assert [path.read_text() for path in place.parent.glob(".a.*.damaged")] == ['{"number": ']
+    assert len(store.label_versions("a", "final")) == 1
