@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from lib.phantoms import PhantomSpec
-from lib.phantoms.absorption import column_of
 from lib.phantoms.column import COUNT, FIRST
+from lib.phantoms.render import column_of
 from lib.spine.geometry import mirror_points, rotation, transform_points, with_centers
 from lib.spine.measurement.cobb import (
     SIDES,
