@@ -40,7 +40,7 @@ from lib.learning.weights.weight_files import (
     save_weights,
 )
 from lib.spine.atomic_write import check_writable
-from lib.spine.geometry import steps, with_centers
+from lib.spine.geometry import center_distances, with_centers
 from lib.spine.measurement.cobb import interval_half_width, largest_curve
 
 DECODER = "map"
@@ -78,7 +78,7 @@ def compared(record: Record, predictor: LandmarkPredictor) -> Checked:
     return Checked(
         prediction.said_errors,
         distances(points, labelled),
-        float(steps(points[:, 0]).mean()),
+        float(center_distances(points[:, 0]).mean()),
         prediction.naming_lead,
         name_shift(points[:, 0], labelled[:, 0]) != 0,
         points,

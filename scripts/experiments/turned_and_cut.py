@@ -22,7 +22,7 @@ from lib.learning.data.aasce import folds, read_aasce
 from lib.learning.models.devices import choose_device
 from lib.learning.prediction.predictor import LandmarkPredictor, NoSpineError
 from lib.phantoms import random_spec, render_phantom
-from lib.spine.geometry import steps, with_centers
+from lib.spine.geometry import center_distances, with_centers
 from lib.spine.measurement.report import curves_of
 from lib.spine.schema import VERTEBRAE
 
@@ -90,7 +90,7 @@ def outcome_of_cut(predictor: LandmarkPredictor, labelled: Labelled) -> Counter[
         return Counter(images=1, refused=1)
     spine, height = prediction.spine, len(pixels)
     shown = (truth[:, 0, 1] >= 0) & (truth[:, 0, 1] < height)
-    off = np.linalg.norm(spine.xy[:, 0] - truth[:, 0], axis=-1)[shown] / steps(truth[:, 0]).mean()
+    off = np.linalg.norm(spine.xy[:, 0] - truth[:, 0], axis=-1)[shown] / center_distances(truth[:, 0]).mean()
     curves = curves_of(spine, prediction.frame)
     ends = [VERTEBRAE.index(end) for curve in curves for end in (curve.upper_end, curve.lower_end)]
     return Counter(

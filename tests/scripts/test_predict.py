@@ -22,7 +22,7 @@ from lib.image_io import Radiograph
 from lib.learning.decoders import DECODERS
 from lib.learning.prediction.predictor import NoSpineError, Prediction
 from lib.phantoms import Phantom, random_spec, random_spineless, render_phantom
-from lib.spine.geometry import steps, with_centers
+from lib.spine.geometry import center_distances, with_centers
 from lib.spine.labels.markups import read_markups
 from lib.spine.measurement.aasce_angles import challenge_angles
 from lib.spine.measurement.cobb import measure_curves
@@ -526,7 +526,7 @@ def test_phantoms_get_their_17_names_within_a_fraction_of_a_step(tmp_path: Path,
         predicted = read_markups(tmp_path / "out" / f"{number}.mrk.json").xy[:, 0]
         truth = phantom.spine.xy[:, 0]
         assert not is_name_shifted(predicted, truth), number
-        assert np.linalg.norm(predicted - truth, axis=-1).mean() <= 0.15 * steps(truth).mean(), number
+        assert np.linalg.norm(predicted - truth, axis=-1).mean() <= 0.15 * center_distances(truth).mean(), number
 
 
 def test_one_bad_path_does_not_stop_the_others_and_leaves_no_old_result(

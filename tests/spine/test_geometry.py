@@ -10,6 +10,7 @@ import pytest
 from lib.spine.geometry import (
     body_heights,
     carried_along,
+    center_distances,
     centers_of,
     check_shape,
     corners_of,
@@ -17,7 +18,6 @@ from lib.spine.geometry import (
     mirrored_order,
     rotation,
     scaling,
-    steps,
     transform_points,
     translation,
     with_centers,
@@ -136,15 +136,15 @@ def test_with_centers_and_corners_of_are_inverse(ladder: np.ndarray) -> None:
     np.testing.assert_array_equal(corners_of(points), corners)
 
 
-def test_steps_by_hand() -> None:
-    np.testing.assert_array_equal(steps(np.array([[0.0, 0], [3, 4], [3, 10]])), [5, 6])
-    assert steps(np.zeros((1, 2))).shape == (0,)
-    assert steps(np.zeros((6, 17, 2))).shape == (6, 16)
+def test_center_distances_by_hand() -> None:
+    np.testing.assert_array_equal(center_distances(np.array([[0.0, 0], [3, 4], [3, 10]])), [5, 6])
+    assert center_distances(np.zeros((1, 2))).shape == (0,)
+    assert center_distances(np.zeros((6, 17, 2))).shape == (6, 16)
 
 
-def test_steps_beside_an_absent_center_are_unknown() -> None:
+def test_distances_beside_an_absent_center_are_nan() -> None:
     centers = np.array([[0.0, 0], [np.nan, np.nan], [0, 2], [0, 3]])
-    np.testing.assert_array_equal(steps(centers), [np.nan, np.nan, 1])
+    np.testing.assert_array_equal(center_distances(centers), [np.nan, np.nan, 1])
 
 
 def test_body_heights_by_hand() -> None:
@@ -167,10 +167,10 @@ def test_body_heights_do_not_depend_on_place_and_turn(ladder: np.ndarray) -> Non
         (centers_of, (5, 2), "corners must have shape"),
         (with_centers, (4, 3), "corners must have shape"),
         (corners_of, (4, 2), "points must have shape"),
-        (steps, (17, 3), "centers must have shape"),
+        (center_distances, (17, 3), "centers must have shape"),
         (body_heights, (17, 5, 2), "corners must have shape"),
     ],
-    ids=["mirror_points", "centers_of", "with_centers", "corners_of", "steps", "body_heights"],
+    ids=["mirror_points", "centers_of", "with_centers", "corners_of", "center_distances", "body_heights"],
 )
 def test_wrong_shapes_are_refused(function: Callable[[np.ndarray], np.ndarray], shape: tuple, text: str) -> None:
     with pytest.raises(ValueError, match=text):

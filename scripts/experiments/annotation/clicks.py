@@ -32,7 +32,7 @@ from lib.learning.uncertainty.error_model import ErrorModel
 from lib.learning.weights.provenance import file_trained_on
 from lib.learning.weights.weight_files import load_weights
 from lib.spine.atomic_write import check_writable, replacing
-from lib.spine.geometry import steps, with_centers
+from lib.spine.geometry import center_distances, with_centers
 from lib.spine.labels.markups import label_of
 from lib.spine.schema import POINTS, VERTEBRAE
 
@@ -137,7 +137,8 @@ def correct(
     """
     random = np.random.default_rng(seed)
     predictor.limits = replace(predictor.limits, propagation=propagation)
-    fixed, step, point, is_gross = FixedLandmarks.none(), float(steps(start.labelled[:, 0]).mean()), "", False
+    step = float(center_distances(start.labelled[:, 0]).mean())
+    fixed, point, is_gross = FixedLandmarks.none(), "", False
     for clicks in range(most + 1):
         begin = time.perf_counter()
         xy = predicted(start, predictor, fixed).spine.xy

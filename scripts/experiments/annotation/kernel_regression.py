@@ -18,7 +18,7 @@ from experiments.annotation.small_network import INPUT, MIRRORED, Films, SmallLa
 from lib.learning.active_learning import Opinion
 from lib.learning.active_learning.descriptors import moved, turned_matrix
 from lib.learning.active_learning.embedding import distances
-from lib.spine.geometry import steps, transform_points
+from lib.spine.geometry import center_distances, transform_points
 from lib.spine.measurement.anatomy import violations
 
 _IMAGE_GRID = (48, 16)
@@ -111,7 +111,7 @@ class KernelLearner:
         found = (plain + _mirrored(mirrored)) / 2
         labelled = self._held_out.labels[..., :2].double().numpy()
         away: np.ndarray = np.linalg.norm(found - labelled, axis=-1)[:, :, 1:]
-        return away / np.array([steps(spine[:, 0]).mean() for spine in labelled])[:, None, None]
+        return away / np.array([center_distances(spine[:, 0]).mean() for spine in labelled])[:, None, None]
 
     def opinions(self, fitted: Fitted) -> list[Opinion]:
         """About all films of the pool.
@@ -125,7 +125,7 @@ class KernelLearner:
         variances = 1.0 - ((across @ fitted.inverse) * across).sum(1)
         told = []
         for number, spine in enumerate(plain):
-            step = float(steps(spine[:, 0]).mean())
+            step = float(center_distances(spine[:, 0]).mean())
             away = np.linalg.norm(views[:, number] - views[:, number].mean(0), axis=-1) / step
             shape = (spine[:, 0] - spine[:, 0].mean(0)) / step
             disagreement = float(np.minimum(away, 1.0).mean())

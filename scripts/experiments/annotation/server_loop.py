@@ -27,7 +27,7 @@ from lib.learning.weights.weight_files import load_weights
 from lib.phantoms import random_spec, render_phantom
 from lib.server.training.train_request import read_request
 from lib.spine.atomic_write import replacing
-from lib.spine.geometry import steps, with_centers
+from lib.spine.geometry import center_distances, with_centers
 from lib.spine.labels.markups import SUFFIX, label_of, to_markups
 from lib.spine.schema import POINTS, VERTEBRAE, Spine
 
@@ -92,7 +92,7 @@ class Film:
 
     def errors(self, points: np.ndarray) -> np.ndarray:
         """``(V, P)`` distances of points from the label, in mean steps between its vertebrae."""
-        found: np.ndarray = distances(points, self.labelled) / steps(self.labelled[:, 0]).mean()
+        found: np.ndarray = distances(points, self.labelled) / center_distances(self.labelled[:, 0]).mean()
         return found
 
 

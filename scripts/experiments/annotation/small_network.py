@@ -22,8 +22,7 @@ from lib.learning.models.landmark_net import HEATMAP_BIAS, Fusion, LandmarkNet, 
 from lib.learning.training.losses import masked_l1_loss, penalty_reduced_focal_loss
 from lib.spine.atomic_write import replacing
 from lib.spine.chain_prior import DEFAULT_PRIOR
-from lib.spine.geometry import mirrored_order, rotation, translation
-from lib.spine.geometry import steps as steps_between
+from lib.spine.geometry import center_distances, mirrored_order, rotation, translation
 from lib.spine.schema import CORNERS, VERTEBRAE
 
 INPUT = InputConfig(height=192, width=64)
@@ -208,7 +207,7 @@ def film_errors(network: LandmarkNet, codec: LandmarkCodec, films: Films) -> np.
     found = codec.decode(Maps(heatmap, offset, corner_offset)).xy.double().numpy()
     labelled = films.labels[..., :STATE].double().numpy()
     away: np.ndarray = np.linalg.norm(found - labelled, axis=-1)[:, :, 1:]
-    step = np.array([steps_between(spine[:, 0]).mean() for spine in labelled])
+    step = np.array([center_distances(spine[:, 0]).mean() for spine in labelled])
     return away / step[:, None, None]
 
 

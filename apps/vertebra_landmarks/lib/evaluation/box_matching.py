@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..spine.geometry import check_shape, steps
+from ..spine.geometry import center_distances, check_shape
 from ..spine.schema import VERTEBRAE
 
 NEAR_STEPS = 0.4
@@ -98,7 +98,7 @@ def local_steps(boxes: np.ndarray) -> np.ndarray:
         raise ValueError(f"boxes must have shape (N, 2) with at least two of them, got {boxes.shape}")
     if not np.isfinite(boxes).all():
         raise ValueError(f"box {int((~np.isfinite(boxes).all(axis=1)).argmax())} is not finite")
-    gaps = steps(boxes)
+    gaps = center_distances(boxes)
     if not gaps.all():
         raise ValueError(f"boxes {int(gaps.argmin())} and {int(gaps.argmin()) + 1} share their middle")
     above, below = np.append(gaps[:1], gaps), np.append(gaps, gaps[-1:])

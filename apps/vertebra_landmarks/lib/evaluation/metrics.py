@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..spine.geometry import body_heights, check_shape, corners_of, steps
+from ..spine.geometry import body_heights, center_distances, check_shape, corners_of
 from ..spine.schema import CORNERS, POINTS, VERTEBRAE
 
 
@@ -174,7 +174,7 @@ def localisation(predicted: np.ndarray, labelled: np.ndarray) -> Localisation:
         raise ValueError("there is no image to compare")
     error = distances(predicted, labelled)
     corner, center = corners_of(error[..., None])[..., 0], error[:, :, 0]
-    step = np.nanmean(steps(labelled[:, :, 0]), axis=-1)
+    step = np.nanmean(center_distances(labelled[:, :, 0]), axis=-1)
     shifted = [is_name_shifted(p[:, 0], q[:, 0]) for p, q in zip(predicted, labelled, strict=True)]
     right = [has_right_names(p[:, 0], q[:, 0]) for p, q in zip(predicted, labelled, strict=True)]
     return Localisation(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from .geometry import steps
+from .geometry import center_distances
 
 
 def gap_lengths(centers: np.ndarray) -> np.ndarray:
     """Mean distance of every center ``(V, 2)`` from its neighbours, ``(V,)``."""
-    gaps = steps(centers)
+    gaps = center_distances(centers)
     return np.array([gaps[max(0, i - 1) : i + 1].mean() for i in range(len(centers))])
 
 

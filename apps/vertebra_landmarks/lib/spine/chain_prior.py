@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .geometry import body_heights, check_shape, corners_of, steps
+from .geometry import body_heights, center_distances, check_shape, corners_of
 from .schema import POINTS, VERTEBRAE
 
 LEAST_SPINES = 10
@@ -114,7 +114,7 @@ def measure_prior(points: np.ndarray) -> ChainPrior:
     if points.ndim != 4 or len(points) < LEAST_SPINES:
         raise ValueError(f"at least {LEAST_SPINES} spines are needed, got an array of shape {points.shape}")
     centers, heights = points[:, :, 0], body_heights(corners_of(points))
-    length, angle = steps(centers), tilts(centers)
+    length, angle = center_distances(centers), tilts(centers)
     return ChainPrior(
         _fit(np.log(length / ((heights[:, 1:] + heights[:, :-1]) / 2))),
         _fit(np.log(length[:, 1:] / length[:, :-1])),

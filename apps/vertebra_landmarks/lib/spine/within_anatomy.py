@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .geometry import steps
+from .geometry import center_distances
 from .measurement.anatomy import LIMITS, spans_of, violations
 from .schema import VERTEBRAE
 
@@ -40,7 +40,7 @@ def _is_usual_step(centers: np.ndarray) -> np.ndarray:
     """``(V - 1,)`` which steps between centers ``(V, 2)`` keep to the limits of anatomy."""
     low, high = LIMITS.step
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = steps(centers) / spans_of(centers)
+        share = center_distances(centers) / spans_of(centers)
     usual: np.ndarray = (share >= low) & (share <= high)
     return usual
 

@@ -142,7 +142,7 @@ def corners_of(points: np.ndarray) -> np.ndarray:
     return points[..., _CORNERS, :]
 
 
-def steps(centers: np.ndarray) -> np.ndarray:
+def center_distances(centers: np.ndarray) -> np.ndarray:
     """Distances between neighbouring centers.
 
     Args:

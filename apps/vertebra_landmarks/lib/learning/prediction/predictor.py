@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ...image_io import Radiograph, UnreadableImageError
-from ...spine.geometry import steps, transform_points
+from ...spine.geometry import center_distances, transform_points
 from ...spine.imaging.image_frame import ImageFrame
 from ...spine.imaging.orientation import UPRIGHT, Orientation
 from ...spine.measurement.image_warnings import ImageWarning, measurement_warnings, not_frontal_warning
@@ -318,7 +318,7 @@ class LandmarkPredictor:
         self, model: ErrorModel, told: Prediction, refined: RefinedSpine, fixed: FixedLandmarks
     ) -> tuple[np.ndarray, np.ndarray, Prediction]:
         """Points ``(V, P, 2)`` and their expected errors ``(V, P)`` in upright pixels, and what else a model tells."""
-        step = float(steps(refined.xy[:, 0]).mean())
+        step = float(center_distances(refined.xy[:, 0]).mean())
         xy, local = refined.xy, model.local(refined.errors, step)
         if model.correlations is not None and self.limits.propagation and fixed.mask.any():
             xy, left = model.correlations.moved(xy, refined.shown, local, fixed)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ...spine.centerline import gap_lengths, normals_of
-from ...spine.geometry import corners_of, steps, transform_points, with_centers
+from ...spine.geometry import center_distances, corners_of, transform_points, with_centers
 from ...spine.schema import CORNERS
 from ...spine.within_anatomy import may_move
 from ..config import PredictionConfig, RefinerConfig
@@ -128,7 +128,7 @@ class Refinement:
             The spine, ``None`` where the decoded centers are no numbers or most of them lie in one place.
         """
         decoded = xy[:, 0]
-        if not (np.isfinite(decoded).all() and np.median(steps(decoded)) >= _LEAST_STEP):
+        if not (np.isfinite(decoded).all() and np.median(center_distances(decoded)) >= _LEAST_STEP):
             return None
         gaps, has_corner = gap_lengths(decoded), np.any(fixed.mask[:, 1:], axis=1)
         reach = limits.refinement_reach * gaps

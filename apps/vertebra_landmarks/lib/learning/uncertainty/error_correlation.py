@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...spine.centerline import local_frames
-from ...spine.geometry import corners_of, steps, with_centers
+from ...spine.geometry import center_distances, corners_of, with_centers
 from ...spine.schema import CORNERS, VERTEBRAE
 from ...spine.within_anatomy import is_dented, may_move
 from ..decoders import FixedLandmarks
@@ -93,7 +93,7 @@ class ErrorCorrelations:
         """
         corners = corners_of(shown)
         takes_part = np.isfinite(corners).all((1, 2))
-        frames, step = local_frames(points[:, 0]), float(steps(points[:, 0]).mean())
+        frames, step = local_frames(points[:, 0]), float(center_distances(points[:, 0]).mean())
         scale = np.repeat(np.where(takes_part[:, None], errors[:, 1:], 0.0), 2, axis=1).ravel() / step
         observed, told = _observations(corners, fixed, frames, step)
         if not len(told):

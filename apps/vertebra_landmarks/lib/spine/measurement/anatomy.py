@@ -13,7 +13,7 @@ from typing import Optional
 
 import numpy as np
 
-from ..geometry import check_shape, steps
+from ..geometry import center_distances, check_shape
 from ..schema import CORNERS, POINTS, VERTEBRAE
 
 Range = tuple[float, float]
@@ -190,7 +190,7 @@ def anatomy_counts(
     if spans.shape != centers.shape[:1]:
         raise ValueError(f"spans must have shape ({len(centers)},), got {spans.shape}")
     down = np.diff(centers[..., 1], axis=1)  # (N, V - 1)
-    share = steps(centers) / np.where(spans > 0, spans, np.nan)[:, None]
+    share = center_distances(centers) / np.where(spans > 0, spans, np.nan)[:, None]
     judged = np.isfinite(share) & np.isfinite(down)
     down, share = down[judged], share[judged]
     up = down[down < 0]
