@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.learning.data.input_files import InputImage
-from lib.spine.atomic_write import replacing
+from lib.spine.atomic_write import atomic_write
 
 RUN_FILE = "predict_run.jsonl"
 Row = Sequence[str]
@@ -169,14 +169,14 @@ class ResultTables:
             with path.open(encoding="utf-8", newline="") as stream:
                 rows = [row for row in csv.reader(stream) if row[0] not in names]
             content = _encoded(rows)
-            with replacing(path) as temporary:
+            with atomic_write(path) as temporary:
                 temporary.write_bytes(content)
             self._sizes[name] = len(content)
 
     def _write_run(self, entries: Iterable[DoneImage]) -> None:
         """Write the options, and entries with the sizes that the tables have now."""
         now = [{**asdict(entry), "sizes": self._sizes} for entry in entries]
-        with replacing(self._run) as temporary:
+        with atomic_write(self._run) as temporary:
             temporary.write_text("".join(_line(content) for content in (self._options, *now)), encoding="utf-8")
 
     def add(

@@ -38,7 +38,7 @@ from lib.learning.models.devices import choose_device
 from lib.learning.prediction.predictor import LandmarkPredictor, Prediction
 from lib.learning.weights.provenance import AASCE, BOXED, KnownFilms, file_of_each_fold, read_known_films
 from lib.phantoms import random_spec, render_phantom
-from lib.spine.atomic_write import check_writable, replacing
+from lib.spine.atomic_write import atomic_write, check_writable
 from lib.spine.geometry import with_centers
 from lib.spine.measurement.anatomy import spans_of
 from lib.spine.schema import CENTER, POINTS, Spine
@@ -456,7 +456,7 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
             return int(value)
         return f"{value:.4f}" if isinstance(value, float) else value
 
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows({name: plain(value) for name, value in row.items()} for row in rows)
@@ -465,7 +465,7 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
 def write_predictions(path: Path, films: Sequence[Film], seen: dict[Path | int, Seen], decoder: str) -> None:
     """Write the landmarks of every image once, in the columns of ``predict.py``."""
     names = {film.path: film.name for film in films}
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(TABLES["landmarks.csv"])
         for place, name in names.items():
@@ -506,7 +506,7 @@ def run(arguments: argparse.Namespace) -> None:
         seen = predict_all(films, models, arguments, decoders)
         results, rows = measure(cases, seen, decoders)
     show(results)
-    with replacing(arguments.json) as temporary:
+    with atomic_write(arguments.json) as temporary:
         temporary.write_text(json.dumps(results, indent=1), encoding="utf-8")
     if arguments.images is not None:
         write_table(arguments.images, rows)

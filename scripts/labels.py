@@ -20,7 +20,7 @@ from lib.server.filenames import check_tag
 from lib.server.inference.stated_side import with_stated_side
 from lib.server.store.datastore import StudiesDatastore
 from lib.server.store.studies_folder import id_of
-from lib.spine.atomic_write import check_writable, replacing
+from lib.spine.atomic_write import atomic_write, check_writable
 from lib.spine.labels.coco import from_coco, to_coco
 from lib.spine.labels.label_exchange import (
     LabelledFilm,
@@ -88,7 +88,7 @@ def export_labels(store: StudiesDatastore, arguments: argparse.Namespace) -> lis
     check_writable(arguments.file)
     problems: list[str] = []
     films = list(_films(store, arguments.tag, problems))
-    with replacing(arguments.file) as temporary:
+    with atomic_write(arguments.file) as temporary:
         temporary.write_text(WRITERS[arguments.format](films), encoding="utf-8")
     print(f"{len(films)} labels exported" + (f", {len(problems)} left out" if problems else ""))
     for film in films:

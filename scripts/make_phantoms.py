@@ -15,7 +15,7 @@ from PIL import Image
 
 import _app_path  # noqa: F401
 from lib.phantoms import random_spec, render_phantom
-from lib.spine.atomic_write import replacing
+from lib.spine.atomic_write import atomic_write
 from lib.spine.labels.markups import SUFFIX, write_markups
 
 LABELS = Path("labels") / "final"
@@ -38,7 +38,7 @@ def main() -> int:
             phantom = render_phantom(random_spec(phantom_seed(arguments.seed, index), height, width))
             for path in files_of(name, arguments):
                 if path.suffix == ".png":
-                    with replacing(path) as temporary:
+                    with atomic_write(path) as temporary:
                         Image.fromarray(phantom.pixels).save(temporary, format="PNG")
                 else:
                     write_markups(path, phantom.spine)

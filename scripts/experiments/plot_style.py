@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib.spine.atomic_write import replacing
+from lib.spine.atomic_write import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +44,7 @@ def save(figure: Figure, path: Path) -> None:
         OSError: it cannot be written.
         ValueError: it is too large for a repository.
     """
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=_DPI)
         size = temporary.stat().st_size
         if size > LARGEST_BYTES:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lib.server.store.datastore import StudiesDatastore
-from lib.spine.atomic_write import replacing
+from lib.spine.atomic_write import atomic_write
 
 TAGS = ("final", "original")
 
@@ -78,7 +78,7 @@ def _write(work: Work, writer: int) -> None:
     for kind in order:
         number, image = done[kind], random.choice(images)
         if kind == "save":
-            with replacing(place) as temporary:
+            with atomic_write(place) as temporary:
                 temporary.write_bytes(label_content(writer, number))
             tag = random.choice(TAGS)
             store.save_label(image, str(place), tag, {"writer": writer, "number": number})

@@ -26,7 +26,7 @@ from lib.learning.training.landmark_trainer import Trainer
 from lib.learning.training.trainer import BEST, HISTORY, Progress, differences
 from lib.learning.weights.provenance import AASCE, file_trained_on, init_facts, trained_on
 from lib.learning.weights.weight_files import file_digest, load_weights
-from lib.spine.atomic_write import replacing
+from lib.spine.atomic_write import atomic_write
 from lib.spine.chain_prior import DEFAULT_PRIOR, LEAST_SPINES, measure_prior
 from lib.spine.geometry import with_centers
 from lib.spine.measurement.anatomy import spans_of
@@ -382,5 +382,5 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -31,7 +31,7 @@ from lib.learning.uncertainty.correlation_fit import SpineErrors, fit_correlatio
 from lib.learning.uncertainty.error_model import ErrorModel
 from lib.learning.weights.provenance import file_trained_on
 from lib.learning.weights.weight_files import load_weights
-from lib.spine.atomic_write import check_writable, replacing
+from lib.spine.atomic_write import atomic_write, check_writable
 from lib.spine.geometry import center_distances, with_centers
 from lib.spine.labels.markups import label_of
 from lib.spine.schema import POINTS, VERTEBRAE
@@ -178,7 +178,7 @@ def simulate(
 
 def write_rows(path: Path, rows: Sequence[Clicked]) -> None:
     """A table with a row per film, condition and click."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow([column.name for column in fields(Clicked)])
         for row in rows:
@@ -208,7 +208,7 @@ def run(arguments: argparse.Namespace) -> None:
     rows = simulate(starts, predictor, (0.0, arguments.noise), arguments.seed)
     write_rows(arguments.output / CSV, rows)
     found = figures(rows, arguments.seed)
-    with replacing(arguments.output / FIGURES) as temporary:
+    with atomic_write(arguments.output / FIGURES) as temporary:
         temporary.write_text(json.dumps(found, indent=1), encoding="utf-8")
     draw(found, arguments.output / PLOT)
     show(found)

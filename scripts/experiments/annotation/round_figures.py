@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from experiments import plot_style
-from lib.spine.atomic_write import replacing
+from lib.spine.atomic_write import atomic_write
 
 BASELINE = "random"
 FIGURES = ("error", "corners_near", "films_found")
@@ -138,9 +138,9 @@ def write(folder: Path, settings: Mapping[str, Any], parts: Sequence[Path]) -> N
         "settings": {**settings, "held_out": [part.name for part in parts]},
         "strategies": compare(labels, curves),
     }
-    with replacing(folder / "rounds.json") as temporary:
+    with atomic_write(folder / "rounds.json") as temporary:
         temporary.write_text(json.dumps(told, indent=1), encoding="utf-8")
-    with replacing(folder / "rounds.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+    with atomic_write(folder / "rounds.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream)
         table.writerow(["strategy", "seed", "labels", *FIGURES])
         for name, seeds in rounds.items():

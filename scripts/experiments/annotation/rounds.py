@@ -22,7 +22,7 @@ from lib.learning.config import load_config
 from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce, to_items
 from lib.learning.data.synthetic import synthetic_items
 from lib.learning.data.transforms import IMAGE, LABEL, LoadRadiographd, fitting_matrix, move
-from lib.spine.atomic_write import replacing
+from lib.spine.atomic_write import atomic_write
 
 ALL = (round_figures.BASELINE, *STRATEGIES, "first")
 SIZES = (20, 30, 45, 65, 90, 120, 160, 200)
@@ -91,7 +91,7 @@ def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
     path = arguments.output / "settings.json"
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) != settings:
         raise ValueError(f"{arguments.output} holds a replay with other settings ({path.name}); choose another folder")
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(settings), encoding="utf-8")
     return settings
 
@@ -155,7 +155,7 @@ class Replay:
             learner.keep(learnt, kept)
             if number == 0:
                 learner.keep(learnt, first)
-            with replacing(path) as temporary:  # after the weights: killed in between, the round is done once more
+            with atomic_write(path) as temporary:  # after the weights: killed in between, the round is done once more
                 temporary.write_text(json.dumps(done), encoding="utf-8")
         kept.unlink(missing_ok=True)
         return done

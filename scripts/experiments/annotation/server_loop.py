@@ -26,7 +26,7 @@ from lib.learning.weights.provenance import file_trained_on
 from lib.learning.weights.weight_files import load_weights
 from lib.phantoms import random_spec, render_phantom
 from lib.server.training.train_request import read_request
-from lib.spine.atomic_write import replacing
+from lib.spine.atomic_write import atomic_write
 from lib.spine.geometry import center_distances, with_centers
 from lib.spine.labels.markups import SUFFIX, label_of, to_markups
 from lib.spine.schema import POINTS, VERTEBRAE, Spine
@@ -257,11 +257,11 @@ def run(arguments: argparse.Namespace) -> None:
         with own_server(studies.absolute(), arguments.output / LOG, conf) as server:
             told = Loop(Client(server.url), pool, checked, arguments).run()
     rows = [asdict(row) for row in told]
-    with replacing(arguments.output / CSV) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+    with atomic_write(arguments.output / CSV) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         table = csv.DictWriter(stream, [column.name for column in fields(RoundFigures)])
         table.writeheader()
         table.writerows(rows)
-    with replacing(arguments.output / FIGURES) as temporary:
+    with atomic_write(arguments.output / FIGURES) as temporary:
         temporary.write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 

@@ -20,7 +20,7 @@ from lib.learning.models.devices import on_device
 from lib.learning.models.hrnet import basic_block, conv_norm
 from lib.learning.models.landmark_net import HEATMAP_BIAS, Fusion, LandmarkNet, Maps, head
 from lib.learning.training.losses import masked_l1_loss, penalty_reduced_focal_loss
-from lib.spine.atomic_write import replacing
+from lib.spine.atomic_write import atomic_write
 from lib.spine.chain_prior import DEFAULT_PRIOR
 from lib.spine.geometry import center_distances, mirrored_order, rotation, translation
 from lib.spine.schema import CORNERS, VERTEBRAE
@@ -140,7 +140,7 @@ def save(path: Path, network: SmallLandmarkNet) -> None:
     Raises:
         OSError: they cannot be written.
     """
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         torch.save(network.state_dict(), temporary)
 
 

@@ -17,7 +17,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from ..atomic_write import replacing
+from ..atomic_write import atomic_write
 from ..imaging.image_geometry import PIXELS, ImageGeometry
 from ..schema import CENTER, CORNERS, POINTS, SCHEMA_VERSION, VERTEBRAE, Landmark, Spine
 
@@ -168,7 +168,7 @@ def write_markups(path: Path, spine: Spine, geometry: ImageGeometry = PIXELS) ->
         OSError: the file cannot be written.
     """
     text = json.dumps(to_markups(spine, geometry), indent=1, allow_nan=False)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
