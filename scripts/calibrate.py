@@ -41,7 +41,8 @@ from lib.learning.weights.weight_files import (
 )
 from lib.spine.atomic_write import check_writable
 from lib.spine.geometry import center_distances, with_centers
-from lib.spine.measurement.cobb import interval_half_width, largest_curve
+from lib.spine.measurement.angle_interval import interval_half_width
+from lib.spine.measurement.cobb import largest_curve
 
 DECODER = "map"
 

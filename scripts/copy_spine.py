@@ -24,7 +24,6 @@ NEEDED = (
     "measurement/anatomy",
     "measurement/angle_interval",
     "measurement/image_warnings",
-    "measurement/reader_error",
 )
 """What the module itself imports."""
 

@@ -25,14 +25,14 @@ from lib.spine.labels.coco import from_coco, to_coco
 from lib.spine.labels.label_exchange import (
     LabelledFilm,
     curves_csv,
+    decode_text,
     films_json,
+    fit_to_image,
     landmarks_csv,
     read_films_json,
     read_landmarks_csv,
 )
-from lib.spine.labels.label_fit import fit_to_image
 from lib.spine.labels.markups import SUFFIX, read_markups, write_markups
-from lib.spine.labels.text_decoding import decode_text
 from lib.spine.measurement.image_warnings import measurement_warnings
 from lib.spine.schema import Spine
 

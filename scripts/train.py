@@ -26,7 +26,7 @@ from lib.learning.training.landmark_trainer import Trainer
 from lib.learning.weights.imagenet import load_imagenet_backbone
 from lib.learning.weights.provenance import AASCE, BOXED, init_facts, trained_on
 from lib.learning.weights.weight_files import file_digest, load_weights
-from lib.spine.chain_prior import DEFAULT_PRIOR, LEAST_SPINES, measure_prior
+from lib.spine.chain_prior import DEFAULT_PRIOR, MIN_SPINES, measure_prior
 from lib.spine.geometry import with_centers
 
 
@@ -121,7 +121,7 @@ def main() -> int:
             facts["renamed_radiographs"] = sum(Path(item[IMAGE]).name in names for item in real)
         device = choose_device(arguments.device)
         clean = [with_centers(record.corners) for record in kept if record.is_clean]
-        prior = measure_prior(np.stack(clean)) if len(clean) >= LEAST_SPINES else DEFAULT_PRIOR
+        prior = measure_prior(np.stack(clean)) if len(clean) >= MIN_SPINES else DEFAULT_PRIOR
         trainer = Trainer(config, arguments.output, device, arguments.workers, initial, facts, prior)
         schedule = config.training
         training = real + synthetic_items(schedule.phantoms, schedule.spineless, schedule.seed)

@@ -1,4 +1,4 @@
-"""How far apart two readers of one radiograph are: the numbers of ``lib/spine/measurement/reader_error.py``.
+"""How far apart two readers of one radiograph are: the numbers of ``lib/spine/measurement/angle_interval.py``.
 
     python scripts/reader_error.py --data FOLDER
 

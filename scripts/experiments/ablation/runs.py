@@ -27,7 +27,7 @@ from lib.learning.training.trainer import BEST, HISTORY, Progress, differences
 from lib.learning.weights.provenance import AASCE, file_trained_on, init_facts, trained_on
 from lib.learning.weights.weight_files import file_digest, load_weights
 from lib.spine.atomic_write import atomic_write
-from lib.spine.chain_prior import DEFAULT_PRIOR, LEAST_SPINES, measure_prior
+from lib.spine.chain_prior import DEFAULT_PRIOR, MIN_SPINES, measure_prior
 from lib.spine.geometry import with_centers
 from lib.spine.measurement.anatomy import spans_of
 
@@ -183,7 +183,7 @@ class Ablation:
         _write(folder / TRAINING, record)
         kept = self.kept[job.fold]
         clean = [with_centers(r.corners) for r in kept if r.is_clean]
-        prior = measure_prior(np.stack(clean)) if len(clean) >= LEAST_SPINES else DEFAULT_PRIOR
+        prior = measure_prior(np.stack(clean)) if len(clean) >= MIN_SPINES else DEFAULT_PRIOR
         initial, before = None, {}
         if job.fold in self.start:
             initial = start_state(self.start[job.fold], config)

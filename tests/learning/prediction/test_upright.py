@@ -28,6 +28,7 @@ from lib.learning.prediction.upright import (
 from lib.phantoms import Phantom, PhantomSpec, other_view, random_spineless, render_phantom
 from lib.spine.geometry import center_distances, transform_points
 from lib.spine.imaging.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
+from lib.spine.measurement.angle_interval import READER_TILT_HALF_WIDTH_DEG
 from lib.spine.measurement.cobb import measure_curves
 from lib.spine.measurement.image_warnings import (
     CONTRADICTION,
@@ -39,7 +40,6 @@ from lib.spine.measurement.image_warnings import (
     SECOND_SPINE,
     ImageWarning,
 )
-from lib.spine.measurement.reader_error import READER_TILT_HALF_WIDTH_DEG
 from lib.spine.measurement.report import curves_of, sides_of
 
 SPEC = PhantomSpec(height=640, width=300, seed=3, curves=((7.0, 40.0),), field_above=0.2, field_below=0.2)

@@ -15,10 +15,10 @@ from lib.phantoms import PhantomSpec
 from lib.phantoms.column import COUNT, FIRST
 from lib.phantoms.render import column_of
 from lib.spine.geometry import mirror_points, rotation, transform_points, with_centers
+from lib.spine.measurement.angle_interval import interval_half_width
 from lib.spine.measurement.cobb import (
     SIDES,
     Curve,
-    interval_half_width,
     largest_curve,
     measure_curves,
     patient_side,

@@ -10,7 +10,8 @@ import numpy as np
 from ..spine.geometry import centers_of, check_shape, corners_of
 from ..spine.measurement.aasce_angles import angle_agreement, challenge_angles
 from ..spine.measurement.anatomy import anatomy_counts, spans_of
-from ..spine.measurement.cobb import interval_half_width, largest_curve
+from ..spine.measurement.angle_interval import interval_half_width
+from ..spine.measurement.cobb import largest_curve
 from ..spine.schema import CENTER, POINTS, VERTEBRAE
 from .box_matching import box_figures, match_boxes
 from .calibration import DECILES, Decile, calibrate, share_inside

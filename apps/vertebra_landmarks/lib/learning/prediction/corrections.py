@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...spine.centerline import gap_lengths, normals_of
+from ...spine.centerline import gap_lengths, is_dented, normals_of
 from ...spine.geometry import centers_of, corners_of, drag_along
-from ...spine.within_anatomy import is_dented
 from ..decoders import FixedLandmarks
 
 _OTHER_BODY = (1.0, 0.5)  # steps across and along the spine; a fixed corner so far off is not of the body in the patch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -277,3 +278,53 @@ def listing(content: Mapping[str, Any], name: str) -> list[Any]:
     if not isinstance(found, list):
         raise ValueError(f"expected a list {name!r}, got {found!r:.40}")
     return found
+
+
+_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_PEEKED = 1000  # bytes
+
+
+def decode_text(content: bytes) -> str:
+    """The text of a file, without its byte order mark.
+
+    A file without a mark is UTF-16 where every other byte of its begin is 0, else UTF-8 where it can be, else
+    Windows-1252.
+
+    Raises:
+        ValueError: it is no text in any of these.
+    """
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return content[len(mark) :].decode(encoding)
+    begin = content[:_PEEKED]
+    if 0 in begin:
+        return content.decode("utf-16-le" if begin[1::2].count(0) >= begin[::2].count(0) else "utf-16-be")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("cp1252")
+
+
+MAX_OUTSIDE = 0.5
+"""Share of a label's points that may lie outside the image; with more it is the label of another one."""
+
+
+def fit_to_image(spine: Spine, width: int, height: int) -> Spine:
+    """A label as it is kept and learnt from: what lies off the image is not visible.
+
+    Args:
+        spine: points in stored pixels, as they were placed.
+        width: of the image in pixels.
+        height: of the image in pixels.
+
+    Raises:
+        ValueError: most of the points that count as visible lie outside the image.
+    """
+    placed = spine.visible_xy[spine.visible]
+    outside = ((placed < -0.5) | (placed > np.array([width, height]) - 0.5)).any(-1)
+    if outside.sum() > MAX_OUTSIDE * len(placed):
+        raise ValueError(
+            f"{outside.sum()} of {len(placed)} points lie outside the image of {width} x {height} pixels (x from 0 to "
+            f"{width - 1}, y from 0 to {height - 1} were expected): the label belongs to another image"
+        )
+    return spine.cut_to(width, height)

@@ -16,8 +16,8 @@ from ..imaging.image_frame import ImageFrame
 from ..schema import VERTEBRAE, Spine
 from .aasce_angles import challenge_angles
 from .anatomy import Violation, violations
-from .angle_interval import are_names_doubtful
-from .cobb import Curve, interval_half_width, measure_curves, patient_side, t1_tilt_deg, wedging_deg
+from .angle_interval import are_names_doubtful, interval_half_width
+from .cobb import Curve, measure_curves, patient_side, t1_tilt_deg, wedging_deg
 
 
 def challenge_report(spine: Spine, frame: ImageFrame) -> Optional[list[float]]:

@@ -141,17 +141,6 @@ def largest_curve(points: np.ndarray) -> Curve:
     return max(curves, key=lambda curve: curve.angle_deg)
 
 
-def interval_half_width(tilt_half_widths: np.ndarray, ends: tuple[int, int]) -> float:
-    """Half width in degrees of the interval of an angle between two vertebrae, whose tilts err independently.
-
-    Args:
-        tilt_half_widths: ``(V,)`` degrees, each vertebra's part in it.
-        ends: indices of the two vertebrae.
-    """
-    upper, lower = ends
-    return math.hypot(tilt_half_widths[upper], tilt_half_widths[lower])
-
-
 def t1_tilt_deg(points: np.ndarray) -> Optional[float]:
     """Tilt of the superior endplate of T1 against the image horizontal.
 
