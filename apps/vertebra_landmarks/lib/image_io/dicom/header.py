@@ -8,7 +8,7 @@ import numpy as np
 import pydicom
 
 from ...spine.imaging.orientation import Orientation
-from ...spine.imaging.planes import RASTER, SAGITTAL, Plane, axis_of, axis_of_word, plane_of
+from ...spine.imaging.planes import RASTER, SAGITTAL, Plane, axis_of, axis_of_code, plane_of
 from ...spine.measurement.image_warnings import CONTRADICTION, OTHER_VIEW, ImageWarning
 from ..radiograph import Millimetres
 from .tags import numbers_of, sizes_of, word_of, words_of
@@ -83,7 +83,7 @@ def stated_position(tags: pydicom.Dataset) -> Position:
 
 
 def _plane_of_words(tags: pydicom.Dataset) -> Plane | None:
-    axes = [axis_of_word(word) for word in words_of(tags, _PATIENT_ORIENTATION)[:2]]
+    axes = [axis_of_code(word) for word in words_of(tags, _PATIENT_ORIENTATION)[:2]]
     row, column = axes if len(axes) == 2 else (None, None)
     return None if row is None or column is None else plane_of(row, column)
 
@@ -114,7 +114,7 @@ def _joined(tags: pydicom.Dataset) -> str:
 def _side(tags: pydicom.Dataset, plane: Plane | None) -> str | None:
     if plane is not None and plane.image_left_is:
         return plane.image_left_is
-    rows = axis_of_word((words_of(tags, _PATIENT_ORIENTATION) or [""])[0])
+    rows = axis_of_code((words_of(tags, _PATIENT_ORIENTATION) or [""])[0])
     if rows is not None and rows[0] == 0 and (plane is None or plane.kind == RASTER):
         return "right" if rows[1] > 0 else "left"
     return _FRONTAL_VIEWS.get(word_of(tags, "ViewPosition"))
