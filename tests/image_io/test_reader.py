@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from lib.image_io import Radiograph, UnreadableImageError, is_dicom, is_image_name, limits, read_radiograph
+from lib.image_io import Radiograph, UnreadableImageError, errors, is_dicom, is_image_name, read_radiograph
 
 from .image_files import write_dicom
 
@@ -372,7 +372,7 @@ def test_a_volume_is_no_radiograph(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a.png", "a.nrrd", "a.dcm"])
 def test_an_image_with_too_many_pixels_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(limits, "MAX_PIXELS", 37 * 23 - 1)
+    monkeypatch.setattr(errors, "MAX_PIXELS", 37 * 23 - 1)
     if name.endswith("png"):
         Image.fromarray(GRAY_8).save(tmp_path / name)
     elif name.endswith("dcm"):

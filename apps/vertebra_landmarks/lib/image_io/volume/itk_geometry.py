@@ -1,4 +1,4 @@
-"""Where ITK, and so Slicer's own reader, places the pixels of a file."""
+"""Geometry and plane of a file as ITK, and so Slicer's own reader, takes them from its header."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from ...spine.imaging.image_geometry import PIXELS, ImageGeometry, Vector
-from ..radiograph import UnreadableImageError
+from ...spine.imaging.orientation import Orientation
+from ...spine.imaging.planes import Plane, axis_of, plane_of
+from ..errors import UnreadableImageError
+from ..radiograph import Millimetres
 
-sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what ITK complains about on the error stream is told as a sentence
+sitk.ProcessObject.SetGlobalWarningDisplay(False)  # its complaints become UnreadableImageError
 
 _X, _Y, _Z = range(3)
 
@@ -47,12 +50,12 @@ def plane_axes(size: tuple[int, ...]) -> tuple[int, int]:
 
 
 def geometry_of(reader: sitk.ImageFileReader, axes: tuple[int, int] = (_X, _Y), source: str = "none") -> ImageGeometry:
-    """Where ITK places the pixels of a plane.
+    """Geometry of a plane.
 
     Args:
         reader: with the header read.
         axes: the plane's axes, from ``plane_axes``.
-        source: what states the spacing; left out where that is 1 mm.
+        source: what states the spacing; ignored where that is 1 mm.
     """
     dimension = reader.GetDimension()
     direction = np.eye(max(dimension, 3))
@@ -64,7 +67,7 @@ def geometry_of(reader: sitk.ImageFileReader, axes: tuple[int, int] = (_X, _Y), 
 
 
 def raster_geometry(path: Path, image_io: str, source: str) -> ImageGeometry:
-    """The same for a plain raster; 1 mm per pixel where ITK, and so Slicer, cannot read the file.
+    """Geometry of a plain raster; 1 mm per pixel where ITK, and so Slicer, cannot read the file.
 
     Args:
         path: file to read.
@@ -78,10 +81,10 @@ def raster_geometry(path: Path, image_io: str, source: str) -> ImageGeometry:
 
 
 def mirrored(geometry: ImageGeometry, width: int, height: int, across: bool, down: bool) -> ImageGeometry:
-    """The geometry of the stored raster where ITK presents that one mirrored.
+    """Geometry of the stored raster where ITK mirrors it.
 
     Args:
-        geometry: where ITK places the pixels of the raster that it presents.
+        geometry: of the raster as ITK presents it.
         width: of the raster.
         height: of the raster.
         across: whether ITK reverses the columns.
@@ -100,3 +103,26 @@ def mirrored(geometry: ImageGeometry, width: int, height: int, across: bool, dow
 def _vector(values: np.ndarray | tuple[float, ...]) -> Vector:
     x, y, z = (float(value) for value in values)
     return x, y, z
+
+
+def stated_plane(geometry: ImageGeometry) -> Plane | None:
+    """The plane in the patient by the directions of an image."""
+    return plane_of(axis_of(np.array(geometry.along_row)), axis_of(np.array(geometry.down_column)))
+
+
+def orientation_of_plane(plane: Plane | None, source: str, is_default: bool) -> tuple[Orientation | None, str]:
+    """The stated orientation and its source, ``None`` and "none" without one.
+
+    Args:
+        plane: from ``stated_plane``.
+        source: part of the header that states it.
+        is_default: whether the directions are the default of the writing program.
+    """
+    if plane is None or plane.orientation is None or is_default:
+        return None, "none"
+    return plane.orientation, source
+
+
+def millimetres_of(geometry: ImageGeometry) -> Millimetres | None:
+    """The spacing as a size in the patient; ``None`` for 1 mm, the default of headers that state none."""
+    return None if geometry.spacing == (1.0, 1.0) else Millimetres(*geometry.spacing, "file header")

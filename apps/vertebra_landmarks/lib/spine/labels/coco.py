@@ -14,7 +14,8 @@ import numpy as np
 
 from ..imaging.image_frame import ImageFrame
 from ..schema import VERTEBRAE, Spine
-from .label_exchange import LANDMARK_INDEX, LabelledImage, ReadResult, SpineBuilder, json_object, list_of
+from .label_exchange import LabelledImage, ReadResult, SpineBuilder, json_object, list_of
+from .markups import LANDMARK_INDEX
 
 CATEGORY = "spine"
 _ABSENT, _NOT_VISIBLE, _VISIBLE = _VISIBILITIES = (0, 1, 2)
