@@ -79,11 +79,11 @@ def evaluate(
     Returns:
         The fields of ``Localisation``, ``CornerAccuracy`` and ``AngleAgreement``; ``names_shifted_images``, the
         number of images of ``names_shifted``; ``center_image_median``, the median over images of the mean center
-        distance, as ``image_median`` is of corners; ``curve_mae_deg``, the mean difference of the largest clinical Cobb angle from
-        the labels'; and the fields of ``AnatomyCounts`` of the predicted centers and, with ``corner_means_`` before
-        them, of the means of the predicted corners, steps being compared with the labelled span. With official angles
-        also the fields of ``AngleAgreement`` against the angles of the labels, ``labels_`` before them: where a label
-        was corrected, its official angles were not.
+        distance, as ``image_median`` is of corners; ``curve_mae_deg``, the mean difference of the largest clinical Cobb
+        angle from the labels'; and the fields of ``AnatomyCounts`` of the predicted centers and, with
+        ``corner_means_`` before them, of the means of the predicted corners, steps being compared with the labelled
+        span. With official angles also the fields of ``AngleAgreement`` against the angles of the labels, ``labels_``
+        before them: where a label was corrected, its official angles were not.
 
     Raises:
         ValueError: a shape is wrong or there is no image.
