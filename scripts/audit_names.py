@@ -1,4 +1,4 @@
-"""Ask a model about the vertebra names in labels; the table says which to move, or not to learn (train.py --names)."""
+"""Check the vertebra names of labels with a model; the table tells which to move or to ignore (train.py --names)."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def main() -> int:
         print(f"audit_names: {error}", file=sys.stderr)
         return 1
     doubted = sum(bool(row[COLUMNS.index("use")]) for row in rows)
-    print(f"{doubted} of {len(rows)} labels are to be learnt otherwise than they say; see {arguments.output}")
+    print(f"{doubted} of {len(rows)} labels are renamed or ignored in training; see {arguments.output}")
     return 0
 
 

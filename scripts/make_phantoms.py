@@ -1,7 +1,7 @@
 """Draw phantom radiographs: ``python scripts/make_phantoms.py --output DIR [--count 12] [--seed 0] [--labels]``.
 
-Writes ``phantom_000.png``, ``phantom_001.png``, ... and with ``--labels`` their exact landmarks, placed where MONAI
-Label looks for finished labels: ``labels/final/phantom_000.mrk.json``. The same numbers give the same files.
+Writes ``phantom_000.png``, ``phantom_001.png``, ... and with ``--labels`` their exact landmarks where MONAI Label
+expects final labels: ``labels/final/phantom_000.mrk.json``. The same numbers give the same files.
 """
 
 from __future__ import annotations

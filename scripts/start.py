@@ -28,9 +28,9 @@ from setup_environment import ROOT, SetupError, say
 DEMO_STUDIES = ROOT / "demo_studies"
 DEMO_COUNT = 12
 ANSWER_TIMEOUT_S = 120
-GRACE_S = 10
+STOP_TIMEOUT_S = 10
 LOG_LINES = 15
-MOST_WORKERS = 16
+MAX_WORKERS = 16
 
 SETTINGS = {
     "MONAI_LABEL_AUTO_UPDATE_SCORING": "false",  # else a process per scoring method at start and after each image
@@ -115,10 +115,10 @@ def worker_number(text: str) -> int:
     """The number of processes.
 
     Raises:
-        argparse.ArgumentTypeError: it is not a number from 1 to ``MOST_WORKERS``.
+        argparse.ArgumentTypeError: it is not a number from 1 to ``MAX_WORKERS``.
     """
-    if not (text.isdecimal() and 1 <= int(text) <= MOST_WORKERS):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of processes; choose 1 to {MOST_WORKERS}")
+    if not (text.isdecimal() and 1 <= int(text) <= MAX_WORKERS):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of processes; choose 1 to {MAX_WORKERS}")
     return int(text)
 
 
@@ -309,7 +309,7 @@ def exit_status(returncode: int) -> int:
 def end(server: "subprocess.Popen[bytes]", stop: StopRequests) -> None:
     """End the server and all it started: politely, then for good after a while or at the second request."""
     _ask_to_end(server)
-    deadline = time.monotonic() + GRACE_S
+    deadline = time.monotonic() + STOP_TIMEOUT_S
     while server.poll() is None and stop.count < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     _kill(server)

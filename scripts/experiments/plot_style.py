@@ -16,7 +16,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """One per color, so that no series is told apart by its color alone."""
 STYLES = ("-", "--", "-.", ":")
-LARGEST_BYTES = 300_000
+MAX_BYTES = 300_000
 _DPI = 130
 
 
@@ -47,5 +47,5 @@ def save(figure: Figure, path: Path) -> None:
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=_DPI)
         size = temporary.stat().st_size
-        if size > LARGEST_BYTES:
-            raise ValueError(f"{path.name} would have {size} bytes, at most {LARGEST_BYTES} are wanted")
+        if size > MAX_BYTES:
+            raise ValueError(f"{path.name} would have {size} bytes, at most {MAX_BYTES} are wanted")

@@ -2,7 +2,7 @@
 
     python scripts/reader_error.py --data FOLDER
 
-In the AASCE layout some radiographs stand twice, cropped otherwise and labelled anew. Films of one patient are laid on
+In the AASCE layout some radiographs stand twice, cropped otherwise and labelled anew. Images of one patient are laid on
 each other by the shift at which their edges correlate most; those that then agree are one radiograph.
 """
 
@@ -22,9 +22,9 @@ from lib.learning.data.aasce import Record, read_aasce
 from lib.spine.geometry import body_heights
 from lib.spine.measurement.cobb import largest_curve
 
-_EVERY = 4  # pixels left out when films are compared
-_MIN_OVERLAP = 0.6  # of the height of a film
-_MIN_CORRELATION = 0.9  # of the edges of two films that are one radiograph; those that are not have 0.71 and less
+_EVERY = 4  # pixels left out when images are compared
+_MIN_OVERLAP = 0.6  # of the height of an image
+_MIN_CORRELATION = 0.9  # of the edges of two images that are one radiograph; those that are not have 0.71 and less
 _MAX_SHIFT = 0.4  # of a body height, between the centers of readers who mean the same vertebrae
 _COVERAGE = 90
 

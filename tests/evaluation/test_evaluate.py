@@ -391,7 +391,7 @@ def test_calibration_refuses_other_shapes_and_impossible_errors(labelled: np.nda
 
 
 def test_boxes_by_hand(labelled: np.ndarray) -> None:
-    """One film with all boxes, one with 15 of them, one with two centers exchanged."""
+    """One image with all boxes, one with 15 of them, one with two centers exchanged."""
     predicted = labelled.copy()
     predicted[2, [4, 5], 0] = labelled[2, [5, 4], 0]
     centers = labelled[:, :, 0]

@@ -68,9 +68,9 @@ def test_gray_stored_as_color_is_the_same_gray(tmp_path: Path, mode: str) -> Non
 
 
 def test_a_palette_is_looked_up(tmp_path: Path) -> None:
-    picture = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8), "P")
-    picture.putpalette([200, 200, 200, 10, 10, 10])
-    picture.save(tmp_path / "a.png")
+    image = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8), "P")
+    image.putpalette([200, 200, 200, 10, 10, 10])
+    image.save(tmp_path / "a.png")
     np.testing.assert_array_equal(read_radiograph(tmp_path / "a.png").pixels, [[200, 10], [10, 200]])
 
 
@@ -207,7 +207,7 @@ ORIENTATIONS = {
     "AP": ({"ViewPosition": "AP"}, "right"),
     "PA": ({"ViewPosition": "PA"}, "left"),
     "view in small letters": ({"ViewPosition": "ap"}, "right"),
-    "lateral film": ({"PatientOrientation": ["P", "F"]}, None),
+    "lateral by orientation": ({"PatientOrientation": ["P", "F"]}, None),
     "lateral orientation and view": ({"PatientOrientation": ["P", "F"], "ViewPosition": "AP"}, "right"),
     "lateral view": ({"ViewPosition": "LL"}, None),
     "feet along the rows": ({"PatientOrientation": ["F", "L"]}, "right"),

@@ -518,9 +518,9 @@ def test_boxes_have_the_kinds_as_sets(
         "map": ["film", "trunk"],
         "labels": ["film", "trunk"],
     }
-    film, trunk = results["map"]["film"], results["map"]["trunk"]
-    assert (film["images"], film["boxes"], film["boxes_left_out"], film["boxes_matched"]) == (2, 32, 0, 1)
-    assert (film["unmatched_beyond"], film["unmatched_between"], film["unmatched_astray"]) == (2, 0, 0)
+    whole, trunk = results["map"]["film"], results["map"]["trunk"]
+    assert (whole["images"], whole["boxes"], whole["boxes_left_out"], whole["boxes_matched"]) == (2, 32, 0, 1)
+    assert (whole["unmatched_beyond"], whole["unmatched_between"], whole["unmatched_astray"]) == (2, 0, 0)
     assert (trunk["boxes"], trunk["boxes_left_out"], trunk["images_complete"]) == (17, 1, 1)
     assert (results["labels"]["film"]["gaps"], results["map"]["film"]["gaps"]) == (16, 32)
     assert capsys.readouterr().out.splitlines()[1].split() == ["film", "trunk", "film", "trunk"]
@@ -557,10 +557,10 @@ def test_boxes_that_are_missed_are_told(
     stub.known = [(p.pixels, p.spine.xy + down) for p, down in zip(phantoms, half, strict=True)]
     out = tmp_path / "images.csv"
     assert run(monkeypatch, "--boxes", boxes, "--kind", "film", "--images", out) == 0
-    film = figures(tmp_path / "evaluation.json")["map"]["film"]
-    assert film["boxes_matched"] < 0.5
-    assert film["images_complete"] == 0
-    assert film["unmatched_between"] > 10
+    whole = figures(tmp_path / "evaluation.json")["map"]["film"]
+    assert whole["boxes_matched"] < 0.5
+    assert whole["images_complete"] == 0
+    assert whole["unmatched_between"] > 10
 
 
 def test_other_names_are_a_kind_of_their_own() -> None:
@@ -714,7 +714,7 @@ def test_each_of_several_weight_files_predicts_the_fold_that_it_holds_out(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Films 0 and 1 are of folds 0 and 1 in either data set; the third image is of fold 0 among the boxed ones."""
+    """Images 0 and 1 are of folds 0 and 1 in either data set; the third image is of fold 0 among the boxed ones."""
     paths = [weights(tmp_path / f"{fold}.pt", facts(fold, boxed_radiographs=9)) for fold in (1, 0)]
     assert run(monkeypatch, "--data", data, "--split", "training", "--weights", *paths) == 0
     assert stub.predicted_by == {0: "0.pt", 1: "1.pt"}

@@ -418,7 +418,7 @@ def test_server_that_answers_with_an_error_is_not_waited_for(status: int, info: 
 @posix_only
 @pytest.mark.parametrize("leader_ends", [True, False], ids=["polite server", "server that ignores the request"])
 def test_end_leaves_no_process_of_the_group(leader_ends: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(start, "GRACE_S", 0.3)
+    monkeypatch.setattr(start, "STOP_TIMEOUT_S", 0.3)
     ignore = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True)\n"
     sleep = "time.sleep(60)"
     leader = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {ignore + sleep!r}])\n{sleep}"
@@ -516,7 +516,7 @@ def test_server_answers_and_ends_at_sigterm(started: tuple[subprocess.Popen[byte
     asked = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
-    assert time.monotonic() - asked < start.GRACE_S  # else it had to be killed
+    assert time.monotonic() - asked < start.STOP_TIMEOUT_S  # else it had to be killed
     assert_gone(family)
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(url, timeout=5)

@@ -1,7 +1,7 @@
 """A learner that is fitted exactly: kernel regression of the landmarks on the maps of a small network.
 
 A network that learns by gradient descent ends elsewhere with every seed, by more than strategies differ. This one knows
-no chance: what is left between two sets of labelled films is what their labels teach.
+no chance: what is left between two sets of labelled images is what their labels teach.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from experiments.annotation.small_network import INPUT, MIRRORED, Films, SmallLandmarkNet
+from experiments.annotation.small_network import INPUT, MIRRORED, LabelledImages, SmallLandmarkNet
 from lib.learning.active_learning import Opinion
 from lib.learning.active_learning.descriptors import moved, turned_matrix
 from lib.learning.active_learning.embedding import distances
@@ -35,7 +35,7 @@ class Described:
 
     Attributes:
         blocks: of each view ``(N, D)`` arrays, one of the image and one of each map.
-        means: ``(N, C)`` means of the channels of the maps, of the films as they are.
+        means: ``(N, C)`` means of the channels of the maps, of the images as they are.
     """
 
     blocks: tuple[list[np.ndarray], ...]
@@ -47,7 +47,7 @@ class Fitted:
     """What was learnt.
 
     Attributes:
-        places: ``(2 M, D)`` of the labelled films and their mirror images.
+        places: ``(2 M, D)`` of the labelled images and their mirror images.
         inverse: ``(2 M, 2 M)`` of their covariances.
         mean: ``(V * P * 2,)`` of their labels.
         rest: ``(2 M, V * P * 2)`` what of the labels the mean does not say.
@@ -60,17 +60,17 @@ class Fitted:
 
 
 class KernelLearner:
-    """Learns from some films of a pool and is tried on others.
+    """Learns from some images of a pool and is tried on others.
 
     Args:
         network: whose maps are looked at; it is not changed.
-        pool: films to learn from.
-        held_out: films to be tried on.
+        pool: images to learn from.
+        held_out: images to be tried on.
     """
 
-    def __init__(self, network: SmallLandmarkNet, pool: Films, held_out: Films) -> None:
+    def __init__(self, network: SmallLandmarkNet, pool: LabelledImages, held_out: LabelledImages) -> None:
         self._pool, self._held_out = pool, held_out
-        described = [describe(network, films.images) for films in (pool, held_out)]
+        described = [describe(network, data.images) for data in (pool, held_out)]
         middles = [block.mean(0) for block in described[0].blocks[0]]
         spreads = [
             max(float(np.sqrt(((b - middle) ** 2).sum(1).mean())), _LEAST)
@@ -87,7 +87,7 @@ class KernelLearner:
         self._width = max(float(np.median(distances(self._places[0], self._places[0]) ** 2)), _LEAST)
 
     def learn(self, chosen: Sequence[int], before: Fitted | None, seed: int) -> Fitted:
-        """What the labels of some films of the pool say, whatever was learnt before and by whichever chance."""
+        """What the labels of some images of the pool say, whatever was learnt before and by whichever chance."""
         labels = self._pool.labels[list(chosen), ..., :2].double().numpy()
         both = np.concatenate([labels, _mirrored(labels)]).reshape(2 * len(labels), -1)
         places = np.concatenate([view[list(chosen)] for view in self._places[:2]])
@@ -99,13 +99,13 @@ class KernelLearner:
         """Nothing is kept: it is learnt anew as quickly."""
 
     def taken_up(self, path: Path, chosen: Sequence[int]) -> Fitted:
-        """What was learnt from some films before."""
+        """What was learnt from some images before."""
         return self.learn(chosen, None, 0)
 
     def errors(self, fitted: Fitted) -> np.ndarray:
-        """``(N, V, K)`` distances of the corners of the held-out films from their labels, in steps.
+        """``(N, V, K)`` distances of the corners of the held-out images from their labels, in steps.
 
-        Points are means over a film and its mirror image.
+        Points are means over an image and its mirror image.
         """
         plain, mirrored = (self._points(fitted, view) for view in self._tried[:2])
         found = (plain + _mirrored(mirrored)) / 2
@@ -114,7 +114,7 @@ class KernelLearner:
         return away / np.array([center_distances(spine[:, 0]).mean() for spine in labelled])[:, None, None]
 
     def opinions(self, fitted: Fitted) -> list[Opinion]:
-        """About all films of the pool.
+        """About all images of the pool.
 
         There are no heatmaps: in the place of their entropy stands the variance that is left, 0...1; the margin is 0.
         """
@@ -145,7 +145,7 @@ class KernelLearner:
 
 
 def describe(network: SmallLandmarkNet, images: torch.Tensor) -> Described:
-    """What a network's maps say about films ``(N, 1, H, W)``."""
+    """What a network's maps say about images ``(N, 1, H, W)``."""
     views = (images, images.flip(-1), moved(images, turned_matrix(INPUT.height, INPUT.width)))
     blocks, means = [], []
     with torch.inference_mode():
@@ -160,7 +160,7 @@ def describe(network: SmallLandmarkNet, images: torch.Tensor) -> Described:
 
 
 def _mirrored(points: np.ndarray) -> np.ndarray:
-    """Points ``(N, V, P, 2)`` of films as they lie in the mirror images."""
+    """Points ``(N, V, P, 2)`` of images as they lie in the mirror images."""
     mirrored = points[:, :, MIRRORED].copy()
     mirrored[..., 0] = INPUT.width - 1 - mirrored[..., 0]
     return mirrored

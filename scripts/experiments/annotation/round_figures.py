@@ -24,14 +24,14 @@ def figures(errors: np.ndarray) -> dict[str, float]:
     """Of the corners' errors ``(N, V, K)`` in steps: figures that one gross failure does not decide.
 
     Returns:
-        ``error``: mean over the films of the mean corner error, at most one step each; ``corners_near``: share of
-        corners within a quarter of a step; ``films_found``: share of films with a mean error below half a step.
+        ``error``: mean over the images of the mean corner error, at most one step each; ``corners_near``: share of
+        corners within a quarter of a step; ``films_found``: share of images with a mean error below half a step.
     """
-    films = errors.mean((1, 2))
+    per_image = errors.mean((1, 2))
     return {
-        "error": float(np.minimum(films, CLIP).mean()),
+        "error": float(np.minimum(per_image, CLIP).mean()),
         "corners_near": float((errors < NEAR).mean()),
-        "films_found": float((films < FOUND).mean()),
+        "films_found": float((per_image < FOUND).mean()),
     }
 
 
@@ -64,7 +64,7 @@ def compare(labels: np.ndarray, curves: Mapping[str, Mapping[int, np.ndarray]]) 
     """Strategies against random choice, each over the seeds that it shares with it.
 
     Args:
-        labels: ``(R,)`` labelled films of the rounds.
+        labels: ``(R,)`` labelled images of the rounds.
         curves: by strategy and seed ``(R,)`` errors.
 
     Returns:
@@ -161,10 +161,10 @@ def draw(path: Path, labels: np.ndarray, curves: Mapping[str, Mapping[int, np.nd
             mean, low, high = np.array([interval(column) for column in values.T]).T
             axes.plot(labels, mean, color=color, marker=marker, markersize=4, label=name)
             axes.fill_between(labels, low, high, color=color, alpha=0.12, linewidth=0)
-    left.set_ylabel("mean corner error, steps (at most 1 per film)")
+    left.set_ylabel("mean corner error, steps (at most 1 per image)")
     right.set_ylabel("error less that of random choice, steps")
     for axes in (left, right):
-        axes.set_xlabel("labelled films")
+        axes.set_xlabel("labelled images")
         axes.grid(alpha=0.3)
     left.legend()
     plot_style.save(figure, path)

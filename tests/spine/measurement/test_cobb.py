@@ -375,7 +375,7 @@ def test_a_minimum_that_is_none_is_refused(minimum: float) -> None:
 def test_the_largest_curve_agrees_with_the_challenge_on_real_labels() -> None:
     """The rules differ (endplates here, mid-lines there), so the bounds are what was measured: 1.9 in the mean, 12.
 
-    Two readers of one film differ by 2.1 degrees in the mean.
+    Two readers of one image differ by 2.1 degrees in the mean.
     """
     with (REAL / "index.csv").open(newline="", encoding="utf-8") as stream:
         rows = [row for row in csv.DictReader(stream) if row["split"] == "training"]

@@ -253,7 +253,7 @@ def test_a_turned_film_tilts_t1_and_no_curve(spine: Spine) -> None:
 
 @pytest.mark.parametrize(("cobb", "side", "patient"), [(40.0, "right", "left"), (-35.0, "left", "right")])
 def test_a_phantoms_curve_is_reported(cobb: float, side: str, patient: str) -> None:
-    """A curve with its apex at T8 and exact endplates; on an AP film the patient's right is at the image's left."""
+    """A curve with its apex at T8 and exact endplates; in an AP image the patient's right is at the image's left."""
     spec = PhantomSpec(height=640, width=320, seed=5, curves=((7.0, cobb),), endplate_jitter_deg=0.0)
     phantom = render_phantom(spec)
     (main,) = [c for c in cobb_report(phantom.spine, frame(640, "right", 320))["curves"] if c["angle_deg"] > 30]
