@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -73,6 +74,15 @@ class BoxedSample(Sample):
     """
 
     boxes: np.ndarray
+
+
+SampleType = TypeVar("SampleType", bound=Sample)
+
+
+def sets_of(samples: Sequence[SampleType]) -> Iterator[tuple[str, list[SampleType]]]:
+    """Every set by name with its samples, in order of first occurrence."""
+    for name in dict.fromkeys(name for sample in samples for name in sample.sets):
+        yield name, [sample for sample in samples if name in sample.sets]
 
 
 def phantom(number: int) -> tuple[np.ndarray, np.ndarray]:

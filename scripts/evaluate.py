@@ -25,6 +25,7 @@ from _evaluation_samples import (
     assign_models,
     boxed_samples,
     phantom_samples,
+    sets_of,
     warn_of_training_images,
     was_calibrated_on,
     was_trained_on,
@@ -204,8 +205,7 @@ def measure(
     """Figures of every decoder, and of the labels themselves, on every set; and the rows of the table of images."""
     results: Results = {}
     rows: list[Row] = []
-    for set_name in dict.fromkeys(name for sample in samples for name in sample.sets):
-        part = [sample for sample in samples if set_name in sample.sets]
+    for set_name, part in sets_of(samples):
         for decoder in decoders:
             figures, images = measure_set(part, predictions, decoder)
             results.setdefault(decoder, {})[set_name] = figures
@@ -255,8 +255,7 @@ def measure_boxes(
     """Figures of every decoder on every set of boxed images, the anatomy of the boxes, and the rows of the table."""
     results: Results = {}
     rows: list[Row] = []
-    for set_name in dict.fromkeys(name for sample in samples for name in sample.sets):
-        part = [sample for sample in samples if set_name in sample.sets]
+    for set_name, part in sets_of(samples):
         boxes = [sample.boxes for sample in part]
         for decoder in decoders:
             points = np.stack([predictions[sample.path].by_decoder[decoder].spine.xy for sample in part])

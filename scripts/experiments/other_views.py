@@ -1,4 +1,4 @@
-"""How often points are found in images that show no frontal spine, refused or warned of; a table in Markdown.
+"""Predictions, refusals and warnings on images without a frontal spine; a table in Markdown.
 
     python scripts/other_views.py --count 50 --boxed FOLDER
 
@@ -94,7 +94,7 @@ def cut_phantom(seed: int) -> np.ndarray:
 
 
 def parts_without_spine(record: BoxRecord) -> Iterator[np.ndarray]:
-    """What lies beside, above and below the boxes of an image, enlarged; parts that are too narrow are left out."""
+    """Enlarged parts of a radiograph beside, above and below its boxes; too narrow parts are left out."""
     pixels = read_radiograph(record.path).pixels
     left, top = np.floor(record.boxes[:, :2].min(0)).astype(int)
     right, bottom = np.ceil(record.boxes[:, 2:].max(0)).astype(int)

@@ -24,7 +24,7 @@ GOOD_RATIO = (0.8, 1.25)
 
 @dataclass(frozen=True)
 class ImageErrors:
-    """What the plots need of the images of one set.
+    """Errors and angles of the images of one set.
 
     Attributes:
         corner_px: ``(N,)`` mean corner error of every image.
@@ -191,8 +191,8 @@ def draw_calibration(deciles: dict[str, dict[str, list[tuple[float, float]]]], d
         axes.plot(ends, ends, color="0.4", linewidth=1)
         for number, (points, pairs) in enumerate(kinds.items()):
             expected, observed = np.array(pairs).T
-            look = {"marker": plot_style.MARKERS[number], "color": plot_style.COLORS[number]}
-            axes.plot(expected, observed, linestyle="-", linewidth=1, label=points, **look)
+            style = {"marker": plot_style.MARKERS[number], "color": plot_style.COLORS[number]}
+            axes.plot(expected, observed, linestyle="-", linewidth=1, label=points, **style)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.xaxis.set_major_formatter("{x:g}")

@@ -1,4 +1,4 @@
-"""What the scripts that draw plots share: one look, colours that colour-blind readers tell apart, small files."""
+"""Common style of the plots: colours for colour-blind readers, markers, small files."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
     python scripts/reader_error.py --data FOLDER
 
-In the AASCE layout some radiographs stand twice, cropped otherwise and labelled anew. Images of one patient are laid on
-each other by the shift at which their edges correlate most; those that then agree are one radiograph.
+Some radiographs are in the AASCE data set twice, with another crop and new labels. Images of one patient are registered
+by the shift at which their edges correlate most; those that then agree are one radiograph.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def edges(path: Path) -> np.ndarray:
-    """What of an image does not depend on its exposure, ``(h, w)``."""
+    """Edges of an image, which do not depend on its exposure, ``(h, w)``."""
     pixels = read_radiograph(path).pixels[::_EVERY, ::_EVERY].astype(float)
     return np.asarray(gaussian_filter(pixels, 1) - gaussian_filter(pixels, 8))
 
@@ -46,8 +46,8 @@ def best_shift(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float]:
     """Shift ``(2,)`` x, y that lays an image b on an image a, and the correlation of what then overlaps."""
     size = [2 * max(pair) for pair in zip(a.shape, b.shape, strict=True)]
     product = np.fft.irfft2(np.fft.rfft2(a, size) * np.conj(np.fft.rfft2(b, size)), size)
-    places = np.unravel_index(product.argmax(), product.shape)
-    y, x = (int(place) - length * (place > length / 2) for place, length in zip(places, size, strict=True))
+    peak = np.unravel_index(product.argmax(), product.shape)
+    y, x = (int(lag) - length * (lag > length / 2) for lag, length in zip(peak, size, strict=True))
     top, left = max(0, y), max(0, x)
     bottom, right = min(a.shape[0], b.shape[0] + y), min(a.shape[1], b.shape[1] + x)
     if bottom - top < _MIN_OVERLAP * a.shape[0] or right - left < 2:

@@ -98,7 +98,7 @@ def test_stages_are_those_that_the_prediction_reports(stub: Stub, tmp_path: Path
     assert 0 < seconds["read"] + seconds["measure"] <= seconds["total"]
 
 
-def test_films_are_of_the_size_and_differ_by_seed(tmp_path: Path) -> None:
+def test_images_are_of_the_size_and_differ_by_seed(tmp_path: Path) -> None:
     images = []
     for number, seed in enumerate((7, 8, 7)):
         benchmark.write_image(tmp_path / f"{number}.png", 300, 700, seed)
@@ -129,7 +129,7 @@ def test_a_run_tells_every_figure(
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(figures)
 
 
-def test_films_per_second_are_those_of_the_batch(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_per_second_are_those_of_the_batch(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that goes on by a second whenever a request ends: three of the batch take 3 s."""
     now = 0.0
 

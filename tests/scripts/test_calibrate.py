@@ -105,7 +105,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return calibrate.main()
 
 
-def test_a_film_is_compared_with_its_label(folders: Any, stub: Stub, ladder: np.ndarray) -> None:
+def test_a_image_is_compared_with_its_label(folders: Any, stub: Stub, ladder: np.ndarray) -> None:
     """All points are off by 5 px, (3, 4), and both spines are straight."""
     case = calibrate.compared(record(folders, "fits.png"), stub)  # type: ignore[arg-type]
     np.testing.assert_allclose(case.observed, 5)
@@ -212,7 +212,7 @@ def test_halves_are_of_whole_patients(
     assert halves == [[0, 1, 0]]
 
 
-def test_films_too_few_for_halves_are_measured_all_the_same(
+def test_images_too_few_for_halves_are_measured_all_the_same(
     folders: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("lib.learning.uncertainty.error_model.LEAST_SPINES", 3)
@@ -282,7 +282,7 @@ def test_only_the_chosen_fold_is_measured(
         pytest.param({}, {}, "given.pt does not say on which", id="unknown"),
     ],
 )
-def test_weights_are_not_measured_on_films_that_they_know(
+def test_weights_are_not_measured_on_images_that_they_know(
     folders: Any,
     stub: Stub,
     tmp_path: Path,
@@ -343,7 +343,7 @@ def test_a_file_without_an_error_model_has_none_to_copy(
     assert not out.exists()
 
 
-def test_too_few_films_are_told_and_nothing_is_written(
+def test_too_few_images_are_told_and_nothing_is_written(
     folders: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("lib.learning.uncertainty.error_model.LEAST_SPINES", 20)

@@ -687,7 +687,7 @@ def test_phantoms_are_never_trained_on(
     ],
     ids=["held out", "some", "without boxes", "another fold"],
 )
-def test_boxed_films_that_were_trained_on_are_told(
+def test_boxed_images_that_were_trained_on_are_told(
     boxes: Path,
     stub: Stub,
     tmp_path: Path,
@@ -761,7 +761,7 @@ def test_several_weight_files_that_do_not_fit_the_folds_are_refused(
         ({}, [], {"sane": None, "clean": None}, "a.pt does not say on which images its expected errors were measured"),
     ],
 )
-def test_expected_errors_that_were_measured_on_these_films_are_told(
+def test_expected_errors_that_were_measured_on_these_images_are_told(
     data: Path,
     stub: Stub,
     tmp_path: Path,

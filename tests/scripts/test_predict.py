@@ -217,7 +217,7 @@ def test_a_straight_spine_has_one_curve(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(angles.values()) == ["a.png", "0.000", "0.000", "0.000"]
 
 
-def test_sides_are_the_patients_where_the_film_states_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sides_are_the_patients_where_the_image_states_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image_files = [
         write_dicom(tmp_path / "left.dcm", PatientOrientation=["R", "F"]),
         write_dicom(tmp_path / "right.dcm", PatientOrientation=["L", "F"]),

@@ -172,7 +172,7 @@ def test_environment_without_python_is_made_anew(copy: Copy, capsys: pytest.Capt
     assert not (copy.environment.folder / "notes.txt").exists()
 
 
-def test_damaged_stamp_is_no_stamp(copy: Copy) -> None:
+def test_a_damaged_record_counts_as_none(copy: Copy) -> None:
     copy.prepare()
     (copy.environment.folder / "installed.json").write_text('{"requ')
     assert copy.prepare() == ["runtime", "check"]
@@ -295,7 +295,9 @@ def test_test_script_passes_its_arguments_to_pytest(monkeypatch: pytest.MonkeyPa
         pytest.param(["--studies", "no/such/folder"], "does not exist", id="missing folder"),
         pytest.param(["--studies", __file__], "is not a folder", id="studies a file"),
         pytest.param(["--conf", "device"], "expected 2 arguments", id="conf without value"),
-        pytest.param(["--workers", "0"], "0 is not a number of processes; choose 1 to 16", id="no workers"),
+        pytest.param(
+            ["--workers", "0"], "0 is not a number of processes; choose a number from 1 to 16", id="no workers"
+        ),
     ],
 )
 def test_wrong_argument_ends_in_a_sentence(

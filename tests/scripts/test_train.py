@@ -171,7 +171,7 @@ def test_without_a_fold_everything_is_learnt_and_nothing_checked(
         pytest.param(["--fold", "1"], {"film_001.png"}, {}, id="left out"),
     ],
 )
-def test_another_fold_of_the_boxed_films_may_be_held_out(
+def test_another_fold_of_the_boxed_images_may_be_held_out(
     folders: Any,
     recorder: Recorder,
     tmp_path: Path,
@@ -214,7 +214,7 @@ def test_weights_to_start_from_are_handed_on_with_what_they_know(
         ),
     ],
 )
-def test_weights_that_know_the_held_out_films_are_refused(
+def test_weights_that_know_the_held_out_images_are_refused(
     folders: Any,
     recorder: Recorder,
     tmp_path: Path,
@@ -251,7 +251,7 @@ def test_unknown_weights_are_taken_where_nothing_is_held_out_or_by_the_users_wor
         ("", ["--fold", "none"], ""),
     ],
 )
-def test_names_by_a_model_that_knows_the_held_out_films_are_told(
+def test_names_by_a_model_that_knows_the_held_out_images_are_told(
     folders: Any,
     recorder: Recorder,
     tmp_path: Path,

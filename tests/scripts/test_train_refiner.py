@@ -74,7 +74,7 @@ def run(monkeypatch: pytest.MonkeyPatch, folders: Any, tmp_path: Path, *argument
     return train_refiner.main()
 
 
-def test_films_of_other_folds_are_learnt_and_those_of_the_fold_checked(
+def test_images_of_other_folds_are_learnt_and_those_of_the_fold_checked(
     folders: Any,
     recorder: Recorder,
     tmp_path: Path,
@@ -135,7 +135,7 @@ def test_without_a_fold_everything_is_learnt_and_nothing_checked(
         pytest.param(facts(0), {}, "start.pt does not say", id="start unknown"),
     ],
 )
-def test_weights_that_know_the_held_out_films_are_refused(
+def test_weights_that_know_the_held_out_images_are_refused(
     folders: Any,
     recorder: Recorder,
     tmp_path: Path,

@@ -53,10 +53,10 @@ def labels_to_reach(labels: np.ndarray, errors: np.ndarray, goal: float) -> floa
     """Number of labels at which a curve first comes down to an error, between rounds along a line; else ``None``."""
     if errors[0] <= goal:
         return float(labels[0])
-    for place in range(1, len(labels)):
-        if errors[place] <= goal:
-            share = (errors[place - 1] - goal) / (errors[place - 1] - errors[place])
-            return float(labels[place - 1] + share * (labels[place] - labels[place - 1]))
+    for index in range(1, len(labels)):
+        if errors[index] <= goal:
+            share = (errors[index - 1] - goal) / (errors[index - 1] - errors[index])
+            return float(labels[index - 1] + share * (labels[index] - labels[index - 1]))
     return None
 
 
@@ -72,12 +72,12 @@ def compare(labels: np.ndarray, curves: Mapping[str, Mapping[int, np.ndarray]]) 
         interval of the difference, paired by seed; ``labels_to_reach``, at which the mean curve reaches the final
         error of random choice.
     """
-    told = {}
+    figures = {}
     for name in curves:
         own, random = _paired(curves, name)
         areas = np.array([[area(labels, curve) for curve in side] for side in (own, random)])
         mean, low, high = interval(areas[0] - areas[1])
-        told[name] = {
+        figures[name] = {
             "seeds": len(own),
             "area": float(areas[0].mean()),
             "against_random": mean,
@@ -85,7 +85,7 @@ def compare(labels: np.ndarray, curves: Mapping[str, Mapping[int, np.ndarray]]) 
             "final_error": float(own[:, -1].mean()),
             "labels_to_reach": labels_to_reach(labels, own.mean(0), float(random[:, -1].mean())),
         }
-    return told
+    return figures
 
 
 def _paired(curves: Mapping[str, Mapping[int, np.ndarray]], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -134,12 +134,12 @@ def write(folder: Path, settings: Mapping[str, Any], parts: Sequence[Path]) -> N
         name: {seed: np.array([r["error"] for r in one]) for seed, one in seeds.items()}
         for name, seeds in rounds.items()
     }
-    told = {
+    figures = {
         "settings": {**settings, "held_out": [part.name for part in parts]},
         "strategies": compare(labels, curves),
     }
     with atomic_write(folder / "rounds.json") as temporary:
-        temporary.write_text(json.dumps(told, indent=1), encoding="utf-8")
+        temporary.write_text(json.dumps(figures, indent=1), encoding="utf-8")
     with atomic_write(folder / "rounds.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream)
         table.writerow(["strategy", "seed", "labels", *FIGURES])

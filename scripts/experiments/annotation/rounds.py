@@ -165,7 +165,7 @@ class Replay:
         if not labelled or strategy == round_figures.BASELINE:
             return deck[:size]
         known, missing = set(labelled), size - len(labelled)
-        rest = [place for place in range(len(deck)) if place not in known]
+        rest = [index for index in range(len(deck)) if index not in known]
         if strategy == "first":
             return labelled + rest[:missing]
         opinions = self.learner.opinions(learnt)

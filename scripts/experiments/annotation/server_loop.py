@@ -156,8 +156,8 @@ class Client:
 
     def info(self) -> dict[str, Any]:
         """What the server says about itself."""
-        told: dict[str, Any] = self._ask("GET", "/info/")
-        return told
+        info: dict[str, Any] = self._ask("GET", "/info/")
+        return info
 
     def add(self, image: LabelledImage) -> None:
         """Send an image."""
@@ -172,11 +172,11 @@ class Client:
 
     def predict(self, name: str, fixed: np.ndarray | None = None) -> tuple[np.ndarray, str]:
         """Points ``(V, P, 2)`` of an image around fixed ones, NaN where none is, and the version of the model."""
-        told: dict[str, dict[str, list[float]]] = {}
+        fixed_points: dict[str, dict[str, list[float]]] = {}
         if fixed is not None:
             for v, p in np.argwhere(np.isfinite(fixed).all(-1)):
-                told.setdefault(VERTEBRAE[v], {})[POINTS[p]] = fixed[v, p].tolist()
-        asked = {"params": (None, json.dumps({"fixed": told}))}
+                fixed_points.setdefault(VERTEBRAE[v], {})[POINTS[p]] = fixed[v, p].tolist()
+        asked = {"params": (None, json.dumps({"fixed": fixed_points}))}
         return _read(self._ask("POST", f"/infer/{MODEL}", params={"image": name, "output": "json"}, files=asked))
 
     def glance(self, image: LabelledImage) -> np.ndarray:
@@ -256,8 +256,8 @@ def run(arguments: argparse.Namespace) -> None:
         pool, checked = read_images(arguments, Path(drawn))
         conf = ("weights", str(arguments.weights.absolute()))
         with own_server(studies.absolute(), arguments.output / LOG, conf) as server:
-            told = Loop(Client(server.url), pool, checked, arguments).run()
-    rows = [asdict(row) for row in told]
+            rounds = Loop(Client(server.url), pool, checked, arguments).run()
+    rows = [asdict(row) for row in rounds]
     with atomic_write(arguments.output / CSV) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         table = csv.DictWriter(stream, [column.name for column in fields(RoundFigures)])
         table.writeheader()
@@ -389,12 +389,12 @@ class Loop:
         """Take the next image, correct its worst points, and submit its label."""
         begin = time.monotonic()
         name = self.client.next(self.strategy)
-        told = {"next_s": time.monotonic() - begin}
+        figures = {"next_s": time.monotonic() - begin}
         if name not in self.pool:
             raise ValueError(f"the next image is {name!r}, which is none that was sent")
         image, fixed = self.pool[name], np.full((len(VERTEBRAE), len(POINTS), 2), np.nan)
         points, version = self.client.predict(name)
-        told |= _told(image, points, "first")
+        figures |= _point_errors(image, points, "first")
         answers = []
         for _ in range(self.clicks):
             worst = np.unravel_index(image.errors(points).argmax(), points.shape[:2])
@@ -402,16 +402,16 @@ class Loop:
             begin = time.monotonic()
             points, _ = self.client.predict(name, fixed)
             answers.append(time.monotonic() - begin)
-        told |= _told(image, points, "clicked")
+        figures |= _point_errors(image, points, "clicked")
         if answers:
-            told["answer_s"] = float(np.median(answers))
-        edits = int(np.isfinite(fixed[..., 0]).sum() + told["moves_clicked"])
+            figures["answer_s"] = float(np.median(answers))
+        edits = int(np.isfinite(fixed[..., 0]).sum() + figures["moves_clicked"])
         self.client.submit(image, {"user": "simulation", "model_version": version, "edits": edits})
         self._labels += 1
-        return told
+        return figures
 
 
-def _told(image: LabelledImage, points: np.ndarray, when: str) -> dict[str, float]:
+def _point_errors(image: LabelledImage, points: np.ndarray, when: str) -> dict[str, float]:
     errors = image.errors(points)
     return {f"error_{when}": float(errors[:, 1:].mean()), f"moves_{when}": float((errors > OFF).sum())}
 
@@ -425,15 +425,15 @@ def _value(text: str) -> Any:
 
 
 def _show(row: RoundFigures) -> None:
-    told = f"round {row.number}: {row.labels} labels, model {row.version}, error of other images "
-    told += f"{row.error_checked:.3f} steps (median {row.median_checked:.3f})"
+    line = f"round {row.number}: {row.labels} labels, model {row.version}, error of other images "
+    line += f"{row.error_checked:.3f} steps (median {row.median_checked:.3f})"
     if row.number:
-        told += (
+        line += (
             f"; of its own {row.error_first:.3f}, after clicks {row.error_clicked:.3f}; points to move "
             f"{row.moves_first:.1f}, {row.moves_clicked:.1f}; training {row.training_s:.0f} s, gate "
             f"{_number(row.gate_before)} to {_number(row.gate_after)}, {'' if row.is_published else 'not '}published"
         )
-    print(told, flush=True)
+    print(line, flush=True)
 
 
 def _number(value: float | None) -> str:

@@ -38,7 +38,7 @@ _WARMUP = 0.1  # share of the steps
 _GRADIENT_CLIP = 10.0
 _TURN_DEG, _SIZE, _SHIFT = 8.0, (0.85, 1.08), 0.04
 _GAMMA, _NOISE = (0.65, 1.5), 0.04
-MIRRORED = [0, *(1 + place for place in mirrored_order(CORNERS))]
+MIRRORED = [0, *(1 + index for index in mirrored_order(CORNERS))]
 """Places of the points of a vertebra in a mirror image."""
 
 
@@ -49,8 +49,8 @@ class SmallBackbone(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(conv_norm(1, _WIDTHS[0], 3, stride=2), conv_norm(_WIDTHS[0], _WIDTHS[0], 3, stride=2))
         self.levels = nn.ModuleList(
-            nn.Sequential(conv_norm(before, width, 3, stride=1 + (place > 0)), basic_block(width))
-            for place, (before, width) in enumerate(zip((_WIDTHS[0], *_WIDTHS), _WIDTHS, strict=False))
+            nn.Sequential(conv_norm(before, width, 3, stride=1 + (stage > 0)), basic_block(width))
+            for stage, (before, width) in enumerate(zip((_WIDTHS[0], *_WIDTHS), _WIDTHS, strict=False))
         )
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
@@ -62,7 +62,7 @@ class SmallBackbone(nn.Module):
 
 
 class SmallLandmarkNet(LandmarkNet):
-    """The landmark network with a plain, narrow backbone in the place of HRNet."""
+    """The landmark network with a plain, narrow backbone instead of HRNet."""
 
     def __init__(self) -> None:
         nn.Module.__init__(self)
@@ -133,7 +133,7 @@ class NetworkLearner:
     def opinions(self, network: SmallLandmarkNet) -> list[Opinion]:
         """About all images of the pool."""
         images = self._pool.images.split(_LOOKED_AT)
-        return [told for some in images for told in opinions_of(network, self._codec, self._decoder, some)]
+        return [opinion for some in images for opinion in opinions_of(network, self._codec, self._decoder, some)]
 
 
 def save(path: Path, network: SmallLandmarkNet) -> None:

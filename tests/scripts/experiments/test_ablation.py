@@ -339,7 +339,7 @@ def test_figures_are_those_of_the_decoder_of_the_row(done: Path) -> None:
     assert float(rows["+ L_tri + sequential"]["corner_mean_mean"]) == pytest.approx(sum(stored) / 2, rel=1e-5)
 
 
-def test_doubted_films_are_not_evaluated_on_and_patients_not_learnt_from(data: Path, tmp_path: Path) -> None:
+def test_doubted_images_are_not_evaluated_on_and_patients_not_learnt_from(data: Path, tmp_path: Path) -> None:
     """Images 3 and 4 are of one patient, the largest group, which is dealt to fold 0; the names of 4 are doubted."""
     study = Ablation(tmp_path, read_aasce(data, "training"), {0: configurations(TINY_SETTINGS)}, (0, 1))
     assert [r.path.name for r in study.records[0]] == ["3.png"]
@@ -537,7 +537,7 @@ def test_a_start_is_part_of_what_a_training_depends_on(
     assert not trained_on(facts).is_known  # as little as of what it began with
 
 
-def test_a_fold_without_clean_film_is_refused(data: Path, tmp_path: Path) -> None:
+def test_a_fold_without_clean_image_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="fold 4 has no clean image"):
         Ablation(tmp_path, read_aasce(data, "training"), {0: configurations()}, (4,))
     with pytest.raises(ValueError, match="at least one fold and one seed"):

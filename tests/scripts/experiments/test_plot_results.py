@@ -85,7 +85,7 @@ def test_cumulative_distribution_ends_at_all() -> None:
     assert y.tolist() == [25.0, 50.0, 75.0, 100.0]
 
 
-def test_films_are_read_by_set_and_decoder(table: Path) -> None:
+def test_images_are_read_by_set_and_decoder(table: Path) -> None:
     decoder, sets = read_image_errors(table)
     assert (decoder, list(sets)) == ("map", ["sane", "clean"])
     assert sets["sane"].corner_px.tolist() == [4.0, 2.0, 30.0]
@@ -152,7 +152,7 @@ def test_without_expected_errors_there_is_no_plot_of_them(
     assert "figures.json has no expected errors" in capsys.readouterr().err
 
 
-def test_one_film_and_an_error_of_zero_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_image_and_an_error_of_zero_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluate.write_table(tmp_path / "one.csv", rows("strict", "map", [0.0], [(10.0, 10.0)]))
     assert call(monkeypatch, "--images", tmp_path / "one.csv", "--output", tmp_path / "plots") == 0
 

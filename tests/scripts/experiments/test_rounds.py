@@ -59,7 +59,7 @@ def test_strategies_are_compared_seed_by_seed() -> None:
     assert told["random"]["against_random"] == 0
 
 
-def test_labels_move_with_the_film() -> None:
+def test_labels_move_with_the_image() -> None:
     """A bright spot lies at the center of T1 wherever it is moved to; mirrored corners keep their sides."""
     height, width = small_network.INPUT.height, small_network.INPUT.width
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")

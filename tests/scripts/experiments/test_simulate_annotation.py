@@ -153,7 +153,7 @@ def test_intervals_are_drawn_by_image() -> None:
     assert (low, high) == (3.0, 3.0)
 
 
-def test_films_that_were_trained_on_are_refused(
+def test_images_that_were_trained_on_are_refused(
     folders: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     pytest.importorskip("matplotlib")

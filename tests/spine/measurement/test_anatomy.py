@@ -245,7 +245,7 @@ def test_mirror_shift_and_scale_change_no_verdict(ladder: np.ndarray) -> None:
             assert sorted((v.kind, v.vertebrae) for v in violations(moved)) == sorted(verdict)
 
 
-def test_a_lean_of_the_film_violates_nothing(ladder: np.ndarray) -> None:
+def test_a_lean_of_the_image_violates_nothing(ladder: np.ndarray) -> None:
     assert violations(transform_points(rotation(25), ladder)) == ()
 
 

@@ -210,7 +210,7 @@ def test_the_mirror_image_has_the_same_angles_on_the_other_side(tilts: list[floa
     assert t1_tilt_deg(mirror_points(xy, WIDTH)) == pytest.approx(-(t1_tilt_deg(xy) or 0), abs=1e-5)
 
 
-def test_shift_scale_and_a_turn_of_the_film_change_no_curve() -> None:
+def test_shift_scale_and_a_turn_of_the_image_change_no_curve() -> None:
     xy = spine(TRIPLE) + np.random.default_rng(2).normal(0, 1, (17, 5, 2))
     curves = measure_curves(xy)
     for moved in (xy + np.array([50.0, -20]), 2.5 * xy, transform_points(rotation(6), xy)):

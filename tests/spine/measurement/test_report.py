@@ -118,7 +118,7 @@ def test_sides_are_the_patients_where_they_are_known(spine: Spine) -> None:
         ] == list(curves_of(spine, frame()))
 
 
-def test_the_patients_side_stays_when_the_film_is_turned_over(spine: Spine) -> None:
+def test_the_patients_side_stays_when_the_image_is_turned_over(spine: Spine) -> None:
     mirrored = Spine.from_arrays(mirror_points(spine.xy, WIDTH))
     here, there = curves_of(spine, frame(left="right")), curves_of(mirrored, frame(left="left"))
     assert [(c.upper_end, c.apex, c.side) for c in here] == [(c.upper_end, c.apex, c.side) for c in there]
@@ -244,7 +244,7 @@ def test_reports_do_not_depend_on_the_place_of_the_spine_in_the_image() -> None:
     assert cobb_report(moved, frame()) == cobb_report(Spine.from_arrays(bent()), frame())
 
 
-def test_a_turned_film_tilts_t1_and_no_curve(spine: Spine) -> None:
+def test_a_turned_image_tilts_t1_and_no_curve(spine: Spine) -> None:
     turned = Spine.from_arrays(transform_points(rotation(5), spine.xy - 400) + 400)
     assert cobb_report(turned, frame())["t1_tilt_deg"] == pytest.approx(5, abs=1e-5)
     for a, b in zip(curves_of(turned, frame()), curves_of(spine, frame()), strict=True):

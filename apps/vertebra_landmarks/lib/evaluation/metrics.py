@@ -241,15 +241,7 @@ def outlier_rate(distance: np.ndarray, limit: float) -> float:
 
 
 def success_rate(distance: np.ndarray, limit: float) -> float:
-    """Share of points in 0...1 that are off by at most the limit.
-
-    Args:
-        distance: ``(...)`` distances, NaN where there is no label.
-        limit: in the unit of the distances.
-
-    Raises:
-        ValueError: there is no labelled point.
-    """
+    """Share of points in 0...1 that are off by at most the limit; the complement of ``outlier_rate``."""
     return float((_labelled_only(distance) <= limit).mean())
 
 

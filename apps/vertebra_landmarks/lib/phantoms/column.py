@@ -255,12 +255,7 @@ def _draw_transverse(
 def draw_body(brush: Brush, column: Column, level: int, density: BoneDensity, rng: np.random.Generator) -> None:
     """The body: spongy filling between denser endplates and side walls; the corners are vertices of the outline.
 
-    Args:
-        brush: draws in millimetres.
-        column: all vertebrae.
-        level: which one, counted from T1 = 0.
-        density: of the patient's vertebrae.
-        rng: source of what differs between vertebrae of one patient.
+    The arguments are those of ``draw_vertebra``.
     """
     top_left, top_right, bottom_left, bottom_right = column.corners[level + FIRST]
     middle = column.centers[level + FIRST]

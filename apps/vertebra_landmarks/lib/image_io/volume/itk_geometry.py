@@ -8,10 +8,11 @@ import numpy as np
 import SimpleITK as sitk
 
 from ...spine.imaging.image_geometry import PIXELS, ImageGeometry, Vector
-from ...spine.imaging.orientation import Orientation
-from ...spine.imaging.planes import Plane, axis_of, plane_of
+from ...spine.imaging.planes import axis_of, plane_of
 from ..errors import UnreadableImageError
-from ..radiograph import Millimetres
+from ..margins import fill_margins
+from ..radiograph import Millimetres, Radiograph
+from ..raster.luminance import finite
 
 sitk.ProcessObject.SetGlobalWarningDisplay(False)  # its complaints become UnreadableImageError
 
@@ -105,24 +106,28 @@ def _vector(values: np.ndarray | tuple[float, ...]) -> Vector:
     return x, y, z
 
 
-def stated_plane(geometry: ImageGeometry) -> Plane | None:
-    """The plane in the patient by the directions of an image."""
-    return plane_of(axis_of(np.array(geometry.along_row)), axis_of(np.array(geometry.down_column)))
-
-
-def orientation_of_plane(plane: Plane | None, source: str, is_default: bool) -> tuple[Orientation | None, str]:
-    """The stated orientation and its source, ``None`` and "none" without one.
+def plane_radiograph(pixels: np.ndarray, geometry: ImageGeometry, source: str, may_be_default: bool) -> Radiograph:
+    """The radiograph of a volume of one plane.
 
     Args:
-        plane: from ``stated_plane``.
-        source: part of the header that states it.
-        is_default: whether the directions are the default of the writing program.
+        pixels: ``(H, W)``.
+        geometry: of the plane, with the spacing of the header.
+        source: part of the header that states the directions.
+        may_be_default: whether an identity in RAS states nothing, since it is the default of the writing program.
     """
-    if plane is None or plane.orientation is None or is_default:
-        return None, "none"
-    return plane.orientation, source
-
-
-def millimetres_of(geometry: ImageGeometry) -> Millimetres | None:
-    """The spacing as a size in the patient; ``None`` for 1 mm, the default of headers that state none."""
-    return None if geometry.spacing == (1.0, 1.0) else Millimetres(*geometry.spacing, "file header")
+    plane = plane_of(axis_of(np.array(geometry.along_row)), axis_of(np.array(geometry.down_column)))
+    # 1 mm is the default of headers that state no spacing
+    millimetres = None if geometry.spacing == (1.0, 1.0) else Millimetres(*geometry.spacing, "file header")
+    filled = fill_margins(finite(pixels))
+    if plane is None:
+        return Radiograph(filled, geometry, millimetres)
+    is_stated = plane.orientation is not None and not (may_be_default and plane.is_half_turned)
+    return Radiograph(
+        filled,
+        geometry,
+        millimetres,
+        plane.image_left_is,
+        plane.orientation if is_stated else None,
+        source if is_stated else "none",
+        plane.warnings(source),
+    )

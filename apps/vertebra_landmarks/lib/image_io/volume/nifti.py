@@ -10,13 +10,11 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from ...spine.imaging.planes import Plane
 from ..errors import UnreadableImageError, check_size, error_text, itk_error_text
 from ..formats import NIFTI_SUFFIXES
-from ..margins import fill_margins
 from ..radiograph import Radiograph
-from ..raster.luminance import finite, luminance
-from .itk_geometry import geometry_of, millimetres_of, open_with_itk, orientation_of_plane, plane_axes, stated_plane
+from ..raster.luminance import luminance
+from .itk_geometry import geometry_of, open_with_itk, plane_axes, plane_radiograph
 
 _ERRORS = (ValueError, OverflowError, TypeError, KeyError, ImageFileError, HeaderDataError)
 _MAX_OFFSET = 1 << 24
@@ -54,28 +52,14 @@ def read_nifti(path: Path) -> Radiograph:
     except (RuntimeError, ValueError) as error:
         reason = itk_error_text(error) if isinstance(error, RuntimeError) else str(error)
         raise UnreadableImageError(f"the geometry in the NIfTI header is invalid ({reason})") from error
-    plane = stated_plane(geometry)
-    orientation, source = orientation_of_plane(plane, "NIfTI affine", is_default=_is_default(plane, has_qform))
-    return Radiograph(
-        fill_margins(finite(pixels)),
-        geometry,
-        millimetres_of(geometry),
-        None if plane is None else plane.image_left_is,
-        orientation,
-        source,
-        () if plane is None else plane.warnings("NIfTI affine"),
-    )
+    is_default = not has_qform  # programs that know no directions write the identity, and no qform
+    return plane_radiograph(pixels, geometry, "NIfTI affine", is_default)
 
 
 def _check_offset(offset: int) -> None:
     """Check that the pixels begin near the header, since all bytes before them are decompressed."""
     if not 0 <= offset <= _MAX_OFFSET:
         raise UnreadableImageError(f"the NIfTI field vox_offset is {offset}, expected at most {_MAX_OFFSET}")
-
-
-def _is_default(plane: Plane | None, has_qform: bool) -> bool:
-    """Whether an affine is the default identity, which is written without a qform."""
-    return plane is not None and plane.is_half_turned and not has_qform
 
 
 def _gray(values: np.ndarray) -> np.ndarray:

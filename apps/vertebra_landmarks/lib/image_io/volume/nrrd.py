@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ...spine.imaging.planes import Plane
 from ..errors import UnreadableImageError, check_size, itk_error_text
-from ..margins import fill_margins
 from ..radiograph import Radiograph
-from ..raster.luminance import finite, luminance
-from .itk_geometry import geometry_of, millimetres_of, open_with_itk, orientation_of_plane, plane_axes, stated_plane
+from ..raster.luminance import luminance
+from .itk_geometry import geometry_of, open_with_itk, plane_axes, plane_radiograph
 
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_COMPONENTS = 4
@@ -41,24 +39,12 @@ def read_nrrd(path: Path) -> Radiograph:
         if isinstance(error, UnreadableImageError):
             raise
         raise UnreadableImageError(f"the geometry in the NRRD header is invalid ({error})") from error
-    plane = stated_plane(geometry)
-    is_default = plane is not None and _is_default(plane, reader)
-    orientation, source = orientation_of_plane(plane, "NRRD space directions", is_default)
-    return Radiograph(
-        fill_margins(finite(pixels)),
-        geometry,
-        millimetres_of(geometry),
-        None if plane is None else plane.image_left_is,
-        orientation,
-        source,
-        () if plane is None else plane.warnings("NRRD space directions"),
-    )
+    return plane_radiograph(pixels, geometry, "NRRD space directions", _is_ras(reader))
 
 
-def _is_default(plane: Plane, reader: sitk.ImageFileReader) -> bool:
-    """Whether the directions are the default identity in RAS."""
-    is_ras = reader.HasMetaDataKey(_SPACE_KEY) and reader.GetMetaData(_SPACE_KEY) in _RAS
-    return plane.is_half_turned and is_ras
+def _is_ras(reader: sitk.ImageFileReader) -> bool:
+    """Whether the directions are stated in RAS, of which programs that know no directions write the identity."""
+    return bool(reader.HasMetaDataKey(_SPACE_KEY) and reader.GetMetaData(_SPACE_KEY) in _RAS)
 
 
 def _check_attached(path: Path) -> None:
