@@ -1,7 +1,7 @@
-"""CSV tables over many images, written image by image: what is done stays when the run is killed, and is resumed.
+"""CSV tables over many images, written image by image, so that an interrupted run can be resumed.
 
-Beside the tables lies ``RUN_FILE``, JSON lines: the options of the run, then an entry per image with the size that
-every table had when its rows were whole. Resuming cuts the tables to the last of these sizes.
+``RUN_FILE`` in the same folder has JSON lines: the options of the run, then an entry per image with the size of every
+table when its rows were complete. Resuming truncates the tables to the last of these sizes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.learning.data.input_files import InputImage
-from lib.spine.atomic_write import replacing
+from lib.spine.atomic_write import atomic_write
 
 RUN_FILE = "predict_run.jsonl"
 Row = Sequence[str]
@@ -31,9 +31,9 @@ class DoneImage:
         path: of its file.
         size: of its file in bytes.
         mtime_ns: when its file was changed last.
-        refused: why it has no results; ``None`` where it has.
-        is_final: whether the refusal is about the image itself, so that it need not be tried again.
-        sizes: bytes of every table with its rows.
+        refused: reason why it has no results; ``None`` where it has.
+        is_final: whether the reason is the image itself, so that it is not tried again.
+        sizes: bytes of every table including its rows.
     """
 
     name: str
@@ -47,12 +47,12 @@ class DoneImage:
 
 
 class ResultTables:
-    """The tables of one run; none of them stays open between two images.
+    """The tables of one run; none stays open between two images.
 
     Args:
-        folder: where they lie, which exists.
+        folder: existing folder of the tables.
         columns: names of the columns of each table; the first one is the image.
-        options: what the results depend on besides the images, as JSON values.
+        options: all that the results depend on besides the images, as JSON values.
     """
 
     def __init__(self, folder: Path, columns: Mapping[str, Row], options: Mapping[str, Any]) -> None:
@@ -61,10 +61,10 @@ class ResultTables:
         self._sizes = {name: len(_encoded([header])) for name, header in columns.items()}
 
     def begin(self, overwrite: bool) -> None:
-        """Make empty tables.
+        """Create empty tables.
 
         Raises:
-            FileExistsError: there are tables already, and they are not to be overwritten.
+            FileExistsError: there are tables, and they are not to be overwritten.
             OSError: they cannot be written.
         """
         present = [name for name in (*self._columns, RUN_FILE) if (self._folder / name).exists()]
@@ -82,9 +82,9 @@ class ResultTables:
         self._write_run([])
 
     def resume(self, images: Collection[InputImage]) -> dict[str, DoneImage]:
-        """Go on with the tables of a run that was interrupted; without any, make empty ones.
+        """Resume the tables of an interrupted run; without any, create empty ones.
 
-        Rows that are not whole are removed, and so are those of images whose files have changed since.
+        Incomplete rows are removed, and so are those of images whose files have changed.
 
         Args:
             images: of this run.
@@ -99,8 +99,8 @@ class ResultTables:
         if not self._run.exists():
             self.begin(overwrite=False)
             return {}
-        done = self._whole(self._read_run())
-        self._cut(done[-1].sizes if done else self._sizes)
+        done = self._complete_entries(self._read_run())
+        self._truncate(done[-1].sizes if done else self._sizes)
         stale = {entry.name for entry in done if not entry.is_final} | _changed(images, done)
         kept = [entry for entry in done if entry.name not in stale]
         _check_stems(images, kept)
@@ -110,7 +110,7 @@ class ResultTables:
         return {entry.name: entry for entry in kept}
 
     def _read_run(self) -> list[DoneImage]:
-        """The entries up to the first that is not whole."""
+        """The entries up to the first incomplete line."""
         lines = self._run.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         options = _parsed(lines[0]) if lines else None
         if options is None:
@@ -134,26 +134,26 @@ class ResultTables:
     def _size(self, name: str) -> int:
         return (self._folder / name).stat().st_size
 
-    def _whole(self, entries: list[DoneImage]) -> list[DoneImage]:
+    def _complete_entries(self, entries: list[DoneImage]) -> list[DoneImage]:
         """The entries up to the last whose rows are in all tables.
 
         Raises:
-            ValueError: somebody has changed a table.
+            ValueError: a table was changed by another program.
         """
-        there = {}
+        sizes = {}
         for name, header in self._columns.items():
             path = self._folder / name
             content = path.read_bytes() if path.exists() else b""
             if entries and not content.startswith(_encoded([header])):
                 raise ValueError(f"--resume: {path} is not as this command wrote it; use --overwrite or another folder")
-            there[name] = len(content)
+            sizes[name] = len(content)
         count = len(entries)
-        while count and any(size > there[name] for name, size in entries[count - 1].sizes.items()):
+        while count and any(size > sizes[name] for name, size in entries[count - 1].sizes.items()):
             count -= 1
         return entries[:count]
 
-    def _cut(self, sizes: Mapping[str, int]) -> None:
-        """Remove what stands in the tables behind the last whole image."""
+    def _truncate(self, sizes: Mapping[str, int]) -> None:
+        """Remove rows behind those of the last complete image."""
         self._sizes = dict(sizes)
         for name, header in self._columns.items():
             path, head = self._folder / name, _encoded([header])
@@ -169,25 +169,25 @@ class ResultTables:
             with path.open(encoding="utf-8", newline="") as stream:
                 rows = [row for row in csv.reader(stream) if row[0] not in names]
             content = _encoded(rows)
-            with replacing(path) as temporary:
+            with atomic_write(path) as temporary:
                 temporary.write_bytes(content)
             self._sizes[name] = len(content)
 
     def _write_run(self, entries: Iterable[DoneImage]) -> None:
         """Write the options, and entries with the sizes that the tables have now."""
         now = [{**asdict(entry), "sizes": self._sizes} for entry in entries]
-        with replacing(self._run) as temporary:
+        with atomic_write(self._run) as temporary:
             temporary.write_text("".join(_line(content) for content in (self._options, *now)), encoding="utf-8")
 
     def add(
         self, image: InputImage, rows: Mapping[str, Iterable[Row]], refused: str | None = None, is_final: bool = True
     ) -> None:
-        """Write the rows of an image, all of which are on the disk when this returns.
+        """Append the rows of an image to the tables, then its entry to the run file.
 
         Args:
-            image: that they are about.
-            rows: of the tables that have any.
-            refused: why it has no results, if so.
+            image: the image.
+            rows: by table.
+            refused: reason why it has no results, if so.
             is_final: see ``DoneImage``.
 
         Raises:
@@ -216,7 +216,7 @@ def _line(content: Mapping[str, Any]) -> str:
 
 
 def _parsed(line: str) -> dict[str, Any] | None:
-    """The object of a whole line."""
+    """The JSON object of a complete line; ``None`` of others."""
     try:
         content = json.loads(line) if line.endswith("\n") else None
     except ValueError:
@@ -233,23 +233,23 @@ def _state(path: Path) -> tuple[int, int]:
 
 
 def _changed(images: Iterable[InputImage], done: Iterable[DoneImage]) -> set[str]:
-    """Names of images whose file is another one than that of before."""
+    """Names of images whose file has changed."""
     present = {image.name: (str(image.path.absolute()), *_state(image.path)) for image in images}
     before = ((entry.name, (entry.path, entry.size, entry.mtime_ns)) for entry in done)
     return {name for name, file in before if present.get(name, file) != file}
 
 
 def _check_stems(images: Iterable[InputImage], done: Iterable[DoneImage]) -> None:
-    """Make sure that no image takes the place of the result files of another.
+    """Check that the result files of no image would replace those of another.
 
     Raises:
-        ValueError: one would.
+        ValueError: they would.
     """
     owners = {entry.stem.lower(): entry.name for entry in done}
     for image in images:
         owner = owners.get(image.stem.lower(), image.name)
         if owner != image.name:
             raise ValueError(
-                f"--resume: the results of {image.name} would take the place of those of {owner}, since the images are "
-                "not those of the run that was interrupted; name another folder"
+                f"--resume: the results of {image.name} would replace those of {owner}, since the images are not "
+                "those of the interrupted run; name another folder"
             )

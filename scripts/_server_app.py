@@ -1,7 +1,7 @@
 """The web application that ``start.py`` serves: MONAI Label's own, which the app replaces when it starts.
 
-A server whose ``start.py`` was killed must not stay behind. Its standard input is a pipe from there, which ends with
-``start.py``, however that ends and on every system.
+The server ends with ``start.py`` even where that is killed: its standard input is a pipe from there, which closes with
+``start.py`` on every system.
 """
 
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Arguments that the commands for training and for what follows it share."""
+"""Arguments shared by the commands for training and calibration."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser, example: str) -> None:
 
 
 def checking(fold: int | None, count: int) -> str:
-    """What a training is checked on, in words."""
+    """The validation set of a training in words."""
     return "holding out no fold" if fold is None else f"checking on {count} of fold {fold}"
 
 
 def add_assume_unseen(parser: argparse.ArgumentParser) -> None:
-    """The user's word for weights of which nothing is known."""
+    """Add ``--assume-unseen``, for weights of unknown training data."""
     parser.add_argument(
         "--assume-unseen",
         action="store_true",
-        help="weights that do not say on which films they were trained have not seen the held-out fold",
+        help="assume that weights of unknown training data have not seen the held-out fold",
     )

@@ -1,4 +1,4 @@
-"""Ask a model about the vertebra names in labels; the table says which to move, or not to learn (train.py --names)."""
+"""Check the vertebra names of labels with a model; the table tells which to move or to ignore (train.py --names)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lib.learning.prediction.level_names import COLUMNS, folds_cell, likeliest_n
 from lib.learning.prediction.predictor import LandmarkPredictor
 from lib.learning.weights.provenance import trained_on
 from lib.learning.weights.weight_files import load_weights
-from lib.spine.atomic_write import check_writable, replacing
+from lib.spine.atomic_write import atomic_write, check_writable
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -71,7 +71,7 @@ def main() -> int:
             use = use_of(naming, len(centers), trusted)
             rows.append((path.name, fold, said, len(centers), naming.levels, f"{naming.margin:.1f}", use, model_folds))
         with (
-            replacing(arguments.output) as temporary,
+            atomic_write(arguments.output) as temporary,
             temporary.open("w", newline="", encoding="utf-8") as stream,
         ):
             csv.writer(stream).writerows([COLUMNS, *rows])
@@ -79,7 +79,7 @@ def main() -> int:
         print(f"audit_names: {error}", file=sys.stderr)
         return 1
     doubted = sum(bool(row[COLUMNS.index("use")]) for row in rows)
-    print(f"{doubted} of {len(rows)} labels are to be learnt otherwise than they say; see {arguments.output}")
+    print(f"{doubted} of {len(rows)} labels are renamed or ignored in training; see {arguments.output}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Time whole requests, file to landmarks, markups and measurement: stage by stage, films per second, peak memory."""
+"""Time whole requests, file to landmarks, markups and measurement: stage by stage, images per second, peak memory."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from lib.spine.measurement.report import anatomy_report, cobb_report
 
 READ, MEASURE, TOTAL = "read", "measure", "total"
 FORWARDS = ("forward", "refine")
-"""Stages of a prediction in which a network computes; one that it does not report took no time."""
+"""Stages of a prediction that run a network; a stage that is not reported took no time."""
 FIRST_SEED = 7
-"""Of the generated films."""
+"""Seed of the first generated image."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--image", type=Path, help="file to time; without it, a generated film is used")
+    parser.add_argument("--image", type=Path, help="file to time; without it, a generated image is used")
     parser.add_argument("--size", type=int, nargs=2, default=(2000, 6000), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--images", type=int, default=8, help="films of the batch that films per second are told of")
+    parser.add_argument("--images", type=int, default=8, help="images of the batch for images per second")
     parser.add_argument("--decoder", choices=DECODERS, default=DECODERS[0])
     parser.add_argument("--threads", type=int, help="cores that the network may use")
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
@@ -58,8 +58,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parsed
 
 
-def write_film(path: Path, width: int, height: int, seed: int = FIRST_SEED) -> None:
-    """A generated film with 16 bits per pixel, enlarged from a phantom of 1200 rows so that making it is quick."""
+def write_image(path: Path, width: int, height: int, seed: int = FIRST_SEED) -> None:
+    """A generated image with 16 bits per pixel, enlarged from a phantom of 1200 rows to save time."""
     small = render_phantom(random_spec(seed, 1200, max(220, round(1200 * width / height)))).pixels
     large = np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC), dtype=np.uint16)
     grain = np.random.default_rng(seed).integers(0, 257, large.shape, dtype=np.uint16)
@@ -89,7 +89,7 @@ class PeakMemory:
 
 
 def one_request(path: Path, predictor: LandmarkPredictor, decoder: str, folder: Path) -> dict[str, float]:
-    """Seconds of every stage of one request, those of the prediction as it reports them."""
+    """Seconds of every stage of one request, including the stages that the prediction reports."""
     begin = time.perf_counter()
     radiograph = read_radiograph(path)
     read = time.perf_counter()
@@ -106,7 +106,7 @@ def stage_figures(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Median seconds of every stage, and ``other_s``: of everything but reading the file and the networks.
 
     Args:
-        runs: of each request, stage to seconds; a stage that it lacks took no time.
+        runs: seconds by stage of each request; a missing stage took no time.
     """
     stages = dict.fromkeys(name for run in runs for name in run)
     medians = {f"{name}_s": statistics.median(run.get(name, 0.0) for run in runs) for name in stages}
@@ -131,7 +131,7 @@ def bare_forward(predictor: LandmarkPredictor, repeats: int) -> float:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, float]:
-    """All figures; seconds unless a name says otherwise.
+    """All figures, in seconds unless their name states another unit.
 
     Raises:
         ValueError: the weights or the image cannot be read.
@@ -141,16 +141,16 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     width, height = arguments.size
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        batch = [folder / f"film{number}.png" for number in range(arguments.images)]
-        for number, film in enumerate(batch):
-            write_film(film, width, height, FIRST_SEED + number)
+        batch = [folder / f"image{number}.png" for number in range(arguments.images)]
+        for number, path in enumerate(batch):
+            write_image(path, width, height, FIRST_SEED + number)
         image = batch[0] if arguments.image is None else arguments.image
         one_request(image, predictor, arguments.decoder, folder)  # the first one is slower
         with PeakMemory() as memory:
             runs = [one_request(image, predictor, arguments.decoder, folder) for _ in range(arguments.repeats)]
             begin = time.perf_counter()
-            for film in batch:
-                one_request(film, predictor, arguments.decoder, folder)
+            for path in batch:
+                one_request(path, predictor, arguments.decoder, folder)
             passed = time.perf_counter() - begin
     return {
         **stage_figures(runs),

@@ -2,7 +2,7 @@
 
 To that belongs what errors of some corners say about those of others, by which corrections spread.
 
-Where weights were trained on all films, nothing is left to measure on: --from copies what was measured on weights of
+Where weights were trained on all images, nothing is left to measure on: --from copies what was measured on weights of
 the same recipe that held a fold out. The file says what its error model was measured on.
 """
 
@@ -40,8 +40,9 @@ from lib.learning.weights.weight_files import (
     save_weights,
 )
 from lib.spine.atomic_write import check_writable
-from lib.spine.geometry import steps, with_centers
-from lib.spine.measurement.cobb import interval_half_width, largest_curve
+from lib.spine.geometry import center_distances, with_centers
+from lib.spine.measurement.angle_interval import interval_half_width
+from lib.spine.measurement.cobb import largest_curve
 
 DECODER = "map"
 
@@ -65,10 +66,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def compared(record: Record, predictor: LandmarkPredictor) -> Checked:
-    """Predict a film and compare it with its label.
+    """Predict an image and compare it with its label.
 
     Raises:
-        ValueError: the film cannot be read, or the second network was not asked.
+        ValueError: the image cannot be read, or the second network was not asked.
     """
     prediction = predictor.locate(read_radiograph(record.path), DECODER)
     if prediction.said_errors is None:
@@ -78,7 +79,7 @@ def compared(record: Record, predictor: LandmarkPredictor) -> Checked:
     return Checked(
         prediction.said_errors,
         distances(points, labelled),
-        float(steps(points[:, 0]).mean()),
+        float(center_distances(points[:, 0]).mean()),
         prediction.naming_lead,
         name_shift(points[:, 0], labelled[:, 0]) != 0,
         points,
@@ -88,7 +89,7 @@ def compared(record: Record, predictor: LandmarkPredictor) -> Checked:
 
 
 def with_correlations(model: ErrorModel, cases: Sequence[Checked], records: Sequence[Record]) -> ErrorModel:
-    """The error model with what errors of some points say about those of others, on films with right names."""
+    """The error model with what errors of some points say about those of others, on images with right names."""
     spines = [
         SpineErrors.of(case.points, with_centers(record.corners), model.local(case.said, case.step))
         for case, record in zip(cases, records, strict=True)
@@ -108,14 +109,14 @@ def expected(case: Checked, model: ErrorModel) -> tuple[np.ndarray, float]:
 
 
 def cross_checked(cases: list[Checked], half: list[int]) -> None:
-    """Print how an error model does on films that it was not measured on.
+    """Print how an error model does on images that it was not measured on.
 
     Args:
         cases: predictions beside their labels.
-        half: 0 or 1 for each, the same for films of one patient; each half is judged by the other.
+        half: 0 or 1 for each, the same for images of one patient; each half is judged by the other.
 
     Raises:
-        ValueError: a half has too few films.
+        ValueError: a half has too few images.
     """
     said, seen, right, off, widths = [], [], [], [], []
     for side in (0, 1):
@@ -127,19 +128,22 @@ def cross_checked(cases: list[Checked], half: list[int]) -> None:
             right.append(not case.is_shifted)
             off.append(case.angle_error)
             widths.append(width)
-    for title, chosen in (("films with right names", np.array(right)), ("all films", np.ones(len(right), dtype=bool))):
+    for title, chosen in (
+        ("images with right names", np.array(right)),
+        ("all images", np.ones(len(right), dtype=bool)),
+    ):
         print(f"cross-checked on {chosen.sum()} {title}, tenths of the points, expected / observed px (ratio):")
         for decile in calibrate(np.stack(said)[chosen].ravel(), np.stack(seen)[chosen].ravel()):
             print(f"  {decile.expected:6.1f} / {decile.observed:6.1f} ({decile.ratio or 0:.2f})")
     share = share_inside(np.array(off), np.array(widths))
-    print(f"largest angle inside its 90 % interval: {share:.0%} of {len(widths)} films")
+    print(f"largest angle inside its 90 % interval: {share:.0%} of {len(widths)} images")
 
 
 def measured(arguments: argparse.Namespace, weights: Weights) -> tuple[ErrorModel, dict[str, Any]]:
     """The error model of weights, and on what it was measured.
 
     Raises:
-        ValueError: the weights were trained on the fold, there are too few films, or one cannot be read.
+        ValueError: the weights were trained on the fold, there are too few images, or one cannot be read.
         OSError: a file cannot be read.
     """
     name, assumed = arguments.weights.name, arguments.assume_unseen
@@ -200,7 +204,7 @@ def main() -> int:
     if arguments.source:
         print(f"copied from {arguments.source.name}; written to {arguments.output}")
     else:
-        print(f"measured on {measured_on['films']} films of fold {arguments.fold}; written to {arguments.output}")
+        print(f"measured on {measured_on['films']} images of fold {arguments.fold}; written to {arguments.output}")
     return 0
 
 

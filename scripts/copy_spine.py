@@ -1,6 +1,6 @@
-"""Copy what the Slicer module needs of ``lib/spine``, with all it imports there: ``python scripts/copy_spine.py``.
+"""Copy the modules of ``lib/spine`` that the Slicer module needs, with their imports: ``python scripts/copy_spine.py``.
 
-``--check`` copies nothing and says whether the copy is as its source.
+``--check`` copies nothing and reports whether the copy equals its source.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ NEEDED = (
     "measurement/anatomy",
     "measurement/angle_interval",
     "measurement/image_warnings",
-    "measurement/reader_error",
 )
-"""What the module itself imports."""
+"""Modules that the Slicer module imports."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -55,18 +54,18 @@ def files(source: Path, needed: tuple[str, ...] = NEEDED) -> list[str]:
     """Paths below ``source`` of the files to copy: those needed, what they import and their packages, sorted.
 
     Raises:
-        OSError: one of them is not there.
+        OSError: one of them does not exist.
         ValueError: one imports from outside the folder, so that its copy would not work.
     """
-    found: set[str] = set()
-    waiting = list(needed)
-    while waiting:
-        name = f"{waiting.pop()}.py"
-        if name not in found:
-            found.add(name)
-            waiting.extend(_imported(source, name))
-            waiting.append((Path(name).parent / "__init__").as_posix())
-    return sorted(found)
+    names: set[str] = set()
+    pending = list(needed)
+    while pending:
+        name = f"{pending.pop()}.py"
+        if name not in names:
+            names.add(name)
+            pending.extend(_imported(source, name))
+            pending.append((Path(name).parent / "__init__").as_posix())
+    return sorted(names)
 
 
 def _imported(source: Path, name: str) -> list[str]:
@@ -106,12 +105,12 @@ def copy(source: Path, target: Path) -> None:
 
 
 def differences(source: Path, target: Path) -> list[str]:
-    """A sentence for every file that is missing in the copy, is not the same byte for byte, or has no source."""
+    """A sentence for every file that is missing in the copy, differs from its source, or has none."""
     wanted, present = files(source), _present(target)
     sentences = [f"{name} is missing in the copy." for name in wanted if name not in present]
-    sentences += [f"{name} has no business in the copy." for name in sorted(present - set(wanted))]
+    sentences += [f"{name} has no source." for name in sorted(present - set(wanted))]
     sentences += [
-        f"{name} is not as its source."
+        f"{name} differs from its source."
         for name in wanted
         if name in present and (source / name).read_bytes() != (target / name).read_bytes()
     ]

@@ -1,7 +1,7 @@
 """Draw phantom radiographs: ``python scripts/make_phantoms.py --output DIR [--count 12] [--seed 0] [--labels]``.
 
-Writes ``phantom_000.png``, ``phantom_001.png``, ... and with ``--labels`` their exact landmarks, placed where MONAI
-Label looks for finished labels: ``labels/final/phantom_000.mrk.json``. The same numbers give the same files.
+Writes ``phantom_000.png``, ``phantom_001.png``, ... and with ``--labels`` their exact landmarks where MONAI Label
+expects final labels: ``labels/final/phantom_000.mrk.json``. The same numbers give the same files.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from PIL import Image
 
 import _app_path  # noqa: F401
 from lib.phantoms import random_spec, render_phantom
-from lib.spine.atomic_write import replacing
+from lib.spine.atomic_write import atomic_write
 from lib.spine.labels.markups import SUFFIX, write_markups
 
 LABELS = Path("labels") / "final"
@@ -38,7 +38,7 @@ def main() -> int:
             phantom = render_phantom(random_spec(phantom_seed(arguments.seed, index), height, width))
             for path in files_of(name, arguments):
                 if path.suffix == ".png":
-                    with replacing(path) as temporary:
+                    with atomic_write(path) as temporary:
                         Image.fromarray(phantom.pixels).save(temporary, format="PNG")
                 else:
                     write_markups(path, phantom.spine)

@@ -21,14 +21,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    described = {
+    descriptions = {
         "list": "all versions; the one that is served is marked by >",
-        "show": "all that is known about a version, as JSON",
+        "show": "details of a version, as JSON",
         "publish": "serve a version, such as one that the gate has held back",
         "rollback": "serve the version that the served one was trained from, or the given one",
     }
-    for name, words in described.items():
-        command = commands.add_parser(name, help=words, description=words)
+    for name, description in descriptions.items():
+        command = commands.add_parser(name, help=description, description=description)
         command.add_argument("--studies", type=Path, required=True, help="folder that the server serves")
         command.add_argument(
             "--weights", type=Path, default=DEFAULT_WEIGHTS_FILE, help="the server's --conf weights, if it has one"
@@ -58,7 +58,7 @@ def row(version: Version, is_served: bool) -> list[str]:
 
 
 def table(models: ModelStore) -> str:
-    """All versions, the weights that the server began with as version 0."""
+    """All versions; version 0 are the server's first weights."""
     served = models.served_number
     rows = [
         list(COLUMNS),
@@ -80,8 +80,8 @@ def main() -> int:
         others = [folder for folder in models.folder.glob("models*") if folder != models.versions_folder]
         if others and not models.versions():
             raise ValueError(
-                f"the versions in {arguments.studies} were not trained from {arguments.weights.name}; name the weights "
-                "that the server began with by --weights"
+                f"the versions in {arguments.studies} were not trained from {arguments.weights.name}; name the "
+                "server's first weights by --weights"
             )
         if arguments.command == "show":
             print(json.dumps(asdict(models.version(arguments.version)), indent=1))

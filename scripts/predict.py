@@ -1,6 +1,6 @@
-"""Find the landmarks of radiographs without a server: markups and an overlay picture per image, and six tables.
+"""Find the landmarks of radiographs without a server: a Markups file and an overlay per image, and six tables.
 
-Rows are written as images are done. After a kill, ``--resume`` goes on where it was.
+Rows are written as images are done. ``--resume`` continues an interrupted run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from lib.spine.schema import Spine
 
 _CONFIDENCE = ("image", "spine_score", "names_right", "curve", "angle_deg", "half_width_deg", "orientation", "warnings")
 LOCK_FILE = ".predict_run.lock"
-"""Held while a run writes its results; it may stay behind."""
+"""Lock file of a run, which is never deleted."""
 TABLES: dict[str, Row] = {
     "landmarks.csv": LANDMARK_COLUMNS,
     "cobb.csv": ("image", "angle1_deg", "angle2_deg", "angle3_deg"),
@@ -42,7 +42,7 @@ TABLES: dict[str, Row] = {
     "refused.csv": ("image", "reason"),
 }
 ABANDONED = 2
-"""Exit status where nothing is done, since the arguments or the results that are there forbid it."""
+"""Exit status where nothing is done because of the arguments or existing results."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -64,10 +64,11 @@ Rows = Iterator[Row]
 
 def landmark_rows(name: str, spine: Spine) -> Rows:
     """The 85 landmarks of one image."""
-    for vertebra, point, mark in spine.points():
-        if mark is not None:
-            visible = "1" if mark.is_visible else "0"
-            yield name, vertebra, point, f"{mark.x:.3f}", f"{mark.y:.3f}", f"{mark.score:.4f}", visible
+    for vertebra, point, landmark in spine.points():
+        if landmark is not None:
+            visible = "1" if landmark.is_visible else "0"
+            position = f"{landmark.x:.3f}", f"{landmark.y:.3f}"
+            yield name, vertebra, point, *position, f"{landmark.score:.4f}", visible
 
 
 def cobb_rows(name: str, prediction: Prediction) -> Rows:
@@ -93,9 +94,9 @@ def error_rows(name: str, spine: Spine) -> Rows:
 
 
 def confidence_rows(name: str, prediction: Prediction) -> Rows:
-    """How sure the spine, its names and each curve's angle are; empty where the model does not tell.
+    """Confidence of the spine, its names and each curve's angle; empty where not estimated.
 
-    An image without a curve has one row, so that its orientation and its warnings are told, too.
+    An image without a curve has one row with its orientation and warnings.
     """
     right = "" if prediction.names_right is None else f"{prediction.names_right:.3f}"
     orientation = f"{describe_orientation(prediction.orientation)} ({prediction.orientation_source})"
@@ -110,7 +111,7 @@ def confidence_rows(name: str, prediction: Prediction) -> Rows:
 
 
 def result_rows(name: str, prediction: Prediction) -> dict[str, Iterable[Row]]:
-    """What the tables say about one image."""
+    """Rows of one image by table."""
     return {
         "landmarks.csv": landmark_rows(name, prediction.spine),
         "cobb.csv": cobb_rows(name, prediction),
@@ -121,7 +122,7 @@ def result_rows(name: str, prediction: Prediction) -> dict[str, Iterable[Row]]:
 
 
 def predict_one(image: InputImage, predictor: LandmarkPredictor, decoder: str, output: Path) -> Prediction:
-    """Predict one image and write its two files; results of an earlier call are gone if it fails.
+    """Predict one image and write its two files; earlier results are deleted even if it fails.
 
     Raises:
         UnreadableImageError: the image cannot be read.
@@ -168,11 +169,11 @@ def main() -> int:
 
 
 def begin(tables: ResultTables, images: list[InputImage], arguments: argparse.Namespace) -> Mapping[str, DoneImage]:
-    """Make the tables, or go on with those that are there; returns what is done already.
+    """Create the tables, or resume existing ones; returns the images that are done.
 
     Raises:
         FileExistsError: there are tables of another run.
-        ValueError: the run that is there cannot be gone on with.
+        ValueError: the existing run cannot be resumed.
         OSError: a table cannot be written.
     """
     if arguments.resume:

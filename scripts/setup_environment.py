@@ -1,7 +1,7 @@
-"""The project's own Python environment, ``.venv``: made when missing, and kept in step with the requirements files.
+"""The virtual environment ``.venv``: created when missing, and updated with the requirements files.
 
 Used by ``start.py`` and ``test.py`` before anything is installed, hence the standard library only. Annotations are
-quoted, so that even a Python too old for the project can read this file and say so in a sentence.
+quoted, so that a Python too old for the project can still run this file and print what is wrong.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SUPPORTED = ((3, 11), (3, 12), (3, 10))
-"""Python versions that all pins support, the best tested one first."""
+"""Python versions that all pins support, by preference."""
 TORCH = "torch==2.13.0"  # the release that requirements.txt was tested with
 RUNTIME = "requirements.txt"
 DEVELOPMENT = "requirements-dev.txt"
@@ -47,11 +47,11 @@ _FAILURES = (
 
 
 class SetupError(Exception):
-    """Why the environment cannot be made, and what to do about it, in plain words for the user."""
+    """The environment cannot be set up; the message says why and what to do."""
 
 
 def use_suitable_python() -> None:
-    """Go on if this Python is supported; otherwise run the same command again with one that is.
+    """Return if this Python is supported; otherwise run the same command with one that is.
 
     Raises:
         SystemExit: no supported Python was found (status 2).
@@ -70,7 +70,7 @@ def use_suitable_python() -> None:
 
 
 def become(command: "list[str]") -> None:
-    """Run a command in place of this process, which ends with its exit status.
+    """Replace this process by a command.
 
     Raises:
         SystemExit: on Windows, where the command runs beside this process, with its exit status.
@@ -99,9 +99,9 @@ def find_suitable_python() -> "str | None":
 
 
 def _all_on_path(name: str) -> "list[str]":
-    """Every program of that name; version managers put shims on the path that work only for some versions."""
-    found = [shutil.which(name, path=folder) for folder in os.get_exec_path()]
-    return [path for path in found if path]
+    """Every program of that name: shims of version managers may work for some versions only."""
+    paths = [shutil.which(name, path=folder) for folder in os.get_exec_path()]
+    return [path for path in paths if path]
 
 
 def say(text: str) -> None:
@@ -110,7 +110,7 @@ def say(text: str) -> None:
 
 
 def prepare(*requirements: str, root: Path = ROOT) -> Path:
-    """Install what is missing, which is nothing but a comparison of hashes once all is there.
+    """Install what is missing; without any change, only hashes are compared.
 
     Args:
         requirements: names of requirements files in the repository root; ``RUNTIME`` always comes first.
@@ -120,15 +120,15 @@ def prepare(*requirements: str, root: Path = ROOT) -> Path:
         The environment's Python.
 
     Raises:
-        SetupError: it cannot be done; the message says why and what to do.
+        SetupError: the installation failed; the message says why and what to do.
     """
     environment = Environment(root)
-    wanted = (RUNTIME, *requirements)
+    names = (RUNTIME, *requirements)
     try:
-        if not environment.has(wanted):
+        if not environment.has(names):
             with environment.lock():
-                if not environment.has(wanted):  # else another start has just installed it
-                    environment.install(wanted)
+                if not environment.has(names):  # else another process has just installed them
+                    environment.install(names)
     except OSError as error:
         reason = _advice(str(error)) or f"The folder {environment.folder} cannot be set up: {error}."
         raise SetupError(reason) from error
@@ -146,17 +146,17 @@ class Environment:
         self.root = root
         self.folder = root / ".venv"
         self.python = self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-        self._stamp = self.folder / "installed.json"
+        self._record_path = self.folder / "installed.json"
         self._lock_path = self.folder / "setup.lock"
         self._inherited: tuple[int, ...] = ()
 
     def has(self, requirements: "tuple[str, ...]") -> bool:
-        """Whether these requirements files, as they are now, were installed to the end."""
-        stamp = self._read_stamp()
-        return self.python.exists() and all(stamp.get(name) == self.fingerprint(name) for name in requirements)
+        """Whether the current content of these requirements files is completely installed."""
+        record = self._read_record()
+        return self.python.exists() and all(record.get(name) == self.fingerprint(name) for name in requirements)
 
     def fingerprint(self, name: str) -> str:
-        """Hash of all that makes an installation outdated: the pins, the Python, and the place."""
+        """Hash of all that an installation depends on: the pins, the Python and the folder."""
         config = self.folder / "pyvenv.cfg"
         parts = (
             TORCH.encode(),
@@ -167,7 +167,7 @@ class Environment:
         return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
     def install(self, requirements: "tuple[str, ...]") -> None:
-        """Make the environment if it is missing or unusable, and install the requirements files into it.
+        """Create the environment if it is missing or unusable, and install the requirements files.
 
         Raises:
             SetupError: a step failed.
@@ -180,8 +180,8 @@ class Environment:
             say(f"Making an environment for Python {_VERSION} in {self.folder} (about 5 seconds) ...")
             base = getattr(sys, "_base_executable", None) or sys.executable  # not the Python that is being replaced
             self._run([base, "-m", "venv", str(self.folder)])
-        installed = self._read_stamp()
-        self._write_stamp({name: value for name, value in installed.items() if name not in requirements})
+        installed = self._read_record()
+        self._write_record({name: value for name, value in installed.items() if name not in requirements})
         self._remove_half_installed()
         if not self._has_torch():
             say(f"Installing {TORCH} (1 to 2 minutes; a CUDA build is 3 GB more and takes longer) ...")
@@ -194,16 +194,16 @@ class Environment:
         self._run([str(self.python), "-I", "-c", "import torch, SimpleITK, monai, monailabel"])
         for name in requirements:
             installed[name] = self.fingerprint(name)
-        self._write_stamp({**installed, "folder": str(self.folder)})
+        self._write_record({**installed, "folder": str(self.folder)})
         say("The environment is complete; the next start skips all this.")
 
     def defect(self) -> "str | None":
-        """What makes an existing environment unusable; None if it is usable or there is none yet."""
+        """Why an existing environment is unusable; ``None`` if it is usable or does not exist yet."""
         if not any(path != self._lock_path for path in self.folder.iterdir()):
             return None
         if not self.python.exists():
             return "has no Python in it"
-        if self._read_stamp().get("folder", str(self.folder)) != str(self.folder):
+        if self._read_record().get("folder", str(self.folder)) != str(self.folder):
             return "was made in another place"
         command = [str(self.python), "-I", "-c", "import pip, sys; print(*sys.version_info[:2])"]
         try:
@@ -215,7 +215,7 @@ class Environment:
 
     @contextlib.contextmanager
     def lock(self) -> "Iterator[None]":
-        """Hold off other installations; the system releases the lock when its holders end, however they end."""
+        """Lock out other installations; the system releases the lock when its holders end, however they end."""
         self.folder.mkdir(exist_ok=True)
         with self._lock_path.open("a") as file:
             if not _try_lock(file.fileno()):
@@ -227,17 +227,17 @@ class Environment:
             yield
             self._inherited = ()
 
-    def _read_stamp(self) -> "dict[str, str]":
+    def _read_record(self) -> "dict[str, str]":
         try:
-            stamp = json.loads(self._stamp.read_text(encoding="utf-8"))
+            record = json.loads(self._record_path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return stamp if isinstance(stamp, dict) else {}
+        return record if isinstance(record, dict) else {}
 
-    def _write_stamp(self, stamp: "dict[str, str]") -> None:
-        new = self._stamp.with_suffix(".new")
-        new.write_text(json.dumps(stamp, indent=1), encoding="utf-8")
-        new.replace(self._stamp)
+    def _write_record(self, record: "dict[str, str]") -> None:
+        new = self._record_path.with_suffix(".new")
+        new.write_text(json.dumps(record, indent=1), encoding="utf-8")
+        new.replace(self._record_path)
 
     def _clear(self) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -254,7 +254,7 @@ class Environment:
         return [path for pattern in ("lib/python*", "Lib") for path in self.folder.glob(f"{pattern}/site-packages")]
 
     def _remove_half_installed(self) -> None:
-        """Remove what an interrupted pip leaves: metadata without its RECORD, written last, and set-aside folders."""
+        """Remove remains of an interrupted pip: metadata without RECORD, which is written last, and backup folders."""
         for folder in self._site_packages():
             half = [path for path in folder.glob("*.dist-info") if not (path / "RECORD").exists()]
             for path in [*half, *folder.glob("~*")]:
@@ -301,9 +301,9 @@ class Environment:
 
 
 def _advice(output: str) -> "str | None":
-    """The sentence for a known cause of failure, found by the words that pip, venv or the system use for it."""
-    for words, sentence in _FAILURES:
-        if any(word.lower() in output.lower() for word in words):
+    """The advice for a known cause of failure, recognized by messages of pip, venv or the system."""
+    for messages, sentence in _FAILURES:
+        if any(message.lower() in output.lower() for message in messages):
             return sentence
     return None
 

@@ -1,4 +1,4 @@
-"""Picture of the Slicer module at work, without 3D Slicer: ``slicer_snapshot.py IMAGE --output FILE.png``.
+"""Screenshot of the Slicer module at work, without 3D Slicer: ``slicer_snapshot.py IMAGE --output FILE.png``.
 
 Opens the image in the module, which runs on Slicer's own libraries with the panel on Qt (offscreen), and writes slice
 view and panel side by side. Without ``--server`` a server is started for it, with a copy of the image; with one, the
@@ -26,7 +26,7 @@ COMPANIONS = 3
 
 
 def main(arguments: "list[str] | None" = None) -> int:
-    """Write the picture; returns the exit status."""
+    """Write the screenshot; returns the exit status."""
     options = parse_arguments(arguments)
     with tempfile.TemporaryDirectory(prefix="slicer_snapshot_") as folder, contextlib.ExitStack() as stack:
         try:
@@ -51,9 +51,9 @@ def parse_arguments(arguments: "list[str] | None") -> argparse.Namespace:
     Raises:
         SystemExit: it is wrong (status 2).
     """
-    parser = argparse.ArgumentParser(description="Write a picture of the Slicer module with an image.")
+    parser = argparse.ArgumentParser(description="Write a screenshot of the Slicer module with an image.")
     parser.add_argument("image", type=Path, help="radiograph")
-    parser.add_argument("--output", type=Path, required=True, help="picture to write (.png)")
+    parser.add_argument("--output", type=Path, required=True, help="screenshot to write (.png)")
     parser.add_argument("--server", help="address of a running server (default: one is started)")
     parser.add_argument("--state", choices=STATES, default="normal", help="what the module is doing (default: normal)")
     options = parser.parse_args(arguments)

@@ -18,6 +18,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import _app_path
@@ -28,15 +29,15 @@ from setup_environment import ROOT, SetupError, say
 DEMO_STUDIES = ROOT / "demo_studies"
 DEMO_COUNT = 12
 ANSWER_TIMEOUT_S = 120
-GRACE_S = 10
+STOP_TIMEOUT_S = 10
 LOG_LINES = 15
-MOST_WORKERS = 16
+MAX_WORKERS = 16
 
 SETTINGS = {
     "MONAI_LABEL_AUTO_UPDATE_SCORING": "false",  # else a process per scoring method at start and after each image
     "MONAI_LABEL_TRACKING_ENABLED": "false",  # else training asks for mlflow, which is not installed
     "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep; spinning ones make all slow on a busy host
-    "PYTHONUNBUFFERED": "1",  # the log must hold the last words of a server that dies
+    "PYTHONUNBUFFERED": "1",  # the log must hold the last lines of a server that dies
 }
 """Environment of the server, where the user's own does not say otherwise."""
 
@@ -73,8 +74,15 @@ def parse_arguments(arguments: "list[str]") -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Start the server, after installing what is missing.")
     parser.add_argument("--studies", type=studies_folder, help="folder of radiographs (default: generated ones)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=port_number, default=8000, help="port to listen on (default: 8000)")
-    parser.add_argument("--workers", type=worker_number, default=1, help="processes that answer (default: 1)")
+    parser.add_argument(
+        "--port", type=whole_number(1, 65535, "a port"), default=8000, help="port to listen on (default: 8000)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=whole_number(1, MAX_WORKERS, "a number of processes"),
+        default=1,
+        help="processes that answer (default: 1)",
+    )
     parser.add_argument(
         "--conf", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="setting of the app; repeatable"
     )
@@ -100,33 +108,22 @@ def studies_folder(text: str) -> Path:
     return folder
 
 
-def port_number(text: str) -> int:
-    """The port as a number.
+def whole_number(lowest: int, highest: int, what: str) -> "Callable[[str], int]":
+    """A parser of numbers from ``lowest`` to ``highest``, for argparse."""
 
-    Raises:
-        argparse.ArgumentTypeError: it is not a number from 1 to 65535.
-    """
-    if not (text.isdecimal() and 1 <= int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"{text} is not a port; choose a number from 1 to 65535, such as 8000")
-    return int(text)
+    def parse(text: str) -> int:
+        if not (text.isdecimal() and lowest <= int(text) <= highest):
+            raise argparse.ArgumentTypeError(f"{text} is not {what}; choose a number from {lowest} to {highest}")
+        return int(text)
 
-
-def worker_number(text: str) -> int:
-    """The number of processes.
-
-    Raises:
-        argparse.ArgumentTypeError: it is not a number from 1 to ``MOST_WORKERS``.
-    """
-    if not (text.isdecimal() and 1 <= int(text) <= MOST_WORKERS):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of processes; choose 1 to {MOST_WORKERS}")
-    return int(text)
+    return parse
 
 
 def check_address(host: str, port: int) -> None:
-    """See that the server will be able to listen, before the slow part.
+    """Check that the server can listen on the address, before the slow part.
 
     Raises:
-        SetupError: it will not; the message says why and what to do.
+        SetupError: it cannot; the message says why and what to do.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -164,7 +161,7 @@ def demo_studies(python: Path) -> Path:
 
 
 class StopRequests:
-    """Counts Ctrl-C, SIGTERM and the like instead of raising, so that none arrives in the middle of cleaning up."""
+    """Counts Ctrl-C, SIGTERM and the like instead of raising, so that none interrupts the shutdown."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -240,9 +237,9 @@ def address_of(host: str, port: int) -> str:
 
 
 def wait_for_answer(server: "subprocess.Popen[bytes]", url: str, stop: StopRequests) -> "dict | None":
-    """What the server says about itself, ``{}`` if only to those with a token.
+    """The server's answer to ``/info/``, ``{}`` where it requires a token.
 
-    None if it ends, fails or stays silent, or if a stop is requested first.
+    ``None`` if the server ends, fails or does not answer in time, or if a stop is requested first.
     """
     deadline = time.monotonic() + ANSWER_TIMEOUT_S
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy reaches this machine's own ports
@@ -251,7 +248,7 @@ def wait_for_answer(server: "subprocess.Popen[bytes]", url: str, stop: StopReque
             with direct.open(f"{url}/info/", timeout=5) as answer:
                 info = json.load(answer)
         except urllib.error.HTTPError as error:
-            # With a login, it does not tell us more; else it does not work, and waiting will not mend it.
+            # 401: it runs and requires a token; any other error is permanent
             return {} if error.code == 401 else None
         except (OSError, ValueError):
             time.sleep(0.1)
@@ -261,31 +258,23 @@ def wait_for_answer(server: "subprocess.Popen[bytes]", url: str, stop: StopReque
 
 
 def greeting(url: str, arguments: argparse.Namespace, info: dict, log: Path) -> str:
-    """What to do with the running server."""
-    lines = [f"Serving {url} (studies: {arguments.studies}{number_of_images(info)})"]
+    """The message of the running server, with example requests."""
+    requires_token = not info
+    count = info.get("datastore", {}).get("total", 0)
+    images = "" if requires_token else f", {count} image{'s' * (count != 1)}"
+    lines = [f"Serving {url} (studies: {arguments.studies}{images})"]
     lines.append(f"  All requests, to try in a browser: {url}")
-    if has_login(info):
+    if requires_token:
         lines.append('  Every request needs a token: curl -H "Authorization: Bearer TOKEN" ...')
     lines.append(f"  Choose an image: curl -X POST {url}/activelearning/random")
     for model in info.get("models", {}):
         lines.append(f'  Its landmarks: curl -X POST "{url}/infer/{urllib.parse.quote(model)}?image=ID&output=json"')
-    if not is_loopback(arguments.host) and not has_login(info):
+    if not is_loopback(arguments.host) and not requires_token:
         lines.append("  WARNING: whoever reaches this machine can read and change the studies; there is no password.")
         lines.append("  Name a file of tokens with --conf tokens FILE, or listen to this machine only.")
     lines.append(f"  Log: {log}")
     lines.append("  Ctrl-C stops it.")
     return "\n".join(lines)
-
-
-def has_login(info: dict) -> bool:
-    """Whether the server told nothing about itself, since it was asked without a token."""
-    return not info
-
-
-def number_of_images(info: dict) -> str:
-    """``, 3 images``, as far as it is known."""
-    images = info.get("datastore", {}).get("total", 0)
-    return "" if has_login(info) else f", {images} image{'s' * (images != 1)}"
 
 
 def is_loopback(host: str) -> bool:
@@ -307,9 +296,9 @@ def exit_status(returncode: int) -> int:
 
 
 def end(server: "subprocess.Popen[bytes]", stop: StopRequests) -> None:
-    """End the server and all it started: politely, then for good after a while or at the second request."""
+    """Stop the server's process group: terminate, then kill after a timeout or a second stop request."""
     _ask_to_end(server)
-    deadline = time.monotonic() + GRACE_S
+    deadline = time.monotonic() + STOP_TIMEOUT_S
     while server.poll() is None and stop.count < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     _kill(server)

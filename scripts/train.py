@@ -26,7 +26,7 @@ from lib.learning.training.landmark_trainer import Trainer
 from lib.learning.weights.imagenet import load_imagenet_backbone
 from lib.learning.weights.provenance import AASCE, BOXED, init_facts, trained_on
 from lib.learning.weights.weight_files import file_digest, load_weights
-from lib.spine.chain_prior import DEFAULT_PRIOR, LEAST_SPINES, measure_prior
+from lib.spine.chain_prior import DEFAULT_PRIOR, MIN_SPINES, measure_prior
 from lib.spine.geometry import with_centers
 
 
@@ -39,7 +39,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         type=_training.fold_or_none,
         default=argparse.SUPPRESS,
         metavar=_training.FOLD_NAMES,
-        help="fold of --boxes that is held out; the same as --fold unless told otherwise",
+        help="fold of --boxes that is held out; default: that of --fold",
     )
     parser.add_argument("--names", type=Path, help="table of scripts/audit_names.py: names to move, or not to learn")
     start = parser.add_mutually_exclusive_group()
@@ -57,7 +57,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def starting_point(
     arguments: argparse.Namespace, config: Config
 ) -> tuple[dict[str, torch.Tensor] | None, dict[str, Any]]:
-    """Weights to start from, if any, and what the run says of them.
+    """Weights to start from, if any, and their provenance.
 
     Raises:
         ValueError: they do not fit, or were trained on what is held out.
@@ -79,17 +79,17 @@ def starting_point(
 
 
 def warn_of_names(table: Path, fold: int | None) -> None:
-    """Say so where the model behind a table of names was trained on the held-out fold, or that is not known."""
+    """Warn where the model of a table of names was trained on the held-out fold, or where that is unknown."""
     if fold is None:
         return
     model_folds = read_model_folds(table)
     if model_folds is None:
-        said = f"does not say on which films its model was trained, so that fold {fold} may be among them"
+        statement = f"does not say on which images its model was trained, so that fold {fold} may be among them"
     elif fold in model_folds:
-        said = f"was made by a model that was trained on fold {fold}, which is held out"
+        statement = f"was made by a model that was trained on fold {fold}, which is held out"
     else:
         return
-    print(f"train: {table.name} {said}; errors on that fold may come out a little too small", file=sys.stderr)
+    print(f"train: {table.name} {statement}; errors on that fold may come out a little too small", file=sys.stderr)
 
 
 def main() -> int:
@@ -121,7 +121,7 @@ def main() -> int:
             facts["renamed_radiographs"] = sum(Path(item[IMAGE]).name in names for item in real)
         device = choose_device(arguments.device)
         clean = [with_centers(record.corners) for record in kept if record.is_clean]
-        prior = measure_prior(np.stack(clean)) if len(clean) >= LEAST_SPINES else DEFAULT_PRIOR
+        prior = measure_prior(np.stack(clean)) if len(clean) >= MIN_SPINES else DEFAULT_PRIOR
         trainer = Trainer(config, arguments.output, device, arguments.workers, initial, facts, prior)
         schedule = config.training
         training = real + synthetic_items(schedule.phantoms, schedule.spineless, schedule.seed)

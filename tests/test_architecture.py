@@ -1,13 +1,14 @@
-"""Guards on the sources: who may import whom, what must stay out, and what may be tracked."""
+"""Guards on the sources: imports between tiers, sizes of files and folders, retired words, tracked files."""
 
 from __future__ import annotations
 
 import ast
 import re
 import shutil
+import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ MODULE_LIB = [path for path in SOURCES if MODULE / "VertebraLandmarksLib" in pat
 SPINE = frozenset({"numpy", "lib.spine"})
 EVALUATION = SPINE | {"lib.evaluation"}
 PHANTOMS = SPINE | {"lib.phantoms"}
-IMAGE_IO = SPINE | {"PIL", "SimpleITK", "nibabel", "pydicom", "imagecodecs", "tifffile", "lib.image_io"}
+IMAGE_IO = SPINE | {"scipy", "PIL", "SimpleITK", "nibabel", "pydicom", "imagecodecs", "tifffile", "lib.image_io"}
 LEARNING = (
     EVALUATION
     | PHANTOMS
@@ -87,9 +88,61 @@ NEEDS_TORCHVISION = (
     "monailabel.tasks.infer.bundle",
     "monailabel.transform.post",
 )
-LARGEST_BYTES = 1_000_000
+MAX_BYTES = 1_000_000
 WEIGHTS = tuple(f"apps/vertebra_landmarks/model/vertebra_landmarks{held_out}.pt" for held_out in ("", "_fold0"))
-WEIGHTS_BYTES = 40_000_000
+MAX_WEIGHTS_BYTES = 40_000_000
+
+
+ROOMS = {
+    "spine": ("apps/vertebra_landmarks/lib/spine", "tests/spine"),
+    "evaluation": ("apps/vertebra_landmarks/lib/evaluation", "tests/evaluation"),
+    "phantoms": ("apps/vertebra_landmarks/lib/phantoms", "tests/phantoms"),
+    "image_io": ("apps/vertebra_landmarks/lib/image_io", "tests/image_io"),
+    "learning": ("apps/vertebra_landmarks/lib/learning", "tests/learning"),
+    "server": ("apps/vertebra_landmarks/lib/server", "tests/server"),
+    "slicer": ("slicer_module", "tests/slicer"),
+    "scripts": ("scripts", "tests/scripts"),
+    "harness": ("scripts/harness", "tests/scripts/harness"),
+    "docs": ("docs", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"),
+}
+"""Parts of the repository by name: folders and files; of two that match a path, it belongs to the longer one."""
+CHECKED_ROOMS = ("spine", "evaluation", "phantoms", "image_io", "scripts")
+"""Parts whose sizes and words are checked; ``tuple(ROOMS)`` checks all."""
+
+MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_FOLDER_ENTRIES = 500, 60, 13
+MEDIAN_FILE_LINES = (100, 220)
+"""Lowest and highest median size of source files; 130 to 200 lines are the aim."""
+COMMANDS = "scripts"
+"""The folder without a limit of entries: each command of the README is a file in it."""
+
+RETIRED = {
+    "all": (
+        r"(?<!\.)_?(?:MOST|LEAST|LONGEST|FARTHEST|LARGEST|SMALLEST)_\w+",
+        r"PATIENCE_S",
+        r"(?<![\"'./<_-])[Ff]ilms?(?![\"'_/>])",
+        r"(?<![\"'./-])[Pp]ictures?(?![\"'_])",
+        r"within_anatomy|label_fit|text_decoding|labelled_films|LabelledFilm|films_json|known_frame",
+        r"carried_along|replacing(?=\()|may_move|axis_of_word|itk_text_of",
+        r"[Pp]encil|easel|PolygonSheet|BoneLook|body_parts",
+    ),
+    "learning": (
+        r"made_up|within_anatomy|gross_errors|said_errors|around_fixed|leaning_to_normal|in_passing",
+        r"SeenFilm|KnownFilms|FoundSpine|film_errors|_showing|_told|heldout|[Ss]topwatch",
+    ),
+    "server": (
+        r"open_films?|OpenFilms?|GivenFilms|TaskBoard|task_board|tell_stage|kept_sessions|came_of_it",
+        r"[Ss]ettling|make_way|let_go|thin_out|what_differs|_noting|_both|needs_of|Presence|leftovers",
+        r"keep_patients_out_of_logs|note_label_facts_by_the_old_name|opinion_file|scored_versions",
+    ),
+    "slicer": (
+        r"open_film|OpenFilm|film_is_gone|look_around|hang_up|dialing|may_ask_about|keep_then|take_up",
+        r"questions_about|at_fault|picture_files|_showing",
+    ),
+}
+"""Names of the old dialect as regular expressions of whole words: those of every part, and those of one.
+
+The latter are looked for in all checked parts as soon as the part that they belong to is checked.
+"""
 
 
 def is_within(name: str, packages: frozenset[str] | tuple[str, ...]) -> bool:
@@ -132,7 +185,7 @@ def package_of(path: Path, top: Path = APP) -> str:
 
 def too_large(sizes: dict[str, int]) -> list[str]:
     """Files above the limit, other than the weights."""
-    return [name for name, size in sizes.items() if size > LARGEST_BYTES and name not in WEIGHTS]
+    return [name for name, size in sizes.items() if size > MAX_BYTES and name not in WEIGHTS]
 
 
 def top_version(changelog: str) -> str | None:
@@ -159,6 +212,42 @@ def offences(paths: list[Path], check: Callable[[Path, str], object]) -> dict[st
     """What a check finds in the files, by file name; files without a finding are left out."""
     found = {path.relative_to(ROOT).as_posix(): check(path, path.read_text(encoding="utf-8")) for path in paths}
     return {name: finding for name, finding in found.items() if finding}
+
+
+def room_of(path: Path) -> str | None:
+    """The part of the repository that a file belongs to."""
+    name = path.relative_to(ROOT).as_posix()
+    folders = [(folder, room) for room, names in ROOMS.items() for folder in names]
+    matching = [(folder, room) for folder, room in folders if name == folder or name.startswith(f"{folder}/")]
+    return max(matching, key=lambda pair: len(pair[0]))[1] if matching else None
+
+
+def checked(paths: Iterable[Path]) -> list[Path]:
+    """The files of checked parts."""
+    return [path for path in paths if room_of(path) in CHECKED_ROOMS]
+
+
+def long_functions(source: str) -> list[str]:
+    """Functions with too many lines."""
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    return [node.name for node in nodes if (node.end_lineno or 0) - node.lineno + 1 > MAX_FUNCTION_LINES]
+
+
+def crowded_folders(paths: Iterable[Path]) -> dict[str, int]:
+    """Folders with too many modules and packages, and how many each has; ``__init__.py`` does not count."""
+    entries: dict[Path, set[str]] = {}
+    for path in paths:
+        for folder in path.parents:
+            if folder != ROOT and ROOT in folder.parents:
+                entries.setdefault(folder, set()).add(path.relative_to(folder).parts[0])
+    sizes = {folder.relative_to(ROOT).as_posix(): len(names - {"__init__.py"}) for folder, names in entries.items()}
+    return {name: size for name, size in sizes.items() if size > MAX_FOLDER_ENTRIES and name != COMMANDS}
+
+
+def retired_words(text: str, owners: Iterable[str] = ("all", *CHECKED_ROOMS)) -> set[str]:
+    """Words of the old dialect that a text has, of everybody and of some parts."""
+    patterns = "|".join(pattern for owner in owners for pattern in RETIRED.get(owner, ()))
+    return {match.group() for match in re.finditer(rf"(?<!\w)(?:{patterns})(?!\w)", text)}
 
 
 def test_the_guards_see_the_sources() -> None:
@@ -198,7 +287,7 @@ def test_the_import_rule_can_fail(package: str, source: str) -> None:
     [
         pytest.param("lib.spine", "from __future__ import annotations\nimport json, numpy as np", id="spine"),
         pytest.param("lib.spine", "from .schema import Spine\nfrom . import geometry", id="spine within itself"),
-        pytest.param("lib.phantoms", "from ..schema import Spine\nfrom .spec import S", id="phantoms"),
+        pytest.param("lib.phantoms", "from ..spine.schema import Spine\nfrom .spec import S", id="phantoms"),
         pytest.param("lib.learning", "from ..spine import schema\nfrom .codec import encode", id="learning"),
         pytest.param("lib.server", "from .. import __version__\nfrom ..learning.config import C", id="server"),
     ],
@@ -322,10 +411,68 @@ def test_no_large_file_is_tracked() -> None:
 
 
 def test_the_weights_stay_light() -> None:
-    assert sum((ROOT / name).stat().st_size for name in WEIGHTS) <= WEIGHTS_BYTES
+    assert sum((ROOT / name).stat().st_size for name in WEIGHTS) <= MAX_WEIGHTS_BYTES
 
 
 def test_the_guard_on_large_files_can_fail() -> None:
-    assert too_large({"docs/film.png": LARGEST_BYTES + 1, WEIGHTS[0]: 20_000_000, "README.md": 100}) == [
-        "docs/film.png"
-    ]
+    assert too_large({"docs/image.png": MAX_BYTES + 1, WEIGHTS[0]: 20_000_000, "README.md": 100}) == ["docs/image.png"]
+
+
+PRODUCT = [path for path in SOURCES if ROOT / "tests" not in path.parents]
+FOLDERS = ("apps", "docs", "scripts", "slicer_module", "tests")
+TEXTS = [path for top in FOLDERS for path in (ROOT / top).rglob("*.*") if path.suffix in (".md", ".py", ".ui")]
+TEXTS = sorted([*TEXTS, *ROOT.glob("*.md")])
+
+
+@pytest.mark.parametrize("room", CHECKED_ROOMS)
+def test_files_functions_and_folders_are_small(room: str) -> None:
+    paths = [path for path in PRODUCT if room_of(path) == room]
+    assert paths or room == "docs"
+    assert offences(paths, lambda _, source: max(0, len(source.splitlines()) - MAX_FILE_LINES)) == {}
+    assert offences(paths, lambda _, source: long_functions(source)) == {}
+    assert crowded_folders(paths) == {}
+
+
+def test_the_median_source_file_is_neither_tiny_nor_large() -> None:
+    paths = [path for path in checked(PRODUCT) if path.name != "__init__.py"]
+    median = statistics.median(len(path.read_text(encoding="utf-8").splitlines()) for path in paths)
+    assert MEDIAN_FILE_LINES[0] <= median <= MEDIAN_FILE_LINES[1]
+
+
+@pytest.mark.parametrize("room", CHECKED_ROOMS)
+def test_retired_words_occur_nowhere(room: str) -> None:
+    paths = [path for path in TEXTS if room_of(path) == room]
+    assert paths
+    assert offences(paths, lambda _, text: sorted(retired_words(text))) == {}
+
+
+def test_the_guards_on_sizes_can_fail() -> None:
+    source = "def f():\n" + "    pass\n" * MAX_FUNCTION_LINES
+    assert long_functions(source) == ["f"]
+    assert long_functions(source.replace("    pass\n", "", 1)) == []
+    folder = APP / "lib" / "crowded"
+    modules = [folder / f"{number}.py" for number in range(MAX_FOLDER_ENTRIES + 1)]
+    assert crowded_folders([*modules, folder / "__init__.py"]) == {"apps/vertebra_landmarks/lib/crowded": len(modules)}
+    assert crowded_folders([*modules[1:], folder / "__init__.py"]) == {}
+    assert crowded_folders([ROOT / COMMANDS / path.name for path in modules]) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("the film was read", {"film"}),
+        ('gate["films"] and "film_001.png" and arguments.films and --films and films_found', set()),
+        ("_LEAST_GAP = MOST_WORKERS", {"_LEAST_GAP", "MOST_WORKERS"}),
+        ("with replacing(path): replacing a file", {"replacing"}),
+        ("def came_of_it(): ...", {"came_of_it"}),
+        ("an image, a Radiograph, MAX_PIXELS", set()),
+    ],
+)
+def test_retired_words_are_found_as_whole_words(text: str, expected: set[str]) -> None:
+    assert retired_words(text, RETIRED) == expected
+
+
+def test_every_source_belongs_to_a_part() -> None:
+    outside = {path.relative_to(ROOT).as_posix() for path in PRODUCT if room_of(path) is None}
+    assert outside == {f"apps/vertebra_landmarks/{name}" for name in ("main.py", "lib/__init__.py")}
+    assert room_of(ROOT / "scripts" / "harness" / "local_server.py") == "harness"

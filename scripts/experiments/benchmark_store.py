@@ -1,4 +1,4 @@
-"""Measure the datastore: nothing is lost when writers are killed, and how long it takes with many images."""
+"""Measure the datastore: writes lost when writers are killed, and times with many images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=100_000, help="in the large folder (default: %(default)s)")
     parser.add_argument("--writers", type=int, default=8, help="processes at once (default: %(default)s)")
     parser.add_argument("--saves", type=int, default=200, help="labels that each saves (default: %(default)s)")
-    parser.add_argument("--scores", type=int, default=400, help="scores that each notes (default: %(default)s)")
+    parser.add_argument("--scores", type=int, default=400, help="scores that each stores (default: %(default)s)")
     parser.add_argument("--kills", type=int, default=KILLS, help="writers killed (default: %(default)s)")
     parser.add_argument("--asks", type=int, default=500, help="times each request is measured (default: %(default)s)")
     parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
@@ -43,7 +43,12 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="store-") as name, database(kind) as url:
             password = os.environ.get("PGPASSWORD", "")
             work = Work(
-                Path(name) / "killed" / "studies", url, Path(name) / "told", arguments.saves, arguments.scores, password
+                Path(name) / "killed" / "studies",
+                url,
+                Path(name) / "acknowledged",
+                arguments.saves,
+                arguments.scores,
+                password,
             )
             figures[kind] = {
                 "killed": killed_writers(work, arguments.writers, arguments.kills),
@@ -67,7 +72,7 @@ def database(kind: str) -> Iterator[str | None]:
 
 
 def killed_writers(work: Work, writers: int, kills: int) -> dict[str, object]:
-    """What is left when writers were killed."""
+    """Losses after writers were killed."""
     make_studies(work.studies, 20)
     begin = time.perf_counter()
     StudiesDatastore(str(work.studies), work.database).close()
@@ -86,7 +91,7 @@ def killed_writers(work: Work, writers: int, kills: int) -> dict[str, object]:
 
 
 def large_folder(folder: Path, url: str | None, count: int, asks: int) -> dict[str, object]:
-    """How long requests take with many images."""
+    """Times of requests with many images."""
     images = make_studies(folder, count)
     before = memory_mb()
     begin = time.perf_counter()
@@ -95,8 +100,8 @@ def large_folder(folder: Path, url: str | None, count: int, asks: int) -> dict[s
     begin = time.perf_counter()
     store = StudiesDatastore(str(folder), url, auto_reload=True)
     again = time.perf_counter() - begin
-    place = folder.parent / "label.mrk.json"
-    place.write_bytes(label_content(0, 0))
+    label = folder.parent / "label.mrk.json"
+    label.write_bytes(label_content(0, 0))
     store.choosing.set_scores("uncertainty", "1", {image: hash(image) % 1009 for image in images})
 
     def next_by(pick: Callable[[], str | None]) -> Callable[[int], None]:
@@ -112,7 +117,7 @@ def large_folder(folder: Path, url: str | None, count: int, asks: int) -> dict[s
         "next_first": next_by(store.pick_first),
         "next_by_score": next_by(lambda: store.pick_by_score("uncertainty", "1")),
         "save_label": lambda number: store.save_label(
-            images[number * 7919 % count], str(place), "final", {"user": "ada"}
+            images[number * 7919 % count], str(label), "final", {"user": "ada"}
         ),
         "status": lambda number: store.status(),
     }

@@ -1,9 +1,9 @@
-"""How often points are found in images that show no frontal spine, refused or warned of; a table in Markdown.
+"""Predictions, refusals and warnings on images without a frontal spine; a table in Markdown.
 
     python scripts/other_views.py --count 50 --boxed FOLDER
 
 Generated are spines from the side, body parts, images of other things and, for comparison, spines from the front, whole
-and cut. ``--boxed`` adds parts of real films beside, above and below the boxed spine, and the films themselves.
+and cut. ``--boxed`` adds parts of radiographs beside, above and below the boxed spine, and the whole radiographs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lib.spine.measurement.image_warnings import NAMES, NOT_FRONTAL, SECOND_SPIN
 
 _FIRST_SEED = 5000  # far from those of training items
 _CUT_VERTEBRAE = 6
-_PART_HEIGHT = 640  # pixels of a part of a film, enlarged
+_PART_HEIGHT = 640  # pixels of an enlarged part of a radiograph
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Row:
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=20, help="generated images of each kind, and films")
+    parser.add_argument("--count", type=int, default=20, help="generated images of each kind, and radiographs")
     parser.add_argument("--boxed", type=Path, help="folder with boxes.csv and images")
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -63,8 +63,8 @@ def sources(count: int, boxed: Path | None) -> Iterator[tuple[str, Iterator[np.n
     """Kinds of images, and the pixels of each.
 
     Args:
-        count: images of each kind, and films.
-        boxed: folder as for ``boxes.read_boxes``; whole films are called ``film...``.
+        count: images of each kind, and radiographs.
+        boxed: folder as for ``boxed_images.read_boxes``; names of whole ones begin with "film".
 
     Raises:
         ValueError: the boxes cannot be read.
@@ -77,10 +77,13 @@ def sources(count: int, boxed: Path | None) -> Iterator[tuple[str, Iterator[np.n
         yield f"{kind} (phantom)", (other_view(kind, seed) for seed in seeds)
     yield f"any of {len(SPINELESS)} other things", (random_spineless(seed) for seed in seeds)
     if boxed is not None:
-        films = [record for record in read_boxes(boxed) if record.path.name.startswith("film")]
-        films = films[:: max(1, len(films) // count)]
-        yield "spine from the front (film)", (read_radiograph(film.path).pixels for film in films)
-        yield "part of a film without its spine", (part for film in films for part in parts_without_spine(film))
+        records = [record for record in read_boxes(boxed) if record.path.name.startswith("film")]
+        records = records[:: max(1, len(records) // count)]
+        yield "spine from the front (radiograph)", (read_radiograph(record.path).pixels for record in records)
+        yield (
+            "part of a radiograph without its spine",
+            (part for record in records for part in parts_without_spine(record)),
+        )
 
 
 def cut_phantom(seed: int) -> np.ndarray:
@@ -90,11 +93,11 @@ def cut_phantom(seed: int) -> np.ndarray:
     return phantom.pixels[round(y[number].max()) :] if seed % 2 else phantom.pixels[: round(y[16 - number].min())]
 
 
-def parts_without_spine(film: BoxRecord) -> Iterator[np.ndarray]:
-    """What lies beside, above and below the boxes of a film, enlarged; parts that are too narrow are left out."""
-    pixels = read_radiograph(film.path).pixels
-    left, top = np.floor(film.boxes[:, :2].min(0)).astype(int)
-    right, bottom = np.ceil(film.boxes[:, 2:].max(0)).astype(int)
+def parts_without_spine(record: BoxRecord) -> Iterator[np.ndarray]:
+    """Enlarged parts of a radiograph beside, above and below its boxes; too narrow parts are left out."""
+    pixels = read_radiograph(record.path).pixels
+    left, top = np.floor(record.boxes[:, :2].min(0)).astype(int)
+    right, bottom = np.ceil(record.boxes[:, 2:].max(0)).astype(int)
     height = bottom - top
     beside = (pixels[:, : max(0, left - height // 40)], pixels[:, right + height // 40 :])
     for part in (*beside, pixels[: max(0, top - height // 20)], pixels[bottom + height // 40 :]):

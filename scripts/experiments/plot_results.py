@@ -23,11 +23,11 @@ GOOD_RATIO = (0.8, 1.25)
 
 
 @dataclass(frozen=True)
-class Films:
-    """What the plots need of the films of one set.
+class ImageErrors:
+    """Errors and angles of the images of one set.
 
     Attributes:
-        corner_px: ``(N,)`` mean corner error of every film.
+        corner_px: ``(N,)`` mean corner error of every image.
         angle_deg: ``(N,)`` largest predicted angle.
         reference_deg: ``(N,)`` largest official angle, or the label's where there is none.
     """
@@ -65,8 +65,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def read_films(path: Path, decoder: str | None = None) -> tuple[str, dict[str, Films]]:
-    """The decoder that is plotted, and its films by set.
+def read_image_errors(path: Path, decoder: str | None = None) -> tuple[str, dict[str, ImageErrors]]:
+    """The decoder that is plotted, and its images by set.
 
     Raises:
         ValueError: a column or the decoder is missing, or a value is no number.
@@ -84,15 +84,15 @@ def read_films(path: Path, decoder: str | None = None) -> tuple[str, dict[str, F
         raise ValueError(f"{path.name} has no row of {f'decoder {decoder}' if decoder else 'any decoder'}")
     rows = [row for row in rows if row["decoder"] == chosen]
     try:
-        films = {
-            name: Films(*(np.array([float(row[c]) for row in rows if row["set"] == name]) for c in COLUMNS[3:]))
+        sets = {
+            name: ImageErrors(*(np.array([float(row[c]) for row in rows if row["set"] == name]) for c in COLUMNS[3:]))
             for name in dict.fromkeys(row["set"] for row in rows)
         }
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path.name}: {error}") from error
-    if not all(np.isfinite(values).all() for f in films.values() for values in vars(f).values()):
+    if not all(np.isfinite(values).all() for f in sets.values() for values in vars(f).values()):
         raise ValueError(f"{path.name}: a value is not a finite number")
-    return chosen, films
+    return chosen, sets
 
 
 def agreement(difference: np.ndarray) -> Agreement | None:
@@ -108,35 +108,35 @@ def cumulative(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.sort(values), 100 * np.arange(1, len(values) + 1) / len(values)
 
 
-def draw_corners(films: dict[str, Films], decoder: str, path: Path) -> None:
-    """Plot the cumulative distribution of the films' mean corner errors."""
+def draw_corners(sets: dict[str, ImageErrors], decoder: str, path: Path) -> None:
+    """Plot the cumulative distribution of the images' mean corner errors."""
     figure = plot_style.new_figure(7, 4.5)
     axes = figure.subplots()
-    for number, (name, of_set) in enumerate(films.items()):
+    for number, (name, of_set) in enumerate(sets.items()):
         x, y = cumulative(of_set.corner_px)
-        label = f"{name} ({len(x)} films), median {np.median(x):.1f} px"
+        label = f"{name} ({len(x)} images), median {np.median(x):.1f} px"
         color, style = (
             plot_style.COLORS[number % len(plot_style.COLORS)],
             plot_style.STYLES[number % len(plot_style.STYLES)],
         )
         axes.step(np.concatenate([x[:1], x]), np.concatenate([[0.0], y]), style, where="post", color=color, label=label)
-    if all((f.corner_px > 0).all() for f in films.values()):
+    if all((f.corner_px > 0).all() for f in sets.values()):
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
     axes.set_ylim(0, 101)
-    axes.set_xlabel("mean corner error of a film, pixels of the original")
-    axes.set_ylabel("films with at most that error, %")
+    axes.set_xlabel("mean corner error of an image, pixels of the original")
+    axes.set_ylabel("images with at most that error, %")
     axes.set_title(f"decoder {decoder}")
     axes.grid(alpha=0.3, which="both")
     axes.legend(loc="lower right")
     plot_style.save(figure, path)
 
 
-def draw_cobb(films: dict[str, Films], decoder: str, path: Path) -> None:
+def draw_cobb(sets: dict[str, ImageErrors], decoder: str, path: Path) -> None:
     """Plot differences of the largest Cobb angle against means, one panel per set."""
-    figure = plot_style.new_figure(max(6.5, 5 * len(films)), 4.5)
-    panels = figure.subplots(1, len(films), sharey=True, squeeze=False)[0]
-    for axes, (name, of_set) in zip(panels, films.items(), strict=True):
+    figure = plot_style.new_figure(max(6.5, 5 * len(sets)), 4.5)
+    panels = figure.subplots(1, len(sets), sharey=True, squeeze=False)[0]
+    for axes, (name, of_set) in zip(panels, sets.items(), strict=True):
         difference = of_set.angle_deg - of_set.reference_deg
         axes.plot((of_set.angle_deg + of_set.reference_deg) / 2, difference, ".", color=plot_style.COLORS[0], alpha=0.6)
         found = agreement(difference)
@@ -147,7 +147,7 @@ def draw_cobb(films: dict[str, Films], decoder: str, path: Path) -> None:
             axes.axhline(found.low, color=plot_style.COLORS[1], linestyle="--", label=limits)
             axes.axhline(found.high, color=plot_style.COLORS[1], linestyle="--")
             axes.legend(loc="upper left")
-        axes.set_title(f"{name} ({len(difference)} films), decoder {decoder}")
+        axes.set_title(f"{name} ({len(difference)} images), decoder {decoder}")
         axes.set_xlabel("mean of predicted and reference angle, °")
         axes.grid(alpha=0.3)
     low, high = panels[0].get_ylim()
@@ -191,8 +191,8 @@ def draw_calibration(deciles: dict[str, dict[str, list[tuple[float, float]]]], d
         axes.plot(ends, ends, color="0.4", linewidth=1)
         for number, (points, pairs) in enumerate(kinds.items()):
             expected, observed = np.array(pairs).T
-            look = {"marker": plot_style.MARKERS[number], "color": plot_style.COLORS[number]}
-            axes.plot(expected, observed, linestyle="-", linewidth=1, label=points, **look)
+            style = {"marker": plot_style.MARKERS[number], "color": plot_style.COLORS[number]}
+            axes.plot(expected, observed, linestyle="-", linewidth=1, label=points, **style)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
@@ -210,11 +210,11 @@ def main() -> int:
     arguments = parse_arguments()
     try:
         plot_style.check_library()
-        decoder, films = read_films(arguments.images, arguments.decoder)
+        decoder, sets = read_image_errors(arguments.images, arguments.decoder)
         deciles = read_deciles(arguments.calibration, decoder) if arguments.calibration else None
         arguments.output.mkdir(parents=True, exist_ok=True)
-        draw_corners(films, decoder, arguments.output / CORNERS)
-        draw_cobb(films, decoder, arguments.output / COBB)
+        draw_corners(sets, decoder, arguments.output / CORNERS)
+        draw_cobb(sets, decoder, arguments.output / COBB)
         names = [CORNERS, COBB]
         if deciles:
             draw_calibration(deciles, decoder, arguments.output / CALIBRATION)

@@ -1,4 +1,4 @@
-"""What the scripts that draw plots share: one look, colours that colour-blind readers tell apart, small files."""
+"""Common style of the plots: colours for colour-blind readers, markers, small files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib.spine.atomic_write import replacing
+from lib.spine.atomic_write import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,7 +16,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """One per color, so that no series is told apart by its color alone."""
 STYLES = ("-", "--", "-.", ":")
-LARGEST_BYTES = 300_000
+MAX_BYTES = 300_000
 _DPI = 130
 
 
@@ -44,8 +44,8 @@ def save(figure: Figure, path: Path) -> None:
         OSError: it cannot be written.
         ValueError: it is too large for a repository.
     """
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=_DPI)
         size = temporary.stat().st_size
-        if size > LARGEST_BYTES:
-            raise ValueError(f"{path.name} would have {size} bytes, at most {LARGEST_BYTES} are wanted")
+        if size > MAX_BYTES:
+            raise ValueError(f"{path.name} would have {size} bytes, at most {MAX_BYTES} are wanted")

@@ -1,9 +1,9 @@
-"""How far apart two readers of one radiograph are: the numbers of ``lib/spine/measurement/reader_error.py``.
+"""How far apart two readers of one radiograph are: the numbers of ``lib/spine/measurement/angle_interval.py``.
 
     python scripts/reader_error.py --data FOLDER
 
-In the AASCE layout some radiographs stand twice, cropped otherwise and labelled anew. Films of one patient are laid on
-each other by the shift at which their edges correlate most; those that then agree are one radiograph.
+Some radiographs are in the AASCE data set twice, with another crop and new labels. Images of one patient are registered
+by the shift at which their edges correlate most; those that then agree are one radiograph.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from lib.learning.data.aasce import Record, read_aasce
 from lib.spine.geometry import body_heights
 from lib.spine.measurement.cobb import largest_curve
 
-_EVERY = 4  # pixels left out when films are compared
-_MIN_OVERLAP = 0.6  # of the height of a film
-_MIN_CORRELATION = 0.9  # of the edges of two films that are one radiograph; those that are not have 0.71 and less
+_EVERY = 4  # pixels left out when images are compared
+_MIN_OVERLAP = 0.6  # of the height of an image
+_MIN_CORRELATION = 0.9  # of the edges of two images that are one radiograph; those that are not have 0.71 and less
 _MAX_SHIFT = 0.4  # of a body height, between the centers of readers who mean the same vertebrae
 _COVERAGE = 90
 
@@ -37,7 +37,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def edges(path: Path) -> np.ndarray:
-    """What of an image does not depend on its exposure, ``(h, w)``."""
+    """Edges of an image, which do not depend on its exposure, ``(h, w)``."""
     pixels = read_radiograph(path).pixels[::_EVERY, ::_EVERY].astype(float)
     return np.asarray(gaussian_filter(pixels, 1) - gaussian_filter(pixels, 8))
 
@@ -46,8 +46,8 @@ def best_shift(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float]:
     """Shift ``(2,)`` x, y that lays an image b on an image a, and the correlation of what then overlaps."""
     size = [2 * max(pair) for pair in zip(a.shape, b.shape, strict=True)]
     product = np.fft.irfft2(np.fft.rfft2(a, size) * np.conj(np.fft.rfft2(b, size)), size)
-    places = np.unravel_index(product.argmax(), product.shape)
-    y, x = (int(place) - length * (place > length / 2) for place, length in zip(places, size, strict=True))
+    peak = np.unravel_index(product.argmax(), product.shape)
+    y, x = (int(lag) - length * (lag > length / 2) for lag, length in zip(peak, size, strict=True))
     top, left = max(0, y), max(0, x)
     bottom, right = min(a.shape[0], b.shape[0] + y), min(a.shape[1], b.shape[1] + x)
     if bottom - top < _MIN_OVERLAP * a.shape[0] or right - left < 2:

@@ -1,4 +1,4 @@
-"""Many processes that write to one store while they are killed, and the check that nothing acknowledged is lost."""
+"""Processes that write to one store while they are killed, and the check that no acknowledged write is lost."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lib.server.store.datastore import StudiesDatastore
-from lib.spine.atomic_write import replacing
+from lib.spine.atomic_write import atomic_write
 
 TAGS = ("final", "original")
 
 
 class Work(NamedTuple):
-    """What is written.
+    """The work of all writers.
 
     Attributes:
         studies: folder with the images.
         database: URL, or ``None`` for SQLite.
-        acknowledged: folder outside of the studies for what the writers were told.
+        acknowledged: folder outside the studies with the log of acknowledged writes of each writer.
         saves: labels that each writer saves.
-        scores: scores that each writer notes.
+        scores: scores that each writer stores.
         password: of the database.
     """
 
@@ -40,21 +40,21 @@ class Work(NamedTuple):
 
 
 def make_studies(folder: Path, count: int) -> list[str]:
-    """A folder of images that nobody will look at; returns their ids."""
+    """A folder of images, which are never decoded; returns their ids."""
     folder.mkdir(parents=True)
     ids = [f"film_{number:06d}" for number in range(count)]
     for image in ids:
-        (folder / f"{image}.png").write_bytes(b"not a picture")
+        (folder / f"{image}.png").write_bytes(b"not an image")
     return ids
 
 
 def label_content(writer: int, number: int) -> bytes:
-    """A label that tells who wrote it, as long as real ones are."""
+    """A label that names its writer, as long as real ones."""
     return json.dumps({"writer": writer, "number": number, "points": [random.random() for _ in range(2000)]}).encode()
 
 
 def write(work: Work, writer: int) -> None:
-    """Do what is left of a writer's part, and note each write once it is acknowledged, or why it failed."""
+    """Do the remaining writes of a writer, and log each one once it is acknowledged, or the failure."""
     try:
         _write(work, writer)
     except BaseException:
@@ -68,30 +68,30 @@ def _failure(work: Work, writer: int) -> Path:
 
 def _write(work: Work, writer: int) -> None:
     os.environ["PGPASSWORD"] = work.password
-    done = Counter(kind for kind, *_ in _told(work, writer))
+    done = Counter(kind for kind, *_ in _acknowledged(work, writer))
     store = StudiesDatastore(str(work.studies), work.database, read_only=True)
     images = store.list_images()
     log = os.open(work.acknowledged / str(writer), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    place = work.acknowledged / f"{writer}.mrk.json"
+    label = work.acknowledged / f"{writer}.mrk.json"
     order = [*["save"] * (work.saves - done["save"]), *["score"] * (work.scores - done["score"])]
     random.shuffle(order)
     for kind in order:
         number, image = done[kind], random.choice(images)
         if kind == "save":
-            with replacing(place) as temporary:
+            with atomic_write(label) as temporary:
                 temporary.write_bytes(label_content(writer, number))
             tag = random.choice(TAGS)
-            store.save_label(image, str(place), tag, {"writer": writer, "number": number})
-            told = (kind, image, tag, number)
+            store.save_label(image, str(label), tag, {"writer": writer, "number": number})
+            entry = (kind, image, tag, number)
         else:
             store.choosing.set_scores(f"writer_{writer}", "1", {image: number})
-            told = (kind, image, "", number)
-        os.write(log, (json.dumps(told) + "\n").encode())
+            entry = (kind, image, "", number)
+        os.write(log, (json.dumps(entry) + "\n").encode())
         done[kind] += 1
     store.close()
 
 
-def _told(work: Work, writer: int) -> Iterator[tuple[str, str, str, int]]:
+def _acknowledged(work: Work, writer: int) -> Iterator[tuple[str, str, str, int]]:
     path = work.acknowledged / str(writer)
     for line in path.read_text().splitlines() if path.exists() else ():
         kind, image, tag, number = json.loads(line)
@@ -99,7 +99,7 @@ def _told(work: Work, writer: int) -> Iterator[tuple[str, str, str, int]]:
 
 
 def run_writers(work: Work, writers: int, kills: int, seed: int, pause_s: float = 0.5) -> int:
-    """Let writers do their parts at once, and kill some of them, which others go on for; returns how many were killed.
+    """Run all writers at once, kill some of them and start others in their place; returns the number of killed ones.
 
     Raises:
         RuntimeError: a writer failed.
@@ -140,7 +140,7 @@ def _supervise(
             killed += 1
         for writer, process in list(running.items()):
             process.join(0)
-            status = process.exitcode  # asked once: it may end between two questions
+            status = process.exitcode  # read once: it may change between two reads
             if status == -9:
                 begin(writer)
             elif status == 0:
@@ -151,12 +151,12 @@ def _supervise(
 
 
 def losses(work: Work, writers: int) -> list[str]:
-    """What was acknowledged and is not there, and files that are not whole: a sentence for each."""
+    """A sentence for each acknowledged write that is missing and each damaged file."""
     store = StudiesDatastore(str(work.studies), work.database)
     found = []
     for writer in range(writers):
         newest: dict[str, int] = {}
-        for kind, image, tag, number in _told(work, writer):
+        for kind, image, tag, number in _acknowledged(work, writer):
             if kind == "score":
                 newest[image] = max(number, newest.get(image, 0))
             elif not _is_kept(store, image, tag, writer, number):
@@ -184,7 +184,7 @@ def _is_kept(store: StudiesDatastore, image: str, tag: str, writer: int, number:
 
 
 def _unequal(store: StudiesDatastore) -> Iterator[str]:
-    """Newest files that are not the newest versions."""
+    """Labels whose file is not their newest version."""
     for image in store.list_images():
         for tag in store.get_labels_by_image_id(image):
             last = store.label_versions(image, tag)[-1]["version"]

@@ -1,9 +1,9 @@
-"""How images are read that stand on their side or head, or that lack vertebrae; two tables in Markdown.
+"""Predictions on rotated images and on images that lack vertebrae; two tables in Markdown.
 
     python scripts/turned_and_cut.py --count 100 [--data FOLDER --fold 0 --weights FILE]
 
-Phantoms, and with ``--data`` the held-out crops of a fold, for which the weights must not know that fold. No image says
-how it stands. Cut ones lack one to six vertebrae at the top or the bottom.
+Phantoms, and with ``--data`` crops of a fold that the weights were not trained on. No image states its orientation. Cut
+ones lack one to six vertebrae at the top or the bottom.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lib.learning.data.aasce import folds, read_aasce
 from lib.learning.models.devices import choose_device
 from lib.learning.prediction.predictor import LandmarkPredictor, NoSpineError
 from lib.phantoms import random_spec, render_phantom
-from lib.spine.geometry import steps, with_centers
+from lib.spine.geometry import center_distances, with_centers
 from lib.spine.measurement.report import curves_of
 from lib.spine.schema import VERTEBRAE
 
@@ -54,13 +54,13 @@ def phantoms(count: int) -> Iterator[Labelled]:
 def crops(data: Path, fold: int, count: int) -> Iterator[Labelled]:
     """Radiographs of a fold whose points and names are trusted."""
     records = read_aasce(data, "training")
-    held_out = (record for record, place in zip(records, folds(records), strict=True) if place == fold)
+    held_out = (record for record, its_fold in zip(records, folds(records), strict=True) if its_fold == fold)
     for record in islice((record for record in held_out if record.is_clean), count):
         yield read_radiograph(record.path).pixels, with_centers(record.corners)
 
 
 def found_upright(predictor: LandmarkPredictor, pixels: np.ndarray) -> list[bool]:
-    """Whether an image is found upright that is stored upright, and on its side or head."""
+    """Whether the orientation of an image is detected that is stored upright, and in quarter turns."""
     found = []
     for turn in range(4):
         stored = Radiograph(np.ascontiguousarray(np.rot90(pixels, turn)))
@@ -82,7 +82,7 @@ def cut(labelled: Labelled, number: int) -> Labelled:
 
 
 def outcome_of_cut(predictor: LandmarkPredictor, labelled: Labelled) -> Counter[str]:
-    """What is right and wrong about the prediction of a cut image."""
+    """Counts of correct and wrong predictions of a cut image."""
     pixels, truth = labelled
     try:
         prediction = predictor.predict(Radiograph(np.ascontiguousarray(pixels)))
@@ -90,7 +90,7 @@ def outcome_of_cut(predictor: LandmarkPredictor, labelled: Labelled) -> Counter[
         return Counter(images=1, refused=1)
     spine, height = prediction.spine, len(pixels)
     shown = (truth[:, 0, 1] >= 0) & (truth[:, 0, 1] < height)
-    off = np.linalg.norm(spine.xy[:, 0] - truth[:, 0], axis=-1)[shown] / steps(truth[:, 0]).mean()
+    off = np.linalg.norm(spine.xy[:, 0] - truth[:, 0], axis=-1)[shown] / center_distances(truth[:, 0]).mean()
     curves = curves_of(spine, prediction.frame)
     ends = [VERTEBRAE.index(end) for curve in curves for end in (curve.upper_end, curve.lower_end)]
     return Counter(

@@ -151,7 +151,7 @@ def test_centers_that_can_find_two_boxes_make_room_for_others() -> None:
 
 
 def test_the_line_follows_the_slant_of_the_boxes() -> None:
-    """The whole film turned by 30 degrees, and a bend at the upper end only."""
+    """The whole image turned by 30 degrees, and a bend at the upper end only."""
     c, s = np.cos(np.pi / 6), np.sin(np.pi / 6)
     turn = np.array([[c, s], [-s, c]])
     assert match_boxes(column(17) @ turn, column(15, first=1) @ turn).beyond == (0, 16)
@@ -242,8 +242,8 @@ def test_figures_of_a_set_by_hand() -> None:
     swapped, stray = column(17), column(15)
     swapped[[5, 6]] = swapped[[6, 5]]
     stray[14, 0] += 30
-    films = [(column(17), column(18, first=-1)), (swapped, column(17)), (stray, column(14))]
-    figures = box_figures([match_boxes(centers, boxes) for centers, boxes in films])
+    images = [(column(17), column(18, first=-1)), (swapped, column(17)), (stray, column(14))]
+    figures = box_figures([match_boxes(centers, boxes) for centers, boxes in images])
     assert (figures.images, figures.boxes, figures.boxes_left_out) == (3, 48, 1)
     assert figures.boxes_matched == pytest.approx(47 / 48)
     assert figures.images_complete == pytest.approx(2 / 3)

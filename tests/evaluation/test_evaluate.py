@@ -391,7 +391,7 @@ def test_calibration_refuses_other_shapes_and_impossible_errors(labelled: np.nda
 
 
 def test_boxes_by_hand(labelled: np.ndarray) -> None:
-    """One film with all boxes, one with 15 of them, one with two centers exchanged."""
+    """One image with all boxes, one with 15 of them, one with two centers exchanged."""
     predicted = labelled.copy()
     predicted[2, [4, 5], 0] = labelled[2, [5, 4], 0]
     centers = labelled[:, :, 0]
@@ -406,7 +406,7 @@ def test_boxes_by_hand(labelled: np.ndarray) -> None:
     assert json.loads(json.dumps(figures, allow_nan=False)) == figures
 
 
-def test_anatomy_of_boxes_judges_films_with_17_and_more(ladder: np.ndarray) -> None:
+def test_anatomy_of_boxes_judges_images_with_17_and_more(ladder: np.ndarray) -> None:
     """Where there are more, the lowest 17: the gap below the uppermost of 18 is twice too long, and is not seen."""
     boxes = ladder[:, 0]
     more = np.concatenate([[[50.0, -40]], boxes])

@@ -63,8 +63,8 @@ def test_the_levels_that_names_are_off_are_counted(ladder: np.ndarray, levels: i
 def test_of_names_that_are_farther_off_than_is_tried_the_most_counts(ladder: np.ndarray) -> None:
     predicted = np.add(ladder[:, 0], (0, 64))
     assert name_shift(predicted, ladder[:, 0]) == 2
-    assert name_shift(predicted, ladder[:, 0], most=5) == 4
-    assert name_shift(predicted, ladder[:, 0], most=0) == 0
+    assert name_shift(predicted, ladder[:, 0], max_shift=5) == 4
+    assert name_shift(predicted, ladder[:, 0], max_shift=0) == 0
 
 
 def test_of_equal_shifts_the_smaller_counts(ladder: np.ndarray) -> None:
@@ -75,10 +75,10 @@ def test_name_shift_refuses_what_cannot_be_compared(ladder: np.ndarray) -> None:
     centers = ladder[:, 0]
     with pytest.raises(ValueError, match="same shape"):
         name_shift(centers, centers[1:])
-    with pytest.raises(ValueError, match=r"most must lie in 0\.\.\.16, got 17"):
-        name_shift(centers, centers, most=17)
-    with pytest.raises(ValueError, match="most must lie in"):
-        name_shift(centers, centers, most=-1)
+    with pytest.raises(ValueError, match=r"max_shift must lie in 0\.\.\.16, got 17"):
+        name_shift(centers, centers, max_shift=17)
+    with pytest.raises(ValueError, match="max_shift must lie in"):
+        name_shift(centers, centers, max_shift=-1)
     with pytest.raises(ValueError, match="there is no labelled center"):
         name_shift(centers, np.full_like(centers, np.nan))
 

@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from lib.image_io import Radiograph, UnreadableImageError, is_dicom, is_image_name, limits, read_radiograph
+from lib.image_io import Radiograph, UnreadableImageError, errors, is_dicom, is_image_name, read_radiograph
 
 from .image_files import write_dicom
 
@@ -68,9 +68,9 @@ def test_gray_stored_as_color_is_the_same_gray(tmp_path: Path, mode: str) -> Non
 
 
 def test_a_palette_is_looked_up(tmp_path: Path) -> None:
-    picture = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8), "P")
-    picture.putpalette([200, 200, 200, 10, 10, 10])
-    picture.save(tmp_path / "a.png")
+    image = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8), "P")
+    image.putpalette([200, 200, 200, 10, 10, 10])
+    image.save(tmp_path / "a.png")
     np.testing.assert_array_equal(read_radiograph(tmp_path / "a.png").pixels, [[200, 10], [10, 200]])
 
 
@@ -207,7 +207,7 @@ ORIENTATIONS = {
     "AP": ({"ViewPosition": "AP"}, "right"),
     "PA": ({"ViewPosition": "PA"}, "left"),
     "view in small letters": ({"ViewPosition": "ap"}, "right"),
-    "lateral film": ({"PatientOrientation": ["P", "F"]}, None),
+    "lateral by orientation": ({"PatientOrientation": ["P", "F"]}, None),
     "lateral orientation and view": ({"PatientOrientation": ["P", "F"], "ViewPosition": "AP"}, "right"),
     "lateral view": ({"ViewPosition": "LL"}, None),
     "feet along the rows": ({"PatientOrientation": ["F", "L"]}, "right"),
@@ -372,7 +372,7 @@ def test_a_volume_is_no_radiograph(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a.png", "a.nrrd", "a.dcm"])
 def test_an_image_with_too_many_pixels_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(limits, "MAX_PIXELS", 37 * 23 - 1)
+    monkeypatch.setattr(errors, "MAX_PIXELS", 37 * 23 - 1)
     if name.endswith("png"):
         Image.fromarray(GRAY_8).save(tmp_path / name)
     elif name.endswith("dcm"):

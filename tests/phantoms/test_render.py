@@ -67,7 +67,7 @@ def test_another_seed_gives_another_phantom() -> None:
     assert first.spine != second.spine
 
 
-def test_film_settings_do_not_move_the_landmarks() -> None:
+def test_image_settings_do_not_move_the_landmarks() -> None:
     spec = PhantomSpec(height=256, width=128, seed=2)
     other = dataclasses.replace(spec, noise=0.9, gamma=2.0, collimation="dark", implants=IMPLANTS, letters=True, ribs=0)
     assert render_phantom(spec).spine == render_phantom(other).spine

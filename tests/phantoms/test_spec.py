@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lib.phantoms import COLLIMATIONS, IMPLANTS, PhantomSpec, random_curves, random_spec
+from lib.phantoms.spec import Part, part_rng
 
 
 def test_random_specs_vary_widely() -> None:
@@ -52,3 +53,8 @@ def test_random_curves_are_always_buildable() -> None:
 def test_bad_specs_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(PhantomSpec(), **changes)
+
+
+def test_random_streams_are_reproducible_and_differ_by_part_and_seed() -> None:
+    assert part_rng(3, Part.RIBS).random() == part_rng(3, Part.RIBS).random()
+    assert len({part_rng(seed, part).random() for seed in range(3) for part in Part}) == 3 * len(Part)

@@ -1,4 +1,4 @@
-"""A small folder of films for the scripts that are about names."""
+"""A small folder of images for the scripts that are about names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 
 from lib.spine.schema import CORNERS, VERTEBRAE
 
-NAMED = [  # film, group, geometry_ok, suitable, level_ok; one fold each, from 0 to 4 and again
+NAMED = [  # image, group, geometry_ok, suitable, level_ok; one fold each, from 0 to 4 and again
     ("fits.png", 1, 1, 1, 1),
     ("moved.png", 2, 1, 1, 1),
     ("unclear.png", 3, 1, 1, 1),
@@ -22,11 +22,11 @@ NAMED = [  # film, group, geometry_ok, suitable, level_ok; one fold each, from 0
     ("broken.png", 6, 0, 1, 1),
 ]
 BOXED = {"film_001.png": 16, "film_011.png": 15}
-"""Films of folds 0 and 1, and how many boxes they have."""
+"""Images of folds 0 and 1, and how many boxes they have."""
 
 
-class Films(NamedTuple):
-    """Folders, and which film has which gray value in all its pixels but the last."""
+class ImageFolders(NamedTuple):
+    """Folders, and which image has which gray value in all its pixels but the last."""
 
     data: Path
     boxes: Path
@@ -40,9 +40,9 @@ def _write(path: Path, rows: Sequence[Sequence[object]]) -> None:
 
 
 @pytest.fixture
-def films(tmp_path: Path, ladder: np.ndarray) -> Films:
-    """Six films in the AASCE layout with the straight spine of ``ladder``, and two with boxes around its vertebrae."""
-    found = Films(tmp_path / "data", tmp_path / "boxed", {})
+def folders(tmp_path: Path, ladder: np.ndarray) -> ImageFolders:
+    """Six images in the AASCE layout with the straight spine of ``ladder``, and two with boxes around its vertebrae."""
+    found = ImageFolders(tmp_path / "data", tmp_path / "boxed", {})
     flags = ("geometry_ok", "suitable", "level_ok", "duplicate_of_training")
     index = [("split", "filename", "group", *flags), *(("training", *row, 0) for row in NAMED)]
     corners = [

@@ -19,7 +19,7 @@ from lib.learning.weights.weight_files import load_weights, save_weights
 from lib.phantoms import PhantomSpec, render_phantom
 
 BESIDE = {"clear": 0.01, "unclear": 0.5}
-SAID = {  # by how many levels the stub thinks a film's names off, and how clearly
+SAID = {  # by how many levels the stub thinks an image's names off, and how clearly
     "fits.png": (0, "clear"),
     "moved.png": (1, "clear"),
     "unclear.png": (-1, "unclear"),
@@ -51,9 +51,9 @@ class Stub:
 
 
 @pytest.fixture
-def stub(films: Any, monkeypatch: pytest.MonkeyPatch) -> Stub:
+def stub(folders: Any, monkeypatch: pytest.MonkeyPatch) -> Stub:
     """The predictor that ``main`` gets."""
-    stub = Stub(films.grays)
+    stub = Stub(folders.grays)
     monkeypatch.setattr(audit_names, "LandmarkPredictor", stub)
     return stub
 
@@ -86,11 +86,11 @@ def test_wrong_arguments_are_refused(arguments: list[str], words: str, capsys: p
 
 
 def test_the_table_says_what_to_learn(
-    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folders: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A film with wrong geometry teaches nothing and has no row; film_001 would reach beyond L5."""
+    """An image with wrong geometry teaches nothing and has no row; film_001 would reach beyond L5."""
     out = tmp_path / "names.csv"
-    assert run(monkeypatch, "--data", films.data, "--boxes", films.boxes, "--output", out) == 0
+    assert run(monkeypatch, "--data", folders.data, "--boxes", folders.boxes, "--output", out) == 0
     rows = table(out)
     assert tuple(next(iter(rows.values()))) == COLUMNS
     assert {
@@ -110,7 +110,7 @@ def test_the_table_says_what_to_learn(
     expected = 14 * np.log(0.8 / 0.01) + np.log(0.8 / 0.03)
     assert float(rows["film_011.png"]["margin"]) == pytest.approx(expected, abs=0.05)
     assert read_names(out) == {"moved.png": 1, "unclear.png": None, "doubted.png": 0, "film_011.png": 2}
-    assert capsys.readouterr().out == f"4 of 7 labels are to be learnt otherwise than they say; see {out}\n"
+    assert capsys.readouterr().out == f"4 of 7 labels are renamed or ignored in training; see {out}\n"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_the_table_says_what_to_learn(
     ids=["one held out", "all", "unknown"],
 )
 def test_the_table_says_which_folds_its_model_knows(
-    films: Any,
+    folders: Any,
     stub: Stub,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -134,15 +134,26 @@ def test_the_table_says_which_folds_its_model_knows(
     shipped = load_weights(DEFAULT_WEIGHTS_FILE)
     save_weights(tmp_path / "a.pt", {}, shipped.config, facts, refiner=shipped.refiner)
     out = tmp_path / "names.csv"
-    arguments = ("--data", films.data, "--output", out, "--weights", tmp_path / "a.pt")
+    arguments = ("--data", folders.data, "--output", out, "--weights", tmp_path / "a.pt")
     assert run(monkeypatch, *arguments) == 0
     assert read_model_folds(out) == folds
 
 
 def test_the_model_is_asked_about_the_labelled_centers(
-    films: Any, stub: Stub, ladder: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folders: Any, stub: Stub, ladder: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run(monkeypatch, "--data", films.data, "--boxes", films.boxes, "--output", tmp_path / "names.csv") == 0
+    assert (
+        run(
+            monkeypatch,
+            "--data",
+            folders.data,
+            "--boxes",
+            folders.boxes,
+            "--output",
+            tmp_path / "names.csv",
+        )
+        == 0
+    )
     assert set(stub.asked) == set(SAID)
     for name, points in stub.asked.items():
         np.testing.assert_allclose(points, ladder[: len(points), 0])
@@ -151,16 +162,16 @@ def test_the_model_is_asked_about_the_labelled_centers(
 
 @pytest.mark.parametrize("kind", ["data", "boxes"])
 def test_one_kind_of_labels_is_enough(
-    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    folders: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     out = tmp_path / "names.csv"
-    assert run(monkeypatch, f"--{kind}", getattr(films, kind), "--output", out) == 0
+    assert run(monkeypatch, f"--{kind}", getattr(folders, kind), "--output", out) == 0
     assert set(table(out)) == {name for name in SAID if name.startswith("film_") == (kind == "boxes")}
 
 
 @pytest.mark.parametrize("name", ["data/index.csv", "data/images/training/moved.png", "boxed/boxes.csv"])
 def test_a_missing_file_is_named_without_a_traceback(
-    films: Any,
+    folders: Any,
     stub: Stub,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -169,7 +180,7 @@ def test_a_missing_file_is_named_without_a_traceback(
 ) -> None:
     (tmp_path / name).unlink()
     out = tmp_path / "names.csv"
-    assert run(monkeypatch, "--data", films.data, "--boxes", films.boxes, "--output", out) == 1
+    assert run(monkeypatch, "--data", folders.data, "--boxes", folders.boxes, "--output", out) == 1
     said = capsys.readouterr().err
     assert said.startswith("audit_names: ")
     assert Path(name).name in said
@@ -177,39 +188,39 @@ def test_a_missing_file_is_named_without_a_traceback(
 
 
 def test_bad_weights_are_named(
-    films: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folders: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "bad.pt").write_bytes(b"no weights")
-    arguments = ("--data", films.data, "--output", tmp_path / "names.csv", "--weights", tmp_path / "bad.pt")
+    arguments = ("--data", folders.data, "--output", tmp_path / "names.csv", "--weights", tmp_path / "bad.pt")
     assert run(monkeypatch, *arguments, "--device", "cpu") == 1
     assert capsys.readouterr().err.startswith("audit_names: bad.pt: not a weight file")
 
 
 @pytest.mark.parametrize("name", ["", "moved.png/names.csv"], ids=["a folder", "below a file"])
 def test_a_table_that_cannot_be_written_is_told_before_the_work(
-    films: Any, stub: Stub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+    folders: Any, stub: Stub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    out = films.data / "images" / "training" / name
-    assert run(monkeypatch, "--data", films.data, "--output", out) == 1
+    out = folders.data / "images" / "training" / name
+    assert run(monkeypatch, "--data", folders.data, "--output", out) == 1
     assert capsys.readouterr().err.startswith("audit_names: ")
     assert stub.asked == {}
 
 
 def test_the_folder_of_the_table_is_made(
-    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folders: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "new" / "names.csv"
-    assert run(monkeypatch, "--data", films.data, "--output", out) == 0
+    assert run(monkeypatch, "--data", folders.data, "--output", out) == 0
     assert list(out.parent.iterdir()) == [out]
 
 
 def test_a_failure_leaves_an_earlier_table_alone(
-    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folders: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "names.csv"
     out.write_text("earlier")
-    (films.data / "images" / "training" / "moved.png").unlink()
-    assert run(monkeypatch, "--data", films.data, "--output", out) == 1
+    (folders.data / "images" / "training" / "moved.png").unlink()
+    assert run(monkeypatch, "--data", folders.data, "--output", out) == 1
     assert out.read_text() == "earlier"
 
 

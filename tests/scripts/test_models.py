@@ -107,4 +107,4 @@ def test_versions_of_other_weights_are_not_passed_over(
 ) -> None:
     status, text = run(store, DEFAULT_WEIGHTS_FILE, monkeypatch, capsys, "list")
     assert status == 1
-    assert "were not trained from vertebra_landmarks.pt; name the weights that the server began with" in text
+    assert "were not trained from vertebra_landmarks.pt; name the server's first weights" in text

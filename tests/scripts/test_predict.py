@@ -22,7 +22,7 @@ from lib.image_io import Radiograph
 from lib.learning.decoders import DECODERS
 from lib.learning.prediction.predictor import NoSpineError, Prediction
 from lib.phantoms import Phantom, random_spec, random_spineless, render_phantom
-from lib.spine.geometry import steps, with_centers
+from lib.spine.geometry import center_distances, with_centers
 from lib.spine.labels.markups import read_markups
 from lib.spine.measurement.aasce_angles import challenge_angles
 from lib.spine.measurement.cobb import measure_curves
@@ -167,8 +167,8 @@ def test_tables_say_what_the_library_says(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_tables_of_errors_say_what_the_prediction_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    films = gray(tmp_path / "a.png"), gray(tmp_path / "b.png")
-    assert run(monkeypatch, Stub(bent()), *films, "--output", tmp_path / "out") == 0
+    image_files = gray(tmp_path / "a.png"), gray(tmp_path / "b.png")
+    assert run(monkeypatch, Stub(bent()), *image_files, "--output", tmp_path / "out") == 0
     errors = table(tmp_path / "out", "errors.csv")
     points = table(tmp_path / "out")
     keys = ("image", "vertebra", "point")
@@ -217,14 +217,14 @@ def test_a_straight_spine_has_one_curve(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(angles.values()) == ["a.png", "0.000", "0.000", "0.000"]
 
 
-def test_sides_are_the_patients_where_the_film_states_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    films = [
+def test_sides_are_the_patients_where_the_image_states_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image_files = [
         write_dicom(tmp_path / "left.dcm", PatientOrientation=["R", "F"]),
         write_dicom(tmp_path / "right.dcm", PatientOrientation=["L", "F"]),
         write_dicom(tmp_path / "view.dcm", ViewPosition="AP"),
         write_dicom(tmp_path / "unknown.dcm"),
     ]
-    assert run(monkeypatch, Stub(bent()), *films, "--output", tmp_path / "out") == 0
+    assert run(monkeypatch, Stub(bent()), *image_files, "--output", tmp_path / "out") == 0
     sides: dict[str, list[str]] = {}
     whose = {row["image"]: row["sides_of"] for row in table(tmp_path / "out", "curves.csv")}
     assert whose == {**dict.fromkeys(("left.dcm", "right.dcm", "view.dcm"), "patient"), "unknown.dcm": "image"}
@@ -295,8 +295,8 @@ def test_names_with_commas_quotes_and_line_breaks_stay_in_one_field(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ['a, "b".png', "line\nbreak.png", "Wirbelsäule.png"]
-    films = [gray(tmp_path / name) for name in names]
-    assert run(monkeypatch, Stub(bent()), *films, "--output", tmp_path / "out") == 0
+    image_files = [gray(tmp_path / name) for name in names]
+    assert run(monkeypatch, Stub(bent()), *image_files, "--output", tmp_path / "out") == 0
     for name in RESULTS:
         assert {row["image"] for row in table(tmp_path / "out", name)} == set(names)
 
@@ -324,19 +324,19 @@ def killed_at(stub: Stub, count: int) -> Stub:
 
 
 @pytest.fixture
-def films(tmp_path: Path) -> list[Path]:
+def image_files(tmp_path: Path) -> list[Path]:
     """Six images, of which the second shows no spine."""
     return [gray(tmp_path / f"{name}.png", 0 if name == "b" else 99) for name in "abcdef"]
 
 
 @pytest.mark.parametrize("torn", [0, 1, 500])
 def test_a_killed_run_keeps_what_is_done_and_is_resumed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, films: list[Path], torn: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image_files: list[Path], torn: int
 ) -> None:
     whole, out = tmp_path / "whole", tmp_path / "out"
-    assert run(monkeypatch, Stub(bent()), *films, "--output", whole) == 1
+    assert run(monkeypatch, Stub(bent()), *image_files, "--output", whole) == 1
     with pytest.raises(Killed):
-        run(monkeypatch, killed_at(Stub(bent()), 4), *films, "--output", out)
+        run(monkeypatch, killed_at(Stub(bent()), 4), *image_files, "--output", out)
     for name in RESULTS:
         assert {row["image"] for row in table(out, name)} == {"a.png", "c.png", "d.png"}, name
     for name in HEADERS:  # as if the kill had come while the rows of the next image were written
@@ -345,62 +345,62 @@ def test_a_killed_run_keeps_what_is_done_and_is_resumed(
     with (out / "predict_run.jsonl").open("ab") as stream:
         stream.write(b'{"name": "e.png", "stem"'[:torn])
     stub = Stub(bent())
-    assert run(monkeypatch, stub, *films, "--output", out, "--resume") == 1
+    assert run(monkeypatch, stub, *image_files, "--output", out, "--resume") == 1
     assert len(stub.decoders) == 2
     assert contents(out) == contents(whole)
     stub = Stub(bent())
-    assert run(monkeypatch, stub, *films, "--output", out, "--resume") == 1  # the refusal is remembered
+    assert run(monkeypatch, stub, *image_files, "--output", out, "--resume") == 1  # the refusal is remembered
     assert stub.decoders == []
     assert contents(out) == contents(whole)
 
 
 def test_rows_that_a_power_cut_took_are_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, films: list[Path]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image_files: list[Path]
 ) -> None:
     whole, out = tmp_path / "whole", tmp_path / "out"
     for folder in (whole, out):
-        run(monkeypatch, Stub(bent()), *films, "--output", folder)
+        run(monkeypatch, Stub(bent()), *image_files, "--output", folder)
     for name in ("curves.csv", "landmarks.csv"):
         with (out / name).open("r+b") as stream:
             stream.truncate((whole / name).stat().st_size // 2)
-    assert run(monkeypatch, Stub(bent()), *films, "--output", out, "--resume") == 1
+    assert run(monkeypatch, Stub(bent()), *image_files, "--output", out, "--resume") == 1
     assert contents(out) == contents(whole)
 
 
 def test_a_run_does_not_write_beside_another_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], films: list[Path]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], image_files: list[Path]
 ) -> None:
     output = tmp_path / "out"
     output.mkdir()
     with FileLock(output / script.LOCK_FILE):
-        assert run(monkeypatch, Stub(bent()), films[0], "--output", output, "--resume") == script.ABANDONED
+        assert run(monkeypatch, Stub(bent()), image_files[0], "--output", output, "--resume") == script.ABANDONED
     assert "another run is writing to" in capsys.readouterr().err
     assert not (output / "landmarks.csv").exists()
 
 
 def test_a_damaged_journal_takes_no_rows_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], films: list[Path]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], image_files: list[Path]
 ) -> None:
     output = tmp_path / "out"
-    assert run(monkeypatch, Stub(bent()), films[0], "--output", output) == 0
+    assert run(monkeypatch, Stub(bent()), image_files[0], "--output", output) == 0
     before = (output / "landmarks.csv").read_bytes()
     journal = output / "predict_run.jsonl"
     journal.write_bytes(b"\0" + journal.read_bytes()[1:])
-    assert run(monkeypatch, Stub(bent()), films[0], "--output", output, "--resume") == script.ABANDONED
+    assert run(monkeypatch, Stub(bent()), image_files[0], "--output", output, "--resume") == script.ABANDONED
     assert "is damaged, but the tables have rows" in capsys.readouterr().err
     assert (output / "landmarks.csv").read_bytes() == before
 
 
-def test_resuming_nothing_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, films: list[Path]) -> None:
-    assert run(monkeypatch, Stub(bent()), films[0], "--output", tmp_path / "out", "--resume") == 0
+def test_resuming_nothing_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image_files: list[Path]) -> None:
+    assert run(monkeypatch, Stub(bent()), image_files[0], "--output", tmp_path / "out", "--resume") == 0
     assert len(table(tmp_path / "out")) == 85
 
 
 def test_another_run_is_neither_replaced_nor_gone_on_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], films: list[Path]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], image_files: list[Path]
 ) -> None:
     out, other = tmp_path / "out", tmp_path / "weights.pt"
-    assert run(monkeypatch, Stub(bent()), films[0], "--output", out) == 0
+    assert run(monkeypatch, Stub(bent()), image_files[0], "--output", out) == 0
     before = contents(out)
     other.write_bytes(b"other weights")
     for options, words in (
@@ -408,38 +408,38 @@ def test_another_run_is_neither_replaced_nor_gone_on_with(
         (["--resume", "--decoder", "parallel"], "has decoder 'map', this one 'parallel'"),
         (["--resume", "--weights", other], "has weights '"),
     ):
-        assert run(monkeypatch, Stub(bent() + 1), *films, "--output", out, *options) == 2
+        assert run(monkeypatch, Stub(bent() + 1), *image_files, "--output", out, *options) == 2
         assert words in capsys.readouterr().err
         assert contents(out) == before
     (out / "curves.csv").write_text("image;curve\n", encoding="utf-8")
-    assert run(monkeypatch, Stub(bent()), *films, "--output", out, "--resume") == 2
+    assert run(monkeypatch, Stub(bent()), *image_files, "--output", out, "--resume") == 2
     assert "is not as this command wrote it" in capsys.readouterr().err
-    assert run(monkeypatch, Stub(bent()), films[0], "--output", out, "--overwrite") == 0
+    assert run(monkeypatch, Stub(bent()), image_files[0], "--output", out, "--overwrite") == 0
     assert contents(out) == before
 
 
 def test_an_image_that_has_changed_is_predicted_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, films: list[Path]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image_files: list[Path]
 ) -> None:
     out = tmp_path / "out"
-    assert run(monkeypatch, Stub(bent()), *films[:3], "--output", out) == 1
-    Image.new("L", (400, 900), 98).save(films[1])
+    assert run(monkeypatch, Stub(bent()), *image_files[:3], "--output", out) == 1
+    Image.new("L", (400, 900), 98).save(image_files[1])
     stub = Stub(bent())
-    assert run(monkeypatch, stub, *films[:3], "--output", out, "--resume") == 0
+    assert run(monkeypatch, stub, *image_files[:3], "--output", out, "--resume") == 0
     assert len(stub.decoders) == 1
     assert [row["image"] for row in table(out)] == ["a.png"] * 85 + ["c.png"] * 85 + ["b.png"] * 85
     assert table(out, "refused.csv") == []
-    assert run(monkeypatch, Stub(bent()), *films[:3], "--output", out, "--resume") == 0
+    assert run(monkeypatch, Stub(bent()), *image_files[:3], "--output", out, "--resume") == 0
 
 
 def test_a_resumed_run_does_not_take_the_files_of_another_image(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], films: list[Path]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], image_files: list[Path]
 ) -> None:
-    assert run(monkeypatch, Stub(bent()), films[0], "--output", tmp_path / "out") == 0
+    assert run(monkeypatch, Stub(bent()), image_files[0], "--output", tmp_path / "out") == 0
     twin = tmp_path / "a.jpg"
     Image.new("L", (400, 900), 9).save(twin)
     assert run(monkeypatch, Stub(bent()), twin, "--output", tmp_path / "out", "--resume") == 2
-    assert "the results of a.jpg would take the place of those of a.png" in capsys.readouterr().err
+    assert "the results of a.jpg would replace those of a.png" in capsys.readouterr().err
 
 
 def test_points_off_the_image_are_marked_and_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -489,15 +489,15 @@ def test_folder_with_good_and_bad_files(tmp_path: Path, phantoms: list[Phantom])
 
 
 def test_table_and_markups_agree_and_rows_stand_in_order(tmp_path: Path, phantoms: list[Phantom]) -> None:
-    Image.fromarray(phantoms[1].pixels).save(tmp_path / "film.png")
-    done = predict(tmp_path / "film.png", "--output", tmp_path / "out")
+    Image.fromarray(phantoms[1].pixels).save(tmp_path / "image.png")
+    done = predict(tmp_path / "image.png", "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     rows = table(tmp_path / "out")
     assert headers(tmp_path / "out") == HEADERS
     assert [row["point"] for row in rows[:5]] == ["center", "TL", "TR", "BL", "BR"]
     assert [row["vertebra"] for row in rows[::5]][:2] == ["T1", "T2"]
     xy = np.array([(float(row["x_px"]), float(row["y_px"])) for row in rows]).reshape(17, 5, 2)
-    assert np.abs(xy - read_markups(tmp_path / "out" / "film.mrk.json").xy).max() < 0.001
+    assert np.abs(xy - read_markups(tmp_path / "out" / "image.mrk.json").xy).max() < 0.001
     (angles,) = table(tmp_path / "out", "cobb.csv")
     found = [float(angles[f"angle{number}_deg"]) for number in (1, 2, 3)]
     assert found == pytest.approx(challenge_angles(xy[:, 1:], 1000), abs=0.05)  # of points rounded to 0.001 px
@@ -512,7 +512,7 @@ def test_table_and_markups_agree_and_rows_stand_in_order(tmp_path: Path, phantom
     errors = table(tmp_path / "out", "errors.csv")
     assert len(errors) in (0, 85)  # as the shipped weights tell them
     assert all(float(row["error_px"]) > 0 for row in errors)
-    with Image.open(tmp_path / "out" / "film.overlay.png") as overlay:
+    with Image.open(tmp_path / "out" / "image.overlay.png") as overlay:
         assert overlay.width == 460
         assert overlay.height >= 1000  # sentences stand below the image
 
@@ -526,7 +526,7 @@ def test_phantoms_get_their_17_names_within_a_fraction_of_a_step(tmp_path: Path,
         predicted = read_markups(tmp_path / "out" / f"{number}.mrk.json").xy[:, 0]
         truth = phantom.spine.xy[:, 0]
         assert not is_name_shifted(predicted, truth), number
-        assert np.linalg.norm(predicted - truth, axis=-1).mean() <= 0.15 * steps(truth).mean(), number
+        assert np.linalg.norm(predicted - truth, axis=-1).mean() <= 0.15 * center_distances(truth).mean(), number
 
 
 def test_one_bad_path_does_not_stop_the_others_and_leaves_no_old_result(
@@ -550,8 +550,8 @@ def test_one_bad_path_does_not_stop_the_others_and_leaves_no_old_result(
 
 def chest_of_drawers(drawers: int) -> Image.Image:
     """A chest in a room, with knobs and shadows."""
-    picture = Image.new("L", (500, 900), 170)
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("L", (500, 900), 170)
+    draw = ImageDraw.Draw(image)
     draw.rectangle((90, 60, 410, 840), fill=110, outline=40, width=6)
     height = 760 / drawers
     for number in range(drawers):
@@ -559,7 +559,7 @@ def chest_of_drawers(drawers: int) -> Image.Image:
         draw.rectangle((105, top + 6, 395, top + height - 6), fill=140, outline=60, width=4)
         for x in (190, 310):
             draw.ellipse((x - 9, top + height / 2 - 9, x + 9, top + height / 2 + 9), fill=220, outline=30)
-    return picture
+    return image
 
 
 def test_chests_of_drawers_get_no_points(tmp_path: Path) -> None:

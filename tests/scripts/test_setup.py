@@ -172,7 +172,7 @@ def test_environment_without_python_is_made_anew(copy: Copy, capsys: pytest.Capt
     assert not (copy.environment.folder / "notes.txt").exists()
 
 
-def test_damaged_stamp_is_no_stamp(copy: Copy) -> None:
+def test_a_damaged_record_counts_as_none(copy: Copy) -> None:
     copy.prepare()
     (copy.environment.folder / "installed.json").write_text('{"requ')
     assert copy.prepare() == ["runtime", "check"]
@@ -295,7 +295,9 @@ def test_test_script_passes_its_arguments_to_pytest(monkeypatch: pytest.MonkeyPa
         pytest.param(["--studies", "no/such/folder"], "does not exist", id="missing folder"),
         pytest.param(["--studies", __file__], "is not a folder", id="studies a file"),
         pytest.param(["--conf", "device"], "expected 2 arguments", id="conf without value"),
-        pytest.param(["--workers", "0"], "0 is not a number of processes; choose 1 to 16", id="no workers"),
+        pytest.param(
+            ["--workers", "0"], "0 is not a number of processes; choose a number from 1 to 16", id="no workers"
+        ),
     ],
 )
 def test_wrong_argument_ends_in_a_sentence(
@@ -418,7 +420,7 @@ def test_server_that_answers_with_an_error_is_not_waited_for(status: int, info: 
 @posix_only
 @pytest.mark.parametrize("leader_ends", [True, False], ids=["polite server", "server that ignores the request"])
 def test_end_leaves_no_process_of_the_group(leader_ends: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(start, "GRACE_S", 0.3)
+    monkeypatch.setattr(start, "STOP_TIMEOUT_S", 0.3)
     ignore = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True)\n"
     sleep = "time.sleep(60)"
     leader = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {ignore + sleep!r}])\n{sleep}"
@@ -516,7 +518,7 @@ def test_server_answers_and_ends_at_sigterm(started: tuple[subprocess.Popen[byte
     asked = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
-    assert time.monotonic() - asked < start.GRACE_S  # else it had to be killed
+    assert time.monotonic() - asked < start.STOP_TIMEOUT_S  # else it had to be killed
     assert_gone(family)
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(url, timeout=5)

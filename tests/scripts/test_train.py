@@ -49,9 +49,9 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     return recorder
 
 
-def run(monkeypatch: pytest.MonkeyPatch, films: Any, output: Path, *arguments: object) -> int:
-    """Call the command in this process, with the films of ``films`` and no synthetic images."""
-    fixed = ["--data", films.data, "--boxes", films.boxes, "--output", output, "--device", "cpu", "--fold", "0"]
+def run(monkeypatch: pytest.MonkeyPatch, folders: Any, output: Path, *arguments: object) -> int:
+    """Call the command in this process, with the images of ``folders`` and no synthetic images."""
+    fixed = ["--data", folders.data, "--boxes", folders.boxes, "--output", output, "--device", "cpu", "--fold", "0"]
     plain = ["--set", "training.phantoms", "0", "--set", "training.spineless", "0"]
     monkeypatch.setattr(sys, "argv", ["train.py", *map(str, [*fixed, *plain, *arguments])])
     return train.main()
@@ -71,9 +71,9 @@ def states(label: np.ndarray) -> list[float]:
 
 
 def test_without_a_table_labels_are_learnt_as_they_are(
-    films: Any, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folders: Any, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run(monkeypatch, films, tmp_path / "run") == 0
+    assert run(monkeypatch, folders, tmp_path / "run") == 0
     expected = {
         **dict.fromkeys(("moved.png", "unclear.png"), [PRESENT] * 17),
         **dict.fromkeys(("doubted.png", "open.png"), [UNNAMED] * 17),
@@ -85,17 +85,17 @@ def test_without_a_table_labels_are_learnt_as_they_are(
 
 
 def test_names_of_a_table_are_moved_left_out_or_trusted(
-    films: Any,
+    folders: Any,
     recorder: Recorder,
     ladder: np.ndarray,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The held-out films keep their names, whatever a table says: they are what a model is measured by."""
+    """The held-out images keep their names, whatever a table says: they are what a model is measured by."""
     uses = {"moved.png": "1", "unclear.png": "none", "doubted.png": "0", "open.png": "", "film_011.png": "2"}
     names = write(tmp_path / "names.csv", {**uses, "fits.png": "1", "film_001.png": "1", "elsewhere.png": "1"})
-    assert run(monkeypatch, films, tmp_path / "run", "--names", names) == 0
+    assert run(monkeypatch, folders, tmp_path / "run", "--names", names) == 0
     assert {name: states(label) for name, label in recorder.learnt.items()} == {
         "moved.png": [UNKNOWN] + [PRESENT] * 16,
         "unclear.png": [UNNAMED] * 17,
@@ -122,7 +122,7 @@ def test_names_of_a_table_are_moved_left_out_or_trusted(
     ids=["older table", "no number", "missing"],
 )
 def test_a_table_that_cannot_be_used_is_named_before_the_work(
-    films: Any,
+    folders: Any,
     recorder: Recorder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -132,7 +132,7 @@ def test_a_table_that_cannot_be_used_is_named_before_the_work(
 ) -> None:
     if content is not None:
         (tmp_path / "names.csv").write_text(content)
-    assert run(monkeypatch, films, tmp_path / "run", "--names", tmp_path / "names.csv") == 1
+    assert run(monkeypatch, folders, tmp_path / "run", "--names", tmp_path / "names.csv") == 1
     said = capsys.readouterr().err
     assert said.startswith("train: ")
     assert words in said
@@ -147,10 +147,14 @@ def weights(path: Path, **facts: Any) -> Path:
 
 
 def test_without_a_fold_everything_is_learnt_and_nothing_checked(
-    films: Any, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folders: Any,
+    recorder: Recorder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert run(monkeypatch, films, tmp_path / "run", "--fold", "none") == 0
-    assert set(recorder.learnt) == set(films.grays) - {"broken.png"}
+    assert run(monkeypatch, folders, tmp_path / "run", "--fold", "none") == 0
+    assert set(recorder.learnt) == set(folders.grays) - {"broken.png"}
     assert recorder.checked == {}
     assert recorder.facts == {"data": "AASCE training split", "fold": None, "radiographs": 5, "boxed_radiographs": 2}
     assert trained_on(recorder.facts).of(BOXED) == set(range(5))
@@ -167,8 +171,8 @@ def test_without_a_fold_everything_is_learnt_and_nothing_checked(
         pytest.param(["--fold", "1"], {"film_001.png"}, {}, id="left out"),
     ],
 )
-def test_another_fold_of_the_boxed_films_may_be_held_out(
-    films: Any,
+def test_another_fold_of_the_boxed_images_may_be_held_out(
+    folders: Any,
     recorder: Recorder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -177,7 +181,7 @@ def test_another_fold_of_the_boxed_films_may_be_held_out(
     fact: dict[str, Any],
 ) -> None:
     """What facts say of it is what was learnt from; film_001 is of fold 0, film_011 of fold 1."""
-    assert run(monkeypatch, films, tmp_path / "run", *arguments) == 0
+    assert run(monkeypatch, folders, tmp_path / "run", *arguments) == 0
     assert {name for name in recorder.learnt if name.startswith("film_")} == boxed
     assert {name: value for name, value in recorder.facts.items() if name == "boxes_fold"} == fact
     seen = trained_on(recorder.facts).of(BOXED)
@@ -185,10 +189,10 @@ def test_another_fold_of_the_boxed_films_may_be_held_out(
 
 
 def test_weights_to_start_from_are_handed_on_with_what_they_know(
-    films: Any, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folders: Any, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = weights(tmp_path / "a.pt", fold=0, boxed_radiographs=9)
-    assert run(monkeypatch, films, tmp_path / "run", "--init", path) == 0
+    assert run(monkeypatch, folders, tmp_path / "run", "--init", path) == 0
     assert recorder.initial is not None
     assert set(recorder.initial) == {"a"}
     others = [1, 2, 3, 4]
@@ -201,17 +205,17 @@ def test_weights_to_start_from_are_handed_on_with_what_they_know(
     [
         pytest.param({"fold": 1}, [], "a.pt was trained on fold 0 of the AASCE training split", id="another fold"),
         pytest.param({"fold": None}, [], "a.pt was trained on fold 0", id="no fold"),
-        pytest.param({}, [], "a.pt does not say on which films it was trained", id="unknown"),
+        pytest.param({}, [], "a.pt does not say on which", id="unknown"),
         pytest.param(
             {"fold": 1, "boxed_radiographs": 9},
             ["--fold", "none", "--boxes-fold", "0"],
-            "a.pt was trained on fold 0 of the boxed films",
+            "a.pt was trained on fold 0 of the boxed",
             id="boxes",
         ),
     ],
 )
-def test_weights_that_know_the_held_out_films_are_refused(
-    films: Any,
+def test_weights_that_know_the_held_out_images_are_refused(
+    folders: Any,
     recorder: Recorder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -221,17 +225,17 @@ def test_weights_that_know_the_held_out_films_are_refused(
     words: str,
 ) -> None:
     path = weights(tmp_path / "a.pt", **facts)
-    assert run(monkeypatch, films, tmp_path / "run", "--init", path, *arguments) == 1
+    assert run(monkeypatch, folders, tmp_path / "run", "--init", path, *arguments) == 1
     assert capsys.readouterr().err.startswith(f"train: {words}")
     assert recorder.learnt == {}
 
 
 @pytest.mark.parametrize("arguments", [["--fold", "none"], ["--assume-unseen"]])
 def test_unknown_weights_are_taken_where_nothing_is_held_out_or_by_the_users_word(
-    films: Any, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+    folders: Any, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
     """What comes of them is unknown too."""
-    assert run(monkeypatch, films, tmp_path / "run", "--init", weights(tmp_path / "a.pt"), *arguments) == 0
+    assert run(monkeypatch, folders, tmp_path / "run", "--init", weights(tmp_path / "a.pt"), *arguments) == 0
     assert not trained_on(recorder.facts).is_known
 
 
@@ -242,13 +246,13 @@ def test_unknown_weights_are_taken_where_nothing_is_held_out_or_by_the_users_wor
         ("none", [], ""),
         ("0 1 2 3", [], "names.csv was made by a model that was trained on fold 0, which is held out;"),
         ("0 1 2 3 4", ["--fold", "3"], "names.csv was made by a model that was trained on fold 3"),
-        ("", [], "names.csv does not say on which films its model was trained"),
+        ("", [], "names.csv does not say on which images its model was trained"),
         ("0 1 2 3", ["--fold", "none"], ""),
         ("", ["--fold", "none"], ""),
     ],
 )
-def test_names_by_a_model_that_knows_the_held_out_films_are_told(
-    films: Any,
+def test_names_by_a_model_that_knows_the_held_out_images_are_told(
+    folders: Any,
     recorder: Recorder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -259,7 +263,7 @@ def test_names_by_a_model_that_knows_the_held_out_films_are_told(
 ) -> None:
     """But used: they change what is learnt from only."""
     (tmp_path / "names.csv").write_text(f"filename,use,model_folds\nmoved.png,1,{model_folds}\n")
-    assert run(monkeypatch, films, tmp_path / "run", "--names", tmp_path / "names.csv", *arguments) == 0
+    assert run(monkeypatch, folders, tmp_path / "run", "--names", tmp_path / "names.csv", *arguments) == 0
     said = capsys.readouterr().err
     assert said.startswith(f"train: {words}") if words else said == ""
     assert recorder.facts["renamed_radiographs"] == 1

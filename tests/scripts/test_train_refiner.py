@@ -66,24 +66,24 @@ def weights(path: Path, first: dict[str, Any], second: dict[str, Any] | None = N
     return path
 
 
-def run(monkeypatch: pytest.MonkeyPatch, films: Any, tmp_path: Path, *arguments: object) -> int:
+def run(monkeypatch: pytest.MonkeyPatch, folders: Any, tmp_path: Path, *arguments: object) -> int:
     """Call the command in this process; what it goes into is ``base.pt``, of fold 0, unless told otherwise."""
     base = weights(tmp_path / "base.pt", facts(0))
-    fixed = ["--data", films.data, "--output", tmp_path / "run", "--device", "cpu", "--weights", base]
+    fixed = ["--data", folders.data, "--output", tmp_path / "run", "--device", "cpu", "--weights", base]
     monkeypatch.setattr(sys, "argv", ["train_refiner.py", *map(str, [*fixed, *arguments])])
     return train_refiner.main()
 
 
-def test_films_of_other_folds_are_learnt_and_those_of_the_fold_checked(
-    films: Any,
+def test_images_of_other_folds_are_learnt_and_those_of_the_fold_checked(
+    folders: Any,
     recorder: Recorder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Films with doubted names too, since corners need none, but none with wrong geometry."""
+    """Images with doubted names too, since corners need none, but none with wrong geometry."""
     base = weights(tmp_path / "other.pt", facts(1))
-    assert run(monkeypatch, films, tmp_path, "--fold", "1", "--workers", "3", "--weights", base) == 0
+    assert run(monkeypatch, folders, tmp_path, "--fold", "1", "--workers", "3", "--weights", base) == 0
     assert recorder.checked == ["moved.png"]
     assert recorder.learnt == ["fits.png", "unclear.png", "doubted.png", "open.png"]
     assert recorder.facts == {**facts(1), "radiographs": 4, "base": file_digest(base)}
@@ -96,11 +96,11 @@ def test_films_of_other_folds_are_learnt_and_those_of_the_fold_checked(
 
 
 def test_settings_and_weights_to_start_from_are_handed_on(
-    films: Any, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folders: Any, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = weights(tmp_path / "start.pt", facts(3), facts(0))  # the first network is not taken
     settings = ["--set", "refiner_training.epochs", "3", "--set", "refiner.channels", "4"]
-    assert run(monkeypatch, films, tmp_path, "--init", start, *settings) == 0
+    assert run(monkeypatch, folders, tmp_path, "--init", start, *settings) == 0
     assert recorder.config is not None
     assert (recorder.config.refiner_training.epochs, recorder.config.refiner.channels) == (3, 4)
     assert recorder.initial is not None
@@ -110,11 +110,15 @@ def test_settings_and_weights_to_start_from_are_handed_on(
 
 
 def test_without_a_fold_everything_is_learnt_and_nothing_checked(
-    films: Any, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folders: Any,
+    recorder: Recorder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Whatever the weights know that it goes into and begins with."""
     start = weights(tmp_path / "start.pt", {}, {})
-    assert run(monkeypatch, films, tmp_path, "--fold", "none", "--init", start) == 0
+    assert run(monkeypatch, folders, tmp_path, "--fold", "none", "--init", start) == 0
     assert recorder.learnt == ["fits.png", "moved.png", "unclear.png", "doubted.png", "open.png"]
     assert recorder.checked == []
     assert recorder.facts["fold"] is None
@@ -131,8 +135,8 @@ def test_without_a_fold_everything_is_learnt_and_nothing_checked(
         pytest.param(facts(0), {}, "start.pt does not say", id="start unknown"),
     ],
 )
-def test_weights_that_know_the_held_out_films_are_refused(
-    films: Any,
+def test_weights_that_know_the_held_out_images_are_refused(
+    folders: Any,
     recorder: Recorder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -144,11 +148,11 @@ def test_weights_that_know_the_held_out_films_are_refused(
     arguments: list[object] = ["--weights", weights(tmp_path / "base2.pt", base)]
     if start is not None:
         arguments += ["--init", weights(tmp_path / "start.pt", facts(0), start)]
-    assert run(monkeypatch, films, tmp_path, *arguments) == 1
+    assert run(monkeypatch, folders, tmp_path, *arguments) == 1
     assert capsys.readouterr().err.startswith(f"train_refiner: {words}")
     assert recorder.learnt == []
     if "does not say" in words:
-        assert run(monkeypatch, films, tmp_path, *arguments, "--assume-unseen") == 0
+        assert run(monkeypatch, folders, tmp_path, *arguments, "--assume-unseen") == 0
 
 
 @pytest.mark.parametrize(
@@ -162,7 +166,7 @@ def test_weights_that_know_the_held_out_films_are_refused(
     ],
 )
 def test_what_cannot_be_used_is_named_before_the_work(
-    films: Any,
+    folders: Any,
     recorder: Recorder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -172,7 +176,7 @@ def test_what_cannot_be_used_is_named_before_the_work(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("text.pt").write_text("no weights")
-    assert run(monkeypatch, films, tmp_path, *arguments) == 1
+    assert run(monkeypatch, folders, tmp_path, *arguments) == 1
     said = capsys.readouterr().err
     assert said.startswith("train_refiner: ")
     assert words in said
@@ -180,7 +184,7 @@ def test_what_cannot_be_used_is_named_before_the_work(
 
 
 @pytest.mark.slow
-def test_a_run_of_one_epoch_writes_both_networks(films: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_of_one_epoch_writes_both_networks(folders: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from monai.data import set_track_meta
     from monai.utils import set_determinism
 
@@ -190,7 +194,8 @@ def test_a_run_of_one_epoch_writes_both_networks(films: Any, tmp_path: Path, mon
     settings = [part for name, value in small.items() for part in ("--set", f"refiner.{name}", value)]
     try:
         assert (
-            run(monkeypatch, films, tmp_path, *settings, "--set", "refiner_training.epochs", "1", "--workers", "0") == 0
+            run(monkeypatch, folders, tmp_path, *settings, "--set", "refiner_training.epochs", "1", "--workers", "0")
+            == 0
         )
     finally:
         set_determinism(None)

@@ -161,7 +161,7 @@ def test_mirroring_turns_the_angles_round_and_leaves_the_lengths() -> None:
     np.testing.assert_allclose(flat(measure_prior(mirrored)), signs * flat(measure_prior(points)), atol=1e-9)
 
 
-def test_a_tilted_film_tilts_the_steps_and_nothing_else() -> None:
+def test_a_tilted_image_tilts_the_steps_and_nothing_else() -> None:
     points = wobbly()
     tilted = flat(measure_prior(transform_points(rotation(7), points)))
     expected = flat(measure_prior(points)) - np.array([[0, 0], [0, 0], [0, 0], [7, 0]])
@@ -197,7 +197,7 @@ def test_spines_that_are_all_alike_have_no_spread(ladder: np.ndarray) -> None:
 
 
 @pytest.mark.skipif(not (REAL / "index.csv").is_file(), reason=f"the AASCE data set is not at {REAL}")
-def test_the_default_prior_is_the_one_of_the_trusted_training_films() -> None:
+def test_the_default_prior_is_the_one_of_the_trusted_training_images() -> None:
     with (REAL / "index.csv").open(newline="", encoding="utf-8") as stream:
         trusted = {
             row["filename"]: np.empty((17, 4, 2))

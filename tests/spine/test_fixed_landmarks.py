@@ -166,7 +166,7 @@ def test_a_center_is_known_where_it_is_fixed_or_all_its_corners_are() -> None:
     expected = fixed.mask
     assert not expected[4, 0]
     expected[4, 0] = True
-    np.testing.assert_array_equal(fixed.known, expected)
+    np.testing.assert_array_equal(fixed.determined, expected)
     assert not fixed.mask[4, 0]
 
 

@@ -9,15 +9,15 @@ import pytest
 
 from lib.spine.geometry import (
     body_heights,
-    carried_along,
+    center_distances,
     centers_of,
     check_shape,
     corners_of,
+    drag_along,
     mirror_points,
     mirrored_order,
     rotation,
     scaling,
-    steps,
     transform_points,
     translation,
     with_centers,
@@ -136,15 +136,15 @@ def test_with_centers_and_corners_of_are_inverse(ladder: np.ndarray) -> None:
     np.testing.assert_array_equal(corners_of(points), corners)
 
 
-def test_steps_by_hand() -> None:
-    np.testing.assert_array_equal(steps(np.array([[0.0, 0], [3, 4], [3, 10]])), [5, 6])
-    assert steps(np.zeros((1, 2))).shape == (0,)
-    assert steps(np.zeros((6, 17, 2))).shape == (6, 16)
+def test_center_distances_by_hand() -> None:
+    np.testing.assert_array_equal(center_distances(np.array([[0.0, 0], [3, 4], [3, 10]])), [5, 6])
+    assert center_distances(np.zeros((1, 2))).shape == (0,)
+    assert center_distances(np.zeros((6, 17, 2))).shape == (6, 16)
 
 
-def test_steps_beside_an_absent_center_are_unknown() -> None:
+def test_distances_beside_an_absent_center_are_nan() -> None:
     centers = np.array([[0.0, 0], [np.nan, np.nan], [0, 2], [0, 3]])
-    np.testing.assert_array_equal(steps(centers), [np.nan, np.nan, 1])
+    np.testing.assert_array_equal(center_distances(centers), [np.nan, np.nan, 1])
 
 
 def test_body_heights_by_hand() -> None:
@@ -167,10 +167,10 @@ def test_body_heights_do_not_depend_on_place_and_turn(ladder: np.ndarray) -> Non
         (centers_of, (5, 2), "corners must have shape"),
         (with_centers, (4, 3), "corners must have shape"),
         (corners_of, (4, 2), "points must have shape"),
-        (steps, (17, 3), "centers must have shape"),
+        (center_distances, (17, 3), "centers must have shape"),
         (body_heights, (17, 5, 2), "corners must have shape"),
     ],
-    ids=["mirror_points", "centers_of", "with_centers", "corners_of", "steps", "body_heights"],
+    ids=["mirror_points", "centers_of", "with_centers", "corners_of", "center_distances", "body_heights"],
 )
 def test_wrong_shapes_are_refused(function: Callable[[np.ndarray], np.ndarray], shape: tuple, text: str) -> None:
     with pytest.raises(ValueError, match=text):
@@ -186,13 +186,13 @@ def test_mirrored_order_swaps_left_and_right_and_keeps_the_center() -> None:
 SQUARE = np.array([[0.0, 0], [4, 0], [0, 2], [4, 2]])
 
 
-def placed(places: dict[int, tuple[float, float]]) -> np.ndarray:
-    """``(4, 2)`` places of some points, NaN for the others."""
-    return np.array([places.get(number, (np.nan, np.nan)) for number in range(4)], dtype=float)
+def placed(targets: dict[int, tuple[float, float]]) -> np.ndarray:
+    """``(4, 2)`` targets of some points, NaN for the others."""
+    return np.array([targets.get(number, (np.nan, np.nan)) for number in range(4)], dtype=float)
 
 
 @pytest.mark.parametrize(
-    ("places", "expected"),
+    ("targets", "expected"),
     [
         ({1: (5, 3)}, [[1, 3], [5, 3], [1, 5], [5, 5]]),
         ({0: (1, 1), 1: (9, 1)}, [[1, 1], [9, 1], [1, 3], [9, 3]]),
@@ -203,31 +203,31 @@ def placed(places: dict[int, tuple[float, float]]) -> np.ndarray:
     ],
     ids=["a shift", "stretched along a side", "sheared", "stretched along a diagonal", "affine", "least squares"],
 )
-def test_points_are_carried_along_with_some(places: dict[int, tuple[float, float]], expected: list) -> None:
+def test_points_follow_those_that_are_dragged(targets: dict[int, tuple[float, float]], expected: list) -> None:
     """Worked out by hand; the diagonal (4, 2) becomes twice as long, and what lies across it does not."""
-    np.testing.assert_allclose(carried_along(SQUARE, placed(places)), expected, atol=1e-12)
+    np.testing.assert_allclose(drag_along(SQUARE, placed(targets)), expected, atol=1e-12)
 
 
 def test_three_points_in_a_line_do_not_shear_what_lies_beside_it() -> None:
     """A thousandth off the line is no measure of how much to shear."""
     points = np.array([[0.0, 0], [1, 0.001], [2, 0], [1, 1]])
-    carried = carried_along(points, np.array([[0.0, 0], [1, 0.3], [2, 0], [np.nan, np.nan]]))
+    carried = drag_along(points, np.array([[0.0, 0], [1, 0.3], [2, 0], [np.nan, np.nan]]))
     np.testing.assert_allclose(carried[3], [1, 1.1], atol=0.01)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_carried_points_come_to_their_places(count: int) -> None:
+def test_dragged_points_reach_their_targets(count: int) -> None:
     random = np.random.default_rng(count)
-    points, places = random.normal(size=(5, 2)), random.normal(size=(5, 2))
-    places[count:] = np.nan
-    np.testing.assert_allclose(carried_along(points, places)[:count], places[:count], atol=1e-9)
-    np.testing.assert_allclose(carried_along(points, np.where(np.isnan(places), np.nan, points)), points, atol=1e-9)
+    points, targets = random.normal(size=(5, 2)), random.normal(size=(5, 2))
+    targets[count:] = np.nan
+    np.testing.assert_allclose(drag_along(points, targets)[:count], targets[:count], atol=1e-9)
+    np.testing.assert_allclose(drag_along(points, np.where(np.isnan(targets), np.nan, points)), points, atol=1e-9)
 
 
 def test_points_without_a_place_to_go_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"places must say where one point lies at least, got none"):
-        carried_along(SQUARE, np.full((4, 2), np.nan))
-    with pytest.raises(ValueError, match=r"places must have shape \(..., 4, 2\), got \(3, 2\)"):
-        carried_along(SQUARE, SQUARE[:3])
+    with pytest.raises(ValueError, match=r"targets must hold the position of at least one point, got none"):
+        drag_along(SQUARE, np.full((4, 2), np.nan))
+    with pytest.raises(ValueError, match=r"targets must have shape \(..., 4, 2\), got \(3, 2\)"):
+        drag_along(SQUARE, SQUARE[:3])
     with pytest.raises(ValueError, match=r"points must have shape \(..., any, 2\), got \(4,\)"):
-        carried_along(SQUARE[:, 0], SQUARE)
+        drag_along(SQUARE[:, 0], SQUARE)

@@ -14,7 +14,7 @@ from experiments.ablation.table import FINAL, Entry, configurations, to_csv, to_
 from lib.learning.config import DEFAULT_CONFIG_FILE
 from lib.learning.data.aasce import FOLDS, read_aasce
 from lib.learning.models.devices import choose_device
-from lib.spine.atomic_write import replacing
+from lib.spine.atomic_write import atomic_write
 
 VIOLATIONS = (
     ("fmin_per_1000", "too short"),
@@ -116,7 +116,7 @@ def write_results(ablation: Ablation) -> None:
         ("ablation.csv", to_csv(entries)),
         ("ablation.md", to_markdown(entries, ablation.protocol())),
     ):
-        with replacing(ablation.folder / name) as temporary:
+        with atomic_write(ablation.folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
     draw(entries, ablation.folder / "ablation.png")
 

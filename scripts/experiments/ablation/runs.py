@@ -26,8 +26,8 @@ from lib.learning.training.landmark_trainer import Trainer
 from lib.learning.training.trainer import BEST, HISTORY, Progress, differences
 from lib.learning.weights.provenance import AASCE, file_trained_on, init_facts, trained_on
 from lib.learning.weights.weight_files import file_digest, load_weights
-from lib.spine.atomic_write import replacing
-from lib.spine.chain_prior import DEFAULT_PRIOR, LEAST_SPINES, measure_prior
+from lib.spine.atomic_write import atomic_write
+from lib.spine.chain_prior import DEFAULT_PRIOR, MIN_SPINES, measure_prior
 from lib.spine.geometry import with_centers
 from lib.spine.measurement.anatomy import spans_of
 
@@ -75,7 +75,7 @@ class Ablation:
         assume_unseen: take weights that do not say what they were trained on.
 
     Raises:
-        ValueError: there is no fold or seed, a fold has no clean film, weights were trained on the fold that they are
+        ValueError: there is no fold or seed, a fold has no clean image, weights were trained on the fold that they are
             given for or do not say on what, or a folder holds a training with other settings or figures made under
             other conditions.
         OSError: a file cannot be read.
@@ -100,10 +100,12 @@ class Ablation:
         self.device, self.workers = device or torch.device("cpu"), workers
         fold_of = folds(records)
         self.kept = {f: [r for r, g in zip(records, fold_of, strict=True) if g != f] for f in held_out}
-        self.films = {f: [r for r, g in zip(records, fold_of, strict=True) if g == f and r.is_clean] for f in held_out}
+        self.records = {
+            f: [r for r, g in zip(records, fold_of, strict=True) if g == f and r.is_clean] for f in held_out
+        }
         for fold in held_out:
-            if fold not in range(FOLDS) or not self.films[fold]:
-                raise ValueError(f"fold {fold} has no clean film to evaluate on")
+            if fold not in range(FOLDS) or not self.records[fold]:
+                raise ValueError(f"fold {fold} has no clean image to evaluate on")
         for fold, path in self.start.items():  # its second network is not asked
             trained_on(load_weights(path).facts).check_unseen(fold, str(path), assume_unseen=assume_unseen)
         for fold, path in self.final.items():
@@ -152,7 +154,7 @@ class Ablation:
         return steps - steps // epochs * min(done, epochs)
 
     def seconds_per_step(self) -> float:
-        """Time of one training step, measured on a few of the films; what is learnt from them is thrown away."""
+        """Time of one training step, measured on a few of the images; what is learnt from them is thrown away."""
         job = next(job for job in self.jobs if job.training != FINAL)
         config = self._config(job)
         schedule = replace(config.training, epochs=2)  # the first is slower than all later ones
@@ -167,7 +169,7 @@ class Ablation:
     def train(self, job: Job) -> None:
         """Train to the end, or do nothing where that is done; an interrupted training goes on.
 
-        The last weights count: none are chosen on the held-out films.
+        The last weights count: none are chosen on the held-out images.
 
         Raises:
             ValueError: the folder holds a training with other settings, or the weights to start from do not fit.
@@ -183,7 +185,7 @@ class Ablation:
         _write(folder / TRAINING, record)
         kept = self.kept[job.fold]
         clean = [with_centers(r.corners) for r in kept if r.is_clean]
-        prior = measure_prior(np.stack(clean)) if len(clean) >= LEAST_SPINES else DEFAULT_PRIOR
+        prior = measure_prior(np.stack(clean)) if len(clean) >= MIN_SPINES else DEFAULT_PRIOR
         initial, before = None, {}
         if job.fold in self.start:
             initial = start_state(self.start[job.fold], config)
@@ -196,10 +198,10 @@ class Ablation:
         _write(folder / TRAINING, {**record, "is_done": True})
 
     def evaluate(self, job: Job) -> dict[str, Figures]:
-        """Figures of every decoder on the clean films of the held-out fold; read where they are there already.
+        """Figures of every decoder on the clean images of the held-out fold; read where they are there already.
 
         Raises:
-            ValueError: figures that are there were made under other conditions, or a film cannot be read.
+            ValueError: figures that are there were made under other conditions, or an image cannot be read.
             OSError: a file cannot be read or written.
         """
         path = self.folder / job.name / EVALUATION
@@ -207,7 +209,7 @@ class Ablation:
         if not path.exists():
             predictor = LandmarkPredictor(self._weights(job), self.device)
             predictor.limits = self._limits(job)
-            figures = evaluate_films(predictor, self.films[job.fold])
+            figures = evaluate_records(predictor, self.records[job.fold])
             path.parent.mkdir(parents=True, exist_ok=True)
             _write(path, {"conditions": self._conditions(job), "decoders": figures})
         decoders: dict[str, Figures] = _read(path)["decoders"]
@@ -219,7 +221,7 @@ class Ablation:
         for row in ROWS:
             figures: list[Figures | None]
             if row.source == LABELS:
-                figures = [label_figures(self.films[fold]) for fold in self.held_out]
+                figures = [label_figures(self.records[fold]) for fold in self.held_out]
             else:
                 jobs = [job for job in self.jobs if job.training == row.source]
                 paths = [self.folder / job.name / EVALUATION for job in jobs]
@@ -232,23 +234,23 @@ class Ablation:
         """Sentences on data, budget and evaluation, to stand below the table."""
         config = next(iter(self.configs.values()))["hinged"]
         schedule, size, loss = config.training, config.input, config.loss
-        films = ", ".join(str(len(self.films[fold])) for fold in self.held_out)
+        counts = ", ".join(str(len(self.records[fold])) for fold in self.held_out)
         seeds = ", ".join(map(str, self.configs))
         start = "given weights, the last layer of the heatmaps at random" if self.start else "random weights"
         extra = f", {schedule.phantoms} phantoms and {schedule.spineless} images without a spine"
         sentences = [
-            f"Mean ± SD over the folds {', '.join(map(str, self.held_out))} of the AASCE training split ({films} clean "
-            f"films, none of a patient trained on) and the seeds {seeds}; trained on the other folds"
+            f"Mean ± SD over the folds {', '.join(map(str, self.held_out))} of the AASCE training split ({counts} "
+            f"clean images, none of a patient trained on) and the seeds {seeds}; trained on the other folds"
             f"{extra if schedule.phantoms or schedule.spineless else ''}.",
             f"One budget for every training: input {size.height} x {size.width}, {config.network.preset} with "
             f"{config.network.context_layers} context layers, {schedule.epochs} epochs in batches of "
-            f"{schedule.batch_size}, from {start}; the last weights count, none are chosen on the held-out films.",
+            f"{schedule.batch_size}, from {start}; the last weights count, none are chosen on the held-out images.",
             f"L_tri has the weight {loss.anatomy_weight:g}; hinged, {loss.anatomy_hinge:g} steps are free.",
-            "One look at the whole film, without its mirror image and without refinement"
+            "One network pass over the whole image, without its mirror image and without refinement"
             + ("; the final recipe has its own size, training and aids." if self.final else "."),
-            "Errors in pixels of the original films; angles against the official ones. N_fmin, N_fmax, N_eq and N_neg: "
+            "Errors in pixels of the originals; angles against the official ones. N_fmin, N_fmax, N_eq and N_neg: "
             "steps from center to center that are too short or too long for the labelled spine, or go neither down nor "
-            "up, or up; the sum over the films of a fold, in brackets per 1000 steps. Heights of steps that go up: "
+            "up, or up; the sum over the images of a fold, in brackets per 1000 steps. Heights of steps that go up: "
             "over the folds that have any.",
         ]
         return " ".join(sentences)
@@ -284,11 +286,11 @@ class Ablation:
 
     def _conditions(self, job: Job) -> dict[str, Any]:
         """What an evaluation depends on, by dotted name; as JSON gives it back."""
-        films = self.films[job.fold]
+        records = self.records[job.fold]
         parts = {
             "weights": file_digest(self._weights(job), _DIGITS),
-            "films": len(films),
-            "labels": _labels_digest(films),
+            "films": len(records),
+            "labels": _labels_digest(records),
         }
         decoding = load_config().map
         limits = asdict(self._limits(job))
@@ -305,7 +307,7 @@ class Ablation:
 
 
 def without_aids(limits: PredictionConfig) -> PredictionConfig:
-    """Prediction as the method has it: one look, no mirror image, no second network."""
+    """Prediction as the method has it: one network pass, no mirror image, no second network."""
     return replace(limits, **dict.fromkeys(_AIDS, False))
 
 
@@ -329,34 +331,34 @@ def start_state(path: Path, config: Config) -> dict[str, torch.Tensor]:
     return state
 
 
-def evaluate_films(predictor: LandmarkPredictor, films: Sequence[Record]) -> dict[str, Figures]:
-    """Figures of every decoder; each film is predicted once.
+def evaluate_records(predictor: LandmarkPredictor, records: Sequence[Record]) -> dict[str, Figures]:
+    """Figures of every decoder; each image is predicted once.
 
     Raises:
-        ValueError: there is no film, or one cannot be read.
-        OSError: a film cannot be opened.
+        ValueError: there is no image, or one cannot be read.
+        OSError: an image cannot be opened.
     """
     points: dict[str, list[np.ndarray]] = {name: [] for name in DECODERS}
     sizes = []
-    for record in films:
+    for record in records:
         radiograph = read_radiograph(record.path)
         sizes.append((radiograph.width, radiograph.height))
         for name, prediction in predictor.compare(radiograph, DECODERS).items():
             points[name].append(prediction.spine.xy)
-    labelled = np.stack([with_centers(record.corners) for record in films])
-    official = np.stack([record.angles for record in films])
+    labelled = np.stack([with_centers(record.corners) for record in records])
+    official = np.stack([record.angles for record in records])
     size = np.array(sizes, dtype=float)
     return {name: evaluate(np.stack(found), labelled, size, official) for name, found in points.items()}
 
 
-def label_figures(films: Sequence[Record]) -> Figures:
+def label_figures(records: Sequence[Record]) -> Figures:
     """The anatomy of the labels themselves."""
-    centers = with_centers(np.stack([record.corners for record in films]))[:, :, 0]
-    return {"images": len(films), **anatomy_figures(centers, spans_of(centers))}
+    centers = with_centers(np.stack([record.corners for record in records]))[:, :, 0]
+    return {"images": len(records), **anatomy_figures(centers, spans_of(centers))}
 
 
 def _labels_digest(records: Sequence[Record]) -> str:
-    """Of names, labels and flags of films."""
+    """Of names, labels and flags of images."""
     known = hashlib.sha256()
     for record in records:
         known.update(f"{record.path.name} {record.geometry_ok} {record.is_clean}".encode())
@@ -382,5 +384,5 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")

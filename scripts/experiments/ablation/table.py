@@ -36,7 +36,7 @@ BUDGET = {
     "input.height": "256",
     "input.width": "128",
     "loss.anatomy_weight": "1",  # in the rows with L_tri: as much as every other term
-    "augmentation.far_probability": "0",  # all films of the data set are crops, and distant spines blur at this size
+    "augmentation.far_probability": "0",  # all images of the data set are crops, and distant spines blur at this size
     "training.epochs": "30",
     "training.phantoms": "0",
     "training.spineless": "0",

@@ -1,4 +1,4 @@
-"""What simulated clicks amount to: means over films, what propagation brings, and their plot."""
+"""What simulated clicks amount to: means over images, what propagation brings, and their plot."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ GROSS = 0.5
 PUBLISHED = (58.58, 35.39, 29.35, 24.02, 21.06, 17.67)
 """Pixels of mean error after 0 to 5 clicks: Kim et al., MICCAI 2022, on the AASCE test split."""
 PREDICTED, SHIFTED, ELSEWHERE = "grossly wrong", "names moved by one", "elsewhere"
-ALL = "all films as predicted"
+ALL = "all images as predicted"
 _SAMPLES = 2000
 
 
 @dataclass(frozen=True)
 class Clicked:
-    """A film after so many clicks; errors are mean distances from the label.
+    """An image after so many clicks; errors are mean distances from the label.
 
     Attributes:
         image: its name.
@@ -33,7 +33,7 @@ class Clicked:
         propagation: whether free corners followed what the errors of fixed ones say.
         clicks: how many points were corrected.
         point: the last of them.
-        corner_px: pixels of the film.
+        corner_px: pixels of the image.
         center_px: the same of centers.
         corner_steps: in steps between vertebrae of the label.
         center_steps: the same of centers.
@@ -67,10 +67,10 @@ def groups(rows: Sequence[Clicked]) -> dict[str, list[Clicked]]:
 
 
 def figures(rows: Sequence[Clicked], seed: int) -> list[dict[str, Any]]:
-    """A row per group, noise and count: means over films and, paired by film, the gain by propagation.
+    """A row per group, noise and count: means over images and, paired by image, the gain by propagation.
 
     ``floor_px`` is what a person with that noise leaves of a point on average. Intervals are those of 95 % of
-    bootstrap samples of the films.
+    bootstrap samples of the images.
     """
     found = []
     for group, part in groups(rows).items():
@@ -99,17 +99,17 @@ def _compared(
 ) -> dict[str, Any]:
     corner, other = (np.array([row.corner_px for row in part]) for part in (with_it, without))
     first = np.array([row.corner_px for row in begin])
-    films = np.array([row.image for row in with_it])
+    images = np.array([row.image for row in with_it])
     return {
         "group": group,
         "noise_px": noise,
         "clicks": clicks,
         "starts": len(with_it),
         "corner_px": float(corner.mean()),
-        "corner_px_interval": interval(corner, films, seed),
+        "corner_px_interval": interval(corner, images, seed),
         "without_px": float(other.mean()),
         "gain_px": float((other - corner).mean()),
-        "gain_px_interval": interval(other - corner, films, seed),
+        "gain_px_interval": interval(other - corner, images, seed),
         "floor_px": noise * float(np.sqrt(np.pi / 2)),
         "corner_steps": float(np.mean([row.corner_steps for row in with_it])),
         "center_px": float(np.mean([row.center_px for row in with_it])),
@@ -121,9 +121,9 @@ def _compared(
     }
 
 
-def interval(values: np.ndarray, films: np.ndarray, seed: int) -> tuple[float, float]:
-    """95 % interval of the mean of values ``(N,)``, drawn by film: those of one film ``(N,)`` stay together."""
-    names, number = np.unique(films, return_inverse=True)
+def interval(values: np.ndarray, images: np.ndarray, seed: int) -> tuple[float, float]:
+    """95 % interval of the mean of values ``(N,)``, drawn by image: those of one image ``(N,)`` stay together."""
+    names, number = np.unique(images, return_inverse=True)
     total, count = np.bincount(number, values), np.bincount(number)
     drawn = np.random.default_rng(seed).integers(0, len(names), (_SAMPLES, len(names)))
     low, high = np.quantile(total[drawn].sum(1) / count[drawn].sum(1), [0.025, 0.975])

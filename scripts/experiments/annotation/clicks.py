@@ -1,4 +1,4 @@
-"""Clicks: the error of held-out films after 0, 1, 2, 3, 5 and 10 corrections of the worst point."""
+"""Clicks: the error of held-out images after 0, 1, 2, 3, 5 and 10 corrections of the worst point."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from lib.learning.uncertainty.correlation_fit import SpineErrors, fit_correlatio
 from lib.learning.uncertainty.error_model import ErrorModel
 from lib.learning.weights.provenance import file_trained_on
 from lib.learning.weights.weight_files import load_weights
-from lib.spine.atomic_write import check_writable, replacing
-from lib.spine.geometry import steps, with_centers
+from lib.spine.atomic_write import atomic_write, check_writable
+from lib.spine.geometry import center_distances, with_centers
 from lib.spine.labels.markups import label_of
 from lib.spine.schema import POINTS, VERTEBRAE
 
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _training.add_assume_unseen(parser)
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE, help="weight file with an error model")
     parser.add_argument("--noise", type=float, default=2.0, help="pixels by which the second person misses, each axis")
-    parser.add_argument("--films", type=int, help="only so many films, the first ones")
+    parser.add_argument("--films", type=int, help="only so many images, the first ones")
     parser.add_argument("--seed", type=int, default=0, help="of the noise and of the bootstrap")
     parser.add_argument("--output", type=Path, required=True, help="folder for the table, the plot and the figures")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -56,12 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """A film and the prediction that a person corrects.
+    """An image and the prediction that a person corrects.
 
     Attributes:
         name: of the image.
-        half: 0 or 1, the same for films of one patient.
-        radiograph: the film.
+        half: 0 or 1, the same for images of one patient.
+        radiograph: the image.
         seen: what the network saw of it.
         labelled: ``(V, P, 2)`` pixels.
         shift: by how many levels names were moved on purpose, 0 where nothing was done.
@@ -75,7 +75,7 @@ class Start:
     shift: int = 0
 
     def shifted(self, by: int) -> Start:
-        """The same film as if the network had given every name to the vertebra so many levels further down."""
+        """The same image as if the network had given every name to the vertebra so many levels further down."""
         heatmap = self.seen.look.maps.heatmap
         moved = torch.zeros_like(heatmap)
         moved[:, max(0, -by) : len(VERTEBRAE) - max(0, by)] = heatmap[:, max(0, by) : len(VERTEBRAE) - max(0, -by)]
@@ -84,10 +84,10 @@ class Start:
 
 
 def read_starts(records: Sequence[Record], predictor: LandmarkPredictor) -> list[Start]:
-    """Look at every film once.
+    """Look at every image once.
 
     Raises:
-        ValueError: a film cannot be read.
+        ValueError: an image cannot be read.
     """
     starts = []
     bar = tqdm(zip(records, folds(records, 2), strict=True), total=len(records), disable=not sys.stderr.isatty())
@@ -104,10 +104,10 @@ def predicted(start: Start, predictor: LandmarkPredictor, fixed: FixedLandmarks 
 
 
 def fit_halves(starts: Sequence[Start], predictor: LandmarkPredictor) -> tuple[ErrorModel, ErrorModel]:
-    """Error models for the films of each half, with the correlations of the other half's errors.
+    """Error models for the images of each half, with the correlations of the other half's errors.
 
     Raises:
-        ValueError: there is no error model, or a half has no film with right names.
+        ValueError: there is no error model, or a half has no image with right names.
     """
     if predictor.error_model is None:
         raise ValueError("the weights have no error model; scripts/calibrate.py measures one")
@@ -117,7 +117,7 @@ def fit_halves(starts: Sequence[Start], predictor: LandmarkPredictor) -> tuple[E
         if name_shift(spine.xy[:, 0], start.labelled[:, 0]) == 0:
             errors[start.half].append(SpineErrors.of(spine.xy, start.labelled, spine.errors))
     if not all(errors):
-        raise ValueError("either half of the films needs one with right names")
+        raise ValueError("either half of the images needs one with right names")
     first, second = (replace(predictor.error_model, correlations=fit_correlations(part)) for part in errors)
     return second, first
 
@@ -137,7 +137,8 @@ def correct(
     """
     random = np.random.default_rng(seed)
     predictor.limits = replace(predictor.limits, propagation=propagation)
-    fixed, step, point, is_gross = FixedLandmarks.none(), float(steps(start.labelled[:, 0]).mean()), "", False
+    step = float(center_distances(start.labelled[:, 0]).mean())
+    fixed, point, is_gross = FixedLandmarks.none(), "", False
     for clicks in range(most + 1):
         begin = time.perf_counter()
         xy = predicted(start, predictor, fixed).spine.xy
@@ -158,14 +159,14 @@ def correct(
 def simulate(
     starts: Sequence[Start], predictor: LandmarkPredictor, noises: Sequence[float], seed: int
 ) -> list[Clicked]:
-    """Correct every film, and those with right names also after their names were moved up and down.
+    """Correct every image, and those with right names also after their names were moved up and down.
 
     Raises:
         ValueError: the error correlations of the halves cannot be measured.
     """
     models = fit_halves(starts, predictor)
     rows: list[Clicked] = []
-    for start in tqdm(starts, unit="film", disable=not sys.stderr.isatty()):
+    for start in tqdm(starts, unit="image", disable=not sys.stderr.isatty()):
         predictor.error_model = models[start.half]
         is_right = name_shift(predicted(start, predictor).spine.xy[:, 0], start.labelled[:, 0]) == 0
         shifted = [start.shifted(by) for by in (-1, 1)] if is_right else []
@@ -176,8 +177,8 @@ def simulate(
 
 
 def write_rows(path: Path, rows: Sequence[Clicked]) -> None:
-    """A table with a row per film, condition and click."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+    """A table with a row per image, condition and click."""
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow([column.name for column in fields(Clicked)])
         for row in rows:
@@ -190,7 +191,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Simulate, print, and write the table, the figures and the plot.
 
     Raises:
-        ValueError: the weights know the fold, have no error model, or there are too few films.
+        ValueError: the weights know the fold, have no error model, or there are too few images.
         OSError: a file cannot be read or written.
     """
     plot_style.check_library()
@@ -207,7 +208,7 @@ def run(arguments: argparse.Namespace) -> None:
     rows = simulate(starts, predictor, (0.0, arguments.noise), arguments.seed)
     write_rows(arguments.output / CSV, rows)
     found = figures(rows, arguments.seed)
-    with replacing(arguments.output / FIGURES) as temporary:
+    with atomic_write(arguments.output / FIGURES) as temporary:
         temporary.write_text(json.dumps(found, indent=1), encoding="utf-8")
     draw(found, arguments.output / PLOT)
     show(found)

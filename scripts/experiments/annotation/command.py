@@ -1,4 +1,4 @@
-"""Replay a person's work on labelled films: how clicks repair predictions, which films teach most, both on a server."""
+"""Simulate annotation of labelled images: how clicks repair predictions, which images teach most, both on a server."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A learner that is fitted exactly: kernel regression of the landmarks on the maps of a small network.
+"""A learner that is fit exactly: kernel regression of the landmarks on the maps of a small network.
 
 A network that learns by gradient descent ends elsewhere with every seed, by more than strategies differ. This one knows
-no chance: what is left between two sets of labelled films is what their labels teach.
+no chance: what is left between two sets of labelled images is what their labels teach.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from experiments.annotation.small_network import INPUT, MIRRORED, Films, SmallLandmarkNet
+from experiments.annotation.small_network import INPUT, MIRRORED, LabelledImages, SmallLandmarkNet
 from lib.learning.active_learning import Opinion
 from lib.learning.active_learning.descriptors import moved, turned_matrix
 from lib.learning.active_learning.embedding import distances
-from lib.spine.geometry import steps, transform_points
+from lib.spine.geometry import center_distances, transform_points
 from lib.spine.measurement.anatomy import violations
 
 _IMAGE_GRID = (48, 16)
@@ -35,7 +35,7 @@ class Described:
 
     Attributes:
         blocks: of each view ``(N, D)`` arrays, one of the image and one of each map.
-        means: ``(N, C)`` means of the channels of the maps, of the films as they are.
+        means: ``(N, C)`` means of the channels of the maps, of the images as they are.
     """
 
     blocks: tuple[list[np.ndarray], ...]
@@ -43,40 +43,40 @@ class Described:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class KernelFit:
     """What was learnt.
 
     Attributes:
-        places: ``(2 M, D)`` of the labelled films and their mirror images.
+        inputs: ``(2 M, D)`` of the labelled images and their mirror images.
         inverse: ``(2 M, 2 M)`` of their covariances.
         mean: ``(V * P * 2,)`` of their labels.
         rest: ``(2 M, V * P * 2)`` what of the labels the mean does not say.
     """
 
-    places: np.ndarray
+    inputs: np.ndarray
     inverse: np.ndarray
     mean: np.ndarray
     rest: np.ndarray
 
 
 class KernelLearner:
-    """Learns from some films of a pool and is tried on others.
+    """Learns from some images of a pool and is tried on others.
 
     Args:
         network: whose maps are looked at; it is not changed.
-        pool: films to learn from.
-        held_out: films to be tried on.
+        pool: images to learn from.
+        held_out: images to be tried on.
     """
 
-    def __init__(self, network: SmallLandmarkNet, pool: Films, held_out: Films) -> None:
+    def __init__(self, network: SmallLandmarkNet, pool: LabelledImages, held_out: LabelledImages) -> None:
         self._pool, self._held_out = pool, held_out
-        described = [describe(network, films.images) for films in (pool, held_out)]
+        described = [describe(network, data.images) for data in (pool, held_out)]
         middles = [block.mean(0) for block in described[0].blocks[0]]
         spreads = [
             max(float(np.sqrt(((b - middle) ** 2).sum(1).mean())), _LEAST)
             for b, middle in zip(described[0].blocks[0], middles, strict=True)
         ]
-        self._places, self._tried = (
+        self._inputs, self._tried = (
             [
                 np.concatenate([(b - m) / s for b, m, s in zip(blocks, middles, spreads, strict=True)], 1)
                 for blocks in one.blocks
@@ -84,68 +84,70 @@ class KernelLearner:
             for one in described
         )
         self._means = described[0].means
-        self._width = max(float(np.median(distances(self._places[0], self._places[0]) ** 2)), _LEAST)
+        self._width = max(float(np.median(distances(self._inputs[0], self._inputs[0]) ** 2)), _LEAST)
 
-    def learn(self, chosen: Sequence[int], before: Fitted | None, seed: int) -> Fitted:
-        """What the labels of some films of the pool say, whatever was learnt before and by whichever chance."""
+    def learn(self, chosen: Sequence[int], before: KernelFit | None, seed: int) -> KernelFit:
+        """What the labels of some images of the pool say, whatever was learnt before and by whichever chance."""
         labels = self._pool.labels[list(chosen), ..., :2].double().numpy()
         both = np.concatenate([labels, _mirrored(labels)]).reshape(2 * len(labels), -1)
-        places = np.concatenate([view[list(chosen)] for view in self._places[:2]])
-        beside = self._alike(places, places) + _NOISE * np.eye(len(places))
+        inputs = np.concatenate([view[list(chosen)] for view in self._inputs[:2]])
+        beside = self._alike(inputs, inputs) + _NOISE * np.eye(len(inputs))
         mean = both.mean(0)
-        return Fitted(places, np.linalg.inv(beside), mean, both - mean)
+        return KernelFit(inputs, np.linalg.inv(beside), mean, both - mean)
 
-    def keep(self, fitted: Fitted, path: Path) -> None:
+    def keep(self, fit: KernelFit, path: Path) -> None:
         """Nothing is kept: it is learnt anew as quickly."""
 
-    def taken_up(self, path: Path, chosen: Sequence[int]) -> Fitted:
-        """What was learnt from some films before."""
+    def taken_up(self, path: Path, chosen: Sequence[int]) -> KernelFit:
+        """What was learnt from some images before."""
         return self.learn(chosen, None, 0)
 
-    def errors(self, fitted: Fitted) -> np.ndarray:
-        """``(N, V, K)`` distances of the corners of the held-out films from their labels, in steps.
+    def errors(self, fit: KernelFit) -> np.ndarray:
+        """``(N, V, K)`` distances of the corners of the held-out images from their labels, in steps.
 
-        Points are means over a film and its mirror image.
+        Points are means over an image and its mirror image.
         """
-        plain, mirrored = (self._points(fitted, view) for view in self._tried[:2])
+        plain, mirrored = (self._points(fit, view) for view in self._tried[:2])
         found = (plain + _mirrored(mirrored)) / 2
         labelled = self._held_out.labels[..., :2].double().numpy()
         away: np.ndarray = np.linalg.norm(found - labelled, axis=-1)[:, :, 1:]
-        return away / np.array([steps(spine[:, 0]).mean() for spine in labelled])[:, None, None]
+        return away / np.array([center_distances(spine[:, 0]).mean() for spine in labelled])[:, None, None]
 
-    def opinions(self, fitted: Fitted) -> list[Opinion]:
-        """About all films of the pool.
+    def opinions(self, fit: KernelFit) -> list[Opinion]:
+        """About all images of the pool.
 
-        There are no heatmaps: in the place of their entropy stands the variance that is left, 0...1; the margin is 0.
+        There are no heatmaps: their entropy is replaced by the remaining variance, 0...1; the margin is 0.
         """
-        plain, mirrored, turned = (self._points(fitted, view) for view in self._places)
+        plain, mirrored, turned = (self._points(fit, view) for view in self._inputs)
         back = np.linalg.inv(turned_matrix(INPUT.height, INPUT.width))
         views = np.stack([plain, _mirrored(mirrored), transform_points(back, turned)])
-        across = self._alike(self._places[0], fitted.places)
-        variances = 1.0 - ((across @ fitted.inverse) * across).sum(1)
-        told = []
+        across = self._alike(self._inputs[0], fit.inputs)
+        variances = 1.0 - ((across @ fit.inverse) * across).sum(1)
+        opinions = []
         for number, spine in enumerate(plain):
-            step = float(steps(spine[:, 0]).mean())
+            step = float(center_distances(spine[:, 0]).mean())
             away = np.linalg.norm(views[:, number] - views[:, number].mean(0), axis=-1) / step
             shape = (spine[:, 0] - spine[:, 0].mean(0)) / step
             disagreement = float(np.minimum(away, 1.0).mean())
             features = self._means[number]
-            told.append(Opinion(float(variances[number]), disagreement, 0.0, len(violations(spine)), features, shape))
-        return told
+            opinions.append(
+                Opinion(float(variances[number]), disagreement, 0.0, len(violations(spine)), features, shape)
+            )
+        return opinions
 
     def _alike(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         alike: np.ndarray = np.exp(-(distances(one, other) ** 2) / self._width)
         return alike
 
-    def _points(self, fitted: Fitted, places: np.ndarray) -> np.ndarray:
+    def _points(self, fit: KernelFit, inputs: np.ndarray) -> np.ndarray:
         """``(N, V, P, 2)`` pixels of the small network's input."""
-        found = fitted.mean + self._alike(places, fitted.places) @ fitted.inverse @ fitted.rest
-        points: np.ndarray = found.reshape(len(places), *self._pool.labels.shape[1:3], 2)
+        found = fit.mean + self._alike(inputs, fit.inputs) @ fit.inverse @ fit.rest
+        points: np.ndarray = found.reshape(len(inputs), *self._pool.labels.shape[1:3], 2)
         return points
 
 
 def describe(network: SmallLandmarkNet, images: torch.Tensor) -> Described:
-    """What a network's maps say about films ``(N, 1, H, W)``."""
+    """What a network's maps say about images ``(N, 1, H, W)``."""
     views = (images, images.flip(-1), moved(images, turned_matrix(INPUT.height, INPUT.width)))
     blocks, means = [], []
     with torch.inference_mode():
@@ -160,7 +162,7 @@ def describe(network: SmallLandmarkNet, images: torch.Tensor) -> Described:
 
 
 def _mirrored(points: np.ndarray) -> np.ndarray:
-    """Points ``(N, V, P, 2)`` of films as they lie in the mirror images."""
+    """Points ``(N, V, P, 2)`` of images as they lie in the mirror images."""
     mirrored = points[:, :, MIRRORED].copy()
     mirrored[..., 0] = INPUT.width - 1 - mirrored[..., 0]
     return mirrored

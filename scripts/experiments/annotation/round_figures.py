@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from experiments import plot_style
-from lib.spine.atomic_write import replacing
+from lib.spine.atomic_write import atomic_write
 
 BASELINE = "random"
 FIGURES = ("error", "corners_near", "films_found")
@@ -24,14 +24,14 @@ def figures(errors: np.ndarray) -> dict[str, float]:
     """Of the corners' errors ``(N, V, K)`` in steps: figures that one gross failure does not decide.
 
     Returns:
-        ``error``: mean over the films of the mean corner error, at most one step each; ``corners_near``: share of
-        corners within a quarter of a step; ``films_found``: share of films with a mean error below half a step.
+        ``error``: mean over the images of the mean corner error, at most one step each; ``corners_near``: share of
+        corners within a quarter of a step; ``films_found``: share of images with a mean error below half a step.
     """
-    films = errors.mean((1, 2))
+    per_image = errors.mean((1, 2))
     return {
-        "error": float(np.minimum(films, CLIP).mean()),
+        "error": float(np.minimum(per_image, CLIP).mean()),
         "corners_near": float((errors < NEAR).mean()),
-        "films_found": float((films < FOUND).mean()),
+        "films_found": float((per_image < FOUND).mean()),
     }
 
 
@@ -53,10 +53,10 @@ def labels_to_reach(labels: np.ndarray, errors: np.ndarray, goal: float) -> floa
     """Number of labels at which a curve first comes down to an error, between rounds along a line; else ``None``."""
     if errors[0] <= goal:
         return float(labels[0])
-    for place in range(1, len(labels)):
-        if errors[place] <= goal:
-            share = (errors[place - 1] - goal) / (errors[place - 1] - errors[place])
-            return float(labels[place - 1] + share * (labels[place] - labels[place - 1]))
+    for index in range(1, len(labels)):
+        if errors[index] <= goal:
+            share = (errors[index - 1] - goal) / (errors[index - 1] - errors[index])
+            return float(labels[index - 1] + share * (labels[index] - labels[index - 1]))
     return None
 
 
@@ -64,7 +64,7 @@ def compare(labels: np.ndarray, curves: Mapping[str, Mapping[int, np.ndarray]]) 
     """Strategies against random choice, each over the seeds that it shares with it.
 
     Args:
-        labels: ``(R,)`` labelled films of the rounds.
+        labels: ``(R,)`` labelled images of the rounds.
         curves: by strategy and seed ``(R,)`` errors.
 
     Returns:
@@ -72,12 +72,12 @@ def compare(labels: np.ndarray, curves: Mapping[str, Mapping[int, np.ndarray]]) 
         interval of the difference, paired by seed; ``labels_to_reach``, at which the mean curve reaches the final
         error of random choice.
     """
-    told = {}
+    figures = {}
     for name in curves:
         own, random = _paired(curves, name)
         areas = np.array([[area(labels, curve) for curve in side] for side in (own, random)])
         mean, low, high = interval(areas[0] - areas[1])
-        told[name] = {
+        figures[name] = {
             "seeds": len(own),
             "area": float(areas[0].mean()),
             "against_random": mean,
@@ -85,7 +85,7 @@ def compare(labels: np.ndarray, curves: Mapping[str, Mapping[int, np.ndarray]]) 
             "final_error": float(own[:, -1].mean()),
             "labels_to_reach": labels_to_reach(labels, own.mean(0), float(random[:, -1].mean())),
         }
-    return told
+    return figures
 
 
 def _paired(curves: Mapping[str, Mapping[int, np.ndarray]], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -134,13 +134,13 @@ def write(folder: Path, settings: Mapping[str, Any], parts: Sequence[Path]) -> N
         name: {seed: np.array([r["error"] for r in one]) for seed, one in seeds.items()}
         for name, seeds in rounds.items()
     }
-    told = {
+    figures = {
         "settings": {**settings, "held_out": [part.name for part in parts]},
         "strategies": compare(labels, curves),
     }
-    with replacing(folder / "rounds.json") as temporary:
-        temporary.write_text(json.dumps(told, indent=1), encoding="utf-8")
-    with replacing(folder / "rounds.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+    with atomic_write(folder / "rounds.json") as temporary:
+        temporary.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    with atomic_write(folder / "rounds.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream)
         table.writerow(["strategy", "seed", "labels", *FIGURES])
         for name, seeds in rounds.items():
@@ -161,10 +161,10 @@ def draw(path: Path, labels: np.ndarray, curves: Mapping[str, Mapping[int, np.nd
             mean, low, high = np.array([interval(column) for column in values.T]).T
             axes.plot(labels, mean, color=color, marker=marker, markersize=4, label=name)
             axes.fill_between(labels, low, high, color=color, alpha=0.12, linewidth=0)
-    left.set_ylabel("mean corner error, steps (at most 1 per film)")
+    left.set_ylabel("mean corner error, steps (at most 1 per image)")
     right.set_ylabel("error less that of random choice, steps")
     for axes in (left, right):
-        axes.set_xlabel("labelled films")
+        axes.set_xlabel("labelled images")
         axes.grid(alpha=0.3)
     left.legend()
     plot_style.save(figure, path)

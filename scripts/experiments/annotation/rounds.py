@@ -1,4 +1,4 @@
-"""Label films in rounds, chosen by each strategy: error on held-out films against the number of labelled ones."""
+"""Label images in rounds, chosen by each strategy: error on held-out images against the number of labelled ones."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import torch
 from experiments import plot_style
 from experiments.annotation import round_figures, small_network
 from experiments.annotation.kernel_regression import KernelLearner
-from experiments.annotation.small_network import INPUT, Films, NetworkLearner
+from experiments.annotation.small_network import INPUT, LabelledImages, NetworkLearner
 from lib.learning.active_learning import STRATEGIES, choose
 from lib.learning.codec import LandmarkCodec
 from lib.learning.config import load_config
 from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce, to_items
 from lib.learning.data.synthetic import synthetic_items
 from lib.learning.data.transforms import IMAGE, LABEL, LoadRadiographd, fitting_matrix, move
-from lib.spine.atomic_write import replacing
+from lib.spine.atomic_write import atomic_write
 
 ALL = (round_figures.BASELINE, *STRATEGIES, "first")
 SIZES = (20, 30, 45, 65, 90, 120, 160, 200)
@@ -36,11 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of results; an interrupted run goes on")
     learners = "by an exact kernel regression on the maps of a small network, or by training that network"
     parser.add_argument("--learner", choices=(KERNEL, NETWORK), default=KERNEL, help=f"labels are learnt {learners}")
-    parser.add_argument("--seeds", type=int, default=20, help="how many repetitions, each from other first films")
+    parser.add_argument("--seeds", type=int, default=20, help="how many repetitions, each from other first images")
     parser.add_argument("--strategies", nargs="+", choices=ALL, default=ALL)
-    folds_help = "of films that errors are measured on; of several, a repetition's errors are means over them"
+    folds_help = "of images that errors are measured on; of several, a repetition's errors are means over them"
     parser.add_argument("--fold", type=int, nargs="+", choices=range(FOLDS), default=[0], help=folds_help)
-    parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, help="labelled films of each round")
+    parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, help="labelled images of each round")
     parser.add_argument("--phantoms", type=int, default=PHANTOMS, help="that the first weights are learnt from")
     parser.add_argument("--start-steps", type=int, default=3000, help="of learning from phantoms")
     parser.add_argument("--first-steps", type=int, default=600, help="of the network in the first round")
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Replay what is missing and write ``rounds.csv``, ``rounds.json`` and ``rounds.png``.
 
     Raises:
-        ValueError: the rounds do not grow or take more films than there are, or the folder holds another replay.
+        ValueError: the rounds do not grow or take more images than there are, or the folder holds another replay.
         OSError: a file cannot be read or written.
     """
     sizes = list(arguments.sizes)
@@ -91,7 +91,7 @@ def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
     path = arguments.output / "settings.json"
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) != settings:
         raise ValueError(f"{arguments.output} holds a replay with other settings ({path.name}); choose another folder")
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(settings), encoding="utf-8")
     return settings
 
@@ -112,21 +112,21 @@ class Replay:
         pool = sorted((record for record, of in dealt if of != fold), key=lambda record: record.path.name)
         held_out = [record for record, of in dealt if of == fold]
         if not held_out:
-            raise ValueError(f"fold {fold} has no film")
+            raise ValueError(f"fold {fold} has no image")
         if len(pool) < arguments.sizes[-1]:
-            raise ValueError(f"--sizes ends with {arguments.sizes[-1]} films, but there are {len(pool)} to choose from")
-        films = read_films(to_items(pool)), read_films(to_items(held_out))
+            raise ValueError(f"--sizes ends with {arguments.sizes[-1]} images, but only {len(pool)} are available")
+        data = read_images(to_items(pool)), read_images(to_items(held_out))
         self.pool, start = len(pool), self._start(arguments.output / "start.pt")
         self.learner: KernelLearner | NetworkLearner
         if arguments.learner == NETWORK:
-            self.learner = NetworkLearner(start, *films, (arguments.first_steps, arguments.steps))
+            self.learner = NetworkLearner(start, *data, (arguments.first_steps, arguments.steps))
         else:
-            self.learner = KernelLearner(start, *films)
+            self.learner = KernelLearner(start, *data)
 
     def _start(self, path: Path) -> small_network.SmallLandmarkNet:
         """A network that has learnt from phantoms alone."""
         if not path.exists():
-            phantoms = read_films(synthetic_items(self.settings["phantoms"], 0, 0))
+            phantoms = read_images(synthetic_items(self.settings["phantoms"], 0, 0))
             codec = LandmarkCodec(load_config().codec)
             small_network.save(path, small_network.train(phantoms, codec, self.settings["start_steps"], 0))
         return small_network.load(path)
@@ -155,17 +155,17 @@ class Replay:
             learner.keep(learnt, kept)
             if number == 0:
                 learner.keep(learnt, first)
-            with replacing(path) as temporary:  # after the weights: killed in between, the round is done once more
+            with atomic_write(path) as temporary:  # after the weights: killed in between, the round is done once more
                 temporary.write_text(json.dumps(done), encoding="utf-8")
         kept.unlink(missing_ok=True)
         return done
 
     def _chosen(self, strategy: str, deck: list[int], labelled: list[int], size: int, learnt: Any) -> list[int]:
-        """Places of the films that are labelled in a round: those before, and the next ones."""
+        """Places of the images that are labelled in a round: those before, and the next ones."""
         if not labelled or strategy == round_figures.BASELINE:
             return deck[:size]
         known, missing = set(labelled), size - len(labelled)
-        rest = [place for place in range(len(deck)) if place not in known]
+        rest = [index for index in range(len(deck)) if index not in known]
         if strategy == "first":
             return labelled + rest[:missing]
         opinions = self.learner.opinions(learnt)
@@ -173,7 +173,7 @@ class Replay:
         return labelled + [rest[i] for i in picked]
 
 
-def read_films(items: Iterable[dict[str, Any]]) -> Films:
+def read_images(items: Iterable[dict[str, Any]]) -> LabelledImages:
     """Films and labels at the size that the small network sees."""
     images, labels = [], []
     for item in items:
@@ -182,4 +182,4 @@ def read_films(items: Iterable[dict[str, Any]]) -> Films:
         data = move(data, fitting_matrix(height, width, INPUT), (INPUT.height, INPUT.width))
         images.append(data[IMAGE])
         labels.append(torch.from_numpy(data[LABEL]).float())
-    return Films(torch.stack(images), torch.stack(labels))
+    return LabelledImages(torch.stack(images), torch.stack(labels))

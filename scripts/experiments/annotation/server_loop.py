@@ -1,4 +1,4 @@
-"""Loop: a real server from an empty folder: index, next film, predict, correct, submit, train, and again."""
+"""Loop: a real server from an empty folder: index, next image, predict, correct, submit, train, and again."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from lib.learning.weights.provenance import file_trained_on
 from lib.learning.weights.weight_files import load_weights
 from lib.phantoms import random_spec, render_phantom
 from lib.server.training.train_request import read_request
-from lib.spine.atomic_write import replacing
-from lib.spine.geometry import steps, with_centers
+from lib.spine.atomic_write import atomic_write
+from lib.spine.geometry import center_distances, with_centers
 from lib.spine.labels.markups import SUFFIX, label_of, to_markups
 from lib.spine.schema import POINTS, VERTEBRAE, Spine
 
@@ -46,18 +46,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _training.add_assume_unseen(parser)
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE, help="that the server begins with")
     parser.add_argument(
-        "--strategy", choices=(*STRATEGIES, "random", "first"), default=DEFAULT, help="that chooses the next film"
+        "--strategy", choices=(*STRATEGIES, "random", "first"), default=DEFAULT, help="that chooses the next image"
     )
     parser.add_argument("--rounds", type=_at_least_one, default=3)
     parser.add_argument("--films", type=_at_least_one, default=10, help="labelled in each round")
-    parser.add_argument("--checked", type=_at_least_one, default=20, help="further films that errors are measured on")
+    parser.add_argument("--checked", type=_at_least_one, default=20, help="further images that errors are measured on")
     parser.add_argument(
         "--clicks", type=_whole_number, default=3, help="corrections of the worst point that the model answers to"
     )
     parser.add_argument(
         "--train", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="parameter of the training"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of films")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of images")
     parser.add_argument("--output", type=Path, required=True, help="new folder for studies, log and figures")
 
 
@@ -74,8 +74,8 @@ def _at_least_one(text: str) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Film:
-    """A film with its label.
+class LabelledImage:
+    """An image with its label.
 
     Attributes:
         path: of the image.
@@ -92,7 +92,7 @@ class Film:
 
     def errors(self, points: np.ndarray) -> np.ndarray:
         """``(V, P)`` distances of points from the label, in mean steps between its vertebrae."""
-        found: np.ndarray = distances(points, self.labelled) / steps(self.labelled[:, 0]).mean()
+        found: np.ndarray = distances(points, self.labelled) / center_distances(self.labelled[:, 0]).mean()
         return found
 
 
@@ -102,19 +102,19 @@ class RoundFigures:
 
     Attributes:
         number: of the round; 0 is what the server began with.
-        labels: films with a label in the end.
+        labels: images with a label in the end.
         version: of the model that is served in the end.
-        error_checked: of that model on films that are never labelled.
-        median_checked: median over these films.
-        error_first: of the films of this round as they were predicted first.
+        error_checked: of that model on images that are never labelled.
+        median_checked: median over these images.
+        error_first: of the images of this round as they were predicted first.
         error_clicked: of the same after the clicks.
-        moves_first: points per film that were off by more than ``OFF`` at first.
+        moves_first: points per image that were off by more than ``OFF`` at first.
         moves_clicked: the same after the clicks.
         answer_s: median time of an answer to a click, over HTTP.
-        next_s: median time of an answer to which film is next.
-        scoring_s: that the round waited until all films were scored by its model.
+        next_s: median time of an answer to which image is next.
+        scoring_s: that the round waited until all images were scored by its model.
         training_s: that the training took.
-        gate_before: error of the model before on the films that the trainer holds out, as the gate measures it.
+        gate_before: error of the model before on the images that the trainer holds out, as the gate measures it.
         gate_after: the same of the trained model.
         is_published: whether it is served.
     """
@@ -156,46 +156,47 @@ class Client:
 
     def info(self) -> dict[str, Any]:
         """What the server says about itself."""
-        told: dict[str, Any] = self._ask("GET", "/info/")
-        return told
+        info: dict[str, Any] = self._ask("GET", "/info/")
+        return info
 
-    def add(self, film: Film) -> None:
+    def add(self, image: LabelledImage) -> None:
         """Send an image."""
-        with film.path.open("rb") as stream:
-            self._ask("PUT", "/datastore/image", params={"image": film.name}, files={"file": (film.path.name, stream)})
+        with image.path.open("rb") as stream:
+            files = {"file": (image.path.name, stream)}
+            self._ask("PUT", "/datastore/image", params={"image": image.name}, files=files)
 
     def next(self, strategy: str) -> str:
-        """Id of the film to label next; "" where all are labelled."""
+        """Id of the image to label next; "" where all are labelled."""
         answer = self._ask("POST", f"/activelearning/{strategy}", json={"client_id": "simulation"})
         return str(answer.get("id", ""))
 
     def predict(self, name: str, fixed: np.ndarray | None = None) -> tuple[np.ndarray, str]:
-        """Points ``(V, P, 2)`` of a film around fixed ones, NaN where none is, and the version of the model."""
-        told: dict[str, dict[str, list[float]]] = {}
+        """Points ``(V, P, 2)`` of an image around fixed ones, NaN where none is, and the version of the model."""
+        fixed_points: dict[str, dict[str, list[float]]] = {}
         if fixed is not None:
             for v, p in np.argwhere(np.isfinite(fixed).all(-1)):
-                told.setdefault(VERTEBRAE[v], {})[POINTS[p]] = fixed[v, p].tolist()
-        asked = {"params": (None, json.dumps({"fixed": told}))}
+                fixed_points.setdefault(VERTEBRAE[v], {})[POINTS[p]] = fixed[v, p].tolist()
+        asked = {"params": (None, json.dumps({"fixed": fixed_points}))}
         return _read(self._ask("POST", f"/infer/{MODEL}", params={"image": name, "output": "json"}, files=asked))
 
-    def glance(self, film: Film) -> np.ndarray:
-        """Points of a film that the server does not keep."""
-        with film.path.open("rb") as stream:
-            sent = {"file": (film.path.name, stream)}
+    def glance(self, image: LabelledImage) -> np.ndarray:
+        """Points of an image that the server does not keep."""
+        with image.path.open("rb") as stream:
+            sent = {"file": (image.path.name, stream)}
             return _read(self._ask("POST", f"/infer/{MODEL}", params={"output": "json"}, files=sent))[0]
 
-    def submit(self, film: Film, facts: dict[str, Any]) -> None:
+    def submit(self, image: LabelledImage, facts: dict[str, Any]) -> None:
         """Send the finished label."""
-        label = json.dumps(to_markups(Spine.from_arrays(film.labelled)))
-        asked = {"image": film.name, "tag": FINAL}
-        sent = {"label": (film.name + SUFFIX, label), "params": (None, json.dumps(facts))}
+        label = json.dumps(to_markups(Spine.from_arrays(image.labelled)))
+        asked = {"image": image.name, "tag": FINAL}
+        sent = {"label": (image.name + SUFFIX, label), "params": (None, json.dumps(facts))}
         self._ask("PUT", "/datastore/label", params=asked, files=sent)
 
     def scored(self) -> float:
-        """Wait until the served model has scored every film; returns the seconds."""
+        """Wait until the served model has scored every image; returns the seconds."""
         begin = time.monotonic()
         while not self._is_scored(self.info()):
-            _check_time(begin, "the scoring of the films")
+            _check_time(begin, "the scoring of the images")
             time.sleep(POLL_S)
         return time.monotonic() - begin
 
@@ -241,7 +242,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Go through the rounds, print them, and write the table and the figures.
 
     Raises:
-        ValueError: the training has no such parameter, the folder is not empty, the weights know the films, there are
+        ValueError: the training has no such parameter, the folder is not empty, the weights know the images, there are
             too few, or the server refuses.
         RuntimeError: the server does not start.
         OSError: a file cannot be read or written.
@@ -252,16 +253,16 @@ def run(arguments: argparse.Namespace) -> None:
     if any(arguments.output.glob("*.*")) or any(studies.iterdir()):
         raise ValueError(f"{arguments.output} is not empty; the loop begins with an empty folder")
     with TemporaryDirectory() as drawn:
-        pool, checked = read_films(arguments, Path(drawn))
+        pool, checked = read_images(arguments, Path(drawn))
         conf = ("weights", str(arguments.weights.absolute()))
         with own_server(studies.absolute(), arguments.output / LOG, conf) as server:
-            told = Loop(Client(server.url), pool, checked, arguments).run()
-    rows = [asdict(row) for row in told]
-    with replacing(arguments.output / CSV) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+            rounds = Loop(Client(server.url), pool, checked, arguments).run()
+    rows = [asdict(row) for row in rounds]
+    with atomic_write(arguments.output / CSV) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         table = csv.DictWriter(stream, [column.name for column in fields(RoundFigures)])
         table.writeheader()
         table.writerows(rows)
-    with replacing(arguments.output / FIGURES) as temporary:
+    with atomic_write(arguments.output / FIGURES) as temporary:
         temporary.write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
@@ -269,44 +270,44 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: _value(text) for name, text in arguments.train}
 
 
-def read_films(arguments: argparse.Namespace, drawn: Path) -> tuple[list[Film], list[Film]]:
-    """Films to label, and films to check on, of other patients.
+def read_images(arguments: argparse.Namespace, drawn: Path) -> tuple[list[LabelledImage], list[LabelledImage]]:
+    """Images to label, and images of other patients to measure errors on.
 
     Raises:
-        ValueError: the weights know the fold, or it has too few films.
+        ValueError: the weights know the fold, or it has too few images.
         OSError: a file cannot be read or written.
     """
     wanted = arguments.rounds * arguments.films
     if arguments.data is None:
-        films = draw_phantoms(drawn, wanted + arguments.checked, arguments.seed)
-        return films[:wanted], films[wanted:]
+        images = draw_phantoms(drawn, wanted + arguments.checked, arguments.seed)
+        return images[:wanted], images[wanted:]
     seen = file_trained_on(load_weights(arguments.weights))
     seen.check_unseen(arguments.fold, arguments.weights.name, assume_unseen=arguments.assume_unseen)
     records = read_aasce(arguments.data, "training")
     pairs = zip(records, folds(records), strict=True)
     chosen = [record for record, fold in pairs if fold == arguments.fold and record.is_clean]
-    sides: tuple[list[Film], list[Film]] = ([], [])
+    sides: tuple[list[LabelledImage], list[LabelledImage]] = ([], [])
     for record, side in zip(chosen, folds(chosen, 2), strict=True):
-        sides[side].append(Film(record.path, with_centers(record.corners)))
+        sides[side].append(LabelledImage(record.path, with_centers(record.corners)))
     pool, checked = sorted(sides, key=len, reverse=True)
     if len(pool) < wanted or len(checked) < arguments.checked:
         raise ValueError(
-            f"fold {arguments.fold} has {len(pool)} films to label and {len(checked)} of other patients, "
+            f"fold {arguments.fold} has {len(pool)} images to label and {len(checked)} of other patients, "
             f"{wanted} and {arguments.checked} are asked for"
         )
     random = np.random.default_rng(arguments.seed)
     return pool, [checked[place] for place in random.permutation(len(checked))[: arguments.checked]]
 
 
-def draw_phantoms(folder: Path, count: int, seed: int) -> list[Film]:
+def draw_phantoms(folder: Path, count: int, seed: int) -> list[LabelledImage]:
     """Phantoms with exact labels, as files."""
-    films = []
+    images = []
     for number in range(count):
         phantom = render_phantom(random_spec(1000 * seed + number, *PHANTOM_SIZE))
         path = folder / f"phantom{number:03d}.png"
         Image.fromarray(phantom.pixels).save(path)
-        films.append(Film(path, phantom.spine.xy))
-    return films
+        images.append(LabelledImage(path, phantom.spine.xy))
+    return images
 
 
 class Loop:
@@ -314,18 +315,22 @@ class Loop:
 
     Args:
         client: the server.
-        pool: films to label.
-        checked: films that are never labelled.
+        pool: images to label.
+        checked: images that are never labelled.
         arguments: see ``add_arguments``.
     """
 
     def __init__(
-        self, client: Client, pool: Sequence[Film], checked: Sequence[Film], arguments: argparse.Namespace
+        self,
+        client: Client,
+        pool: Sequence[LabelledImage],
+        checked: Sequence[LabelledImage],
+        arguments: argparse.Namespace,
     ) -> None:
         self.client, self.checked = client, checked
-        self.pool = {film.name: film for film in pool}
+        self.pool = {image.name: image for image in pool}
         self.strategy, self.clicks = arguments.strategy, arguments.clicks
-        self.rounds, self.films = arguments.rounds, arguments.films
+        self.rounds, self.images = arguments.rounds, arguments.films
         self.settings = _settings(arguments)
         self._labels = 0
 
@@ -335,12 +340,12 @@ class Loop:
         Raises:
             ValueError: the server refuses something.
         """
-        for film in self.pool.values():
-            self.client.add(film)
+        for image in self.pool.values():
+            self.client.add(image)
         indexed = self.client.info()["datastore"]["total"]
         if indexed != len(self.pool):
-            raise ValueError(f"{len(self.pool)} films were sent, the server has {indexed}")
-        print(f"{indexed} films are in the folder, {len(self.checked)} others are checked on", flush=True)
+            raise ValueError(f"{len(self.pool)} images were sent, the server has {indexed}")
+        print(f"{indexed} images are in the folder, {len(self.checked)} others are checked on", flush=True)
         done = [RoundFigures(0, 0, *self._check())]
         _show(done[-1])
         for number in range(1, self.rounds + 1):
@@ -349,21 +354,22 @@ class Loop:
         return done
 
     def _check(self) -> tuple[str, float, float]:
-        """The version that is served, and mean and median error of the films that are never labelled."""
-        errors = [film.errors(self.client.glance(film))[:, 1:].mean() for film in self.checked]
+        """The version that is served, and mean and median error of the images that are never labelled."""
+        errors = [image.errors(self.client.glance(image))[:, 1:].mean() for image in self.checked]
         version = self.client.info()["models"][MODEL]["model_version"]
         return str(version), float(np.mean(errors)), float(np.median(errors))
 
     def _round(self, number: int) -> RoundFigures:
         scoring_s = self.client.scored()
-        films = [self._label() for _ in range(self.films)]
+        images = [self._label() for _ in range(self.images)]
         begin = time.monotonic()
         report = self.client.trained(self.settings)
         training_s = time.monotonic() - begin
         gate = report["gate"]
         version, error, median = self._check()
-        means = {name: float(np.mean([film[name] for film in films])) for name in films[0] if not name.endswith("_s")}
-        medians = {name: float(np.median([film[name] for film in films])) for name in films[0] if name.endswith("_s")}
+        columns = {name: [image[name] for image in images] for name in images[0]}
+        means = {name: float(np.mean(values)) for name, values in columns.items() if not name.endswith("_s")}
+        medians = {name: float(np.median(values)) for name, values in columns.items() if name.endswith("_s")}
         return RoundFigures(
             number,
             self._labels,
@@ -380,33 +386,33 @@ class Loop:
         )
 
     def _label(self) -> dict[str, float]:
-        """Take the next film, correct its worst points, and submit its label."""
+        """Take the next image, correct its worst points, and submit its label."""
         begin = time.monotonic()
         name = self.client.next(self.strategy)
-        told = {"next_s": time.monotonic() - begin}
+        figures = {"next_s": time.monotonic() - begin}
         if name not in self.pool:
-            raise ValueError(f"the next film is {name!r}, which is none that was sent")
-        film, fixed = self.pool[name], np.full((len(VERTEBRAE), len(POINTS), 2), np.nan)
+            raise ValueError(f"the next image is {name!r}, which is none that was sent")
+        image, fixed = self.pool[name], np.full((len(VERTEBRAE), len(POINTS), 2), np.nan)
         points, version = self.client.predict(name)
-        told |= _told(film, points, "first")
+        figures |= _point_errors(image, points, "first")
         answers = []
         for _ in range(self.clicks):
-            worst = np.unravel_index(film.errors(points).argmax(), points.shape[:2])
-            fixed[worst] = film.labelled[worst]
+            worst = np.unravel_index(image.errors(points).argmax(), points.shape[:2])
+            fixed[worst] = image.labelled[worst]
             begin = time.monotonic()
             points, _ = self.client.predict(name, fixed)
             answers.append(time.monotonic() - begin)
-        told |= _told(film, points, "clicked")
+        figures |= _point_errors(image, points, "clicked")
         if answers:
-            told["answer_s"] = float(np.median(answers))
-        edits = int(np.isfinite(fixed[..., 0]).sum() + told["moves_clicked"])
-        self.client.submit(film, {"user": "simulation", "model_version": version, "edits": edits})
+            figures["answer_s"] = float(np.median(answers))
+        edits = int(np.isfinite(fixed[..., 0]).sum() + figures["moves_clicked"])
+        self.client.submit(image, {"user": "simulation", "model_version": version, "edits": edits})
         self._labels += 1
-        return told
+        return figures
 
 
-def _told(film: Film, points: np.ndarray, when: str) -> dict[str, float]:
-    errors = film.errors(points)
+def _point_errors(image: LabelledImage, points: np.ndarray, when: str) -> dict[str, float]:
+    errors = image.errors(points)
     return {f"error_{when}": float(errors[:, 1:].mean()), f"moves_{when}": float((errors > OFF).sum())}
 
 
@@ -419,15 +425,15 @@ def _value(text: str) -> Any:
 
 
 def _show(row: RoundFigures) -> None:
-    told = f"round {row.number}: {row.labels} labels, model {row.version}, error of other films "
-    told += f"{row.error_checked:.3f} steps (median {row.median_checked:.3f})"
+    line = f"round {row.number}: {row.labels} labels, model {row.version}, error of other images "
+    line += f"{row.error_checked:.3f} steps (median {row.median_checked:.3f})"
     if row.number:
-        told += (
+        line += (
             f"; of its own {row.error_first:.3f}, after clicks {row.error_clicked:.3f}; points to move "
             f"{row.moves_first:.1f}, {row.moves_clicked:.1f}; training {row.training_s:.0f} s, gate "
             f"{_number(row.gate_before)} to {_number(row.gate_after)}, {'' if row.is_published else 'not '}published"
         )
-    print(told, flush=True)
+    print(line, flush=True)
 
 
 def _number(value: float | None) -> str:

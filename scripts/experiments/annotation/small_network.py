@@ -20,14 +20,13 @@ from lib.learning.models.devices import on_device
 from lib.learning.models.hrnet import basic_block, conv_norm
 from lib.learning.models.landmark_net import HEATMAP_BIAS, Fusion, LandmarkNet, Maps, head
 from lib.learning.training.losses import masked_l1_loss, penalty_reduced_focal_loss
-from lib.spine.atomic_write import replacing
+from lib.spine.atomic_write import atomic_write
 from lib.spine.chain_prior import DEFAULT_PRIOR
-from lib.spine.geometry import mirrored_order, rotation, translation
-from lib.spine.geometry import steps as steps_between
+from lib.spine.geometry import center_distances, mirrored_order, rotation, translation
 from lib.spine.schema import CORNERS, VERTEBRAE
 
 INPUT = InputConfig(height=192, width=64)
-"""Size of the films that it sees, pixels."""
+"""Size of the images that it sees, pixels."""
 
 _WIDTHS = (16, 24, 40, 64)
 """Channels at 1/4, 1/8, 1/16 and 1/32 of the size."""
@@ -39,7 +38,7 @@ _WARMUP = 0.1  # share of the steps
 _GRADIENT_CLIP = 10.0
 _TURN_DEG, _SIZE, _SHIFT = 8.0, (0.85, 1.08), 0.04
 _GAMMA, _NOISE = (0.65, 1.5), 0.04
-MIRRORED = [0, *(1 + place for place in mirrored_order(CORNERS))]
+MIRRORED = [0, *(1 + index for index in mirrored_order(CORNERS))]
 """Places of the points of a vertebra in a mirror image."""
 
 
@@ -50,8 +49,8 @@ class SmallBackbone(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(conv_norm(1, _WIDTHS[0], 3, stride=2), conv_norm(_WIDTHS[0], _WIDTHS[0], 3, stride=2))
         self.levels = nn.ModuleList(
-            nn.Sequential(conv_norm(before, width, 3, stride=1 + (place > 0)), basic_block(width))
-            for place, (before, width) in enumerate(zip((_WIDTHS[0], *_WIDTHS), _WIDTHS, strict=False))
+            nn.Sequential(conv_norm(before, width, 3, stride=1 + (stage > 0)), basic_block(width))
+            for stage, (before, width) in enumerate(zip((_WIDTHS[0], *_WIDTHS), _WIDTHS, strict=False))
         )
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
@@ -63,7 +62,7 @@ class SmallBackbone(nn.Module):
 
 
 class SmallLandmarkNet(LandmarkNet):
-    """The landmark network with a plain, narrow backbone in the place of HRNet."""
+    """The landmark network with a plain, narrow backbone instead of HRNet."""
 
     def __init__(self) -> None:
         nn.Module.__init__(self)
@@ -78,7 +77,7 @@ class SmallLandmarkNet(LandmarkNet):
 
 
 @dataclass(frozen=True)
-class Films:
+class LabelledImages:
     """Films as the network sees them.
 
     Attributes:
@@ -92,28 +91,30 @@ class Films:
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, which: list[int]) -> Films:
-        return Films(self.images[which], self.labels[which])
+    def __getitem__(self, which: list[int]) -> LabelledImages:
+        return LabelledImages(self.images[which], self.labels[which])
 
 
 class NetworkLearner:
-    """Learns from some films of a pool by gradient descent, from what was learnt before, and is tried on others.
+    """Learns from some images of a pool by gradient descent, from what was learnt before, and is tried on others.
 
     Args:
         start: weights to begin with.
-        pool: films to learn from.
-        held_out: films to be tried on.
+        pool: images to learn from.
+        held_out: images to be tried on.
         steps: of the first learning and of every other.
     """
 
-    def __init__(self, start: SmallLandmarkNet, pool: Films, held_out: Films, steps: tuple[int, int]) -> None:
+    def __init__(
+        self, start: SmallLandmarkNet, pool: LabelledImages, held_out: LabelledImages, steps: tuple[int, int]
+    ) -> None:
         config = load_config()
         self._codec = LandmarkCodec(config.codec)
         self._decoder = make_decoder("map", self._codec, DEFAULT_PRIOR, config.map)
         self._start, self._pool, self._held_out, self._steps = start, pool, held_out, steps
 
     def learn(self, chosen: Sequence[int], before: SmallLandmarkNet | None, seed: int) -> SmallLandmarkNet:
-        """The network after some films of the pool."""
+        """The network after some images of the pool."""
         steps = self._steps[before is not None]
         return train(self._pool[list(chosen)], self._codec, steps, seed, (before or self._start).state_dict())
 
@@ -122,17 +123,17 @@ class NetworkLearner:
         save(path, network)
 
     def taken_up(self, path: Path, chosen: Sequence[int]) -> SmallLandmarkNet:
-        """What was learnt from some films before."""
+        """What was learnt from some images before."""
         return load(path)
 
     def errors(self, network: SmallLandmarkNet) -> np.ndarray:
-        """``(N, V, K)`` of the held-out films, see ``film_errors``."""
-        return film_errors(network, self._codec, self._held_out)
+        """``(N, V, K)`` of the held-out images, see ``corner_errors``."""
+        return corner_errors(network, self._codec, self._held_out)
 
     def opinions(self, network: SmallLandmarkNet) -> list[Opinion]:
-        """About all films of the pool."""
+        """About all images of the pool."""
         images = self._pool.images.split(_LOOKED_AT)
-        return [told for some in images for told in opinions_of(network, self._codec, self._decoder, some)]
+        return [opinion for some in images for opinion in opinions_of(network, self._codec, self._decoder, some)]
 
 
 def save(path: Path, network: SmallLandmarkNet) -> None:
@@ -141,7 +142,7 @@ def save(path: Path, network: SmallLandmarkNet) -> None:
     Raises:
         OSError: they cannot be written.
     """
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         torch.save(network.state_dict(), temporary)
 
 
@@ -157,9 +158,9 @@ def load(path: Path) -> SmallLandmarkNet:
 
 
 def train(
-    films: Films, codec: LandmarkCodec, steps: int, seed: int, start: Mapping[str, torch.Tensor] | None = None
+    data: LabelledImages, codec: LandmarkCodec, steps: int, seed: int, start: Mapping[str, torch.Tensor] | None = None
 ) -> SmallLandmarkNet:
-    """A network that has seen ``steps`` batches of randomly moved films, from given or random weights."""
+    """A network that has seen ``steps`` batches of randomly moved images, from given or random weights."""
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     network = SmallLandmarkNet()
@@ -171,8 +172,8 @@ def train(
     order: list[int] = []
     for _ in range(steps):
         while len(order) < _BATCH:
-            order += random.permutation(len(films)).tolist()
-        batch, order = films[order[:_BATCH]], order[_BATCH:]
+            order += random.permutation(len(data)).tolist()
+        batch, order = data[order[:_BATCH]], order[_BATCH:]
         images, labels = varied(batch, random)
         loss = _loss(network(images.contiguous(memory_format=torch.channels_last)), labels, codec)
         optimizer.zero_grad()
@@ -193,38 +194,38 @@ def _loss(maps: Maps, labels: torch.Tensor, codec: LandmarkCodec) -> torch.Tenso
     )
 
 
-def film_errors(network: LandmarkNet, codec: LandmarkCodec, films: Films) -> np.ndarray:
+def corner_errors(network: LandmarkNet, codec: LandmarkCodec, data: LabelledImages) -> np.ndarray:
     """Distances of all corners from their labels, in steps between the labelled vertebrae.
 
-    Every channel is read for itself, off the mean of the maps of a film and its mirror image.
+    Every channel is read for itself, off the mean of the maps of an image and its mirror image.
 
     Returns:
         ``(N, V, K)``.
     """
     with torch.inference_mode():
-        plain, mirrored = network(films.images), mirror_maps(network(films.images.flip(-1)))
+        plain, mirrored = network(data.images), mirror_maps(network(data.images.flip(-1)))
     heatmap = (plain.heatmap.sigmoid() + mirrored.heatmap.sigmoid()) / 2
     offset, corner_offset = (plain.offset + mirrored.offset) / 2, (plain.corner_offset + mirrored.corner_offset) / 2
     found = codec.decode(Maps(heatmap, offset, corner_offset)).xy.double().numpy()
-    labelled = films.labels[..., :STATE].double().numpy()
+    labelled = data.labels[..., :STATE].double().numpy()
     away: np.ndarray = np.linalg.norm(found - labelled, axis=-1)[:, :, 1:]
-    step = np.array([steps_between(spine[:, 0]).mean() for spine in labelled])
+    step = np.array([center_distances(spine[:, 0]).mean() for spine in labelled])
     return away / step[:, None, None]
 
 
-def varied(films: Films, random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def varied(data: LabelledImages, random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Images ``(B, 1, H, W)`` turned, moved, mirrored and of other contrast, and their labels ``(B, V, P, 3)``."""
-    count, (height, width) = len(films), films.images.shape[-2:]
+    count, (height, width) = len(data), data.images.shape[-2:]
     matrices = np.stack([_random_matrix(random, height, width) for _ in range(count)])
     back = torch.from_numpy(sampling_matrix(np.linalg.inv(matrices), (height, width), (height, width))).float()
     grid = F.affine_grid(back, [count, 1, height, width], align_corners=False)
-    images = F.grid_sample(films.images, grid, align_corners=False)
+    images = F.grid_sample(data.images, grid, align_corners=False)
     low, high = np.log(_GAMMA)
     gamma = np.exp(random.uniform(low, high, (count, 1, 1, 1)))
     noise = random.uniform(0, _NOISE, (count, 1, 1, 1)) * random.standard_normal(images.shape)
     images = images ** torch.from_numpy(gamma).float() + torch.from_numpy(noise).float()
     move = torch.from_numpy(matrices).float()
-    labels = films.labels.clone()
+    labels = data.labels.clone()
     labels[..., :STATE] = (
         torch.einsum("bij,bvpj->bvpi", move[:, :2, :2], labels[..., :STATE]) + move[:, None, None, :2, 2]
     )

@@ -28,7 +28,7 @@ from lib.learning.uncertainty.error_correlation import ErrorCorrelations
 from lib.learning.uncertainty.error_model import ErrorModel
 from lib.learning.weights.weight_files import RefinerWeights, save_weights
 from lib.spine.geometry import with_centers
-from lib.spine.measurement.reader_error import READER_TILT_HALF_WIDTH_DEG
+from lib.spine.measurement.angle_interval import READER_TILT_HALF_WIDTH_DEG
 from lib.spine.schema import Spine
 
 CPU = torch.device("cpu")
@@ -590,8 +590,8 @@ def test_a_center_that_follows_from_four_fixed_corners_has_no_expected_error(tmp
     fixed.xy[4, 1:4] = predictor.predict(radiograph).spine.xy[4, 1:4]
     prediction = predictor.predict(radiograph, fixed=fixed)
     np.testing.assert_array_equal(prediction.spine.xy[8, 0], fixed.xy[8, 1:].mean(0))
-    np.testing.assert_array_equal(np.isnan(prediction.spine.errors), fixed.known)
-    assert fixed.known.sum() == 8
+    np.testing.assert_array_equal(np.isnan(prediction.spine.errors), fixed.determined)
+    assert fixed.determined.sum() == 8
     assert prediction.tilt_half_widths is not None
     assert prediction.tilt_half_widths[8] == READER_TILT_HALF_WIDTH_DEG
 

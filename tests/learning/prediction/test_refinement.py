@@ -16,7 +16,7 @@ from lib.learning.models.corner_net import KnownPatches, Refined, mirrored_refin
 from lib.learning.prediction.refinement import RefinedSpine, Refinement, leaning_to_normal
 from lib.learning.prediction.timer import Stopwatch
 from lib.spine.centerline import gap_lengths
-from lib.spine.geometry import rotation, steps, transform_points, translation, with_centers
+from lib.spine.geometry import center_distances, rotation, transform_points, translation, with_centers
 from lib.spine.measurement.anatomy import LIMITS as ANATOMY
 from lib.spine.measurement.anatomy import spans_of, violations
 
@@ -230,7 +230,7 @@ def test_the_ends_stay_where_a_longer_spine_would_make_a_step_too_short(ladder: 
     """From T8 to T9 are 7.44 of 247.44 px, which is just enough; 3 px more from T1 to L5, and it no longer is."""
     xy = ladder.copy()
     xy[8:, :, 1] += 7.44 - 16
-    share = steps(xy[:, 0]) / spans_of(xy[:, 0])
+    share = center_distances(xy[:, 0]) / spans_of(xy[:, 0])
     assert ANATOMY.step[0] < share[7] < 1.003 * ANATOMY.step[0]
     corners = np.tile(BOX - 1, (17, 1, 1))
     corners[[0, 3], :, 1] -= 6

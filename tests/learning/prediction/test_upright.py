@@ -26,8 +26,9 @@ from lib.learning.prediction.upright import (
     turns_to_test,
 )
 from lib.phantoms import Phantom, PhantomSpec, other_view, random_spineless, render_phantom
-from lib.spine.geometry import steps, transform_points
+from lib.spine.geometry import center_distances, transform_points
 from lib.spine.imaging.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
+from lib.spine.measurement.angle_interval import READER_TILT_HALF_WIDTH_DEG
 from lib.spine.measurement.cobb import measure_curves
 from lib.spine.measurement.image_warnings import (
     CONTRADICTION,
@@ -39,7 +40,6 @@ from lib.spine.measurement.image_warnings import (
     SECOND_SPINE,
     ImageWarning,
 )
-from lib.spine.measurement.reader_error import READER_TILT_HALF_WIDTH_DEG
 from lib.spine.measurement.report import curves_of, sides_of
 
 SPEC = PhantomSpec(height=640, width=300, seed=3, curves=((7.0, 40.0),), field_above=0.2, field_below=0.2)
@@ -88,7 +88,7 @@ def test_an_upright_image_is_taken_as_it_is(upright: Prediction, phantom: Phanto
     assert upright.orientation == UPRIGHT
     assert upright.orientation_source == NOT_STATED
     assert upright.warnings == ()
-    step = float(steps(phantom.spine.xy[:, 0]).mean())
+    step = float(center_distances(phantom.spine.xy[:, 0]).mean())
     assert np.median(np.linalg.norm(upright.spine.xy - phantom.spine.xy, axis=-1)) < 0.15 * step
 
 
@@ -169,7 +169,7 @@ def test_nothing_is_measured_from_bodies_off_the_image(
     assert (spine.scores[~visible] == 0).all()
     assert np.isfinite(spine.xy).all()
     off = np.linalg.norm(spine.xy + shift - upright.spine.xy, axis=-1)
-    assert off[visible].max() < 0.4 * float(steps(phantom.spine.xy[:, 0]).mean())  # the names are right
+    assert off[visible].max() < 0.4 * float(center_distances(phantom.spine.xy[:, 0]).mean())  # the names are right
     for curve in measure_curves(spine.visible_xy):
         assert visible[list(curve.ends), 1:].all()
     assert {OFF_IMAGE, LARGER} & codes(found)
@@ -184,7 +184,7 @@ def test_of_two_films_side_by_side_one_is_measured_and_the_other_warned_of(predi
     is_right = found.spine.xy[:, 0, 0] >= 256
     assert is_right.all() or not is_right.any()
     truth = pair[int(is_right.all())].spine.xy + (256.0 * is_right.all(), 0.0)  # noqa: RUF005
-    step = float(steps(truth[:, 0]).mean())
+    step = float(center_distances(truth[:, 0]).mean())
     assert np.linalg.norm(found.spine.xy[:, 0] - truth[:, 0], axis=-1).max() < 0.5 * step
 
 

@@ -64,7 +64,7 @@ def write(path: Path, rows: Sequence[Sequence[object]]) -> None:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five films of four patients in the AASCE layout, one of them with doubted names; nothing for testing."""
+    """Five images of four patients in the AASCE layout, one of them with doubted names; nothing for testing."""
     folder = tmp_path_factory.mktemp("data")
     index: list[Sequence[object]] = [
         ("split", "filename", "group", "geometry_ok", "suitable", "level_ok", "duplicate_of_training")
@@ -339,10 +339,10 @@ def test_figures_are_those_of_the_decoder_of_the_row(done: Path) -> None:
     assert float(rows["+ L_tri + sequential"]["corner_mean_mean"]) == pytest.approx(sum(stored) / 2, rel=1e-5)
 
 
-def test_doubted_films_are_not_evaluated_on_and_patients_not_learnt_from(data: Path, tmp_path: Path) -> None:
-    """Films 3 and 4 are of one patient, the largest group, which is dealt to fold 0; the names of 4 are doubted."""
+def test_doubted_images_are_not_evaluated_on_and_patients_not_learnt_from(data: Path, tmp_path: Path) -> None:
+    """Images 3 and 4 are of one patient, the largest group, which is dealt to fold 0; the names of 4 are doubted."""
     study = Ablation(tmp_path, read_aasce(data, "training"), {0: configurations(TINY_SETTINGS)}, (0, 1))
-    assert [r.path.name for r in study.films[0]] == ["3.png"]
+    assert [r.path.name for r in study.records[0]] == ["3.png"]
     assert {r.path.name for r in study.kept[0]} == {"0.png", "1.png", "2.png"}
     assert len(study.kept[1]) == 4
 
@@ -353,7 +353,7 @@ def test_a_second_call_trains_and_evaluates_nothing(
     def refuse(*_: object) -> None:
         raise AssertionError("evaluated again")
 
-    monkeypatch.setattr(runs, "evaluate_films", refuse)
+    monkeypatch.setattr(runs, "evaluate_records", refuse)
     monkeypatch.setattr(Ablation, "seconds_per_step", refuse)
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.suffix in (".csv", ".md", ".json")}
     (copy / "ablation.md").unlink()
@@ -471,10 +471,10 @@ def given(done: Path, path: Path, fold: int | None, second: int | None) -> Path:
     [
         ("--final", 1, 1, "was trained on fold 0 of the AASCE training split (it holds out fold 1)"),
         ("--final", 0, 1, "was trained on fold 0 of the AASCE training split (it holds out none)"),
-        ("--final", None, 0, "does not say on which films it was trained"),
-        ("--final", 0, None, "does not say on which films it was trained"),
+        ("--final", None, 0, "does not say on which"),
+        ("--final", 0, None, "does not say on which"),
         ("--init", 1, 0, "was trained on fold 0 of the AASCE training split (it holds out fold 1)"),
-        ("--init", None, 0, "does not say on which films it was trained"),
+        ("--init", None, 0, "does not say on which"),
     ],
 )
 def test_weights_that_have_seen_the_fold_are_refused(
@@ -537,15 +537,15 @@ def test_a_start_is_part_of_what_a_training_depends_on(
     assert not trained_on(facts).is_known  # as little as of what it began with
 
 
-def test_a_fold_without_clean_film_is_refused(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="fold 4 has no clean film"):
+def test_a_fold_without_clean_image_is_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="fold 4 has no clean image"):
         Ablation(tmp_path, read_aasce(data, "training"), {0: configurations()}, (4,))
     with pytest.raises(ValueError, match="at least one fold and one seed"):
         Ablation(tmp_path, read_aasce(data, "training"), {}, (0,))
 
 
 def test_steps_left_count_only_what_is_not_trained(data: Path, copy: Path, tmp_path: Path) -> None:
-    """Three films in batches of two, whole batches only: one step per epoch; four films: two."""
+    """Three images in batches of two, whole batches only: one step per epoch; four images: two."""
     records = read_aasce(data, "training")
     configs = {0: configurations({**TINY_SETTINGS, "training.epochs": "3"})}
     study = Ablation(tmp_path / "new", records, configs, (0, 1))

@@ -15,7 +15,7 @@ from PIL import Image
 
 import evaluate
 from experiments import plot_results
-from experiments.plot_results import Agreement, agreement, cumulative, read_deciles, read_films
+from experiments.plot_results import Agreement, agreement, cumulative, read_deciles, read_image_errors
 from lib.evaluation.calibration import Decile
 from lib.evaluation.evaluate import ImageFigures
 
@@ -85,14 +85,14 @@ def test_cumulative_distribution_ends_at_all() -> None:
     assert y.tolist() == [25.0, 50.0, 75.0, 100.0]
 
 
-def test_films_are_read_by_set_and_decoder(table: Path) -> None:
-    decoder, films = read_films(table)
-    assert (decoder, list(films)) == ("map", ["sane", "clean"])
-    assert films["sane"].corner_px.tolist() == [4.0, 2.0, 30.0]
-    assert films["clean"].angle_deg.tolist() == [20.0, 31.0]
-    assert films["clean"].reference_deg.tolist() == [18.0, 30.0]
-    decoder, films = read_films(table, "sequential")
-    assert (decoder, list(films), len(films["sane"].corner_px)) == ("sequential", ["sane"], 2)
+def test_images_are_read_by_set_and_decoder(table: Path) -> None:
+    decoder, sets = read_image_errors(table)
+    assert (decoder, list(sets)) == ("map", ["sane", "clean"])
+    assert sets["sane"].corner_px.tolist() == [4.0, 2.0, 30.0]
+    assert sets["clean"].angle_deg.tolist() == [20.0, 31.0]
+    assert sets["clean"].reference_deg.tolist() == [18.0, 30.0]
+    decoder, sets = read_image_errors(table, "sequential")
+    assert (decoder, list(sets), len(sets["sane"].corner_px)) == ("sequential", ["sane"], 2)
 
 
 def test_deciles_are_read_by_set_and_kind_of_points(figures: Path) -> None:
@@ -115,7 +115,7 @@ def test_deciles_are_read_by_set_and_kind_of_points(figures: Path) -> None:
 def test_a_table_that_is_none_is_named(table: Path, change: tuple[str, str], words: str) -> None:
     table.write_text(table.read_text().replace(*change))
     with pytest.raises(ValueError, match=words) as caught:
-        read_films(table, "map")
+        read_image_errors(table, "map")
     assert str(caught.value).startswith("images.csv")
 
 
@@ -152,13 +152,13 @@ def test_without_expected_errors_there_is_no_plot_of_them(
     assert "figures.json has no expected errors" in capsys.readouterr().err
 
 
-def test_one_film_and_an_error_of_zero_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_image_and_an_error_of_zero_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluate.write_table(tmp_path / "one.csv", rows("strict", "map", [0.0], [(10.0, 10.0)]))
     assert call(monkeypatch, "--images", tmp_path / "one.csv", "--output", tmp_path / "plots") == 0
 
 
 def test_a_large_table_makes_small_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four sets of 481 films, as many as the training split has."""
+    """Four sets of 481 images, as many as the training split has."""
     random = np.random.default_rng(0)
     wanted = []
     for name in "abcd":

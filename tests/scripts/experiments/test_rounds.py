@@ -1,4 +1,4 @@
-"""Rounds of choosing films: the figures by hand, the small learner, and a replay that is interrupted."""
+"""Rounds of choosing images: the figures by hand, the small learner, and a replay that is interrupted."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_strategies_are_compared_seed_by_seed() -> None:
     assert told["random"]["against_random"] == 0
 
 
-def test_labels_move_with_the_film() -> None:
+def test_labels_move_with_the_image() -> None:
     """A bright spot lies at the center of T1 wherever it is moved to; mirrored corners keep their sides."""
     height, width = small_network.INPUT.height, small_network.INPUT.width
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
@@ -67,8 +67,8 @@ def test_labels_move_with_the_film() -> None:
     label = torch.zeros(17, 5, 3)
     label[..., 0], label[..., 1], label[..., 2] = 25.0, 50.0, PRESENT
     label[:, [1, 3], 0], label[:, [2, 4], 0] = 20.0, 30.0
-    films = small_network.Films(spot[None, None].repeat(8, 1, 1, 1), label[None].repeat(8, 1, 1, 1))
-    images, labels = small_network.varied(films, np.random.default_rng(0))
+    data = small_network.LabelledImages(spot[None, None].repeat(8, 1, 1, 1), label[None].repeat(8, 1, 1, 1))
+    images, labels = small_network.varied(data, np.random.default_rng(0))
     for image, moved in zip(images[:, 0], labels, strict=True):
         weight = torch.where(image > 0.4, image, 0.0)
         found = torch.stack([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
@@ -80,25 +80,25 @@ def test_labels_move_with_the_film() -> None:
 @pytest.mark.slow
 def test_the_small_network_learns() -> None:
     torch.set_num_threads(1)
-    phantoms = rounds.read_films(rounds.synthetic_items(4, 0, 0))
+    phantoms = rounds.read_images(rounds.synthetic_items(4, 0, 0))
     codec = LandmarkCodec(load_config().codec)
     errors = [
-        small_network.film_errors(small_network.train(phantoms, codec, steps, 0), codec, phantoms).clip(max=3).mean()
+        small_network.corner_errors(small_network.train(phantoms, codec, steps, 0), codec, phantoms).clip(max=3).mean()
         for steps in (1, 120)
     ]
     assert errors[1] < errors[0] / 2
 
 
-def replay(films: Any, output: Path, *more: str) -> None:
-    arguments = ["rounds", "--data", str(films.data), "--output", str(output), "--seeds", "2", *QUICK, *more]
+def replay(folders: Any, output: Path, *more: str) -> None:
+    arguments = ["rounds", "--data", str(folders.data), "--output", str(output), "--seeds", "2", *QUICK, *more]
     rounds.run(command.parse_arguments(arguments))
 
 
 def test_an_interrupted_replay_goes_on_and_gives_the_same_figures(
-    films: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folders: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = ["--strategies", "random", "uncertainty", "informative", "first"]
-    replay(films, tmp_path / "whole", *chosen)
+    replay(folders, tmp_path / "whole", *chosen)
     trainings, train = [], small_network.train
 
     def once_too_often(*arguments, **more):  # type: ignore[no-untyped-def]
@@ -109,8 +109,8 @@ def test_an_interrupted_replay_goes_on_and_gives_the_same_figures(
 
     monkeypatch.setattr(small_network, "train", once_too_often)
     with pytest.raises(KeyboardInterrupt):
-        replay(films, tmp_path / "parts", *chosen)
-    replay(films, tmp_path / "parts", *chosen)
+        replay(folders, tmp_path / "parts", *chosen)
+    replay(folders, tmp_path / "parts", *chosen)
     assert (
         len(trainings) == 1 + 2 * (2 + 3) + 1
     )  # phantoms; per seed two rounds, then one more of three; the broken one
@@ -125,21 +125,21 @@ def test_an_interrupted_replay_goes_on_and_gives_the_same_figures(
     assert not list((tmp_path / "whole").rglob("uncertainty*.pt"))
 
 
-def test_the_kernel_learner_gives_the_same_figures_again(films: Any, tmp_path: Path) -> None:
+def test_the_kernel_learner_gives_the_same_figures_again(folders: Any, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        given = ["rounds", "--data", str(films.data), "--output", str(tmp_path / name), "--seeds", "2", *START]
+        given = ["rounds", "--data", str(folders.data), "--output", str(tmp_path / name), "--seeds", "2", *START]
         rounds.run(command.parse_arguments(given))
     one, two = ((tmp_path / name / "rounds.csv").read_text() for name in ("one", "two"))
     assert one == two
     assert len(one.splitlines()) == 1 + len(rounds.ALL) * 2 * 2
     with pytest.raises(ValueError, match="holds a replay with other settings"):
-        replay(films, tmp_path / "one")
+        replay(folders, tmp_path / "one")
 
 
-def kernel_learner(seed: int) -> tuple[KernelLearner, small_network.Films]:
+def kernel_learner(seed: int) -> tuple[KernelLearner, small_network.LabelledImages]:
     """Six phantoms, looked at by a network that has learnt nothing; the first is held out as well."""
     torch.manual_seed(seed)
-    phantoms = rounds.read_films(rounds.synthetic_items(6, 0, 0))
+    phantoms = rounds.read_images(rounds.synthetic_items(6, 0, 0))
     return KernelLearner(small_network.SmallLandmarkNet().eval(), phantoms, phantoms[[0]]), phantoms
 
 
@@ -156,12 +156,12 @@ def test_the_kernel_learner_knows_what_it_has_learnt_better_than_the_rest() -> N
     assert all(0 <= opinion.disagreement <= 1 for opinion in told)
 
 
-def test_the_kernel_learner_is_the_same_for_a_mirrored_film() -> None:
-    """A film that is learnt is learnt mirrored: held out the other way round, it has the same errors, side for side."""
+def test_the_kernel_learner_is_the_same_for_a_mirrored_image() -> None:
+    """An image is also learnt mirrored: held out mirrored, it has the same errors, side for side."""
     learner, phantoms = kernel_learner(1)
     mirrored = kernel_regression._mirrored(phantoms.labels[..., :2].numpy())
     labels = torch.from_numpy(np.concatenate([mirrored, phantoms.labels[..., 2:].numpy()], -1))
-    flipped = small_network.Films(phantoms.images.flip(-1), labels)
+    flipped = small_network.LabelledImages(phantoms.images.flip(-1), labels)
     torch.manual_seed(1)
     other = KernelLearner(small_network.SmallLandmarkNet().eval(), phantoms, flipped[[0]])
     errors, reversed_ = (one.errors(one.learn([1, 2, 3], None, 0))[0] for one in (learner, other))
@@ -172,21 +172,21 @@ def test_the_kernel_learner_is_the_same_for_a_mirrored_film() -> None:
     ("more", "said"),
     [
         (["--sizes", "2", "1"], r"--sizes must grow from round to round, got \[2, 1\]"),
-        (["--sizes", "1", "3"], "--sizes ends with 3 films, but there are 2 to choose from"),
+        (["--sizes", "1", "3"], "--sizes ends with 3 images, but only 2 are available"),
         (["--seeds", "1"], "--seeds must be at least 2"),
-        (["--fold", "4"], "fold 4 has no film"),
+        (["--fold", "4"], "fold 4 has no image"),
     ],
     ids=["order", "too many", "seeds", "fold"],
 )
-def test_bad_arguments_are_named(films: Any, tmp_path: Path, more: list[str], said: str) -> None:
+def test_bad_arguments_are_named(folders: Any, tmp_path: Path, more: list[str], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        replay(films, tmp_path / "out", *more)
+        replay(folders, tmp_path / "out", *more)
 
 
-def test_a_folder_of_another_replay_is_left_alone(films: Any, tmp_path: Path) -> None:
-    replay(films, tmp_path, "--strategies", "random")
+def test_a_folder_of_another_replay_is_left_alone(folders: Any, tmp_path: Path) -> None:
+    replay(folders, tmp_path, "--strategies", "random")
     with pytest.raises(ValueError, match="holds a replay with other settings"):
-        replay(films, tmp_path, "--strategies", "random", "--steps", "3")
+        replay(folders, tmp_path, "--strategies", "random", "--steps", "3")
 
 
 def test_errors_are_in_steps_of_the_labelled_spine(ladder: np.ndarray) -> None:
@@ -196,6 +196,6 @@ def test_errors_are_in_steps_of_the_labelled_spine(ladder: np.ndarray) -> None:
         torch.nn.init.zeros_(layers[-1].get_parameter("weight"))
         torch.nn.init.zeros_(layers[-1].get_parameter("bias"))
     label = torch.from_numpy(np.concatenate([ladder, np.full((17, 5, 1), PRESENT)], -1))[None].float()
-    films = small_network.Films(torch.rand(1, 1, 192, 64), label)
-    errors = small_network.film_errors(network, LandmarkCodec(load_config().codec), films)
+    data = small_network.LabelledImages(torch.rand(1, 1, 192, 64), label)
+    errors = small_network.corner_errors(network, LandmarkCodec(load_config().codec), data)
     np.testing.assert_allclose(errors[0], np.linalg.norm(ladder[:, 1:] - 1.5, axis=-1) / 16, rtol=1e-5)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from experiments.annotation import command, server_loop
-from experiments.annotation.server_loop import Film, Loop
+from experiments.annotation.server_loop import LabelledImage, Loop
 from lib.spine.schema import POINTS, VERTEBRAE
 
 STEP = 16.0
@@ -21,17 +21,17 @@ STEP = 16.0
 class Stub:
     """A server that is off by half a step everywhere, and by a tenth of what is left after each fixed point."""
 
-    def __init__(self, films: list[Film]) -> None:
-        self.films = {film.name: film for film in films}
-        self.waiting, self.submitted, self.asked = [film.name for film in films], dict[str, Any](), list[int]()
+    def __init__(self, images: list[LabelledImage]) -> None:
+        self.images = {image.name: image for image in images}
+        self.waiting, self.submitted, self.asked = [image.name for image in images], dict[str, Any](), list[int]()
 
-    def add(self, film: Film) -> None:
+    def add(self, image: LabelledImage) -> None:
         """Known already."""
 
     def info(self) -> dict[str, Any]:
         """A version that rises with every training."""
         return {
-            "datastore": {"total": len(self.films)},
+            "datastore": {"total": len(self.images)},
             "models": {"vertebra_landmarks": {"model_version": "7"}},
         }
 
@@ -47,16 +47,16 @@ class Stub:
         """Points and version."""
         count = 0 if fixed is None else int(np.isfinite(fixed[..., 0]).sum())
         self.asked.append(count)
-        points = self.films[name].labelled + np.array([STEP / 2 / 10**count, 0.0])
+        points = self.images[name].labelled + np.array([STEP / 2 / 10**count, 0.0])
         return (points if fixed is None else np.where(np.isfinite(fixed), fixed, points)), "7"
 
-    def glance(self, film: Film) -> np.ndarray:
+    def glance(self, image: LabelledImage) -> np.ndarray:
         """Off by a quarter of a step."""
-        return film.labelled + np.array([0.0, STEP / 4])
+        return image.labelled + np.array([0.0, STEP / 4])
 
-    def submit(self, film: Film, facts: dict[str, Any]) -> None:
+    def submit(self, image: LabelledImage, facts: dict[str, Any]) -> None:
         """Remembered."""
-        self.submitted[film.name] = facts
+        self.submitted[image.name] = facts
 
     def trained(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Published."""
@@ -65,12 +65,12 @@ class Stub:
 
 
 def test_a_round_is_measured_before_and_after_the_clicks(ladder: np.ndarray) -> None:
-    films = [Film(Path(f"{name}.png"), ladder) for name in "abcd"]
-    stub = Stub(films)
+    images = [LabelledImage(Path(f"{name}.png"), ladder) for name in "abcd"]
+    stub = Stub(images)
     given = ["loop", "--output", "x", "--rounds", "2", "--films", "2", "--clicks", "2", "--checked", "1"]
     given += ["--train", "max_epochs", "2", "--train", "publish", "always"]
     arguments = command.parse_arguments(given)
-    told = Loop(stub, films, [Film(Path("e.png"), ladder)], arguments).run()  # type: ignore[arg-type]
+    told = Loop(stub, images, [LabelledImage(Path("e.png"), ladder)], arguments).run()  # type: ignore[arg-type]
     assert [(row.number, row.labels, row.version) for row in told] == [(0, 0, "7"), (1, 2, "7"), (2, 4, "7")]
     assert {row.error_checked for row in told} == {0.25}
     last, points = told[-1], len(VERTEBRAE) * len(POINTS)
@@ -95,15 +95,15 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "loop.csv").read_text() == "mine"
 
 
-def test_films_that_the_weights_know_are_refused(films: Any, tmp_path: Path) -> None:
+def test_images_that_the_weights_know_are_refused(folders: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="was trained on fold 0"):
-        run("--data", str(films.data), "--output", str(tmp_path / "out"))
+        run("--data", str(folders.data), "--output", str(tmp_path / "out"))
 
 
-def test_too_few_films_are_named(films: Any, tmp_path: Path) -> None:
+def test_too_few_images_are_named(folders: Any, tmp_path: Path) -> None:
     held_out = str(server_loop.DEFAULT_WEIGHTS_FILE.with_name("vertebra_landmarks_fold0.pt"))
     with pytest.raises(ValueError, match="30 and 20 are asked for"):
-        run("--data", str(films.data), "--weights", held_out, "--output", str(tmp_path / "out"))
+        run("--data", str(folders.data), "--weights", held_out, "--output", str(tmp_path / "out"))
 
 
 @pytest.mark.parametrize("wrong", [("--clicks", "-3"), ("--films", "0"), ("--strategy", "cleverest")])

@@ -48,7 +48,7 @@ class Stub:
         return self
 
     def see(self, radiograph: Radiograph) -> SeenFilm:
-        """The same of every film."""
+        """The same of every image."""
         return SeenFilm(Look(MAPS, np.eye(3), 0.5))
 
     def predict(self, radiograph: Radiograph, fixed: FixedLandmarks | None, seen: SeenFilm) -> Prediction:
@@ -78,9 +78,9 @@ def stub(ladder: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Stub:
 
 
 def start(ladder: np.ndarray, stub: Stub) -> clicks.Start:
-    """A film of which nothing was changed."""
+    """An image of which nothing was changed."""
     radiograph = Radiograph(np.zeros((300, 100), np.uint8))
-    return clicks.Start("film.png", 0, radiograph, stub.see(radiograph), ladder)
+    return clicks.Start("image.png", 0, radiograph, stub.see(radiograph), ladder)
 
 
 def test_the_worst_point_is_put_where_it_belongs(ladder: np.ndarray, stub: Stub) -> None:
@@ -121,16 +121,16 @@ def test_names_are_moved_in_the_maps(ladder: np.ndarray, stub: Stub, by: int) ->
 
 
 def test_everything_is_written(
-    films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folders: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Three films are clean and taken for held out; the table has 11 counts of each and 3 of each with moved names."""
+    """Three images are clean and taken for held out; the table has 11 counts of each and 3 of each with moved names."""
     pytest.importorskip("matplotlib")
     monkeypatch.setattr(
         clicks, "folds", lambda records, count=5: [n % 2 if count == 2 else 0 for n in range(len(records))]
     )
     output = tmp_path / "out"
     held_out = DEFAULT_WEIGHTS_FILE.with_name("vertebra_landmarks_fold0.pt")
-    given = ["--data", str(films.data), "--weights", str(held_out), "--output", str(output)]
+    given = ["--data", str(folders.data), "--weights", str(held_out), "--output", str(output)]
     monkeypatch.setattr(sys, "argv", ["x", "clicks", *given])
     assert command.main() == 0
     with (output / clicks.CSV).open(newline="") as stream:
@@ -145,19 +145,19 @@ def test_everything_is_written(
     assert "names moved by one, clicks off by 2 px" in capsys.readouterr().out
 
 
-def test_intervals_are_drawn_by_film() -> None:
-    """Ten copies of each of two films are two films."""
-    values, films = np.repeat([0.0, 1.0], 10), np.repeat(["a", "b"], 10)
-    assert click_figures.interval(values, films, 0) == (0.0, 1.0)
+def test_intervals_are_drawn_by_image() -> None:
+    """Ten copies of each of two images are two images."""
+    values, images = np.repeat([0.0, 1.0], 10), np.repeat(["a", "b"], 10)
+    assert click_figures.interval(values, images, 0) == (0.0, 1.0)
     low, high = click_figures.interval(np.full(5, 3.0), np.arange(5), 0)
     assert (low, high) == (3.0, 3.0)
 
 
-def test_films_that_were_trained_on_are_refused(
-    films: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+def test_images_that_were_trained_on_are_refused(
+    folders: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     pytest.importorskip("matplotlib")
-    arguments = ["x", "clicks", "--data", str(films.data), "--fold", "1", "--output", str(tmp_path / "out")]
+    arguments = ["x", "clicks", "--data", str(folders.data), "--fold", "1", "--output", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", arguments)
     assert command.main() == 1
     assert "was trained on fold 1" in capsys.readouterr().err

@@ -22,7 +22,7 @@ def test_a_file_that_somebody_reads_is_tried_again_on_windows(
             raise PermissionError(13, "somebody reads it")
         return replace(path, target)
 
-    monkeypatch.setattr(atomic_write, "PATIENCE_S", patience_s)
+    monkeypatch.setattr(atomic_write, "REPLACE_TIMEOUT_S", patience_s)
     monkeypatch.setattr(Path, "replace", in_use)
     if is_written:
         write_whole(tmp_path / "a", b"{}")

@@ -10,7 +10,7 @@ from fastapi import HTTPException
 from fastapi.responses import StreamingResponse
 
 from lib.server.web.file_responses import file_response
-from lib.spine.atomic_write import replacing
+from lib.spine.atomic_write import atomic_write
 
 
 async def _sent(response: StreamingResponse) -> bytes:
@@ -21,7 +21,7 @@ def test_a_file_that_is_replaced_while_it_is_sent_comes_whole(tmp_path: Path) ->
     path = tmp_path / "a.png"
     path.write_bytes(b"old" * 200_000)
     response = file_response(path, "image/png")
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(b"new and longer" * 200_000)
     assert response.headers["content-length"] == "600000"
     assert asyncio.run(_sent(response)) == b"old" * 200_000

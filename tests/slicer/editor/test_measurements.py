@@ -19,9 +19,8 @@ from VertebraLandmarksLib.spine.geometry import transform_points
 from VertebraLandmarksLib.spine.imaging.image_frame import ImageFrame
 from VertebraLandmarksLib.spine.imaging.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
 from VertebraLandmarksLib.spine.measurement.anatomy import violations
-from VertebraLandmarksLib.spine.measurement.angle_interval import interval_sentence
+from VertebraLandmarksLib.spine.measurement.angle_interval import READER_TILT_HALF_WIDTH_DEG, interval_sentence
 from VertebraLandmarksLib.spine.measurement.cobb import measure_curves
-from VertebraLandmarksLib.spine.measurement.reader_error import READER_TILT_HALF_WIDTH_DEG
 from VertebraLandmarksLib.spine.schema import Spine
 
 pytestmark = pytest.mark.slicer

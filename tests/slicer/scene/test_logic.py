@@ -17,6 +17,7 @@ from VertebraLandmarksLib.editor.spine_editor import ADOPTED, LOADED, MOVED
 from VertebraLandmarksLib.scene.logic import VertebraLandmarksLogic
 from VertebraLandmarksLib.spine.imaging.image_geometry import ImageGeometry
 from VertebraLandmarksLib.spine.labels.markups import to_markups
+from VertebraLandmarksLib.spine.measurement.angle_interval import READER_TILT_HALF_WIDTH_DEG
 from VertebraLandmarksLib.spine.measurement.image_warnings import (
     IMPLAUSIBLE,
     NAMES,
@@ -25,7 +26,6 @@ from VertebraLandmarksLib.spine.measurement.image_warnings import (
     ImageWarning,
     measurement_warnings,
 )
-from VertebraLandmarksLib.spine.measurement.reader_error import READER_TILT_HALF_WIDTH_DEG
 from VertebraLandmarksLib.spine.schema import Spine
 
 from lib.phantoms import Phantom

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from lib.phantoms import PhantomSpec
-from lib.phantoms.absorption import column_of
 from lib.phantoms.column import COUNT, FIRST
+from lib.phantoms.render import column_of
 from lib.spine.geometry import mirror_points, rotation, transform_points, with_centers
 from lib.spine.measurement.anatomy import KINDS, LIMITS, AnatomyCounts, Limits, anatomy_counts, spans_of, violations
 from lib.spine.schema import CORNERS, VERTEBRAE
@@ -245,7 +245,7 @@ def test_mirror_shift_and_scale_change_no_verdict(ladder: np.ndarray) -> None:
             assert sorted((v.kind, v.vertebrae) for v in violations(moved)) == sorted(verdict)
 
 
-def test_a_lean_of_the_film_violates_nothing(ladder: np.ndarray) -> None:
+def test_a_lean_of_the_image_violates_nothing(ladder: np.ndarray) -> None:
     assert violations(transform_points(rotation(25), ladder)) == ()
 
 

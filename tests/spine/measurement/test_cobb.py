@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from lib.phantoms import PhantomSpec
-from lib.phantoms.absorption import column_of
 from lib.phantoms.column import COUNT, FIRST
+from lib.phantoms.render import column_of
 from lib.spine.geometry import mirror_points, rotation, transform_points, with_centers
+from lib.spine.measurement.angle_interval import interval_half_width
 from lib.spine.measurement.cobb import (
     SIDES,
     Curve,
-    interval_half_width,
     largest_curve,
     measure_curves,
     patient_side,
@@ -210,7 +210,7 @@ def test_the_mirror_image_has_the_same_angles_on_the_other_side(tilts: list[floa
     assert t1_tilt_deg(mirror_points(xy, WIDTH)) == pytest.approx(-(t1_tilt_deg(xy) or 0), abs=1e-5)
 
 
-def test_shift_scale_and_a_turn_of_the_film_change_no_curve() -> None:
+def test_shift_scale_and_a_turn_of_the_image_change_no_curve() -> None:
     xy = spine(TRIPLE) + np.random.default_rng(2).normal(0, 1, (17, 5, 2))
     curves = measure_curves(xy)
     for moved in (xy + np.array([50.0, -20]), 2.5 * xy, transform_points(rotation(6), xy)):
@@ -375,7 +375,7 @@ def test_a_minimum_that_is_none_is_refused(minimum: float) -> None:
 def test_the_largest_curve_agrees_with_the_challenge_on_real_labels() -> None:
     """The rules differ (endplates here, mid-lines there), so the bounds are what was measured: 1.9 in the mean, 12.
 
-    Two readers of one film differ by 2.1 degrees in the mean.
+    Two readers of one image differ by 2.1 degrees in the mean.
     """
     with (REAL / "index.csv").open(newline="", encoding="utf-8") as stream:
         rows = [row for row in csv.DictReader(stream) if row["split"] == "training"]

@@ -10,7 +10,13 @@ import pytest
 from lib.spine.geometry import rotation, transform_points
 from lib.spine.imaging.image_frame import ImageFrame
 from lib.spine.imaging.orientation import UPRIGHT, Orientation
-from lib.spine.measurement.angle_interval import are_names_doubtful, interval_sentence, interval_text
+from lib.spine.measurement.angle_interval import (
+    READER_TILT_HALF_WIDTH_DEG,
+    are_names_doubtful,
+    corrected_half_widths,
+    interval_sentence,
+    interval_text,
+)
 from lib.spine.measurement.cobb import measure_curves
 from lib.spine.measurement.image_warnings import (
     CODES,
@@ -28,7 +34,6 @@ from lib.spine.measurement.image_warnings import (
     orientation_warning,
     second_spine_warning,
 )
-from lib.spine.measurement.reader_error import READER_TILT_HALF_WIDTH_DEG, corrected_half_widths
 from lib.spine.measurement.report import curves_of
 from lib.spine.schema import VERTEBRAE, Spine
 
@@ -142,8 +147,8 @@ def test_orientations_and_vertebrae_in_words() -> None:
 
 def test_an_interval_is_promised_only_if_the_names_are_right(ladder: np.ndarray) -> None:
     spine, widths = Spine.from_arrays(wide(ladder)), np.full(17, 3.0)
-    assert interval_sentence(0.9) == "If the names are right, in nine films of ten the angle lies within ±."
-    assert interval_sentence(0.9, is_corrected=True) == "In nine films of ten another reader's angle lies within ±."
+    assert interval_sentence(0.9) == "If the names are right, the angle lies within ± in nine of ten images."
+    assert interval_sentence(0.9, is_corrected=True) == "In nine of ten images another reader's angle lies within ±."
     assert interval_sentence(0.79) == ""
     assert (interval_text(4.4), interval_text(None)) == (" ± 4", "")
     assert are_names_doubtful(0.79)

@@ -118,7 +118,7 @@ def test_sides_are_the_patients_where_they_are_known(spine: Spine) -> None:
         ] == list(curves_of(spine, frame()))
 
 
-def test_the_patients_side_stays_when_the_film_is_turned_over(spine: Spine) -> None:
+def test_the_patients_side_stays_when_the_image_is_turned_over(spine: Spine) -> None:
     mirrored = Spine.from_arrays(mirror_points(spine.xy, WIDTH))
     here, there = curves_of(spine, frame(left="right")), curves_of(mirrored, frame(left="left"))
     assert [(c.upper_end, c.apex, c.side) for c in here] == [(c.upper_end, c.apex, c.side) for c in there]
@@ -244,7 +244,7 @@ def test_reports_do_not_depend_on_the_place_of_the_spine_in_the_image() -> None:
     assert cobb_report(moved, frame()) == cobb_report(Spine.from_arrays(bent()), frame())
 
 
-def test_a_turned_film_tilts_t1_and_no_curve(spine: Spine) -> None:
+def test_a_turned_image_tilts_t1_and_no_curve(spine: Spine) -> None:
     turned = Spine.from_arrays(transform_points(rotation(5), spine.xy - 400) + 400)
     assert cobb_report(turned, frame())["t1_tilt_deg"] == pytest.approx(5, abs=1e-5)
     for a, b in zip(curves_of(turned, frame()), curves_of(spine, frame()), strict=True):
@@ -253,7 +253,7 @@ def test_a_turned_film_tilts_t1_and_no_curve(spine: Spine) -> None:
 
 @pytest.mark.parametrize(("cobb", "side", "patient"), [(40.0, "right", "left"), (-35.0, "left", "right")])
 def test_a_phantoms_curve_is_reported(cobb: float, side: str, patient: str) -> None:
-    """A curve with its apex at T8 and exact endplates; on an AP film the patient's right is at the image's left."""
+    """A curve with its apex at T8 and exact endplates; in an AP image the patient's right is at the image's left."""
     spec = PhantomSpec(height=640, width=320, seed=5, curves=((7.0, cobb),), endplate_jitter_deg=0.0)
     phantom = render_phantom(spec)
     (main,) = [c for c in cobb_report(phantom.spine, frame(640, "right", 320))["curves"] if c["angle_deg"] > 30]

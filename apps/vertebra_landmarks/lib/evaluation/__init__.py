@@ -1,1 +1,1 @@
-"""How good predicted spines are: errors, box matching, calibration, tables of figures."""
+"""Evaluation of predicted spines: metrics, box matching, calibration, tables of figures."""

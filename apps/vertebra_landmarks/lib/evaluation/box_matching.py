@@ -1,4 +1,4 @@
-"""How well predicted centers find the vertebrae of a film whose bodies are boxed but not named."""
+"""Matches predicted centers with boxes of unnamed vertebrae, one-to-one and in order."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..spine.geometry import check_shape, steps
+from ..spine.geometry import center_distances, check_shape
 from ..spine.schema import VERTEBRAE
 
-NEAR_STEPS = 0.4
-"""How far from the middle of a box a center may lie to find it, in local steps."""
-LINE_STEPS = 0.5
-"""How far from the line of the boxes a center beyond the last box may lie, in local steps."""
-_LINE_BOXES = 3  # the line goes on as from the third last box to the last: one step alone is too uneven
+MAX_DISTANCE_STEPS = 0.4
+"""Largest distance of a center from the middle of its box, in local steps."""
+MAX_LINE_OFFSET_STEPS = 0.5
+"""Largest distance from the line of the boxes of a center beyond the last box, in local steps."""
+_LINE_BOXES = 3  # at each end, through which the line is extended: a single step is too uneven
 
 
 @dataclass(frozen=True)
 class BoxMatch:
-    """Which center found which box of one film.
+    """Matched centers and boxes of one image.
 
     Attributes:
-        boxes: how many boxes count, at most 17.
-        left_out: how many do not, the uppermost beyond 17.
-        pairs: index of the center and index among all given boxes of what was matched, from top to bottom.
-        distances_steps: how far those centers lie from the middles of their boxes, in local steps.
-        reachable: how many boxes could be matched one-to-one if the order did not matter.
+        boxes: number of boxes that count, at most 17.
+        left_out: number of those that do not, the uppermost beyond 17.
+        pairs: index of the center and index among all boxes of every match, from top to bottom.
+        distances_steps: distances of those centers from the middles of their boxes, in local steps.
+        reachable: number of boxes that could be matched one-to-one regardless of order.
         between: indices of unmatched centers that do not lie beyond the first or the last box.
-        beyond: indices of unmatched centers beyond the first or last box, near the line on which the boxes go on.
+        beyond: indices of unmatched centers beyond the first or last box, near the extended line of the boxes.
         astray: indices of unmatched centers beyond the first or last box and too far from that line.
     """
 
@@ -48,24 +48,24 @@ class BoxMatch:
 
     @property
     def is_in_order(self) -> bool:
-        """Whether no box is lost to the order alone."""
+        """Whether the order costs no match."""
         return len(self.pairs) == self.reachable
 
 
 @dataclass(frozen=True)
 class BoxFigures:
-    """How well the boxes of a set of films are found.
+    """Matches over a set of images.
 
     Attributes:
-        images: how many films.
-        boxes: how many boxes count, at most the 17 lowest of a film.
-        boxes_left_out: how many do not.
+        images: number of images.
+        boxes: number of boxes that count, at most the 17 lowest of an image.
+        boxes_left_out: number of those that do not.
         boxes_matched: share of the boxes in 0...1 with a center within 0.4 local steps, one-to-one and in order.
-        images_complete: share of films in 0...1 with all boxes matched so.
-        images_in_order: share of films in 0...1 where dropping the order would match no further box.
-        unmatched_between: how many unmatched centers do not lie beyond the first or last box of their film.
-        unmatched_astray: how many lie beyond, but more than 0.5 local steps from the line on which the boxes go on.
-        unmatched_beyond: how many lie beyond and near that line, as they may.
+        images_complete: share of images in 0...1 with all boxes matched so.
+        images_in_order: share of images in 0...1 where no further box could be matched out of order.
+        unmatched_between: number of unmatched centers not beyond the first or last box of their image.
+        unmatched_astray: number of those beyond, but more than 0.5 local steps from the extended line of the boxes.
+        unmatched_beyond: number of those beyond and near that line, which are no errors.
     """
 
     images: int
@@ -98,7 +98,7 @@ def local_steps(boxes: np.ndarray) -> np.ndarray:
         raise ValueError(f"boxes must have shape (N, 2) with at least two of them, got {boxes.shape}")
     if not np.isfinite(boxes).all():
         raise ValueError(f"box {int((~np.isfinite(boxes).all(axis=1)).argmax())} is not finite")
-    gaps = steps(boxes)
+    gaps = center_distances(boxes)
     if not gaps.all():
         raise ValueError(f"boxes {int(gaps.argmin())} and {int(gaps.argmin()) + 1} share their middle")
     above, below = np.append(gaps[:1], gaps), np.append(gaps, gaps[-1:])
@@ -109,16 +109,15 @@ def local_steps(boxes: np.ndarray) -> np.ndarray:
 def match_boxes(centers: np.ndarray, boxes: np.ndarray) -> BoxMatch:
     """Match predicted centers with boxes, one-to-one and in order.
 
-    A center may find a box if it lies within 0.4 local steps of its middle. Of all matchings that keep the order and
-    give every center at most one box and every box at most one center, the one with the most boxes counts, and of
-    those the one with the least sum of distances (exact, by dynamic programming over both sequences).
+    A center may match a box if it lies within 0.4 local steps of its middle. Of all one-to-one matchings in order, the
+    one with the most boxes counts, and of those the one with the smallest sum of distances (exact, by dynamic
+    programming over both sequences).
 
-    Of more than 17 boxes the uppermost are left out, since they lie in the neck; T1 to L5 are 17 (``boxes.to_items``
-    does the same for training).
+    Of more than 17 boxes the uppermost are left out, since they are cervical; T1 to L5 are 17.
 
-    Unmatched centers are judged by all boxes that count, matched or not. A center lies beyond an end if it lies on the
-    far side of the end box along the line on which the boxes go on: straight, in the direction from the third box of
-    that end to the first (from the second, where there are two). How far along does not matter, how far aside does.
+    Unmatched centers are classified by all boxes that count, matched or not. A center lies beyond an end if it lies on
+    the far side of the end box along the extended line of the boxes: straight, in the direction from the third box of
+    that end to the first (from the second, where there are two). Only the distance from that line matters.
 
     Args:
         centers: ``(M, 2)`` predicted centers from T1 down, pixels; NaN where absent.
@@ -137,30 +136,30 @@ def match_boxes(centers: np.ndarray, boxes: np.ndarray) -> BoxMatch:
     boxes = boxes[left_out:]
     step = local_steps(boxes)
     apart = np.linalg.norm(centers[:, None] - boxes[None], axis=-1) / step  # (M, N) in steps of the box
-    is_near = apart <= NEAR_STEPS  # never where a center is absent
+    is_near = apart <= MAX_DISTANCE_STEPS  # never where a center is absent
     pairs = _match_in_order(apart, is_near)
     matched = {center for center, _ in pairs}
-    places: dict[str, list[int]] = {"between": [], "beyond": [], "astray": []}
+    unmatched: dict[str, list[int]] = {"between": [], "beyond": [], "astray": []}
     for i in np.flatnonzero(np.isfinite(centers).all(axis=1)).tolist():
         if i not in matched:
-            places[_place(centers[i], boxes, step)].append(i)
+            unmatched[_classify_unmatched(centers[i], boxes, step)].append(i)
     return BoxMatch(
         boxes=len(boxes),
         left_out=left_out,
         pairs=tuple((center, box + left_out) for center, box in pairs),
         distances_steps=tuple(float(apart[pair]) for pair in pairs),
-        reachable=_most_pairs(is_near),
-        between=tuple(places["between"]),
-        beyond=tuple(places["beyond"]),
-        astray=tuple(places["astray"]),
+        reachable=_max_pairs(is_near),
+        between=tuple(unmatched["between"]),
+        beyond=tuple(unmatched["beyond"]),
+        astray=tuple(unmatched["astray"]),
     )
 
 
 def box_figures(matches: Sequence[BoxMatch]) -> BoxFigures:
-    """Sum up the films of a set.
+    """Sum up the images of a set.
 
     Raises:
-        ValueError: there is no film.
+        ValueError: there is no image.
     """
     if not matches:
         raise ValueError("there is no image to compare")
@@ -179,7 +178,7 @@ def box_figures(matches: Sequence[BoxMatch]) -> BoxFigures:
 
 
 def _match_in_order(apart: np.ndarray, is_near: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs (center, box) of the best matching that keeps the order; ``best[i][j]`` is that of the first i and j."""
+    """Pairs (center, box) of the best matching in order; ``best[i][j]`` is that of the first i and j."""
     rows, columns = apart.shape
     best: list[list[tuple[int, float]]] = [[(0, 0.0)] * (columns + 1) for _ in range(rows + 1)]  # pairs, -distances
 
@@ -203,7 +202,7 @@ def _match_in_order(apart: np.ndarray, is_near: np.ndarray) -> list[tuple[int, i
     return pairs[::-1]
 
 
-def _most_pairs(is_near: np.ndarray) -> int:
+def _max_pairs(is_near: np.ndarray) -> int:
     """Size of the largest one-to-one matching in any order, by augmenting paths."""
     holder: dict[int, int] = {}
 
@@ -220,13 +219,13 @@ def _most_pairs(is_near: np.ndarray) -> int:
     return sum(can_place(row, set()) for row in range(len(is_near)))
 
 
-def _place(center: np.ndarray, boxes: np.ndarray, step: np.ndarray) -> str:
-    """Where an unmatched center lies: "between", "beyond" or "astray", as attributes of ``BoxMatch`` are called."""
+def _classify_unmatched(center: np.ndarray, boxes: np.ndarray, step: np.ndarray) -> str:
+    """The attribute of ``BoxMatch`` that an unmatched center belongs to: "between", "beyond" or "astray"."""
     for ordered, length in ((boxes, step[0]), (boxes[::-1], step[-1])):
         outwards = ordered[0] - ordered[min(_LINE_BOXES, len(boxes)) - 1]
         size = float(np.hypot(*outwards))
         dx, dy = center - ordered[0]
         ux, uy = outwards / size if size > 0 else (0.0, 0.0)
         if dx * ux + dy * uy > 0:
-            return "astray" if abs(dx * uy - dy * ux) > LINE_STEPS * length else "beyond"
+            return "astray" if abs(dx * uy - dy * ux) > MAX_LINE_OFFSET_STEPS * length else "beyond"
     return "between"

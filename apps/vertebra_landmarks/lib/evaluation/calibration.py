@@ -1,4 +1,4 @@
-"""Whether expected errors mean what they say: compared with the errors that were found, tenth by tenth."""
+"""Calibration of expected errors: compared with observed errors decile by decile; coverage of intervals."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ DECILES = 10
 
 @dataclass(frozen=True)
 class Decile:
-    """One tenth of all points, those with neighbouring expected errors.
+    """One decile of the points by expected error.
 
     Attributes:
-        count: how many points it holds.
+        count: number of points.
         expected: mean expected error, pixels.
         observed: mean distance from the label, pixels.
     """
@@ -26,23 +26,23 @@ class Decile:
 
     @property
     def ratio(self) -> float | None:
-        """Expected over observed: below 1 it promises too much; ``None`` where nothing is off at all."""
+        """Expected over observed error, below 1 where it is underestimated; ``None`` without an observed error."""
         return self.expected / self.observed if self.observed > 0 else None
 
 
 def calibrate(expected: np.ndarray, observed: np.ndarray) -> tuple[Decile, ...]:
-    """Sort points by expected error, cut them into tenths, and average both errors in each.
+    """Split points into deciles by expected error, and average both errors in each.
 
-    Points of one film are not independent, and a film whose names are off by one adds an error of a step to all of its
-    points: the last tenths of a small set rest on few films.
+    Points of one image are not independent, and an image whose names are off by one adds an error of a step to all of
+    its points: the last deciles of a small set rest on few images.
 
     Args:
         expected: ``(M,)`` expected errors in pixels, NaN where not estimated.
         observed: ``(M,)`` distances from the label in pixels, NaN where there is no label.
 
     Returns:
-        Ten groups from the smallest to the largest expected error, whose counts differ by at most one. Points with
-        either error missing do not count; equal expected errors that a cut parts go in the order given.
+        Ten groups from the smallest to the largest expected error, whose counts differ by at most one. Points that lack
+        an error do not count; ties at a boundary keep their order.
 
     Raises:
         ValueError: a shape is wrong, an error is negative or infinite, or fewer than ten points have both errors.
@@ -54,10 +54,10 @@ def calibrate(expected: np.ndarray, observed: np.ndarray) -> tuple[Decile, ...]:
         wrong = np.flatnonzero((errors < 0) | np.isinf(errors))
         if len(wrong):
             raise ValueError(f"{name} error {wrong[0]} must be a number of pixels from 0 up, got {errors[wrong[0]]}")
-    known = np.flatnonzero(~(np.isnan(expected) | np.isnan(observed)))
-    if len(known) < DECILES:
-        raise ValueError(f"at least {DECILES} points with both errors are needed, got {len(known)}")
-    order = known[np.argsort(expected[known], kind="stable")]
+    complete = np.flatnonzero(~(np.isnan(expected) | np.isnan(observed)))
+    if len(complete) < DECILES:
+        raise ValueError(f"at least {DECILES} points with both errors are needed, got {len(complete)}")
+    order = complete[np.argsort(expected[complete], kind="stable")]
     return tuple(
         Decile(len(part), float(expected[part].mean()), float(observed[part].mean()))
         for part in np.array_split(order, DECILES)
@@ -73,8 +73,8 @@ def ratio_range(deciles: Iterable[Decile]) -> tuple[float, float] | None:
     ratios = [decile.ratio for decile in deciles]
     if not ratios:
         raise ValueError("there is no decile")
-    known = [ratio for ratio in ratios if ratio is not None]
-    return (min(known), max(known)) if len(known) == len(ratios) else None
+    finite = [ratio for ratio in ratios if ratio is not None]
+    return (min(finite), max(finite)) if len(finite) == len(ratios) else None
 
 
 def share_inside(error: np.ndarray, half_width: np.ndarray) -> float:
@@ -93,7 +93,7 @@ def share_inside(error: np.ndarray, half_width: np.ndarray) -> float:
         raise ValueError(f"error and half_width must have one shape (M,), got {error.shape} and {half_width.shape}")
     if (half_width < 0).any():
         raise ValueError(f"a half width must not be negative, got {half_width[half_width < 0][0]}")
-    known = ~(np.isnan(error) | np.isnan(half_width))
-    if not known.any():
+    has_interval = ~(np.isnan(error) | np.isnan(half_width))
+    if not has_interval.any():
         raise ValueError("there is no error with an interval")
-    return float((np.abs(error[known]) <= half_width[known]).mean())
+    return float((np.abs(error[has_interval]) <= half_width[has_interval]).mean())

@@ -1,4 +1,4 @@
-"""All figures of predicted spines against their labels: of a set of images in one flat table, and image by image."""
+"""Evaluation of predicted spines against labels: figures of a set of images in one flat table, and per image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from ..spine.geometry import centers_of, check_shape, corners_of
 from ..spine.measurement.aasce_angles import angle_agreement, challenge_angles
 from ..spine.measurement.anatomy import anatomy_counts, spans_of
-from ..spine.measurement.cobb import interval_half_width, largest_curve
+from ..spine.measurement.angle_interval import interval_half_width
+from ..spine.measurement.cobb import largest_curve
 from ..spine.schema import CENTER, POINTS, VERTEBRAE
 from .box_matching import box_figures, match_boxes
 from .calibration import DECILES, Decile, calibrate, share_inside
@@ -29,7 +30,7 @@ class ImageFigures:
         center_mean_px: mean distance of the 17 centers.
         expected_corner_px: mean expected error of the corners; ``None`` where not estimated.
         expected_center_px: mean expected error of the centers; ``None`` where not estimated.
-        levels_off: by how many levels the names are shifted, -2 to 2; positive where they lie too low on the spine.
+        levels_off: number of levels that the names are off by, -2 to 2; positive where they lie too low.
         names_right: whether every predicted center lies nearer to its own label than to any other.
         angle1_deg: largest predicted angle by the rule of the challenge, degrees.
         angle2_deg: second angle.
@@ -37,7 +38,7 @@ class ImageFigures:
         reference1_deg: largest official angle; that of the labels by the same rule where there is no official one.
         reference2_deg: second angle likewise.
         reference3_deg: third angle likewise.
-        angle1_error_deg: ``angle1_deg`` less ``reference1_deg``: negative where too little was measured.
+        angle1_error_deg: ``angle1_deg`` less ``reference1_deg``, negative where underestimated.
         curve_angle_deg: largest predicted clinical Cobb angle.
         curve_error_deg: the same less the label's largest clinical Cobb angle.
         curve_half_width_deg: half width of the 90 % interval of ``curve_angle_deg``; ``None`` where not estimated.
@@ -70,19 +71,19 @@ def evaluate(
     """Localisation, angles and anatomy of a set of images.
 
     Args:
-        predicted: ``(N, V, P, 2)`` pixels of the original images, every point there.
-        labelled: ``(N, V, P, 2)`` pixels, every point there.
+        predicted: ``(N, V, P, 2)`` pixels of the original images, without NaN.
+        labelled: ``(N, V, P, 2)`` pixels, without NaN.
         sizes: ``(N, 2)`` width and height of the original images.
         official: ``(N, 3)`` angles of the challenge in degrees; left out, those of the labels by the same rule.
 
     Returns:
-        The fields of ``Localisation``, ``CornerAccuracy`` and ``AngleAgreement``; ``names_shifted_images``, how many
-        images ``names_shifted`` is; ``center_image_median``, the median over images of the mean center distance, as
-        ``image_median`` is of corners; ``curve_mae_deg``, the mean difference of the largest clinical Cobb angle from
-        the labels'; and the fields of ``AnatomyCounts`` of the predicted centers and, with ``corner_means_`` before
-        them, of the means of the predicted corners, steps being compared with the labelled span. With official angles
-        also the fields of ``AngleAgreement`` against the angles of the labels, ``labels_`` before them: where a label
-        was corrected, its official angles were not.
+        The fields of ``Localisation``, ``CornerAccuracy`` and ``AngleAgreement``; ``names_shifted_images``, the
+        number of images of ``names_shifted``; ``center_image_median``, the median over images of the mean center
+        distance, as ``image_median`` is of corners; ``curve_mae_deg``, the mean difference of the largest clinical Cobb
+        angle from the labels'; and the fields of ``AnatomyCounts`` of the predicted centers and, with
+        ``corner_means_`` before them, of the means of the predicted corners, steps being compared with the labelled
+        span. With official angles also the fields of ``AngleAgreement`` against the angles of the labels, ``labels_``
+        before them: where a label was corrected, its official angles were not.
 
     Raises:
         ValueError: a shape is wrong or there is no image.
@@ -124,12 +125,12 @@ def evaluate_each(
     """Localisation, names and angles of every image of a set.
 
     Args:
-        predicted: ``(N, V, P, 2)`` pixels of the original images, every point there.
-        labelled: ``(N, V, P, 2)`` pixels, every point there.
+        predicted: ``(N, V, P, 2)`` pixels of the original images, without NaN.
+        labelled: ``(N, V, P, 2)`` pixels, without NaN.
         sizes: ``(N, 2)`` width and height of the original images.
         official: ``(N, 3)`` angles of the challenge in degrees; left out, those of the labels by the same rule.
         errors: ``(N, V, P)`` expected errors in pixels, NaN where not estimated; left out, none is.
-        tilt_half_widths: ``(N, V)`` degrees, each vertebra's part in the interval of an angle, NaN where not
+        tilt_half_widths: ``(N, V)`` degrees, the share of each vertebra in the interval of an angle, NaN where not
             estimated; left out, none is.
 
     Returns:
@@ -163,19 +164,22 @@ def evaluate_each(
 
 
 def interval_figures(images: Sequence[ImageFigures]) -> Figures:
-    """How often the largest clinical Cobb angle lies in its 90 % interval, and how wide that is.
+    """Coverage and width of the 90 % intervals of the largest clinical Cobb angle.
 
     Args:
         images: of a set; those without an interval do not count.
 
     Returns:
         ``angle_inside_interval``, a share in 0...1, and ``angle_half_width_deg``, the mean half width; the same over
-        the images whose names are not off by a level, ``right_names_`` before them, since an interval is about those.
-        Nothing of what no image tells.
+        the images whose names are not off by a level, which the interval assumes, ``right_names_`` before them. Figures
+        without any image are left out.
     """
-    known = [image for image in images if image.curve_half_width_deg is not None]
+    with_interval = [image for image in images if image.curve_half_width_deg is not None]
     figures: Figures = {}
-    for prefix, part in (("", known), ("right_names_", [image for image in known if image.levels_off == 0])):
+    for prefix, part in (
+        ("", with_interval),
+        ("right_names_", [image for image in with_interval if image.levels_off == 0]),
+    ):
         if part:
             errors = np.array([image.curve_error_deg for image in part])
             widths = np.array([image.curve_half_width_deg for image in part])
@@ -185,16 +189,16 @@ def interval_figures(images: Sequence[ImageFigures]) -> Figures:
 
 
 def evaluate_boxes(predicted: np.ndarray, boxes: Sequence[np.ndarray]) -> Figures:
-    """How well unnamed boxes are found, and the anatomy of what was predicted.
+    """Matches of predicted centers with unnamed boxes, and the anatomy of the predictions.
 
     Args:
-        predicted: ``(N, V, P, 2)`` pixels of the original images, every point there.
+        predicted: ``(N, V, P, 2)`` pixels of the original images, without NaN.
         boxes: of each image ``(M, 2)`` middles of its boxes from top to bottom, pixels.
 
     Returns:
         The fields of ``BoxFigures``, and those of ``AnatomyCounts`` of the predicted centers and, with
         ``corner_means_`` before them, of the means of the predicted corners. Steps are compared with each spine's own
-        span, since boxes do not say which vertebrae T1 and L5 are.
+        span, since boxes do not tell T1 and L5.
 
     Raises:
         ValueError: a shape is wrong, a point is not finite, there is no image, or what ``match_boxes`` refuses.
@@ -204,10 +208,10 @@ def evaluate_boxes(predicted: np.ndarray, boxes: Sequence[np.ndarray]) -> Figure
         raise ValueError(f"predicted must have shape ({len(boxes)}, V, P, 2), got {predicted.shape}")
     _check_finite("predicted", predicted)
     centers, means = predicted[:, :, 0], centers_of(corners_of(predicted))
-    found = box_figures([match_boxes(spine, middles) for spine, middles in zip(centers, boxes, strict=True)])
+    matched = box_figures([match_boxes(spine, middles) for spine, middles in zip(centers, boxes, strict=True)])
     of_means = anatomy_figures(means, spans_of(means))
     return {
-        **asdict(found),
+        **asdict(matched),
         **anatomy_figures(centers, spans_of(centers)),
         **{f"corner_means_{name}": value for name, value in of_means.items()},
     }
@@ -217,8 +221,8 @@ def anatomy_of_boxes(boxes: Sequence[np.ndarray]) -> Figures:
     """The fields of ``AnatomyCounts`` but the number of images, of the boxes themselves.
 
     Args:
-        boxes: of each image ``(M, 2)`` middles from top to bottom, pixels. Only images with 17 boxes or more are
-            judged, by their 17 lowest: of fewer the span is unknown. ``gaps`` tells how many that are.
+        boxes: of each image ``(M, 2)`` middles from top to bottom, pixels. Only images with 17 boxes or more count,
+            with their 17 lowest: of fewer the span is unknown. ``gaps`` tells their number.
 
     Raises:
         ValueError: there is no image.
@@ -231,7 +235,7 @@ def anatomy_of_boxes(boxes: Sequence[np.ndarray]) -> Figures:
 
 
 def calibrations(predicted: np.ndarray, labelled: np.ndarray, errors: np.ndarray) -> dict[str, tuple[Decile, ...]]:
-    """Expected against observed errors in tenths by expected error, over all images of a set together.
+    """Expected against observed errors by decile of the expected error, over all images of a set together.
 
     Args:
         predicted: ``(N, V, P, 2)`` pixels of the original images.
@@ -250,10 +254,8 @@ def calibrations(predicted: np.ndarray, labelled: np.ndarray, errors: np.ndarray
         raise ValueError(f"errors must have shape {predicted.shape[:-1]}, got {errors.shape}")
     observed = distances(predicted, labelled)
     is_center = np.broadcast_to(np.array(POINTS) == CENTER, errors.shape)
-    chosen = {"all": np.ones_like(is_center), "centers": is_center, "corners": ~is_center}
-    enough = {
-        name: mask for name, mask in chosen.items() if (~np.isnan(errors[mask] + observed[mask])).sum() >= DECILES
-    }
+    masks = {"all": np.ones_like(is_center), "centers": is_center, "corners": ~is_center}
+    enough = {name: mask for name, mask in masks.items() if (~np.isnan(errors[mask] + observed[mask])).sum() >= DECILES}
     return {name: calibrate(errors[mask], observed[mask]) for name, mask in enough.items()}
 
 
@@ -262,7 +264,7 @@ def anatomy_figures(centers: np.ndarray, spans: np.ndarray) -> Figures:
 
     Args:
         centers: ``(N, V, 2)`` pixels.
-        spans: ``(N,)`` what steps are compared with.
+        spans: ``(N,)`` pixels that steps are compared with.
 
     Raises:
         ValueError: a shape is wrong or there is no image.
@@ -290,8 +292,8 @@ def _of_one(
         corner_mean_px=float(corner.mean()),
         corner_median_px=float(np.median(corner)),
         center_mean_px=float(error[:, is_center].mean()),
-        expected_corner_px=_mean_of_known(errors[:, ~is_center]),
-        expected_center_px=_mean_of_known(errors[:, is_center]),
+        expected_corner_px=_mean_of_estimated(errors[:, ~is_center]),
+        expected_center_px=_mean_of_estimated(errors[:, is_center]),
         levels_off=name_shift(predicted[:, 0], labelled[:, 0]),
         names_right=has_right_names(predicted[:, 0], labelled[:, 0]),
         angle1_deg=float(angles[0]),
@@ -308,9 +310,9 @@ def _of_one(
     )
 
 
-def _mean_of_known(errors: np.ndarray) -> float | None:
-    known = errors[~np.isnan(errors)]
-    return float(known.mean()) if len(known) else None
+def _mean_of_estimated(errors: np.ndarray) -> float | None:
+    estimated = errors[~np.isnan(errors)]
+    return float(estimated.mean()) if len(estimated) else None
 
 
 def _check_shapes(predicted: np.ndarray, labelled: np.ndarray) -> None:

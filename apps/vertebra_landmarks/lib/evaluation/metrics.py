@@ -1,4 +1,4 @@
-"""How far predicted points are from labelled ones."""
+"""Localisation metrics: distances of predicted points from labelled ones, errors of names, rates of the literature."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..spine.geometry import body_heights, check_shape, corners_of, steps
+from ..spine.geometry import body_heights, center_distances, check_shape, corners_of
 from ..spine.schema import CORNERS, POINTS, VERTEBRAE
 
 
@@ -15,7 +15,7 @@ class Localisation:
     """Errors over a set of images, in pixels of the original images unless a name says otherwise.
 
     Attributes:
-        images: how many images were compared.
+        images: number of images.
         corner_median: median distance over all corners of all images.
         corner_mean: mean distance over all corners of all images.
         center_median: median distance over all centers of all images.
@@ -37,15 +37,15 @@ class Localisation:
 
 @dataclass(frozen=True)
 class CornerAccuracy:
-    """Errors of corners over a set of images, as the literature states them.
+    """Errors of corners over a set of images, as reported in the literature.
 
     A body height is the mean labelled height of the bodies of the image, each the mean of its left and right side.
-    About 0.09 body heights lie between the corners of two readers of one film in the median and 0.30 at the 95th
-    percentile (39 AASCE films), so that the shares within 2 to 4 % stay low even for a reader; a body is some 2 cm
-    high, so that within 10 % is about within 2 mm. Points without label do not count.
+    The corners of two readers of one image differ by about 0.09 body heights in the median and 0.30 at the 95th
+    percentile (39 AASCE images), so that the shares within 2 to 4 % are low even for a reader; a body is some 2 cm
+    high, so that 10 % is about 2 mm. Points without a label do not count.
 
     Attributes:
-        images: how many images were compared.
+        images: number of images.
         nmse: mean over all corners of (dx / W)^2 + (dy / H)^2, with the width and height of the original image.
         or20: share of corners in 0...1 that are off by more than 20 pixels of the original image.
         or40: the same with 40 pixels.
@@ -110,31 +110,31 @@ def is_name_shifted(predicted: np.ndarray, labelled: np.ndarray) -> bool:
     return bool(min(up, down) < here)
 
 
-def name_shift(predicted: np.ndarray, labelled: np.ndarray, most: int = 2) -> int:
-    """By how many levels the predicted names are off: the shift at which the median center distance is least.
+def name_shift(predicted: np.ndarray, labelled: np.ndarray, max_shift: int = 2) -> int:
+    """Number of levels by which the predicted names are off: the shift that minimizes the median center distance.
 
     Args:
         predicted: ``(V, 2)`` centers.
         labelled: ``(V, 2)`` centers, NaN where there is no label.
-        most: largest shift that is tried, either way.
+        max_shift: largest shift that is tried, either way.
 
     Returns:
         Positive where the predicted names lie too low on the spine: predicted T1 is labelled T2, and so on. Of equal
         medians the smaller shift counts.
 
     Raises:
-        ValueError: the shapes differ, ``most`` is negative or leaves no pair, or there is no labelled center.
+        ValueError: the shapes differ, ``max_shift`` is negative or leaves no pair, or there is no labelled center.
     """
     count = len(predicted)
-    if not 0 <= most < count:
-        raise ValueError(f"most must lie in 0...{count - 1}, got {most}")
+    if not 0 <= max_shift < count:
+        raise ValueError(f"max_shift must lie in 0...{count - 1}, got {max_shift}")
     medians = {}
-    for shift in range(-most, most + 1):
+    for shift in range(-max_shift, max_shift + 1):
         moved = predicted[max(0, -shift) : count - max(0, shift)]
         error = distances(moved, labelled[max(0, shift) : count - max(0, -shift)])
-        known = error[~np.isnan(error)]
-        if len(known):
-            medians[shift] = float(np.median(known))
+        labelled_error = error[~np.isnan(error)]
+        if len(labelled_error):
+            medians[shift] = float(np.median(labelled_error))
     if not medians:
         raise ValueError("there is no labelled center to compare with")
     return min(medians, key=lambda shift: (medians[shift], abs(shift)))
@@ -152,9 +152,9 @@ def has_right_names(predicted: np.ndarray, labelled: np.ndarray) -> bool:
     """
     if predicted.shape != labelled.shape:
         raise ValueError(f"predicted {predicted.shape} and labelled {labelled.shape} must have the same shape")
-    there = np.flatnonzero(np.isfinite(labelled).all(-1))
-    between = np.linalg.norm(predicted[there, None] - labelled[None, there], axis=-1)
-    return bool((between.argmin(1) == np.arange(len(there))).all())
+    present = np.flatnonzero(np.isfinite(labelled).all(-1))
+    between = np.linalg.norm(predicted[present, None] - labelled[None, present], axis=-1)
+    return bool((between.argmin(1) == np.arange(len(present))).all())
 
 
 def localisation(predicted: np.ndarray, labelled: np.ndarray) -> Localisation:
@@ -174,7 +174,7 @@ def localisation(predicted: np.ndarray, labelled: np.ndarray) -> Localisation:
         raise ValueError("there is no image to compare")
     error = distances(predicted, labelled)
     corner, center = corners_of(error[..., None])[..., 0], error[:, :, 0]
-    step = np.nanmean(steps(labelled[:, :, 0]), axis=-1)
+    step = np.nanmean(center_distances(labelled[:, :, 0]), axis=-1)
     shifted = [is_name_shifted(p[:, 0], q[:, 0]) for p, q in zip(predicted, labelled, strict=True)]
     right = [has_right_names(p[:, 0], q[:, 0]) for p, q in zip(predicted, labelled, strict=True)]
     return Localisation(
@@ -241,15 +241,7 @@ def outlier_rate(distance: np.ndarray, limit: float) -> float:
 
 
 def success_rate(distance: np.ndarray, limit: float) -> float:
-    """Share of points in 0...1 that are off by at most the limit.
-
-    Args:
-        distance: ``(...)`` distances, NaN where there is no label.
-        limit: in the unit of the distances.
-
-    Raises:
-        ValueError: there is no labelled point.
-    """
+    """Share of points in 0...1 that are off by at most the limit; the complement of ``outlier_rate``."""
     return float((_labelled_only(distance) <= limit).mean())
 
 
@@ -266,7 +258,7 @@ def image_median(distance: np.ndarray) -> float:
 
 
 def corner_accuracy(predicted: np.ndarray, labelled: np.ndarray, sizes: np.ndarray) -> CornerAccuracy:
-    """Compare the corners of a set of images by the measures of the literature.
+    """Compare the corners of a set of images by the metrics of the literature.
 
     Args:
         predicted: ``(N, V, 4, 2)`` pixels of the original images.
@@ -307,15 +299,15 @@ def corner_accuracy(predicted: np.ndarray, labelled: np.ndarray, sizes: np.ndarr
 
 
 def _labelled_only(values: np.ndarray) -> np.ndarray:
-    known: np.ndarray = values[~np.isnan(values)]
-    if not len(known):
+    labelled: np.ndarray = values[~np.isnan(values)]
+    if not len(labelled):
         raise ValueError("there is no labelled point to compare with")
-    return known
+    return labelled
 
 
 def _mean_of_finite(values: np.ndarray) -> np.ndarray:
-    """Mean along the last axis of what is not NaN; NaN where nothing is left."""
-    known = ~np.isnan(values)
-    count = known.sum(axis=-1)
-    mean: np.ndarray = np.where(known, values, 0.0).sum(axis=-1) / np.maximum(count, 1)
+    """Mean of the finite values along the last axis; NaN where there is none."""
+    is_finite = ~np.isnan(values)
+    count = is_finite.sum(axis=-1)
+    mean: np.ndarray = np.where(is_finite, values, 0.0).sum(axis=-1) / np.maximum(count, 1)
     return np.where(count > 0, mean, np.nan)

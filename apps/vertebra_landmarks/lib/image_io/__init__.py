@@ -1,7 +1,8 @@
-"""Image files of any format as radiographs: ``read_radiograph`` and what it returns or raises."""
+"""Reads image files of any format: ``read_radiograph``, what it returns and raises."""
 
+from .errors import UnreadableImageError
 from .formats import IMAGE_SUFFIXES, is_dicom, is_image_name
-from .radiograph import Millimetres, Radiograph, UnreadableImageError
+from .radiograph import Millimetres, Radiograph
 from .reader import read_radiograph
 
 __all__ = [

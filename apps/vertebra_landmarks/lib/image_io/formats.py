@@ -1,4 +1,4 @@
-"""Formats of image files, known by their first bytes and not by their names."""
+"""Formats of image files, detected from their first bytes, not from their names."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ READABLE = (PNG, JPEG, TIFF, BMP, DICOM, NRRD, NIFTI)
 DICOM_SUFFIXES = (".dcm", ".dicom")
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", *DICOM_SUFFIXES, ".nrrd", *NIFTI_SUFFIXES)
-"""File names, in lower case, that are taken for images when a folder is listed."""
+"""Lower-case endings of file names that count as images when a folder is listed."""
 
 HEAD_BYTES = 352
-"""How much of a file ``format_of`` needs."""
+"""Bytes at the beginning of a file that ``format_of`` needs."""
 
 _DICOM_MAGIC_AT, _DICOM_MAGIC = 128, b"DICM"
 _NIFTI_MAGIC_AT = {344: (b"n+1\0", b"ni1\0"), 4: (b"n+2\0", b"ni2\0")}
@@ -49,18 +49,18 @@ _MAX_FIRST_ELEMENT_BYTES = 512
 
 
 def format_of(head: bytes) -> str | None:
-    """What a file is.
+    """The format of a file.
 
     Args:
         head: its first ``HEAD_BYTES`` bytes.
 
     Returns:
-        One of ``READABLE``, the name of another kind of file, or ``None`` where the bytes are of no known kind. A
+        One of ``READABLE``, the name of another kind of file, or ``None`` where it is unknown. A
         gzip archive may hold a NIfTI file.
     """
     if head[_DICOM_MAGIC_AT:][: len(_DICOM_MAGIC)] == _DICOM_MAGIC:
         return DICOM
-    if any(head[at : at + 4] in words for at, words in _NIFTI_MAGIC_AT.items()):
+    if any(head[at : at + 4] in magics for at, magics in _NIFTI_MAGIC_AT.items()):
         return NIFTI
     for magic, name in _MAGIC.items():
         if head.startswith(magic):

@@ -1,4 +1,4 @@
-"""Padding and constant margins: parts of a raster that are no image and would spoil its gray range."""
+"""Padding and constant margins: parts of a raster outside the image proper, which would distort its gray range."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from scipy import ndimage
 
 _SAMPLES = 250_000
 _PERCENTILES = (0.5, 99.5)  # of the gray range that the network sees
-_MIN_SIDE = 32  # pixels; nothing is found in smaller images
+_MIN_SIDE_PX = 32
 _MIN_BORDER_SHARE = 0.1
-_MIN_AREA_SHARE = 0.005  # less does not move the percentiles
-_MAX_BRIGHT_RANGE = 0.8  # share of the whole gray range that the image proper fills beside a bright margin
+_MIN_AREA_SHARE = 0.005  # smaller margins do not change the percentiles
+_MAX_BRIGHT_RANGE = 0.8  # share of the gray range that the image proper fills beside a bright margin
 _MAX_DARK_RANGE = 0.5  # and beside a dark one, since images have black surroundings by nature
 _TOUCHING_CORNERS = np.ones((3, 3), int)
 
 
 def fill_padding(pixels: np.ndarray, padding: np.ndarray) -> np.ndarray:
-    """Give padding the value at the dark end of the gray range of the image proper, which it leaves as it is.
+    """Set padding to the dark end of the gray range of the image proper.
 
     Args:
         pixels: ``(H, W)``, bright bone.
-        padding: ``(H, W)`` which pixels have a value of padding; those that no border can be reached from through
-            others are image.
+        padding: ``(H, W)`` which pixels have a padding value; regions that do not touch the border belong to the image.
 
     Returns:
         The pixels; a copy where anything was filled.
@@ -29,7 +28,7 @@ def fill_padding(pixels: np.ndarray, padding: np.ndarray) -> np.ndarray:
     margin = _at_border(padding)
     if not margin.any() or margin.all():
         return pixels
-    step = _step(pixels)
+    step = _stride(pixels)
     sample = pixels[::step, ::step][~margin[::step, ::step]]
     image = sample if sample.size else pixels[~margin]
     filled = pixels.copy()
@@ -38,10 +37,9 @@ def fill_padding(pixels: np.ndarray, padding: np.ndarray) -> np.ndarray:
 
 
 def fill_margins(pixels: np.ndarray) -> np.ndarray:
-    """Do the same with a large constant margin, if it lies far outside the gray range of the image proper.
+    """Do the same with a large constant margin far outside the gray range of the image proper.
 
-    Collimation and the surroundings of ordinary images stay as they are: they are not constant, or the image beside
-    them fills the gray range.
+    Collimation and ordinary backgrounds stay: they are not constant, or the image proper fills the gray range.
 
     Args:
         pixels: ``(H, W)``, bright bone.
@@ -49,23 +47,23 @@ def fill_margins(pixels: np.ndarray) -> np.ndarray:
     Returns:
         The pixels; a copy where anything was filled.
     """
-    if min(pixels.shape) < _MIN_SIDE:
+    if min(pixels.shape) < _MIN_SIDE_PX:
         return pixels
-    step = _step(pixels)
+    step = _stride(pixels)
     sample = pixels[::step, ::step]
     border = np.concatenate([pixels[0, ::step], pixels[-1, ::step], pixels[::step, 0], pixels[::step, -1]])
     for value, largest_range in ((border.max(), _MAX_BRIGHT_RANGE), (border.min(), _MAX_DARK_RANGE)):
-        if (border == value).mean() >= _MIN_BORDER_SHARE and _spoils_range(sample, value, largest_range):
+        if (border == value).mean() >= _MIN_BORDER_SHARE and _distorts_range(sample, value, largest_range):
             pixels = fill_padding(pixels, pixels == value)
     return pixels
 
 
-def _step(pixels: np.ndarray) -> int:
-    """Distance of the rows and columns that are looked at."""
+def _stride(pixels: np.ndarray) -> int:
+    """Stride of the sampled rows and columns."""
     return max(1, int(np.sqrt(pixels.size / _SAMPLES)))
 
 
-def _spoils_range(sample: np.ndarray, value: np.generic, largest_range: float) -> bool:
+def _distorts_range(sample: np.ndarray, value: np.generic, largest_range: float) -> bool:
     """Whether a value is extreme, frequent, and far outside the range of the others."""
     others = sample[sample != value]
     if others.size == 0 or others.size > (1 - _MIN_AREA_SHARE) * sample.size:

@@ -1,4 +1,4 @@
-"""Orientation tags of photographs and scans: EXIF and TIFF tag 274, and XMP beside them."""
+"""Orientation tags of raster files: EXIF and TIFF tag 274, and XMP."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ ORIENTATION_TAG = 274
 _XMP = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|\s*>\s*)(\d)")
 
 Statement = tuple[str, int]
-"""Where an orientation is stated, such as "EXIF", and its value."""
+"""Source of an orientation, such as "EXIF", and its value."""
 
 
 def xmp_orientation(xmp: bytes) -> list[Statement]:
-    """The orientation that an XMP packet states, if it does."""
-    found = _XMP.search(xmp)
-    return [("XMP", int(found[1]))] if found else []
+    """The orientation that an XMP packet states, if any."""
+    match = _XMP.search(xmp)
+    return [("XMP", int(match[1]))] if match else []
 
 
 def stated_orientation(statements: list[Statement]) -> tuple[Orientation | None, str, tuple[ImageWarning, ...]]:
     """The orientation that a file states, its source, and a warning where its tags contradict each other.
 
-    The value 1 is what every program writes by default, so it states nothing.
+    The value 1 states nothing, since programs write it by default.
 
     Args:
-        statements: the first one is obeyed; values other than 1 to 8 are passed over.
+        statements: by precedence; values other than 1 to 8 are ignored.
     """
     valid = [(where, value) for where, value in statements if value in EXIF_ORIENTATIONS]
     if not valid:

@@ -1,4 +1,4 @@
-"""What reading an image file yields: the gray pixels, and what the file says about them."""
+"""Radiograph: the gray pixels of an image file with its orientation, geometry, sides and warnings."""
 
 from __future__ import annotations
 
@@ -12,18 +12,14 @@ from ..spine.imaging.orientation import UPRIGHT, Orientation
 from ..spine.measurement.image_warnings import ImageWarning
 
 
-class UnreadableImageError(ValueError):
-    """A file holds no image that this project can read; the message says which file and why."""
-
-
 @dataclass(frozen=True)
 class Millimetres:
-    """Size of a pixel in the patient, for measuring; it may differ from what Slicer's reader takes for the spacing.
+    """Size of a pixel in the patient, for measuring; it may differ from the spacing of Slicer's reader.
 
     Attributes:
         x: width of a pixel.
         y: height of a pixel.
-        source: the tag or the kind of header that says so.
+        source: the tag or kind of header that states it.
     """
 
     x: float
@@ -40,11 +36,11 @@ class Radiograph:
             margins that would spoil the gray range have a value at the dark end of the image proper.
         geometry: where Slicer's own reader places the pixels.
         millimetres: size of a pixel in the patient; ``None`` where the file does not state it.
-        image_left_is: the patient's side, "left" or "right", at the left of the upright image; ``None`` where the file
-            does not state it.
-        orientation: how the file says that the raster must be turned to stand upright; ``None`` where it says nothing.
-        orientation_source: which tag or header says so, with its value; "none" where nothing does.
-        warnings: what reading the file gave reason to doubt.
+        image_left_is: the patient's side, "left" or "right", at the left of the upright image; ``None`` where not
+            stated.
+        orientation: how the raster must be turned to be upright, as the file states it; ``None`` where not stated.
+        orientation_source: tag or header that states it, with its value; "none" without one.
+        warnings: reasons to doubt what was read.
     """
 
     pixels: np.ndarray
@@ -57,11 +53,11 @@ class Radiograph:
 
     @property
     def frame(self) -> ImageFrame:
-        """What measuring needs to know about the image."""
+        """Size, orientation and sides, as measuring needs them."""
         return ImageFrame(self.width, self.height, self.orientation, self.image_left_is)
 
     def upright(self, orientation: Orientation) -> Radiograph:
-        """The same image with its raster brought upright; what the file says about the raster is left behind.
+        """The same image with its raster brought upright, without the geometry of the stored raster.
 
         Args:
             orientation: how to turn the stored raster.

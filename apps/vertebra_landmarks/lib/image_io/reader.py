@@ -1,4 +1,4 @@
-"""Reading a radiograph from a file, whatever its format, into one gray image with the pixels of the original."""
+"""Reads a radiograph from a file of any format as one gray image with the pixels of the original."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 from ..spine.measurement.image_warnings import square_pixel_warnings
 from . import formats
 from .dicom.image import read_dicom
-from .radiograph import Radiograph, UnreadableImageError
-from .raster.raster import read_raster
+from .errors import UnreadableImageError
+from .radiograph import Radiograph
+from .raster.png_jpeg_bmp import read_raster
 from .raster.tiff import read_tiff
 from .volume.nifti import read_nifti
 from .volume.nrrd import read_nrrd
@@ -29,14 +30,14 @@ _READERS: dict[str, Callable[[Path], Radiograph]] = {
 def read_radiograph(path: Path) -> Radiograph:
     """Read PNG, JPEG, TIFF, BMP, DICOM, NRRD or NIfTI; the content decides, not the name.
 
-    ``docs/IMAGES.md`` lists what is obeyed in which order, and what is refused.
+    ``docs/IMAGES.md`` lists which tags count in which order, and what is refused.
 
     Args:
         path: file to read.
 
     Raises:
-        UnreadableImageError: there is no such file, it is no image, is damaged or cut short, has several slices, or is
-            too large.
+        UnreadableImageError: the file does not exist, is not an image, is damaged or cut short, has several slices,
+            or is too large.
     """
     path = Path(path)
     try:
@@ -45,7 +46,7 @@ def read_radiograph(path: Path) -> Radiograph:
         raise UnreadableImageError(f"{path.name}: {error}") from error
     except MemoryError as error:
         raise UnreadableImageError(f"{path.name}: there is not enough memory for the image") from error
-    radiograph.pixels.setflags(write=False)  # requests share what a cache keeps
+    radiograph.pixels.setflags(write=False)  # requests share cached radiographs
     size = radiograph.millimetres
     if size is None:
         return radiograph
@@ -62,16 +63,16 @@ def _format_of(path: Path) -> str:
         raise UnreadableImageError(f"cannot be opened ({error.strerror})") from error
     if not head:
         raise UnreadableImageError("the file is empty")
-    found = formats.format_of(head)
+    kind = formats.format_of(head)
     name = path.name.lower()
-    if found in _READERS:
-        return found
-    if found == "gzip archive" and name.endswith(formats.NIFTI_SUFFIXES):
+    if kind in _READERS:
+        return kind
+    if kind == "gzip archive" and name.endswith(formats.NIFTI_SUFFIXES):
         return formats.NIFTI
-    if found is None and name.endswith(formats.DICOM_SUFFIXES):
-        return formats.DICOM  # says what a DICOM file lacks
-    known = f"{', '.join(formats.READABLE[:-1])} or {formats.READABLE[-1]}"
-    if found is None:
-        raise UnreadableImageError(f"not an image in a known format, expected {known}")
-    article = "an" if found[0] in "AIX" or found[:3] in ("HTM", "SVG") else "a"
-    raise UnreadableImageError(f"the file is {article} {found}, expected {known}")
+    if kind is None and name.endswith(formats.DICOM_SUFFIXES):
+        return formats.DICOM  # whose reader names what is missing
+    expected = f"{', '.join(formats.READABLE[:-1])} or {formats.READABLE[-1]}"
+    if kind is None:
+        raise UnreadableImageError(f"not an image in a known format, expected {expected}")
+    article = "an" if kind[0] in "AIX" or kind[:3] in ("HTM", "SVG") else "a"
+    raise UnreadableImageError(f"the file is {article} {kind}, expected {expected}")

@@ -1,6 +1,6 @@
 """Phantoms: procedural radiographs of the spine with exact landmarks, and images without a spine."""
 
-from .other_views import OTHER_VIEWS, other_view
+from .lateral import OTHER_VIEWS, other_view
 from .render import Phantom, render_phantom
 from .spec import COLLIMATIONS, IMPLANTS, PhantomSpec, random_curves, random_spec
 from .spineless import SPINELESS, random_spineless, spineless_kind

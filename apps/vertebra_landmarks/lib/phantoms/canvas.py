@@ -1,9 +1,12 @@
-"""Anti-aliased polygons, blur, and smooth noise in plain numpy: the drawing tools of the phantom.
+"""Drawing in plain numpy: anti-aliased polygons (sheet, brush), curves, blur and smooth noise.
 
 Points are ``(x, y)`` in pixels, x to the right, y down, pixel centers at whole numbers; images are indexed ``[y, x]``.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +15,7 @@ SCANLINES = 4
 """Scanlines per pixel row; along x the coverage of a pixel is exact."""
 
 
-class PolygonSheet:
+class Sheet:
     """A sheet that sums weighted polygons, the way absorbers sum along a ray.
 
     A row of a polygon is a step up and a step down, and steps add: the sheet keeps only the edges and integrates all
@@ -148,3 +151,63 @@ def cloud(rng: np.random.Generator, height: int, width: int, cell: float, octave
         grid = rng.standard_normal((int(height / step) + 2, int(width / step) + 2)).astype(np.float32)
         total += resize(grid, height, width) * np.float32(0.5 ** (octave + 1))
     return total
+
+
+class Brush:
+    """Draws absorbers on a sheet of pixels, in a unit of its own: millimetres of the patient, or a share of the image.
+
+    Outlines and curves are ``(N, 2)`` in that unit; a value is what is added to the sheet, negative to take away.
+
+    Args:
+        sheet: where to draw.
+        to_px: maps ``(N, 2)`` points of that unit to pixels.
+    """
+
+    def __init__(self, sheet: Sheet, to_px: Callable[[np.ndarray], np.ndarray]) -> None:
+        self._sheet = sheet
+        self._to_px = to_px
+
+    def fill(self, outline: np.ndarray, value: float) -> None:
+        """A flat absorber."""
+        self._sheet.add(self._to_px(outline), value)
+
+    def dome(self, outline: np.ndarray, value: float, steps: int = 3) -> None:
+        """An absorber that thickens towards its middle: nested copies of the outline."""
+        middle = outline.mean(axis=0)
+        for k in range(steps):
+            self.fill(middle + (outline - middle) * np.sqrt(1 - k / steps), value / steps)
+
+    def ring(self, outline: np.ndarray, value: float, inner: float = 0.6) -> None:
+        """A shell, ``inner`` of its radius hollow but for a third of the value."""
+        self.fill(outline, value)
+        middle = outline.mean(axis=0)
+        self.fill(middle + (outline - middle) * inner, -0.65 * value)
+
+    def tube(self, curve: np.ndarray, half_width: float | np.ndarray, value: float) -> None:
+        """A long bone along a curve: dense cortex at both borders, spongy between."""
+        half_width = np.broadcast_to(np.asarray(half_width, dtype=float), len(curve))
+        self.fill(band(curve, half_width), value)
+        self.fill(band(curve, half_width * 0.62), -0.35 * value)
+
+
+def random_sheet(rng: np.random.Generator, height: int, width: int, turn_deg: float = 15.0) -> tuple[Sheet, Brush]:
+    """An empty sheet, and a brush whose unit is a random share of half the height, rotated and shifted at random.
+
+    Args:
+        rng: source of rotation, scale and shift.
+        height: rows.
+        width: columns.
+        turn_deg: twice the standard deviation of the rotation.
+    """
+    angle = math.radians(rng.normal(0, turn_deg / 2))
+    scale = height / 2 * rng.uniform(0.45, 1.15)
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]) * scale
+    turn = turn * (rng.choice((-1.0, 1.0)), 1.0)
+    origin = np.array([width, height]) / 2 + rng.normal(0, 0.12, 2) * (width, height)
+    sheet = Sheet(height, width)
+    return sheet, Brush(sheet, lambda points: np.asarray(points, dtype=float) @ turn.T + origin)
+
+
+def box(left: float, top: float, right: float, bottom: float) -> np.ndarray:
+    """The outline ``(4, 2)`` of an upright rectangle."""
+    return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], dtype=float)

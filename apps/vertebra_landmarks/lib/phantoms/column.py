@@ -1,4 +1,4 @@
-"""The vertebral column: C1-S1 stacked along curves, in millimetres of a standing adult.
+"""The vertebral column: C1-S1 stacked along curves, and how one vertebra is drawn, in millimetres of a standing adult.
 
 x to image right, y down, the origin amid T1-L5, before the patient is placed in the image. Sizes follow the priors
 measured on radiographs (mean distance of centers 1.385 body heights, distances growing by 1.045, widths by 1.028 and
@@ -11,6 +11,8 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
+
+from .canvas import Brush, band, bezier, ellipse
 
 Curves = tuple[tuple[float, float], ...]
 """From top to bottom: (apex in levels from T1 = 0, signed Cobb angle in degrees); positive bulges to image right."""
@@ -99,9 +101,9 @@ def end_levels(curves: Curves) -> np.ndarray:
 
 def _tilt_between(levels: np.ndarray, ends: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Half cosine waves through ``values`` at ``ends``, relaxing to zero beyond the outer ones."""
-    place = np.interp(levels, ends, np.arange(len(ends)))
-    low = np.minimum(place.astype(int), len(ends) - 2)
-    share = (1 - np.cos(np.pi * (place - low))) / 2
+    placement = np.interp(levels, ends, np.arange(len(ends)))
+    low = np.minimum(placement.astype(int), len(ends) - 2)
+    share = (1 - np.cos(np.pi * (placement - low))) / 2
     beyond = np.maximum(ends[0] - levels, 0) + np.maximum(levels - ends[-1], 0)
     relaxed = np.exp(-((beyond / RELAXATION_LEVELS) ** 2))
     return np.asarray((values[low] * (1 - share) + values[low + 1] * share) * relaxed)
@@ -121,7 +123,7 @@ def build_column(
         curves: see ``tilt_profile``.
         aspect: width of a body over its height, mean of T1-L5.
         spacing: distance of neighbouring centers over the body height, mean of T1-L5.
-        endplate_jitter_deg: standard deviation of an endplate about its place in the curve.
+        endplate_jitter_deg: standard deviation of an endplate about its placement in the curve.
         twist_deg: rotation of the whole patient about the long axis.
         rng: source of the individual variation.
     """
@@ -167,3 +169,126 @@ def _stack(tilts: np.ndarray, gaps: np.ndarray) -> np.ndarray:
     centers = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])
     inside = centers[FIRST : FIRST + COUNT]
     return np.asarray(centers - (inside.min(axis=0) + inside.max(axis=0)) / 2)
+
+
+@dataclass(frozen=True)
+class BoneDensity:
+    """How strongly the parts of a vertebra absorb, the same for all vertebrae of one patient.
+
+    Args:
+        body: spongy bone.
+        plate: endplates.
+        wall: side walls.
+        back: pedicles, arches and processes behind the body.
+        between: everything dense in the disc spaces.
+        slant: how far the far rim of an endplate shows inside the body, in heights.
+    """
+
+    body: float
+    plate: float
+    wall: float
+    back: float
+    between: float
+    slant: float
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator) -> BoneDensity:
+        """A random patient."""
+        low = np.array([0.10, 0.06, 0.04, 0.7, 0.02, 0.05])
+        high = np.array([0.25, 0.28, 0.20, 1.7, 0.14, 0.22])
+        return cls(*(float(value) for value in rng.uniform(low, high)))
+
+
+def draw_vertebra(brush: Brush, column: Column, level: int, density: BoneDensity, rng: np.random.Generator) -> None:
+    """One vertebra: body with cortical rims, pedicles, lamina, spinous and transverse processes.
+
+    Args:
+        brush: draws in millimetres.
+        column: all vertebrae.
+        level: which one, counted from T1 = 0.
+        density: of the patient's vertebrae.
+        rng: source of what differs between vertebrae of one patient.
+    """
+    draw_body(brush, column, level, density, rng)
+    shift = 0.55 * float(np.sin(column.twists[level + FIRST]))
+    lumbar = float(np.clip((level - 9) / 3, 0, 1))
+    strength = density.back * rng.uniform(0.85, 1.15)
+    for side in (-1.0, 1.0):
+        pedicle = ellipse((0.56 * side + 0.8 * shift, -0.22), (0.15 + 0.03 * lumbar, 0.36), count=14)
+        brush.ring(column.local(level, pedicle), 0.26 * strength, 0.55)
+        _draw_arch(brush, column, level, side, shift, lumbar, strength)
+        if level >= 0:
+            _draw_transverse(brush, column, level, side, shift, lumbar, strength)
+    _draw_spinous(brush, column, level, shift, lumbar, strength)
+
+
+def _draw_spinous(brush: Brush, column: Column, level: int, shift: float, lumbar: float, strength: float) -> None:
+    """The spinous process seen end on: a drop below the middle, long and slim in the loins."""
+    middle, reach = 1.6 * shift, 1.35 - 0.05 * lumbar
+    slim = 0.24 - 0.05 * lumbar
+    drop = [(middle - 0.04, 0.0), (middle - slim, reach), (middle + slim, reach), (middle + 0.04, 0.0)]
+    brush.ring(column.local(level, bezier(np.array(drop), 14)), (0.20 + 0.06 * lumbar) * strength, 0.6)
+
+
+def _draw_arch(
+    brush: Brush, column: Column, level: int, side: float, shift: float, lumbar: float, strength: float
+) -> None:
+    """Lamina and facet joint on one side; they reach across the disc space below."""
+    lamina = [(shift, -0.1), (0.45 * side + shift, 0.0), (0.62 * side + shift, 0.5), (0.58 * side + shift, 1.15),
+              (0.34 * side + shift, 1.2), (0.25 * side + shift, 0.8), (shift, 0.75)]  # fmt: skip
+    brush.ring(column.local(level, np.array(lamina)), (0.07 + 0.07 * lumbar) * strength, 0.75)
+    joint = ellipse((0.5 * side + shift, 1.12), (0.13 + 0.03 * lumbar, 0.46), -9.0 * side, count=12)
+    brush.ring(column.local(level, joint), (0.07 + 0.15 * lumbar) * strength, 0.5)
+
+
+def _draw_transverse(
+    brush: Brush, column: Column, level: int, side: float, shift: float, lumbar: float, strength: float
+) -> None:
+    """The transverse process on one side; short and rising in the chest, long and thin in the loins."""
+    tip = 1.55 + 0.2 * lumbar - 0.25 * (level == 11)
+    rise = -0.5 + 0.45 * lumbar
+    curve = bezier(np.array([(0.6 * side + shift, -0.1), (1.1 * side + shift, -0.15), (tip * side + shift, rise)]), 8)
+    outline = band(curve, np.linspace(0.24, 0.15, 8))
+    brush.ring(column.local(level, outline), (0.13 - 0.05 * lumbar) * strength, 0.6)
+
+
+def draw_body(brush: Brush, column: Column, level: int, density: BoneDensity, rng: np.random.Generator) -> None:
+    """The body: spongy filling between denser endplates and side walls; the corners are vertices of the outline.
+
+    The arguments are those of ``draw_vertebra``.
+    """
+    top_left, top_right, bottom_left, bottom_right = column.corners[level + FIRST]
+    middle = column.centers[level + FIRST]
+    sag, waist = rng.uniform(0.02, 0.10), rng.uniform(0.04, 0.12)
+    sides = [
+        _edge(top_left, top_right, middle, sag),
+        _edge(top_right, bottom_right, middle, waist),
+        _edge(bottom_right, bottom_left, middle, sag),
+        _edge(bottom_left, top_left, middle, waist),
+    ]
+    outline = np.concatenate([edge[:-1] for edge in sides])
+    brush.fill(outline, density.body)
+    brush.fill(middle + (outline - middle) * 0.8, 0.04)
+    height = float(np.linalg.norm((bottom_left + bottom_right - top_left - top_right) / 2))
+    for edge, thickness, value in zip(sides, (0.09, 0.06, 0.09, 0.06), (density.plate, density.wall) * 2, strict=True):
+        brush.fill(_rim(edge, middle, thickness * height), value * rng.uniform(0.75, 1.25))
+    for near, opposite in ((sides[0], sides[2]), (sides[2], sides[0])):
+        if rng.random() < 0.5:  # the far rim of an endplate seen at a slant
+            far = middle + (near - middle) * 0.97 + (opposite[::-1] - near) * density.slant
+            brush.fill(_rim(far, middle, 0.05 * height), 0.5 * density.plate)
+    disc = column.local(level, np.array([(-0.8, 0.9), (0.8, 0.9), (0.82, 1.9), (-0.82, 1.9)]))
+    brush.fill(disc, density.between)
+
+
+def _edge(start: np.ndarray, end: np.ndarray, middle: np.ndarray, depth: float, count: int = 8) -> np.ndarray:
+    """From corner to corner, bending towards the middle by ``depth`` of the way."""
+    t = np.linspace(0, 1, count)[:, None]
+    straight = start + (end - start) * t
+    return np.asarray(straight + (middle - (start + end) / 2) * depth * 4 * t * (1 - t))
+
+
+def _rim(edge: np.ndarray, middle: np.ndarray, thickness: float) -> np.ndarray:
+    """A strip of the given thickness along an edge, on the side of the body's middle."""
+    inward = middle - (edge[0] + edge[-1]) / 2
+    inward = inward / max(float(np.linalg.norm(inward)), 1e-9)
+    return np.concatenate([edge, (edge + inward * thickness)[::-1]])

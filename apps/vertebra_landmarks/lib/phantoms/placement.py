@@ -1,4 +1,4 @@
-"""Where the patient lies in the image: millimetres to pixels and back."""
+"""Position of the patient in the image: millimetres to pixels and back."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .canvas import PolygonSheet, vector
+from .canvas import Brush, Sheet, vector
 from .column import COUNT, FIRST, Column
-from .pencil import Pencil
 from .spec import PhantomSpec
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where millimetres of the patient lie in the image: ``pixel = scale * turn @ mm + origin``.
+    """Affine map from millimetres of the patient to pixels: ``pixel = scale * turn @ mm + origin``.
 
     Args:
         scale: pixels per mm.
@@ -53,7 +52,7 @@ class Placement:
         return np.asarray((points - self.origin) @ self.turn / self.scale)
 
 
-def blank_sheet(spec: PhantomSpec, place: Placement) -> tuple[PolygonSheet, Pencil]:
-    """An empty sheet of the film's size, and a pencil that draws on it in millimetres of the patient."""
-    sheet = PolygonSheet(spec.height, spec.width)
-    return sheet, Pencil(sheet, place.to_px)
+def blank_sheet(spec: PhantomSpec, placement: Placement) -> tuple[Sheet, Brush]:
+    """An empty sheet of the image's size, and a brush that draws on it in millimetres of the patient."""
+    sheet = Sheet(spec.height, spec.width)
+    return sheet, Brush(sheet, placement.to_px)

@@ -1,17 +1,18 @@
-"""What a phantom shows, and how to ask for one at random."""
+"""The specification of a phantom, random ones for training, and the random streams of its parts."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 
 from .column import COUNT, Curves, end_levels
 
 COLLIMATIONS = ("none", "dark", "bright")
-"""Borders of the exposed field: none in the image, black, or (as on unprocessed films) bright."""
+"""Borders of the exposed field: none in the image, black, or (as on unprocessed images) bright."""
 IMPLANTS = ("rods", "pacemaker", "leads", "garment")
 """Foreign bodies: spinal rods with screws, a pacemaker, ECG leads, and clips or buckles of clothes."""
 MAX_BEND_DEG = 11.0
@@ -20,7 +21,7 @@ MAX_BEND_DEG = 11.0
 
 @dataclass(frozen=True)
 class PhantomSpec:
-    """What one phantom shows.
+    """Everything that decides how one phantom looks.
 
     Args:
         height: rows, at least 64.
@@ -30,26 +31,26 @@ class PhantomSpec:
             bulge to image right and signs alternate. ``()`` is a straight spine, ``None`` a random scoliosis.
         field_above: what is seen above T1: 0 nothing, 0.5 the neck, 1 the jaw.
         field_below: what is seen below L5: 0 nothing, 0.5 half the pelvis, 1 the femoral heads.
-        shift: horizontal place of the spine, -1 at the left border, 1 at the right one.
+        shift: horizontal position of the spine, -1 at the left border, 1 at the right one.
         lean_deg: rotation of the patient in the image plane, positive clockwise.
         twist_deg: rotation of the patient about the long axis.
         aspect: mean width of a body over its height.
         spacing: mean distance of neighbouring body centers over the body height.
-        endplate_jitter_deg: standard deviation of an endplate about its place in the curve; 0 makes Cobb angles exact.
+        endplate_jitter_deg: standard deviation of an endplate about the curve; 0 makes Cobb angles exact.
         girth: width of the trunk, 1 is average.
         bone: strength of all bones, 1 is average.
         ribs: strength of the ribs relative to the other bones, 0 leaves them out.
         lungs: how much air is in the chest; 0 gives an evenly gray trunk.
         scatter: scattered over primary radiation; flattens dense regions.
         blur_px: focus blur, Gaussian sigma.
-        noise: 0 none, 1 a strongly underexposed film.
-        equalization: 0 raw film ... 1 local contrast only, as of a strongly processed film.
-        contrast: steepness of the film curve, 1 is average.
+        noise: 0 none, 1 a strongly underexposed image.
+        equalization: 0 unprocessed ... 1 local contrast only, as after strong processing.
+        contrast: steepness of the characteristic curve, 1 is average.
         gamma: exponent of the gray values.
         collimation: one of ``COLLIMATIONS``.
         implants: any of ``IMPLANTS``.
         letters: whether markers such as L or R are burnt in.
-        seam: whether the film is stitched of two exposures.
+        seam: whether the image is stitched of two exposures.
 
     Raises:
         ValueError: a value is out of range, or the curves overlap, bend too sharply or do not alternate.
@@ -195,3 +196,26 @@ def random_spec(seed: int, height: int = 1024, width: int = 512) -> PhantomSpec:
         letters=bool(rng.random() < 0.35),
         seam=bool(rng.random() < 0.15),
     )
+
+
+class Part(IntEnum):
+    """Parts of a phantom with a random stream of their own."""
+
+    CURVES = 0
+    COLUMN = 1
+    VERTEBRAE = 2
+    PELVIS = 3
+    SHOULDERS = 4
+    SKULL = 5
+    RIBS = 6
+    ORGANS = 7
+    TRUNK = 8
+    TEXTURE = 9
+    IMPLANTS = 10
+    EXPOSURE = 11
+    OVERLAY = 12
+
+
+def part_rng(seed: int, part: Part) -> np.random.Generator:
+    """Random generator of one part; a setting that draws more numbers leaves the other parts as they are."""
+    return np.random.default_rng([int(seed), int(part)])

@@ -21,7 +21,7 @@ from ..learning.weights.weight_files import (
     load_weights,
     save_weights,
 )
-from ..spine.atomic_write import replacing
+from ..spine.atomic_write import atomic_write
 from .versions import (
     VERSION,
     WEIGHTS_SUFFIX,
@@ -142,7 +142,7 @@ class ModelStore:
             number, made = max(known) + 1, datetime.now(timezone.utc).isoformat(timespec="seconds")
             told = {**weights.facts, VERSION: {"number": number, "made": made}}
             path = self.path_of(number)
-            with replacing(path) as temporary:  # appears when its facts are there
+            with atomic_write(path) as temporary:  # appears when its facts are there
                 save_weights(temporary, weights.state, weights.config, told, weights.prior, weights.refiner)
                 version = Version(number, made, parent, self._initial_digest, file_digest(temporary), dict(facts))
                 write_version(version, self.versions_folder)
@@ -244,7 +244,7 @@ class ModelStore:
 
     def _point_at(self, number: int) -> None:
         since = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        with replacing(self.versions_folder / POINTER) as temporary:
+        with atomic_write(self.versions_folder / POINTER) as temporary:
             temporary.write_text(json.dumps({"number": number, "since": since}), encoding="utf-8")
 
     def _is_usable(self, number: int) -> bool:

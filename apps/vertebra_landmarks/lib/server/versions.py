@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..spine.atomic_write import replacing
+from ..spine.atomic_write import atomic_write
 from .json_values import without_nan
 
 WEIGHTS_SUFFIX, FACTS_SUFFIX = ".pt", ".json"
@@ -93,7 +93,7 @@ def write_version(version: Version, folder: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    with replacing(folder / f"{version.number}{FACTS_SUFFIX}") as temporary:
+    with atomic_write(folder / f"{version.number}{FACTS_SUFFIX}") as temporary:
         temporary.write_text(json.dumps(without_nan(asdict(version)), indent=1, allow_nan=False), encoding="utf-8")
 
 

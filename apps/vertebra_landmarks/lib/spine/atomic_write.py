@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old file or the whole new one, never a part."""
+"""Atomic writes: a reader sees the old file or the whole new one, never a part."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE_S = 1.5 if os.name == "nt" else 0.0
-"""On Windows no file can be replaced while somebody reads it, which is over soon."""
-_PAUSE_S = 0.05
+REPLACE_TIMEOUT_S = 1.5 if os.name == "nt" else 0.0
+"""Windows replaces no file while it is open elsewhere; until then the replacement is tried again."""
+_RETRY_INTERVAL_S = 0.05
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; what was written there takes its place when the block ends well.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Context manager: a temporary path beside ``path``, which replaces it when the block ends without an error.
 
     Args:
         path: file to write or replace.
 
     Yields:
-        The name to write to.
+        The path to write to.
 
     Raises:
         OSError: the file cannot be written; the old one is untouched and nothing is left behind.
@@ -38,22 +38,22 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _replace(temporary: Path, path: Path) -> None:
-    end = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + REPLACE_TIMEOUT_S
     while True:
         try:
             temporary.replace(path)
             return
         except PermissionError:
-            if time.monotonic() >= end:
+            if time.monotonic() >= deadline:
                 raise
-        time.sleep(_PAUSE_S)
+        time.sleep(_RETRY_INTERVAL_S)
 
 
 def check_writable(path: Path) -> None:
-    """Make sure that a file can be written, before the work whose result it is to hold; its folder is made.
+    """Raise early where a result could not be written; the folder is created.
 
     Raises:
-        OSError: it is a folder, or its folder takes no file.
+        OSError: the path is a folder, or no file can be created in its folder.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

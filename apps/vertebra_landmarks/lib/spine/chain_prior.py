@@ -1,4 +1,4 @@
-"""What is usual from one vertebra to the next, measured on labelled spines; independent of scale and place."""
+"""Prior of the steps from vertebra to vertebra, measured on labelled spines; independent of scale and position."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from .geometry import body_heights, check_shape, corners_of, steps
+from .geometry import body_heights, center_distances, check_shape, corners_of
 from .schema import POINTS, VERTEBRAE
 
-LEAST_SPINES = 10
+MIN_SPINES = 10
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Normal:
             raise ValueError(f"a standard deviation must be positive, got {self.std}")
 
     def penalty(self, values: np.ndarray, cap: float, noise: float = 0.0) -> np.ndarray:
-        """Negative log density against that of the mean.
+        """Negative log density relative to that of the mean.
 
         Args:
             values: any shape.
-            cap: the most that an outlier costs.
-            noise: standard deviation of what measuring adds.
+            cap: upper bound of the penalty of an outlier.
+            noise: standard deviation of the measurement error.
         """
         variance = self.std**2 + noise**2
         penalty: np.ndarray = np.minimum((values - self.mean) ** 2 / (2 * variance), cap)
@@ -47,12 +47,12 @@ class Normal:
 
 @dataclass(frozen=True)
 class ChainPrior:
-    """How the centers of a spine follow each other.
+    """Distributions of the steps between neighbouring centers.
 
     Attributes:
-        step_per_height: logarithm of a step over the mean body height of its two vertebrae.
-        step_ratio: logarithm of a step over the one above it.
-        turn_deg: angle from a step to the next, degrees.
+        step_per_height: logarithm of the step length over the mean body height of its two vertebrae.
+        step_ratio: logarithm of the step length over the one above it.
+        turn_deg: angle between a step and the next, degrees.
         tilt_deg: angle of a step to the vertical, degrees.
     """
 
@@ -62,25 +62,25 @@ class ChainPrior:
     tilt_deg: Normal
 
     def to_dict(self) -> dict[str, dict[str, float]]:
-        """Nested plain values, the inverse of ``from_dict``."""
+        """As nested plain values, which ``from_dict`` reads."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ChainPrior:
-        """Build from nested plain values.
+        """Read nested plain values.
 
         Raises:
-            ValueError: a distribution is missing or is none.
+            ValueError: a distribution is missing or invalid.
         """
         try:
-            found = {field.name: values[field.name] for field in fields(cls)}
-            return cls(**{name: Normal(float(v["mean"]), float(v["std"])) for name, v in found.items()})
+            normals = {field.name: values[field.name] for field in fields(cls)}
+            return cls(**{name: Normal(float(v["mean"]), float(v["std"])) for name, v in normals.items()})
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"not a chain prior: {error!r}") from error
 
 
 DEFAULT_PRIOR = ChainPrior(Normal(0.307, 0.104), Normal(0.040, 0.088), Normal(-0.5, 8.2), Normal(-1.0, 15.4))
-"""Of the 355 radiographs of the AASCE training split with trusted points and names; for weights without their own."""
+"""Of the 355 radiographs of the AASCE training split with trusted points and names; for weights that store none."""
 
 
 def tilts(centers: np.ndarray) -> np.ndarray:
@@ -111,10 +111,10 @@ def measure_prior(points: np.ndarray) -> ChainPrior:
         ValueError: the shape is wrong, or there are fewer than 10 spines.
     """
     check_shape("points", points, (len(VERTEBRAE), len(POINTS), 2))
-    if points.ndim != 4 or len(points) < LEAST_SPINES:
-        raise ValueError(f"at least {LEAST_SPINES} spines are needed, got an array of shape {points.shape}")
+    if points.ndim != 4 or len(points) < MIN_SPINES:
+        raise ValueError(f"at least {MIN_SPINES} spines are needed, got an array of shape {points.shape}")
     centers, heights = points[:, :, 0], body_heights(corners_of(points))
-    length, angle = steps(centers), tilts(centers)
+    length, angle = center_distances(centers), tilts(centers)
     return ChainPrior(
         _fit(np.log(length / ((heights[:, 1:] + heights[:, :-1]) / 2))),
         _fit(np.log(length[:, 1:] / length[:, :-1])),

@@ -1,4 +1,4 @@
-"""Landmarks that a person has fixed: they stay where they are, bit for bit, and the rest is decoded around them."""
+"""Fixed landmarks: points that a user has placed, kept bit for bit while the other points are decoded around them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from .geometry import centers_of, transform_points
 from .schema import CENTER, POINTS, VERTEBRAE
 
-_FARTHEST = 1e6  # pixels, beyond any image
+_MAX_PX = 1e6
 
 
 @dataclass(frozen=True, eq=False)
 class FixedLandmarks:
-    """Which points are fixed and where.
+    """The fixed points of one spine.
 
     Attributes:
         xy: ``(V, P, 2)``, NaN where a point is free.
@@ -26,7 +26,7 @@ class FixedLandmarks:
 
     @classmethod
     def none(cls) -> FixedLandmarks:
-        """Every point is free."""
+        """No point is fixed."""
         return cls(np.full((len(VERTEBRAE), len(POINTS), 2), np.nan))
 
     @classmethod
@@ -34,7 +34,7 @@ class FixedLandmarks:
         """Read ``{"T12": {"center": [x, y]}, "T7": {"TL": [x, y]}}``.
 
         Raises:
-            ValueError: a name is unknown or a place is not two numbers of pixels up to a million; the message names it.
+            ValueError: a name is unknown, or a position is not two numbers of at most a million; the message names it.
         """
         fixed = cls.none()
         if not isinstance(values, Mapping):
@@ -44,10 +44,11 @@ class FixedLandmarks:
                 raise ValueError(f"fixed: {short(vertebra)} is not one of {', '.join(VERTEBRAE)}")
             if not isinstance(points, Mapping):
                 raise ValueError(f'fixed: {vertebra} must be a table such as {{"center": [x, y]}}, got {short(points)}')
-            for point, place in points.items():
+            for point, position in points.items():
                 if point not in POINTS:
                     raise ValueError(f"fixed: {vertebra} {short(point)} is not one of {', '.join(POINTS)}")
-                fixed.xy[VERTEBRAE.index(vertebra), POINTS.index(point)] = _place(place, f"fixed: {vertebra} {point}")
+                index = VERTEBRAE.index(vertebra), POINTS.index(point)
+                fixed.xy[index] = _parse_position(position, f"fixed: {vertebra} {point}")
         return fixed
 
     @property
@@ -58,40 +59,40 @@ class FixedLandmarks:
 
     @property
     def centers(self) -> np.ndarray:
-        """``(V, 2)`` fixed centers, the mean of the corners where all four are fixed, NaN where free."""
+        """``(V, 2)`` fixed centers; the mean of the corners where only these are fixed, NaN where neither is."""
         center, corners = self.xy[:, POINTS.index(CENTER)], self.xy[:, 1:]
         return np.where(np.isfinite(center), center, centers_of(corners))
 
     @property
-    def known(self) -> np.ndarray:
+    def determined(self) -> np.ndarray:
         """``(V, P)`` which points are fixed, or follow from fixed ones as the center of four corners does."""
-        known = self.mask
-        known[:, POINTS.index(CENTER)] |= np.isfinite(self.centers).all(-1)
-        return known
+        determined = self.mask
+        determined[:, POINTS.index(CENTER)] |= np.isfinite(self.centers).all(-1)
+        return determined
 
     def moved(self, matrix: np.ndarray) -> FixedLandmarks:
         """The same points after an affine map ``(3, 3)``."""
         return FixedLandmarks(transform_points(matrix, self.xy))
 
     def only(self, mask: np.ndarray) -> FixedLandmarks:
-        """Those of the points that a mask ``(V, P)`` names."""
+        """The points selected by a mask ``(V, P)``."""
         return FixedLandmarks(np.where(mask[..., None], self.xy, np.nan))
 
     def applied_to(self, xy: np.ndarray) -> np.ndarray:
-        """A copy of points ``(V, P, 2)`` in which the fixed ones stand exactly where they were fixed."""
+        """A copy of points ``(V, P, 2)`` with the fixed ones exactly at their positions."""
         placed = np.where(self.mask[..., None], self.xy, xy)
         centers = self.centers
         placed[:, 0] = np.where(np.isfinite(centers), centers, placed[:, 0])
         return placed
 
 
-def _place(value: object, where: str) -> tuple[float, float]:
+def _parse_position(value: object, where: str) -> tuple[float, float]:
     is_pair = isinstance(value, (list, tuple)) and len(value) == 2
     if is_pair and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value):  # type: ignore[attr-defined]
         try:
             x, y = (float(v) for v in value)  # type: ignore[attr-defined]
         except OverflowError:
             x = y = float("inf")
-        if np.isfinite([x, y]).all() and max(abs(x), abs(y)) <= _FARTHEST:
+        if np.isfinite([x, y]).all() and max(abs(x), abs(y)) <= _MAX_PX:
             return x, y
-    raise ValueError(f"{where} must be [x, y], two numbers of pixels up to {_FARTHEST:,.0f}, got {short(value)}")
+    raise ValueError(f"{where} must be [x, y], two numbers of pixels up to {_MAX_PX:,.0f}, got {short(value)}")

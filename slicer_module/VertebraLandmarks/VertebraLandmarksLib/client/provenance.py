@@ -22,7 +22,7 @@ class Origin:
         model_version: of the model, "" where nobody knows.
         names_right: chance that all names are right, 0...1; ``None`` where the model does not tell.
         tilt_half_widths: from T1 to L5 in degrees, each vertebra's part in the interval of an angle
-            (``cobb.interval_half_width``), ``None`` where it has none; empty where the model does not tell.
+            (``interval_half_width``), ``None`` where it has none; empty where the model does not tell.
         orientation: how it turned the stored raster to see the spine upright; ``None`` where that is not known.
         warnings: what it doubts about the image as a whole, wherever points are; those about its points are not kept.
     """

@@ -12,9 +12,13 @@ from ..client.provenance import UNKNOWN, Origin
 from ..spine.geometry import body_heights, corners_of
 from ..spine.imaging.image_frame import ImageFrame
 from ..spine.measurement.anatomy import LIMITS, Violation, violations
-from ..spine.measurement.angle_interval import are_names_doubtful, interval_sentence
-from ..spine.measurement.cobb import Curve, interval_half_width, measure_curves, patient_side
-from ..spine.measurement.reader_error import corrected_half_widths
+from ..spine.measurement.angle_interval import (
+    are_names_doubtful,
+    corrected_half_widths,
+    interval_half_width,
+    interval_sentence,
+)
+from ..spine.measurement.cobb import Curve, measure_curves, patient_side
 from ..spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE, Spine
 
 DOUBT_BELOW = 0.5

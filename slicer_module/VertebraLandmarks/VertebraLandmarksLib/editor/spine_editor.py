@@ -14,7 +14,7 @@ from typing import Callable, NamedTuple, Optional
 import numpy as np
 
 from ..client.provenance import UNKNOWN, Origin
-from ..spine.geometry import carried_along, rotation, transform_points
+from ..spine.geometry import drag_along, rotation, transform_points
 from ..spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE, Spine
 
 LOADED, ADOPTED, MOVED, HIDDEN, PLACED = "loaded", "adopted", "moved", "hidden", "placed"
@@ -427,7 +427,7 @@ class SpineEditor:
             there = np.isfinite(predicted).all(axis=1)
             if np.isfinite(places[there]).any():
                 follow = there & ~touched[v]
-                new[v][follow] = carried_along(predicted[there], places[there])[follow[there]]
+                new[v][follow] = drag_along(predicted[there], places[there])[follow[there]]
 
     def _put(self, v: int, p: int, place: np.ndarray, kind: str) -> bool:
         with self._step(kind, v) as may:

@@ -1,1 +1,1 @@
-"""What a spine is: names, points, files and geometry (standard library and numpy only)."""
+"""The spine: schema, geometry, label files and measurement (standard library and numpy only)."""

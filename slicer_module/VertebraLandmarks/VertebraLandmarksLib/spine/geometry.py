@@ -1,4 +1,4 @@
-"""Geometry of points: affine maps, mirror images, and the lengths of a spine."""
+"""Geometry of points: affine maps, mirror images, distances between centers, body heights."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from .schema import CORNERS, POINTS
 
 _CORNERS = tuple(POINTS.index(name) for name in CORNERS)
-_FLAT = 0.05  # of their largest extent; points that reach less far in another direction lie in a line
+_COLLINEAR = 0.05  # smallest over largest extent below which points count as lying in a line
 
 
 def mirrored_order(names: tuple[str, ...]) -> tuple[int, ...]:
-    """Where each point goes when left and right change places, as indices into ``names``.
+    """Order of the points after left and right are exchanged, as indices into ``names``.
 
     Raises:
         ValueError: a name's mirror image is not among the names.
@@ -71,16 +71,16 @@ def translation(dx: float, dy: float) -> np.ndarray:
 
 
 def rotation(angle_deg: float) -> np.ndarray:
-    """``(3, 3)`` matrix of a turn about the origin, clockwise on the screen for positive angles."""
+    """``(3, 3)`` matrix of a rotation about the origin, clockwise on the screen for positive angles."""
     c, s = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
     return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]], dtype=float)
 
 
 def mirror_points(points: np.ndarray, width: int) -> np.ndarray:
-    """Mirror points at the vertical middle line of an image, so that left corners become right corners.
+    """Mirror points at the vertical midline of an image; left corners become right corners.
 
     Args:
-        points: ``(..., P, C)``, x in the first of C >= 2 columns; further columns travel along.
+        points: ``(..., P, C)``, x in the first of C >= 2 columns; further columns are kept.
         width: width of the image in pixels.
 
     Returns:
@@ -142,8 +142,8 @@ def corners_of(points: np.ndarray) -> np.ndarray:
     return points[..., _CORNERS, :]
 
 
-def steps(centers: np.ndarray) -> np.ndarray:
-    """Distances between neighbouring centers.
+def center_distances(centers: np.ndarray) -> np.ndarray:
+    """Distances between neighbouring centers, called steps where they serve as a unit.
 
     Args:
         centers: ``(..., V, 2)`` from top to bottom.
@@ -158,31 +158,31 @@ def steps(centers: np.ndarray) -> np.ndarray:
     return np.linalg.norm(np.diff(centers, axis=-2), axis=-1)
 
 
-def carried_along(points: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Points after the affine map that brings some of them to given places and changes the shape least.
+def drag_along(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Move all points by the affine map that brings some of them to their targets with the least change of shape.
 
-    One place shifts all points. Two also stretch or shear them along the line through both, three determine the map;
-    it meets more, and three in a line, as well as it can.
+    One target shifts all points. Two also stretch or shear them along the line through both, three determine the map;
+    more, and three in a line, are met in the least-squares sense.
 
     Args:
         points: ``(N, 2)``.
-        places: ``(N, 2)`` where points shall lie, NaN for those that follow.
+        targets: ``(N, 2)`` positions of the dragged points, NaN for those that follow.
 
     Returns:
         ``(N, 2)``.
 
     Raises:
-        ValueError: the shapes differ, or there is no place.
+        ValueError: the shapes differ, or no point has a target.
     """
     check_shape("points", points, (None, 2))
-    check_shape("places", places, points.shape)
-    is_given = np.isfinite(places).all(axis=-1)
-    if not is_given.any():
-        raise ValueError("places must say where one point lies at least, got none")
-    middle, moves = points[is_given].mean(axis=0), (places - points)[is_given]
-    linear = np.linalg.pinv(points[is_given] - middle, rcond=_FLAT) @ (moves - moves.mean(axis=0))
-    carried: np.ndarray = points + moves.mean(axis=0) + (points - middle) @ linear
-    return carried
+    check_shape("targets", targets, points.shape)
+    is_dragged = np.isfinite(targets).all(axis=-1)
+    if not is_dragged.any():
+        raise ValueError("targets must hold the position of at least one point, got none")
+    middle, moves = points[is_dragged].mean(axis=0), (targets - points)[is_dragged]
+    linear = np.linalg.pinv(points[is_dragged] - middle, rcond=_COLLINEAR) @ (moves - moves.mean(axis=0))
+    moved: np.ndarray = points + moves.mean(axis=0) + (points - middle) @ linear
+    return moved
 
 
 def body_heights(corners: np.ndarray) -> np.ndarray:

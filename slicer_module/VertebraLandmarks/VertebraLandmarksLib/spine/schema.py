@@ -1,4 +1,4 @@
-"""The landmark schema: which points a spine has, what they are called, and a container for them.
+"""Landmark schema: names and order of the points of a spine, and the containers for them.
 
 Coordinates are pixels of the original image: x to the right, y down, pixel centers at whole numbers. "Left" is
 image left. Arrays of a whole spine have the axes ``V`` (17 vertebrae, T1 first), ``P`` (5 points: the center, then
@@ -15,7 +15,7 @@ from typing import Optional
 import numpy as np
 
 SCHEMA_VERSION = 1
-"""Raised by one whenever a name, an order or the meaning of a point changes."""
+"""Incremented whenever a name, an order or the meaning of a point changes."""
 
 VERTEBRAE = tuple(f"T{i}" for i in range(1, 13)) + tuple(f"L{i}" for i in range(1, 6))
 """The 17 vertebrae from top to bottom; the index in this tuple is the heatmap channel."""
@@ -36,8 +36,8 @@ class Landmark:
         x: pixels from the left edge's pixel centers.
         y: pixels from the top edge's pixel centers.
         score: confidence in 0...1; 1 for a point placed by a person.
-        error: expected distance from the true place in pixels; ``None`` where nobody has estimated it.
-        is_visible: whether the image shows it; nothing is measured from a point that is not visible.
+        error: expected distance from the true position in pixels; ``None`` where not estimated.
+        is_visible: whether the image shows it; invisible points are not measured.
 
     Raises:
         ValueError: a coordinate is not finite, the score is outside 0...1, or the error is negative or not finite.
@@ -60,7 +60,7 @@ class Landmark:
 
 @dataclass(frozen=True)
 class Vertebra:
-    """One named vertebra; a point of which nothing is known is ``None``.
+    """One named vertebra; absent points are ``None``.
 
     Raises:
         ValueError: ``name`` is not one of ``VERTEBRAE``.
@@ -90,18 +90,18 @@ class Vertebra:
 
     @property
     def is_absent(self) -> bool:
-        """Whether not one point of the vertebra is there."""
+        """Whether all points are absent."""
         return all(self.point(name) is None for name in POINTS)
 
     @property
     def has_all_corners(self) -> bool:
-        """Whether all four corners are there."""
+        """Whether all four corners are present."""
         return all(self.point(name) is not None for name in CORNERS)
 
 
 @dataclass(frozen=True)
 class Spine:
-    """The 17 vertebrae of one image, from T1 to L5; absent ones keep their place.
+    """The 17 vertebrae of one image, from T1 to L5; absent ones keep their entry.
 
     Raises:
         ValueError: the vertebrae are not exactly ``VERTEBRAE`` in order.
@@ -144,14 +144,14 @@ class Spine:
             if values.shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {values.shape}")
 
-        is_there, has_error = np.isfinite(xy).all(-1).tolist(), (~np.isnan(errors)).tolist()
-        places, listed_scores, listed_errors, is_visible = (a.tolist() for a in (xy, scores, errors, visible))
+        is_present, has_error = np.isfinite(xy).all(-1).tolist(), (~np.isnan(errors)).tolist()
+        positions, listed_scores, listed_errors, is_visible = (a.tolist() for a in (xy, scores, errors, visible))
 
         def landmark(v: int, p: int) -> Optional[Landmark]:
-            if not is_there[v][p]:
+            if not is_present[v][p]:
                 return None
             error = listed_errors[v][p] if has_error[v][p] else None
-            x, y = places[v][p]
+            x, y = positions[v][p]
             return Landmark(x, y, listed_scores[v][p], error, is_visible[v][p])
 
         return cls(
@@ -169,7 +169,7 @@ class Spine:
         return self.vertebrae[VERTEBRAE.index(name)]
 
     def points(self) -> Iterator[tuple[str, str, Optional[Landmark]]]:
-        """All 85 places in schema order as (vertebra, point, landmark or ``None``)."""
+        """All 85 points in schema order as (vertebra, point, landmark or ``None``)."""
         for vertebra in self.vertebrae:
             for name in POINTS:
                 yield vertebra.name, name, vertebra.point(name)
@@ -182,18 +182,18 @@ class Spine:
 
     @property
     def visible(self) -> np.ndarray:
-        """``(V, P)`` which points are there and visible."""
+        """``(V, P)`` which points are present and visible."""
         flat = [p is not None and p.is_visible for _, _, p in self.points()]
         return np.array(flat, dtype=bool).reshape(len(VERTEBRAE), len(POINTS))
 
     @property
     def visible_xy(self) -> np.ndarray:
-        """``(V, P, 2)`` pixels, NaN where a point is absent or not visible: what may be measured."""
+        """``(V, P, 2)`` pixels, NaN where a point is absent or invisible: the points that are measured."""
         visible_xy: np.ndarray = np.where(self.visible[..., None], self.xy, math.nan)
         return visible_xy
 
     def moved_to(self, xy: np.ndarray) -> Spine:
-        """The same landmarks at other places; scores, errors and visibility stay.
+        """The same landmarks at other positions; scores, errors and visibility stay.
 
         Args:
             xy: ``(V, P, 2)`` pixels.
@@ -201,9 +201,9 @@ class Spine:
         return Spine.from_arrays(xy, self.scores, self.errors, self.visible | ~np.isfinite(self.xy).all(-1))
 
     def cut_to(self, width: int, height: int) -> Spine:
-        """The same landmarks, those off the image not visible.
+        """The same landmarks, with those outside the image invisible.
 
-        A body whose center lies off the image is mostly outside, and none of its points is visible.
+        A body whose center lies outside the image has no visible point.
 
         Args:
             width: of the image in pixels, in the same raster as the points.

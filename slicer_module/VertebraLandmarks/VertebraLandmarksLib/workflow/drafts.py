@@ -17,7 +17,7 @@ import numpy as np
 from ..client.errors import ServerError
 from ..client.json_fields import optional_choice
 from ..client.provenance import UNKNOWN, Origin, origin_of
-from ..spine.atomic_write import replacing
+from ..spine.atomic_write import atomic_write
 from ..spine.labels.markups import label_of
 from ..spine.measurement.cobb import SIDES
 from ..spine.schema import POINTS, VERTEBRAE
@@ -103,7 +103,7 @@ class Drafts:
             "origin": draft.origin.as_facts(),
             "sha256": hashlib.sha256(draft.markups).hexdigest(),
         }
-        with replacing(self._path(draft.key)) as temporary, temporary.open("xb") as file:
+        with atomic_write(self._path(draft.key)) as temporary, temporary.open("xb") as file:
             file.write(json.dumps(content).encode("ascii"))
             file.flush()
             os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""Sizes of JPEG, JPEG-LS and JPEG 2000 codestreams, read before they are decoded."""
+"""JPEG, JPEG-LS and JPEG 2000 codestreams: size before decoding, completeness after it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..limits import check_size
-from ..radiograph import UnreadableImageError
+from ..errors import UnreadableImageError, check_size
 
 _JPEG_2000 = b"\xff\x4f\xff\x51"
 JPEG_START, _END = b"\xff\xd8", b"\xff\xd9"
-_NOISE = bytes(np.random.default_rng(0).integers(1, 255, 4096, np.uint8))
+_FILLER = bytes(np.random.default_rng(0).integers(1, 255, 4096, np.uint8))
 _JPEG_2000_FILE = b"\0\0\0\x0cjP  "
 
 
 def size_of_codestream(data: bytes) -> tuple[int, int] | None:
-    """(width, height) that the header of a codestream states; ``None`` where it is of another kind or has no header."""
+    """(width, height) by the header of a codestream; ``None`` for another kind or without a header."""
     if data.startswith(_JPEG_2000_FILE):
         data = data[max(0, data.find(_JPEG_2000)) :]
     if data.startswith(_JPEG_2000):
@@ -35,7 +34,7 @@ def size_of_codestream(data: bytes) -> tuple[int, int] | None:
 
 
 def check_codestream(data: bytes) -> None:
-    """See that a codestream's image is not too large.
+    """Check that the image of a codestream is not too large.
 
     Raises:
         UnreadableImageError: it is.
@@ -46,25 +45,25 @@ def check_codestream(data: bytes) -> None:
 
 
 def check_end(data: bytes) -> None:
-    """See that a codestream has its end marker.
+    """Check that a codestream has its end marker.
 
     Raises:
-        UnreadableImageError: it has not.
+        UnreadableImageError: it has none.
     """
     if _END not in data[-16:]:  # a byte of padding may follow
         raise UnreadableImageError("the file is cut short: the compressed image has no end marker 0xFFD9")
 
 
 def check_all_decoded(data: bytes, pixels: np.ndarray, decode: Callable[[bytes], np.ndarray]) -> None:
-    """See that a JPEG decoder has not made up the lower part of an image.
+    """Check that a JPEG decoder has not filled in the lower part of a truncated image.
 
-    Decoders of JPEG fill what is missing before the end marker with the last value, without a word. A complete image
-    does not change if bytes are inserted before that marker, one that lacks data does.
+    JPEG decoders silently fill rows that are missing before the end marker with the last value. Bytes inserted before
+    the marker do not change a complete image, but they change a truncated one.
 
     Args:
         data: a JPEG file or frame with an end marker.
         pixels: ``(H, W)`` or ``(H, W, C)`` as decoded.
-        decode: how.
+        decode: the decoder.
 
     Raises:
         UnreadableImageError: data are missing.
@@ -73,6 +72,6 @@ def check_all_decoded(data: bytes, pixels: np.ndarray, decode: Callable[[bytes],
     end = data.rfind(_END)
     if end < 0 or not (last == last[0]).all():
         return
-    longer = decode(data[:end] + _NOISE + data[end:])
+    longer = decode(data[:end] + _FILLER + data[end:])
     if longer.shape != pixels.shape or (longer != pixels).any():
         raise UnreadableImageError("the file is cut short: the compressed image ends before its last row")

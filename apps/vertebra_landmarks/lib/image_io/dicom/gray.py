@@ -1,4 +1,4 @@
-"""From stored values of DICOM images to gray values with bright bone."""
+"""Converts stored values of DICOM images to gray values with bright bone."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 import pydicom
 from pydicom.pixel_data_handlers.util import apply_color_lut
 
-from ...spine.measurement.image_warnings import CONTRADICTION, POLARITY, ImageWarning
+from ...spine.measurement.image_warnings import POLARITY, ImageWarning
+from ..errors import UnreadableImageError
 from ..margins import fill_padding
-from ..radiograph import UnreadableImageError
 from ..raster.luminance import inverted, luminance
 from .pixels import StoredValues
-from .tags import TAG_ERRORS, integer_of, numbers_of, value_of, word_of
+from .tags import TAG_ERRORS, code_of, contradiction, integer_of, numbers_of, value_of
 
 _MIN_TREND = 0.5  # correlation of a VOI LUT with a straight line; tables of polarity are near 1
 _MONOCHROME1, _MONOCHROME2, _PALETTE = "MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"
-_RGB = ("RGB", "YBR_ICT", "YBR_RCT")  # what decoders of JPEG 2000 make of the latter two
+_RGB = ("RGB", "YBR_ICT", "YBR_RCT")  # decoders of JPEG 2000 convert the latter two
 _YBR = ("YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420")
 _PHOTOMETRIC = "PhotometricInterpretation"
 _FOR_PROCESSING, _FOR_PROCESSING_CLASSES = "FOR PROCESSING", ("1.2.840.10008.5.1.4.1.1.1.1.1",)
@@ -28,7 +28,7 @@ Pixels = tuple[np.ndarray, tuple[ImageWarning, ...]]
 
 @dataclass(frozen=True)
 class Polarity:
-    """Whether gray values must be inverted so that bone is bright, and what gave reason to doubt it."""
+    """Whether gray values must be inverted so that bone is bright, and warnings about it."""
 
     is_inverted: bool
     warnings: tuple[ImageWarning, ...] = ()
@@ -38,17 +38,17 @@ def gray_pixels(stored: StoredValues, tags: pydicom.Dataset) -> Pixels:
     """Gray values with bright bone and dark padding.
 
     Args:
-        stored: what Pixel Data holds.
+        stored: decoded Pixel Data.
         tags: of the image.
 
     Raises:
-        UnreadableImageError: a table that the tags name is damaged, or the kind of pixels is not known.
+        UnreadableImageError: a lookup table is damaged, or the photometric interpretation is not supported.
     """
-    photometric = word_of(tags, _PHOTOMETRIC)
+    photometric = code_of(tags, _PHOTOMETRIC)
     if stored.values.ndim == 3:
-        return _gray_of_color(stored.values, photometric, tags), ()
+        return _color_to_gray(stored.values, photometric, tags), ()
     if photometric == _PALETTE:
-        return _gray_of_palette(stored.values, tags), ()
+        return _palette_to_gray(stored.values, tags), ()
     if photometric in _YBR:
         return stored.values, ()
     if photometric not in (_MONOCHROME1, _MONOCHROME2, ""):
@@ -65,7 +65,7 @@ def gray_pixels(stored: StoredValues, tags: pydicom.Dataset) -> Pixels:
     return values, polarity.warnings
 
 
-def _gray_of_color(values: np.ndarray, photometric: str, tags: pydicom.Dataset) -> np.ndarray:
+def _color_to_gray(values: np.ndarray, photometric: str, tags: pydicom.Dataset) -> np.ndarray:
     syntax = str(getattr(getattr(tags, "file_meta", None), "TransferSyntaxUID", ""))
     if photometric in _RGB or (photometric in _YBR and syntax.startswith(_JPEG_PREFIX)):
         return luminance(values)
@@ -76,7 +76,7 @@ def _gray_of_color(values: np.ndarray, photometric: str, tags: pydicom.Dataset) 
     )
 
 
-def _gray_of_palette(values: np.ndarray, tags: pydicom.Dataset) -> np.ndarray:
+def _palette_to_gray(values: np.ndarray, tags: pydicom.Dataset) -> np.ndarray:
     try:
         return luminance(apply_color_lut(values, tags))
     except (*TAG_ERRORS, IndexError) as error:
@@ -115,10 +115,10 @@ def _rescaled(values: np.ndarray, slope: float, intercept: float) -> np.ndarray:
 
 
 def polarity_of(tags: pydicom.Dataset, direction: int = 1) -> Polarity:
-    """What the tags say about which values are bright.
+    """The polarity that the tags state.
 
-    Images for presentation: PhotometricInterpretation, PresentationLUTShape INVERSE and a falling VOI LUT, one after
-    the other as DICOM applies them. Images for processing: PixelIntensityRelationshipSign, else the same.
+    Images for presentation: PhotometricInterpretation, PresentationLUTShape INVERSE and a falling VOI LUT, in the order
+    in which DICOM applies them. Images for processing: PixelIntensityRelationshipSign, else the same.
 
     Args:
         tags: of the image.
@@ -127,72 +127,74 @@ def polarity_of(tags: pydicom.Dataset, direction: int = 1) -> Polarity:
     shown, warnings = _display_polarity(tags)
     sign = integer_of(tags, "PixelIntensityRelationshipSign")
     by_sign = sign * direction > 0 if sign in (1, -1) else None  # 1: large values for much radiation, so dark bone
+    stated, stated_sign = _stated_polarity(tags), f"PixelIntensityRelationshipSign is {sign}"
     if not _is_for_processing(tags):
         if by_sign is not None and by_sign != shown:
-            said = f"PixelIntensityRelationshipSign is {sign} but {_said(tags)}; {_obeyed(tags)} was obeyed"
-            warnings = (*warnings, _contradiction(said))
+            warnings = (*warnings, contradiction(f"{stated_sign} but {stated}; {_obeyed_tag(tags)} was obeyed"))
         return Polarity(shown, (*warnings, *_absent_photometric(tags)))
     if by_sign is not None:
         if shown and not by_sign:
-            said = f"{_said(tags)} but PixelIntensityRelationshipSign is {sign} and the image is for processing"
-            warnings = (*warnings, _contradiction(f"{said}; PixelIntensityRelationshipSign was obeyed"))
+            sentence = f"{stated} but {stated_sign} and the image is for processing"
+            warnings = (*warnings, contradiction(f"{sentence}; PixelIntensityRelationshipSign was obeyed"))
         return Polarity(by_sign, warnings)
     if _voi_direction(tags):
         return Polarity(shown, warnings)
     sentence = (
         "DICOM tag PresentationIntentType is FOR PROCESSING and PixelIntensityRelationshipSign is absent: whether bone "
-        f"is bright was taken from {_said(tags)}"
+        f"is bright was taken from {stated}"
     )
     return Polarity(shown, (*warnings, ImageWarning(POLARITY, sentence)))
 
 
 def _display_polarity(tags: pydicom.Dataset) -> tuple[bool, tuple[ImageWarning, ...]]:
-    photometric, shape = word_of(tags, _PHOTOMETRIC), word_of(tags, "PresentationLUTShape")
+    photometric, shape = code_of(tags, _PHOTOMETRIC), code_of(tags, "PresentationLUTShape")
     is_inverted = photometric == _MONOCHROME1 or shape == "INVERSE"
     warnings: list[ImageWarning] = []
     if shape == "INVERSE" and photometric == _MONOCHROME2:
         warnings.append(
-            _contradiction(f"{_PHOTOMETRIC} is MONOCHROME2 but PresentationLUTShape is INVERSE; the latter was obeyed")
+            contradiction(f"{_PHOTOMETRIC} is MONOCHROME2 but PresentationLUTShape is INVERSE; the latter was obeyed")
         )
     if shape == "IDENTITY" and photometric == _MONOCHROME1:
         warnings.append(
-            _contradiction(f"PresentationLUTShape is IDENTITY but {_PHOTOMETRIC} is MONOCHROME1; the latter was obeyed")
+            contradiction(f"PresentationLUTShape is IDENTITY but {_PHOTOMETRIC} is MONOCHROME1; the latter was obeyed")
         )
     if _voi_direction(tags) < 0:
         if is_inverted:
             warnings.append(
-                _contradiction(f"VOILUTSequence falls and {_said(tags)}; both were obeyed, one after the other")
+                contradiction(
+                    f"VOILUTSequence falls and {_stated_polarity(tags)}; both were obeyed, one after the other"
+                )
             )
         is_inverted = not is_inverted
     return is_inverted, tuple(warnings)
 
 
 def _is_for_processing(tags: pydicom.Dataset) -> bool:
-    intent = word_of(tags, "PresentationIntentType")
+    intent = code_of(tags, "PresentationIntentType")
     return intent == _FOR_PROCESSING or (not intent and value_of(tags, "SOPClassUID") in _FOR_PROCESSING_CLASSES)
 
 
-def _said(tags: pydicom.Dataset) -> str:
-    shape = word_of(tags, "PresentationLUTShape")
+def _stated_polarity(tags: pydicom.Dataset) -> str:
+    shape = code_of(tags, "PresentationLUTShape")
     return (
-        f"PresentationLUTShape is {shape}" if shape == "INVERSE" else f"{_PHOTOMETRIC} is {word_of(tags, _PHOTOMETRIC)}"
+        f"PresentationLUTShape is {shape}" if shape == "INVERSE" else f"{_PHOTOMETRIC} is {code_of(tags, _PHOTOMETRIC)}"
     )
 
 
-def _obeyed(tags: pydicom.Dataset) -> str:
+def _obeyed_tag(tags: pydicom.Dataset) -> str:
     if _voi_direction(tags) < 0:
         return "VOILUTSequence"
-    return "PresentationLUTShape" if word_of(tags, "PresentationLUTShape") == "INVERSE" else _PHOTOMETRIC
+    return "PresentationLUTShape" if code_of(tags, "PresentationLUTShape") == "INVERSE" else _PHOTOMETRIC
 
 
 def _absent_photometric(tags: pydicom.Dataset) -> tuple[ImageWarning, ...]:
-    if word_of(tags, _PHOTOMETRIC):
+    if code_of(tags, _PHOTOMETRIC):
         return ()
     return (ImageWarning(POLARITY, f"DICOM tag {_PHOTOMETRIC} is absent: large values were taken for bright"),)
 
 
 def _voi_direction(tags: pydicom.Dataset) -> int:
-    """1 where the first VOI LUT rises, -1 where it falls, 0 where there is none or it does neither on the whole."""
+    """1 where the first VOI LUT rises, -1 where it falls, 0 without one or where it is not monotonic on the whole."""
     sequence = value_of(tags, "VOILUTSequence")
     if not sequence:
         return 0
@@ -228,7 +230,3 @@ def lut_values(item: pydicom.Dataset, is_little_endian: bool) -> np.ndarray:
     if len(table) < entries or table.min() < 0 or table.max() > 65535:
         raise ValueError(f"LUTData has {len(table)} values of 16 bits, expected {entries} by LUTDescriptor")
     return table.astype(np.uint16)
-
-
-def _contradiction(sentence: str) -> ImageWarning:
-    return ImageWarning(CONTRADICTION, f"DICOM tag {sentence}")

@@ -1,4 +1,4 @@
-"""What DICOM tags say about an image besides its pixels: size, orientation, sides and view."""
+"""DICOM tags of an image besides its pixels: size, orientation, sides and view."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 import pydicom
 
 from ...spine.imaging.orientation import Orientation
-from ...spine.imaging.planes import RASTER, SAGITTAL, Plane, axis_of, axis_of_word, plane_of
+from ...spine.imaging.planes import RASTER, SAGITTAL, Plane, axis_of, axis_of_code, plane_of
 from ...spine.measurement.image_warnings import CONTRADICTION, OTHER_VIEW, ImageWarning
 from ..radiograph import Millimetres
-from .tags import numbers_of, sizes_of, word_of, words_of
+from .tags import code_of, codes_of, numbers_of, sizes_of
 
 _PATIENT_ORIENTATION, _IMAGE_ORIENTATION = "PatientOrientation", "ImageOrientationPatient"
 _FRONTAL_VIEWS = {"AP": "right", "PA": "left"}
-"""ViewPosition tells from where the beam came; the image is taken as seen along the beam, as the detector has it."""
+"""The patient's side at the image's left by ViewPosition, as seen along the beam."""
 _OTHER_VIEWS = ("LL", "RL", "LLD", "RLD", "LLO", "RLO", "LAT", "LATERAL", "ML", "LM", "MLO", "CC", "AX", "AXIAL")
 _OTHER_PARTS = (
     *("HAND", "FINGER", "THUMB", "WRIST", "FOREARM", "ELBOW", "HUMERUS", "SHOULDER", "CLAVICLE", "SCAPULA", "ARM"),
@@ -23,18 +23,18 @@ _OTHER_PARTS = (
     *("JAW", "MANDIBLE", "MAXILLA", "SINUS", "ORBIT", "NECK", "KNEE", "PATELLA", "FEMUR", "THIGH", "TIBIA", "LEG"),
     *("FIBULA", "CALF", "ANKLE", "FOOT", "TOE", "CALCANEUS", "HEEL", "EXTREMITY", "TEETH", "TOOTH"),
 )
-_SPINE_WORDS = ("SPINE", "SPINAL", "VERTEBRA", "SCOLIOSIS", "WHOLEBODY")
+_SPINE_TERMS = ("SPINE", "SPINAL", "VERTEBRA", "SCOLIOSIS", "WHOLEBODY")
 
 
 @dataclass(frozen=True)
 class Position:
-    """How the patient lies in the image.
+    """Orientation of the patient in the image.
 
     Attributes:
         orientation: how to turn the stored raster upright; ``None`` where no tag states it.
         source: the tag that states it, with its value; "none" where none does.
         image_left_is: the patient's side at the left of the upright image; ``None`` where no tag states it.
-        warnings: about tags that contradict each other or state another view.
+        warnings: about contradicting tags or another view.
     """
 
     orientation: Orientation | None = None
@@ -46,8 +46,8 @@ class Position:
 def millimetres_of(tags: pydicom.Dataset) -> Millimetres | None:
     """PixelSpacing, which is calibrated; else ImagerPixelSpacing, divided by the magnification where that is known.
 
-    Without a magnification the latter is the size at the detector, and what is measured comes out up to a sixth too
-    large; its source says so.
+    Without a magnification the latter is the size at the detector, which overestimates lengths by up to a sixth; the
+    source says so.
     """
     calibrated = sizes_of(tags, "PixelSpacing")
     if len(calibrated) == 2:
@@ -73,34 +73,36 @@ def spacing_source(tags: pydicom.Dataset, spacing: tuple[float, float]) -> str:
 
 def stated_position(tags: pydicom.Dataset) -> Position:
     """PatientOrientation, else ImageOrientationPatient, and for the sides ViewPosition where neither names them."""
-    words, vectors = _plane_of_words(tags), _plane_of_vectors(tags)
-    plane, source = (words, _source(tags)) if words is not None else (vectors, _IMAGE_ORIENTATION)
-    warnings = _contradictions(tags, words, vectors)
+    by_codes, by_vectors = _plane_from_codes(tags), _plane_from_vectors(tags)
+    plane, source = (by_codes, _source(tags)) if by_codes is not None else (by_vectors, _IMAGE_ORIENTATION)
+    warnings = _contradictions(tags, by_codes, by_vectors)
     side = _side(tags, plane)
-    if plane is None or plane.kind == RASTER:  # an axial plane, which cannot be meant
+    if plane is None or plane.kind == RASTER:  # an axial plane, which is not meant
         return Position(None, "none", side, warnings)
     return Position(plane.orientation, source, side, (*warnings, *plane.warnings(source)))
 
 
-def _plane_of_words(tags: pydicom.Dataset) -> Plane | None:
-    axes = [axis_of_word(word) for word in words_of(tags, _PATIENT_ORIENTATION)[:2]]
+def _plane_from_codes(tags: pydicom.Dataset) -> Plane | None:
+    axes = [axis_of_code(code) for code in codes_of(tags, _PATIENT_ORIENTATION)[:2]]
     row, column = axes if len(axes) == 2 else (None, None)
     return None if row is None or column is None else plane_of(row, column)
 
 
-def _plane_of_vectors(tags: pydicom.Dataset) -> Plane | None:
+def _plane_from_vectors(tags: pydicom.Dataset) -> Plane | None:
     values = numbers_of(tags, _IMAGE_ORIENTATION)
     if len(values) != 6 or not any(values[:3]) or not any(values[3:]):
         return None
     return plane_of(axis_of(np.array(values[:3])), axis_of(np.array(values[3:])))
 
 
-def _contradictions(tags: pydicom.Dataset, words: Plane | None, vectors: Plane | None) -> tuple[ImageWarning, ...]:
-    if words is None or vectors is None or vectors.kind == RASTER or words == vectors:
+def _contradictions(
+    tags: pydicom.Dataset, by_codes: Plane | None, by_vectors: Plane | None
+) -> tuple[ImageWarning, ...]:
+    if by_codes is None or by_vectors is None or by_vectors.kind == RASTER or by_codes == by_vectors:
         return ()
     values = "\\".join(f"{value:g}" for value in numbers_of(tags, _IMAGE_ORIENTATION))
-    said = f"{_source(tags)} and {_IMAGE_ORIENTATION} {values} contradict each other"
-    return (ImageWarning(CONTRADICTION, f"DICOM tags {said}; {_PATIENT_ORIENTATION} was obeyed"),)
+    contradiction = f"{_source(tags)} and {_IMAGE_ORIENTATION} {values} contradict each other"
+    return (ImageWarning(CONTRADICTION, f"DICOM tags {contradiction}; {_PATIENT_ORIENTATION} was obeyed"),)
 
 
 def _source(tags: pydicom.Dataset) -> str:
@@ -108,39 +110,39 @@ def _source(tags: pydicom.Dataset) -> str:
 
 
 def _joined(tags: pydicom.Dataset) -> str:
-    return "\\".join(words_of(tags, _PATIENT_ORIENTATION))
+    return "\\".join(codes_of(tags, _PATIENT_ORIENTATION))
 
 
 def _side(tags: pydicom.Dataset, plane: Plane | None) -> str | None:
     if plane is not None and plane.image_left_is:
         return plane.image_left_is
-    rows = axis_of_word((words_of(tags, _PATIENT_ORIENTATION) or [""])[0])
+    rows = axis_of_code((codes_of(tags, _PATIENT_ORIENTATION) or [""])[0])
     if rows is not None and rows[0] == 0 and (plane is None or plane.kind == RASTER):
         return "right" if rows[1] > 0 else "left"
-    return _FRONTAL_VIEWS.get(word_of(tags, "ViewPosition"))
+    return _FRONTAL_VIEWS.get(code_of(tags, "ViewPosition"))
 
 
 def view_warnings(tags: pydicom.Dataset) -> tuple[ImageWarning, ...]:
-    """What the header says against a frontal image of a spine; PatientOrientation is looked at for its rows only."""
-    warnings = []
-    view = word_of(tags, "ViewPosition")
+    """Warnings about tags that contradict a frontal image of a spine; of PatientOrientation only the rows count."""
+    sentences = []
+    view = code_of(tags, "ViewPosition")
     if view in _OTHER_VIEWS:
-        warnings.append(
+        sentences.append(
             f"DICOM tag ViewPosition is {view}, expected AP or PA: the header says that the view is not frontal"
         )
-    rows = (words_of(tags, _PATIENT_ORIENTATION) or [""])[0]
-    plane = _plane_of_words(tags)
+    rows = (codes_of(tags, _PATIENT_ORIENTATION) or [""])[0]
+    plane = _plane_from_codes(tags)
     if rows[:1] in ("A", "P") and (plane is None or plane.kind != SAGITTAL):
-        warnings.append(
+        sentences.append(
             f"DICOM tag PatientOrientation is {_joined(tags)}, expected L or R along the rows: the header says that "
             "the view is lateral"
         )
-    part = word_of(tags, "BodyPartExamined")
+    part = code_of(tags, "BodyPartExamined")
     if _is_other_part(part):
-        warnings.append(f"DICOM tag BodyPartExamined is {part}, expected a part of the spine")
-    return tuple(ImageWarning(OTHER_VIEW, sentence) for sentence in warnings)
+        sentences.append(f"DICOM tag BodyPartExamined is {part}, expected a part of the spine")
+    return tuple(ImageWarning(OTHER_VIEW, sentence) for sentence in sentences)
 
 
 def _is_other_part(part: str) -> bool:
     letters = part.replace(" ", "").replace("_", "").replace("-", "")
-    return any(word in letters for word in _OTHER_PARTS) and not any(word in letters for word in _SPINE_WORDS)
+    return any(term in letters for term in _OTHER_PARTS) and not any(term in letters for term in _SPINE_TERMS)

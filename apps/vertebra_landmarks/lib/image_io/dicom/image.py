@@ -1,4 +1,4 @@
-"""DICOM images of one frame."""
+"""Reads DICOM images of one frame."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from pydicom import filereader, uid
 from pydicom.errors import InvalidDicomError
 
 from ...spine.imaging.image_geometry import PIXELS, ImageGeometry
-from ..error_text import text_of
-from ..limits import MAX_PIXELS
+from ..errors import MAX_PIXELS, UnreadableImageError, error_text
 from ..margins import fill_margins
-from ..radiograph import Radiograph, UnreadableImageError
+from ..radiograph import Radiograph
 from ..raster.luminance import finite
 from ..volume.itk_geometry import geometry_of, open_with_itk
 from .gray import gray_pixels
@@ -44,7 +43,7 @@ def read_dicom(path: Path) -> Radiograph:
         except UnreadableImageError:
             raise
         except (*TAG_ERRORS, EOFError, OverflowError, IndexError, RecursionError) as error:
-            raise UnreadableImageError(f"the DICOM header is damaged ({text_of(error)})") from error
+            raise UnreadableImageError(f"the DICOM header is damaged ({error_text(error)})") from error
         geometry = _geometry(path, tags)
     return Radiograph(
         fill_margins(finite(pixels)),
@@ -64,11 +63,11 @@ def _dataset(path: Path) -> pydicom.Dataset:
     except UnreadableImageError:
         raise
     except (InvalidDicomError, OSError, EOFError, RecursionError, OverflowError, zlib.error, *TAG_ERRORS) as error:
-        raise UnreadableImageError(f"the DICOM header is damaged ({text_of(error)})") from error
+        raise UnreadableImageError(f"the DICOM header is damaged ({error_text(error)})") from error
 
 
 def _check_inflated_size(path: Path) -> None:
-    """See that a deflated dataset is not too large, since pydicom inflates all of it at once."""
+    """Check the size of a deflated dataset, since pydicom inflates all of it at once."""
     limit = MAX_PIXELS * _MAX_PIXEL_BYTES
     with path.open("rb") as stream:
         filereader.read_preamble(stream, force=True)
@@ -83,7 +82,7 @@ def _check_inflated_size(path: Path) -> None:
 
 
 def _geometry(path: Path, tags: pydicom.Dataset) -> ImageGeometry:
-    """As ITK places the pixels; by ImagerPixelSpacing where ITK cannot read the file."""
+    """The geometry of ITK; by ImagerPixelSpacing where ITK cannot read the file."""
     try:
         geometry = geometry_of(open_with_itk(path, "GDCMImageIO"))
     except (RuntimeError, ValueError):

@@ -1,4 +1,4 @@
-"""Stored values of DICOM images: whether all of them are there, and which bits count."""
+"""Decodes Pixel Data of DICOM images and checks that it is complete and which bits are stored."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ import numpy as np
 import pydicom
 from pydicom import encaps, uid
 
-from ...spine.measurement.image_warnings import CONTRADICTION, ImageWarning
-from ..error_text import text_of
-from ..limits import check_size, cut_short
-from ..radiograph import UnreadableImageError
+from ...spine.measurement.image_warnings import ImageWarning
+from ..errors import UnreadableImageError, check_size, cut_short, error_text
 from .codestreams import check_all_decoded, check_codestream, check_end
-from .tags import integer_of, value_of, word_of
+from .tags import code_of, contradiction, integer_of, value_of
 
 _DECODE_ERRORS = (RuntimeError, ValueError, TypeError, EOFError, IndexError, OverflowError)
 _RLE = "RLE"
@@ -37,18 +35,18 @@ _UNCOMPRESSED = (
     uid.DeflatedExplicitVRLittleEndian,
 )
 _SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422")
-_SMOOTHER = 0.5  # times as rough are values that are taken for the image
+_MAX_RELATIVE_ROUGHNESS = 0.5  # of the values of the stored bits over all values, where the bits above are graphics
 _MAX_ROUGHNESS_LINES = 64
 
 
 @dataclass(frozen=True, eq=False)
 class StoredValues:
-    """What Pixel Data holds.
+    """Decoded Pixel Data.
 
     Attributes:
         values: ``(H, W)`` or ``(H, W, 3)`` integers.
-        padding: ``(H, W)`` which values the header declares to be padding; ``None`` where it declares none.
-        white: the largest value that the bits of an unsigned image can have.
+        padding: ``(H, W)`` which values are padding by the header; ``None`` where it declares none.
+        white: largest value of the stored bits of an unsigned image.
         warnings: about tags that contradict the values.
     """
 
@@ -59,10 +57,10 @@ class StoredValues:
 
 
 def check_image(tags: pydicom.Dataset) -> None:
-    """See that a dataset holds one image of a kind and a size that can be read.
+    """Check that a dataset holds one image of a readable kind and size.
 
     Raises:
-        UnreadableImageError: it does not; the message names the tag, its value and what is expected.
+        UnreadableImageError: it does not; the message names the tag, its value and the expected one.
     """
     if not tags:
         raise UnreadableImageError("damaged or of an unknown kind: the file has no DICOM tags")
@@ -71,7 +69,7 @@ def check_image(tags: pydicom.Dataset) -> None:
         raise UnreadableImageError("the file is a DICOMDIR, a table of contents; expected an image")
     for name in ("Rows", "Columns"):
         if not _integer(tags, name, 0):
-            raise UnreadableImageError(_absent(tags, name))
+            raise UnreadableImageError(_missing_tag_message(tags, name))
     check_size(_integer(tags, "Columns"), _integer(tags, "Rows"))
     frames = integer_of(tags, "NumberOfFrames") or 1
     if frames != 1:
@@ -85,10 +83,10 @@ def check_image(tags: pydicom.Dataset) -> None:
     if not 1 <= stored <= allocated:
         raise UnreadableImageError(f"the tag BitsStored is {stored}, expected 1 to BitsAllocated, which is {allocated}")
     if "PixelData" not in tags:
-        raise UnreadableImageError(_absent(tags, "PixelData"))
+        raise UnreadableImageError(_missing_tag_message(tags, "PixelData"))
 
 
-def _absent(tags: pydicom.Dataset, name: str) -> str:
+def _missing_tag_message(tags: pydicom.Dataset, name: str) -> str:
     value = value_of(tags, name)
     if value not in (None, ""):
         return f"the tag {name} is {value!r:.40}, expected a positive number"
@@ -110,7 +108,7 @@ def stored_values(tags: pydicom.Dataset) -> StoredValues:
     """Decode Pixel Data.
 
     Raises:
-        UnreadableImageError: it is cut short, damaged, or of a kind that cannot be read.
+        UnreadableImageError: it is cut short, damaged, or of an unsupported kind.
     """
     syntax = _transfer_syntax(tags)
     decoder = _DECODERS.get(syntax)
@@ -144,13 +142,13 @@ def _shape(tags: pydicom.Dataset) -> tuple[int, ...]:
 def _uncompressed(tags: pydicom.Dataset) -> np.ndarray:
     shape, data = _shape(tags), tags.PixelData
     item = _integer(tags, "BitsAllocated") // 8
-    is_subsampled = word_of(tags, "PhotometricInterpretation") in _SUBSAMPLED and len(shape) == 3
+    is_subsampled = code_of(tags, "PhotometricInterpretation") in _SUBSAMPLED and len(shape) == 3
     count = shape[0] * shape[1] * (2 if is_subsampled else shape[-1] if len(shape) == 3 else 1)
     if not isinstance(data, bytes) or len(data) < count * item:
         raise cut_short("the tag PixelData", len(data) if isinstance(data, bytes) else 0, count * item)
     order = "<" if tags.is_little_endian else ">"
     values = np.frombuffer(data, f"{order}u{item}", count).astype(f"=u{item}")
-    if is_subsampled:  # Y1 Y2 Cb Cr for two pixels; the luminance is all that is needed
+    if is_subsampled:  # Y1 Y2 Cb Cr for two pixels, of which the luminance is kept
         return values.reshape(-1, 4)[:, :2].reshape(shape[:2])
     if len(shape) == 3 and integer_of(tags, "PlanarConfiguration") == 1:
         return np.moveaxis(values.reshape(shape[2], *shape[:2]), 0, -1)
@@ -163,7 +161,7 @@ def _decompressed(tags: pydicom.Dataset, decoder: Callable[[bytes], np.ndarray] 
         frames = encaps.generate_pixel_data_frame(tags.PixelData, 1)
         frame = next(iter(frames), b"")
     except (ValueError, EOFError, *_DECODE_ERRORS) as error:
-        raise UnreadableImageError(f"the file is cut short or damaged ({text_of(error)})") from error
+        raise UnreadableImageError(f"the file is cut short or damaged ({error_text(error)})") from error
     if not frame:
         raise UnreadableImageError("the file is cut short: the tag PixelData has no frame")
     try:
@@ -174,11 +172,11 @@ def _decompressed(tags: pydicom.Dataset, decoder: Callable[[bytes], np.ndarray] 
             if decoder is imagecodecs.jpeg_decode:
                 check_all_decoded(frame, decoded, decoder)
         else:
-            decoded = _run_lengths(frame, shape, _integer(tags, "BitsAllocated") // 8)
+            decoded = _decode_rle(frame, shape, _integer(tags, "BitsAllocated") // 8)
     except UnreadableImageError:
         raise
     except _DECODE_ERRORS as error:
-        raise UnreadableImageError(f"the compressed image is damaged or cut short ({text_of(error)})") from error
+        raise UnreadableImageError(f"the compressed image is damaged or cut short ({error_text(error)})") from error
     if decoded.shape != shape:
         raise UnreadableImageError(
             f"the compressed image has shape {decoded.shape}, expected {shape} by Rows, Columns and SamplesPerPixel"
@@ -187,7 +185,7 @@ def _decompressed(tags: pydicom.Dataset, decoder: Callable[[bytes], np.ndarray] 
     return decoded.view(f"u{decoded.itemsize}").astype(f"u{max(allocated, decoded.itemsize)}", copy=False)
 
 
-def _run_lengths(frame: bytes, shape: tuple[int, ...], item: int) -> np.ndarray:
+def _decode_rle(frame: bytes, shape: tuple[int, ...], item: int) -> np.ndarray:
     """Decode RLE: a segment for each byte of each sample, the most significant first."""
     segments = int.from_bytes(frame[:4], "little")
     samples, pixels = (shape[2] if len(shape) == 3 else 1), shape[0] * shape[1]
@@ -205,7 +203,7 @@ def _run_lengths(frame: bytes, shape: tuple[int, ...], item: int) -> np.ndarray:
 
 
 def _meaningful_bits(raw: np.ndarray, tags: pydicom.Dataset) -> StoredValues:
-    """Values of the bits that count, signed where PixelRepresentation is 1."""
+    """Values of the stored bits, signed where PixelRepresentation is 1."""
     allocated, bits = 8 * raw.itemsize, _bits_stored(tags)
     high = _integer(tags, "HighBit", bits - 1)
     is_signed = _integer(tags, "PixelRepresentation", 0) == 1
@@ -221,9 +219,7 @@ def _meaningful_bits(raw: np.ndarray, tags: pydicom.Dataset) -> StoredValues:
     if shift > 0 and (largest >= 1 << bits or not (image & ((1 << shift) - 1)).any()):
         raw, largest = raw >> shift, largest >> shift
     elif shift:
-        warnings.append(
-            _contradiction(f"HighBit is {high} but the values lie below bit {bits}; the values were obeyed")
-        )
+        warnings.append(contradiction(f"HighBit is {high} but the values lie below bit {bits}; the values were obeyed"))
     if largest >= 1 << bits and _has_overlay_bits(tags):
         raw = raw & ((1 << bits) - 1)
         largest = (1 << bits) - 1
@@ -233,11 +229,13 @@ def _meaningful_bits(raw: np.ndarray, tags: pydicom.Dataset) -> StoredValues:
     if largest >= 1 << bits:
         sentence = f"BitsStored is {bits} but the values reach {largest}"
         below = raw & ((1 << bits) - 1)
-        if _relative_roughness(below) < _SMOOTHER * _relative_roughness(raw):  # graphics in the bits above
-            warnings.append(_contradiction(f"{sentence}; BitsStored was obeyed"))
+        if _relative_roughness(below) < _MAX_RELATIVE_ROUGHNESS * _relative_roughness(
+            raw
+        ):  # graphics in the bits above
+            warnings.append(contradiction(f"{sentence}; BitsStored was obeyed"))
             raw = below
         else:
-            warnings.append(_contradiction(f"{sentence}; the values were obeyed"))
+            warnings.append(contradiction(f"{sentence}; the values were obeyed"))
             bits = allocated
     return StoredValues(raw, padding, (1 << bits) - 1, tuple(warnings))
 
@@ -248,7 +246,7 @@ def _relative_roughness(values: np.ndarray) -> float:
 
 
 def _signed(raw: np.ndarray, image: np.ndarray, bits: int) -> tuple[np.ndarray, list[ImageWarning]]:
-    """Two's complement of so many bits, whether or not the bits above repeat the sign."""
+    """Two's complement of the stored bits, whether or not the bits above repeat the sign."""
     unused = 8 * raw.itemsize - bits
     signed = raw.view(f"i{raw.itemsize}")
     inside = image.view(f"i{raw.itemsize}")
@@ -260,13 +258,13 @@ def _signed(raw: np.ndarray, image: np.ndarray, bits: int) -> tuple[np.ndarray, 
         if _roughness(extended) <= _roughness(signed):
             return extended, []
         sentence = f"PixelRepresentation is 1 (signed) but the values are unsigned, up to {int(image.max())}"
-        return signed, [_contradiction(f"{sentence}; the values were obeyed")]
+        return signed, [contradiction(f"{sentence}; the values were obeyed")]
     sentence = f"BitsStored is {bits} but the values reach from {int(inside.min())} to {int(inside.max())}"
-    return signed, [_contradiction(f"{sentence}; the values were obeyed")]
+    return signed, [contradiction(f"{sentence}; the values were obeyed")]
 
 
 def _roughness(values: np.ndarray) -> float:
-    """Mean difference of neighbours, which is larger where values wrap around."""
+    """Mean absolute difference of neighbours, which is larger where values wrap around."""
     lines = values[:: max(1, len(values) // _MAX_ROUGHNESS_LINES)].astype(np.int64)
     return float(np.abs(np.diff(lines, axis=1)).mean()) if lines.shape[1] > 1 else 0.0
 
@@ -290,9 +288,5 @@ def _wrapped(value: int, bits: int, is_signed: bool) -> int:
 
 
 def _has_overlay_bits(tags: pydicom.Dataset) -> bool:
-    """Whether unused bits hold graphics, as DICOM allowed long ago."""
+    """Whether unused bits hold overlays, as DICOM once allowed."""
     return any((value_of(tags, f"0x60{group:02x}0102") or 0) != 0 for group in range(0, 0x20, 2))
-
-
-def _contradiction(sentence: str) -> ImageWarning:
-    return ImageWarning(CONTRADICTION, f"DICOM tag {sentence}")

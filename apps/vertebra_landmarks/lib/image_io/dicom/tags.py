@@ -1,4 +1,4 @@
-"""Values of DICOM tags in which malformed ones count as absent."""
+"""Typed values of DICOM tags; malformed ones count as absent."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import pydicom
 from pydicom.errors import BytesLengthException
+
+from ...spine.measurement.image_warnings import CONTRADICTION, ImageWarning
 
 TAG_ERRORS = (TypeError, ValueError, struct.error, NotImplementedError, BytesLengthException, AttributeError, KeyError)
 
@@ -20,7 +22,7 @@ def value_of(tags: pydicom.Dataset, name: str) -> object:
 
 
 def numbers_of(tags: pydicom.Dataset, name: str) -> list[float]:
-    """Values of a tag that holds numbers; none where one is malformed or not finite."""
+    """The numbers of a tag; empty where one is malformed or not finite."""
     try:
         value = tags.get(name)
         is_list = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
@@ -31,25 +33,30 @@ def numbers_of(tags: pydicom.Dataset, name: str) -> list[float]:
 
 
 def sizes_of(tags: pydicom.Dataset, name: str) -> list[float]:
-    """The same for a tag that holds positive numbers."""
+    """The numbers of a tag; empty where one is not positive."""
     values = numbers_of(tags, name)
     return values if all(v > 0 for v in values) else []
 
 
 def integer_of(tags: pydicom.Dataset, name: str) -> int | None:
-    """The one whole number of a tag."""
+    """The whole number of a tag; ``None`` where it holds none or several."""
     values = numbers_of(tags, name)
     return int(values[0]) if len(values) == 1 and values[0] == int(values[0]) else None
 
 
-def words_of(tags: pydicom.Dataset, name: str) -> list[str]:
-    """Values of a tag that holds code words, in capitals."""
+def codes_of(tags: pydicom.Dataset, name: str) -> list[str]:
+    """The code strings of a tag, in capitals."""
     value = value_of(tags, name)
     values = [value] if isinstance(value, str) else value if isinstance(value, Sequence) else ()
-    return [str(word).strip().upper() for word in values]
+    return [str(code).strip().upper() for code in values]
 
 
-def word_of(tags: pydicom.Dataset, name: str) -> str:
-    """The one code word of a tag; empty where it holds none or several."""
-    words = words_of(tags, name)
-    return words[0] if len(words) == 1 else ""
+def code_of(tags: pydicom.Dataset, name: str) -> str:
+    """The code string of a tag; empty where it holds none or several."""
+    codes = codes_of(tags, name)
+    return codes[0] if len(codes) == 1 else ""
+
+
+def contradiction(sentence: str) -> ImageWarning:
+    """The warning that tags contradict each other or the pixels; the sentence begins with the name of a tag."""
+    return ImageWarning(CONTRADICTION, f"DICOM tag {sentence}")

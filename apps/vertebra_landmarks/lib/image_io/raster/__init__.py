@@ -1,1 +1,1 @@
-"""PNG, JPEG, TIFF and other raster files."""
+"""PNG, JPEG, BMP and TIFF files."""

@@ -1,14 +1,14 @@
-"""Colour as gray."""
+"""Gray values: luminance of colour, inversion, replacement of values that are not finite."""
 
 from __future__ import annotations
 
 import numpy as np
 
-_FIXED = (19595, 38470, 7471)  # 65536 times the weights of red, green and blue, ITU-R BT.601, as Pillow has them
+_WEIGHTS = (19595, 38470, 7471)  # of red, green and blue by ITU-R BT.601, times 65536, as in Pillow
 
 
 def luminance(samples: np.ndarray) -> np.ndarray:
-    """Gray values of samples, in the same type.
+    """Luminance of samples, in the same type.
 
     Args:
         samples: ``(..., C)`` real numbers; gray, gray and alpha, RGB, or RGB and alpha. Alpha is dropped.
@@ -20,28 +20,28 @@ def luminance(samples: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(samples[..., 0])
     red, green, blue = (samples[..., channel] for channel in range(3))
     if samples.dtype in (np.uint8, np.uint16):
-        gray = red * np.uint32(_FIXED[0])
-        gray += green * np.uint32(_FIXED[1])
-        gray += blue * np.uint32(_FIXED[2])
+        gray = red * np.uint32(_WEIGHTS[0])
+        gray += green * np.uint32(_WEIGHTS[1])
+        gray += blue * np.uint32(_WEIGHTS[2])
         gray += np.uint32(1 << 15)
         return (gray >> 16).astype(samples.dtype)
     luma = np.zeros(red.shape)
-    for channel, weight in zip((red, green, blue), _FIXED, strict=True):
+    for channel, weight in zip((red, green, blue), _WEIGHTS, strict=True):
         luma += channel * (weight / (1 << 16))
     return (luma if samples.dtype.kind == "f" else np.rint(luma)).astype(samples.dtype)
 
 
 def finite(pixels: np.ndarray) -> np.ndarray:
-    """The same with 0 for what is not a finite number."""
+    """The pixels with 0 in place of values that are not finite."""
     return np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0) if pixels.dtype.kind == "f" else pixels
 
 
 def inverted(pixels: np.ndarray, white: int | None = None) -> np.ndarray:
-    """Bright becomes dark and dark bright.
+    """The negative of an image.
 
     Args:
         pixels: ``(H, W)`` of any real type.
-        white: the brightest value that unsigned integers can have; their type's where left out or exceeded.
+        white: largest value of unsigned pixels; that of their type where left out or exceeded.
     """
     if pixels.dtype.kind == "u":
         largest = int(np.iinfo(pixels.dtype).max) if white is None or int(pixels.max()) > white else white

@@ -1,4 +1,4 @@
-"""TIFF: gray, colour and palettes of 1 to 64 bits, whichever compression."""
+"""Reads TIFF files: gray, colour and palettes of 1 to 64 bits, of any compression."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from tifffile import PHOTOMETRIC, TiffFile, TiffPage
 from ...spine.imaging.image_geometry import DENSITY, ImageGeometry
 from ...spine.measurement.image_warnings import POLARITY, ImageWarning
 from ..dicom.codestreams import JPEG_START, check_codestream, check_end
-from ..error_text import text_of
-from ..limits import check_size, cut_short
+from ..errors import UnreadableImageError, check_size, cut_short, error_text
 from ..margins import fill_margins
 from ..orientation_tags import ORIENTATION_TAG, Statement, stated_orientation, xmp_orientation
-from ..radiograph import Radiograph, UnreadableImageError
+from ..radiograph import Radiograph
 from ..volume.itk_geometry import mirrored, raster_geometry
 from .luminance import finite, inverted, luminance
 
@@ -44,10 +43,10 @@ _PHOTOMETRIC, _XMP, _EXIF = 262, 700, 34665
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _MAX_PAGES, _MAX_SAMPLES = 100, 4
 _COPY_MAX_SCALE, _COPY_ASPECT_TOLERANCE = 0.75, 0.03
-_NO_CODECS = (1, 5, 8, 32773, 32946)  # none, LZW, Deflate, PackBits: decoded to a size known before
+_NO_CODECS = (1, 5, 8, 32773, 32946)  # none, LZW, Deflate, PackBits: decoded to a known size
 _ITK_REVERSES_COLUMNS, _ITK_REVERSES_ROWS = (2, 3, 6, 7), (3, 4, 7, 8)
 
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it complains about is told as a sentence
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints become UnreadableImageError
 
 
 def read_tiff(path: Path) -> Radiograph:
@@ -67,7 +66,7 @@ def read_tiff(path: Path) -> Radiograph:
     except UnreadableImageError:
         raise
     except _ERRORS as error:
-        raise UnreadableImageError(f"the image is damaged or cut short ({text_of(error)})") from error
+        raise UnreadableImageError(f"the image is damaged or cut short ({error_text(error)})") from error
     orientation, source, contradictions = stated_orientation(statements)
     return Radiograph(
         fill_margins(finite(pixels)),
@@ -79,7 +78,7 @@ def read_tiff(path: Path) -> Radiograph:
 
 
 def _full_page(file: TiffFile) -> TiffPage:
-    """The one image of the file; thumbnails, reduced copies and masks are passed over."""
+    """The one image of the file; thumbnails, reduced copies and masks are ignored."""
     pages = [page for page in islice(file.pages, _MAX_PAGES + 1) if isinstance(page, TiffPage)]
     images = [page for page in pages if not page.subfiletype & (_REDUCED | _MASK)] or pages
     if not images:
@@ -100,7 +99,7 @@ def _is_reduced_copy(page: TiffPage, full: TiffPage) -> bool:
 
 
 def _check_kind(page: TiffPage) -> None:
-    """See that the samples are real numbers of gray or colour."""
+    """Check that the samples are real numbers of gray or colour."""
     if page.imagedepth > 1:
         raise UnreadableImageError(f"the tag ImageDepth is {page.imagedepth}, expected one radiograph")
     if page.samplesperpixel > _MAX_SAMPLES:
@@ -110,7 +109,7 @@ def _check_kind(page: TiffPage) -> None:
             f"the tags SampleFormat and BitsPerSample are {page.sampleformat} and {page.bitspersample}, "
             "expected real numbers of up to 64 bits"
         )
-    if _photometric(page) not in _TO_GRAY:
+    if int(page.photometric) not in _TO_GRAY:
         raise UnreadableImageError(
             f"the tag PhotometricInterpretation is {int(page.photometric)} "
             f"({getattr(page.photometric, 'name', 'unknown')}), expected gray, RGB, YCbCr, CIELab or a palette"
@@ -118,31 +117,27 @@ def _check_kind(page: TiffPage) -> None:
 
 
 def _check_whole(page: TiffPage, file_bytes: int) -> None:
-    """See that all strips or tiles are there, since tifffile leaves out what is missing."""
+    """Check that no strip or tile is missing, since tifffile leaves them out silently."""
     expected = prod(page.chunked)
-    places = list(zip(page.dataoffsets, page.databytecounts, strict=False))[:expected]
+    chunks = list(zip(page.dataoffsets, page.databytecounts, strict=False))[:expected]
     part = "tiles" if page.is_tiled else "strips"
-    present = sum(1 for offset, count in places if offset > 0 and count > 0)
+    present = sum(1 for offset, count in chunks if offset > 0 and count > 0)
     if present < expected:
         raise UnreadableImageError(f"the file is cut short: {present} of {expected} {part} are there")
-    end = max(offset + count for offset, count in places)
+    end = max(offset + count for offset, count in chunks)
     if end > file_bytes:
         raise cut_short("the file", file_bytes, end)
     if page.is_contiguous:
-        stored = sum(count for _, count in places)
+        stored = sum(count for _, count in chunks)
         if min(stored, file_bytes - page.dataoffsets[0]) < page.nbytes:
             raise cut_short(f"the data of the {part}", min(stored, file_bytes - page.dataoffsets[0]), page.nbytes)
     if page.compression not in _NO_CODECS:
-        for offset, count in places:
+        for offset, count in chunks:
             page.parent.filehandle.seek(offset)
             segment = page.parent.filehandle.read(count)
             check_codestream(segment)
             if segment.startswith(JPEG_START):
                 check_end(segment)
-
-
-def _photometric(page: TiffPage) -> int:
-    return int(page.photometric)
 
 
 def _gray(page: TiffPage) -> tuple[np.ndarray, tuple[ImageWarning, ...]]:
@@ -155,7 +150,7 @@ def _gray(page: TiffPage) -> tuple[np.ndarray, tuple[ImageWarning, ...]]:
         samples = samples.astype(np.float32)
     if samples.dtype == bool:
         samples = samples.astype(np.uint8) * np.uint8(255)
-    pixels = _TO_GRAY[_photometric(page)](samples, page)
+    pixels = _TO_GRAY[int(page.photometric)](samples, page)
     if _PHOTOMETRIC in page.tags:
         return pixels, ()
     sentence = "the TIFF tag PhotometricInterpretation is absent: large values were taken for bright"
@@ -183,7 +178,7 @@ def _palette(samples: np.ndarray, page: TiffPage) -> np.ndarray:
 
 
 def _ycbcr(samples: np.ndarray, page: TiffPage) -> np.ndarray:
-    is_rgb = page.compression in (6, 7)  # JPEG, which is converted while it is decoded
+    is_rgb = page.compression in (6, 7)  # JPEG, converted by its decoder
     return luminance(samples) if is_rgb else _black_is_zero(samples, page)
 
 
@@ -210,7 +205,7 @@ def _orientations(page: TiffPage) -> list[Statement]:
 
 
 def _geometry(path: Path, width: int, height: int, orientation: int) -> ImageGeometry:
-    """ITK presents the raster mirrored as the tag says, and never exchanges rows and columns."""
+    """Geometry of the stored raster; ITK mirrors it by the orientation tag, but never exchanges rows and columns."""
     presented = raster_geometry(path, "TIFFImageIO", DENSITY)
     across, down = orientation in _ITK_REVERSES_COLUMNS, orientation in _ITK_REVERSES_ROWS
     return mirrored(presented, width, height, across, down)

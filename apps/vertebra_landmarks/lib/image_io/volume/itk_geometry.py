@@ -1,4 +1,4 @@
-"""Where ITK, and so Slicer's own reader, places the pixels of a file."""
+"""Geometry and plane of a file as ITK, and so Slicer's own reader, takes them from its header."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import numpy as np
 import SimpleITK as sitk
 
 from ...spine.imaging.image_geometry import PIXELS, ImageGeometry, Vector
-from ..radiograph import UnreadableImageError
+from ...spine.imaging.planes import axis_of, plane_of
+from ..errors import UnreadableImageError
+from ..margins import fill_margins
+from ..radiograph import Millimetres, Radiograph
+from ..raster.luminance import finite
 
-sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what ITK complains about on the error stream is told as a sentence
+sitk.ProcessObject.SetGlobalWarningDisplay(False)  # its complaints become UnreadableImageError
 
 _X, _Y, _Z = range(3)
 
@@ -47,12 +51,12 @@ def plane_axes(size: tuple[int, ...]) -> tuple[int, int]:
 
 
 def geometry_of(reader: sitk.ImageFileReader, axes: tuple[int, int] = (_X, _Y), source: str = "none") -> ImageGeometry:
-    """Where ITK places the pixels of a plane.
+    """Geometry of a plane.
 
     Args:
         reader: with the header read.
         axes: the plane's axes, from ``plane_axes``.
-        source: what states the spacing; left out where that is 1 mm.
+        source: what states the spacing; ignored where that is 1 mm.
     """
     dimension = reader.GetDimension()
     direction = np.eye(max(dimension, 3))
@@ -64,7 +68,7 @@ def geometry_of(reader: sitk.ImageFileReader, axes: tuple[int, int] = (_X, _Y), 
 
 
 def raster_geometry(path: Path, image_io: str, source: str) -> ImageGeometry:
-    """The same for a plain raster; 1 mm per pixel where ITK, and so Slicer, cannot read the file.
+    """Geometry of a plain raster; 1 mm per pixel where ITK, and so Slicer, cannot read the file.
 
     Args:
         path: file to read.
@@ -78,10 +82,10 @@ def raster_geometry(path: Path, image_io: str, source: str) -> ImageGeometry:
 
 
 def mirrored(geometry: ImageGeometry, width: int, height: int, across: bool, down: bool) -> ImageGeometry:
-    """The geometry of the stored raster where ITK presents that one mirrored.
+    """Geometry of the stored raster where ITK mirrors it.
 
     Args:
-        geometry: where ITK places the pixels of the raster that it presents.
+        geometry: of the raster as ITK presents it.
         width: of the raster.
         height: of the raster.
         across: whether ITK reverses the columns.
@@ -100,3 +104,30 @@ def mirrored(geometry: ImageGeometry, width: int, height: int, across: bool, dow
 def _vector(values: np.ndarray | tuple[float, ...]) -> Vector:
     x, y, z = (float(value) for value in values)
     return x, y, z
+
+
+def plane_radiograph(pixels: np.ndarray, geometry: ImageGeometry, source: str, may_be_default: bool) -> Radiograph:
+    """The radiograph of a volume of one plane.
+
+    Args:
+        pixels: ``(H, W)``.
+        geometry: of the plane, with the spacing of the header.
+        source: part of the header that states the directions.
+        may_be_default: whether an identity in RAS states nothing, since it is the default of the writing program.
+    """
+    plane = plane_of(axis_of(np.array(geometry.along_row)), axis_of(np.array(geometry.down_column)))
+    # 1 mm is the default of headers that state no spacing
+    millimetres = None if geometry.spacing == (1.0, 1.0) else Millimetres(*geometry.spacing, "file header")
+    filled = fill_margins(finite(pixels))
+    if plane is None:
+        return Radiograph(filled, geometry, millimetres)
+    is_stated = plane.orientation is not None and not (may_be_default and plane.is_half_turned)
+    return Radiograph(
+        filled,
+        geometry,
+        millimetres,
+        plane.image_left_is,
+        plane.orientation if is_stated else None,
+        source if is_stated else "none",
+        plane.warnings(source),
+    )

@@ -1,4 +1,4 @@
-"""NIfTI: one plane, along any two axes."""
+"""Reads NIfTI files of one plane, along any two axes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from ...spine.imaging.planes import Plane
-from ..error_text import itk_text_of, text_of
+from ..errors import UnreadableImageError, check_size, error_text, itk_error_text
 from ..formats import NIFTI_SUFFIXES
-from ..limits import check_size
-from ..margins import fill_margins
-from ..radiograph import Radiograph, UnreadableImageError
-from ..raster.luminance import finite, luminance
-from .itk_geometry import geometry_of, open_with_itk, plane_axes
-from .plane_of_volume import millimetres_of, orientation_of_plane, stated_plane
+from ..radiograph import Radiograph
+from ..raster.luminance import luminance
+from .itk_geometry import geometry_of, open_with_itk, plane_axes, plane_radiograph
 
 _ERRORS = (ValueError, OverflowError, TypeError, KeyError, ImageFileError, HeaderDataError)
 _MAX_OFFSET = 1 << 24
@@ -46,38 +42,24 @@ def read_nifti(path: Path) -> Radiograph:
     except UnreadableImageError:
         raise
     except (EOFError, OSError, zlib.error) as error:
-        raise UnreadableImageError(f"the file is damaged or cut short ({text_of(error)})") from error
+        raise UnreadableImageError(f"the file is damaged or cut short ({error_text(error)})") from error
     except _ERRORS as error:
-        raise UnreadableImageError(f"the image is damaged or of an unknown kind ({text_of(error)})") from error
+        raise UnreadableImageError(f"the image is damaged or of an unknown kind ({error_text(error)})") from error
     pixels = _gray(values.reshape(width, height, order="F").T)
     try:
         reader = open_with_itk(path, "NiftiImageIO")
         geometry = geometry_of(reader, axes, "file header")
     except (RuntimeError, ValueError) as error:
-        reason = itk_text_of(error) if isinstance(error, RuntimeError) else str(error)
-        raise UnreadableImageError(f"the NIfTI header places the pixels nowhere ({reason})") from error
-    plane = stated_plane(geometry)
-    orientation, source = orientation_of_plane(plane, "NIfTI affine", is_default=_is_default(plane, has_qform))
-    return Radiograph(
-        fill_margins(finite(pixels)),
-        geometry,
-        millimetres_of(geometry),
-        None if plane is None else plane.image_left_is,
-        orientation,
-        source,
-        () if plane is None else plane.warnings("NIfTI affine"),
-    )
+        reason = itk_error_text(error) if isinstance(error, RuntimeError) else str(error)
+        raise UnreadableImageError(f"the geometry in the NIfTI header is invalid ({reason})") from error
+    is_default = not has_qform  # programs that know no directions write the identity, and no qform
+    return plane_radiograph(pixels, geometry, "NIfTI affine", is_default)
 
 
 def _check_offset(offset: int) -> None:
-    """See that the pixels begin near the header; in a compressed file all bytes before them are unpacked."""
+    """Check that the pixels begin near the header, since all bytes before them are decompressed."""
     if not 0 <= offset <= _MAX_OFFSET:
         raise UnreadableImageError(f"the NIfTI field vox_offset is {offset}, expected at most {_MAX_OFFSET}")
-
-
-def _is_default(plane: Plane | None, has_qform: bool) -> bool:
-    """Whether an affine is the identity of programs that know of none; those write no qform."""
-    return plane is not None and plane.is_half_turned and not has_qform
 
 
 def _gray(values: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""NRRD: one plane, along any two axes, in a file that holds its pixels."""
+"""Reads NRRD files of one plane, along any two axes, with the pixels in the file itself."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ...spine.imaging.planes import Plane
-from ..error_text import itk_text_of
-from ..limits import check_size
-from ..margins import fill_margins
-from ..radiograph import Radiograph, UnreadableImageError
-from ..raster.luminance import finite, luminance
-from .itk_geometry import geometry_of, open_with_itk, plane_axes
-from .plane_of_volume import millimetres_of, orientation_of_plane, stated_plane
+from ..errors import UnreadableImageError, check_size, itk_error_text
+from ..radiograph import Radiograph
+from ..raster.luminance import luminance
+from .itk_geometry import geometry_of, open_with_itk, plane_axes, plane_radiograph
 
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_COMPONENTS = 4
-_SHORT = ("fread got only", "bytes but received", "unexpected end of file", "hit EOF", "EOF")
+_TRUNCATION_MESSAGES = ("fread got only", "bytes but received", "unexpected end of file", "hit EOF", "EOF")
 _SPACE_KEY, _RAS = "NRRD_space", ("right-anterior-superior", "RAS")
 
 
@@ -42,29 +38,17 @@ def read_nrrd(path: Path) -> Radiograph:
     except ValueError as error:
         if isinstance(error, UnreadableImageError):
             raise
-        raise UnreadableImageError(f"the NRRD header places the pixels nowhere ({error})") from error
-    plane = stated_plane(geometry)
-    is_default = plane is not None and _is_default(plane, reader)
-    orientation, source = orientation_of_plane(plane, "NRRD space directions", is_default)
-    return Radiograph(
-        fill_margins(finite(pixels)),
-        geometry,
-        millimetres_of(geometry),
-        None if plane is None else plane.image_left_is,
-        orientation,
-        source,
-        () if plane is None else plane.warnings("NRRD space directions"),
-    )
+        raise UnreadableImageError(f"the geometry in the NRRD header is invalid ({error})") from error
+    return plane_radiograph(pixels, geometry, "NRRD space directions", _is_ras(reader))
 
 
-def _is_default(plane: Plane, reader: sitk.ImageFileReader) -> bool:
-    """Whether the directions are the identity in RAS, of programs that know of none."""
-    is_ras = reader.HasMetaDataKey(_SPACE_KEY) and reader.GetMetaData(_SPACE_KEY) in _RAS
-    return plane.is_half_turned and is_ras
+def _is_ras(reader: sitk.ImageFileReader) -> bool:
+    """Whether the directions are stated in RAS, of which programs that know no directions write the identity."""
+    return bool(reader.HasMetaDataKey(_SPACE_KEY) and reader.GetMetaData(_SPACE_KEY) in _RAS)
 
 
 def _check_attached(path: Path) -> None:
-    """See that the pixels are in the file itself: a header could name any other file of the computer."""
+    """Check that the pixels are in the file itself: a header could name any other file of the computer."""
     try:
         with path.open("rb") as stream:
             head = stream.read(_MAX_HEADER_BYTES)
@@ -97,7 +81,7 @@ def _gray(image: sitk.Image, width: int, height: int) -> np.ndarray:
 
 
 def _reason(error: RuntimeError) -> str:
-    reason = itk_text_of(error)
-    if any(word in str(error) for word in _SHORT):
+    reason = itk_error_text(error)
+    if any(message in str(error) for message in _TRUNCATION_MESSAGES):
         return f"the file is cut short ({reason})"
     return f"the image is damaged or of an unknown kind ({reason})"

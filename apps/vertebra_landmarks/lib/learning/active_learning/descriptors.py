@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ...spine.geometry import rotation, steps, transform_points, translation
+from ...spine.geometry import center_distances, rotation, transform_points, translation
 from ...spine.measurement.anatomy import violations
 from ...spine.schema import VERTEBRAE
 from ..codec import LandmarkCodec, mirror_maps
@@ -75,7 +75,7 @@ def opinions_of(network: LandmarkNet, codec: LandmarkCodec, decoder: Decoder, im
     opinions = []
     for number in range(len(images)):
         spine = decoder.decode(Maps(*(part[number : number + 1] for part in maps)))
-        step = max(float(steps(spine.xy[:, 0]).mean()), _LEAST_STEP)
+        step = max(float(center_distances(spine.xy[:, 0]).mean()), _LEAST_STEP)
         away = np.linalg.norm(views[:, number] - views[:, number].mean(0), axis=-1) / step
         highest, chosen = plain.scores[number].double().numpy(), spine.scores[:, 0]
         fall = np.log(np.maximum(highest, _LEAST_SCORE)) - np.log(np.maximum(chosen, _LEAST_SCORE))

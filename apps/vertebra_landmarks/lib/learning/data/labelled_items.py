@@ -12,7 +12,7 @@ import numpy as np
 from ...image_io import read_radiograph
 from ...spine.geometry import corners_of
 from ...spine.imaging.image_frame import ImageFrame
-from ...spine.labels.label_fit import fit_to_image
+from ...spine.labels.label_exchange import fit_to_image
 from ...spine.labels.markups import read_markups
 from ...spine.schema import CORNERS, Spine
 from ..codec import ABSENT, PRESENT, STATE

@@ -61,7 +61,7 @@ class Decoder(ABC):
         chosen = self.choose(fields, in_cells)
         xy = (np.concatenate([chosen.centers[:, None], chosen.corners], 1) + 0.5) * STRIDE - 0.5
         scores = np.repeat(np.clip(chosen.scores, 0.0, 1.0)[:, None], len(POINTS), 1)
-        return DecodedSpine(fixed.applied_to(xy), np.where(fixed.known, 1.0, scores))
+        return DecodedSpine(fixed.applied_to(xy), np.where(fixed.determined, 1.0, scores))
 
     @abstractmethod
     def choose(self, fields: Fields, fixed: FixedLandmarks) -> Chosen:

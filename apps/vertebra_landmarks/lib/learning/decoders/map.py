@@ -8,7 +8,7 @@ import numpy as np
 
 from ...spine.chain_prior import ChainPrior
 from ...spine.fixed_landmarks import FixedLandmarks
-from ...spine.geometry import body_heights, steps
+from ...spine.geometry import body_heights, center_distances
 from ...spine.measurement.anatomy import LIMITS, spans_of
 from ...spine.schema import VERTEBRAE
 from ..config import MapConfig
@@ -66,7 +66,7 @@ class MapDecoder(Decoder):
         for _ in range(_MOST_REPAIRS):
             centers = candidates.centers[chain]
             span = float(spans_of(centers))
-            if not _is_unusual(steps(centers), span).any():
+            if not _is_unusual(center_distances(centers), span).any():
                 break
             chain, total, candidates = self._best(fields, seen, given, fixed, shifts, beyond, span)
         scores = candidates.scores[np.arange(len(VERTEBRAE)), chain]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...spine.fixed_landmarks import FixedLandmarks
-from ...spine.geometry import steps
+from ...spine.geometry import center_distances
 from ..codec import peaks
 from .base import Chosen, Decoder, with_fixed_centers
 from .candidates import Fields
@@ -33,7 +33,7 @@ class SequentialDecoder(Decoder):
         best, places = (values[0].cpu().numpy() for values in peaks(fields.maps.heatmap))
         starts = fields.centers_at(np.stack([places % w, places // w], -1))
         given = fixed.centers
-        step = max(1.0, float(np.median(steps(starts))))
+        step = max(1.0, float(np.median(center_distances(starts))))
         direction = np.array([0.0, 1.0])
         centers, scores = np.empty((v, 2)), np.empty(v)
         for i in range(v):

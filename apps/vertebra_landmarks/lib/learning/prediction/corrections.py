@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...spine.centerline import gap_lengths, normals_of
-from ...spine.geometry import carried_along, centers_of, corners_of
-from ...spine.within_anatomy import is_dented
+from ...spine.centerline import gap_lengths, is_dented, normals_of
+from ...spine.geometry import centers_of, corners_of, drag_along
 from ..decoders import FixedLandmarks
 
 _OTHER_BODY = (1.0, 0.5)  # steps across and along the spine; a fixed corner so far off is not of the body in the patch
@@ -38,7 +37,7 @@ def around_fixed(found: np.ndarray, fixed: FixedLandmarks, centers: np.ndarray) 
     follows from its error for theirs). The center is the mean of all four. But where a fixed corner lies half a step up
     or down from the one that the patch shows, or a whole one to the side, or would dent the outline or turn it inside
     out, the patch shows another body than is meant. Then the free corners go along with all fixed points, with the
-    least change of shape that does it (``carried_along``).
+    least change of shape that does it (``drag_along``).
 
     Args:
         found: ``(V, P, 2)`` points, NaN where the network gives no number.
@@ -52,7 +51,7 @@ def around_fixed(found: np.ndarray, fixed: FixedLandmarks, centers: np.ndarray) 
     has_corner = np.any(fixed.mask[:, 1:], axis=1)
     is_shown = ~has_corner | ~(_is_far(placed[:, 1:] - bodies[:, 1:], centers) | is_dented(placed))
     for vertebra in np.flatnonzero(~is_shown & np.isfinite(found).all((1, 2))):
-        placed[vertebra] = carried_along(found[vertebra], fixed.xy[vertebra])
+        placed[vertebra] = drag_along(found[vertebra], fixed.xy[vertebra])
     placed = fixed.applied_to(placed)
     follows = has_corner[:, None] & ~np.isfinite(fixed.centers)
     placed[:, 0] = np.where(follows, centers_of(corners_of(placed)), placed[:, 0])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...image_io import UnreadableImageError, read_radiograph
-from ...spine.geometry import steps
+from ...spine.geometry import center_distances
 from ..codec import PRESENT, STATE
 from ..data.transforms import IMAGE, LABEL
 from .predictor import LandmarkPredictor
@@ -42,4 +42,4 @@ def _film_error(predictor: LandmarkPredictor, image: Path, label: np.ndarray) ->
     labelled = np.where(there[..., None], label[..., :STATE], np.nan)
     off = np.linalg.norm(spine.xy - labelled, axis=-1)  # (V, P), the center first
     counted = off[:, 1:] if np.isfinite(off[:, 1:]).any() else off[:, 0]
-    return float(np.nanmean(counted)) / float(np.nanmean(steps(labelled[:, 0])))
+    return float(np.nanmean(counted)) / float(np.nanmean(center_distances(labelled[:, 0])))

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from ...image_io import Radiograph, UnreadableImageError
-from ...spine.geometry import steps, transform_points
+from ...spine.geometry import center_distances, transform_points
 from ...spine.imaging.image_frame import ImageFrame
 from ...spine.imaging.orientation import UPRIGHT, Orientation
+from ...spine.measurement.angle_interval import corrected_half_widths
 from ...spine.measurement.image_warnings import ImageWarning, measurement_warnings, not_frontal_warning
-from ...spine.measurement.reader_error import corrected_half_widths
 from ...spine.schema import Spine
 from ..codec import LandmarkCodec, mirror_maps
 from ..config import load_config
@@ -61,7 +61,7 @@ class Prediction:
         names_right: chance in 0...1 that the names are right; ``None`` where that was not measured.
         tilt_half_widths: ``(V,)`` degrees; the 90 % interval of an angle between two vertebrae has the half width
             ``hypot`` of theirs; NaN where that is not known, ``None`` where nothing is. Vertebrae with fixed corners
-            have a reader's error (``reader_error``).
+            have a reader's error (``angle_interval``).
         frame: of the image, with the orientation that was used: what measuring needs.
         orientation_source: who says how the image stands: a tag or header of the file with its value, "found in the
             image" or "not stated".
@@ -318,7 +318,7 @@ class LandmarkPredictor:
         self, model: ErrorModel, told: Prediction, refined: RefinedSpine, fixed: FixedLandmarks
     ) -> tuple[np.ndarray, np.ndarray, Prediction]:
         """Points ``(V, P, 2)`` and their expected errors ``(V, P)`` in upright pixels, and what else a model tells."""
-        step = float(steps(refined.xy[:, 0]).mean())
+        step = float(center_distances(refined.xy[:, 0]).mean())
         xy, local = refined.xy, model.local(refined.errors, step)
         if model.correlations is not None and self.limits.propagation and fixed.mask.any():
             xy, left = model.correlations.moved(xy, refined.shown, local, fixed)
@@ -326,7 +326,7 @@ class LandmarkPredictor:
         misnamed = 0.0 if fixed.mask.any() else model.misnamed(told.naming_lead)
         widths = corrected_half_widths(model.tilt_half_widths(xy, local), fixed.mask[:, 1:])
         told = replace(told, names_right=1.0 - misnamed, tilt_half_widths=widths)
-        return xy, np.where(fixed.known, np.nan, local), told
+        return xy, np.where(fixed.determined, np.nan, local), told
 
     def scores_at(self, radiograph: Radiograph, points: np.ndarray) -> np.ndarray:
         """What the network thinks of the names of given centers.

@@ -8,10 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ...spine.centerline import gap_lengths, normals_of
-from ...spine.geometry import corners_of, steps, transform_points, with_centers
+from ...spine.centerline import gap_lengths, movable_centers, normals_of
+from ...spine.geometry import center_distances, corners_of, transform_points, with_centers
 from ...spine.schema import CORNERS
-from ...spine.within_anatomy import may_move
 from ..config import PredictionConfig, RefinerConfig
 from ..data.patches import ShrunkImage, cut_patches, shrink_around, standardised, vertebra_frames
 from ..decoders import FixedLandmarks
@@ -128,7 +127,7 @@ class Refinement:
             The spine, ``None`` where the decoded centers are no numbers or most of them lie in one place.
         """
         decoded = xy[:, 0]
-        if not (np.isfinite(decoded).all() and np.median(steps(decoded)) >= _LEAST_STEP):
+        if not (np.isfinite(decoded).all() and np.median(center_distances(decoded)) >= _LEAST_STEP):
             return None
         gaps, has_corner = gap_lengths(decoded), np.any(fixed.mask[:, 1:], axis=1)
         reach = limits.refinement_reach * gaps
@@ -151,7 +150,7 @@ class Refinement:
                 found[known.which], said[known.which] = seen[:2]
                 tokens.append(seen[2])
             placed, is_shown, bodies = around_fixed(found, fixed, decoded)
-            moves = may_move(decoded, placed[:, 0], reach, must)
+            moves = movable_centers(decoded, placed[:, 0], reach, must)
             current = np.where(moves[:, None, None], placed, xy)
             errors = np.where((moves & is_shown)[:, None], said, reach[:, None])
             leans = moves & is_looked_at & ~has_corner

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ...spine.geometry import steps
+from ...spine.geometry import center_distances
 from ..models.landmark_net import Maps
 
 HALF_WIDTH = 3.0
@@ -28,7 +28,7 @@ def cells_of_spine(centers: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     height, width = size
     order = np.argsort(centers[:, 1], kind="stable")
     line = np.interp(np.arange(height), centers[order, 1], centers[order, 0])
-    reach = HALF_WIDTH * max(1.0, float(np.median(steps(centers))))
+    reach = HALF_WIDTH * max(1.0, float(np.median(center_distances(centers))))
     near: np.ndarray = np.abs(np.arange(width) - line[:, None]) <= reach
     return near
 

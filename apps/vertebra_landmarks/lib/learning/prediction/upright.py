@@ -140,4 +140,4 @@ class UprightImage:
         """
         placed = fixed.applied_to(transform_points(np.linalg.inv(self.matrix), xy))
         visible = Spine.from_arrays(placed).cut_to(self.stored.width, self.stored.height).visible
-        return Spine.from_arrays(placed, np.where(visible | fixed.known, scores, 0.0), errors, visible)
+        return Spine.from_arrays(placed, np.where(visible | fixed.determined, scores, 0.0), errors, visible)

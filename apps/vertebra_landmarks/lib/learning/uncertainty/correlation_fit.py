@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ...spine.centerline import local_frames
-from ...spine.geometry import corners_of, steps
+from ...spine.geometry import center_distances, corners_of
 from ...spine.schema import VERTEBRAE
 from .error_correlation import VALUES, ErrorCorrelations, kernels
 
@@ -44,7 +44,7 @@ class SpineErrors:
             errors: ``(V, P)`` expected errors where the names are right, pixels.
         """
         off = np.einsum("vij,vkj->vki", local_frames(points[:, 0]), corners_of(labelled) - corners_of(points))
-        counts = (np.abs(off) < _OTHER_BODY * steps(points[:, 0]).mean()).all((1, 2))
+        counts = (np.abs(off) < _OTHER_BODY * center_distances(points[:, 0]).mean()).all((1, 2))
         return cls(off / errors[:, 1:, None], counts)
 
 

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ...spine.centerline import local_frames
-from ...spine.geometry import corners_of, steps, with_centers
+from ...spine.centerline import is_dented, local_frames, movable_centers
+from ...spine.geometry import center_distances, corners_of, with_centers
 from ...spine.schema import CORNERS, VERTEBRAE
-from ...spine.within_anatomy import is_dented, may_move
 from ..decoders import FixedLandmarks
 
 VALUES = 2 * len(CORNERS)
@@ -93,7 +92,7 @@ class ErrorCorrelations:
         """
         corners = corners_of(shown)
         takes_part = np.isfinite(corners).all((1, 2))
-        frames, step = local_frames(points[:, 0]), float(steps(points[:, 0]).mean())
+        frames, step = local_frames(points[:, 0]), float(center_distances(points[:, 0]).mean())
         scale = np.repeat(np.where(takes_part[:, None], errors[:, 1:], 0.0), 2, axis=1).ravel() / step
         observed, told = _observations(corners, fixed, frames, step)
         if not len(told):
@@ -152,6 +151,6 @@ def _within_anatomy(before: np.ndarray, after: np.ndarray, fixed: FixedLandmarks
     moves = ~(is_dented(after) & ~is_dented(before))
     placed = np.where(moves[:, None, None], after, before)
     has_fixed_center = np.isfinite(fixed.centers).all(1)
-    may = may_move(before[:, 0], placed[:, 0], np.full(len(before), np.inf), has_fixed_center)
+    may = movable_centers(before[:, 0], placed[:, 0], np.full(len(before), np.inf), has_fixed_center)
     kept: np.ndarray = np.where(may[:, None, None], placed, before)
     return kept

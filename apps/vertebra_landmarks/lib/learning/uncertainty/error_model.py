@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 
 from ...spine.geometry import corners_of
-from ...spine.measurement.cobb import interval_half_width
+from ...spine.measurement.angle_interval import interval_half_width
 from ...spine.schema import CORNERS
 from .error_correlation import ErrorCorrelations
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ...spine.atomic_write import replacing
+from ...spine.atomic_write import atomic_write
 from ...spine.chain_prior import DEFAULT_PRIOR, ChainPrior
 from ...spine.schema import SCHEMA_VERSION
 from ..config import ModelConfig, RefinerConfig, model_config_from_dict, refiner_config_from_dict
@@ -98,7 +98,7 @@ def save_atomically(content: Mapping[str, Any], path: Path) -> None:
         OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         torch.save(dict(content), temporary)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ...spine.atomic_write import replacing
+from ...spine.atomic_write import atomic_write
 
 FILE, LOCK = "given.json", "given.lock"
 MINUTES = 20.0
@@ -44,7 +44,7 @@ class GivenFilms:
             image, kept = _picked(pick, sorted(given, key=given.__getitem__, reverse=True))
             if image is not None:
                 left = {name: given[name] for name in kept}
-                with replacing(path) as temporary:
+                with atomic_write(path) as temporary:
                     temporary.write_text(json.dumps({**left, image: now}), encoding="utf-8")
         return image
 

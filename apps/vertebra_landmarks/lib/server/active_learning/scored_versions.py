@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ...spine.atomic_write import replacing
+from ...spine.atomic_write import atomic_write
 
 FILE = "scored.json"
 MOST_KEPT = 2
@@ -42,6 +42,6 @@ class ScoredVersions:
         kept = [version, *(other for other in before if other != version)][:MOST_KEPT]
         if kept != before:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(self._path) as temporary:
+            with atomic_write(self._path) as temporary:
                 temporary.write_text(json.dumps(kept), encoding="utf-8")
         return kept

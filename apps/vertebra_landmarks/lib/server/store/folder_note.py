@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
-from ...spine.atomic_write import replacing
+from ...spine.atomic_write import atomic_write
 from ..models import FOLDER
 from .database import FOLDERS_OWN, OTHER_FILE, POSTGRESQL
 from .studies_folder import StudiesFolder, sync
@@ -83,7 +83,7 @@ def note_database(folder: StudiesFolder, kind: str) -> None:
 
 
 def _write(note: Path, text: str) -> None:
-    with replacing(note) as temporary:
+    with atomic_write(note) as temporary:
         temporary.write_text(text, encoding="utf-8")
         sync(temporary)
     sync(note.parent)

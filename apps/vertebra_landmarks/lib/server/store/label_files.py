@@ -8,7 +8,7 @@ import os
 import uuid
 from pathlib import Path
 
-from ...spine.atomic_write import replacing
+from ...spine.atomic_write import atomic_write
 from ..filenames import is_inside
 from .studies_folder import StudiesFolder, sync
 
@@ -83,7 +83,7 @@ def write_whole(path: Path, content: bytes) -> None:
         OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)
 
 

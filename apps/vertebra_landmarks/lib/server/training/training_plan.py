@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...learning.training.trainer import differences
-from ...spine.atomic_write import replacing
+from ...spine.atomic_write import atomic_write
 from .dataset import Digests, Films
 from .train_request import TrainRequest
 
@@ -65,7 +65,7 @@ def write_plan(plan: Plan, folder: Path) -> None:
         OSError: it cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / PLAN) as temporary:
+    with atomic_write(folder / PLAN) as temporary:
         temporary.write_text(json.dumps(asdict(plan), indent=1), encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...spine.atomic_write import replacing
+from ...spine.atomic_write import atomic_write
 from ..json_values import without_nan
 
 RUNNING, DONE, FAILED, STOPPED, STARTING = "running", "done", "failed", "stopped", "starting"
@@ -81,7 +81,7 @@ class TrainReport:
         self.content.update(facts)
         self.content["elapsed_s"] = round(time.time() - self._begin, 1)
         text = json.dumps(without_nan(self.content), indent=1, allow_nan=False)
-        with replacing(self.path) as temporary:
+        with atomic_write(self.path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
     def tell_stage(self, stage: str, own: Mapping[str, Any], **facts: Any) -> None:

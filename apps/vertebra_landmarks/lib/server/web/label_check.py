@@ -8,7 +8,7 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 
 from ...image_io import Radiograph
 from ...spine.imaging.image_geometry import DENSITY, ImageGeometry
-from ...spine.labels.label_fit import fit_to_image
+from ...spine.labels.label_exchange import fit_to_image
 from ...spine.labels.markups import (
     SUFFIX,
     from_markups,

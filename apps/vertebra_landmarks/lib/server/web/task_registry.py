@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 from monailabel.utils.async_tasks.utils import processes, stop_background_task, tasks
 
-from ...spine.atomic_write import replacing
+from ...spine.atomic_write import atomic_write
 from ..log_privacy import outline
 from ..worker_registry import Presence
 
@@ -83,7 +83,7 @@ class TaskBoard:
                 }
             )
             if text != self._written:
-                with replacing(self._presence.folder / FILE) as temporary:
+                with atomic_write(self._presence.folder / FILE) as temporary:
                     temporary.write_text(text, encoding="utf-8")
                 self._written = text
 

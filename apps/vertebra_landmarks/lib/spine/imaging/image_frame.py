@@ -1,4 +1,4 @@
-"""What measuring a spine needs to know about its image: size, orientation and the patient's sides."""
+"""Size, orientation and the patient's sides of the image that points belong to, as measuring needs them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class ImageFrame:
     Attributes:
         width: columns of the stored raster.
         height: rows of the stored raster.
-        orientation: how to turn it upright; ``None`` where nobody knows, then the points decide (``orientation_of``).
-        image_left_is: the patient's side at the left of the upright image, "left" or "right"; ``None`` where nobody
-            knows.
+        orientation: how to turn it upright; ``None`` where unknown, and the points decide (``orientation_of``).
+        image_left_is: the patient's side at the left of the upright image, "left" or "right"; ``None`` where
+            unknown.
     """
 
     width: int
@@ -30,8 +30,8 @@ class ImageFrame:
     def resolved(self, spine: Spine) -> ImageFrame:
         """The same image with the orientation in which points of a spine stand upright.
 
-        The patient's sides stay known where that is what the file says, or, where it says nothing, as the image is
-        stored: else the file's word about the image was wrong, and so may be the one about its sides.
+        The patient's sides are kept where this is the stated orientation or, without one, the stored one; else the file
+        was wrong about the orientation and may be about the sides.
 
         Args:
             spine: points in stored pixels.

@@ -1,4 +1,4 @@
-"""Where the pixels of an image lie in Slicer's scene: origin, spacing and directions, as ITK reads them."""
+"""Physical geometry of an image in Slicer's scene: origin, spacing and directions, as ITK reads them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ImageGeometry:
         origin: position of the center of pixel (0, 0).
         along_row: unit vector from a pixel to the next one in its row.
         down_column: unit vector from a pixel to the one in the next row.
-        source: which tag or header states the spacing; ``DENSITY`` for dots per inch, "none" where nothing does.
+        source: tag or header that states the spacing; ``DENSITY`` for dots per inch, "none" without one.
 
     Raises:
         ValueError: a spacing is not positive, a number is not finite, or the directions span no plane.
@@ -55,11 +55,11 @@ class ImageGeometry:
 
     @property
     def before_0_8(self) -> ImageGeometry:
-        """How versions before 0.8 placed the same image: no origin, no direction, and 1 mm for dots per inch."""
+        """Geometry that versions before 0.8 used: no origin, no direction, and 1 mm for dots per inch."""
         return ImageGeometry((1.0, 1.0) if self.source == DENSITY else self.spacing, source=self.source)
 
     def is_close(self, other: ImageGeometry) -> bool:
-        """Whether pixels lie at the same positions but for rounding, whatever the source says."""
+        """Whether pixels lie at the same positions but for rounding, whatever the source."""
         corners = np.array([[0.0, 0.0], [1000.0, 0.0], [0.0, 1000.0]])
         return bool(np.allclose(self.to_physical(corners), other.to_physical(corners), rtol=1e-4, atol=1e-2))
 
@@ -103,7 +103,7 @@ class ImageGeometry:
         """Read what ``as_dict`` returns.
 
         Raises:
-            ValueError: a part is missing or not as expected; the message begins with ``where``.
+            ValueError: a field is missing or invalid; the message begins with ``where``.
         """
         if not isinstance(content, Mapping):
             raise ValueError(f"{where} must be a table with spacing, origin, along_row and down_column")
@@ -125,4 +125,4 @@ def _numbers(value: object, count: int, what: str) -> Any:
 
 
 PIXELS = ImageGeometry()
-"""An image whose file states no size: 1 mm per pixel from the scene's origin."""
+"""Geometry of an image whose file states none: 1 mm per pixel from the scene's origin."""

@@ -1,4 +1,4 @@
-"""How the stored pixels of an image must be turned so that it stands upright: the eight orientations of a raster.
+"""The eight orientations of a raster: how stored pixels are turned so that the image is upright.
 
 An upright spine image shows T1 above L5. Corner names (``TL`` ...) and all measurements are those of the upright
 image; points are kept in stored pixels, the raster as it lies in the file.
@@ -71,7 +71,7 @@ class Orientation:
         return np.rot90(mirrored, -self.quarter_turns)
 
     def followed_by(self, other: Orientation) -> Orientation:
-        """The orientation that does the same as this one and then ``other``."""
+        """The composition: this orientation, then ``other``."""
         sign = -1 if other.is_mirrored else 1
         turns = (other.quarter_turns + sign * self.quarter_turns) % 4
         return Orientation(turns, self.is_mirrored != other.is_mirrored)
@@ -82,7 +82,7 @@ class Orientation:
 
 
 UPRIGHT = Orientation()
-"""Nothing is to be turned."""
+"""The stored raster is upright."""
 
 EXIF_ORIENTATIONS = {
     1: UPRIGHT,
@@ -100,14 +100,14 @@ EXIF_ORIENTATIONS = {
 def orientation_of(xy: np.ndarray, width: int, height: int, stated: Optional[Orientation] = None) -> Orientation:
     """The orientation in which points of a spine stand upright.
 
-    The stated one counts, and a further quarter turn where the points run sideways or upwards in it although their
-    corners are not mirrored: nobody names T1 at the bottom of an upright image with its top corners below.
+    That is the stated one, followed by quarter turns where the points run sideways or upwards in it although their
+    corners are not mirrored: in an upright image T1 is not labelled at the bottom with its top corners below.
 
     Args:
         xy: ``(V, P, 2)`` stored pixels, NaN where absent.
         width: columns of the stored raster.
         height: rows of the stored raster.
-        stated: what the file says; ``None`` where it says nothing.
+        stated: by the file; ``None`` where it states none.
     """
     stated = stated or UPRIGHT
     upright = transform_points(stated.matrix(width, height), np.asarray(xy, dtype=float))

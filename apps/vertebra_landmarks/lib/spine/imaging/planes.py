@@ -1,4 +1,4 @@
-"""What the directions of an image plane in the patient say about how it stands upright.
+"""Orientation of an image from the directions of its plane in the patient.
 
 Convention: an upright frontal image has the patient's feet at its bottom; one that must be turned is brought to the
 standard hanging, the patient's right at the image's left. A plane without an axis along the body, as converters give
@@ -31,9 +31,9 @@ class Plane:
 
     Attributes:
         kind: ``CORONAL``, ``SAGITTAL`` or ``RASTER``, whose axes say nothing about a standing patient.
-        orientation: how to turn it upright; ``None`` where the directions are those that programs write by default.
-        image_left_is: the patient's side at the left of the upright image; ``None`` where the plane does not say it.
-        is_half_turned: whether a raster runs to -x and -y, the identity of programs that think in RAS.
+        orientation: how to turn it upright; ``None`` where the directions are the default of writing programs.
+        image_left_is: the patient's side at the left of the upright image; ``None`` where the plane does not tell.
+        is_half_turned: whether a raster runs to -x and -y, the identity in RAS.
     """
 
     kind: str
@@ -42,10 +42,10 @@ class Plane:
     is_half_turned: bool = False
 
     def warnings(self, source: str) -> tuple[ImageWarning, ...]:
-        """What the plane gives reason to doubt.
+        """Warning about a sagittal plane.
 
         Args:
-            source: the tag that states it, with its value.
+            source: the tag that states the plane, with its value.
         """
         if self.kind != SAGITTAL:
             return ()
@@ -63,34 +63,34 @@ def axis_of(direction: np.ndarray) -> Axis:
     return main, 1 if direction[main] > 0 else -1
 
 
-def axis_of_word(word: str) -> Axis | None:
-    """The axis that a value of PatientOrientation names first; ``None`` where it names none."""
-    return _LETTERS.get(word[:1])
+def axis_of_code(code: str) -> Axis | None:
+    """The axis of the first letter of a PatientOrientation value; ``None`` where it is none."""
+    return _LETTERS.get(code[:1])
 
 
 def plane_of(row: Axis, column: Axis) -> Plane | None:
-    """What the directions along a row and down a column say; ``None`` where they are the same axis."""
+    """The plane spanned by the directions along a row and down a column; ``None`` where they are the same axis."""
     kind = _PLANES.get(frozenset({row[0], column[0]}))
     if kind is None:
         return None
     if kind == RASTER:
         is_identity = (row, column) == ((0, 1), (1, 1))
-        orientation = None if is_identity else _bringing(row, column, right=(0, 1), down=(1, 1))
+        orientation = None if is_identity else _orientation_to(row, column, right=(0, 1), down=(1, 1))
         return Plane(kind, orientation, is_half_turned=(row, column) == ((0, -1), (1, -1)))
     if kind == SAGITTAL:
-        return Plane(kind, UPRIGHT if column == _FEET else _turning(row, column))
+        return Plane(kind, UPRIGHT if column == _FEET else _rotation_to_feet(row, column))
     if column == _FEET:
         return Plane(kind, UPRIGHT, "right" if row[1] > 0 else "left")
-    return Plane(kind, _bringing(row, column, right=(0, 1), down=_FEET), "right")
+    return Plane(kind, _orientation_to(row, column, right=(0, 1), down=_FEET), "right")
 
 
-def _bringing(row: Axis, column: Axis, right: Axis, down: Axis) -> Orientation:
-    """The one orientation after which the rows run to ``right`` and the columns to ``down``."""
+def _orientation_to(row: Axis, column: Axis, right: Axis, down: Axis) -> Orientation:
+    """The orientation after which rows run to ``right`` and columns to ``down``."""
     return next(o for o in _ALL if _upright_axes(o, row, column) == (right, down))
 
 
-def _turning(row: Axis, column: Axis) -> Orientation:
-    """The quarter turns after which the columns run to the feet."""
+def _rotation_to_feet(row: Axis, column: Axis) -> Orientation:
+    """The rotation after which columns run to the feet."""
     return next(o for o in _ALL if _upright_axes(o, row, column)[1] == _FEET)
 
 

@@ -1,7 +1,7 @@
-"""Labelled films as COCO keypoints (https://cocodataset.org/#format-data): one annotation of 85 keypoints per film.
+"""Labels as COCO keypoints (https://cocodataset.org/#format-data): one annotation of 85 keypoints per image.
 
-Coordinates stay as they are here, with pixel centers at whole numbers. A point that is absent has visibility 0, one
-that the image does not show 1, any other one 2; COCO has no place for scores.
+Pixel centers are at whole numbers, as elsewhere in the project. Visibility is 0 of absent points, 1 of points that the
+image does not show, else 2; COCO has no field for scores.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ import numpy as np
 
 from ..imaging.image_frame import ImageFrame
 from ..schema import VERTEBRAE, Spine
-from .label_exchange import PLACES, LabelledFilm, Points, Read, json_object, listing
+from .label_exchange import LabelledImage, ReadResult, SpineBuilder, json_object, list_of
+from .markups import LANDMARK_INDEX
 
 CATEGORY = "spine"
 _ABSENT, _NOT_VISIBLE, _VISIBLE = _VISIBILITIES = (0, 1, 2)
 
 
-def to_coco(films: Iterable[LabelledFilm]) -> str:
-    """The content of a COCO file; each film needs its size.
+def to_coco(labels: Iterable[LabelledImage]) -> str:
+    """The content of a COCO file.
 
     Raises:
-        ValueError: nothing is known about an image.
+        ValueError: the size of an image is not known.
     """
-    names = list(PLACES)
+    names = list(LANDMARK_INDEX)
     centers = [names.index(vertebra) + 1 for vertebra in VERTEBRAE]
     category = {
         "id": 1,
@@ -36,67 +37,66 @@ def to_coco(films: Iterable[LabelledFilm]) -> str:
         "skeleton": [list(pair) for pair in zip(centers, centers[1:])],
     }
     images, annotations = [], []
-    for number, film in enumerate(films, start=1):
-        frame = film.known_frame
-        images.append({"id": number, "file_name": film.image, "width": frame.width, "height": frame.height})
-        annotations.append({"id": number, "image_id": number, "category_id": 1, "iscrowd": 0, **_shape(film.spine)})
+    for number, labelled in enumerate(labels, start=1):
+        frame = labelled.required_frame
+        images.append({"id": number, "file_name": labelled.image, "width": frame.width, "height": frame.height})
+        annotations.append({"id": number, "image_id": number, "category_id": 1, "iscrowd": 0, **_shape(labelled.spine)})
     content = {"images": images, "annotations": annotations, "categories": [category]}
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
 def _shape(spine: Spine) -> dict[str, Any]:
     xy = spine.xy.reshape(-1, 2)
-    there = np.isfinite(xy).all(-1)
-    flat = np.where(there[:, None], xy, 0.0)
-    flags = np.where(there, np.where(spine.visible.ravel(), _VISIBLE, _NOT_VISIBLE), _ABSENT)
+    is_present = np.isfinite(xy).all(-1)
+    flat = np.where(is_present[:, None], xy, 0.0)
+    flags = np.where(is_present, np.where(spine.visible.ravel(), _VISIBLE, _NOT_VISIBLE), _ABSENT)
     keypoints = [value for (x, y), flag in zip(flat.tolist(), flags.tolist()) for value in (x, y, flag)]
-    low, high = (xy[there].min(0), xy[there].max(0)) if there.any() else (np.zeros(2), np.zeros(2))
+    low, high = (xy[is_present].min(0), xy[is_present].max(0)) if is_present.any() else (np.zeros(2), np.zeros(2))
     box = [*low.tolist(), *(high - low).tolist()]
-    return {"keypoints": keypoints, "num_keypoints": int(there.sum()), "bbox": box, "area": box[2] * box[3]}
+    return {"keypoints": keypoints, "num_keypoints": int(is_present.sum()), "bbox": box, "area": box[2] * box[3]}
 
 
-def from_coco(text: str) -> Read:
-    """Read a COCO file whose keypoints are named as here, in any order.
+def from_coco(text: str) -> ReadResult:
+    """Read a COCO file whose keypoints have the names of this project, in any order.
 
     Raises:
-        ValueError: it is no COCO file with such keypoints.
+        ValueError: it is not a COCO file with such keypoints.
     """
     content = json_object(text)
     images, categories = _by_id(content, "images"), _by_id(content, "categories")
-    films: list[LabelledFilm] = []
+    labels: list[LabelledImage] = []
     problems = []
-    taken = set()
+    labelled = set()
     for number, annotation in enumerate(_objects(content, "annotations"), start=1):
-        known = _named(images, annotation.get("image_id"))
-        image = known.get("file_name")
+        entry = _lookup(images, annotation.get("image_id"))
+        image = entry.get("file_name")
         try:
             if not isinstance(image, str):
                 raise ValueError(f"there is no image {annotation.get('image_id')!r:.40} with a file_name")
-            if image in taken:
+            if image in labelled:
                 raise ValueError("the image has a spine already")
-            spine = _spine(annotation, _named(categories, annotation.get("category_id")).get("keypoints"))
-            film = LabelledFilm(image, spine, _frame(known))
-            taken.add(image)
-            films.append(film)
+            spine = _spine(annotation, _lookup(categories, annotation.get("category_id")).get("keypoints"))
+            labels.append(LabelledImage(image, spine, _frame(entry)))
+            labelled.add(image)
         except ValueError as error:
             problems.append(f"annotation {number}, image {image!r:.80}: {error}")
-    return films, problems
+    return labels, problems
 
 
 def _objects(content: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    return [known if isinstance(known, Mapping) else {} for known in listing(content, name)]
+    return [entry if isinstance(entry, Mapping) else {} for entry in list_of(content, name)]
 
 
 def _by_id(content: Mapping[str, Any], name: str) -> dict[object, Mapping[str, Any]]:
-    return {known["id"]: known for known in _objects(content, name) if _is_id(known.get("id"))}
+    return {entry["id"]: entry for entry in _objects(content, name) if _is_id(entry.get("id"))}
 
 
-def _named(known: Mapping[object, Mapping[str, Any]], name: object) -> Mapping[str, Any]:
-    return known.get(name, {}) if _is_id(name) else {}
+def _lookup(by_id: Mapping[object, Mapping[str, Any]], key: object) -> Mapping[str, Any]:
+    return by_id.get(key, {}) if _is_id(key) else {}
 
 
-def _is_id(name: object) -> bool:
-    return isinstance(name, (int, str)) and not isinstance(name, bool)
+def _is_id(value: object) -> bool:
+    return isinstance(value, (int, str)) and not isinstance(value, bool)
 
 
 def _frame(image: Mapping[str, Any]) -> Optional[ImageFrame]:
@@ -114,13 +114,13 @@ def _length(image: Mapping[str, Any], name: str) -> Optional[int]:
 
 
 def _spine(annotation: Mapping[str, Any], names: object) -> Spine:
-    keypoints = listing(annotation, "keypoints")
+    keypoints = list_of(annotation, "keypoints")
     if not isinstance(names, list) or len(keypoints) != 3 * len(names):
         raise ValueError("its keypoints must be x, y and visibility of every name that its category lists")
-    points = Points()
+    builder = SpineBuilder()
     for name, x, y, visibility in zip(names, keypoints[::3], keypoints[1::3], keypoints[2::3]):
         if isinstance(visibility, bool) or visibility not in _VISIBILITIES:
             raise ValueError(f"the visibility of {name!r:.40} must be 0, 1 or 2, got {visibility!r:.40}")
         if visibility != _ABSENT:
-            points.add(str(name), x, y, is_visible=visibility == _VISIBLE)
-    return points.spine
+            builder.add(str(name), x, y, is_visible=visibility == _VISIBLE)
+    return builder.spine

@@ -1,7 +1,8 @@
-"""Labelled films in tables and JSON, for other programs: CSV with a row per point or per curve, and JSON with both."""
+"""Label exchange with other programs: CSV with a row per point or per curve, and JSON with both; see also ``coco``."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -17,27 +18,24 @@ from ..imaging.image_frame import ImageFrame
 from ..measurement.image_warnings import ImageWarning
 from ..measurement.report import curves_of, sides_of
 from ..schema import POINTS, SCHEMA_VERSION, VERTEBRAE, Spine
-from .markups import label_of
+from .markups import LANDMARK_INDEX, label_of
 
 LANDMARK_COLUMNS = ("image", "vertebra", "point", "x_px", "y_px", "score", "visible")
 CURVE_COLUMNS = ("image", "curve", "upper_end", "lower_end", "apex", "side", "angle_deg", "region", "sides_of")
-_NEEDED = LANDMARK_COLUMNS[:5]
+_REQUIRED_COLUMNS = LANDMARK_COLUMNS[:5]
 _DELIMITERS = (",", ";", "\t")
 _STATED_DELIMITER = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
-"""First line by which a spreadsheet program is told the delimiter."""
-
-PLACES = {label_of(v, p): (i, POINTS.index(p)) for i, v in enumerate(VERTEBRAE) for p in POINTS}
-"""Vertebra and point of every name, such as "T7" for a center and "T7 TL" for a corner."""
+"""First line of a table for spreadsheet programs, which states the delimiter."""
 
 
 @dataclass(frozen=True)
-class LabelledFilm:
-    """One film and its landmarks.
+class LabelledImage:
+    """One image and its landmarks.
 
     Attributes:
-        image: id, or name of the file.
+        image: id, or file name.
         spine: points in stored pixels of the image.
-        frame: the image that they belong to; ``None`` where a file says nothing about it.
+        frame: size, orientation and sides of the image; ``None`` where a file states none.
         warnings: reasons to doubt what is measured.
     """
 
@@ -47,23 +45,23 @@ class LabelledFilm:
     warnings: tuple[ImageWarning, ...] = ()
 
     @property
-    def known_frame(self) -> ImageFrame:
-        """The image that the points belong to.
+    def required_frame(self) -> ImageFrame:
+        """The frame of the image.
 
         Raises:
-            ValueError: nothing is known about it.
+            ValueError: it is not known.
         """
         if self.frame is None:
             raise ValueError(f"image {self.image!r:.80}: its width and height are needed")
         return self.frame
 
 
-Read = tuple[list[LabelledFilm], list[str]]
-"""What a file holds, and a sentence for everything in it that cannot be used."""
+ReadResult = tuple[list[LabelledImage], list[str]]
+"""The labels of a file, and a sentence for each entry that cannot be used."""
 
 
-class Points:
-    """The points of one film while they are collected."""
+class SpineBuilder:
+    """Collects the points of one spine."""
 
     def __init__(self) -> None:
         self._xy = np.full((len(VERTEBRAE), len(POINTS), 2), math.nan)
@@ -74,22 +72,21 @@ class Points:
         """Set a point.
 
         Raises:
-            ValueError: the name is unknown or stood before, or a number is none.
+            ValueError: the name is unknown or was added before, or a value is not a finite number.
         """
-        if name not in PLACES:
+        if name not in LANDMARK_INDEX:
             raise ValueError(f"{name!r:.40} is neither a vertebra like 'T7' nor a corner like 'T7 TL'")
         numbers = [_number(name, value) for value in (x, y, score)]
         if not 0.0 <= numbers[2] <= 1.0:
             raise ValueError(f"the score of {name} must lie in 0...1, got {score!r:.40}")
-        if np.isfinite(self._xy[PLACES[name]]).any():
+        index = LANDMARK_INDEX[name]
+        if np.isfinite(self._xy[index]).any():
             raise ValueError(f"{name} stands twice")
-        self._xy[PLACES[name]] = numbers[:2]
-        self._scores[PLACES[name]] = numbers[2]
-        self._visible[PLACES[name]] = is_visible
+        self._xy[index], self._scores[index], self._visible[index] = numbers[:2], numbers[2], is_visible
 
     @property
     def spine(self) -> Spine:
-        """All of them."""
+        """The spine with all points added so far."""
         return Spine.from_arrays(self._xy, self._scores, visible=self._visible)
 
 
@@ -103,29 +100,29 @@ def _number(name: str, value: Any) -> float:
     return number
 
 
-def landmarks_csv(films: Iterable[LabelledFilm]) -> str:
-    """A row per point, in stored pixels; points that are absent have none."""
+def landmarks_csv(labels: Iterable[LabelledImage]) -> str:
+    """CSV with a row per point, in stored pixels; absent points have none."""
     rows: list[tuple[object, ...]] = [LANDMARK_COLUMNS]
-    for film in films:
-        for vertebra, point, mark in film.spine.points():
-            if mark is not None:
-                numbers = repr(mark.x), repr(mark.y), repr(mark.score), int(mark.is_visible)
-                rows.append((film.image, vertebra, point, *numbers))
+    for labelled in labels:
+        for vertebra, point, landmark in labelled.spine.points():
+            if landmark is not None:
+                numbers = repr(landmark.x), repr(landmark.y), repr(landmark.score), int(landmark.is_visible)
+                rows.append((labelled.image, vertebra, point, *numbers))
     return _csv(rows)
 
 
-def curves_csv(films: Iterable[LabelledFilm]) -> str:
-    """A row per curve, from top to bottom; ``sides_of`` says whose sides they are.
+def curves_csv(labels: Iterable[LabelledImage]) -> str:
+    """CSV with a row per curve, from top to bottom; ``sides_of`` says whose sides they are.
 
     Raises:
-        ValueError: nothing is known about an image.
+        ValueError: the frame of an image is not known.
     """
     rows: list[tuple[object, ...]] = [CURVE_COLUMNS]
-    for film in films:
-        frame = film.known_frame
-        for number, curve in enumerate(curves_of(film.spine, frame), start=1):
+    for labelled in labels:
+        frame = labelled.required_frame
+        for number, curve in enumerate(curves_of(labelled.spine, frame), start=1):
             ends = curve.upper_end, curve.lower_end, curve.apex, curve.side
-            rows.append((film.image, number, *ends, f"{curve.angle_deg:.2f}", curve.region, sides_of(frame)))
+            rows.append((labelled.image, number, *ends, f"{curve.angle_deg:.2f}", curve.region, sides_of(frame)))
     return _csv(rows)
 
 
@@ -135,11 +132,11 @@ def _csv(rows: Iterable[Iterable[object]]) -> str:
     return stream.getvalue()
 
 
-def read_landmarks_csv(text: str) -> Read:
+def read_landmarks_csv(text: str) -> ReadResult:
     """Read a table with a row per point, as ``landmarks_csv`` and ``scripts/predict.py`` write them.
 
-    Columns are separated by commas, semicolons or tabs; but for the first, numbers may have a decimal comma. A film
-    with a row that cannot be used is left out as a whole: half a label would teach wrongly.
+    Columns are separated by commas, semicolons or tabs; numbers may have a decimal comma except in the first case. An
+    image with an unusable row is left out as a whole, since an incomplete label would mislead a training.
 
     Raises:
         ValueError: a column is missing.
@@ -149,28 +146,28 @@ def read_landmarks_csv(text: str) -> Read:
     header = stream.readline()
     delimiter = stated[1] if stated else max(_DELIMITERS, key=header.count)
     names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
-    missing = [name for name in _NEEDED if name not in names]
+    missing = [name for name in _REQUIRED_COLUMNS if name not in names]
     if missing:
-        raise ValueError(f"the table needs the columns {', '.join(_NEEDED)}; {missing[0]} is missing")
+        raise ValueError(f"the table needs the columns {', '.join(_REQUIRED_COLUMNS)}; {missing[0]} is missing")
     rows = csv.DictReader(stream, names, delimiter=delimiter)
-    films: dict[str, Points] = {}
+    builders: dict[str, SpineBuilder] = {}
     problems: dict[str, str] = {}
     lines_before = 2 if stated else 1
     try:
         for row in rows:
             image = row["image"] or ""
             try:
-                _add_row(films.setdefault(image, Points()), row, delimiter)
+                _add_row(builders.setdefault(image, SpineBuilder()), row, delimiter)
             except ValueError as error:
                 problems.setdefault(image, f"line {lines_before + rows.line_num}, image {image!r:.80}: {error}")
     except csv.Error as error:
         raise ValueError(f"line {lines_before + rows.line_num}: {error}") from error
-    whole = [LabelledFilm(image, points.spine) for image, points in films.items() if image not in problems]
-    return whole, list(problems.values())
+    labels = [LabelledImage(image, builder.spine) for image, builder in builders.items() if image not in problems]
+    return labels, list(problems.values())
 
 
-def _add_row(points: Points, row: Mapping[str, Optional[str]], delimiter: str) -> None:
-    """Set the point of a row.
+def _add_row(builder: SpineBuilder, row: Mapping[str, Optional[str]], delimiter: str) -> None:
+    """Add the point of a row.
 
     Raises:
         ValueError: the row cannot be used.
@@ -180,41 +177,41 @@ def _add_row(points: Points, row: Mapping[str, Optional[str]], delimiter: str) -
     visible = row.get("visible") or "1"
     if visible not in ("0", "1"):
         raise ValueError(f"visible of {name} must be 1 or 0, got {visible!r:.40}")
-    points.add(name, x, y, score or 1.0, visible == "1")
+    builder.add(name, x, y, score or 1.0, visible == "1")
 
 
 def _decimal(value: Optional[str], delimiter: str) -> Optional[str]:
-    """A number with a decimal point; the comma in its place is possible where it separates no columns."""
+    """A number with a decimal point; a decimal comma is accepted where commas do not separate columns."""
     if value is None or delimiter == "," or "." in value:
         return value
     return value.replace(",", ".", 1)
 
 
-def films_json(films: Iterable[LabelledFilm]) -> str:
-    """Landmarks, curves and warnings of every film, and whose sides those of the curves are.
+def labels_json(labels: Iterable[LabelledImage]) -> str:
+    """JSON with landmarks, curves and warnings of every image, and whose sides those of the curves are.
 
     Raises:
-        ValueError: nothing is known about an image.
+        ValueError: the frame of an image is not known.
     """
     images = []
-    for film in films:
+    for labelled in labels:
         points = [
             {
                 "name": label_of(vertebra, point),
-                "x": mark.x,
-                "y": mark.y,
-                "score": mark.score,
-                "visible": mark.is_visible,
+                "x": landmark.x,
+                "y": landmark.y,
+                "score": landmark.score,
+                "visible": landmark.is_visible,
             }
-            for vertebra, point, mark in film.spine.points()
-            if mark is not None
+            for vertebra, point, landmark in labelled.spine.points()
+            if landmark is not None
         ]
-        frame = film.known_frame
-        curves = [asdict(curve) for curve in curves_of(film.spine, frame)]
-        warnings = [warning.as_dict() for warning in film.warnings]
+        frame = labelled.required_frame
+        curves = [asdict(curve) for curve in curves_of(labelled.spine, frame)]
+        warnings = [warning.as_dict() for warning in labelled.warnings]
         images.append(
             {
-                "image": film.image,
+                "image": labelled.image,
                 "landmarks": points,
                 "curves": curves,
                 "sides_of": sides_of(frame),
@@ -224,39 +221,39 @@ def films_json(films: Iterable[LabelledFilm]) -> str:
     return json.dumps({"schema_version": SCHEMA_VERSION, "images": images}, indent=1, allow_nan=False) + "\n"
 
 
-def read_films_json(text: str) -> Read:
-    """Read what ``films_json`` writes; curves follow from the landmarks and are passed over.
+def read_labels_json(text: str) -> ReadResult:
+    """Read what ``labels_json`` writes; curves follow from the landmarks and are ignored.
 
     Raises:
-        ValueError: it is no JSON of that shape, or of another version of the landmarks.
+        ValueError: it is not such a JSON file, or of another schema version.
     """
     content = json_object(text)
     if content.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"schema_version must be {SCHEMA_VERSION}, got {content.get('schema_version')!r:.40}")
-    films, problems = [], []
-    for number, known in enumerate(listing(content, "images"), start=1):
-        image = known.get("image") if isinstance(known, Mapping) else None
+    labels, problems = [], []
+    for number, entry in enumerate(list_of(content, "images"), start=1):
+        image = entry.get("image") if isinstance(entry, Mapping) else None
         try:
             if not isinstance(image, str):
                 raise ValueError("an image is named by a text 'image'")
-            points = Points()
-            for mark in listing(known, "landmarks"):
-                mark = mark if isinstance(mark, Mapping) else {}
-                name, is_visible = str(mark.get("name")), mark.get("visible", True)
+            builder = SpineBuilder()
+            for item in list_of(entry, "landmarks"):
+                item = item if isinstance(item, Mapping) else {}
+                name, is_visible = str(item.get("name")), item.get("visible", True)
                 if not isinstance(is_visible, bool):
                     raise ValueError(f"visible of {name:.40} must be true or false, got {is_visible!r:.40}")
-                points.add(name, mark.get("x"), mark.get("y"), mark.get("score", 1.0), is_visible)
-            films.append(LabelledFilm(image, points.spine))
+                builder.add(name, item.get("x"), item.get("y"), item.get("score", 1.0), is_visible)
+            labels.append(LabelledImage(image, builder.spine))
         except ValueError as error:
             problems.append(f"entry {number}, image {image!r:.80}: {error}")
-    return films, problems
+    return labels, problems
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """The object that a text holds.
+    """Parse a JSON object.
 
     Raises:
-        ValueError: it is no JSON object.
+        ValueError: the text is not a JSON object.
     """
     try:
         content = json.loads(text)
@@ -267,13 +264,63 @@ def json_object(text: str) -> dict[str, Any]:
     return content
 
 
-def listing(content: Mapping[str, Any], name: str) -> list[Any]:
-    """A list of an object.
+def list_of(content: Mapping[str, Any], name: str) -> list[Any]:
+    """The list of that name in a JSON object.
 
     Raises:
-        ValueError: it has none of that name.
+        ValueError: there is none.
     """
-    found = content.get(name)
-    if not isinstance(found, list):
-        raise ValueError(f"expected a list {name!r}, got {found!r:.40}")
-    return found
+    value = content.get(name)
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list {name!r}, got {value!r:.40}")
+    return value
+
+
+_BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_SNIFFED_BYTES = 1000
+
+
+def decode_text(content: bytes) -> str:
+    """Decode the text of a spreadsheet or editor, without its byte order mark.
+
+    Without a mark it is UTF-16 where every other byte at the beginning is 0, else UTF-8 where valid, else
+    Windows-1252.
+
+    Raises:
+        ValueError: it is text in none of these encodings.
+    """
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if content.startswith(mark):
+            return content[len(mark) :].decode(encoding)
+    begin = content[:_SNIFFED_BYTES]
+    if 0 in begin:
+        return content.decode("utf-16-le" if begin[1::2].count(0) >= begin[::2].count(0) else "utf-16-be")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("cp1252")
+
+
+MAX_OUTSIDE_SHARE = 0.5
+"""Share of a label's points that may lie outside the image; with more it is the label of another image."""
+
+
+def fit_to_image(spine: Spine, width: int, height: int) -> Spine:
+    """A label as it is stored and learnt from: points outside the image are not visible.
+
+    Args:
+        spine: points in stored pixels, as labelled.
+        width: of the image in pixels.
+        height: of the image in pixels.
+
+    Raises:
+        ValueError: most of the visible points lie outside the image.
+    """
+    placed = spine.visible_xy[spine.visible]
+    outside = ((placed < -0.5) | (placed > np.array([width, height]) - 0.5)).any(-1)
+    if outside.sum() > MAX_OUTSIDE_SHARE * len(placed):
+        raise ValueError(
+            f"{outside.sum()} of {len(placed)} points lie outside the image of {width} x {height} pixels (x from 0 to "
+            f"{width - 1}, y from 0 to {height - 1} were expected): the label belongs to another image"
+        )
+    return spine.cut_to(width, height)

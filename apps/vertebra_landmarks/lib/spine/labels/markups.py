@@ -1,9 +1,9 @@
 """Slicer Markups files (``.mrk.json``): two point lists per spine, ``centers`` and ``corners``.
 
-Positions are LPS millimetres, those at which Slicer's own reader shows the pixel (``ImageGeometry``). A point that is
-absent or not visible keeps its row with ``positionStatus`` "undefined", so that 17 and 68 control points are always
-there; one that is not visible keeps its position, too. The file says which geometry it was written with, so that it is
-read with the same one whatever becomes of the image; files of Slicer's own say nothing and are read with the image's.
+Positions are LPS millimetres, where Slicer's own reader shows the pixel (``ImageGeometry``). Absent and invisible
+points keep their control point with ``positionStatus`` "undefined", so that there are always 17 and 68; invisible
+ones keep their position, too. The file states the geometry that it was written with, and is read with the same one
+even if the image changes; files saved by Slicer itself state none and are read with the image's.
 Format: the schema "markups-schema-v1.0.3" of 3D Slicer.
 """
 
@@ -17,7 +17,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from ..atomic_write import replacing
+from ..atomic_write import atomic_write
 from ..imaging.image_geometry import PIXELS, ImageGeometry
 from ..schema import CENTER, CORNERS, POINTS, SCHEMA_VERSION, VERTEBRAE, Landmark, Spine
 
@@ -40,8 +40,8 @@ def label_of(vertebra: str, point: str) -> str:
     return vertebra if point == CENTER else f"{vertebra} {point}"
 
 
-_PLACES = {label_of(v, p): (i, POINTS.index(p)) for i, v in enumerate(VERTEBRAE) for p in POINTS}
-
+LANDMARK_INDEX = {label_of(v, p): (i, POINTS.index(p)) for i, v in enumerate(VERTEBRAE) for p in POINTS}
+"""Indices of vertebra and point by control point label."""
 
 _OURS, _GEOMETRY = "vertebraLandmarks", "geometry"
 
@@ -79,7 +79,7 @@ def to_markups(spine: Spine, geometry: ImageGeometry = PIXELS) -> dict[str, Any]
         controls = [
             _control_point(number, label_of(vertebra, point), landmark, geometry)
             for number, (vertebra, point, landmark) in enumerate(
-                (place for place in spine.points() if place[1] in points), start=1
+                (entry for entry in spine.points() if entry[1] in points), start=1
             )
         ]
         markups.append(
@@ -115,18 +115,18 @@ def from_markups(content: object, geometry: ImageGeometry = PIXELS, where: str =
     """Read a spine from the content of a Markups file.
 
     Args:
-        content: what ``json.load`` returned; lists, labels and their order are as Slicer saved them.
+        content: what ``json.load`` returned; lists and labels may have any order.
         geometry: where Slicer's reader places the pixels of the image that the points belong to; used where the
-            content does not say with which geometry it was written.
-        where: name of the file, for errors.
+            content does not state its geometry.
+        where: file name for error messages.
 
     Returns:
-        The spine in stored pixels. A label that the file lacks is an absent point, and so is one whose position is
-        undefined; in a file of this project that has a position all the same, it is a point that is not visible.
+        The spine in stored pixels. A point that the file lacks or that has an undefined position is absent; in a
+        file of this project, an undefined point that has a position is present but not visible.
 
     Raises:
-        ValueError: the content is no Markups file, a label is unknown or stands twice, a position is no number, or
-            the coordinate system is neither LPS nor RAS.
+        ValueError: the content is not a Markups file, a label is unknown or occurs twice, a position is not three
+            numbers, or the coordinate system is neither LPS nor RAS.
     """
     if not isinstance(content, dict) or not isinstance(content.get("markups"), list):
         raise ValueError(f"{where}: expected a Slicer Markups file with a list 'markups'")
@@ -134,7 +134,7 @@ def from_markups(content: object, geometry: ImageGeometry = PIXELS, where: str =
     xy = np.full((len(VERTEBRAE), len(POINTS), 2), math.nan)
     visible = np.ones(xy.shape[:2], bool)
     scores, errors = np.ones(xy.shape[:2]), np.full(xy.shape[:2], math.nan)
-    seen = set()
+    labels = set()
     for markup in content["markups"]:
         sign = _lps_sign(markup, where)
         controls = markup.get("controlPoints")
@@ -142,22 +142,23 @@ def from_markups(content: object, geometry: ImageGeometry = PIXELS, where: str =
             raise ValueError(f"{where}: expected a list 'controlPoints', got {controls!r:.80}")
         for control in controls:
             label = control.get("label") if isinstance(control, dict) else None
-            if not isinstance(label, str) or label not in _PLACES:
+            if not isinstance(label, str) or label not in LANDMARK_INDEX:
                 raise ValueError(f"{where}: label {label!r} is neither a vertebra like 'T7' nor a corner like 'T7 TL'")
-            if label in seen:
+            if label in labels:
                 raise ValueError(f"{where}: label {label!r} stands twice")
-            seen.add(label)
-            visible[_PLACES[label]] = control.get("positionStatus", _DEFINED) == _DEFINED
-            if not visible[_PLACES[label]] and not (is_ours and _has_position(control)):
+            labels.add(label)
+            index = LANDMARK_INDEX[label]
+            visible[index] = control.get("positionStatus", _DEFINED) == _DEFINED
+            if not visible[index] and not (is_ours and _has_position(control)):
                 continue
             position = _position(control.get("position"), f"{where}: position of {label!r}")
-            xy[_PLACES[label]] = geometry.to_pixels(position * sign)
-            scores[_PLACES[label]], errors[_PLACES[label]] = _estimates(control.get("description"))
+            xy[index] = geometry.to_pixels(position * sign)
+            scores[index], errors[index] = _estimates(control.get("description"))
     return Spine.from_arrays(xy, scores, errors, visible)
 
 
 def write_markups(path: Path, spine: Spine, geometry: ImageGeometry = PIXELS) -> None:
-    """Write a ``.mrk.json`` file; a reader sees the old file or the whole new one, never a part.
+    """Write a ``.mrk.json`` file atomically.
 
     Args:
         path: file to write.
@@ -168,7 +169,7 @@ def write_markups(path: Path, spine: Spine, geometry: ImageGeometry = PIXELS) ->
         OSError: the file cannot be written.
     """
     text = json.dumps(to_markups(spine, geometry), indent=1, allow_nan=False)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -180,7 +181,7 @@ def read_markups(path: Path, geometry: ImageGeometry = PIXELS) -> Spine:
         geometry: as for ``from_markups``.
 
     Raises:
-        ValueError: the file is no JSON or no Markups file of vertebra landmarks.
+        ValueError: the file is not a Markups file of vertebra landmarks.
         OSError: the file cannot be read.
     """
     path = Path(path)
@@ -188,10 +189,10 @@ def read_markups(path: Path, geometry: ImageGeometry = PIXELS) -> Spine:
 
 
 def parse_json(content: bytes, where: str = "markups") -> Any:
-    """What a Markups file holds, for ``from_markups``: UTF-8, with or without a byte order mark.
+    """Parse the bytes of a Markups file for ``from_markups``: UTF-8, with or without a byte order mark.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: they are not JSON.
     """
     try:
         return json.loads(content.decode("utf-8-sig"))
@@ -200,16 +201,16 @@ def parse_json(content: bytes, where: str = "markups") -> Any:
 
 
 def is_before_0_8(content: object) -> bool:
-    """Whether a Markups file was written by this project before 0.8, which did not say with which geometry."""
+    """Whether a Markups file was written by this project before 0.8, which did not state the geometry."""
     ours = content.get(_OURS) if isinstance(content, dict) else None
     return isinstance(ours, dict) and _GEOMETRY not in ours
 
 
 def with_undefined(content: dict[str, Any], labels: Collection[str]) -> dict[str, Any]:
-    """A Markups file in which some points are undefined, and everything else is as it was.
+    """A copy of a Markups file with some points undefined.
 
     Args:
-        content: that ``from_markups`` can read.
+        content: of a file that ``from_markups`` can read.
         labels: of the control points, such as "T7" and "T7 TL".
     """
     markups = [
@@ -226,10 +227,10 @@ def with_undefined(content: dict[str, Any], labels: Collection[str]) -> dict[str
 
 
 def stated_geometry(content: object, where: str) -> Optional[ImageGeometry]:
-    """The geometry that a file says it was written with; ``None`` where it says nothing.
+    """The geometry that a file states; ``None`` where it states none.
 
     Raises:
-        ValueError: what it says is none.
+        ValueError: the stated geometry is invalid.
     """
     ours = content.get(_OURS) if isinstance(content, dict) else None
     if not isinstance(ours, dict) or _GEOMETRY not in ours:
@@ -238,7 +239,7 @@ def stated_geometry(content: object, where: str) -> Optional[ImageGeometry]:
 
 
 def _geometry_of(content: dict[str, Any], image: ImageGeometry, where: str) -> ImageGeometry:
-    """The geometry that a file was written with: it says so, or is from before 0.8, or was saved by Slicer itself."""
+    """The stated geometry; else that of versions before 0.8, or the image's in a file saved by Slicer."""
     ours = content.get(_OURS)
     if not isinstance(ours, dict):
         return image
@@ -255,7 +256,7 @@ def _lps_sign(markup: object, where: str) -> np.ndarray:
 
 
 def _has_position(control: dict[str, Any]) -> bool:
-    """Whether an undefined point has a position: (0, 0, 0) stands for none."""
+    """Whether an undefined point has a position; (0, 0, 0) counts as none."""
     try:
         return bool(_position(control.get("position"), "").any())
     except ValueError:
@@ -280,7 +281,7 @@ def _description(landmark: Landmark) -> str:
 
 
 def _estimates(description: object) -> tuple[float, float]:
-    """Score and expected error of a control point; 1 and NaN where its description, which is free text, has none."""
+    """Score and expected error of a control point; 1 and NaN where its description (free text) states none."""
     values = {}
     for part in str(description or "").split():
         name, _, number = part.partition("=")

@@ -1,6 +1,6 @@
-"""The three angles of the AASCE challenge and how their agreement is scored: for comparison with the literature only.
+"""The three angles of the AASCE challenge and the scores of their agreement, for comparison with the literature only.
 
-What a clinician reads is in ``curves``. The rule reproduces all 609 official angle rows of the data set within 0.014
+The clinical measurement is in ``cobb``. The rule reproduces all 609 official angle rows of the data set within 0.014
 degrees from its untouched labels; ports of it in public code do not.
 """
 
@@ -13,9 +13,9 @@ import numpy as np
 from ..schema import CORNERS, VERTEBRAE
 
 ANGLES = 3
-"""How many angles the challenge asks for."""
-CLOSE_DEG = 5.0
-"""A difference of the largest angle up to which two measurements are said to agree."""
+"""Number of angles per image in the challenge."""
+MAX_AGREEING_DEG = 5.0
+"""Largest difference of the largest angle at which two measurements count as in agreement."""
 
 _TL, _TR, _BL, _BR = range(len(CORNERS))
 _COSINE_DECIMALS = 8
@@ -23,7 +23,7 @@ _COSINE_DECIMALS = 8
 
 @dataclass(frozen=True)
 class AngleAgreement:
-    """How well predicted challenge angles agree with official ones over a set of images.
+    """Agreement of predicted challenge angles with official ones over a set of images.
 
     Attributes:
         images: how many images were compared.
@@ -49,7 +49,7 @@ def challenge_angles(corners: np.ndarray, height: float) -> np.ndarray:
     2. The first angle is the largest between two mid-lines, those of an upper vertebra p and a lower vertebra q; of
        equal ones the first p, then the first q counts.
     3. The spine is "S-shaped" if middles of endplates lie on both sides of the line through the first and the last of
-       the 34 middles; the last two are not asked. If it is not, the other angles are those from T1 to p and q to L5.
+       the 34 middles; the last two do not count. If it is not, the other angles are those from T1 to p and q to L5.
     4. If it is and the heights in the image of the lower endplates of p and q add up to less than the image height,
        the others are the largest from p to a vertebra above it and the largest from q to one below it.
     5. If it is and they do not, the others are the largest from p to a vertebra above it, say k, and the largest from
@@ -126,7 +126,7 @@ def angle_agreement(predicted: np.ndarray, official: np.ndarray) -> AngleAgreeme
         smape=float(100 * share.mean()),
         cmae_deg=float(circular.mean()),
         mae_largest_deg=float(difference[:, 0].mean()),
-        within_5_deg=float((difference[:, 0] <= CLOSE_DEG).mean()),
+        within_5_deg=float((difference[:, 0] <= MAX_AGREEING_DEG).mean()),
     )
 
 

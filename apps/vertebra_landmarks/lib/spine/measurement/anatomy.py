@@ -1,4 +1,4 @@
-"""What an anatomical spine looks like in numbers, and where a set of points departs from it.
+"""Anatomical limits, and their violations by a set of points.
 
 All limits were measured on labels of the AASCE training split: on the 355 images whose points and names can be
 trusted (``geometry_ok``, ``suitable`` and ``level_ok`` of its index), after repair of the point order. Lengths are
@@ -13,14 +13,14 @@ from typing import Optional
 
 import numpy as np
 
-from ..geometry import check_shape, steps
+from ..geometry import center_distances, check_shape
 from ..schema import CORNERS, POINTS, VERTEBRAE
 
 Range = tuple[float, float]
 """Lowest and highest plausible value."""
 
 KINDS = ("order", "step", "ratio", "turn", "aspect", "tilt", "size", "corners", "center")
-"""What can be wrong, see ``Violation``."""
+"""Kinds of violations, see ``Violation``."""
 
 _TL, _TR, _BL, _BR = (POINTS.index(name) for name in CORNERS)
 
@@ -34,7 +34,7 @@ class Limits:
     percentiles on the trusted images are 0.031 and 0.103 of it; the method's 0.030 and 0.107 are kept. With them the
     repaired test labels have 3 steps below and none above, the re-sorted ones 6 and none.
 
-    The other limits are rounded outwards from what 99.5 % of the trusted images keep to with all their vertebrae:
+    The other limits are rounded outwards from the ranges that all vertebrae of 99.5 % of the trusted images lie in:
 
     ===============================================  ============  ==========  =================
     quantity                                         mean, SD      p1, p99     99.5 % of images
@@ -61,8 +61,8 @@ class Limits:
         width_ratio: width over the width of the body above.
         height_ratio: height over the height of the body above.
         center_offset: distance between the center and the mean of the corners, in shares of the body height. Zero in
-            labels by definition; the limit is the 95th percentile of what two readers of one film differ by in a
-            corner.
+            labels by definition; the limit is the 95th percentile of the difference of two readers of one image in
+            a corner.
     """
 
     step: Range = (0.030, 0.107)
@@ -81,15 +81,15 @@ LIMITS = Limits()
 
 @dataclass(frozen=True)
 class AnatomyCounts:
-    """How often neighbouring centers break the published distance and order priors, over a set of images.
+    """How often neighbouring centers violate the published distance and order priors, over a set of images.
 
     Attributes:
-        images: how many images were looked at.
-        gaps: steps from one center to the next that could be judged.
+        images: number of images.
+        gaps: steps from one center to the next whose lengths are known.
         n_fmin: steps shorter than the lower limit.
         n_fmax: steps longer than the upper limit.
         n_eq: steps that go neither down nor up.
-        n_neg: steps that go up: the next vertebra lies above.
+        n_neg: steps that go up, the next vertebra lying above.
         fmin_per_1000: ``n_fmin`` per 1000 gaps, 0 where there is no gap; the next three likewise.
         fmax_per_1000: ``n_fmax`` per 1000 gaps.
         eq_per_1000: ``n_eq`` per 1000 gaps.
@@ -114,7 +114,7 @@ class AnatomyCounts:
 
 @dataclass(frozen=True)
 class Violation:
-    """One prior that a spine breaks.
+    """One limit that a spine violates.
 
     Attributes:
         kind: one of ``KINDS``, with the meaning of ``value``:
@@ -128,8 +128,8 @@ class Violation:
             "corners", corners swapped or the outline not convex: the smallest signed area of the four triangles of
             three corners, square pixels, negative or 0;
             "center", the center is not amid the corners: distance over body height.
-        vertebrae: names of the vertebrae it is about, from top to bottom.
-        value: the value measured.
+        vertebrae: names of the vertebrae concerned, from top to bottom.
+        value: the measured value.
         low: lowest plausible value, ``None`` where there is no such limit.
         high: highest plausible value, ``None`` where there is no such limit.
         message: a sentence for the person who corrects the points.
@@ -163,7 +163,7 @@ def spans_of(centers: np.ndarray) -> np.ndarray:
 def anatomy_counts(
     centers: np.ndarray, spans: Optional[np.ndarray] = None, plausible: Limits = LIMITS
 ) -> AnatomyCounts:
-    """Count the steps that break the distance and the order prior.
+    """Count the steps that violate the distance and the order prior.
 
     The names are those of the published table. Its slide prints the definitions of N_fmin and N_fmax the wrong way
     round; here the minimum is the lower limit.
@@ -190,7 +190,7 @@ def anatomy_counts(
     if spans.shape != centers.shape[:1]:
         raise ValueError(f"spans must have shape ({len(centers)},), got {spans.shape}")
     down = np.diff(centers[..., 1], axis=1)  # (N, V - 1)
-    share = steps(centers) / np.where(spans > 0, spans, np.nan)[:, None]
+    share = center_distances(centers) / np.where(spans > 0, spans, np.nan)[:, None]
     judged = np.isfinite(share) & np.isfinite(down)
     down, share = down[judged], share[judged]
     up = down[down < 0]
@@ -214,10 +214,10 @@ def anatomy_counts(
 
 
 def violations(xy: np.ndarray, plausible: Limits = LIMITS) -> tuple[Violation, ...]:
-    """Where a spine departs from anatomy.
+    """All violations of a spine.
 
-    Absent points are never at fault, nor is what would be measured with them. One misplaced point commonly breaks
-    several priors, of its own vertebra and of both neighbours.
+    Absent points violate nothing, nor do quantities that need them. One misplaced point commonly violates several
+    limits, of its own vertebra and of both neighbours.
 
     Args:
         xy: ``(V, P, 2)`` points in pixels, NaN where absent.
@@ -234,12 +234,12 @@ def violations(xy: np.ndarray, plausible: Limits = LIMITS) -> tuple[Violation, .
         raise ValueError(f"xy must have shape {(len(VERTEBRAE), len(POINTS), 2)}, got {xy.shape}")
     xy = np.where(np.isfinite(xy).all(axis=-1, keepdims=True), xy, np.nan)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        found = [*_of_centers(xy[:, 0], plausible), *_of_bodies(xy, plausible)]
+        found = [*_center_violations(xy[:, 0], plausible), *_body_violations(xy, plausible)]
     return tuple(sorted(found, key=lambda v: (VERTEBRAE.index(v.vertebrae[0]), KINDS.index(v.kind))))
 
 
 def _outside(values: np.ndarray, low: float, high: float) -> Iterator[tuple[int, float, bool]]:
-    """Index, value and whether it is too low, for all values ``(M,)`` beyond a limit; NaN and infinity are not."""
+    """Index, value and whether it is too low, of all finite values ``(M,)`` beyond a limit."""
     for i in np.flatnonzero(np.isfinite(values) & ((values < low) | (values > high))).tolist():
         yield i, float(values[i]), bool(values[i] < low)
 
@@ -252,8 +252,8 @@ def _usual(limits: Range, is_low: bool, digits: int, unit: str = "") -> str:
     )
 
 
-def _of_centers(centers: np.ndarray, plausible: Limits) -> Iterator[Violation]:
-    """What the centers ``(V, 2)`` tell."""
+def _center_violations(centers: np.ndarray, plausible: Limits) -> Iterator[Violation]:
+    """Violations of the centers ``(V, 2)``."""
     along = np.diff(centers, axis=0)
     length = np.hypot(along[:, 0], along[:, 1])
     for i in np.flatnonzero(along[:, 1] <= 0).tolist():
@@ -283,8 +283,8 @@ def _of_centers(centers: np.ndarray, plausible: Limits) -> Iterator[Violation]:
         yield Violation("turn", (a, b, c), value, *limits, message)
 
 
-def _of_bodies(xy: np.ndarray, plausible: Limits) -> Iterator[Violation]:
-    """What the corners tell, with the centers: ``(V, P, 2)``."""
+def _body_violations(xy: np.ndarray, plausible: Limits) -> Iterator[Violation]:
+    """Violations of the corners among points ``(V, P, 2)``."""
     across = xy[:, (_TR, _BR)] - xy[:, (_TL, _BL)]  # upper, lower endplate
     sides = xy[:, (_BL, _BR)] - xy[:, (_TL, _TR)]
     width = np.hypot(across[..., 0], across[..., 1]).mean(axis=1)
@@ -315,7 +315,7 @@ def _of_bodies(xy: np.ndarray, plausible: Limits) -> Iterator[Violation]:
             message = f"{what}: {value:.2f} times as {large}, {_usual(limits, is_low, 2)}."
             yield Violation("size", (a, b), value, *limits, message)
 
-    area = _least_area(xy)
+    area = _smallest_area(xy)
     area = np.where(across.sum(axis=1)[:, 0] > 0, area, -np.abs(area))  # upside down and mirrored outlines fail too
     for i in np.flatnonzero(area <= 0).tolist():
         message = f"The corners of {VERTEBRAE[i]} are swapped or their outline is dented."
@@ -331,16 +331,16 @@ def _of_bodies(xy: np.ndarray, plausible: Limits) -> Iterator[Violation]:
 
 
 def _normals_deg(centers: np.ndarray) -> np.ndarray:
-    """``(V,)`` tilts of the normals of the centerline, positive clockwise; NaN beside nothing."""
+    """``(V,)`` tilts of the normals of the centerline, positive clockwise; NaN without a neighbour."""
     above, below = np.roll(centers, 1, axis=0), np.roll(centers, -1, axis=0)
     above[0] = below[-1] = np.nan
-    above, below = (np.where(np.isnan(there), centers, there) for there in (above, below))
+    above, below = (np.where(np.isnan(neighbour), centers, neighbour) for neighbour in (above, below))
     along = below - above
     normal: np.ndarray = np.degrees(np.arctan2(-along[:, 0], along[:, 1]))
     return np.where(along.any(axis=1), normal, np.nan)
 
 
-def _least_area(xy: np.ndarray) -> np.ndarray:
+def _smallest_area(xy: np.ndarray) -> np.ndarray:
     """``(V,)`` smallest of the areas of the four triangles of three neighbouring corners.
 
     An area is negative where the three go round counterclockwise on the screen; all are positive exactly if the

@@ -1,8 +1,9 @@
-"""The clinical measurement of scoliosis: Cobb angles of all curves, T1 tilt and wedging, from the corners of T1-L5.
+"""Clinical measurement of scoliosis: Cobb angles of all curves, T1 tilt and wedging, from the corners of T1-L5.
 
-Left and right are image left and right until ``patient_side`` turns them; tilts are positive where the right end of an
-endplate is the lower one (clockwise on the screen). Balance (C7 against the central sacral line), the Risser sign and
-the Lenke type are not measured: their landmarks (C7, sacrum, iliac crests, bending films) are not among the 85 points.
+Left and right are image left and right until ``patient_side`` converts them; tilts are positive where the right end of
+an endplate is the lower one (clockwise on the screen). Not measured are balance (C7 against the central sacral line),
+the Risser sign and the Lenke type, whose landmarks (C7, sacrum, iliac crests, bending radiographs) are not among the
+85 points.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ from ..schema import CORNERS, POINTS, VERTEBRAE
 SCOLIOSIS_DEG = 10.0
 """Cobb angle from which a curve is a scoliosis (Scoliosis Research Society)."""
 SLIP_DEG = 7.0
-"""A turn back by less than this does not end a curve.
+"""A reversal of the tilt by less than this does not end a curve.
 
 Measured on 432 AASCE labels: the largest curve then differs from the challenge's largest angle by 1.9 degrees in the
-mean and 12 at most. At 6 degrees, a turn back from 6 to -1 splits one curve of 59 into 28 and 37; at 10, one in
-twenty curves of 10 degrees and more is no longer found.
+mean and 12 at most. At 6 degrees, a reversal from 6 to -1 splits one curve of 59 into 28 and 37; at 10, one in twenty
+curves of 10 degrees and more is missed.
 """
-LEAST_SLIP_DEG = 3.0
-"""The slip never falls below this, however small the curves that are asked for."""
+MIN_SLIP_DEG = 3.0
+"""Lower bound of the slip, however small the minimum angle."""
 SIDES = ("left", "right")
 REGIONS = ("thoracic", "thoracolumbar", "lumbar")
 
 _TL, _TR, _BL, _BR = (POINTS.index(name) for name in CORNERS)
 _HALF_BODY_STEPS = 0.5 / 1.385
-"""Half a body in steps from center to center; a step is 1.385 body heights in the mean (AASCE)."""
+"""Half a body height in center distances, which are 1.385 body heights in the mean (AASCE)."""
 _DECIMALS = 6
-"""Degrees and pixels are rounded here, so that ties are ties."""
+"""Degrees and pixels are rounded to these, so that ties are exact."""
 _DISCS = tuple(f"{above}/{below}" for above, below in zip(VERTEBRAE, VERTEBRAE[1:]))
 _LEVELS = tuple(name for pair in zip(VERTEBRAE, _DISCS) for name in pair) + VERTEBRAE[-1:]
 """Vertebrae and discs from top to bottom: T1, T1/T2, T2, ... L5."""
@@ -58,9 +59,9 @@ class Curve:
         angle_deg: Cobb angle in degrees, between the two endplates; not negative.
         apical_deviation_px: distance of the apex from the line through the centers of T1 and L5, positive on the side
             of the convexity; ``None`` where T1 or L5 has no center.
-        half_width_deg: the angle is off by no more than this in nine of ten films; ``None`` where that is not known.
-        open_ends: end vertebrae beyond which no vertebra has all corners, although the spine goes on there: the curve
-            may go on, too, and be larger.
+        half_width_deg: half width of the 90 % interval of the angle; ``None`` where not estimated.
+        open_ends: end vertebrae beyond which no vertebra has all corners, although the spine continues there: the curve
+            may be larger.
     """
 
     upper_end: str
@@ -98,7 +99,7 @@ def measure_curves(points: np.ndarray, minimum_deg: float = SCOLIOSIS_DEG) -> tu
 
     Args:
         points: ``(V, P, 2)`` points or ``(V, 4, 2)`` corners in pixels, NaN where absent. A vertebra that lacks a
-            corner is no end vertebra. Without centers, the means of the corners stand for them.
+            corner is no end vertebra. Without centers, the means of the corners are used.
         minimum_deg: smaller curves are left out.
 
     Returns:
@@ -115,14 +116,14 @@ def measure_curves(points: np.ndarray, minimum_deg: float = SCOLIOSIS_DEG) -> tu
     present = np.flatnonzero(np.isfinite(tilts).all(axis=1)).tolist()
     if len(present) < 3:
         return ()
-    slip = max(min(SLIP_DEG, minimum_deg), LEAST_SLIP_DEG)
+    slip = max(min(SLIP_DEG, minimum_deg), MIN_SLIP_DEG)
     tilt = np.round(tilts[present].mean(axis=1), _DECIMALS).tolist()
-    chain = _best_chain(tilt, slip) or _most_different(tilt)
-    places = _places(xy)
-    deviations = _off_line(places, places[0], places[-1]).tolist()
+    chain = _best_chain(tilt, slip) or _largest_difference(tilt)
+    levels = _level_positions(xy)
+    deviations = _line_offsets(levels, levels[0], levels[-1]).tolist()
     ends = [(present[a], present[b]) for a, b in zip(chain, chain[1:])]
     outermost = {present[0], present[-1]} - {0, len(VERTEBRAE) - 1}
-    curves = [_curve(tilts, places, deviations, a, b, outermost) for a, b in ends]
+    curves = [_curve(tilts, levels, deviations, a, b, outermost) for a, b in ends]
     return tuple(c for c in curves if c.angle_deg >= minimum_deg) or (max(curves, key=lambda c: c.angle_deg),)
 
 
@@ -139,17 +140,6 @@ def largest_curve(points: np.ndarray) -> Curve:
     if not curves:
         raise ValueError("fewer than three vertebrae have all corners: there is no curve to measure")
     return max(curves, key=lambda curve: curve.angle_deg)
-
-
-def interval_half_width(tilt_half_widths: np.ndarray, ends: tuple[int, int]) -> float:
-    """Half width in degrees of the interval of an angle between two vertebrae, whose tilts err independently.
-
-    Args:
-        tilt_half_widths: ``(V,)`` degrees, each vertebra's part in it.
-        ends: indices of the two vertebrae.
-    """
-    upper, lower = ends
-    return math.hypot(tilt_half_widths[upper], tilt_half_widths[lower])
 
 
 def t1_tilt_deg(points: np.ndarray) -> Optional[float]:
@@ -190,22 +180,22 @@ def patient_side(side: str, image_left_is: Optional[str]) -> str:
 
     Args:
         side: "left" or "right" in the image.
-        image_left_is: the side of the patient at the left of the image, "left" or "right"; ``None`` where nobody
-            knows, and then the side stays that of the image.
+        image_left_is: the side of the patient at the left of the image, "left" or "right"; ``None`` where
+            unknown, and the side stays that of the image.
 
     Raises:
-        ValueError: a word is neither "left" nor "right".
+        ValueError: a side is neither "left" nor "right".
     """
-    for name, word in (("side", side), ("image_left_is", image_left_is)):
-        if word not in SIDES and not (name == "image_left_is" and word is None):
-            raise ValueError(f"{name} must be 'left' or 'right', got {word!r}")
+    for name, value in (("side", side), ("image_left_is", image_left_is)):
+        if value not in SIDES and not (name == "image_left_is" and value is None):
+            raise ValueError(f"{name} must be 'left' or 'right', got {value!r}")
     if image_left_is != "right":
         return side
     return "left" if side == "right" else "right"
 
 
 def _five_points(points: np.ndarray) -> np.ndarray:
-    """``(V, P, 2)`` with centers; an absent center is the mean of the corners, where all four are there."""
+    """``(V, P, 2)`` with centers; an absent center is the mean of the four corners, where present."""
     points = np.asarray(points, dtype=float)
     if points.ndim != 3 or points.shape[1] not in (len(CORNERS), len(POINTS)):
         raise ValueError(f"points must have shape ({len(VERTEBRAE)}, 5 or 4, 2), got {points.shape}")
@@ -218,7 +208,7 @@ def _five_points(points: np.ndarray) -> np.ndarray:
 
 
 def _as_line(angles: np.ndarray) -> np.ndarray:
-    """Degrees of lines, which have no direction: -90...90."""
+    """Angles of undirected lines in degrees, -90...90."""
     return np.round((angles + 90.0) % 180.0 - 90.0, _DECIMALS)
 
 
@@ -230,15 +220,15 @@ def _tilts(xy: np.ndarray) -> np.ndarray:
     return np.where(has_length, _as_line(angles), np.nan)
 
 
-def _most_different(tilt: Sequence[float]) -> list[int]:
-    """The two vertebrae of most different tilt that are no neighbours; of equal pairs the shortest, then the first."""
+def _largest_difference(tilt: Sequence[float]) -> list[int]:
+    """The two non-adjacent vertebrae of most different tilt; of equal pairs the shortest, then the first."""
     pairs = [(a, a + reach) for reach in range(2, len(tilt)) for a in range(len(tilt) - reach)]
     above, below = max(pairs, key=lambda pair: abs(tilt[pair[1]] - tilt[pair[0]]))
     return [above, below]
 
 
 def _best_chain(tilt: Sequence[float], slip: float) -> list[int]:
-    """End vertebrae of the alternating curves with the largest sum of (difference of tilts - slip), or none.
+    """End vertebrae of the alternating curves with the largest sum of (difference of tilts - slip); may be empty.
 
     Dynamic programming from top to bottom, for the curves of each sign: ``begun`` is the largest sum of a chain above
     a curve that begins at a vertebra, less the tilt there; ``ended`` that of a chain that ends at a vertebra.
@@ -247,14 +237,14 @@ def _best_chain(tilt: Sequence[float], slip: float) -> list[int]:
     begun = dict.fromkeys(signs, -math.inf)
     ended = {sign: [-math.inf] * len(tilt) for sign in signs}
     begin = {sign: [0] * len(tilt) for sign in signs}
-    place = dict.fromkeys(signs, 0)
+    best_begin = dict.fromkeys(signs, 0)
     for b in range(2, len(tilt)):
         a = b - 2
         for sign in signs:
             total = max(ended[-sign][a], 0.0) - sign * tilt[a]
             if total >= begun[sign]:
-                begun[sign], place[sign] = total, a
-            ended[sign][b], begin[sign][b] = begun[sign] + sign * tilt[b] - slip, place[sign]
+                begun[sign], best_begin[sign] = total, a
+            ended[sign][b], begin[sign][b] = begun[sign] + sign * tilt[b] - slip, best_begin[sign]
     best, below, sign = max(((ended[s][b], -b, s) for b in range(len(tilt)) for s in signs), key=lambda end: end[:2])
     if best <= 0:
         return []
@@ -270,27 +260,27 @@ def _region(level: int) -> str:
     return REGIONS[int(level >= _LEVELS.index("T12")) + int(level > _LEVELS.index("L1"))]
 
 
-def _places(xy: np.ndarray) -> np.ndarray:
-    """``(2 V - 1, 2)`` centers of vertebrae and discs from top to bottom; a disc lies amid its two neighbours."""
+def _level_positions(xy: np.ndarray) -> np.ndarray:
+    """``(2 V - 1, 2)`` centers of vertebrae and discs from top to bottom; a disc lies midway between its neighbours."""
     centers = xy[:, 0]
-    places = np.empty((len(_LEVELS), 2))
-    places[::2] = centers
-    places[1::2] = (centers[1:] + centers[:-1]) / 2
-    return places
+    levels = np.empty((len(_LEVELS), 2))
+    levels[::2] = centers
+    levels[1::2] = (centers[1:] + centers[:-1]) / 2
+    return levels
 
 
-def _off_line(places: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """``(N,)`` distances from a line down the image, positive at its image right side, NaN where it has no length."""
+def _line_offsets(points: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """``(N,)`` signed distances from the line ``start`` to ``stop``, positive to image right, NaN without length."""
     across, down = (stop - start).tolist()
     length = math.hypot(across, down) or math.nan
-    offset = places - start
+    offset = points - start
     return np.round((offset[:, 0] * down - offset[:, 1] * across) / length, _DECIMALS)
 
 
-def _highest(bulge: Sequence[float]) -> int:
-    """Where a row of vertebrae bulges most between its ends: twice a vertebra's index, or one more or less for a disc.
+def _apex_index(bulge: Sequence[float]) -> int:
+    """Apex in levels below the upper end: twice the index of a vertebra, one more or less for a disc.
 
-    Absent vertebrae (NaN) and discs beside them are not named, unless nothing else is there.
+    Absent vertebrae (NaN) and discs beside them are chosen only if nothing else is present.
     """
     i = max(range(1, len(bulge) - 1), key=lambda i: -math.inf if math.isnan(bulge[i]) else bulge[i])
     above, here, below = bulge[i - 1 : i + 2]
@@ -300,14 +290,14 @@ def _highest(bulge: Sequence[float]) -> int:
 
 
 def _curve(
-    tilts: np.ndarray, places: np.ndarray, deviations: Sequence[float], a: int, b: int, outermost: Set[int]
+    tilts: np.ndarray, levels: np.ndarray, deviations: Sequence[float], a: int, b: int, outermost: Set[int]
 ) -> Curve:
     """The curve between the end vertebrae with indices a and b; it is open at those that are outermost."""
     turn = round(float(tilts[b, 1] - tilts[a, 0]), _DECIMALS)
-    bulge = _off_line(places[2 * a : 2 * b + 1 : 2], places[2 * a], places[2 * b])
+    bulge = _line_offsets(levels[2 * a : 2 * b + 1 : 2], levels[2 * a], levels[2 * b])
     is_right = turn > 0 or (turn == 0 and np.nansum(bulge) >= 0)
     sign = 1.0 if is_right else -1.0
-    apex = 2 * a + _highest((sign * bulge).tolist())
+    apex = 2 * a + _apex_index((sign * bulge).tolist())
     deviation = sign * deviations[apex]
     return Curve(
         upper_end=VERTEBRAE[a],

@@ -1,6 +1,6 @@
-"""What one spine's points say, as plain values for tables and answers: Cobb angles, curves, violated anatomy.
+"""Measurements of one spine as plain values for tables and responses: Cobb angles, curves, violations of anatomy.
 
-Everything is measured in the upright image, and only from points that the image shows.
+Everything is measured in the upright image, from visible points only.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ..imaging.image_frame import ImageFrame
 from ..schema import VERTEBRAE, Spine
 from .aasce_angles import challenge_angles
 from .anatomy import Violation, violations
-from .angle_interval import are_names_doubtful
-from .cobb import Curve, interval_half_width, measure_curves, patient_side, t1_tilt_deg, wedging_deg
+from .angle_interval import are_names_doubtful, interval_half_width
+from .cobb import Curve, measure_curves, patient_side, t1_tilt_deg, wedging_deg
 
 
 def challenge_report(spine: Spine, frame: ImageFrame) -> Optional[list[float]]:
@@ -32,7 +32,7 @@ def challenge_report(spine: Spine, frame: ImageFrame) -> Optional[list[float]]:
     corners = corners_of(frame.upright(spine).visible_xy)
     try:
         return [float(angle) for angle in challenge_angles(corners, frame.upright_height(spine))]
-    except ValueError:  # what the rule does not cover; it names the vertebra, which no table has a place for
+    except ValueError:  # not covered by the rule
         return None
 
 
@@ -42,14 +42,13 @@ def curves_of(
     tilt_half_widths: Optional[np.ndarray] = None,
     names_right: Optional[float] = None,
 ) -> tuple[Curve, ...]:
-    """Every curve from top to bottom, as ``curves.measure_curves`` finds them.
+    """Every curve from top to bottom, as of ``measure_curves``, with sides of the patient and intervals.
 
     Args:
         spine: points in stored pixels.
-        frame: the image that they belong to; where it knows the patient's sides, sides are the patient's.
-        tilt_half_widths: ``(V,)`` degrees, each vertebra's part in the interval of an angle.
-        names_right: chance in 0...1 that the names are right; where they are doubtful, no curve has a half width,
-            which would hold only if they were right.
+        frame: of their image; where it states the patient's sides, sides are the patient's.
+        tilt_half_widths: ``(V,)`` degrees, the share of each vertebra in the interval of an angle.
+        names_right: probability in 0...1 that the names are right; where they are doubtful, no curve has a half width.
     """
     if are_names_doubtful(names_right):
         tilt_half_widths = None
@@ -67,13 +66,13 @@ def cobb_report(
     tilt_half_widths: Optional[np.ndarray] = None,
     names_right: Optional[float] = None,
 ) -> dict[str, Any]:
-    """The measurement in plain values.
+    """All measurements in plain values.
 
     Args:
         spine: points in stored pixels.
-        frame: the image that they belong to; where it knows the patient's sides, sides are the patient's.
-        tilt_half_widths: ``(V,)`` degrees, each vertebra's part in the interval of an angle.
-        names_right: chance in 0...1 that the names are right; where they are doubtful, no curve has a half width.
+        frame: of their image; where it states the patient's sides, sides are the patient's.
+        tilt_half_widths: ``(V,)`` degrees, the share of each vertebra in the interval of an angle.
+        names_right: probability in 0...1 that the names are right; where they are doubtful, no curve has a half width.
 
     Returns:
         ``challenge`` (three degrees or ``None``), ``curves`` (a dict per curve), ``sides_of`` ("patient" or "image"),
@@ -96,9 +95,9 @@ def sides_of(frame: ImageFrame) -> str:
 
 
 def anatomy_report(spine: Spine, frame: ImageFrame) -> dict[str, list[dict[str, Any]]]:
-    """Violations by vertebra, in plain values; a vertebra that violates nothing is left out.
+    """Violations by vertebra, in plain values; vertebrae without a violation are left out.
 
-    A violation that is about several vertebrae stands at the first of them.
+    A violation of several vertebrae is listed at the first of them.
 
     Args:
         spine: points in stored pixels.

@@ -1,1 +1,1 @@
-"""How the image lies and stands: pixel frame, patient geometry, orientation."""
+"""Frame, physical geometry and orientation of the image that points belong to."""

@@ -1,1 +1,1 @@
-"""What is measured on a spine: Cobb angles, anatomy checks, intervals, warnings, reports."""
+"""Measurements of a spine: Cobb angles, anatomy checks, intervals, warnings, reports."""

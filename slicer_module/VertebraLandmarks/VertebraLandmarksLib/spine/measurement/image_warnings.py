@@ -1,6 +1,6 @@
-"""Warnings that travel with every prediction and measurement: what may be wrong with the numbers, in one sentence each.
+"""Warnings of predictions and measurements: reasons to doubt the numbers, one sentence each.
 
-The sentences are made here only, so that the server, the tables, the overlay and the Slicer panel use the same words.
+All sentences are worded here, so that server, tables, overlay and Slicer panel agree.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ CODES = (
     NOT_FRONTAL,
     NOT_SQUARE,
 )
-"""What a warning can be about."""
+"""Codes of all warnings."""
 MEASURED_CODES = (IMPLAUSIBLE, OFF_IMAGE, LARGER, NAMES)
-"""What ``measurement_warnings`` says about the points; all others are about the image, however the points are moved."""
+"""Codes about the points, as ``measurement_warnings`` derives them; all others are about the image."""
 
-_MAX_ASPECT_ERROR = 0.01  # by which width over height of a pixel may differ from 1
-_MAX_VIOLATIONS = 3  # that are told in full
+_MAX_ASPECT_ERROR = 0.01  # of width over height of a pixel
+_MAX_LISTED_VIOLATIONS = 3
 
 
 @dataclass(frozen=True)
 class ImageWarning:
-    """One reason to doubt what is said about an image.
+    """One reason to doubt a prediction or measurement.
 
     Attributes:
         code: one of ``CODES``, for programs.
         message: a sentence for people.
-        vertebrae: which ones it is about, from top to bottom; empty where it is about the whole image.
+        vertebrae: those concerned, from top to bottom; empty where the whole image is.
     """
 
     code: str
@@ -65,25 +65,31 @@ class ImageWarning:
 def measurement_warnings(
     spine: Spine, frame: ImageFrame, names_right: Optional[float] = None, about_image: Iterable[ImageWarning] = ()
 ) -> tuple[ImageWarning, ...]:
-    """All reasons to doubt what is measured from points: those about their image, then those about the points.
+    """All warnings about a measurement: those about the image, then those about the points.
 
     Args:
         spine: points in stored pixels.
         frame: the image that they belong to.
-        names_right: chance in 0...1 that the names are right; ``None`` where nobody has estimated it.
-        about_image: what was said about the image; warnings about other points of it (``MEASURED_CODES``) are left out.
+        names_right: probability in 0...1 that the names are right; ``None`` where not estimated.
+        about_image: earlier warnings, of which those about points (``MEASURED_CODES``) are replaced.
     """
     upright = frame.upright(spine)
     kept = [warning for warning in about_image if warning.code not in MEASURED_CODES]
     curves = measure_curves(upright.visible_xy)
-    return (*kept, *_names(names_right), *_off_image(upright), *_larger(curves, upright), *_implausible(upright))
+    return (
+        *kept,
+        *_name_warnings(names_right),
+        *_off_image_warnings(upright),
+        *_larger_curve_warnings(curves, upright),
+        *_anatomy_warnings(upright),
+    )
 
 
 def orientation_warning(orientation: Orientation) -> ImageWarning:
-    """That an image was turned because of what it shows, since its file says nothing.
+    """Warning that the orientation of an image was guessed from its content, since its file states none.
 
     Args:
-        orientation: how it was turned.
+        orientation: the guessed one.
     """
     message = (
         "The file does not say how the image stands: "
@@ -93,11 +99,11 @@ def orientation_warning(orientation: Orientation) -> ImageWarning:
 
 
 def orientation_contradiction(source: str, orientation: Orientation) -> ImageWarning:
-    """That an image shows the spine standing otherwise than its file says.
+    """Warning that the content of an image contradicts the orientation that its file states.
 
     Args:
-        source: which tag or header of the file says so, with its value.
-        orientation: how the image was turned in its place.
+        source: the tag or header that states it, with its value.
+        orientation: the one used instead.
     """
     message = (
         f"The image contradicts {source}: the spine was found with the image "
@@ -107,19 +113,19 @@ def orientation_contradiction(source: str, orientation: Orientation) -> ImageWar
 
 
 def second_spine_warning() -> ImageWarning:
-    """That the image shows two spines."""
+    """Warning that the image shows two spines."""
     return ImageWarning(
         SECOND_SPINE, "The image shows a second spine beside the measured one: crop it to the one that is meant."
     )
 
 
 def square_pixel_warnings(x: float, y: float, source: str) -> tuple[ImageWarning, ...]:
-    """That angles between pixels are not those of the patient, where width and height of a pixel differ.
+    """Warning that angles in pixels are not those of the patient, where pixels are not square.
 
     Args:
         x: width of a pixel in the patient, millimetres.
         y: its height.
-        source: which tag or header says so.
+        source: the tag or header that states the size.
     """
     if abs(x / y - 1) <= _MAX_ASPECT_ERROR:
         return ()
@@ -131,10 +137,10 @@ def square_pixel_warnings(x: float, y: float, source: str) -> tuple[ImageWarning
 
 
 def not_frontal_warning(aspect: float) -> ImageWarning:
-    """That the image may show a spine from the side, or none at all.
+    """Warning that the image may show a lateral spine, or none at all.
 
     Args:
-        aspect: how many times as wide as high the bodies that were found are.
+        aspect: width over height of the detected bodies.
     """
     message = (
         f"The image may not show a spine from the front: the bodies that were found are {aspect:.2f} times as wide as "
@@ -144,7 +150,7 @@ def not_frontal_warning(aspect: float) -> ImageWarning:
 
 
 def describe_orientation(orientation: Orientation) -> str:
-    """How a stored image is brought upright, as "turned 90° clockwise"."""
+    """How a stored image is brought upright in words, as "turned 90° clockwise"."""
     if orientation.is_upright:
         return "upright as stored"
     if orientation == Orientation(2, is_mirrored=True):
@@ -155,7 +161,7 @@ def describe_orientation(orientation: Orientation) -> str:
 
 
 def list_vertebrae(names: Sequence[str]) -> str:
-    """Names from top to bottom in words, as "T1 to T4, T6 and L5"."""
+    """Names of vertebrae in words, as "T1 to T4, T6 and L5"."""
     runs: list[list[int]] = []
     for index in (VERTEBRAE.index(name) for name in names):
         if runs and index == runs[-1][-1] + 1:
@@ -169,17 +175,17 @@ def list_vertebrae(names: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
 
 
-def _names(names_right: Optional[float]) -> list[ImageWarning]:
+def _name_warnings(names_right: Optional[float]) -> list[ImageWarning]:
     if names_right is None or not are_names_doubtful(names_right):
         return []
     message = f"The names may be off by one level (chance that they are right: {100 * names_right:.0f} %)."
     return [ImageWarning(NAMES, message)]
 
 
-def _off_image(spine: Spine) -> list[ImageWarning]:
-    """Which vertebrae of an upright spine are off the image, or partly."""
-    is_there, visible = np.isfinite(spine.xy).all(-1), spine.visible
-    hidden = (is_there & ~visible).any(axis=1)
+def _off_image_warnings(spine: Spine) -> list[ImageWarning]:
+    """Warnings about vertebrae of an upright spine that lie outside the image, or partly."""
+    is_present, visible = np.isfinite(spine.xy).all(-1), spine.visible
+    hidden = (is_present & ~visible).any(axis=1)
     off = tuple(name for name, is_off in zip(VERTEBRAE, hidden & ~visible.any(axis=1)) if is_off)
     partly = tuple(name for name, is_partly in zip(VERTEBRAE, hidden & visible.any(axis=1)) if is_partly)
     warnings = []
@@ -194,7 +200,7 @@ def _off_image(spine: Spine) -> list[ImageWarning]:
     return warnings
 
 
-def _larger(curves: Iterable[Curve], spine: Spine) -> list[ImageWarning]:
+def _larger_curve_warnings(curves: Iterable[Curve], spine: Spine) -> list[ImageWarning]:
     hidden = (np.isfinite(spine.xy).all(-1) & ~spine.visible).any(axis=1)
     warnings = []
     for curve in curves:
@@ -207,14 +213,14 @@ def _larger(curves: Iterable[Curve], spine: Spine) -> list[ImageWarning]:
     return warnings
 
 
-def _implausible(spine: Spine) -> list[ImageWarning]:
+def _anatomy_warnings(spine: Spine) -> list[ImageWarning]:
     found = violations(spine.visible_xy)
     if not found:
         return []
     concerned = {name for violation in found for name in violation.vertebrae}
     vertebrae = tuple(name for name in VERTEBRAE if name in concerned)
-    gravest = sorted(found, key=lambda violation: KINDS.index(violation.kind))[:_MAX_VIOLATIONS]
-    told = " ".join(violation.message for violation in gravest)
-    rest = len(found) - _MAX_VIOLATIONS
+    gravest = sorted(found, key=lambda violation: KINDS.index(violation.kind))[:_MAX_LISTED_VIOLATIONS]
+    sentences = " ".join(violation.message for violation in gravest)
+    rest = len(found) - _MAX_LISTED_VIOLATIONS
     more = f" And {rest} more." if rest > 0 else ""
-    return [ImageWarning(IMPLAUSIBLE, f"Implausible anatomy: {told}{more}", vertebrae)]
+    return [ImageWarning(IMPLAUSIBLE, f"Implausible anatomy: {sentences}{more}", vertebrae)]

@@ -1,4 +1,4 @@
-"""PNG, JPEG and BMP."""
+"""Reads PNG, JPEG and BMP files."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from PIL import Image, UnidentifiedImageError
 
 from ...spine.imaging.image_geometry import DENSITY, PIXELS
 from ..dicom.codestreams import check_all_decoded
-from ..error_text import text_of
-from ..limits import MAX_PIXELS, check_size
+from ..errors import MAX_PIXELS, UnreadableImageError, check_size, error_text
 from ..margins import fill_margins
 from ..orientation_tags import ORIENTATION_TAG, Statement, stated_orientation, xmp_orientation
-from ..radiograph import Radiograph, UnreadableImageError
+from ..radiograph import Radiograph
 from ..volume.itk_geometry import raster_geometry
 from .luminance import finite, luminance
 
-_FORMATS = ("PNG", "JPEG", "BMP")  # Pillow would hand others, as EPS, to programs of the system
+_FORMATS = ("PNG", "JPEG", "BMP")  # Pillow hands others, as EPS, to external programs
 _ERRORS = (OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError, KeyError, OverflowError)
 _PNG_CHUNKS_AT = 8  # behind the signature
 _JPEG_FORMATS = ("JPEG", "MPO")  # the latter are photographs with a preview behind them
@@ -64,7 +63,7 @@ def read_raster(path: Path) -> Radiograph:
     orientation, source, contradictions = stated_orientation(statements)
     return Radiograph(
         fill_margins(finite(pixels)),
-        raster_geometry(path, "JPEGImageIO", DENSITY) if is_jpeg else PIXELS,  # as ITK, which takes 1 mm for others
+        raster_geometry(path, "JPEGImageIO", DENSITY) if is_jpeg else PIXELS,  # as ITK, which assumes 1 mm for others
         orientation=orientation,
         orientation_source=source,
         warnings=contradictions,
@@ -78,7 +77,7 @@ def _pixels(image: Image.Image) -> np.ndarray:
 
 
 def _png(image: Image.Image, stream: BinaryIO) -> np.ndarray:
-    """Pixels of 1 to 16 bits; Pillow cuts colour of 16 bits and leaves missing rows black."""
+    """Pixels of 1 to 16 bits; Pillow truncates 16-bit colour and leaves missing rows black."""
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise UnreadableImageError(f"expected one radiograph, got an animated PNG of {frames} frames")
@@ -86,7 +85,7 @@ def _png(image: Image.Image, stream: BinaryIO) -> np.ndarray:
     try:
         samples = imagecodecs.png_decode(stream.read())
     except RuntimeError as error:
-        raise UnreadableImageError(f"the image is damaged or cut short ({text_of(error)})") from error
+        raise UnreadableImageError(f"the image is damaged or cut short ({error_text(error)})") from error
     return luminance(samples) if samples.ndim == 3 else samples
 
 
@@ -96,7 +95,7 @@ def _luminance_of_jpeg(data: bytes) -> np.ndarray:
 
 
 def _orientations(image: Image.Image, stream: BinaryIO) -> list[Statement]:
-    """EXIF of any place that Pillow knows, then XMP."""
+    """Orientations stated by EXIF, then XMP."""
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
     value = _exif_orientation(image, stream)
     statements: list[Statement] = [("EXIF", value)] if isinstance(value, int) else []
@@ -109,12 +108,12 @@ def _exif_orientation(image: Image.Image, stream: BinaryIO) -> object:
             image.info["exif"] = _png_chunk(stream, b"eXIf")
         has_exif = image.info.get("exif") or "Raw profile type exif" in image.info
         return image.getexif().get(ORIENTATION_TAG) if has_exif else None
-    except _ERRORS:  # EXIF is damaged, which the pixels need not be
+    except _ERRORS:  # EXIF is damaged; the pixels may be intact
         return None
 
 
 def _png_chunk(stream: BinaryIO, kind: bytes) -> bytes:
-    """The first chunk of a kind; Pillow sees those before the pixels only, unless it decodes them."""
+    """The first chunk of a kind; without decoding, Pillow sees only those before the pixels."""
     stream.seek(_PNG_CHUNKS_AT)
     while len(head := stream.read(8)) == 8:
         length = int.from_bytes(head[:4], "big")
@@ -126,17 +125,17 @@ def _png_chunk(stream: BinaryIO, kind: bytes) -> bytes:
 
 def _reason(path: Path, error: Exception) -> str:
     process = _unusual_jpeg(path)
-    return process or f"the image is damaged or cut short ({_text(error)})"
+    return process or f"the image is damaged or cut short ({_message(error)})"
 
 
-def _text(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "its header cannot be understood"
-    return text_of(error)
+    return error_text(error)
 
 
 def _unusual_jpeg(path: Path) -> str | None:
-    """What kind of JPEG a file is, if Pillow cannot decode the kind."""
+    """Message about a JPEG process that Pillow cannot decode; ``None`` for others."""
     with path.open("rb") as stream:
         head = stream.read(1 << 20)
     at = 2 if head[:2] == b"\xff\xd8" else len(head)
