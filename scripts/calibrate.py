@@ -71,12 +71,12 @@ def compared(record: Record, predictor: LandmarkPredictor) -> Checked:
         ValueError: the film cannot be read, or the second network was not asked.
     """
     prediction = predictor.locate(read_radiograph(record.path), DECODER)
-    if prediction.said_errors is None:
+    if prediction.raw_errors is None:
         raise ValueError("the second network was not asked: prediction.refinement of model.yaml is off")
     points, labelled = prediction.spine.xy, with_centers(record.corners)
     largest = largest_curve(points)
     return Checked(
-        prediction.said_errors,
+        prediction.raw_errors,
         distances(points, labelled),
         float(steps(points[:, 0]).mean()),
         prediction.naming_lead,

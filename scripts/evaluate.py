@@ -35,7 +35,8 @@ from lib.learning.data.boxed_images import BoxRecord, read_boxes
 from lib.learning.data.padding import padded
 from lib.learning.decoders import DECODERS
 from lib.learning.models.devices import choose_device
-from lib.learning.prediction.predictor import LandmarkPredictor, Prediction
+from lib.learning.prediction.predictor import LandmarkPredictor
+from lib.learning.prediction.result import Prediction
 from lib.learning.weights.provenance import AASCE, BOXED, KnownFilms, file_of_each_fold, read_known_films
 from lib.phantoms import random_spec, render_phantom
 from lib.spine.atomic_write import check_writable, replacing

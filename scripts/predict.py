@@ -22,7 +22,9 @@ from lib.learning.data.input_files import OVERLAY_SUFFIX, InputImage, find_image
 from lib.learning.decoders import DECODERS
 from lib.learning.models.devices import choose_device
 from lib.learning.prediction.overlay import draw_overlay
-from lib.learning.prediction.predictor import LandmarkPredictor, NoSpineError, Prediction
+from lib.learning.prediction.predictor import LandmarkPredictor, NoSpineError
+from lib.learning.prediction.request import PredictionRequest
+from lib.learning.prediction.result import Prediction
 from lib.learning.weights.weight_files import file_digest
 from lib.spine.labels.label_exchange import CURVE_COLUMNS, LANDMARK_COLUMNS
 from lib.spine.labels.markups import SUFFIX, write_markups
@@ -132,7 +134,7 @@ def predict_one(image: InputImage, predictor: LandmarkPredictor, decoder: str, o
     for stale in (markups, overlay):
         stale.unlink(missing_ok=True)
     radiograph = read_radiograph(image.path)
-    prediction = predictor.predict(radiograph, decoder)
+    prediction = predictor.predict(radiograph, PredictionRequest(decoder))
     draw_overlay(radiograph, prediction).save(overlay)
     write_markups(markups, prediction.spine, radiograph.geometry)
     return prediction

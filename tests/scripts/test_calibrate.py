@@ -16,8 +16,8 @@ import calibrate
 from lib.image_io import Radiograph
 from lib.learning.config import NetworkConfig, RefinerConfig, load_config
 from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce
-from lib.learning.models.corner_net import CornerRefiner
-from lib.learning.prediction.predictor import Prediction
+from lib.learning.models.corner_net import CornerNet
+from lib.learning.prediction.result import Prediction
 from lib.learning.uncertainty.error_model import Checked, ErrorModel, fit_error_model
 from lib.learning.weights.provenance import read_known_films
 from lib.learning.weights.weight_files import (
@@ -55,7 +55,7 @@ class Stub:
         self.asked.append(name)
         assert decoder == "map"
         spine = Spine.from_arrays(self.points + np.array([0.0, 16.0 * self.levels.get(name, 0)]))
-        return Prediction(spine, 0.1, decoder, {}, radiograph.frame, naming_lead=12.5, said_errors=self.said)
+        return Prediction(spine, 0.1, decoder, {}, radiograph.frame, naming_lead=12.5, raw_errors=self.said)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def weights(
     """A weight file with a network of one number, and a second one; both hold out fold 0 unless told otherwise."""
     config = dataclasses.replace(load_config(), network=NetworkConfig("w18_small", 8))
     first, second = facts(0) if first is None else first, facts(0) if second is None else second
-    refiner = RefinerWeights(CornerRefiner(PATCH).state_dict(), PATCH, second, errors)
+    refiner = RefinerWeights(CornerNet(PATCH).state_dict(), PATCH, second, errors)
     prior = dataclasses.replace(DEFAULT_PRIOR)
     save_weights(path, {"a": torch.ones(1)}, config, first, prior, refiner if has_refiner else None)
     return path

@@ -24,8 +24,8 @@ from lib.learning.data.aasce import Record
 from lib.learning.data.boxed_images import BoxRecord
 from lib.learning.data.padding import padded
 from lib.learning.decoders import DECODERS
-from lib.learning.models.corner_net import CornerRefiner
-from lib.learning.prediction.predictor import Prediction
+from lib.learning.models.corner_net import CornerNet
+from lib.learning.prediction.result import Prediction
 from lib.learning.uncertainty.error_model import ErrorModel
 from lib.learning.weights.weight_files import (
     ERRORS_MEASURED_ON,
@@ -589,7 +589,7 @@ def weights(path: Path, first: dict[str, Any], measured_on: dict[str, Any] | Non
     """A weight file; with a second network and its error model, where there is something to say of it."""
     refiner = None
     if measured_on is not None:
-        state = {name: torch.zeros_like(tensor) for name, tensor in CornerRefiner(PATCH).state_dict().items()}
+        state = {name: torch.zeros_like(tensor) for name, tensor in CornerNet(PATCH).state_dict().items()}
         refiner = RefinerWeights(state, PATCH, {**first, ERRORS_MEASURED_ON: measured_on}, ERRORS)
     save_weights(path, {"a": torch.ones(1)}, load_config(), first, refiner=refiner)
     return path

@@ -14,7 +14,7 @@ import train_refiner
 from lib.learning.config import Config, NetworkConfig, RefinerConfig, load_config
 from lib.learning.data.patch_views import can_be_patched
 from lib.learning.data.transforms import IMAGE
-from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.models.corner_net import CornerNet
 from lib.learning.weights.weight_files import ERRORS_MEASURED_ON, RefinerWeights, Weights, file_digest, save_weights
 
 PATCH = RefinerConfig(16, 24, 8.0, 4, 0)
@@ -61,7 +61,7 @@ def facts(fold: int | None) -> dict[str, Any]:
 def weights(path: Path, first: dict[str, Any], second: dict[str, Any] | None = None) -> Path:
     """A weight file with a network of one number, and with a second one where there are facts of it."""
     config = dataclasses.replace(load_config(), network=NetworkConfig("w18_small", 8))
-    refiner = RefinerWeights(CornerRefiner(PATCH).state_dict(), PATCH, second) if second is not None else None
+    refiner = RefinerWeights(CornerNet(PATCH).state_dict(), PATCH, second) if second is not None else None
     save_weights(path, {"a": torch.ones(1)}, config, first, refiner=refiner)
     return path
 
@@ -104,7 +104,7 @@ def test_settings_and_weights_to_start_from_are_handed_on(
     assert recorder.config is not None
     assert (recorder.config.refiner_training.epochs, recorder.config.refiner.channels) == (3, 4)
     assert recorder.initial is not None
-    assert recorder.initial.keys() == CornerRefiner(PATCH).state_dict().keys()
+    assert recorder.initial.keys() == CornerNet(PATCH).state_dict().keys()
     said = {"digest": file_digest(start), "folds": [1, 2, 3, 4], "box_folds": [], "is_known": True}
     assert recorder.facts["init"] == said
 

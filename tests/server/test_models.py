@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, RefinerConfig, load_config
-from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.models.corner_net import CornerNet
 from lib.learning.models.landmark_net import LandmarkNet
 from lib.learning.weights.weight_files import RefinerWeights, file_digest, load_weights, save_weights
 from lib.server.models import FOLDER, POINTER, ModelStore, stamp
@@ -101,7 +101,7 @@ def test_weights_that_do_not_fit_their_networks_are_neither_published_nor_served
     store.publish(load_weights(files[1]))
     before = store.served.read_bytes()
     weights, config = load_weights(files[1]), RefinerConfig(40, 48, 16.0, 4, 1)
-    state = CornerRefiner(config).state_dict()
+    state = CornerNet(config).state_dict()
     if part == "network":
         bad = replace(weights, state=lacking(weights.state), refiner=RefinerWeights(state, config, {}))
     else:

@@ -6,7 +6,7 @@ from torch import nn
 
 from lib.learning.config import load_config
 from lib.learning.models.batch_norm_fusion import fold_norms
-from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.models.corner_net import CornerNet
 from lib.learning.models.landmark_net import LandmarkNet
 
 
@@ -29,7 +29,7 @@ def test_a_folded_network_says_the_same(kind: str) -> None:
         network, shown = _after_training(LandmarkNet(config.network)), torch.rand(1, 1, 128, 64)
     else:
         size = config.refiner.height, config.refiner.width
-        network, shown = _after_training(CornerRefiner(config.refiner)), torch.rand(1, 17, *size)
+        network, shown = _after_training(CornerNet(config.refiner)), torch.rand(1, 17, *size)
     with torch.inference_mode():
         before = network(shown)
         folded = fold_norms(network)

@@ -13,7 +13,8 @@ from lib.image_io import Radiograph, UnreadableImageError
 from lib.learning.codec import ABSENT, PRESENT
 from lib.learning.data.transforms import IMAGE, LABEL
 from lib.learning.prediction.film_errors import film_errors
-from lib.learning.prediction.predictor import LandmarkPredictor, Prediction
+from lib.learning.prediction.predictor import LandmarkPredictor
+from lib.learning.prediction.result import Prediction
 from lib.spine.schema import Spine
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from lib.learning.models.corner_net import Refined
+from lib.learning.models.corner_net import CornerOutput
 from lib.learning.training.corner_losses import endplate_tilts, midline_tilt, refiner_loss
 
 BOX = torch.tensor([[0.0, 0], [20, 0], [0, 12], [20, 12]])  # TL, TR, BL, BR
@@ -25,7 +25,7 @@ def loss(
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """The loss where the same is said about all errors."""
     said = torch.full((*corners.shape[:2], 5), log_error)
-    return refiner_loss(Refined(corners, said), target, torch.ones(corners.shape[:2]) if known is None else known)
+    return refiner_loss(CornerOutput(corners, said), target, torch.ones(corners.shape[:2]) if known is None else known)
 
 
 def turned(corners: torch.Tensor, angle: float) -> torch.Tensor:
@@ -100,15 +100,15 @@ def test_vertebrae_that_are_not_known_teach_nothing() -> None:
     corners.requires_grad_()
     said = torch.randn(2, 3, 5, requires_grad=True)
     known = torch.tensor([[1.0, 0, 1], [0, 0, 1]])
-    total, _ = refiner_loss(Refined(corners, said), target, known)
+    total, _ = refiner_loss(CornerOutput(corners, said), target, known)
     total.backward()
     for part in (corners.grad, said.grad):
         assert part is not None
         assert (part[known == 0] == 0).all()
         assert (part[known == 1].abs().flatten(1).sum(1) > 0).all()
     kept = known[0] == 1
-    first, _ = refiner_loss(Refined(corners[:1, kept], said[:1, kept]), target[:1, kept], torch.ones(1, 2))
-    second, _ = refiner_loss(Refined(corners[1:, 2:], said[1:, 2:]), target[1:, 2:], torch.ones(1, 1))
+    first, _ = refiner_loss(CornerOutput(corners[:1, kept], said[:1, kept]), target[:1, kept], torch.ones(1, 2))
+    second, _ = refiner_loss(CornerOutput(corners[1:, 2:], said[1:, 2:]), target[1:, 2:], torch.ones(1, 1))
     assert total.item() == pytest.approx((2 * first.item() + second.item()) / 3, rel=1e-5)  # masked is removed
 
 
@@ -133,7 +133,7 @@ def test_the_best_thing_to_say_is_the_mean_distance(mean: float) -> None:
     assert cost(mean) < cost(0.9 * mean)
     assert cost(mean) < cost(1.1 * mean)
     said = torch.full((1, 2, 5), math.log(mean), requires_grad=True)
-    refiner_loss(Refined(boxes(2) + off, said), boxes(2), torch.ones(1, 2))[0].backward()
+    refiner_loss(CornerOutput(boxes(2) + off, said), boxes(2), torch.ones(1, 2))[0].backward()
     assert said.grad is not None
     torch.testing.assert_close(said.grad.sum(1), torch.zeros(1, 5), atol=1e-4, rtol=0)
 
@@ -161,7 +161,7 @@ def test_gradients_of_the_corners_agree_with_differences() -> None:
     said = torch.zeros(1, 2, 5, dtype=torch.float64)
 
     def placed(corners: torch.Tensor) -> torch.Tensor:
-        _, terms = refiner_loss(Refined(corners, said), target, torch.ones(1, 2, dtype=torch.float64))
+        _, terms = refiner_loss(CornerOutput(corners, said), target, torch.ones(1, 2, dtype=torch.float64))
         return torch.stack([terms[name] for name in ("corner", "center", "tilt")])
 
     assert torch.autograd.gradcheck(placed, (corners,))

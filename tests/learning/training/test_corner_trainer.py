@@ -18,7 +18,7 @@ from lib.learning.config import Config, NetworkConfig, RefinerConfig, load_confi
 from lib.learning.data.patch_views import PATCHES
 from lib.learning.data.rehearsal import Rehearsal
 from lib.learning.data.transforms import IMAGE, LABEL
-from lib.learning.models.corner_net import CornerRefiner, Refined
+from lib.learning.models.corner_net import CornerNet, CornerOutput
 from lib.learning.training.corner_trainer import RefinerTrainer
 from lib.learning.training.trainer import BEST, CHECKPOINT, HISTORY, Progress
 from lib.learning.uncertainty.error_model import ErrorModel
@@ -150,7 +150,7 @@ def kept_after(folder: Path, old: RefinerWeights, **changes: Any) -> RefinerWeig
 
 def old_refiner(errors: ErrorModel | None, facts: dict[str, Any]) -> RefinerWeights:
     """A random second network."""
-    return RefinerWeights(CornerRefiner(tiny_config().refiner).state_dict(), tiny_config().refiner, facts, errors)
+    return RefinerWeights(CornerNet(tiny_config().refiner).state_dict(), tiny_config().refiner, facts, errors)
 
 
 def test_a_new_second_network_has_no_expected_errors(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_a_run_depends_on_the_settings_of_the_second_network_only(tmp_path: Path
 
 def test_a_run_starts_from_given_weights_and_leaves_frozen_statistics(tmp_path: Path) -> None:
     torch.manual_seed(5)
-    initial = CornerRefiner(tiny_config().refiner).state_dict()
+    initial = CornerNet(tiny_config().refiner).state_dict()
     initial = {name: t + 0.01 if t.is_floating_point() else t for name, t in initial.items()}
     learning = trainer(tmp_path, tiny_config(epochs=1), initial=initial, freeze_norm=True)
     assert all(torch.equal(learning.network.state_dict()[name], initial[name]) for name in initial)
@@ -228,11 +228,11 @@ def test_a_run_starts_from_given_weights_and_leaves_frozen_statistics(tmp_path: 
 class Says(nn.Module):
     """Says that the corners of every patch lie around its middle."""
 
-    def forward(self, patches: torch.Tensor, is_there: torch.Tensor) -> Refined:
+    def forward(self, patches: torch.Tensor, is_there: torch.Tensor) -> CornerOutput:
         """The same whatever the patches."""
         box = torch.tensor([[-12.0, -6], [12, -6], [-12, 6], [12, 6]]) * 16 / 17
         corners = torch.tensor([23.5, 19.5]) + box
-        return Refined(corners.expand(*patches.shape[:2], 4, 2), torch.zeros(*patches.shape[:2], 5))
+        return CornerOutput(corners.expand(*patches.shape[:2], 4, 2), torch.zeros(*patches.shape[:2], 5))
 
 
 def test_validation_is_in_pixels_of_the_original_images(tmp_path: Path) -> None:

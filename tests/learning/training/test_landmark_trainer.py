@@ -16,7 +16,7 @@ import torch
 from lib.learning.codec import ABSENT, PRESENT, UNKNOWN, UNNAMED
 from lib.learning.config import Config, InputConfig, ModelConfig, NetworkConfig, load_config
 from lib.learning.data.transforms import IMAGE, LABEL
-from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.models.corner_net import CornerNet
 from lib.learning.training.landmark_trainer import Trainer
 from lib.learning.training.trainer import BEST, CHECKPOINT, HISTORY, Progress
 from lib.learning.weights.weight_files import RefinerWeights, build_network, load_weights
@@ -169,7 +169,7 @@ def test_a_run_goes_on_whatever_becomes_of_the_second_network_and_of_prediction(
 
 def test_a_second_network_is_passed_on_as_it_is(tmp_path: Path) -> None:
     config = dataclasses.replace(load_config().refiner, channels=4)
-    refiner = RefinerWeights(CornerRefiner(config).half().state_dict(), config, {"epoch": 7})
+    refiner = RefinerWeights(CornerNet(config).half().state_dict(), config, {"epoch": 7})
     path = Trainer(tiny_config(epochs=1), tmp_path, CPU, workers=0, refiner=refiner).fit(items(), [])
     kept = load_weights(path).refiner
     assert kept is not None

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lib.learning.config import NetworkConfig, RefinerConfig, load_config
-from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.models.corner_net import CornerNet
 from lib.learning.uncertainty.error_model import ErrorModel
 from lib.learning.weights.provenance import (
     AASCE,
@@ -93,7 +93,7 @@ def weights_file(
     """A weight file with a network of one number, and a second one where there are facts of it."""
     config = dataclasses.replace(load_config(), network=NetworkConfig("w18_small", 8))
     torch.manual_seed(3)
-    refiner = None if second is None else RefinerWeights(CornerRefiner(PATCH).state_dict(), PATCH, second, errors)
+    refiner = None if second is None else RefinerWeights(CornerNet(PATCH).state_dict(), PATCH, second, errors)
     save_weights(path, {"a": torch.ones(1)}, config, first, refiner=refiner)
     return path
 

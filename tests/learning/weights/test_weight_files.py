@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lib.learning.config import Config, ModelConfig, NetworkConfig, RefinerConfig, load_config
-from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.models.corner_net import CornerNet
 from lib.learning.models.landmark_net import LandmarkNet
 from lib.learning.uncertainty.error_model import ErrorModel
 from lib.learning.weights.weight_files import (
@@ -188,7 +188,7 @@ ERRORS = ErrorModel(((0.1, 0.2), (0.5, 0.6)), ((0.1, 0.1), (0.4, 0.8)), 0.01, 0.
 def refiner() -> RefinerWeights:
     """A random second network with everything that may be known about it."""
     torch.manual_seed(1)
-    network = CornerRefiner(PATCH)
+    network = CornerNet(PATCH)
     network(torch.randn(2, 17, 16, 24))  # so that the batch norms have seen something
     return RefinerWeights(network.state_dict(), PATCH, {"epoch": 3, "validation": {"corner_mean": 1.5}}, ERRORS)
 
@@ -215,7 +215,7 @@ def test_a_second_network_survives_in_half_precision(
     assert weights.facts == {"fold": 3}
     assert kept is not None
     assert (kept.config, kept.facts, kept.errors) == (PATCH, refiner.facts, ERRORS)
-    original, built = CornerRefiner(PATCH).eval(), build_refiner(kept, tmp_path / "a.pt")
+    original, built = CornerNet(PATCH).eval(), build_refiner(kept, tmp_path / "a.pt")
     original.load_state_dict(refiner.state)
     assert not built.training
     patches = torch.randn(2, 17, 16, 24)

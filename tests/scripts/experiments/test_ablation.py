@@ -36,7 +36,7 @@ from lib.evaluation.evaluate import Figures
 from lib.learning.config import RefinerConfig, load_config
 from lib.learning.data.aasce import read_aasce
 from lib.learning.decoders import DECODERS
-from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.models.corner_net import CornerNet
 from lib.learning.training.landmark_trainer import Trainer
 from lib.learning.training.trainer import BEST, CHECKPOINT, HISTORY
 from lib.learning.weights.provenance import trained_on
@@ -461,7 +461,7 @@ def given(done: Path, path: Path, fold: int | None, second: int | None) -> Path:
     """Weights of a finished training that say which fold they and their second network hold out; ``None``: nothing."""
     weights = load_weights(done / "multi" / "fold0_seed0" / BEST)
     first, of_second = ({} if f is None else {"data": "AASCE training split", "fold": f} for f in (fold, second))
-    refiner = RefinerWeights(CornerRefiner(SECOND).state_dict(), SECOND, of_second)
+    refiner = RefinerWeights(CornerNet(SECOND).state_dict(), SECOND, of_second)
     save_weights(path, weights.state, weights.config, first, refiner=refiner)
     return path
 

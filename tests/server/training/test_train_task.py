@@ -30,7 +30,7 @@ from PIL import Image
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, RefinerConfig
 from lib.learning.data.rehearsal import Rehearsal
 from lib.learning.data.transforms import IMAGE
-from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.models.corner_net import CornerNet
 from lib.learning.uncertainty.error_model import ErrorModel
 from lib.learning.weights.weight_files import (
     ERRORS_MEASURED_ON,
@@ -74,7 +74,7 @@ def smaller_weights(path: Path, height: int, width: int, with_refiner: bool = Fa
     content.pop("refiner", None)
     if with_refiner:
         torch.manual_seed(0)
-        state = {n: t.half() if t.is_floating_point() else t for n, t in CornerRefiner(PATCH).state_dict().items()}
+        state = {n: t.half() if t.is_floating_point() else t for n, t in CornerNet(PATCH).state_dict().items()}
         content["refiner"] = {"model": state, "config": dataclasses.asdict(PATCH), "facts": {}, "errors": None}
     torch.save(content, path)
     return path

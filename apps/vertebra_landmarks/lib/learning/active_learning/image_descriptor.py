@@ -15,7 +15,6 @@ def opinion_about(predictor: LandmarkPredictor, radiograph: Radiograph) -> Opini
         UnreadableImageError: the image is too small, or all its pixels are equal.
         ValueError: the network has a single heatmap for all vertebrae.
     """
-    seen = predictor.see(radiograph)
-    upright = radiograph.upright(seen.turn.orientation)
-    image = view(upright.pixels, seen.look.matrix, predictor.config.input)[None].to(predictor.device)
-    return opinions_of(predictor.network, predictor.codec, predictor.decoders["map"], image)[0]
+    image, shown = predictor.run_network(radiograph)
+    pixels = view(image.radiograph.pixels, shown.matrix, predictor.config.input)[None].to(predictor.device)
+    return opinions_of(predictor.network, predictor.codec, predictor.decoders["map"], pixels)[0]

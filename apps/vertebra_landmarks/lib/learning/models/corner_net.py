@@ -18,7 +18,7 @@ _STRIDE = 4
 _HIDDEN = 64
 
 
-class Refined(NamedTuple):
+class CornerOutput(NamedTuple):
     """What the network says.
 
     Attributes:
@@ -30,7 +30,7 @@ class Refined(NamedTuple):
     log_errors: torch.Tensor
 
 
-class KnownPatches(NamedTuple):
+class CachedTokens(NamedTuple):
     """What was seen of the other vertebrae of a spine.
 
     Attributes:
@@ -47,7 +47,7 @@ def _block(channels: int) -> Residual:
     return Residual(body, channels, channels)
 
 
-class CornerRefiner(nn.Module):
+class CornerNet(nn.Module):
     """A small encoder and decoder per patch, with self-attention among the vertebrae of a spine in between.
 
     Corners are means under a softmax over the cells of a map, plus the mean offset there, so that they are finer than a
@@ -84,7 +84,7 @@ class CornerRefiner(nn.Module):
         cells = (torch.stack([x, y]).float() + 0.5) * _STRIDE - 0.5
         self.register_buffer("cells", cells.flatten(1), persistent=False)
 
-    def forward(self, patches: torch.Tensor, is_there: torch.Tensor | None = None) -> Refined:
+    def forward(self, patches: torch.Tensor, is_there: torch.Tensor | None = None) -> CornerOutput:
         """Find the corners.
 
         Args:
@@ -93,7 +93,7 @@ class CornerRefiner(nn.Module):
         """
         return self._found(patches, None, None if is_there is None else ~is_there)[0]
 
-    def among(self, patches: torch.Tensor, known: KnownPatches | None = None) -> tuple[Refined, torch.Tensor]:
+    def among(self, patches: torch.Tensor, known: CachedTokens | None = None) -> tuple[CornerOutput, torch.Tensor]:
         """Find the corners of some vertebrae amid the rest of their spine, whose patches were seen before.
 
         Args:
@@ -101,13 +101,13 @@ class CornerRefiner(nn.Module):
             known: what was seen of the rest; ``None`` where these are all V.
 
         Returns:
-            What is said of the M vertebrae, and the ``(B, V, C)`` tokens of all, for ``KnownPatches``.
+            What is said of the M vertebrae, and the ``(B, V, C)`` tokens of all, for ``CachedTokens``.
         """
         return self._found(patches, known, None)
 
     def _found(
-        self, patches: torch.Tensor, known: KnownPatches | None, is_ignored: torch.Tensor | None
-    ) -> tuple[Refined, torch.Tensor]:
+        self, patches: torch.Tensor, known: CachedTokens | None, is_ignored: torch.Tensor | None
+    ) -> tuple[CornerOutput, torch.Tensor]:
         b, m = patches.shape[:2]
         x = patches.reshape(b * m, 1, *patches.shape[2:]).to(memory_format=torch.channels_last)
         middle = self.middle(self.fine(x))
@@ -129,11 +129,11 @@ class CornerRefiner(nn.Module):
         corners = (share[:, :, None] * (self.cells + offset)).sum(-1)
         there = torch.einsum("nkp,ncp->nkc", share.detach(), features.float().flatten(2).detach()).flatten(1)
         error = self.error(torch.cat([there, tokens.float().flatten(0, 1).detach()], 1)).float()
-        return Refined(corners.reshape(b, m, len(CORNERS), 2), error.reshape(b, m, len(POINTS))), before
+        return CornerOutput(corners.reshape(b, m, len(CORNERS), 2), error.reshape(b, m, len(POINTS))), before
 
 
-def mirrored_refined(refined: Refined, width: int) -> Refined:
+def mirrored_output(refined: CornerOutput, width: int) -> CornerOutput:
     """What was said about mirrored patches of this width, in the terms of the patches themselves."""
     corners = refined.corners[:, :, mirrored_order(CORNERS)]
     x = width - 1 - corners[..., :1]
-    return Refined(torch.cat([x, corners[..., 1:]], -1), refined.log_errors[..., mirrored_order(POINTS)])
+    return CornerOutput(torch.cat([x, corners[..., 1:]], -1), refined.log_errors[..., mirrored_order(POINTS)])

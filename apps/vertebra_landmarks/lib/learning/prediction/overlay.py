@@ -16,7 +16,7 @@ from ...spine.measurement.image_warnings import describe_orientation
 from ...spine.measurement.report import curves_of
 from ...spine.schema import Spine, Vertebra
 from ..data.transforms import windowed
-from .predictor import Prediction
+from .result import Prediction
 
 MAX_SIDE = 1600
 """Longer side of the radiograph in the picture, pixels."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...spine.schema import CORNERS
-from ..models.corner_net import Refined
+from ..models.corner_net import CornerOutput
 
 _SMALL = 1e-4  # keeps the gradient of a length finite at 0
 _LARGEST_TILT = 0.5  # radians, beyond which a wrong tilt is not punished further
@@ -30,7 +30,7 @@ def midline_tilt(corners: torch.Tensor) -> torch.Tensor:
 
 
 def refiner_loss(
-    refined: Refined, corners: torch.Tensor, is_known: torch.Tensor
+    refined: CornerOutput, corners: torch.Tensor, is_known: torch.Tensor
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Distances of corners and of centers, wrong tilts, and how well the distances were foretold.
 

@@ -16,7 +16,7 @@ from ...spine.geometry import transform_points, with_centers
 from ..config import Config
 from ..data.patch_views import IS_KNOWN, IS_THERE, PATCHES, TARGET, patch_training_views, patch_validation_views
 from ..data.transforms import MATRIX
-from ..models.corner_net import CornerRefiner
+from ..models.corner_net import CornerNet
 from ..models.devices import on_device, quick_precision
 from ..weights.weight_files import ERRORS_MEASURED_ON, RefinerWeights, Weights, save_weights
 from .corner_losses import refiner_loss
@@ -61,7 +61,7 @@ class RefinerTrainer(Run):
         self.config, self.base, self.errors_of = config, base, errors_of
         schedule = config.refiner_training
         set_determinism(schedule.seed)
-        network = on_device(CornerRefiner(config.refiner), device)
+        network = on_device(CornerNet(config.refiner), device)
         if initial is not None:
             network.load_state_dict(initial)
         plain = config.to_dict()

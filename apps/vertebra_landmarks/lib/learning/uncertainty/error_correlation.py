@@ -18,7 +18,7 @@ from ..decoders import FixedLandmarks
 VALUES = 2 * len(CORNERS)
 """Of a vertebra: how far every corner is off across and along the spine."""
 _HALF_BODY = 0.35  # steps from a center to its endplates
-_DOUBT = 0.5  # of the expected error; so much of a corrected point's error is taken for its own, see ``moved``
+_DOUBT = 0.5  # of the expected error; so much of a corrected point's error is taken for its own, see ``propagate``
 _HAND = 0.01  # steps; by so much a person misses the place that is meant, along either axis
 
 
@@ -71,8 +71,8 @@ class ErrorCorrelations:
         covariance: np.ndarray = sum(np.array(table)[np.ix_(value, value)] * kernel for table, kernel in parts)
         return covariance
 
-    def moved(
-        self, points: np.ndarray, shown: np.ndarray, errors: np.ndarray, fixed: FixedLandmarks
+    def propagate(
+        self, points: np.ndarray, observed: np.ndarray, errors: np.ndarray, fixed: FixedLandmarks
     ) -> tuple[np.ndarray, np.ndarray]:
         """Free corners moved by what is to be expected of them, given how far off the fixed points were.
 
@@ -84,25 +84,25 @@ class ErrorCorrelations:
 
         Args:
             points: ``(V, P, 2)`` pixels, the fixed ones in their places.
-            shown: ``(V, P, 2)`` where the image shows them; NaN for vertebrae that do not take part.
-            errors: ``(V, P)`` expected distances of ``shown`` from the true places, pixels.
+            observed: ``(V, P, 2)`` where the image shows them; NaN for vertebrae that do not take part.
+            errors: ``(V, P)`` expected distances of ``observed`` from the true places, pixels.
             fixed: points that must stay.
 
         Returns:
             ``(V, P, 2)`` points; and ``(V, P)`` what is left of their expected errors, as shares in 0...1.
         """
-        corners = corners_of(shown)
+        corners = corners_of(observed)
         takes_part = np.isfinite(corners).all((1, 2))
         frames, step = local_frames(points[:, 0]), float(steps(points[:, 0]).mean())
         scale = np.repeat(np.where(takes_part[:, None], errors[:, 1:], 0.0), 2, axis=1).ravel() / step
-        observed, told = _observations(corners, fixed, frames, step)
-        if not len(told):
+        design, offsets = _observations(corners, fixed, frames, step)
+        if not len(offsets):
             return points, np.ones(points.shape[:2])
         covariance = scale[:, None] * self._covariance * scale
-        noise = np.diag(observed**2 @ (_DOUBT * scale) ** 2 + _HAND**2)
-        gain = np.linalg.solve(observed @ covariance @ observed.T + noise, observed @ covariance).T
-        shifts = np.einsum("vij,vki->vkj", frames, (gain @ told).reshape(len(points), len(CORNERS), 2)) * step
-        left = 1 - np.einsum("ij,ji->i", gain, observed @ covariance) / np.maximum(np.diag(covariance), 1e-12)
+        noise = np.diag(design**2 @ (_DOUBT * scale) ** 2 + _HAND**2)
+        gain = np.linalg.solve(design @ covariance @ design.T + noise, design @ covariance).T
+        shifts = np.einsum("vij,vki->vkj", frames, (gain @ offsets).reshape(len(points), len(CORNERS), 2)) * step
+        left = 1 - np.einsum("ij,ji->i", gain, design @ covariance) / np.maximum(np.diag(covariance), 1e-12)
         shares = np.sqrt(np.clip(left, 0.0, 1.0)).reshape(len(points), len(CORNERS), 2).mean(-1)
         shifts = np.where(fixed.mask[:, 1:, None], 0.0, shifts)
         after = points + np.concatenate([shifts.mean(1, keepdims=True), shifts], 1)
@@ -134,7 +134,7 @@ def _observations(
     Returns:
         ``(N, V * VALUES)`` of which values each of N numbers is the mean, and these, ``(N,)`` steps.
     """
-    rows, told = [], []
+    rows, offsets = [], []
     shown = with_centers(corners)
     for vertebra, point in np.argwhere(fixed.mask & np.isfinite(shown).all(-1)):
         off = frames[vertebra] @ (fixed.xy[vertebra, point] - shown[vertebra, point]) / step
@@ -143,8 +143,8 @@ def _observations(
             row = np.zeros((len(VERTEBRAE), len(CORNERS), 2))
             row[vertebra, list(which), axis] = 1 / len(which)
             rows.append(row.ravel())
-            told.append(off[axis])
-    return np.array(rows).reshape(len(rows), len(VERTEBRAE) * VALUES), np.array(told)
+            offsets.append(off[axis])
+    return np.array(rows).reshape(len(rows), len(VERTEBRAE) * VALUES), np.array(offsets)
 
 
 def _within_anatomy(before: np.ndarray, after: np.ndarray, fixed: FixedLandmarks) -> np.ndarray:

@@ -15,7 +15,7 @@ from ...spine.atomic_write import replacing
 from ...spine.chain_prior import DEFAULT_PRIOR, ChainPrior
 from ...spine.schema import SCHEMA_VERSION
 from ..config import ModelConfig, RefinerConfig, model_config_from_dict, refiner_config_from_dict
-from ..models.corner_net import CornerRefiner
+from ..models.corner_net import CornerNet
 from ..models.landmark_net import LandmarkNet
 from ..uncertainty.error_model import ErrorModel
 
@@ -188,7 +188,7 @@ def build_network(weights: Weights, path: Path) -> LandmarkNet:
     return network.float().eval()
 
 
-def build_refiner(weights: RefinerWeights, path: Path) -> CornerRefiner:
+def build_refiner(weights: RefinerWeights, path: Path) -> CornerNet:
     """The second network of a weight file, in single precision and evaluation mode.
 
     Args:
@@ -198,7 +198,7 @@ def build_refiner(weights: RefinerWeights, path: Path) -> CornerRefiner:
     Raises:
         ValueError: the weights do not fit their configuration, or are not finite.
     """
-    refiner = CornerRefiner(weights.config)
+    refiner = CornerNet(weights.config)
     _load(refiner, weights.state, path, "their second network")
     return refiner.float().eval()
 
