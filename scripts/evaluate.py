@@ -33,7 +33,7 @@ from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.data.aasce import FOLDS, SPLITS, Record, folds, read_aasce
 from lib.learning.data.boxed_images import BoxRecord, read_boxes
 from lib.learning.data.padding import padded
-from lib.learning.decoders import DECODERS
+from lib.learning.decoders import DECODERS, DEFAULT_DECODER
 from lib.learning.models.devices import choose_device
 from lib.learning.prediction.predictor import LandmarkPredictor
 from lib.learning.prediction.result import Prediction
@@ -149,7 +149,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="only these folds of the training split or of the boxes",
     )
     parser.add_argument("--kind", choices=KINDS, help="only whole films or only trunk crops; goes with --boxes")
-    parser.add_argument("--decoder", choices=DECODERS, nargs="+", default=[DECODERS[0]], help="one or several")
+    parser.add_argument("--decoder", choices=DECODERS, nargs="+", default=[DEFAULT_DECODER], help="one or several")
     parser.add_argument("--padded", action="store_true", help="put every image into a larger, random field first")
     parser.add_argument(
         "--weights",

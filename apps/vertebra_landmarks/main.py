@@ -22,8 +22,7 @@ from monailabel.utils.async_tasks.utils import processes
 
 from lib import __version__
 from lib.image_io import Radiograph, read_radiograph
-from lib.learning.active_learning.descriptors import Opinion
-from lib.learning.active_learning.image_descriptor import opinion_about
+from lib.learning.active_learning.descriptors import Opinion, opinion_about
 from lib.server.active_learning.assignments import GivenFilms
 from lib.server.active_learning.prelabel_worker import MODEL_VERSION, Prelabelling
 from lib.server.active_learning.scored_versions import ScoredVersions

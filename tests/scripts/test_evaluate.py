@@ -23,7 +23,7 @@ from lib.learning.config import RefinerConfig, load_config
 from lib.learning.data.aasce import Record
 from lib.learning.data.boxed_images import BoxRecord
 from lib.learning.data.padding import padded
-from lib.learning.decoders import DECODERS
+from lib.learning.decoders import DECODERS, DEFAULT_DECODER
 from lib.learning.models.corner_net import CornerNet
 from lib.learning.prediction.result import Prediction
 from lib.learning.uncertainty.error_model import ErrorModel
@@ -458,8 +458,8 @@ def test_points_that_are_nowhere_off_have_no_ratio(
     """Predictions and labels are the same to the last bit."""
     stub.errors = np.full((17, 5), 4.0)
     monkeypatch.setattr(evaluate, "phantom", lambda number: stub.known[number])
-    assert run(monkeypatch, "--phantoms", 3, "--decoder", DECODERS[0]) == 0
-    found: dict[str, Any] = figures(tmp_path / "evaluation.json")[DECODERS[0]]["phantoms"]
+    assert run(monkeypatch, "--phantoms", 3, "--decoder", DEFAULT_DECODER) == 0
+    found: dict[str, Any] = figures(tmp_path / "evaluation.json")[DEFAULT_DECODER]["phantoms"]
     assert {row["ratio"] for row in found["calibration"]} == {None}
     assert "calibration_all_least" not in found
 

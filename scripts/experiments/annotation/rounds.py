@@ -16,7 +16,7 @@ from experiments import plot_style
 from experiments.annotation import round_figures, small_network
 from experiments.annotation.kernel_regression import KernelLearner
 from experiments.annotation.small_network import INPUT, Films, NetworkLearner
-from lib.learning.active_learning import STRATEGIES, choose
+from lib.learning.active_learning import STRATEGIES
 from lib.learning.codec import LandmarkCodec
 from lib.learning.config import load_config
 from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce, to_items
@@ -169,7 +169,7 @@ class Replay:
         if strategy == "first":
             return labelled + rest[:missing]
         opinions = self.learner.opinions(learnt)
-        picked = choose(strategy, [opinions[i] for i in rest], [opinions[i] for i in labelled], missing)
+        picked = STRATEGIES[strategy].choose([opinions[i] for i in rest], [opinions[i] for i in labelled], missing)
         return labelled + [rest[i] for i in picked]
 
 

@@ -9,8 +9,7 @@ import torch
 from lib.image_io import Radiograph
 from lib.learning.active_learning import opinions_of
 from lib.learning.active_learning.anatomy import anatomy_score
-from lib.learning.active_learning.image_descriptor import opinion_about
-from lib.learning.active_learning.uncertainty import uncertainty_score
+from lib.learning.active_learning.descriptors import opinion_about
 from lib.learning.codec import LandmarkCodec
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, NetworkConfig, load_config
 from lib.learning.decoders import make_decoder
@@ -43,7 +42,7 @@ def test_a_film_with_a_spine_is_surer_and_more_plausible_than_one_without() -> N
     predictor = LandmarkPredictor(DEFAULT_WEIGHTS_FILE, torch.device("cpu"))
     phantom = opinion_about(predictor, Radiograph(render_phantom(random_spec(1, 640, 300)).pixels))
     nothing = opinion_about(predictor, Radiograph(random_spineless(0, 640, 300)))
-    assert uncertainty_score(phantom) < uncertainty_score(nothing)
+    assert phantom.uncertainty < nothing.uncertainty
     assert anatomy_score(phantom) < anatomy_score(nothing)
     assert phantom.features.shape == nothing.features.shape
     np.testing.assert_allclose(phantom.shape.mean(0), 0, atol=1e-9)
@@ -67,5 +66,5 @@ def test_films_are_judged_one_by_one() -> None:
 
 
 def test_a_single_heatmap_says_too_little() -> None:
-    with pytest.raises(ValueError, match="choosing films needs 17 heatmaps, the network has 1"):
+    with pytest.raises(ValueError, match="choosing images needs 17 heatmaps, the network has 1"):
         opinions_of(blank(1), CODEC, DECODER, torch.rand(1, 1, 128, 64))

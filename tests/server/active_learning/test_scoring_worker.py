@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lib.image_io import UnreadableImageError
-from lib.learning.active_learning import ORDERS, STRATEGIES, Opinion
+from lib.learning.active_learning import STRATEGIES, Opinion
 from lib.server.active_learning.assignments import GivenFilms
 from lib.server.active_learning.scored_versions import FILE, ScoredVersions
 from lib.server.active_learning.scoring_worker import Scoring
@@ -200,7 +200,7 @@ def test_nothing_is_given_when_all_are_labelled(
         label(store, name, tmp_path)
     strategies = all_strategies(lambda: model.version, ScoredVersions(folder), GivenFilms(folder))
     assert [strategy({}, store) for strategy in strategies.values()] == [None] * len(strategies)
-    assert set(strategies) == {*STRATEGIES, *ORDERS, "random", "first"}
+    assert set(strategies) == {*STRATEGIES, "random", "first"}
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff"], ids=["empty", "no list", "bytes"])

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from ...spine.schema import VERTEBRAE
 from .descriptors import Opinion
+from .strategy import ScoreStrategy
 
 
 def anatomy_score(opinion: Opinion) -> float:
     """MAP margin, in log scores per vertebra, plus broken limits of anatomy per vertebra."""
     return opinion.margin + opinion.violations / len(VERTEBRAE)
+
+
+STRATEGY = ScoreStrategy("The image in which the model's own answer is farthest from a plausible spine", anatomy_score)

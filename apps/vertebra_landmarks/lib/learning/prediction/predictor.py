@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from ...image_io import Radiograph
 from ...spine.geometry import transform_points
 from ..codec import LandmarkCodec
 from ..config import load_config
-from ..decoders import DECODERS, DecodedSpine, FixedLandmarks, make_decoder
+from ..decoders import DECODERS, DEFAULT_DECODER, DecodedSpine, FixedLandmarks, make_decoder
 from ..models.batch_norm_fusion import fold_norms
 from ..models.devices import on_device
 from ..weights.weight_files import build_network, build_refiner, load_weights
@@ -95,13 +95,13 @@ class LandmarkPredictor:
         return build_prediction(image, view, found, request, self.error_model, self.limits.propagation, timer)
 
     def locate(
-        self, radiograph: Radiograph, decoder: str = DECODERS[0], fixed: FixedLandmarks | None = None
+        self, radiograph: Radiograph, decoder: str = DEFAULT_DECODER, fixed: FixedLandmarks | None = None
     ) -> Prediction:
         """The most likely landmarks, however unlikely that the image shows a spine; see ``predict``."""
         return self.compare(radiograph, (decoder,), fixed)[decoder]
 
     def compare(
-        self, radiograph: Radiograph, decoders: Sequence[str] = DECODERS, fixed: FixedLandmarks | None = None
+        self, radiograph: Radiograph, decoders: Iterable[str] = DECODERS, fixed: FixedLandmarks | None = None
     ) -> dict[str, Prediction]:
         """What several decoders find in the same maps, however unlikely that the image shows a spine; see ``predict``.
 
@@ -141,7 +141,7 @@ class LandmarkPredictor:
         return view.scores_at(transform_points(image.matrix, points))
 
     def _runner(self, timer: Timer) -> NetworkRunner:
-        decoder = self.decoders[DECODERS[0]]
+        decoder = self.decoders[DEFAULT_DECODER]
         return NetworkRunner(self.network, self.codec, decoder, self.config.input, self.limits, self.device, timer)
 
     def _decode_and_refine(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..decoders import DECODERS, DecodedSpine, FixedLandmarks
+from ..decoders import DEFAULT_DECODER, DecodedSpine, FixedLandmarks
 from .network_view import NetworkView
 from .refinement import RefinedSpine
 from .upright import UprightTurn
@@ -69,7 +69,7 @@ class PredictionRequest:
         requires_spine: whether an image that shows no spine is refused.
     """
 
-    decoder: str = DECODERS[0]
+    decoder: str = DEFAULT_DECODER
     fixed: FixedLandmarks = field(default_factory=FixedLandmarks.none)
     cache: PredictionCache | None = None
     requires_spine: bool = True

@@ -21,7 +21,7 @@ from ..data.transforms import IMAGE, LABEL, MATRIX, training_transforms, validat
 from ..models.devices import on_device, quick_precision
 from ..models.landmark_net import LandmarkNet, Maps
 from ..weights.weight_files import RefinerWeights, save_weights
-from .losses import LandmarkCriterion
+from .criterion import LandmarkCriterion
 from .trainer import Run
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.aasce import FOLDS
-from ..decoders import DECODERS
+from ..decoders import DEFAULT_DECODER
 from .weight_files import ERRORS_MEASURED_ON, Weights, file_digest, load_weights, networks_digest
 
 AASCE = "AASCE training split"
@@ -113,7 +113,7 @@ class KnownFilms:
     @property
     def decoder(self) -> str:
         """The decoder with which expected errors were measured."""
-        name: str = (self.errors_on or {}).get("decoder", DECODERS[0])
+        name: str = (self.errors_on or {}).get("decoder", DEFAULT_DECODER)
         return name
 
     def was_trained_on(self, fold: int | None, films: str = AASCE) -> bool | None:
