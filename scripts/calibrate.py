@@ -27,12 +27,12 @@ from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce
 from lib.learning.models.devices import choose_device
 from lib.learning.prediction.predictor import LandmarkPredictor
-from lib.learning.uncertainty.correlation_fit import SpineErrors, fit_correlations
+from lib.learning.uncertainty.error_correlation import SpineErrors, fit_correlations
 from lib.learning.uncertainty.error_model import Checked, ErrorModel, fit_error_model
 from lib.learning.weights.provenance import AASCE, file_trained_on
 from lib.learning.weights.weight_files import (
     ERRORS_MEASURED_ON,
-    RefinerWeights,
+    CornerWeights,
     Weights,
     file_digest,
     load_weights,
@@ -173,7 +173,7 @@ def copied(source: Path) -> tuple[ErrorModel, dict[str, Any]]:
     return refiner.errors, {**measured_on, "copied_from": {"file": source.name, "digest": file_digest(source)}}
 
 
-def second_network(weights: Weights, path: Path) -> RefinerWeights:
+def second_network(weights: Weights, path: Path) -> CornerWeights:
     """The second network of a weight file.
 
     Raises:

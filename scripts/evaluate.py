@@ -32,12 +32,12 @@ from lib.image_io import Radiograph, read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.data.aasce import FOLDS, SPLITS, Record, folds, read_aasce
 from lib.learning.data.boxed_images import BoxRecord, read_boxes
-from lib.learning.data.padding import padded
+from lib.learning.data.synthetic import padded
 from lib.learning.decoders import DECODERS, DEFAULT_DECODER
 from lib.learning.models.devices import choose_device
 from lib.learning.prediction.predictor import LandmarkPredictor
 from lib.learning.prediction.result import Prediction
-from lib.learning.weights.provenance import AASCE, BOXED, KnownFilms, file_of_each_fold, read_known_films
+from lib.learning.weights.provenance import AASCE, BOXED, KnownImages, file_of_each_fold, read_known_images
 from lib.phantoms import random_spec, render_phantom
 from lib.spine.atomic_write import check_writable, replacing
 from lib.spine.geometry import with_centers
@@ -119,7 +119,7 @@ class Seen:
     predictions: dict[str, Prediction]
     score: float
     size: tuple[int, int]
-    model: KnownFilms
+    model: KnownImages
 
 
 Results = dict[str, dict[str, dict[str, Any]]]
@@ -224,19 +224,19 @@ def box_cases(
     return cases
 
 
-def was_trained_on(model: KnownFilms, film: Film) -> bool | None:
+def was_trained_on(model: KnownImages, film: Film) -> bool | None:
     """Whether weights know a film; ``None`` where that is not known. No training draws these phantoms."""
     if not isinstance(film.path, Path):
         return False
     return model.was_trained_on(film.fold, BOXED if isinstance(film, BoxCase) else AASCE)
 
 
-def was_calibrated_on(model: KnownFilms, film: Film) -> bool | None:
+def was_calibrated_on(model: KnownImages, film: Film) -> bool | None:
     """Whether the expected errors of weights were measured on a film; ``None`` where that is not known."""
     return isinstance(film, Case) and isinstance(film.path, Path) and model.was_calibrated_on(film.fold)
 
 
-def shared_out(films: Sequence[Film], models: Sequence[KnownFilms]) -> list[tuple[KnownFilms, list[Film]]]:
+def shared_out(films: Sequence[Film], models: Sequence[KnownImages]) -> list[tuple[KnownImages, list[Film]]]:
     """Which films each weight file predicts: one all of them, several those of the fold that each holds out.
 
     Raises:
@@ -251,7 +251,7 @@ def shared_out(films: Sequence[Film], models: Sequence[KnownFilms]) -> list[tupl
     return [(models[number], [film for film in films if film.fold == fold]) for fold, number in number_of.items()]
 
 
-def warn(model: KnownFilms, films: Sequence[Film]) -> None:
+def warn(model: KnownImages, films: Sequence[Film]) -> None:
     """Say on stderr which of the films weights know."""
     said, name = [], model.path.name
     seen = [film for film in films if was_trained_on(model, film)]
@@ -281,7 +281,7 @@ def any_of(claims: Iterable[bool | None]) -> bool | None:
 
 
 def predict(
-    films: Sequence[Film], model: KnownFilms, predictor: LandmarkPredictor, decoders: Sequence[str], is_padded: bool
+    films: Sequence[Film], model: KnownImages, predictor: LandmarkPredictor, decoders: Sequence[str], is_padded: bool
 ) -> dict[Path | int, Seen]:
     """What every decoder finds on each image, which is predicted once, whatever the sets.
 
@@ -308,7 +308,7 @@ def predict(
 
 
 def predict_all(
-    films: Sequence[Film], models: Sequence[KnownFilms], arguments: argparse.Namespace, decoders: Sequence[str]
+    films: Sequence[Film], models: Sequence[KnownImages], arguments: argparse.Namespace, decoders: Sequence[str]
 ) -> dict[Path | int, Seen]:
     """The same by one weight file or several, after a word on films that they know.
 
@@ -491,7 +491,7 @@ def run(arguments: argparse.Namespace) -> None:
     for path in (arguments.json, arguments.images, arguments.predictions):
         if path is not None:
             check_writable(path)
-    models = [read_known_films(path) for path in dict.fromkeys(arguments.weights)]
+    models = [read_known_images(path) for path in dict.fromkeys(arguments.weights)]
     decoders = list(dict.fromkeys(arguments.decoder))
     films: Sequence[Film]
     if arguments.boxes is not None:

@@ -14,15 +14,15 @@ import torch
 
 import calibrate
 from lib.image_io import Radiograph
-from lib.learning.config import NetworkConfig, RefinerConfig, load_config
+from lib.learning.config import CornerConfig, NetworkConfig, load_config
 from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce
 from lib.learning.models.corner_net import CornerNet
 from lib.learning.prediction.result import Prediction
 from lib.learning.uncertainty.error_model import Checked, ErrorModel, fit_error_model
-from lib.learning.weights.provenance import read_known_films
+from lib.learning.weights.provenance import read_known_images
 from lib.learning.weights.weight_files import (
     ERRORS_MEASURED_ON,
-    RefinerWeights,
+    CornerWeights,
     file_digest,
     load_weights,
     networks_digest,
@@ -32,7 +32,7 @@ from lib.spine.chain_prior import DEFAULT_PRIOR
 from lib.spine.geometry import rotation, transform_points
 from lib.spine.schema import Spine
 
-PATCH = RefinerConfig(16, 24, 8.0, 4, 0)
+PATCH = CornerConfig(16, 24, 8.0, 4, 0)
 MODEL = ErrorModel(((0.01, 0.02), (0.1, 0.2)), ((0.01, 0.01), (0.1, 0.1)), 0.0, 0.0, 1.0, 3.0)
 
 
@@ -63,7 +63,7 @@ def stub(films: Any, ladder: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Stu
     """The predictor that ``main`` gets; one film of each kind is enough for it to measure."""
     stub = Stub(ladder, films.grays)
     monkeypatch.setattr(calibrate, "LandmarkPredictor", stub)
-    monkeypatch.setattr("lib.learning.uncertainty.error_model.LEAST_SPINES", 1)
+    monkeypatch.setattr("lib.learning.uncertainty.error_model.MIN_SPINES", 1)
     monkeypatch.setattr(calibrate, "folds", lambda records, count=FOLDS: dealt(records, count, [0] * len(records)))
     return stub
 
@@ -93,7 +93,7 @@ def weights(
     """A weight file with a network of one number, and a second one; both hold out fold 0 unless told otherwise."""
     config = dataclasses.replace(load_config(), network=NetworkConfig("w18_small", 8))
     first, second = facts(0) if first is None else first, facts(0) if second is None else second
-    refiner = RefinerWeights(CornerNet(PATCH).state_dict(), PATCH, second, errors)
+    refiner = CornerWeights(CornerNet(PATCH).state_dict(), PATCH, second, errors)
     prior = dataclasses.replace(DEFAULT_PRIOR)
     save_weights(path, {"a": torch.ones(1)}, config, first, prior, refiner if has_refiner else None)
     return path
@@ -213,11 +213,11 @@ def test_halves_are_of_whole_patients(films: Any, stub: Stub, tmp_path: Path, mo
 def test_films_too_few_for_halves_are_measured_all_the_same(
     films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("lib.learning.uncertainty.error_model.LEAST_SPINES", 3)
+    monkeypatch.setattr("lib.learning.uncertainty.error_model.MIN_SPINES", 3)
     given = weights(tmp_path / "given.pt")
     assert run(monkeypatch, "--data", films.data, "--weights", given, "--output", given) == 0
     first, last = capsys.readouterr().out.splitlines()
-    assert first == "not cross-checked: an error model needs 3 films with right names at least, got 1"
+    assert first == "not cross-checked: an error model needs 3 images with right names at least, got 1"
     assert last.startswith("measured on 3 films")
 
 
@@ -240,7 +240,7 @@ def test_the_error_model_goes_into_the_weight_file_and_nothing_else_changes(
     measured_on = {"data": "AASCE training split", "fold": 0, "films": 3, "decoder": "map"}
     measured_on["networks"] = networks_digest(before)
     assert (after.refiner.config, after.refiner.facts) == (PATCH, {**facts(0), ERRORS_MEASURED_ON: measured_on})
-    assert read_known_films(out).has_own_errors
+    assert read_known_images(out).has_own_errors
     for left, right in ((before.state, after.state), (before.refiner.state, after.refiner.state)):
         assert left.keys() == right.keys()
         assert all(torch.equal(left[name], right[name]) for name in left)
@@ -276,7 +276,7 @@ def test_only_the_chosen_fold_is_measured(
         pytest.param(facts(1), facts(1), "given.pt was trained on fold 0", id="another fold"),
         pytest.param(facts(0), facts(1), "given.pt was trained on fold 0", id="second network of another fold"),
         pytest.param(facts(None), facts(0), "given.pt was trained on fold 0", id="first network of all"),
-        pytest.param({}, {}, "given.pt does not say on which films it was trained", id="unknown"),
+        pytest.param({}, {}, "given.pt does not say on which images it was trained", id="unknown"),
     ],
 )
 def test_weights_are_not_measured_on_films_that_they_know(
@@ -318,7 +318,7 @@ def test_an_error_model_is_copied_with_what_is_known_of_it(
     said = {**(measured_on or {}), "copied_from": copied_from}
     assert after.refiner.facts == {**facts(None), ERRORS_MEASURED_ON: said}
     assert (after.facts, networks_digest(after)) == (before.facts, networks_digest(before))
-    found = read_known_films(out)
+    found = read_known_images(out)
     assert not found.has_own_errors
     assert found.was_calibrated_on(3) is (None if measured_on is None else True)
 
@@ -343,10 +343,10 @@ def test_a_file_without_an_error_model_has_none_to_copy(
 def test_too_few_films_are_told_and_nothing_is_written(
     films: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("lib.learning.uncertainty.error_model.LEAST_SPINES", 20)
+    monkeypatch.setattr("lib.learning.uncertainty.error_model.MIN_SPINES", 20)
     out = tmp_path / "out.pt"
     assert run(monkeypatch, "--data", films.data, "--weights", weights(tmp_path / "a.pt"), "--output", out) == 1
-    assert capsys.readouterr().err.startswith("calibrate: an error model needs 20 films with right names at least")
+    assert capsys.readouterr().err.startswith("calibrate: an error model needs 20 images with right names at least")
     assert not out.exists()
 
 

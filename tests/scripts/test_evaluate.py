@@ -19,17 +19,17 @@ from PIL import Image
 import evaluate
 from lib.evaluation.evaluate import evaluate as figures_of
 from lib.image_io import Radiograph
-from lib.learning.config import RefinerConfig, load_config
+from lib.learning.config import CornerConfig, load_config
 from lib.learning.data.aasce import Record
 from lib.learning.data.boxed_images import BoxRecord
-from lib.learning.data.padding import padded
+from lib.learning.data.synthetic import padded
 from lib.learning.decoders import DECODERS, DEFAULT_DECODER
 from lib.learning.models.corner_net import CornerNet
 from lib.learning.prediction.result import Prediction
 from lib.learning.uncertainty.error_model import ErrorModel
 from lib.learning.weights.weight_files import (
     ERRORS_MEASURED_ON,
-    RefinerWeights,
+    CornerWeights,
     load_weights,
     networks_digest,
     save_weights,
@@ -580,7 +580,7 @@ def facts(fold: int | None, **more: Any) -> dict[str, Any]:
     return {"data": "AASCE training split", "fold": fold, **more}
 
 
-PATCH = RefinerConfig(16, 24, 8.0, 4, 0)
+PATCH = CornerConfig(16, 24, 8.0, 4, 0)
 KNOTS = ((0.1, 0.1), (1.0, 1.0))
 ERRORS = ErrorModel(KNOTS, KNOTS, 0.0, 0.0, 1.0, 1.0)
 
@@ -590,7 +590,7 @@ def weights(path: Path, first: dict[str, Any], measured_on: dict[str, Any] | Non
     refiner = None
     if measured_on is not None:
         state = {name: torch.zeros_like(tensor) for name, tensor in CornerNet(PATCH).state_dict().items()}
-        refiner = RefinerWeights(state, PATCH, {**first, ERRORS_MEASURED_ON: measured_on}, ERRORS)
+        refiner = CornerWeights(state, PATCH, {**first, ERRORS_MEASURED_ON: measured_on}, ERRORS)
     save_weights(path, {"a": torch.ones(1)}, load_config(), first, refiner=refiner)
     return path
 

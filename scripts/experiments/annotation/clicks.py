@@ -31,7 +31,7 @@ from lib.learning.prediction.predictor import LandmarkPredictor
 from lib.learning.prediction.request import PredictionCache, PredictionRequest
 from lib.learning.prediction.result import Prediction
 from lib.learning.prediction.upright import UprightTurn
-from lib.learning.uncertainty.correlation_fit import SpineErrors, fit_correlations
+from lib.learning.uncertainty.error_correlation import SpineErrors, fit_correlations
 from lib.learning.uncertainty.error_model import ErrorModel
 from lib.learning.weights.provenance import file_trained_on
 from lib.learning.weights.weight_files import load_weights

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from lib.learning.active_learning import Opinion, opinions_of
 from lib.learning.codec import STATE, LandmarkCodec, mirror_maps
 from lib.learning.config import InputConfig, load_config
-from lib.learning.data.transforms import sampling_matrix
+from lib.learning.data.image_views import sampling_matrix
 from lib.learning.decoders import make_decoder
 from lib.learning.models.devices import on_device
 from lib.learning.models.hrnet import basic_block, conv_norm

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from lib.learning.config import RefinerConfig
+from lib.learning.config import CornerConfig
 from lib.learning.models.corner_net import CachedTokens, CornerNet, CornerOutput, mirrored_output
 from lib.spine.schema import CORNERS, POINTS
 
-CONFIG = RefinerConfig(16, 24, 8.0, 4, 1)
+CONFIG = CornerConfig(16, 24, 8.0, 4, 1)
 """Patches of 24 x 16 px: 6 x 4 cells."""
 
 
@@ -21,7 +21,7 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def awake(config: RefinerConfig = CONFIG) -> CornerNet:
+def awake(config: CornerConfig = CONFIG) -> CornerNet:
     """A network in evaluation mode in which nothing is zero that was so at first."""
     torch.manual_seed(0)
     network = CornerNet(config)
@@ -31,7 +31,7 @@ def awake(config: RefinerConfig = CONFIG) -> CornerNet:
     return network.eval()
 
 
-def patches(count: int = 2, config: RefinerConfig = CONFIG) -> torch.Tensor:
+def patches(count: int = 2, config: CornerConfig = CONFIG) -> torch.Tensor:
     """``(count, 17, height, width)`` noise."""
     return torch.randn(count, 17, config.height, config.width, generator=torch.Generator().manual_seed(1))
 
@@ -51,11 +51,11 @@ class Constant(nn.Module):
 
 @pytest.mark.parametrize(
     "config",
-    [CONFIG, RefinerConfig(80, 96, 32.0, 8, 2), dataclasses.replace(CONFIG, context_layers=0)],
+    [CONFIG, CornerConfig(80, 96, 32.0, 8, 2), dataclasses.replace(CONFIG, context_layers=0)],
     ids=["small", "usual patch", "without context"],
 )
 @pytest.mark.parametrize("is_training", [False, True], ids=["evaluating", "training"])
-def test_every_patch_has_four_corners_and_five_errors(config: RefinerConfig, is_training: bool) -> None:
+def test_every_patch_has_four_corners_and_five_errors(config: CornerConfig, is_training: bool) -> None:
     refined = CornerNet(config).train(is_training)(patches(2, config))
     assert refined.corners.shape == (2, 17, 4, 2)
     assert refined.log_errors.shape == (2, 17, 5)

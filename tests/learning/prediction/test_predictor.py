@@ -14,8 +14,8 @@ from torch import nn
 
 from lib.image_io import Radiograph, UnreadableImageError
 from lib.learning.codec import PRESENT, LandmarkCodec, mirror_maps
-from lib.learning.config import Config, InputConfig, ModelConfig, NetworkConfig, RefinerConfig, load_config
-from lib.learning.data.transforms import fitting_matrix
+from lib.learning.config import Config, CornerConfig, InputConfig, ModelConfig, NetworkConfig, load_config
+from lib.learning.data.image_views import fitting_matrix
 from lib.learning.decoders import DECODERS, FixedLandmarks
 from lib.learning.models.corner_net import CornerNet
 from lib.learning.models.landmark_net import LandmarkNet, Maps
@@ -29,7 +29,7 @@ from lib.learning.prediction.result import Prediction
 from lib.learning.prediction.timer import Timer
 from lib.learning.uncertainty.error_correlation import ErrorCorrelations
 from lib.learning.uncertainty.error_model import ErrorModel
-from lib.learning.weights.weight_files import RefinerWeights, save_weights
+from lib.learning.weights.weight_files import CornerWeights, save_weights
 from lib.spine.geometry import with_centers
 from lib.spine.measurement.reader_error import READER_TILT_HALF_WIDTH_DEG
 from lib.spine.schema import Spine
@@ -421,7 +421,7 @@ def test_asking_for_scores_leaves_image_and_points_alone(spotter: LandmarkPredic
 
 # --- with a second network ---
 
-PATCH = RefinerConfig(16, 24, 8.0, 4, 1)
+PATCH = CornerConfig(16, 24, 8.0, 4, 1)
 MEASURED = ErrorModel(((0.01, 0.02), (0.5, 1.0)), ((0.01, 0.02), (0.5, 1.0)), 0.0, 0.0, 1.0, 2.0)
 """Errors are twice as large as said; names are right or wrong half and half where they do not lead at all."""
 
@@ -430,7 +430,7 @@ def with_second_network(folder: Path, errors: ErrorModel | None = None) -> Landm
     """Sees the vertebrae in ``CELLS`` of an image that fits; its second network is a random one."""
     torch.manual_seed(3)
     network = LandmarkNet(SMALL.network)
-    refiner = RefinerWeights(CornerNet(PATCH).state_dict(), PATCH, {}, errors)
+    refiner = CornerWeights(CornerNet(PATCH).state_dict(), PATCH, {}, errors)
     save_weights(folder / "a.pt", network.state_dict(), SMALL, {}, refiner=refiner)
     predictor = LandmarkPredictor(folder / "a.pt", CPU)
     predictor.network = Spot(np.stack([np.full(17, 7), np.arange(17) + 7], -1))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib.learning.config import PredictionConfig, RefinerConfig, load_config
+from lib.learning.config import CornerConfig, PredictionConfig, load_config
 from lib.learning.data.patches import vertebra_frames
 from lib.learning.decoders import FixedLandmarks
 from lib.learning.models.corner_net import CachedTokens, CornerOutput, mirrored_output
@@ -21,7 +21,7 @@ from lib.spine.measurement.anatomy import LIMITS as ANATOMY
 from lib.spine.measurement.anatomy import spans_of, violations
 
 CPU = torch.device("cpu")
-CONFIG = RefinerConfig(80, 96, 32.0, 4, 0)
+CONFIG = CornerConfig(80, 96, 32.0, 4, 0)
 MIDDLE = np.array([47.5, 39.5])
 LIMITS = dataclasses.replace(
     load_config().prediction,

@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 
 from lib.learning.decoders import FixedLandmarks
-from lib.learning.uncertainty.correlation_fit import REACHES, SpineErrors, fit_correlations
-from lib.learning.uncertainty.error_correlation import VALUES, ErrorCorrelations, kernels
+from lib.learning.uncertainty.error_correlation import (
+    REACHES,
+    VALUES,
+    ErrorCorrelations,
+    SpineErrors,
+    fit_correlations,
+    kernels,
+)
 from lib.spine.geometry import corners_of, rotation, transform_points, with_centers
 from lib.spine.measurement.anatomy import violations
 
@@ -149,7 +155,7 @@ def test_covariances_are_found_again() -> None:
 
 def test_nothing_to_measure_is_refused() -> None:
     nothing = SpineErrors(np.zeros((17, 4, 2)), np.zeros(17, dtype=bool))
-    with pytest.raises(ValueError, match="films on which some vertebra was found"):
+    with pytest.raises(ValueError, match="images on which some vertebra was found"):
         fit_correlations([nothing])
 
 

@@ -12,7 +12,7 @@ import pytest
 from scipy.optimize import isotonic_regression
 
 from lib.evaluation.calibration import calibrate, share_inside
-from lib.learning.uncertainty.error_model import LEAST_SPINES, Checked, ErrorModel, expected_tilts, fit_error_model
+from lib.learning.uncertainty.error_model import MIN_SPINES, Checked, ErrorModel, expected_tilts, fit_error_model
 
 CENTER = ((0.01, 0.02), (0.1, 0.05))
 CORNER = ((0.02, 0.02), (0.08, 0.08), (0.32, 0.16))
@@ -174,7 +174,7 @@ def test_measured_errors_that_fall_are_pooled(ladder: np.ndarray) -> None:
 
 
 def test_no_error_at_all_has_a_logarithm(ladder: np.ndarray) -> None:
-    model = fit_error_model([film(ladder, 0.0, 0.0)] * LEAST_SPINES)
+    model = fit_error_model([film(ladder, 0.0, 0.0)] * MIN_SPINES)
     assert ErrorModel.from_dict(model.to_dict()) == model
     assert all(0 < value < 1e-5 for value in local(0.0, 0.0, model=model))
 
@@ -198,7 +198,7 @@ def test_the_interval_is_measured_at_the_end_vertebrae(ladder: np.ndarray) -> No
     """Only T5 and T11 are said to be ten times worse than the others."""
     said = np.full(SHAPE, 1.6)
     said[[4, 10]] = 16
-    films = [dataclasses.replace(film(ladder, 0.1, 0.1), said=said, observed=said) for _ in range(LEAST_SPINES)]
+    films = [dataclasses.replace(film(ladder, 0.1, 0.1), said=said, observed=said) for _ in range(MIN_SPINES)]
     one = math.degrees(math.atan2(16, 20))
     assert fit_error_model(films).tilt_factor == pytest.approx(1 / math.hypot(one, one))
     elsewhere = fit_error_model([dataclasses.replace(f, ends=(0, 16)) for f in films])
@@ -219,10 +219,10 @@ def test_leads_that_are_all_alike_give_the_share_of_wrong_names(ladder: np.ndarr
     assert fit_error_model(films).misnamed(0.0) == pytest.approx(3 / 42, abs=0.01)
 
 
-@pytest.mark.parametrize("right", [0, 1, LEAST_SPINES - 1])
+@pytest.mark.parametrize("right", [0, 1, MIN_SPINES - 1])
 def test_too_few_films_are_refused(ladder: np.ndarray, right: int) -> None:
     films = [film(ladder, 0.1, 0.1)] * right + [film(ladder, 0.1, 0.1, is_shifted=True)] * 30
-    with pytest.raises(ValueError, match=f"an error model needs 20 films with right names at least, got {right}$"):
+    with pytest.raises(ValueError, match=f"an error model needs 20 images with right names at least, got {right}$"):
         fit_error_model(films)
 
 

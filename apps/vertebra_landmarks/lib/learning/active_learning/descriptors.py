@@ -13,7 +13,7 @@ from ...spine.geometry import rotation, steps, transform_points, translation
 from ...spine.measurement.anatomy import violations
 from ...spine.schema import VERTEBRAE
 from ..codec import LandmarkCodec, mirror_maps
-from ..data.transforms import sampling_matrix, view
+from ..data.image_views import sampling_matrix, view
 from ..decoders import Decoder
 from ..models.landmark_net import LandmarkNet, Maps
 from ..prediction.predictor import LandmarkPredictor

@@ -9,7 +9,7 @@ from torch import nn
 
 _HEADS = 4
 _DROPOUT = 0.1
-_LONGEST_WAVE = 200.0  # cells; longer than any feature map
+_MAX_WAVELENGTH = 200.0  # cells; longer than any feature map
 
 
 def positions(channels: int, height: int, width: int, device: torch.device) -> torch.Tensor:
@@ -33,7 +33,7 @@ def positions(channels: int, height: int, width: int, device: torch.device) -> t
     if channels % 4:
         raise ValueError(f"channels must be a multiple of 4, got {channels}")
     waves = torch.arange(channels // 4, device=device) / max(1, channels // 4 - 1)
-    frequency = torch.exp(-math.log(_LONGEST_WAVE) * waves)
+    frequency = torch.exp(-math.log(_MAX_WAVELENGTH) * waves)
     along_y = torch.arange(height, device=device)[:, None] * frequency  # (h, C / 4)
     along_x = torch.arange(width, device=device)[:, None] * frequency
     by_y = torch.cat([along_y.sin(), along_y.cos()], -1)[:, None].expand(-1, width, -1)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ...spine.geometry import mirrored_order
 from ...spine.schema import CORNERS, POINTS, VERTEBRAE
-from ..config import RefinerConfig
+from ..config import CornerConfig
 from .attention import ContextLayer
 from .hrnet import Residual, conv_norm
 
@@ -60,7 +60,7 @@ class CornerNet(nn.Module):
         Sun et al., Integral Human Pose Regression, ECCV 2018, for the means.
     """
 
-    def __init__(self, config: RefinerConfig) -> None:
+    def __init__(self, config: CornerConfig) -> None:
         super().__init__()
         c = config.channels
         self.fine = nn.Sequential(conv_norm(1, c, 5, stride=2), _block(c))

@@ -13,7 +13,7 @@ from torch import nn
 from ...image_io import Radiograph, UnreadableImageError
 from ..codec import LandmarkCodec, mirror_maps
 from ..config import InputConfig, PredictionConfig
-from ..data.transforms import fitting_matrix, spine_view, view
+from ..data.image_views import fitting_matrix, spine_view, view
 from ..decoders import Decoder, FixedLandmarks
 from ..models.devices import quick_precision
 from ..models.landmark_net import Maps

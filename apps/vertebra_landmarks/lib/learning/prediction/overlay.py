@@ -15,7 +15,7 @@ from ...spine.measurement.cobb import Curve
 from ...spine.measurement.image_warnings import describe_orientation
 from ...spine.measurement.report import curves_of
 from ...spine.schema import Spine, Vertebra
-from ..data.transforms import windowed
+from ..data.image_views import windowed
 from .result import Prediction
 
 MAX_SIDE = 1600

@@ -15,9 +15,8 @@ from ...spine.geometry import transform_points
 from ..codec import LandmarkCodec
 from ..config import load_config
 from ..decoders import DECODERS, DEFAULT_DECODER, DecodedSpine, FixedLandmarks, make_decoder
-from ..models.batch_norm_fusion import fold_norms
-from ..models.devices import on_device
-from ..weights.weight_files import build_network, build_refiner, load_weights
+from ..models.devices import fold_norms, on_device
+from ..weights.weight_files import build_corner_net, build_network, load_weights
 from .corrections import snap_to_bodies
 from .network_runner import NetworkRunner
 from .network_view import NetworkView
@@ -59,7 +58,7 @@ class LandmarkPredictor:
         self.refinement, self.error_model = None, None
         if content.refiner is not None:
             self.error_model = content.refiner.errors
-            corner_network = on_device(fold_norms(build_refiner(content.refiner, weights)), device)
+            corner_network = on_device(fold_norms(build_corner_net(content.refiner, weights)), device)
             self.refinement = Refinement(corner_network, content.refiner.config, device)
         self.decoders = {name: make_decoder(name, self.codec, content.prior, config.map) for name in DECODERS}
 

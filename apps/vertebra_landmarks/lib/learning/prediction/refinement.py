@@ -12,7 +12,7 @@ from ...spine.centerline import gap_lengths, normals_of
 from ...spine.geometry import corners_of, steps, transform_points, with_centers
 from ...spine.schema import CORNERS
 from ...spine.within_anatomy import may_move
-from ..config import PredictionConfig, RefinerConfig
+from ..config import CornerConfig, PredictionConfig
 from ..data.patches import ShrunkImage, cut_patches, shrink_around, standardised, vertebra_frames
 from ..decoders import FixedLandmarks
 from ..models.corner_net import CachedTokens, CornerNet, CornerOutput, mirrored_output
@@ -91,7 +91,7 @@ class Refinement:
         device: where to compute.
     """
 
-    def __init__(self, network: CornerNet, config: RefinerConfig, device: torch.device) -> None:
+    def __init__(self, network: CornerNet, config: CornerConfig, device: torch.device) -> None:
         self.network, self.config, self.device = network, config, device
 
     def refine(

@@ -14,7 +14,7 @@ from ..models.landmark_net import Maps
 HALF_WIDTH = 3.0
 """Steps to either side of the line of centers that belong to a spine."""
 MIN_SCORE = 0.2
-"""Mean of the highest scores of all channels beside a spine from which there is another one. Of 106 films and phantoms
+"""Mean of the highest scores of all channels beside a spine from which there is another one. Of 106 images and phantoms
 that show one spine none has more than 0.04 there; 12 pairs of phantoms side by side have 0.37 and more."""
 
 MIN_FALLS = 0.6

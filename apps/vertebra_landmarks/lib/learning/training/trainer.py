@@ -83,7 +83,7 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
 Item = dict[str, Any]
 
 
-class Run(ABC):
+class Trainer(ABC):
     """One run in one folder; a run that was interrupted goes on from its last finished epoch.
 
     Args:

@@ -1,13 +1,14 @@
-"""How errors of corners go together along a spine, and what the error of a fixed point says about free ones."""
+"""Correlated errors of corners along a spine: fitted on images, and propagated from fixed points to free ones."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 
 from ...spine.centerline import local_frames
 from ...spine.geometry import corners_of, steps, with_centers
@@ -20,6 +21,13 @@ VALUES = 2 * len(CORNERS)
 _HALF_BODY = 0.35  # steps from a center to its endplates
 _DOUBT = 0.5  # of the expected error; so much of a corrected point's error is taken for its own, see ``propagate``
 _HAND = 0.01  # steps; by so much a person misses the place that is meant, along either axis
+REACHES = (0.0, 1.5, 20.0)
+"""Steps: of one vertebra alone, of neighbours, and of nearly the whole spine."""
+_OTHER_BODY = 0.4  # steps; a vertebra with a corner that is further off was taken for another body
+_ITERATIONS = 150
+_NUGGET = 1e-4  # of the variance, so that covariances can be inverted
+_MIN_VARIANCE = 1e-6
+_UNKNOWN = 1e4  # variances of a value that does not count
 
 
 @dataclass(frozen=True)
@@ -155,3 +163,69 @@ def _within_anatomy(before: np.ndarray, after: np.ndarray, fixed: FixedLandmarks
     may = may_move(before[:, 0], placed[:, 0], np.full(len(before), np.inf), has_fixed_center)
     kept: np.ndarray = np.where(may[:, None, None], placed, before)
     return kept
+
+
+@dataclass(frozen=True, eq=False)
+class SpineErrors:
+    """Errors of one image whose names are right.
+
+    Attributes:
+        off: ``(V, K, 2)`` label less prediction, across and along the spine, as shares of the expected error.
+        counts: ``(V,)`` whether the vertebra is the labelled body at all.
+    """
+
+    off: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, points: np.ndarray, labelled: np.ndarray, errors: np.ndarray) -> SpineErrors:
+        """Compare a prediction with its label.
+
+        Args:
+            points: ``(V, P, 2)`` predicted pixels.
+            labelled: ``(V, P, 2)`` pixels.
+            errors: ``(V, P)`` expected errors where the names are right, pixels.
+        """
+        off = np.einsum("vij,vkj->vki", local_frames(points[:, 0]), corners_of(labelled) - corners_of(points))
+        counts = (np.abs(off) < _OTHER_BODY * steps(points[:, 0]).mean()).all((1, 2))
+        return cls(off / errors[:, 1:, None], counts)
+
+
+def fit_correlations(images: Sequence[SpineErrors]) -> ErrorCorrelations:
+    """The most likely covariances of every reach.
+
+    Raises:
+        ValueError: no vertebra counts.
+    """
+    values = torch.from_numpy(np.stack([image.off.ravel() for image in images]))
+    counts = torch.from_numpy(np.stack([np.repeat(image.counts, VALUES) for image in images]))
+    if not counts.any():
+        raise ValueError("error correlations need images on which some vertebra was found")
+    values = torch.where(counts, values, 0.0)
+    variance = max(float(values[counts].square().mean()), _MIN_VARIANCE)
+    kernel = torch.from_numpy(kernels(REACHES))
+    value = torch.arange(VALUES).repeat(len(VERTEBRAE))
+    patterns, pattern = torch.unique(counts, dim=0, return_inverse=True)
+    groups = [values[pattern == number].T for number in range(len(patterns))]  # of one pattern: one covariance
+    extra = torch.diag_embed(torch.where(patterns, _NUGGET, _UNKNOWN) * variance)
+    start = torch.eye(VALUES, dtype=torch.float64) + 0.02 * torch.ones(VALUES, VALUES, dtype=torch.float64).tril(-1)
+    roots = (start * (variance / len(REACHES)) ** 0.5).repeat(len(REACHES), 1, 1).requires_grad_()
+    optimiser = torch.optim.LBFGS([roots], max_iter=_ITERATIONS, history_size=20, line_search_fn="strong_wolfe")
+
+    def surprise() -> torch.Tensor:
+        """Negative log likelihood per value, but for a constant."""
+        optimiser.zero_grad()
+        lower = roots.tril()
+        tables = (lower @ lower.mT)[:, value][:, :, value]
+        triangles = torch.linalg.cholesky((tables * kernel).sum(0) + extra)
+        loss = torch.zeros((), dtype=torch.float64)
+        for triangle, group in zip(triangles, groups, strict=True):
+            white = torch.linalg.solve_triangular(triangle, group, upper=False)
+            loss = loss + white.square().sum() / 2 + group.shape[1] * triangle.diagonal().log().sum()
+        loss = loss / counts.sum()
+        loss.backward()
+        return loss.detach()
+
+    optimiser.step(surprise)
+    lower = roots.detach().tril()
+    return ErrorCorrelations.from_dict({"reaches": REACHES, "covariances": (lower @ lower.mT).tolist()})

@@ -1,4 +1,4 @@
-"""How far off a prediction may be: what the networks say about that, put right by what was measured on other films."""
+"""How far off a prediction may be: what the networks say about that, put right by what was measured on other images."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ...spine.measurement.cobb import interval_half_width
 from ...spine.schema import CORNERS
 from .error_correlation import ErrorCorrelations
 
-LEAST_SPINES = 20
+MIN_SPINES = 20
 _BINS = 12
 _PRIOR_COUNT = 0.5  # shifted and unshifted spines added to either end of the leads, so that no risk is 0 or 1
 _COVERAGE = 0.9
-_LARGEST_SLOPE = 2.0
+_MAX_SLOPE = 2.0
 _BELOW = 5.0  # the middle may lie so far below all leads: where they are all alike, the chance must still be small
-_LEAST_ERROR = 1e-6  # steps; a smaller one counts as this, since 0 has no logarithm
+_MIN_ERROR = 1e-6  # steps; a smaller one counts as this, since 0 has no logarithm
 
 Knots = tuple[tuple[float, float], ...]
 """Said and measured error, in steps between vertebrae, both rising."""
@@ -113,7 +113,7 @@ class ErrorModel:
 def _measured(said: np.ndarray, knots: Knots) -> np.ndarray:
     """Between knots in proportion to logarithms, beyond them by the ratio at the last one."""
     x, y = np.log(np.array(knots)).T
-    logs = np.log(np.maximum(said, _LEAST_ERROR))
+    logs = np.log(np.maximum(said, _MIN_ERROR))
     beyond = np.minimum(logs - x[0], 0) + np.maximum(logs - x[-1], 0)
     measured: np.ndarray = np.exp(np.interp(logs, x, y) + beyond)
     return measured
@@ -154,14 +154,14 @@ class Checked:
 
 
 def fit_error_model(checked: list[Checked]) -> ErrorModel:
-    """Measure an error model on films that the networks were not trained on.
+    """Measure an error model on images that the networks were not trained on.
 
     Raises:
-        ValueError: too few films, or fewer than that many with right names.
+        ValueError: too few images, or fewer than that many with right names.
     """
     right = [case for case in checked if not case.is_shifted]
-    if len(right) < LEAST_SPINES:
-        raise ValueError(f"an error model needs {LEAST_SPINES} films with right names at least, got {len(right)}")
+    if len(right) < MIN_SPINES:
+        raise ValueError(f"an error model needs {MIN_SPINES} images with right names at least, got {len(right)}")
     knots = []
     for part in (slice(0, 1), slice(1, None)):
         said = np.concatenate([(case.said[:, part] / case.step).ravel() for case in right])
@@ -174,7 +174,7 @@ def fit_error_model(checked: list[Checked]) -> ErrorModel:
     for case in right:
         tilts = expected_tilts(case.points, model.local(case.said, case.step))
         ratios.append(case.angle_error / interval_half_width(tilts, case.ends))
-    factor = float(np.quantile(ratios, _COVERAGE, method="weibull"))  # unbiased: holds so often on new films
+    factor = float(np.quantile(ratios, _COVERAGE, method="weibull"))  # unbiased: holds so often on new images
     return ErrorModel(knots[0], knots[1], floor, bias, slope, factor)
 
 
@@ -185,12 +185,12 @@ def _fit_knots(said: np.ndarray, observed: np.ndarray) -> Knots:
     x = np.array([said[part].mean() for part in bins])
     y = np.array([observed[part].mean() for part in bins])
     y = isotonic_regression(y, weights=[len(part) for part in bins]).x
-    table = np.maximum(np.stack([np.maximum.accumulate(x), y], 1), _LEAST_ERROR)
+    table = np.maximum(np.stack([np.maximum.accumulate(x), y], 1), _MIN_ERROR)
     return tuple((float(a), float(b)) for a, b in table)
 
 
 def _fit_naming(leads: np.ndarray, is_shifted: np.ndarray) -> tuple[float, float, float]:
-    """Floor, bias and slope with the highest likelihood on a grid; half a film of either kind stands at either end."""
+    """Floor, bias and slope with the highest likelihood on a grid, with half an image of either kind at both ends."""
     ends = np.array([leads.min(), leads.min(), leads.max(), leads.max()])
     x = np.concatenate([leads, ends])
     y = np.concatenate([is_shifted, [True, False, True, False]]).astype(float)
@@ -198,8 +198,8 @@ def _fit_naming(leads: np.ndarray, is_shifted: np.ndarray) -> tuple[float, float
     floors = np.linspace(0, 0.3, 16)
     middles = np.linspace(leads.min() - _BELOW, leads.max(), 41)
     best, found = -math.inf, (0.0, 0.0, 0.0)
-    for slope in np.linspace(0, 1, 41) ** 2 * _LARGEST_SLOPE:
-        rest = 1 / (1 + np.exp(np.clip(slope * (x - middles[:, None]), -50, 50)))  # (middles, films)
+    for slope in np.linspace(0, 1, 41) ** 2 * _MAX_SLOPE:
+        rest = 1 / (1 + np.exp(np.clip(slope * (x - middles[:, None]), -50, 50)))  # (middles, images)
         p = (floors[:, None, None] + (1 - floors[:, None, None]) * rest).clip(1e-6, 1 - 1e-6)
         likelihood = (w * (y * np.log(p) + (1 - y) * np.log(1 - p))).sum(-1)  # (floors, middles)
         i, j = np.unravel_index(likelihood.argmax(), likelihood.shape)

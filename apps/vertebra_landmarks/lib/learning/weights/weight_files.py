@@ -14,7 +14,7 @@ import torch
 from ...spine.atomic_write import replacing
 from ...spine.chain_prior import DEFAULT_PRIOR, ChainPrior
 from ...spine.schema import SCHEMA_VERSION
-from ..config import ModelConfig, RefinerConfig, model_config_from_dict, refiner_config_from_dict
+from ..config import CornerConfig, ModelConfig, corner_config_from_dict, model_config_from_dict
 from ..models.corner_net import CornerNet
 from ..models.landmark_net import LandmarkNet
 from ..uncertainty.error_model import ErrorModel
@@ -32,7 +32,7 @@ _DIGITS = 12
 
 
 @dataclass(frozen=True)
-class RefinerWeights:
+class CornerWeights:
     """The second network in a weight file.
 
     Attributes:
@@ -44,7 +44,7 @@ class RefinerWeights:
     """
 
     state: dict[str, torch.Tensor]
-    config: RefinerConfig
+    config: CornerConfig
     facts: dict[str, Any]
     errors: ErrorModel | None = None
 
@@ -65,7 +65,7 @@ class Weights:
     config: ModelConfig
     facts: dict[str, Any]
     prior: ChainPrior
-    refiner: RefinerWeights | None = None
+    refiner: CornerWeights | None = None
 
 
 def file_digest(path: Path, digits: int = _DIGITS) -> str:
@@ -108,7 +108,7 @@ def save_weights(
     config: ModelConfig,
     facts: Mapping[str, Any],
     prior: ChainPrior = DEFAULT_PRIOR,
-    refiner: RefinerWeights | None = None,
+    refiner: CornerWeights | None = None,
 ) -> None:
     """Write a weight file; floating-point weights are stored in half precision.
 
@@ -159,18 +159,18 @@ def load_weights(path: Path) -> Weights:
     return Weights(content[MODEL], config, content[_FACTS], prior, _refiner(content.get(_REFINER), path.name))
 
 
-def _refiner(content: object, where: str) -> RefinerWeights | None:
+def _refiner(content: object, where: str) -> CornerWeights | None:
     if content is None:
         return None
     if not isinstance(content, Mapping) or not {MODEL, _CONFIG, _FACTS} <= set(content):
         raise ValueError(f"{where}: its second network is not one of this project")
-    config = refiner_config_from_dict(content[_CONFIG], f"{where}: refiner")
+    config = corner_config_from_dict(content[_CONFIG], f"{where}: refiner")
     errors = content.get(_ERRORS)
     try:
         model = None if errors is None else ErrorModel.from_dict(errors)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    return RefinerWeights(content[MODEL], config, content[_FACTS], model)
+    return CornerWeights(content[MODEL], config, content[_FACTS], model)
 
 
 def build_network(weights: Weights, path: Path) -> LandmarkNet:
@@ -188,7 +188,7 @@ def build_network(weights: Weights, path: Path) -> LandmarkNet:
     return network.float().eval()
 
 
-def build_refiner(weights: RefinerWeights, path: Path) -> CornerNet:
+def build_corner_net(weights: CornerWeights, path: Path) -> CornerNet:
     """The second network of a weight file, in single precision and evaluation mode.
 
     Args:
