@@ -28,7 +28,7 @@ from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce
 from lib.learning.models.devices import choose_device
 from lib.learning.prediction.predictor import LandmarkPredictor
 from lib.learning.uncertainty.error_correlation import SpineErrors, fit_correlations
-from lib.learning.uncertainty.error_model import Checked, ErrorModel, fit_error_model
+from lib.learning.uncertainty.error_model import CalibrationCase, ErrorModel, fit_error_model
 from lib.learning.weights.provenance import AASCE, file_trained_on
 from lib.learning.weights.weight_files import (
     ERRORS_MEASURED_ON,
@@ -64,7 +64,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parsed
 
 
-def compared(record: Record, predictor: LandmarkPredictor) -> Checked:
+def compared(record: Record, predictor: LandmarkPredictor) -> CalibrationCase:
     """Predict a film and compare it with its label.
 
     Raises:
@@ -75,7 +75,7 @@ def compared(record: Record, predictor: LandmarkPredictor) -> Checked:
         raise ValueError("the second network was not asked: prediction.refinement of model.yaml is off")
     points, labelled = prediction.spine.xy, with_centers(record.corners)
     largest = largest_curve(points)
-    return Checked(
+    return CalibrationCase(
         prediction.raw_errors,
         distances(points, labelled),
         float(steps(points[:, 0]).mean()),
@@ -87,27 +87,27 @@ def compared(record: Record, predictor: LandmarkPredictor) -> Checked:
     )
 
 
-def with_correlations(model: ErrorModel, cases: Sequence[Checked], records: Sequence[Record]) -> ErrorModel:
+def with_correlations(model: ErrorModel, cases: Sequence[CalibrationCase], records: Sequence[Record]) -> ErrorModel:
     """The error model with what errors of some points say about those of others, on films with right names."""
     spines = [
-        SpineErrors.of(case.points, with_centers(record.corners), model.local(case.said, case.step))
+        SpineErrors.of(case.points, with_centers(record.corners), model.local(case.raw, case.step))
         for case, record in zip(cases, records, strict=True)
         if not case.is_shifted
     ]
     return replace(model, correlations=fit_correlations(spines))
 
 
-def expected(case: Checked, model: ErrorModel) -> tuple[np.ndarray, float]:
+def expected(case: CalibrationCase, model: ErrorModel) -> tuple[np.ndarray, float]:
     """Expected errors and an interval, if the names are right.
 
     Returns:
         ``(V, P)`` pixels, and the half width of the largest angle's 90 % interval in degrees.
     """
-    local = model.local(case.said, case.step)
+    local = model.local(case.raw, case.step)
     return local, interval_half_width(model.tilt_half_widths(case.points, local), case.ends)
 
 
-def cross_checked(cases: list[Checked], half: list[int]) -> None:
+def cross_checked(cases: list[CalibrationCase], half: list[int]) -> None:
     """Print how an error model does on films that it was not measured on.
 
     Args:

@@ -18,7 +18,7 @@ from lib.learning.config import CornerConfig, NetworkConfig, load_config
 from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce
 from lib.learning.models.corner_net import CornerNet
 from lib.learning.prediction.result import Prediction
-from lib.learning.uncertainty.error_model import Checked, ErrorModel, fit_error_model
+from lib.learning.uncertainty.error_model import CalibrationCase, ErrorModel, fit_error_model
 from lib.learning.weights.provenance import read_known_images
 from lib.learning.weights.weight_files import (
     ERRORS_MEASURED_ON,
@@ -109,7 +109,7 @@ def test_a_film_is_compared_with_its_label(films: Any, stub: Stub, ladder: np.nd
     """All points are off by 5 px, (3, 4), and both spines are straight."""
     case = calibrate.compared(record(films, "fits.png"), stub)  # type: ignore[arg-type]
     np.testing.assert_allclose(case.observed, 5)
-    np.testing.assert_array_equal(case.said, stub.said)
+    np.testing.assert_array_equal(case.raw, stub.said)
     np.testing.assert_array_equal(case.points, ladder + np.array([3.0, 4.0]))
     assert case.step == pytest.approx(16)
     assert (case.lead, case.is_shifted, case.angle_error) == (12.5, False, 0)
@@ -142,7 +142,7 @@ def test_a_prediction_without_errors_is_refused(films: Any, stub: Stub) -> None:
 
 def test_expected_by_hand(ladder: np.ndarray) -> None:
     """Said is 0.8 px of 16: 0.05 steps; twice that for centers. That names may be off changes nothing."""
-    case = Checked(np.full((17, 5), 0.8), np.ones((17, 5)), 16.0, 0.0, False, ladder, (4, 10), 0.0)
+    case = CalibrationCase(np.full((17, 5), 0.8), np.ones((17, 5)), 16.0, 0.0, False, ladder, (4, 10), 0.0)
     errors, width = calibrate.expected(case, MODEL)
     np.testing.assert_allclose(errors[:, 0], 1.6)
     np.testing.assert_allclose(errors[:, 1:], 0.8)
@@ -152,16 +152,16 @@ def test_expected_by_hand(ladder: np.ndarray) -> None:
 def test_the_interval_is_that_of_the_ends(ladder: np.ndarray) -> None:
     said = np.full((17, 5), 0.8)
     said[[4, 10]] = 1.6
-    case = Checked(said, said, 16.0, 0.0, False, ladder, (4, 10), 0.0)
+    case = CalibrationCase(said, said, 16.0, 0.0, False, ladder, (4, 10), 0.0)
     assert calibrate.expected(case, MODEL)[1] == pytest.approx(3 * math.sqrt(2) * math.degrees(math.atan2(1.6, 20)))
 
 
-def simulated(ladder: np.ndarray, seed: int, is_shifted: bool) -> Checked:
+def simulated(ladder: np.ndarray, seed: int, is_shifted: bool) -> CalibrationCase:
     """A film whose errors are twice what is said, in the mean; 16 px and more where names are off."""
     random = np.random.default_rng(seed)
     said = np.exp(random.normal(0, 0.5, (17, 5)))
     observed = random.rayleigh(2 * said / math.sqrt(math.pi / 2)) + 16 * is_shifted
-    return Checked(said, observed, 16.0, 30.0, is_shifted, ladder, (4, 10), abs(random.normal(0, 2)))
+    return CalibrationCase(said, observed, 16.0, 30.0, is_shifted, ladder, (4, 10), abs(random.normal(0, 2)))
 
 
 def test_cross_checking_judges_each_half_by_the_other(
@@ -170,16 +170,16 @@ def test_cross_checking_judges_each_half_by_the_other(
     """Of the 100 films, ten are misnamed: they count among all of them, and for the angles."""
     cases = [simulated(ladder, seed, is_shifted=seed % 10 == 0) for seed in range(100)]
     half = [int(n % 5 < 2) for n in range(100)]
-    fitted: list[list[Checked]] = []
-    judged: list[list[Checked]] = []
+    fitted: list[list[CalibrationCase]] = []
+    judged: list[list[CalibrationCase]] = []
     expected = calibrate.expected
 
-    def fit(part: list[Checked]) -> ErrorModel:
+    def fit(part: list[CalibrationCase]) -> ErrorModel:
         fitted.append(part)
         judged.append([])
         return fit_error_model(part)
 
-    def expect(case: Checked, model: ErrorModel) -> tuple[np.ndarray, float]:
+    def expect(case: CalibrationCase, model: ErrorModel) -> tuple[np.ndarray, float]:
         judged[-1].append(case)
         return expected(case, model)
 

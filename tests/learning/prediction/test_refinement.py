@@ -36,9 +36,9 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (320, 100)).astype(np.uint8)
 class Fake(nn.Module):
     """Stands for the second network; what it says of a vertebra does not depend on the others."""
 
-    def among(self, views: torch.Tensor, known: CachedTokens | None = None) -> tuple[CornerOutput, torch.Tensor]:
+    def among(self, views: torch.Tensor, cached: CachedTokens | None = None) -> tuple[CornerOutput, torch.Tensor]:
         """As the network has it; only of whole spines where no other patch is known."""
-        which = torch.arange(17) if known is None else known.which
+        which = torch.arange(17) if cached is None else cached.active
         whole = torch.zeros(len(views), 17, *views.shape[2:])
         whole[:, which] = views
         said = self(whole)
@@ -657,12 +657,12 @@ class Counts(Says):
 
     which: list[list[int]]
 
-    def among(self, views: torch.Tensor, known: CachedTokens | None = None) -> tuple[CornerOutput, torch.Tensor]:
+    def among(self, views: torch.Tensor, cached: CachedTokens | None = None) -> tuple[CornerOutput, torch.Tensor]:
         """As ``Fake`` has it."""
-        self.which.append(list(range(17)) if known is None else known.which.tolist())
-        if known is not None:
-            assert known.tokens.shape == (len(views), 17, 4)
-        return super().among(views, known)
+        self.which.append(list(range(17)) if cached is None else cached.active.tolist())
+        if cached is not None:
+            assert cached.tokens.shape == (len(views), 17, 4)
+        return super().among(views, cached)
 
 
 def test_only_vertebrae_that_moved_are_looked_at_again(ladder: np.ndarray) -> None:

@@ -249,8 +249,8 @@ def test_what_was_read_can_be_written_again(
         pytest.param({"config": {**dataclasses.asdict(PATCH), "width": 25}}, "multiple of 8", id="settings-wrong"),
         pytest.param({"errors": {"center": []}}, r"a\.pt: the error model", id="error-model"),
         pytest.param({"model": None}, None, id="no-weights"),
-        pytest.param(None, "second network is not one of this project", id="no-refiner"),
-        pytest.param({}, "second network is not one of this project", id="parts-missing"),
+        pytest.param(None, "corner network is not one of this project", id="no-refiner"),
+        pytest.param({}, "corner network is not one of this project", id="parts-missing"),
     ],
 )
 def test_a_second_network_that_is_none_is_refused(
@@ -267,7 +267,7 @@ def test_a_second_network_that_is_none_is_refused(
     content["refiner"] = {**content["refiner"], **change} if change else ([] if change is None else {"model": {}})
     torch.save(content, path)
     if words is None:
-        with pytest.raises(ValueError, match=r"a\.pt: the weights do not fit their second network"):
+        with pytest.raises(ValueError, match=r"a\.pt: the weights do not fit their corner network"):
             build_corner_net(load_weights(path).refiner, path)  # type: ignore[arg-type]
     else:
         with pytest.raises(ValueError, match=words):
@@ -277,7 +277,7 @@ def test_a_second_network_that_is_none_is_refused(
 def test_weights_that_do_not_fit_a_second_network_are_refused(tmp_path: Path, refiner: CornerWeights) -> None:
     path = tmp_path / "a.pt"
     wider = dataclasses.replace(refiner, config=dataclasses.replace(PATCH, channels=8))
-    with pytest.raises(ValueError, match=r"a\.pt: the weights do not fit their second network"):
+    with pytest.raises(ValueError, match=r"a\.pt: the weights do not fit their corner network"):
         build_corner_net(wider, path)
     spoilt = {name: tensor.clone() for name, tensor in refiner.state.items()}
     spoilt["place"][3, 2] = torch.nan

@@ -458,7 +458,7 @@ SECOND = CornerConfig(16, 24, 8.0, 4, 0)
 
 
 def given(done: Path, path: Path, fold: int | None, second: int | None) -> Path:
-    """Weights of a finished training that say which fold they and their second network hold out; ``None``: nothing."""
+    """Weights of a finished training that say which fold they and their corner network hold out; ``None``: nothing."""
     weights = load_weights(done / "multi" / "fold0_seed0" / BEST)
     first, of_second = ({} if f is None else {"data": "AASCE training split", "fold": f} for f in (fold, second))
     refiner = CornerWeights(CornerNet(SECOND).state_dict(), SECOND, of_second)

@@ -186,7 +186,7 @@ class TrainingConfig(ScheduleConfig):
 
 @dataclass(frozen=True)
 class CornerConfig:
-    """The second network: the size of its patches in pixels, and ``step``, the pixels between two vertebrae there."""
+    """The corner network: the size of its patches in pixels, and ``step``, the pixels between two vertebrae there."""
 
     height: int
     width: int
@@ -228,7 +228,7 @@ class PatchAugmentationConfig:
 
 @dataclass(frozen=True)
 class PredictionConfig:
-    """How the network is asked, and what is accepted as an image and as a spine."""
+    """How the networks are run, and what is accepted as an image and as a spine."""
 
     mirror: bool
     second_look: bool
@@ -374,7 +374,7 @@ def model_config_from_dict(values: Mapping[str, Any], where: str) -> ModelConfig
 
 
 def corner_config_from_dict(values: object, where: str) -> CornerConfig:
-    """The stored configuration of a second network.
+    """The stored configuration of a corner network.
 
     Args:
         values: its settings.

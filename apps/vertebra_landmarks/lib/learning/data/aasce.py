@@ -36,7 +36,7 @@ class Record:
         path: image file.
         group: images of one patient share it.
         corners: ``(V, K, 2)`` pixels of the original image, repaired where the original order was wrong.
-        resorted: of test images the same as the literature takes them, sorted by place only; else ``None``.
+        resorted: of test images the same as the literature takes them, sorted by position only; else ``None``.
         angles: ``(3,)`` official angles of the challenge, degrees.
         geometry_ok: the labelled points pass geometric sanity checks.
         suitable: a curator found the image and its labels usable.
@@ -139,8 +139,8 @@ def _corners(rows: Iterable[dict[str, str]], vertebrae: Sequence[str]) -> dict[s
     for row in rows:
         points = corners.setdefault(row["image"], np.full((len(VERTEBRAE), len(CORNERS), 2), np.nan))
         try:
-            place = vertebrae.index(row["vertebra"]), CORNERS.index(row["corner"])
-            points[place] = float(row["x_px"]), float(row["y_px"])
+            index = vertebrae.index(row["vertebra"]), CORNERS.index(row["corner"])
+            points[index] = float(row["x_px"]), float(row["y_px"])
         except ValueError as error:
             what = f"{row['vertebra']} {row['corner']} at ({row['x_px']}, {row['y_px']})"
             raise ValueError(f"the labels of {row['image']} have a row that is no corner: {what}") from error

@@ -56,10 +56,10 @@ def to_label(spine: Spine) -> np.ndarray:
     xy = spine.visible_xy
     first, second = (corners_of(xy)[:, ends] for ends in _DIAGONALS)  # (V, 2 diagonals, 2)
     middles = (first + second) / 2
-    known = np.isfinite(middles).all(-1)
-    total = np.where(known[..., None], middles, 0.0).sum(1)
-    missing = ~np.isfinite(xy[:, 0]).all(-1) & known.any(1)
-    xy[missing, 0] = total[missing] / known[missing].sum(1, keepdims=True)
+    is_given = np.isfinite(middles).all(-1)
+    total = np.where(is_given[..., None], middles, 0.0).sum(1)
+    missing = ~np.isfinite(xy[:, 0]).all(-1) & is_given.any(1)
+    xy[missing, 0] = total[missing] / is_given[missing].sum(1, keepdims=True)
     there = np.isfinite(xy).all(-1, keepdims=True)
     return np.concatenate([np.where(there, xy, 0.0), np.where(there, PRESENT, ABSENT)], -1)
 
@@ -119,12 +119,12 @@ def split(patients: Mapping[str, str], share: float) -> tuple[list[str], list[st
     """
     if not 0.0 <= share < 1.0:
         raise ValueError(f"the share of patients to check on must lie in 0...1, 1 excluded, got {share}")
-    held_out = {name for name, patient in patients.items() if _place(patient) < share}
+    held_out = {name for name, patient in patients.items() if _fraction(patient) < share}
     return sorted(patients.keys() - held_out), sorted(held_out)
 
 
-def _place(patient: str) -> float:
-    """A number in 0...1 that looks random and depends on the patient only."""
+def _fraction(patient: str) -> float:
+    """A pseudorandom number in 0...1 that depends on the patient only."""
     return int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") / 2**64
 
 
@@ -153,25 +153,25 @@ def patient_of(image_id: str, image: Path, pattern: str = "") -> str:
 
     Args:
         image_id: name of the image.
-        image: its file. A DICOM file tells the patient itself, unless a pattern is given.
+        image: its file. A DICOM file names the patient itself, unless a pattern is given.
         pattern: see ``check_pattern``; an id that it does not fit is a patient of its own.
     """
-    told = "" if pattern else _told_by_file(image)
-    if told:
-        return told
+    patient = "" if pattern else _dicom_patient_id(image)
+    if patient:
+        return patient
     found = re.fullmatch(pattern or DEFAULT_PATTERN, image_id)
     return (found.group(1) if found else None) or image_id
 
 
-def _told_by_file(image: Path) -> str:
+def _dicom_patient_id(image: Path) -> str:
     if not image.name.lower().endswith(_DICOM):
         return ""
     try:
         header = pydicom.dcmread(image, stop_before_pixels=True, specific_tags=["PatientID"])
     except (InvalidDicomError, OSError, ValueError, AttributeError):
         return ""  # who reads the pixels says what is wrong
-    told = str(header.get("PatientID", "") or "").strip()
-    return "" if told.lower() in _NOBODY else told
+    patient = str(header.get("PatientID", "") or "").strip()
+    return "" if patient.lower() in _NOBODY else patient
 
 
 def gross_error(xy: np.ndarray) -> str:

@@ -221,7 +221,7 @@ class CutPatchesd(Transform):
 
 
 class RandCutPatchesd(Randomizable, CutPatchesd):
-    """Patches at random places near the vertebrae, of an image that is randomly changed."""
+    """Patches at random positions near the vertebrae, of an image that is randomly changed."""
 
     def __init__(self, config: CornerConfig, augmentation: PatchAugmentationConfig) -> None:
         CutPatchesd.__init__(self, config)
@@ -250,15 +250,15 @@ class RandCutPatchesd(Randomizable, CutPatchesd):
         stretch = np.exp(random.uniform(-1, 1) * ranges.stretch / 2)
         shear = random.uniform(-1, 1, 2) * ranges.shear
         bend = np.array([[stretch, shear[0], 0.0], [shear[1], 1 / stretch, 0.0], [0.0, 0.0, 1.0]])
-        places = transform_points(bend, centers)
+        middles = transform_points(bend, centers)
         knots = random.normal(0, random.uniform(0, ranges.drift), (_DRIFT_KNOTS, 2))
         along = np.linspace(0, _DRIFT_KNOTS - 1, count)
         drift = np.stack([np.interp(along, np.arange(_DRIFT_KNOTS), knots[:, axis]) for axis in (0, 1)], 1)
         off = random.normal(0, random.uniform(*ranges.place_noise), (count, 2)) + drift
         scale = np.exp(random.normal(0, ranges.scale_noise, count))
         turn = np.radians(random.normal(0, ranges.turn_noise_deg, count))
-        places = places + step * off.clip(-_MAX_NOISE, _MAX_NOISE)
-        return vertebra_frames(places, self.config, scale, turn) @ bend
+        middles = middles + step * off.clip(-_MAX_NOISE, _MAX_NOISE)
+        return vertebra_frames(middles, self.config, scale, turn) @ bend
 
     def grays(self, patches: torch.Tensor) -> torch.Tensor:
         """Other contrast, noise and a covered part."""

@@ -1,4 +1,4 @@
-"""The second network: finds the four corners of every vertebra in its own patch, and how far off they may be."""
+"""The corner network: four corners of every vertebra in its own patch, and how far off they may be."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HIDDEN = 64
 
 
 class CornerOutput(NamedTuple):
-    """What the network says.
+    """Output of the corner network.
 
     Attributes:
         corners: ``(B, V, K, 2)`` pixels of each patch.
@@ -31,15 +31,15 @@ class CornerOutput(NamedTuple):
 
 
 class CachedTokens(NamedTuple):
-    """What was seen of the other vertebrae of a spine.
+    """Tokens of the other vertebrae of a spine, from an earlier run.
 
     Attributes:
-        tokens: ``(B, V, C)`` of all vertebrae; those looked at now do not count.
-        which: ``(M,)`` indices of the vertebrae that are looked at now.
+        tokens: ``(B, V, C)`` of all vertebrae; those of the active ones do not count.
+        active: ``(M,)`` indices of the vertebrae whose patches are run now.
     """
 
     tokens: torch.Tensor
-    which: torch.Tensor
+    active: torch.Tensor
 
 
 def _block(channels: int) -> Residual:
@@ -51,7 +51,7 @@ class CornerNet(nn.Module):
     """A small encoder and decoder per patch, with self-attention among the vertebrae of a spine in between.
 
     Corners are means under a softmax over the cells of a map, plus the mean offset there, so that they are finer than a
-    cell. What is said about errors learns from what was seen, but does not change it.
+    cell. The error head learns from the features, but does not change them.
 
     Args:
         config: patch size, width and depth.
@@ -89,39 +89,39 @@ class CornerNet(nn.Module):
 
         Args:
             patches: ``(B, V, height, width)`` standardised, the vertebrae of a spine in order.
-            is_there: ``(B, V)`` False for patches of vertebrae that are not there, which no other may look at.
+            is_there: ``(B, V)`` False for patches of vertebrae that are not there, which no other may attend to.
         """
-        return self._found(patches, None, None if is_there is None else ~is_there)[0]
+        return self._run(patches, None, None if is_there is None else ~is_there)[0]
 
-    def among(self, patches: torch.Tensor, known: CachedTokens | None = None) -> tuple[CornerOutput, torch.Tensor]:
-        """Find the corners of some vertebrae amid the rest of their spine, whose patches were seen before.
+    def among(self, patches: torch.Tensor, cached: CachedTokens | None = None) -> tuple[CornerOutput, torch.Tensor]:
+        """Find the corners of some vertebrae amid the rest of their spine, whose patches were run before.
 
         Args:
             patches: ``(B, M, height, width)`` standardised, in order from top to bottom.
-            known: what was seen of the rest; ``None`` where these are all V.
+            cached: tokens of the rest; ``None`` where these are all V.
 
         Returns:
-            What is said of the M vertebrae, and the ``(B, V, C)`` tokens of all, for ``CachedTokens``.
+            The output for the M vertebrae, and the ``(B, V, C)`` tokens of all, for ``CachedTokens``.
         """
-        return self._found(patches, known, None)
+        return self._run(patches, cached, None)
 
-    def _found(
-        self, patches: torch.Tensor, known: CachedTokens | None, is_ignored: torch.Tensor | None
+    def _run(
+        self, patches: torch.Tensor, cached: CachedTokens | None, is_ignored: torch.Tensor | None
     ) -> tuple[CornerOutput, torch.Tensor]:
         b, m = patches.shape[:2]
         x = patches.reshape(b * m, 1, *patches.shape[2:]).to(memory_format=torch.channels_last)
         middle = self.middle(self.fine(x))
         coarse = self.coarse(middle)
-        seen = self.to_token(coarse.mean((2, 3))).reshape(b, m, -1)
-        which = torch.arange(m) if known is None else known.which
-        tokens = seen
-        if known is not None:
-            tokens = known.tokens.to(seen.dtype, copy=True)
-            tokens[:, which] = seen
+        own = self.to_token(coarse.mean((2, 3))).reshape(b, m, -1)
+        active = torch.arange(m) if cached is None else cached.active
+        tokens = own
+        if cached is not None:
+            tokens = cached.tokens.to(own.dtype, copy=True)
+            tokens[:, active] = own
         before = tokens
         for layer in self.context:
             tokens = layer(tokens, self.place.to(tokens.dtype), is_ignored)
-        tokens = tokens[:, which]
+        tokens = tokens[:, active]
         coarse = self.informed(coarse + self.from_token(tokens).reshape(b * m, -1)[..., None, None])
         features = self.joined(middle + F.interpolate(self.enlarged(coarse), size=middle.shape[-2:], mode="bilinear"))
         share = self.heatmap(features).float().flatten(2).softmax(-1)  # (B M, K, cells)
@@ -133,7 +133,7 @@ class CornerNet(nn.Module):
 
 
 def mirrored_output(refined: CornerOutput, width: int) -> CornerOutput:
-    """What was said about mirrored patches of this width, in the terms of the patches themselves."""
+    """The output for mirrored patches of this width, as one for the patches themselves."""
     corners = refined.corners[:, :, mirrored_order(CORNERS)]
     x = width - 1 - corners[..., :1]
     return CornerOutput(torch.cat([x, corners[..., 1:]], -1), refined.log_errors[..., mirrored_order(POINTS)])

@@ -105,16 +105,13 @@ class Refinement:
     ) -> RefinedSpine | None:
         """Move the corners to where the patches show them, and the centers to the corners' means.
 
-        Decoding knows the whole spine, a patch only what lies around it. So a vertebra stays as it was where its center
-        would move further than ``refinement_reach``, and both of two neighbours do where they would come to lie on the
-        same body, or where their step would leave ``anatomy.LIMITS`` that it kept to. Vertebrae with fixed points
-        do not go back; it is their neighbours that stay.
+        Decoding knows the whole spine, a patch only its surroundings. So a vertebra stays as decoded where its center
+        would move further than ``refinement_reach``, and two neighbours do where they would come to lie on one body or
+        their step would leave ``anatomy.LIMITS`` that it kept to; vertebrae with fixed points always move.
 
-        Fixed points stay where they are, ``apply_constraints`` says how the rest of their vertebrae follows. It does so
-        after every round, so that the next one looks where the person did.
-
-        Of a spine that was refined before only those vertebrae are refined again that were decoded elsewhere
-        (``match_bodies``). The others keep their points and errors exactly, whatever their names are now.
+        After every round ``apply_constraints`` brings vertebrae to their fixed points, so that the next one looks
+        there. Vertebrae of ``before`` that are decoded where they were (``match_bodies``) keep their points and errors
+        exactly, whatever their names are now.
 
         Args:
             pixels: ``(H, W)`` of the image.

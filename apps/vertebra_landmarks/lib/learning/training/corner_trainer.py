@@ -1,4 +1,4 @@
-"""Training of the second network, used by ``scripts/train_refiner.py`` and by the server."""
+"""Training of the corner network, used by ``scripts/train_refiner.py`` and by the server."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _ENDPLATES = (("TL", "TR"), ("BL", "BR"))
 
 
 class CornerTrainer(Trainer):
-    """One run of the second network; its items need ``patch_views.can_be_patched``.
+    """One run of the corner network; its items need ``patches.can_be_patched``.
 
     Args:
         config: all tunables.
-        base: weight file content that the second network goes into.
+        base: weight file content that the corner network goes into.
         folder: receives the checkpoint, the best weights and the history.
         device: where to train.
         workers: processes that prepare images.

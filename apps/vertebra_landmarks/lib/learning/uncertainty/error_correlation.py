@@ -20,7 +20,7 @@ VALUES = 2 * len(CORNERS)
 """Of a vertebra: how far every corner is off across and along the spine."""
 _HALF_BODY = 0.35  # steps from a center to its endplates
 _DOUBT = 0.5  # of the expected error; so much of a corrected point's error is taken for its own, see ``propagate``
-_HAND = 0.01  # steps; by so much a person misses the place that is meant, along either axis
+_HAND = 0.01  # steps; by so much a person misses the point that is meant, along either axis
 REACHES = (0.0, 1.5, 20.0)
 """Steps: of one vertebra alone, of neighbours, and of nearly the whole spine."""
 _OTHER_BODY = 0.4  # steps; a vertebra with a corner that is further off was taken for another body
@@ -91,9 +91,9 @@ class ErrorCorrelations:
         the vertebra stays.
 
         Args:
-            points: ``(V, P, 2)`` pixels, the fixed ones in their places.
+            points: ``(V, P, 2)`` pixels, the fixed ones at their positions.
             observed: ``(V, P, 2)`` where the image shows them; NaN for vertebrae that do not take part.
-            errors: ``(V, P)`` expected distances of ``observed`` from the true places, pixels.
+            errors: ``(V, P)`` expected distances of ``observed`` from the true positions, pixels.
             fixed: points that must stay.
 
         Returns:
@@ -121,9 +121,9 @@ class ErrorCorrelations:
 def kernels(reaches: tuple[float, ...]) -> np.ndarray:
     """``(M, V * VALUES, V * VALUES)`` what is left of each part's covariance at the distance of two values."""
     half = np.array([-_HALF_BODY if name.startswith("T") else _HALF_BODY for name in CORNERS])
-    place = (np.arange(len(VERTEBRAE))[:, None] + np.repeat(half, 2)).ravel()
+    position = (np.arange(len(VERTEBRAE))[:, None] + np.repeat(half, 2)).ravel()
     vertebra = np.repeat(np.arange(len(VERTEBRAE)), VALUES)
-    away = np.abs(place[:, None] - place)
+    away = np.abs(position[:, None] - position)
     is_same = (vertebra[:, None] == vertebra).astype(float)
     return np.stack([np.exp(-away / reach) if reach > 0 else is_same for reach in reaches])
 

@@ -68,8 +68,8 @@ class TrainedOn:
             )
         if not (self.is_known or assume_unseen):
             raise ValueError(
-                f"{name} does not say on which images it was trained, so that fold {fold} of the {dataset} may be among "
-                "them; --assume-unseen says that it is not"
+                f"{name} does not say on which images it was trained, so that fold {fold} of the {dataset} may be "
+                "among them; --assume-unseen says that it is not"
             )
 
 

@@ -23,7 +23,7 @@ MODEL = "model"
 _CONFIG, _SCHEMA, _FACTS, _PRIOR = "config", "schema_version", "facts", "chain_prior"
 _REFINER, _ERRORS = "refiner", "errors"
 ERRORS_MEASURED_ON = "errors_measured_on"
-"""In the facts of a second network: what the error model beside it was measured on.
+"""In the facts of a corner network: what the error model beside it was measured on.
 
 ``None`` where there is no error model; else ``data``, ``fold``, ``films`` (their number), ``decoder``, ``networks``
 (their ``networks_digest``) and, where it comes from another file, ``copied_from``. Older files lack it.
@@ -33,7 +33,7 @@ _DIGITS = 12
 
 @dataclass(frozen=True)
 class CornerWeights:
-    """The second network in a weight file.
+    """The corner network in a weight file.
 
     Attributes:
         state: its state dict.
@@ -58,7 +58,7 @@ class Weights:
         config: network, input and codec that it was trained with.
         facts: what is known about the training: fold, epoch, validation errors.
         prior: how centers follow each other in the spines that it was trained on.
-        refiner: the second network; ``None`` where there is none.
+        refiner: the corner network; ``None`` where there is none.
     """
 
     state: dict[str, torch.Tensor]
@@ -83,12 +83,12 @@ def networks_digest(weights: Weights) -> str:
     An error model is about the networks that it was measured on: where their digest is another one now, it is an
     estimate only.
     """
-    known = hashlib.sha256()
+    digest = hashlib.sha256()
     for state in (weights.state, weights.refiner.state if weights.refiner is not None else {}):
         for name in sorted(state):
-            known.update(name.encode())
-            known.update(state[name].contiguous().numpy().tobytes())
-    return known.hexdigest()[:_DIGITS]
+            digest.update(name.encode())
+            digest.update(state[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()[:_DIGITS]
 
 
 def save_atomically(content: Mapping[str, Any], path: Path) -> None:
@@ -163,7 +163,7 @@ def _refiner(content: object, where: str) -> CornerWeights | None:
     if content is None:
         return None
     if not isinstance(content, Mapping) or not {MODEL, _CONFIG, _FACTS} <= set(content):
-        raise ValueError(f"{where}: its second network is not one of this project")
+        raise ValueError(f"{where}: its corner network is not one of this project")
     config = corner_config_from_dict(content[_CONFIG], f"{where}: refiner")
     errors = content.get(_ERRORS)
     try:
@@ -189,7 +189,7 @@ def build_network(weights: Weights, path: Path) -> LandmarkNet:
 
 
 def build_corner_net(weights: CornerWeights, path: Path) -> CornerNet:
-    """The second network of a weight file, in single precision and evaluation mode.
+    """The corner network of a weight file, in single precision and evaluation mode.
 
     Args:
         weights: its part of the file.
@@ -199,7 +199,7 @@ def build_corner_net(weights: CornerWeights, path: Path) -> CornerNet:
         ValueError: the weights do not fit their configuration, or are not finite.
     """
     refiner = CornerNet(weights.config)
-    _load(refiner, weights.state, path, "their second network")
+    _load(refiner, weights.state, path, "their corner network")
     return refiner.float().eval()
 
 
