@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from lib.learning import decoders
-from lib.learning.active_learning import STRATEGIES, Opinion
+from lib.learning.active_learning import STRATEGIES, ImageDescriptor
 from lib.learning.codec import PRESENT, LandmarkCodec
 from lib.learning.config import load_config
 from lib.learning.decoders import make_decoder
@@ -76,11 +76,13 @@ def test_no_file_of_an_example_exists() -> None:
 
 
 def test_the_strategy_ranks_images_and_is_served(tmp_path: Path) -> None:
-    def opinion(position: float) -> Opinion:
-        return Opinion(0.1, 0.2, 0.0, 0, np.array([position, 1.0]), np.full((17, 2), position) * np.arange(17)[:, None])
+    def descriptor(position: float) -> ImageDescriptor:
+        return ImageDescriptor(
+            0.1, 0.2, 0.0, 0, np.array([position, 1.0]), np.full((17, 2), position) * np.arange(17)[:, None]
+        )
 
-    pool = [opinion(position) for position in (1.0, 9.0, 4.0)]
-    assert STRATEGIES["farthest"].choose(pool, [opinion(0.0)], 2) == [1, 2]
+    pool = [descriptor(position) for position in (1.0, 9.0, 4.0)]
+    assert STRATEGIES["farthest"].choose(pool, [descriptor(0.0)], 2) == [1, 2]
     served = all_strategies(lambda: "1", ScoredVersions(tmp_path), GivenFilms(tmp_path))
     assert served["farthest"].description == "The image that resembles no labelled one"
 

@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional as F
 
 from experiments.annotation.small_network import INPUT, MIRRORED, Films, SmallLandmarkNet
-from lib.learning.active_learning import Opinion
+from lib.learning.active_learning import ImageDescriptor
 from lib.learning.active_learning.descriptors import moved, turned_matrix
 from lib.learning.active_learning.embedding import distances
 from lib.spine.geometry import steps, transform_points
@@ -113,7 +113,7 @@ class KernelLearner:
         away: np.ndarray = np.linalg.norm(found - labelled, axis=-1)[:, :, 1:]
         return away / np.array([steps(spine[:, 0]).mean() for spine in labelled])[:, None, None]
 
-    def opinions(self, fitted: Fitted) -> list[Opinion]:
+    def opinions(self, fitted: Fitted) -> list[ImageDescriptor]:
         """About all films of the pool.
 
         There are no heatmaps: in the place of their entropy stands the variance that is left, 0...1; the margin is 0.
@@ -130,7 +130,9 @@ class KernelLearner:
             shape = (spine[:, 0] - spine[:, 0].mean(0)) / step
             disagreement = float(np.minimum(away, 1.0).mean())
             features = self._means[number]
-            told.append(Opinion(float(variances[number]), disagreement, 0.0, len(violations(spine)), features, shape))
+            told.append(
+                ImageDescriptor(float(variances[number]), disagreement, 0.0, len(violations(spine)), features, shape)
+            )
         return told
 
     def _alike(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:

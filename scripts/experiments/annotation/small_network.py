@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lib.learning.active_learning import Opinion, opinions_of
+from lib.learning.active_learning import ImageDescriptor, describe_images
 from lib.learning.codec import STATE, LandmarkCodec, mirror_maps
 from lib.learning.config import InputConfig, load_config
 from lib.learning.data.image_views import sampling_matrix
@@ -129,10 +129,10 @@ class NetworkLearner:
         """``(N, V, K)`` of the held-out films, see ``film_errors``."""
         return film_errors(network, self._codec, self._held_out)
 
-    def opinions(self, network: SmallLandmarkNet) -> list[Opinion]:
+    def opinions(self, network: SmallLandmarkNet) -> list[ImageDescriptor]:
         """About all films of the pool."""
         images = self._pool.images.split(_LOOKED_AT)
-        return [told for some in images for told in opinions_of(network, self._codec, self._decoder, some)]
+        return [told for some in images for told in describe_images(network, self._codec, self._decoder, some)]
 
 
 def save(path: Path, network: SmallLandmarkNet) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import anatomy, diverse, informative, uncertainty
-from .descriptors import Opinion, opinions_of
+from .descriptors import ImageDescriptor, describe_images
 from .strategy import OrderStrategy, ScoreStrategy, Strategy
 
 STRATEGIES: dict[str, Strategy] = {
@@ -17,4 +17,4 @@ STRATEGIES: dict[str, Strategy] = {
 DEFAULT = "informative"
 """The strategy that clients are offered first; simulated rounds compare them (docs/ACTIVE_LEARNING.md)."""
 
-__all__ = ["DEFAULT", "STRATEGIES", "Opinion", "OrderStrategy", "ScoreStrategy", "Strategy", "opinions_of"]
+__all__ = ["DEFAULT", "STRATEGIES", "ImageDescriptor", "OrderStrategy", "ScoreStrategy", "Strategy", "describe_images"]

@@ -25,7 +25,7 @@ _MIN_STEP = 1.0  # pixels of the input
 
 
 @dataclass(frozen=True)
-class Opinion:
+class ImageDescriptor:
     """What a network says about one image.
 
     Attributes:
@@ -55,8 +55,10 @@ class Opinion:
         return self.entropy + self.disagreement
 
 
-def opinions_of(network: LandmarkNet, codec: LandmarkCodec, decoder: Decoder, images: torch.Tensor) -> list[Opinion]:
-    """Ask a network about some images.
+def describe_images(
+    network: LandmarkNet, codec: LandmarkCodec, decoder: Decoder, images: torch.Tensor
+) -> list[ImageDescriptor]:
+    """Describe some images by what a network says of them.
 
     Args:
         network: in evaluation mode, on the device of the images.
@@ -84,15 +86,15 @@ def opinions_of(network: LandmarkNet, codec: LandmarkCodec, decoder: Decoder, im
     views = np.stack([found, codec.decode(mirrored).xy.double().numpy(), back])
     features = torch.cat([branch.float().mean((2, 3)) for branch in branches], 1).cpu().numpy()
     entropies = _entropies(maps.heatmap)
-    opinions = []
+    descriptors = []
     for number in range(len(images)):
         spine = decoder.decode(Maps(*(part[number : number + 1] for part in maps)))
         step = max(float(steps(spine.xy[:, 0]).mean()), _MIN_STEP)
         away = np.linalg.norm(views[:, number] - views[:, number].mean(0), axis=-1) / step
         highest, chosen = plain.scores[number].double().numpy(), spine.scores[:, 0]
         fall = np.log(np.maximum(highest, _MIN_SCORE)) - np.log(np.maximum(chosen, _MIN_SCORE))
-        opinions.append(
-            Opinion(
+        descriptors.append(
+            ImageDescriptor(
                 float(entropies[number]),
                 float(np.minimum(away, _MAX_DISTANCE).mean()),
                 float(np.maximum(fall, 0.0).mean()),
@@ -101,11 +103,11 @@ def opinions_of(network: LandmarkNet, codec: LandmarkCodec, decoder: Decoder, im
                 (spine.xy[:, 0] - spine.xy[:, 0].mean(0)) / step,
             )
         )
-    return opinions
+    return descriptors
 
 
-def opinion_about(predictor: LandmarkPredictor, radiograph: Radiograph) -> Opinion:
-    """Ask a model about the view that shows the spine best.
+def describe_image(predictor: LandmarkPredictor, radiograph: Radiograph) -> ImageDescriptor:
+    """Describe an image by the view that shows its spine best.
 
     Raises:
         UnreadableImageError: the image is too small, or all its pixels are equal.
@@ -113,7 +115,7 @@ def opinion_about(predictor: LandmarkPredictor, radiograph: Radiograph) -> Opini
     """
     image, shown = predictor.run_network(radiograph)
     pixels = view(image.radiograph.pixels, shown.matrix, predictor.config.input)[None].to(predictor.device)
-    return opinions_of(predictor.network, predictor.codec, predictor.decoders["map"], pixels)[0]
+    return describe_images(predictor.network, predictor.codec, predictor.decoders["map"], pixels)[0]
 
 
 def _ready(maps: Maps) -> Maps:

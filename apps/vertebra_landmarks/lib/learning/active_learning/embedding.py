@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .descriptors import Opinion
+from .descriptors import ImageDescriptor
 
 _MIN_SPREAD = 1e-6
 
 
-def embedding(opinions: Sequence[Opinion]) -> np.ndarray:
+def embedding(descriptors: Sequence[ImageDescriptor]) -> np.ndarray:
     """Points of images by what they look like and by the shape of their spines.
 
     Both parts have the same weight: each is moved to mean 0, its columns, of features only, to spread 1, and the whole
@@ -20,9 +20,9 @@ def embedding(opinions: Sequence[Opinion]) -> np.ndarray:
     Returns:
         ``(N, D)``.
     """
-    features = np.stack([opinion.features for opinion in opinions]).astype(float)
+    features = np.stack([descriptor.features for descriptor in descriptors]).astype(float)
     features = (features - features.mean(0)) / np.maximum(features.std(0), _MIN_SPREAD)
-    shapes = np.stack([opinion.shape.ravel() for opinion in opinions]).astype(float)
+    shapes = np.stack([descriptor.shape.ravel() for descriptor in descriptors]).astype(float)
     return np.concatenate([_scaled(features), _scaled(shapes - shapes.mean(0))], 1)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .descriptors import Opinion
+from .descriptors import ImageDescriptor
 from .embedding import embedding
 
 
@@ -23,7 +23,7 @@ class Strategy(ABC):
     description: str
 
     @abstractmethod
-    def choose(self, pool: Sequence[Opinion], labelled: Sequence[Opinion], count: int) -> list[int]:
+    def choose(self, pool: Sequence[ImageDescriptor], labelled: Sequence[ImageDescriptor], count: int) -> list[int]:
         """The next images.
 
         Args:
@@ -44,11 +44,11 @@ class ScoreStrategy(Strategy):
         score: of one image.
     """
 
-    score: Callable[[Opinion], float]
+    score: Callable[[ImageDescriptor], float]
 
-    def choose(self, pool: Sequence[Opinion], labelled: Sequence[Opinion], count: int) -> list[int]:
+    def choose(self, pool: Sequence[ImageDescriptor], labelled: Sequence[ImageDescriptor], count: int) -> list[int]:
         """See ``Strategy``."""
-        return np.argsort([-self.score(opinion) for opinion in pool], kind="stable")[:count].tolist()
+        return np.argsort([-self.score(descriptor) for descriptor in pool], kind="stable")[:count].tolist()
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,10 @@ class OrderStrategy(Strategy):
 
     order: Callable[[np.ndarray, np.ndarray, np.ndarray, int], list[int]]
 
-    def choose(self, pool: Sequence[Opinion], labelled: Sequence[Opinion], count: int) -> list[int]:
+    def choose(self, pool: Sequence[ImageDescriptor], labelled: Sequence[ImageDescriptor], count: int) -> list[int]:
         """See ``Strategy``."""
         if not pool:
             return []
         points = embedding([*pool, *labelled])
-        uncertainties = np.array([opinion.uncertainty for opinion in pool])
+        uncertainties = np.array([descriptor.uncertainty for descriptor in pool])
         return self.order(points[: len(pool)], uncertainties, points[len(pool) :], count)

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from .strategy import ScoreStrategy
 
-STRATEGY = ScoreStrategy("The image that the model is least sure of", lambda opinion: opinion.uncertainty)
+STRATEGY = ScoreStrategy("The image that the model is least sure of", lambda descriptor: descriptor.uncertainty)

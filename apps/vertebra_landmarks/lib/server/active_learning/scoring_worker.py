@@ -13,7 +13,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from ...image_io import UnreadableImageError
-from ...learning.active_learning import STRATEGIES, Opinion, ScoreStrategy
+from ...learning.active_learning import STRATEGIES, ImageDescriptor, ScoreStrategy
 from ..log_privacy import outline
 from ..store.datastore import StudiesDatastore
 from .descriptor_store import OpinionFile
@@ -51,7 +51,7 @@ class Scoring:
     def __init__(
         self,
         datastore: StudiesDatastore,
-        ask: Callable[[str], Opinion],
+        ask: Callable[[str], ImageDescriptor],
         version: Callable[[], str],
         folder: Path,
         shown: Callable[[], str] | None = None,
