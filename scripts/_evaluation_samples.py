@@ -15,7 +15,7 @@ import _app_path  # noqa: F401
 from lib.image_io import Radiograph, read_radiograph
 from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce
 from lib.learning.data.boxed_images import BoxRecord
-from lib.learning.weights.provenance import AASCE, BOXED, KnownFilms, file_of_each_fold
+from lib.learning.weights.provenance import AASCE, BOXED, KnownImages, file_of_each_fold
 from lib.phantoms import random_spec, render_phantom
 from lib.spine.geometry import with_centers
 
@@ -143,19 +143,19 @@ def aasce_samples(arguments: argparse.Namespace) -> list[LabelledSample]:
     return training_samples(training, range(FOLDS) if arguments.fold is None else arguments.fold)
 
 
-def was_trained_on(model: KnownFilms, sample: Sample) -> bool | None:
+def was_trained_on(model: KnownImages, sample: Sample) -> bool | None:
     """Whether weights were trained on an image; ``None`` where unknown. No training draws these phantoms."""
     if not isinstance(sample.path, Path):
         return False
     return model.was_trained_on(sample.fold, BOXED if isinstance(sample, BoxedSample) else AASCE)
 
 
-def was_calibrated_on(model: KnownFilms, sample: Sample) -> bool | None:
+def was_calibrated_on(model: KnownImages, sample: Sample) -> bool | None:
     """Whether the error model of weights was measured on an image; ``None`` where unknown."""
     return isinstance(sample, LabelledSample) and isinstance(sample.path, Path) and model.was_calibrated_on(sample.fold)
 
 
-def assign_models(samples: Sequence[Sample], models: Sequence[KnownFilms]) -> list[tuple[KnownFilms, list[Sample]]]:
+def assign_models(samples: Sequence[Sample], models: Sequence[KnownImages]) -> list[tuple[KnownImages, list[Sample]]]:
     """The images of each weight file: one predicts all of them, several those of the fold that each holds out.
 
     Raises:
@@ -172,7 +172,7 @@ def assign_models(samples: Sequence[Sample], models: Sequence[KnownFilms]) -> li
     ]
 
 
-def warn_of_training_images(model: KnownFilms, samples: Sequence[Sample]) -> None:
+def warn_of_training_images(model: KnownImages, samples: Sequence[Sample]) -> None:
     """Print on stderr which of the images weights were trained or calibrated on."""
     sentences, name = [], model.path.name
     seen = [sample for sample in samples if was_trained_on(model, sample)]

@@ -22,7 +22,7 @@ from PIL import Image
 
 from lib.image_io import read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
-from lib.learning.decoders import DECODERS
+from lib.learning.decoders import DECODERS, DEFAULT_DECODER
 from lib.learning.models.devices import choose_device
 from lib.learning.prediction.predictor import LandmarkPredictor
 from lib.phantoms import random_spec, render_phantom
@@ -43,7 +43,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--size", type=int, nargs=2, default=(2000, 6000), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--images", type=int, default=8, help="images of the batch for images per second")
-    parser.add_argument("--decoder", choices=DECODERS, default=DECODERS[0])
+    parser.add_argument("--decoder", choices=DECODERS, default=DEFAULT_DECODER)
     parser.add_argument("--threads", type=int, help="cores that the network may use")
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")

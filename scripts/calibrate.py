@@ -27,12 +27,12 @@ from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce
 from lib.learning.models.devices import choose_device
 from lib.learning.prediction.predictor import LandmarkPredictor
-from lib.learning.uncertainty.correlation_fit import SpineErrors, fit_correlations
-from lib.learning.uncertainty.error_model import Checked, ErrorModel, fit_error_model
+from lib.learning.uncertainty.error_correlation import SpineErrors, fit_correlations
+from lib.learning.uncertainty.error_model import CalibrationCase, ErrorModel, fit_error_model
 from lib.learning.weights.provenance import AASCE, file_trained_on
 from lib.learning.weights.weight_files import (
     ERRORS_MEASURED_ON,
-    RefinerWeights,
+    CornerWeights,
     Weights,
     file_digest,
     load_weights,
@@ -65,19 +65,19 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parsed
 
 
-def compared(record: Record, predictor: LandmarkPredictor) -> Checked:
+def compared(record: Record, predictor: LandmarkPredictor) -> CalibrationCase:
     """Predict an image and compare it with its label.
 
     Raises:
         ValueError: the image cannot be read, or the second network was not asked.
     """
     prediction = predictor.locate(read_radiograph(record.path), DECODER)
-    if prediction.said_errors is None:
+    if prediction.raw_errors is None:
         raise ValueError("the second network was not asked: prediction.refinement of model.yaml is off")
     points, labelled = prediction.spine.xy, with_centers(record.corners)
     largest = largest_curve(points)
-    return Checked(
-        prediction.said_errors,
+    return CalibrationCase(
+        prediction.raw_errors,
         distances(points, labelled),
         float(center_distances(points[:, 0]).mean()),
         prediction.naming_lead,
@@ -88,27 +88,27 @@ def compared(record: Record, predictor: LandmarkPredictor) -> Checked:
     )
 
 
-def with_correlations(model: ErrorModel, cases: Sequence[Checked], records: Sequence[Record]) -> ErrorModel:
+def with_correlations(model: ErrorModel, cases: Sequence[CalibrationCase], records: Sequence[Record]) -> ErrorModel:
     """The error model with what errors of some points say about those of others, on images with right names."""
     spines = [
-        SpineErrors.of(case.points, with_centers(record.corners), model.local(case.said, case.step))
+        SpineErrors.of(case.points, with_centers(record.corners), model.local(case.raw, case.step))
         for case, record in zip(cases, records, strict=True)
         if not case.is_shifted
     ]
     return replace(model, correlations=fit_correlations(spines))
 
 
-def expected(case: Checked, model: ErrorModel) -> tuple[np.ndarray, float]:
+def expected(case: CalibrationCase, model: ErrorModel) -> tuple[np.ndarray, float]:
     """Expected errors and an interval, if the names are right.
 
     Returns:
         ``(V, P)`` pixels, and the half width of the largest angle's 90 % interval in degrees.
     """
-    local = model.local(case.said, case.step)
+    local = model.local(case.raw, case.step)
     return local, interval_half_width(model.tilt_half_widths(case.points, local), case.ends)
 
 
-def cross_checked(cases: list[Checked], half: list[int]) -> None:
+def cross_checked(cases: list[CalibrationCase], half: list[int]) -> None:
     """Print how an error model does on images that it was not measured on.
 
     Args:
@@ -177,7 +177,7 @@ def copied(source: Path) -> tuple[ErrorModel, dict[str, Any]]:
     return refiner.errors, {**measured_on, "copied_from": {"file": source.name, "digest": file_digest(source)}}
 
 
-def second_network(weights: Weights, path: Path) -> RefinerWeights:
+def second_network(weights: Weights, path: Path) -> CornerWeights:
     """The second network of a weight file.
 
     Raises:

@@ -46,11 +46,12 @@ from lib.evaluation.evaluate import (
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.data.aasce import FOLDS, SPLITS
 from lib.learning.data.boxed_images import read_boxes
-from lib.learning.data.padding import padded
-from lib.learning.decoders import DECODERS
+from lib.learning.data.synthetic import padded
+from lib.learning.decoders import DECODERS, DEFAULT_DECODER
 from lib.learning.models.devices import choose_device
-from lib.learning.prediction.predictor import LandmarkPredictor, Prediction
-from lib.learning.weights.provenance import KnownFilms, read_known_films
+from lib.learning.prediction.predictor import LandmarkPredictor
+from lib.learning.prediction.result import Prediction
+from lib.learning.weights.provenance import KnownImages, read_known_images
 from lib.spine.atomic_write import atomic_write, check_writable
 from lib.spine.measurement.anatomy import spans_of
 from lib.spine.schema import CENTER, POINTS, Spine
@@ -75,7 +76,7 @@ class ImagePredictions:
     by_decoder: dict[str, Prediction]
     score: float
     size: tuple[int, int]
-    model: KnownFilms
+    model: KnownImages
 
 
 Predictions = dict[Path | int, ImagePredictions]
@@ -107,7 +108,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="only these folds of the training split or of the boxes",
     )
     parser.add_argument("--kind", choices=KINDS, help="only whole images or only trunk crops; goes with --boxes")
-    parser.add_argument("--decoder", choices=DECODERS, nargs="+", default=[DECODERS[0]], help="one or several")
+    parser.add_argument("--decoder", choices=DECODERS, nargs="+", default=[DEFAULT_DECODER], help="one or several")
     parser.add_argument("--padded", action="store_true", help="put every image into a larger, random field first")
     parser.add_argument(
         "--weights",
@@ -145,7 +146,7 @@ def any_or_unknown(claims: Iterable[bool | None]) -> bool | None:
 
 def predict(
     images: Sequence[Sample],
-    model: KnownFilms,
+    model: KnownImages,
     predictor: LandmarkPredictor,
     decoders: Sequence[str],
     is_padded: bool,
@@ -177,7 +178,7 @@ def predict(
 
 def predict_all(
     images: Sequence[Sample],
-    models: Sequence[KnownFilms],
+    models: Sequence[KnownImages],
     arguments: argparse.Namespace,
     decoders: Sequence[str],
 ) -> Predictions:
@@ -368,7 +369,7 @@ def run(arguments: argparse.Namespace) -> None:
     for path in (arguments.json, arguments.images, arguments.predictions):
         if path is not None:
             check_writable(path)
-    models = [read_known_films(path) for path in dict.fromkeys(arguments.weights)]
+    models = [read_known_images(path) for path in dict.fromkeys(arguments.weights)]
     decoders = list(dict.fromkeys(arguments.decoder))
     images: Sequence[Sample]
     if arguments.boxes is not None:

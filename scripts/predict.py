@@ -19,10 +19,12 @@ from lib import __version__
 from lib.image_io import UnreadableImageError, read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.data.input_files import OVERLAY_SUFFIX, InputImage, find_images
-from lib.learning.decoders import DECODERS
+from lib.learning.decoders import DECODERS, DEFAULT_DECODER
 from lib.learning.models.devices import choose_device
 from lib.learning.prediction.overlay import draw_overlay
-from lib.learning.prediction.predictor import LandmarkPredictor, NoSpineError, Prediction
+from lib.learning.prediction.predictor import LandmarkPredictor, NoSpineError
+from lib.learning.prediction.request import PredictionRequest
+from lib.learning.prediction.result import Prediction
 from lib.learning.weights.weight_files import file_digest
 from lib.spine.labels.label_exchange import CURVE_COLUMNS, LANDMARK_COLUMNS
 from lib.spine.labels.markups import SUFFIX, write_markups
@@ -50,7 +52,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="images, or folders that hold images")
     parser.add_argument("--output", type=Path, required=True, help="folder for the results; made when missing")
-    parser.add_argument("--decoder", choices=DECODERS, default=DECODERS[0])
+    parser.add_argument("--decoder", choices=DECODERS, default=DEFAULT_DECODER)
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     present = parser.add_mutually_exclusive_group()
@@ -133,7 +135,7 @@ def predict_one(image: InputImage, predictor: LandmarkPredictor, decoder: str, o
     for stale in (markups, overlay):
         stale.unlink(missing_ok=True)
     radiograph = read_radiograph(image.path)
-    prediction = predictor.predict(radiograph, decoder)
+    prediction = predictor.predict(radiograph, PredictionRequest(decoder))
     draw_overlay(radiograph, prediction).save(overlay)
     write_markups(markups, prediction.spine, radiograph.geometry)
     return prediction

@@ -22,7 +22,7 @@ from lib.learning.data.transforms import IMAGE
 from lib.learning.models.devices import choose_device
 from lib.learning.models.landmark_net import LandmarkNet
 from lib.learning.prediction.level_names import read_model_folds, read_names, rename_items
-from lib.learning.training.landmark_trainer import Trainer
+from lib.learning.training.landmark_trainer import LandmarkTrainer
 from lib.learning.weights.imagenet import load_imagenet_backbone
 from lib.learning.weights.provenance import AASCE, BOXED, init_facts, trained_on
 from lib.learning.weights.weight_files import file_digest, load_weights
@@ -122,7 +122,7 @@ def main() -> int:
         device = choose_device(arguments.device)
         clean = [with_centers(record.corners) for record in kept if record.is_clean]
         prior = measure_prior(np.stack(clean)) if len(clean) >= MIN_SPINES else DEFAULT_PRIOR
-        trainer = Trainer(config, arguments.output, device, arguments.workers, initial, facts, prior)
+        trainer = LandmarkTrainer(config, arguments.output, device, arguments.workers, initial, facts, prior)
         schedule = config.training
         training = real + synthetic_items(schedule.phantoms, schedule.spineless, schedule.seed)
         print(f"training on {len(real)} radiographs and {len(training) - len(real)} synthetic images, ", end="")

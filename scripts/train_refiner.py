@@ -14,7 +14,7 @@ import _training
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, load_config
 from lib.learning.data.aasce import folds, read_aasce, to_items
 from lib.learning.models.devices import choose_device
-from lib.learning.training.corner_trainer import RefinerTrainer
+from lib.learning.training.corner_trainer import CornerTrainer
 from lib.learning.weights.provenance import AASCE, init_facts, trained_on
 from lib.learning.weights.weight_files import file_digest, load_weights
 
@@ -52,7 +52,7 @@ def main() -> int:
             initial = refiner.state
             facts["init"] = init_facts(arguments.init, refiner.facts)
         device = choose_device(arguments.device)
-        trainer = RefinerTrainer(config, base, arguments.output, device, arguments.workers, initial, facts)
+        trainer = CornerTrainer(config, base, arguments.output, device, arguments.workers, initial, facts)
         print(f"training on {len(kept)} radiographs, {_training.checking(arguments.fold, len(checked))}")
         print(trainer.fit(kept, checked))
     except (OSError, ValueError, FloatingPointError) as error:

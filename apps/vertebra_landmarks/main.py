@@ -22,8 +22,7 @@ from monailabel.utils.async_tasks.utils import processes
 
 from lib import __version__
 from lib.image_io import Radiograph, read_radiograph
-from lib.learning.active_learning.descriptors import Opinion
-from lib.learning.active_learning.image_descriptor import opinion_about
+from lib.learning.active_learning.descriptors import ImageDescriptor, describe_image
 from lib.server.active_learning.assignments import GivenFilms
 from lib.server.active_learning.prelabel_worker import MODEL_VERSION, Prelabelling
 from lib.server.active_learning.scored_versions import ScoredVersions
@@ -234,10 +233,10 @@ class VertebraLandmarksApp(MONAILabelApp):
     def _make_scoring(self) -> Scoring:
         task: VertebraLandmarksInfer = self._infers[MODEL]
 
-        def ask(image: str) -> Opinion:
+        def ask(image: str) -> ImageDescriptor:
             with reading(self.datastore(), image) as path:
                 radiograph = read_radiograph(path)
-            return self._turns.run(lambda: opinion_about(task.predictor, radiograph))
+            return self._turns.run(lambda: describe_image(task.predictor, radiograph))
 
         return Scoring(self.datastore(), ask, lambda: task.model_key, self.models.folder, lambda: task.model_version)
 

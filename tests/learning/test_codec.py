@@ -12,7 +12,7 @@ import torch
 from lib.learning.codec import ABSENT, PRESENT, UNKNOWN, UNNAMED, LandmarkCodec, is_placed, mirror_maps, peaks
 from lib.learning.config import CodecConfig, load_config
 from lib.learning.models.landmark_net import Maps
-from lib.learning.training.losses import LandmarkCriterion
+from lib.learning.training.criterion import LandmarkCriterion
 from lib.spine.geometry import mirror_points
 
 SIZE = (320, 128)

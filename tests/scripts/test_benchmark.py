@@ -14,7 +14,7 @@ import torch
 
 import benchmark
 from lib.image_io import Radiograph, read_radiograph
-from lib.learning.prediction.predictor import Prediction
+from lib.learning.prediction.result import Prediction
 from lib.phantoms import PhantomSpec, render_phantom
 from lib.spine.schema import Spine
 

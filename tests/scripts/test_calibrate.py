@@ -14,15 +14,15 @@ import torch
 
 import calibrate
 from lib.image_io import Radiograph
-from lib.learning.config import NetworkConfig, RefinerConfig, load_config
+from lib.learning.config import CornerConfig, NetworkConfig, load_config
 from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce
-from lib.learning.models.corner_net import CornerRefiner
-from lib.learning.prediction.predictor import Prediction
-from lib.learning.uncertainty.error_model import Checked, ErrorModel, fit_error_model
-from lib.learning.weights.provenance import read_known_films
+from lib.learning.models.corner_net import CornerNet
+from lib.learning.prediction.result import Prediction
+from lib.learning.uncertainty.error_model import CalibrationCase, ErrorModel, fit_error_model
+from lib.learning.weights.provenance import read_known_images
 from lib.learning.weights.weight_files import (
     ERRORS_MEASURED_ON,
-    RefinerWeights,
+    CornerWeights,
     file_digest,
     load_weights,
     networks_digest,
@@ -32,7 +32,7 @@ from lib.spine.chain_prior import DEFAULT_PRIOR
 from lib.spine.geometry import rotation, transform_points
 from lib.spine.schema import Spine
 
-PATCH = RefinerConfig(16, 24, 8.0, 4, 0)
+PATCH = CornerConfig(16, 24, 8.0, 4, 0)
 MODEL = ErrorModel(((0.01, 0.02), (0.1, 0.2)), ((0.01, 0.01), (0.1, 0.1)), 0.0, 0.0, 1.0, 3.0)
 
 
@@ -55,7 +55,7 @@ class Stub:
         self.asked.append(name)
         assert decoder == "map"
         spine = Spine.from_arrays(self.points + np.array([0.0, 16.0 * self.levels.get(name, 0)]))
-        return Prediction(spine, 0.1, decoder, {}, radiograph.frame, naming_lead=12.5, said_errors=self.said)
+        return Prediction(spine, 0.1, decoder, {}, radiograph.frame, naming_lead=12.5, raw_errors=self.said)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def stub(folders: Any, ladder: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> S
     """The predictor that ``main`` gets; one image of each kind is enough for it to measure."""
     stub = Stub(ladder, folders.grays)
     monkeypatch.setattr(calibrate, "LandmarkPredictor", stub)
-    monkeypatch.setattr("lib.learning.uncertainty.error_model.LEAST_SPINES", 1)
+    monkeypatch.setattr("lib.learning.uncertainty.error_model.MIN_SPINES", 1)
     monkeypatch.setattr(calibrate, "folds", lambda records, count=FOLDS: dealt(records, count, [0] * len(records)))
     return stub
 
@@ -93,7 +93,7 @@ def weights(
     """A weight file with a network of one number, and a second one; both hold out fold 0 unless told otherwise."""
     config = dataclasses.replace(load_config(), network=NetworkConfig("w18_small", 8))
     first, second = facts(0) if first is None else first, facts(0) if second is None else second
-    refiner = RefinerWeights(CornerRefiner(PATCH).state_dict(), PATCH, second, errors)
+    refiner = CornerWeights(CornerNet(PATCH).state_dict(), PATCH, second, errors)
     prior = dataclasses.replace(DEFAULT_PRIOR)
     save_weights(path, {"a": torch.ones(1)}, config, first, prior, refiner if has_refiner else None)
     return path
@@ -109,7 +109,7 @@ def test_a_image_is_compared_with_its_label(folders: Any, stub: Stub, ladder: np
     """All points are off by 5 px, (3, 4), and both spines are straight."""
     case = calibrate.compared(record(folders, "fits.png"), stub)  # type: ignore[arg-type]
     np.testing.assert_allclose(case.observed, 5)
-    np.testing.assert_array_equal(case.said, stub.said)
+    np.testing.assert_array_equal(case.raw, stub.said)
     np.testing.assert_array_equal(case.points, ladder + np.array([3.0, 4.0]))
     assert case.step == pytest.approx(16)
     assert (case.lead, case.is_shifted, case.angle_error) == (12.5, False, 0)
@@ -142,7 +142,7 @@ def test_a_prediction_without_errors_is_refused(folders: Any, stub: Stub) -> Non
 
 def test_expected_by_hand(ladder: np.ndarray) -> None:
     """Said is 0.8 px of 16: 0.05 steps; twice that for centers. That names may be off changes nothing."""
-    case = Checked(np.full((17, 5), 0.8), np.ones((17, 5)), 16.0, 0.0, False, ladder, (4, 10), 0.0)
+    case = CalibrationCase(np.full((17, 5), 0.8), np.ones((17, 5)), 16.0, 0.0, False, ladder, (4, 10), 0.0)
     errors, width = calibrate.expected(case, MODEL)
     np.testing.assert_allclose(errors[:, 0], 1.6)
     np.testing.assert_allclose(errors[:, 1:], 0.8)
@@ -152,16 +152,16 @@ def test_expected_by_hand(ladder: np.ndarray) -> None:
 def test_the_interval_is_that_of_the_ends(ladder: np.ndarray) -> None:
     said = np.full((17, 5), 0.8)
     said[[4, 10]] = 1.6
-    case = Checked(said, said, 16.0, 0.0, False, ladder, (4, 10), 0.0)
+    case = CalibrationCase(said, said, 16.0, 0.0, False, ladder, (4, 10), 0.0)
     assert calibrate.expected(case, MODEL)[1] == pytest.approx(3 * math.sqrt(2) * math.degrees(math.atan2(1.6, 20)))
 
 
-def simulated(ladder: np.ndarray, seed: int, is_shifted: bool) -> Checked:
+def simulated(ladder: np.ndarray, seed: int, is_shifted: bool) -> CalibrationCase:
     """An image whose errors are twice what is said, in the mean; 16 px and more where names are off."""
     random = np.random.default_rng(seed)
     said = np.exp(random.normal(0, 0.5, (17, 5)))
     observed = random.rayleigh(2 * said / math.sqrt(math.pi / 2)) + 16 * is_shifted
-    return Checked(said, observed, 16.0, 30.0, is_shifted, ladder, (4, 10), abs(random.normal(0, 2)))
+    return CalibrationCase(said, observed, 16.0, 30.0, is_shifted, ladder, (4, 10), abs(random.normal(0, 2)))
 
 
 def test_cross_checking_judges_each_half_by_the_other(
@@ -170,16 +170,16 @@ def test_cross_checking_judges_each_half_by_the_other(
     """Of the 100 images, ten are misnamed: they count among all of them, and for the angles."""
     cases = [simulated(ladder, seed, is_shifted=seed % 10 == 0) for seed in range(100)]
     half = [int(n % 5 < 2) for n in range(100)]
-    fitted: list[list[Checked]] = []
-    judged: list[list[Checked]] = []
+    fitted: list[list[CalibrationCase]] = []
+    judged: list[list[CalibrationCase]] = []
     expected = calibrate.expected
 
-    def fit(part: list[Checked]) -> ErrorModel:
+    def fit(part: list[CalibrationCase]) -> ErrorModel:
         fitted.append(part)
         judged.append([])
         return fit_error_model(part)
 
-    def expect(case: Checked, model: ErrorModel) -> tuple[np.ndarray, float]:
+    def expect(case: CalibrationCase, model: ErrorModel) -> tuple[np.ndarray, float]:
         judged[-1].append(case)
         return expected(case, model)
 
@@ -215,12 +215,11 @@ def test_halves_are_of_whole_patients(
 def test_images_too_few_for_halves_are_measured_all_the_same(
     folders: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("lib.learning.uncertainty.error_model.LEAST_SPINES", 3)
+    monkeypatch.setattr("lib.learning.uncertainty.error_model.MIN_SPINES", 3)
     given = weights(tmp_path / "given.pt")
     assert run(monkeypatch, "--data", folders.data, "--weights", given, "--output", given) == 0
     first, last = capsys.readouterr().out.splitlines()
-    assert first.startswith("not cross-checked: an error model needs 3 ")
-    assert first.endswith(" with right names at least, got 1")
+    assert first == "not cross-checked: an error model needs 3 images with right names at least, got 1"
     assert last.startswith("measured on 3 images")
 
 
@@ -243,7 +242,7 @@ def test_the_error_model_goes_into_the_weight_file_and_nothing_else_changes(
     measured_on = {"data": "AASCE training split", "fold": 0, "films": 3, "decoder": "map"}
     measured_on["networks"] = networks_digest(before)
     assert (after.refiner.config, after.refiner.facts) == (PATCH, {**facts(0), ERRORS_MEASURED_ON: measured_on})
-    assert read_known_films(out).has_own_errors
+    assert read_known_images(out).has_own_errors
     for left, right in ((before.state, after.state), (before.refiner.state, after.refiner.state)):
         assert left.keys() == right.keys()
         assert all(torch.equal(left[name], right[name]) for name in left)
@@ -279,7 +278,7 @@ def test_only_the_chosen_fold_is_measured(
         pytest.param(facts(1), facts(1), "given.pt was trained on fold 0", id="another fold"),
         pytest.param(facts(0), facts(1), "given.pt was trained on fold 0", id="second network of another fold"),
         pytest.param(facts(None), facts(0), "given.pt was trained on fold 0", id="first network of all"),
-        pytest.param({}, {}, "given.pt does not say on which", id="unknown"),
+        pytest.param({}, {}, "given.pt does not say on which images it was trained", id="unknown"),
     ],
 )
 def test_weights_are_not_measured_on_images_that_they_know(
@@ -321,7 +320,7 @@ def test_an_error_model_is_copied_with_what_is_known_of_it(
     said = {**(measured_on or {}), "copied_from": copied_from}
     assert after.refiner.facts == {**facts(None), ERRORS_MEASURED_ON: said}
     assert (after.facts, networks_digest(after)) == (before.facts, networks_digest(before))
-    found = read_known_films(out)
+    found = read_known_images(out)
     assert not found.has_own_errors
     assert found.was_calibrated_on(3) is (None if measured_on is None else True)
 
@@ -346,10 +345,10 @@ def test_a_file_without_an_error_model_has_none_to_copy(
 def test_too_few_images_are_told_and_nothing_is_written(
     folders: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("lib.learning.uncertainty.error_model.LEAST_SPINES", 20)
+    monkeypatch.setattr("lib.learning.uncertainty.error_model.MIN_SPINES", 20)
     out = tmp_path / "out.pt"
     assert run(monkeypatch, "--data", folders.data, "--weights", weights(tmp_path / "a.pt"), "--output", out) == 1
-    assert capsys.readouterr().err.startswith("calibrate: an error model needs 20 ")
+    assert capsys.readouterr().err.startswith("calibrate: an error model needs 20 images with right names at least")
     assert not out.exists()
 
 

@@ -20,17 +20,17 @@ import _evaluation_samples
 import evaluate
 from lib.evaluation.evaluate import evaluate as figures_of
 from lib.image_io import Radiograph
-from lib.learning.config import RefinerConfig, load_config
+from lib.learning.config import CornerConfig, load_config
 from lib.learning.data.aasce import Record
 from lib.learning.data.boxed_images import BoxRecord
-from lib.learning.data.padding import padded
-from lib.learning.decoders import DECODERS
-from lib.learning.models.corner_net import CornerRefiner
-from lib.learning.prediction.predictor import Prediction
+from lib.learning.data.synthetic import padded
+from lib.learning.decoders import DECODERS, DEFAULT_DECODER
+from lib.learning.models.corner_net import CornerNet
+from lib.learning.prediction.result import Prediction
 from lib.learning.uncertainty.error_model import ErrorModel
 from lib.learning.weights.weight_files import (
     ERRORS_MEASURED_ON,
-    RefinerWeights,
+    CornerWeights,
     load_weights,
     networks_digest,
     save_weights,
@@ -461,8 +461,8 @@ def test_points_that_are_nowhere_off_have_no_ratio(
     """Predictions and labels are the same to the last bit."""
     stub.errors = np.full((17, 5), 4.0)
     monkeypatch.setattr(_evaluation_samples, "phantom", lambda number: stub.known[number])
-    assert run(monkeypatch, "--phantoms", 3, "--decoder", DECODERS[0]) == 0
-    found: dict[str, Any] = figures(tmp_path / "evaluation.json")[DECODERS[0]]["phantoms"]
+    assert run(monkeypatch, "--phantoms", 3, "--decoder", DEFAULT_DECODER) == 0
+    found: dict[str, Any] = figures(tmp_path / "evaluation.json")[DEFAULT_DECODER]["phantoms"]
     assert {row["ratio"] for row in found["calibration"]} == {None}
     assert "calibration_all_least" not in found
 
@@ -583,7 +583,7 @@ def facts(fold: int | None, **more: Any) -> dict[str, Any]:
     return {"data": "AASCE training split", "fold": fold, **more}
 
 
-PATCH = RefinerConfig(16, 24, 8.0, 4, 0)
+PATCH = CornerConfig(16, 24, 8.0, 4, 0)
 KNOTS = ((0.1, 0.1), (1.0, 1.0))
 ERRORS = ErrorModel(KNOTS, KNOTS, 0.0, 0.0, 1.0, 1.0)
 
@@ -592,8 +592,8 @@ def weights(path: Path, first: dict[str, Any], measured_on: dict[str, Any] | Non
     """A weight file; with a second network and its error model, where there is something to say of it."""
     refiner = None
     if measured_on is not None:
-        state = {name: torch.zeros_like(tensor) for name, tensor in CornerRefiner(PATCH).state_dict().items()}
-        refiner = RefinerWeights(state, PATCH, {**first, ERRORS_MEASURED_ON: measured_on}, ERRORS)
+        state = {name: torch.zeros_like(tensor) for name, tensor in CornerNet(PATCH).state_dict().items()}
+        refiner = CornerWeights(state, PATCH, {**first, ERRORS_MEASURED_ON: measured_on}, ERRORS)
     save_weights(path, {"a": torch.ones(1)}, load_config(), first, refiner=refiner)
     return path
 

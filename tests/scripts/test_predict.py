@@ -20,7 +20,9 @@ import predict as script
 from lib.evaluation.metrics import is_name_shifted
 from lib.image_io import Radiograph
 from lib.learning.decoders import DECODERS
-from lib.learning.prediction.predictor import NoSpineError, Prediction
+from lib.learning.prediction.predictor import NoSpineError
+from lib.learning.prediction.request import PredictionRequest
+from lib.learning.prediction.result import Prediction
 from lib.phantoms import Phantom, random_spec, random_spineless, render_phantom
 from lib.spine.geometry import center_distances, with_centers
 from lib.spine.labels.markups import read_markups
@@ -92,8 +94,9 @@ class Stub:
         """In the place of the predictor's class."""
         return self
 
-    def predict(self, radiograph: Radiograph, decoder: str) -> Prediction:
+    def predict(self, radiograph: Radiograph, request: PredictionRequest) -> Prediction:
         """The spine."""
+        decoder = request.decoder
         self.decoders.append(decoder)
         if not radiograph.pixels.any():
             raise NoSpineError("no spine was found")
@@ -314,10 +317,10 @@ def killed_at(stub: Stub, count: int) -> Stub:
     """Let a stub end the run at its n-th image."""
     predict = stub.predict
 
-    def predict_or_end(radiograph: Radiograph, decoder: str) -> Prediction:
+    def predict_or_end(radiograph: Radiograph, request: PredictionRequest) -> Prediction:
         if len(stub.decoders) == count:
             raise Killed
-        return predict(radiograph, decoder)
+        return predict(radiograph, request)
 
     stub.predict = predict_or_end  # type: ignore[method-assign]
     return stub

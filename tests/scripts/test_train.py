@@ -45,7 +45,7 @@ class Recorder:
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """The trainer that ``main`` gets."""
     recorder = Recorder()
-    monkeypatch.setattr(train, "Trainer", recorder)
+    monkeypatch.setattr(train, "LandmarkTrainer", recorder)
     return recorder
 
 
@@ -205,7 +205,7 @@ def test_weights_to_start_from_are_handed_on_with_what_they_know(
     [
         pytest.param({"fold": 1}, [], "a.pt was trained on fold 0 of the AASCE training split", id="another fold"),
         pytest.param({"fold": None}, [], "a.pt was trained on fold 0", id="no fold"),
-        pytest.param({}, [], "a.pt does not say on which", id="unknown"),
+        pytest.param({}, [], "a.pt does not say on which images it was trained", id="unknown"),
         pytest.param(
             {"fold": 1, "boxed_radiographs": 9},
             ["--fold", "none", "--boxes-fold", "0"],

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 import train_refiner
-from lib.learning.config import Config, NetworkConfig, RefinerConfig, load_config
-from lib.learning.data.patch_views import can_be_patched
+from lib.learning.config import Config, CornerConfig, NetworkConfig, load_config
+from lib.learning.data.patches import can_be_patched
 from lib.learning.data.transforms import IMAGE
-from lib.learning.models.corner_net import CornerRefiner
-from lib.learning.weights.weight_files import ERRORS_MEASURED_ON, RefinerWeights, Weights, file_digest, save_weights
+from lib.learning.models.corner_net import CornerNet
+from lib.learning.weights.weight_files import ERRORS_MEASURED_ON, CornerWeights, Weights, file_digest, save_weights
 
-PATCH = RefinerConfig(16, 24, 8.0, 4, 0)
+PATCH = CornerConfig(16, 24, 8.0, 4, 0)
 
 
 class Recorder:
@@ -49,7 +49,7 @@ class Recorder:
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """The trainer that ``main`` gets."""
     recorder = Recorder()
-    monkeypatch.setattr(train_refiner, "RefinerTrainer", recorder)
+    monkeypatch.setattr(train_refiner, "CornerTrainer", recorder)
     return recorder
 
 
@@ -61,7 +61,7 @@ def facts(fold: int | None) -> dict[str, Any]:
 def weights(path: Path, first: dict[str, Any], second: dict[str, Any] | None = None) -> Path:
     """A weight file with a network of one number, and with a second one where there are facts of it."""
     config = dataclasses.replace(load_config(), network=NetworkConfig("w18_small", 8))
-    refiner = RefinerWeights(CornerRefiner(PATCH).state_dict(), PATCH, second) if second is not None else None
+    refiner = CornerWeights(CornerNet(PATCH).state_dict(), PATCH, second) if second is not None else None
     save_weights(path, {"a": torch.ones(1)}, config, first, refiner=refiner)
     return path
 
@@ -104,7 +104,7 @@ def test_settings_and_weights_to_start_from_are_handed_on(
     assert recorder.config is not None
     assert (recorder.config.refiner_training.epochs, recorder.config.refiner.channels) == (3, 4)
     assert recorder.initial is not None
-    assert recorder.initial.keys() == CornerRefiner(PATCH).state_dict().keys()
+    assert recorder.initial.keys() == CornerNet(PATCH).state_dict().keys()
     said = {"digest": file_digest(start), "folds": [1, 2, 3, 4], "box_folds": [], "is_known": True}
     assert recorder.facts["init"] == said
 
@@ -188,7 +188,7 @@ def test_a_run_of_one_epoch_writes_both_networks(folders: Any, tmp_path: Path, m
     from monai.data import set_track_meta
     from monai.utils import set_determinism
 
-    from lib.learning.weights.weight_files import build_refiner, load_weights
+    from lib.learning.weights.weight_files import build_corner_net, load_weights
 
     small = {"height": "40", "width": "48", "step": "16", "channels": "4", "context_layers": "0"}
     settings = [part for name, value in small.items() for part in ("--set", f"refiner.{name}", value)]
@@ -205,4 +205,4 @@ def test_a_run_of_one_epoch_writes_both_networks(folders: Any, tmp_path: Path, m
     assert written.refiner is not None
     assert written.refiner.facts["validation"]["images"] == 1
     assert (written.refiner.errors, written.refiner.facts[ERRORS_MEASURED_ON]) == (None, None)
-    assert build_refiner(written.refiner, tmp_path / "run" / "best.pt").cells.shape == (2, 10 * 12)
+    assert build_corner_net(written.refiner, tmp_path / "run" / "best.pt").cells.shape == (2, 10 * 12)

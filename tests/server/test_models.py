@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from lib.learning.config import DEFAULT_WEIGHTS_FILE, RefinerConfig, load_config
-from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.config import DEFAULT_WEIGHTS_FILE, CornerConfig, load_config
+from lib.learning.models.corner_net import CornerNet
 from lib.learning.models.landmark_net import LandmarkNet
-from lib.learning.weights.weight_files import RefinerWeights, file_digest, load_weights, save_weights
+from lib.learning.weights.weight_files import CornerWeights, file_digest, load_weights, save_weights
 from lib.server.models import FOLDER, POINTER, ModelStore, stamp
 from lib.server.versions import HELD_OUT, TRAINED_ON, VERSION, numbers_in, version_of
 
@@ -100,12 +100,12 @@ def test_weights_that_do_not_fit_their_networks_are_neither_published_nor_served
     store = ModelStore(tmp_path, files[0])
     store.publish(load_weights(files[1]))
     before = store.served.read_bytes()
-    weights, config = load_weights(files[1]), RefinerConfig(40, 48, 16.0, 4, 1)
-    state = CornerRefiner(config).state_dict()
+    weights, config = load_weights(files[1]), CornerConfig(40, 48, 16.0, 4, 1)
+    state = CornerNet(config).state_dict()
     if part == "network":
-        bad = replace(weights, state=lacking(weights.state), refiner=RefinerWeights(state, config, {}))
+        bad = replace(weights, state=lacking(weights.state), refiner=CornerWeights(state, config, {}))
     else:
-        bad = replace(weights, refiner=RefinerWeights(lacking(state), config, {}))
+        bad = replace(weights, refiner=CornerWeights(lacking(state), config, {}))
     with pytest.raises(ValueError, match=f"do not fit .*{part}"):
         store.publish(bad)
     assert store.served.read_bytes() == before

@@ -10,9 +10,12 @@ __version__ = "0.8.0"
 
 _PUBLIC = {
     "DEFAULT_WEIGHTS_FILE": "learning.config.DEFAULT_WEIGHTS_FILE",
+    "FixedLandmarks": "spine.fixed_landmarks.FixedLandmarks",
     "LandmarkPredictor": "learning.prediction.predictor.LandmarkPredictor",
     "NoSpineError": "learning.prediction.predictor.NoSpineError",
-    "Prediction": "learning.prediction.predictor.Prediction",
+    "Prediction": "learning.prediction.result.Prediction",
+    "PredictionCache": "learning.prediction.request.PredictionCache",
+    "PredictionRequest": "learning.prediction.request.PredictionRequest",
     "Radiograph": "image_io.Radiograph",
     "UnreadableImageError": "image_io.UnreadableImageError",
     "choose_device": "learning.models.devices.choose_device",

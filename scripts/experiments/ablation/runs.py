@@ -22,7 +22,7 @@ from lib.learning.data.synthetic import synthetic_items
 from lib.learning.decoders import DECODERS
 from lib.learning.models.landmark_net import LandmarkNet
 from lib.learning.prediction.predictor import LandmarkPredictor
-from lib.learning.training.landmark_trainer import Trainer
+from lib.learning.training.landmark_trainer import LandmarkTrainer
 from lib.learning.training.trainer import BEST, HISTORY, Progress, differences
 from lib.learning.weights.provenance import AASCE, file_trained_on, init_facts, trained_on
 from lib.learning.weights.weight_files import file_digest, load_weights
@@ -163,7 +163,7 @@ class Ablation:
         told: list[Progress] = []
         with tempfile.TemporaryDirectory() as temporary:
             options: dict[str, Any] = {"resumable": False, "show_bars": False}
-            Trainer(config, Path(temporary), self.device, self.workers, **options).fit(items, [], told.append)
+            LandmarkTrainer(config, Path(temporary), self.device, self.workers, **options).fit(items, [], told.append)
         return told[-1].seconds / max(1, len(items) // schedule.batch_size)
 
     def train(self, job: Job) -> None:
@@ -191,7 +191,7 @@ class Ablation:
             initial = start_state(self.start[job.fold], config)
             before = {"init": init_facts(self.start[job.fold], load_weights(self.start[job.fold]).facts)}
         facts = {**self._facts(job), "radiographs": len(to_items(kept)), **before}
-        trainer = Trainer(config, folder, self.device, self.workers, initial, facts, prior)
+        trainer = LandmarkTrainer(config, folder, self.device, self.workers, initial, facts, prior)
         schedule = config.training
         items = to_items(kept) + synthetic_items(schedule.phantoms, schedule.spineless, schedule.seed)
         trainer.fit(items, [])

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,12 @@ from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce
 from lib.learning.decoders import FixedLandmarks
 from lib.learning.models.devices import choose_device
-from lib.learning.prediction.cache import SeenFilm
-from lib.learning.prediction.predictor import LandmarkPredictor, Prediction
-from lib.learning.uncertainty.correlation_fit import SpineErrors, fit_correlations
+from lib.learning.prediction.network_view import NetworkView
+from lib.learning.prediction.predictor import LandmarkPredictor
+from lib.learning.prediction.request import PredictionCache, PredictionRequest
+from lib.learning.prediction.result import Prediction
+from lib.learning.prediction.upright import UprightTurn
+from lib.learning.uncertainty.error_correlation import SpineErrors, fit_correlations
 from lib.learning.uncertainty.error_model import ErrorModel
 from lib.learning.weights.provenance import file_trained_on
 from lib.learning.weights.weight_files import load_weights
@@ -62,7 +66,8 @@ class Start:
         name: of the image.
         half: 0 or 1, the same for images of one patient.
         radiograph: the image.
-        seen: what the network saw of it.
+        turn: how it is brought upright.
+        view: what the network says of it.
         labelled: ``(V, P, 2)`` pixels.
         shift: by how many levels names were moved on purpose, 0 where nothing was done.
     """
@@ -70,17 +75,22 @@ class Start:
     name: str
     half: int
     radiograph: Radiograph
-    seen: SeenFilm
+    turn: UprightTurn
+    view: NetworkView
     labelled: np.ndarray
     shift: int = 0
 
+    @cached_property
+    def cache(self) -> PredictionCache:
+        """Of predictions from the view."""
+        return PredictionCache((self.turn, self.view))
+
     def shifted(self, by: int) -> Start:
         """The same image as if the network had given every name to the vertebra so many levels further down."""
-        heatmap = self.seen.look.maps.heatmap
+        heatmap = self.view.maps.heatmap
         moved = torch.zeros_like(heatmap)
         moved[:, max(0, -by) : len(VERTEBRAE) - max(0, by)] = heatmap[:, max(0, by) : len(VERTEBRAE) - max(0, -by)]
-        look = replace(self.seen.look, maps=self.seen.look.maps._replace(heatmap=moved))
-        return replace(self, seen=SeenFilm(look), shift=by)
+        return replace(self, view=replace(self.view, maps=self.view.maps._replace(heatmap=moved)), shift=by)
 
 
 def read_starts(records: Sequence[Record], predictor: LandmarkPredictor) -> list[Start]:
@@ -94,13 +104,15 @@ def read_starts(records: Sequence[Record], predictor: LandmarkPredictor) -> list
     for record, half in bar:
         radiograph = read_radiograph(record.path)
         labelled = with_centers(record.corners)
-        starts.append(Start(record.path.name, half, radiograph, predictor.see(radiograph), labelled))
+        image, view = predictor.run_network(radiograph)
+        starts.append(Start(record.path.name, half, radiograph, image.turn, view, labelled))
     return starts
 
 
 def predicted(start: Start, predictor: LandmarkPredictor, fixed: FixedLandmarks | None = None) -> Prediction:
     """What the server would answer."""
-    return predictor.predict(start.radiograph, fixed=fixed, seen=start.seen)
+    request = PredictionRequest(fixed=fixed or FixedLandmarks.none(), cache=start.cache)
+    return predictor.predict(start.radiograph, request)
 
 
 def fit_halves(starts: Sequence[Start], predictor: LandmarkPredictor) -> tuple[ErrorModel, ErrorModel]:

@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional as F
 
 from experiments.annotation.small_network import INPUT, MIRRORED, LabelledImages, SmallLandmarkNet
-from lib.learning.active_learning import Opinion
+from lib.learning.active_learning import ImageDescriptor
 from lib.learning.active_learning.descriptors import moved, turned_matrix
 from lib.learning.active_learning.embedding import distances
 from lib.spine.geometry import center_distances, transform_points
@@ -113,7 +113,7 @@ class KernelLearner:
         away: np.ndarray = np.linalg.norm(found - labelled, axis=-1)[:, :, 1:]
         return away / np.array([center_distances(spine[:, 0]).mean() for spine in labelled])[:, None, None]
 
-    def opinions(self, fit: KernelFit) -> list[Opinion]:
+    def opinions(self, fit: KernelFit) -> list[ImageDescriptor]:
         """About all images of the pool.
 
         There are no heatmaps: their entropy is replaced by the remaining variance, 0...1; the margin is 0.
@@ -131,7 +131,7 @@ class KernelLearner:
             disagreement = float(np.minimum(away, 1.0).mean())
             features = self._means[number]
             opinions.append(
-                Opinion(float(variances[number]), disagreement, 0.0, len(violations(spine)), features, shape)
+                ImageDescriptor(float(variances[number]), disagreement, 0.0, len(violations(spine)), features, shape)
             )
         return opinions
 

@@ -16,12 +16,13 @@ from experiments import plot_style
 from experiments.annotation import round_figures, small_network
 from experiments.annotation.kernel_regression import KernelLearner
 from experiments.annotation.small_network import INPUT, LabelledImages, NetworkLearner
-from lib.learning.active_learning import STRATEGIES, choose
+from lib.learning.active_learning import STRATEGIES
 from lib.learning.codec import LandmarkCodec
 from lib.learning.config import load_config
 from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce, to_items
+from lib.learning.data.image_views import fitting_matrix
 from lib.learning.data.synthetic import synthetic_items
-from lib.learning.data.transforms import IMAGE, LABEL, LoadRadiographd, fitting_matrix, move
+from lib.learning.data.transforms import IMAGE, LABEL, LoadRadiographd, move
 from lib.spine.atomic_write import atomic_write
 
 ALL = (round_figures.BASELINE, *STRATEGIES, "first")
@@ -169,7 +170,7 @@ class Replay:
         if strategy == "first":
             return labelled + rest[:missing]
         opinions = self.learner.opinions(learnt)
-        picked = choose(strategy, [opinions[i] for i in rest], [opinions[i] for i in labelled], missing)
+        picked = STRATEGIES[strategy].choose([opinions[i] for i in rest], [opinions[i] for i in labelled], missing)
         return labelled + [rest[i] for i in picked]
 
 

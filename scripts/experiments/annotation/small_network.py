@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lib.learning.active_learning import Opinion, opinions_of
+from lib.learning.active_learning import ImageDescriptor, describe_images
 from lib.learning.codec import STATE, LandmarkCodec, mirror_maps
 from lib.learning.config import InputConfig, load_config
-from lib.learning.data.transforms import sampling_matrix
+from lib.learning.data.image_views import sampling_matrix
 from lib.learning.decoders import make_decoder
 from lib.learning.models.devices import on_device
 from lib.learning.models.hrnet import basic_block, conv_norm
@@ -130,10 +130,10 @@ class NetworkLearner:
         """``(N, V, K)`` of the held-out images, see ``corner_errors``."""
         return corner_errors(network, self._codec, self._held_out)
 
-    def opinions(self, network: SmallLandmarkNet) -> list[Opinion]:
+    def opinions(self, network: SmallLandmarkNet) -> list[ImageDescriptor]:
         """About all images of the pool."""
         images = self._pool.images.split(_LOOKED_AT)
-        return [opinion for some in images for opinion in opinions_of(network, self._codec, self._decoder, some)]
+        return [opinion for some in images for opinion in describe_images(network, self._codec, self._decoder, some)]
 
 
 def save(path: Path, network: SmallLandmarkNet) -> None:

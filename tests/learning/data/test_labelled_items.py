@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from lib.image_io import read_radiograph
 from lib.learning.codec import ABSENT, PRESENT, STATE
-from lib.learning.data.labelled_items import read_item, split, to_label
+from lib.learning.data.labelled_items import check_pattern, gross_error, patient_of, read_item, split, to_label
 from lib.learning.data.transforms import IMAGE, LABEL, MATRIX, LoadRadiographd
+from lib.phantoms import random_spec, render_phantom
 from lib.spine.geometry import transform_points
 from lib.spine.imaging.orientation import Orientation
 from lib.spine.labels.markups import write_markups
@@ -21,6 +24,8 @@ T3, L5 = VERTEBRAE.index("T3"), VERTEBRAE.index("L5")
 CENTER, TL, BR, BL = (POINTS.index(name) for name in ("center", "TL", "BR", "BL"))
 NAMES = [f"film_{number}" for number in range(200)]
 PATIENTS = {name: name for name in NAMES}
+T3, T4 = VERTEBRAE.index("T3"), VERTEBRAE.index("T4")
+TL, TR, BL, BR = (POINTS.index(name) for name in ("TL", "TR", "BL", "BR"))
 
 
 def without(ladder: np.ndarray, *places: tuple[int, int]) -> np.ndarray:
@@ -179,3 +184,106 @@ def test_without_a_share_all_are_trained_on() -> None:
 def test_a_share_that_is_none_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="share of patients to check on must lie in"):
         split(PATIENTS, share)
+
+
+@pytest.mark.parametrize(
+    ("image_id", "patient"),
+    [
+        ("P12_pre", "P12"),
+        ("P12-post op", "P12"),
+        ("sunhl-1th-02-Jan-2017-162 B AP", "sunhl-1th-02-Jan-2017-162"),
+        ("film_1", "film_1"),
+        ("film_2", "film_2"),
+        ("0001", "0001"),
+        ("study_without_number", "study_without_number"),
+        ("a\nb 1", "a\nb 1"),
+    ],
+)
+def test_words_after_the_last_number_are_views_of_one_patient(image_id: str, patient: str) -> None:
+    assert patient_of(image_id, Path("film.png")) == patient
+
+
+def test_a_pattern_says_it_otherwise() -> None:
+    assert patient_of("P12_3", Path("film.png"), "([^_]+)_.*") == "P12"
+    assert patient_of("P12", Path("film.png"), "([^_]+)_.*") == "P12"  # does not fit: a patient of its own
+    assert patient_of("P12", Path("film.png"), "(x)?.*") == "P12"  # fits without its group
+
+
+def dicom(path: Path, patient: str) -> Path:
+    """The header of a film without pixels."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1", generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    data.PatientID = patient
+    data.save_as(str(path))
+    return path
+
+
+def test_a_dicom_file_tells_its_patient_unless_a_pattern_does(tmp_path: Path) -> None:
+    path = dicom(tmp_path / "film_7.DCM", " K9 ")
+    assert patient_of("film_7", path) == "K9"
+    assert patient_of("film_7", path, "(film).*") == "film"
+
+
+@pytest.mark.parametrize("told", ["", "Anonymous", "0"])
+def test_a_patient_who_was_made_nameless_is_told_by_the_id(tmp_path: Path, told: str) -> None:
+    """Else all films of an anonymised collection would be of one patient."""
+    assert patient_of("film_7", dicom(tmp_path / "film_7.dcm", told)) == "film_7"
+
+
+def test_a_file_that_cannot_be_read_is_told_by_the_id(tmp_path: Path) -> None:
+    broken = tmp_path / "film_7.dcm"
+    broken.write_bytes(b"nothing")
+    assert patient_of("film_7", broken) == "film_7"
+    assert patient_of("film_8", tmp_path / "gone.dcm") == "film_8"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("(", "is no regular expression"),
+        ("[^_]+", "marks the patient by a group"),
+        ("(" + "x" * 200 + ")", "at most 200 characters, got 202"),
+    ],
+)
+def test_what_is_no_pattern_is_refused(pattern: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        check_pattern(pattern)
+
+
+def test_no_pattern_is_the_usual_rule() -> None:
+    assert check_pattern("") == ""
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_spine_may_be_one_turned_or_incomplete_too(seed: int) -> None:
+    xy = render_phantom(random_spec(seed, 480, 220)).spine.xy
+    assert gross_error(xy) == ""
+    assert gross_error(xy @ np.array([[0.82, 0.57], [-0.57, 0.82]])) == ""
+    rng = np.random.default_rng(seed)
+    assert gross_error(np.where(rng.random((17, 5, 1)) < 0.5, xy, np.nan)) == ""
+    assert gross_error(np.full_like(xy, np.nan)) == ""
+
+
+def test_slips_are_named(ladder: np.ndarray) -> None:
+    def after(*places: object, to: object) -> str:
+        xy = ladder.copy()
+        xy[places] = to
+        return gross_error(xy)
+
+    assert gross_error(ladder * 0 + 50.0) == "the centers lie in one place"
+    assert gross_error(ladder[::-1]).startswith("the spine runs upwards")
+    assert after(T4, 0, to=ladder[T3, 0] + 0.1) == "T3 and T4 lie in one place"
+    assert after([T3, T4], 0, to=ladder[[T4, T3], 0]) == "T3 and T4 stand in the wrong order"
+    assert after(T3, TL, to=ladder[T3, 0] - (0.0, 160.0)) == "T3 TL is 10 steps away from the center of T3"
+    exchanged = ladder[:, [0, TR, TL, BR, BL]]
+    assert gross_error(exchanged).startswith("left and right corners are exchanged")
+    few = ladder.copy()
+    few[T3] = exchanged[T3]
+    assert gross_error(few) == ""
+
+
+def test_the_shape_is_checked() -> None:
+    with pytest.raises(ValueError, match="xy"):
+        gross_error(np.zeros((16, 5, 2)))

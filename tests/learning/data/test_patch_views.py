@@ -12,7 +12,7 @@ from monai.transforms import Compose
 
 from lib.learning.codec import ABSENT, PRESENT, UNKNOWN, UNNAMED
 from lib.learning.config import Config, PatchAugmentationConfig, load_config
-from lib.learning.data.patch_views import (
+from lib.learning.data.patches import (
     IS_KNOWN,
     IS_THERE,
     PATCHES,

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from lib.learning.config import RefinerConfig
+from lib.learning.config import CornerConfig
+from lib.learning.data.image_views import windowed
 from lib.learning.data.patches import ShrunkImage, cut_patches, shrink_around, standardised, vertebra_frames
-from lib.learning.data.transforms import windowed
 from lib.spine.geometry import rotation, scaling, transform_points, translation
 
-CONFIG = RefinerConfig(80, 96, 32.0, 4, 0)
+CONFIG = CornerConfig(80, 96, 32.0, 4, 0)
 MIDDLE = np.array([47.5, 39.5])
 
 

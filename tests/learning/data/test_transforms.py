@@ -16,6 +16,14 @@ from PIL import Image
 from lib.image_io import Radiograph, UnreadableImageError
 from lib.learning.codec import ABSENT, PRESENT, UNKNOWN, UNNAMED
 from lib.learning.config import AugmentationConfig, Config, InputConfig, load_config
+from lib.learning.data.image_views import fitting_matrix, spine_view, view, warp, windowed
+from lib.learning.data.random_views import (
+    RandFitToInputd,
+    RandInvertd,
+    RandLocalContrastd,
+    local_contrast,
+    training_transforms,
+)
 from lib.learning.data.transforms import (
     IMAGE,
     LABEL,
@@ -23,21 +31,11 @@ from lib.learning.data.transforms import (
     FitToInputd,
     LoadRadiographd,
     Packd,
-    RandFitToInputd,
-    RandInvertd,
-    RandLocalContrastd,
     ToTensorsd,
     Unpackd,
-    fitting_matrix,
-    local_contrast,
     mirrored,
     move,
-    spine_view,
-    training_transforms,
     validation_transforms,
-    view,
-    warp,
-    windowed,
 )
 from lib.spine.geometry import rotation, scaling, transform_points, translation
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from lib.learning.config import RefinerConfig
-from lib.learning.models.corner_net import CornerRefiner, KnownPatches, Refined, mirrored_refined
+from lib.learning.config import CornerConfig
+from lib.learning.models.corner_net import CachedTokens, CornerNet, CornerOutput, mirrored_output
 from lib.spine.schema import CORNERS, POINTS
 
-CONFIG = RefinerConfig(16, 24, 8.0, 4, 1)
+CONFIG = CornerConfig(16, 24, 8.0, 4, 1)
 """Patches of 24 x 16 px: 6 x 4 cells."""
 
 
@@ -21,17 +21,17 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def awake(config: RefinerConfig = CONFIG) -> CornerRefiner:
+def awake(config: CornerConfig = CONFIG) -> CornerNet:
     """A network in evaluation mode in which nothing is zero that was so at first."""
     torch.manual_seed(0)
-    network = CornerRefiner(config)
+    network = CornerNet(config)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     return network.eval()
 
 
-def patches(count: int = 2, config: RefinerConfig = CONFIG) -> torch.Tensor:
+def patches(count: int = 2, config: CornerConfig = CONFIG) -> torch.Tensor:
     """``(count, 17, height, width)`` noise."""
     return torch.randn(count, 17, config.height, config.width, generator=torch.Generator().manual_seed(1))
 
@@ -51,12 +51,12 @@ class Constant(nn.Module):
 
 @pytest.mark.parametrize(
     "config",
-    [CONFIG, RefinerConfig(80, 96, 32.0, 8, 2), dataclasses.replace(CONFIG, context_layers=0)],
+    [CONFIG, CornerConfig(80, 96, 32.0, 8, 2), dataclasses.replace(CONFIG, context_layers=0)],
     ids=["small", "usual patch", "without context"],
 )
 @pytest.mark.parametrize("is_training", [False, True], ids=["evaluating", "training"])
-def test_every_patch_has_four_corners_and_five_errors(config: RefinerConfig, is_training: bool) -> None:
-    refined = CornerRefiner(config).train(is_training)(patches(2, config))
+def test_every_patch_has_four_corners_and_five_errors(config: CornerConfig, is_training: bool) -> None:
+    refined = CornerNet(config).train(is_training)(patches(2, config))
     assert refined.corners.shape == (2, 17, 4, 2)
     assert refined.log_errors.shape == (2, 17, 5)
     assert refined.corners.isfinite().all()
@@ -178,7 +178,7 @@ def test_vertebrae_are_seen_amid_what_was_seen_of_the_others() -> None:
         whole, again = network.among(views[:, order])
         spoiled = tokens[:, order]
         spoiled[:, which] = 7.0
-        some, known = network.among(views[:, order][:, which], KnownPatches(spoiled, which))
+        some, known = network.among(views[:, order][:, which], CachedTokens(spoiled, which))
     torch.testing.assert_close(known, again)
     assert (spoiled[:, which] == 7.0).all()
     for a, b in zip(some, whole, strict=True):
@@ -201,7 +201,7 @@ def test_half_precision_keeps_places_exact() -> None:
 
 
 def test_stored_weights_do_not_depend_on_the_size_of_the_patches() -> None:
-    small, large = CornerRefiner(CONFIG), CornerRefiner(dataclasses.replace(CONFIG, height=80, width=96, step=32.0))
+    small, large = CornerNet(CONFIG), CornerNet(dataclasses.replace(CONFIG, height=80, width=96, step=32.0))
     large.load_state_dict(small.state_dict())
     assert not any("cells" in name for name in small.state_dict())
 
@@ -210,7 +210,7 @@ def test_mirrored_corners_by_hand() -> None:
     """In a patch of 24 px, x = 2 becomes 21; what was said about the left now counts for the right."""
     corners = torch.tensor([[2.0, 1], [20, 2], [3, 9], [19, 10]])  # TL, TR, BL, BR
     errors = torch.tensor([0.1, 1, 2, 3, 4])  # center, TL, TR, BL, BR
-    result = mirrored_refined(Refined(corners[None, None], errors[None, None]), 24)
+    result = mirrored_output(CornerOutput(corners[None, None], errors[None, None]), 24)
     assert CORNERS == ("TL", "TR", "BL", "BR")
     assert POINTS[0] == "center"
     expected = torch.tensor([[3.0, 2], [21, 1], [4, 10], [20, 9]])
@@ -219,9 +219,9 @@ def test_mirrored_corners_by_hand() -> None:
 
 
 def test_mirroring_twice_changes_nothing() -> None:
-    refined = Refined(24 * torch.rand(2, 17, 4, 2), torch.randn(2, 17, 5))
-    copy = Refined(*(part.clone() for part in refined))
-    back = mirrored_refined(mirrored_refined(refined, 24), 24)
+    refined = CornerOutput(24 * torch.rand(2, 17, 4, 2), torch.randn(2, 17, 5))
+    copy = CornerOutput(*(part.clone() for part in refined))
+    back = mirrored_output(mirrored_output(refined, 24), 24)
     for a, b, c in zip(back, refined, copy, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
         assert torch.equal(b, c)

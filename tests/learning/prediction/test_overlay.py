@@ -10,7 +10,7 @@ from PIL import Image
 
 from lib.image_io import Radiograph
 from lib.learning.prediction.overlay import MIN_TEXT_WIDTH, draw_overlay
-from lib.learning.prediction.predictor import Prediction
+from lib.learning.prediction.result import Prediction
 from lib.spine.geometry import rotation, transform_points
 from lib.spine.imaging.image_frame import ImageFrame
 from lib.spine.imaging.orientation import UPRIGHT, Orientation

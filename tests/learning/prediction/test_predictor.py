@@ -14,19 +14,22 @@ from torch import nn
 
 from lib.image_io import Radiograph, UnreadableImageError
 from lib.learning.codec import PRESENT, LandmarkCodec, mirror_maps
-from lib.learning.config import Config, InputConfig, ModelConfig, NetworkConfig, RefinerConfig, load_config
-from lib.learning.data.transforms import fitting_matrix
+from lib.learning.config import Config, CornerConfig, InputConfig, ModelConfig, NetworkConfig, load_config
+from lib.learning.data.image_views import fitting_matrix
 from lib.learning.decoders import DECODERS, FixedLandmarks
-from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.models.corner_net import CornerNet
 from lib.learning.models.landmark_net import LandmarkNet, Maps
-from lib.learning.prediction.cache import MOST_WIDER, Look
 from lib.learning.prediction.level_names import likeliest_naming
+from lib.learning.prediction.network_runner import NetworkRunner
+from lib.learning.prediction.network_view import NetworkView
 from lib.learning.prediction.predictor import LandmarkPredictor, NoSpineError
 from lib.learning.prediction.refinement import Refinement
-from lib.learning.prediction.timer import Stopwatch
+from lib.learning.prediction.request import PredictionCache, PredictionRequest
+from lib.learning.prediction.result import Prediction
+from lib.learning.prediction.timer import Timer
 from lib.learning.uncertainty.error_correlation import ErrorCorrelations
 from lib.learning.uncertainty.error_model import ErrorModel
-from lib.learning.weights.weight_files import RefinerWeights, save_weights
+from lib.learning.weights.weight_files import CornerWeights, save_weights
 from lib.spine.geometry import with_centers
 from lib.spine.measurement.angle_interval import READER_TILT_HALF_WIDTH_DEG
 from lib.spine.schema import Spine
@@ -179,7 +182,7 @@ def test_the_network_sees_the_image_where_the_points_are_mapped(tmp_path: Path) 
     for height, width, x, y in ((600, 200, 60, 480), (300, 299, 222, 33), (350, 640, 111, 222)):
         rows, columns = np.mgrid[:height, :width]
         spot = np.hypot(columns - x, rows - y) < 15
-        spine = predictor.predict(Radiograph(spot.astype(np.uint8) * 255), "parallel").spine
+        spine = predictor.predict(Radiograph(spot.astype(np.uint8) * 255), PredictionRequest("parallel")).spine
         # input pixels are up to ten original ones wide; the center of mass is good to a twentieth of one
         np.testing.assert_allclose(spine.xy[:, 0], np.tile([x, y], (17, 1)), atol=0.5)
 
@@ -224,7 +227,8 @@ def test_the_mirrored_input_has_the_mirrored_maps(tmp_path: Path) -> None:
     image = torch.rand(1, 1, 128, 64, generator=torch.Generator().manual_seed(1))
     for mirror in (True, False):
         with torch.inference_mode():
-            plain, mirrored = predictor._maps(image, mirror), mirror_maps(predictor._maps(image.flip(-1), mirror))
+            runner = predictor._runner(Timer())
+            plain, mirrored = runner.maps(image, mirror), mirror_maps(runner.maps(image.flip(-1), mirror))
         assert torch.allclose(plain.corner_offset, mirrored.corner_offset, atol=1e-5) == mirror
         assert torch.allclose(plain.offset, mirrored.offset, atol=1e-5) == mirror
 
@@ -293,16 +297,16 @@ def test_fixed_points_stay_bit_for_bit_in_pixels_of_the_image(sure: LandmarkPred
     for v, p in ((0, 0), (5, 2), (5, 3), (16, 4), (9, 0)):
         fixed.xy[v, p] = random.uniform(0, 400, 2) / 3
     for name in DECODERS:
-        xy = sure.predict(noise(400, 150), name, fixed).spine.xy
+        xy = sure.predict(noise(400, 150), PredictionRequest(name, fixed)).spine.xy
         assert (xy[fixed.mask] == fixed.xy[fixed.mask]).all()
 
 
 def test_a_fixed_point_says_that_there_is_a_spine(tmp_path: Path) -> None:
     predictor = LandmarkPredictor(write_network(tmp_path / "a.pt", SMALL, -3.0), CPU)
     fixed = FixedLandmarks.parse({"T7": {"center": [75.0, 200.0]}})
-    assert predictor.predict(noise(400, 150), fixed=fixed).spine["T7"].center is not None
+    assert predictor.predict(noise(400, 150), PredictionRequest(fixed=fixed)).spine["T7"].center is not None
     with pytest.raises(NoSpineError):
-        predictor.predict(noise(400, 150), fixed=FixedLandmarks.none())
+        predictor.predict(noise(400, 150), PredictionRequest(fixed=FixedLandmarks.none()))
 
 
 class Spot(nn.Module):
@@ -417,7 +421,7 @@ def test_asking_for_scores_leaves_image_and_points_alone(spotter: LandmarkPredic
 
 # --- with a second network ---
 
-PATCH = RefinerConfig(16, 24, 8.0, 4, 1)
+PATCH = CornerConfig(16, 24, 8.0, 4, 1)
 MEASURED = ErrorModel(((0.01, 0.02), (0.5, 1.0)), ((0.01, 0.02), (0.5, 1.0)), 0.0, 0.0, 1.0, 2.0)
 """Errors are twice as large as said; names are right or wrong half and half where they do not lead at all."""
 
@@ -426,7 +430,7 @@ def with_second_network(folder: Path, errors: ErrorModel | None = None) -> Landm
     """Sees the vertebrae in ``CELLS`` of an image that fits; its second network is a random one."""
     torch.manual_seed(3)
     network = LandmarkNet(SMALL.network)
-    refiner = RefinerWeights(CornerRefiner(PATCH).state_dict(), PATCH, {}, errors)
+    refiner = CornerWeights(CornerNet(PATCH).state_dict(), PATCH, {}, errors)
     save_weights(folder / "a.pt", network.state_dict(), SMALL, {}, refiner=refiner)
     predictor = LandmarkPredictor(folder / "a.pt", CPU)
     predictor.network = Spot(np.stack([np.full(17, 7), np.arange(17) + 7], -1))
@@ -441,8 +445,8 @@ class Bodies(Refinement):
 
     BOX = np.array([[-4, -3], [4, -3], [-4, 3], [4, 3]])
 
-    def _look(self, *arguments: Any) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
-        points, errors, tokens = super()._look(*arguments)
+    def _run(self, *arguments: Any) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
+        points, errors, tokens = super()._run(*arguments)
         return with_centers(points[:, 1:] + self.BOX), errors, tokens
 
 
@@ -455,12 +459,12 @@ def with_bodies(folder: Path, errors: ErrorModel) -> LandmarkPredictor:
     return predictor
 
 
-def without(predictor: LandmarkPredictor, radiograph: Radiograph, **arguments: Any) -> Any:
-    """What it predicts without the second network."""
+def without(predictor: LandmarkPredictor, radiograph: Radiograph, decoder: str = "map") -> Prediction:
+    """What it predicts without the corner network."""
     limits = predictor.limits
     predictor.limits = dataclasses.replace(limits, refinement=False)
     try:
-        return predictor.predict(radiograph, **arguments)
+        return predictor.predict(radiograph, PredictionRequest(decoder))
     finally:
         predictor.limits = limits
 
@@ -469,9 +473,9 @@ def test_a_second_network_moves_points_and_says_how_far_off_they_are(tmp_path: P
     predictor, radiograph = with_second_network(tmp_path), noise(400, 200)
     refined, plain = predictor.predict(radiograph), without(predictor, radiograph)
     assert set(refined.seconds) == {"prepare", "forward", "decode", "refine"}
-    assert refined.said_errors is not None
-    assert refined.said_errors.shape == (17, 5)
-    assert (refined.said_errors > 0).all()
+    assert refined.raw_errors is not None
+    assert refined.raw_errors.shape == (17, 5)
+    assert (refined.raw_errors > 0).all()
     assert not np.allclose(refined.spine.xy, plain.spine.xy, atol=0.1)
     np.testing.assert_allclose(refined.spine.xy[:, 0], refined.spine.xy[:, 1:].mean(1), atol=1e-6)
     np.testing.assert_array_equal(refined.spine.scores, plain.spine.scores)
@@ -484,7 +488,7 @@ def test_without_refinement_points_stay_as_decoded(tmp_path: Path) -> None:
     predictor, radiograph = with_second_network(tmp_path), noise(400, 200)
     plain = without(predictor, radiograph)
     assert set(plain.seconds) == {"prepare", "forward", "decode"}
-    assert plain.said_errors is None
+    assert plain.raw_errors is None
     predictor.refinement = None
     np.testing.assert_array_equal(predictor.predict(radiograph).spine.xy, plain.spine.xy)
     np.testing.assert_allclose(
@@ -495,7 +499,7 @@ def test_without_refinement_points_stay_as_decoded(tmp_path: Path) -> None:
 def test_a_weight_file_without_a_second_network_is_not_refined(sure: LandmarkPredictor) -> None:
     prediction = sure.predict(noise(400, 150))
     assert sure.refinement is None
-    assert prediction.said_errors is None
+    assert prediction.raw_errors is None
     assert prediction.names_right is None
 
 
@@ -532,7 +536,7 @@ def test_patches_are_laid_around_fixed_centers(tmp_path: Path) -> None:
     predictor.refinement = Watched(given.network, given.config, given.device)
     fixed = FixedLandmarks.none()
     fixed.xy[8, 0] = without(predictor, radiograph).spine.xy[8, 0] + (4.0, 1.0)
-    predictor.predict(radiograph, fixed=fixed)
+    predictor.predict(radiograph, PredictionRequest(fixed=fixed))
     np.testing.assert_array_equal(laid[-1][8], fixed.xy[8, 0])
 
 
@@ -541,10 +545,10 @@ def test_vertebrae_in_one_place_are_not_refined(tmp_path: Path, errors: ErrorMod
     """As on an image of noise, where all channels answer in the same cell."""
     predictor, radiograph = with_second_network(tmp_path, errors), noise(400, 200)
     predictor.network = Spot(np.full((17, 2), 7))
-    prediction = predictor.predict(radiograph, "parallel")
+    prediction = predictor.predict(radiograph, PredictionRequest("parallel"))
     np.testing.assert_array_equal(prediction.spine.xy, without(predictor, radiograph, decoder="parallel").spine.xy)
     assert np.isnan(prediction.spine.errors).all()
-    assert (prediction.said_errors, prediction.names_right, prediction.tilt_half_widths) == (None, None, None)
+    assert (prediction.raw_errors, prediction.names_right, prediction.tilt_half_widths) == (None, None, None)
 
 
 def test_what_is_refused_is_not_refined_and_what_is_compared_is(tmp_path: Path) -> None:
@@ -564,10 +568,10 @@ def test_what_is_refused_is_not_refined_and_what_is_compared_is(tmp_path: Path) 
     with pytest.raises(NoSpineError, match=r"is 0\.50, at least 0\.90 is expected"):
         predictor.predict(radiograph)
     assert not asked
-    assert predictor.locate(radiograph).said_errors is not None
+    assert predictor.locate(radiograph).raw_errors is not None
     fixed = FixedLandmarks.none()
     fixed.xy[8, 0] = asked[0][8, 0]
-    assert predictor.predict(radiograph, fixed=fixed).said_errors is not None
+    assert predictor.predict(radiograph, PredictionRequest(fixed=fixed)).raw_errors is not None
     assert len(asked) == 3  # free at first, then around what is fixed
 
 
@@ -588,7 +592,7 @@ def test_a_center_that_follows_from_four_fixed_corners_has_no_expected_error(tmp
     fixed = FixedLandmarks.none()
     fixed.xy[8, 1:] = predictor.predict(radiograph).spine.xy[8, 1:] + (2.0, 1.0)
     fixed.xy[4, 1:4] = predictor.predict(radiograph).spine.xy[4, 1:4]
-    prediction = predictor.predict(radiograph, fixed=fixed)
+    prediction = predictor.predict(radiograph, PredictionRequest(fixed=fixed))
     np.testing.assert_array_equal(prediction.spine.xy[8, 0], fixed.xy[8, 1:].mean(0))
     np.testing.assert_array_equal(np.isnan(prediction.spine.errors), fixed.determined)
     assert fixed.determined.sum() == 8
@@ -600,19 +604,19 @@ def test_measured_errors_are_given_for_every_point_that_is_not_fixed(tmp_path: P
     """Who fixes a point has said which vertebra it is."""
     predictor, radiograph = with_second_network(tmp_path, MEASURED), noise(400, 200)
     plain = predictor.predict(radiograph)
-    assert plain.said_errors is not None
+    assert plain.raw_errors is not None
     assert plain.names_right is not None
     assert plain.tilt_half_widths is not None
     assert plain.tilt_half_widths.shape == (17,)
     assert plain.names_right == pytest.approx(1 - MEASURED.misnamed(plain.naming_lead))
-    np.testing.assert_allclose(plain.spine.errors, 2 * plain.said_errors, rtol=1e-6)
+    np.testing.assert_allclose(plain.spine.errors, 2 * plain.raw_errors, rtol=1e-6)
     fixed = FixedLandmarks.none()
     fixed.xy[3, 1] = plain.spine.xy[3, 1]
-    told = predictor.predict(radiograph, fixed=fixed)
+    told = predictor.predict(radiograph, PredictionRequest(fixed=fixed))
     assert told.names_right == 1.0
-    assert told.said_errors is not None
+    assert told.raw_errors is not None
     assert np.isnan(told.spine.errors[3, 1])
-    np.testing.assert_allclose(told.spine.errors[~fixed.mask], 2 * told.said_errors[~fixed.mask], rtol=1e-6)
+    np.testing.assert_allclose(told.spine.errors[~fixed.mask], 2 * told.raw_errors[~fixed.mask], rtol=1e-6)
 
 
 def test_a_second_network_gives_the_same_from_several_threads(tmp_path: Path) -> None:
@@ -622,7 +626,7 @@ def test_a_second_network_gives_the_same_from_several_threads(tmp_path: Path) ->
         others = list(pool.map(predictor.predict, [radiograph] * 6))
     for other in others:
         np.testing.assert_array_equal(other.spine.xy, first.spine.xy)
-        np.testing.assert_array_equal(other.said_errors, first.said_errors)
+        np.testing.assert_array_equal(other.raw_errors, first.raw_errors)
 
 
 TOGETHER = ErrorCorrelations.from_dict(
@@ -642,18 +646,19 @@ def test_a_correction_with_what_was_seen_is_the_same_and_asks_the_first_network_
             return answer
 
     predictor.network = Counted()
-    seen = predictor.see(radiograph)
-    free = predictor.predict(radiograph, seen=seen)
+    cache = PredictionCache()
+    predictor.run_network(radiograph, cache)
+    free = predictor.predict(radiograph, PredictionRequest(cache=cache))
     assert len(looks) == 1
     fixed = FixedLandmarks.none()
     fixed.xy[8, 2] = free.spine.xy[8, 2] + (1.0, 0.5)
     for _ in range(2):
-        quick = predictor.predict(radiograph, fixed=fixed, seen=seen)
+        quick = predictor.predict(radiograph, PredictionRequest(fixed=fixed, cache=cache))
         assert len(looks) == 1
         assert "forward" not in quick.seconds
         np.testing.assert_array_equal(np.delete(quick.spine.xy, 8, 0), np.delete(free.spine.xy, 8, 0))
-        np.testing.assert_array_equal(quick.said_errors, free.said_errors)
-    alone = predictor.predict(radiograph, fixed=fixed)
+        np.testing.assert_array_equal(quick.raw_errors, free.raw_errors)
+    alone = predictor.predict(radiograph, PredictionRequest(fixed=fixed))
     assert len(looks) == 2
     np.testing.assert_array_equal(alone.spine.xy, quick.spine.xy)
 
@@ -662,15 +667,15 @@ def test_a_correction_with_what_was_seen_is_the_same_and_asks_the_first_network_
 def narrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[LandmarkPredictor, list[FixedLandmarks]]:
     """A predictor that sees the left half of a film, and all of it for the sake of fixed points, which are noted."""
     predictor, asked = with_second_network(tmp_path), []
-    look_at = predictor._best_look
+    best_view = NetworkRunner.best_view
 
-    def best(radiograph: Radiograph, fixed: FixedLandmarks, watch: Stopwatch, glance: Look) -> Look:
-        look = look_at(radiograph, fixed, watch, glance)
+    def noted(runner: NetworkRunner, upright: Radiograph, coarse: NetworkView, fixed: FixedLandmarks) -> NetworkView:
+        view = best_view(runner, upright, coarse, fixed)
         asked.append(fixed)
-        whole = fitting_matrix(radiograph.height, radiograph.width, predictor.config.input)
-        return dataclasses.replace(look, matrix=whole if fixed.mask.any() else np.diag([2.0, 1.0, 1.0]) @ whole)
+        whole = fitting_matrix(upright.height, upright.width, predictor.config.input)
+        return dataclasses.replace(view, matrix=whole if fixed.mask.any() else np.diag([2.0, 1.0, 1.0]) @ whole)
 
-    monkeypatch.setattr(predictor, "_best_look", best)
+    monkeypatch.setattr(NetworkRunner, "best_view", noted)
     return predictor, asked
 
 
@@ -689,14 +694,14 @@ def test_a_point_outside_the_view_is_looked_for_once(
 ) -> None:
     """Beside it all else is seen again, since the spine may lie elsewhere."""
     (predictor, asked), radiograph = narrow, noise(400, 200)
-    seen = predictor.see(radiograph)
-    predictor.predict(radiograph, fixed=fixed_at(INSIDE), seen=seen)
+    cache = PredictionCache()
+    predictor.predict(radiograph, PredictionRequest(fixed=fixed_at(INSIDE), cache=cache))
     assert len(asked) == 1
     for points in ((BESIDE,), (INSIDE, BESIDE), (INSIDE, INSIDE_TOO, BESIDE), ((8, 0, 191.0, 201.0),)):
-        predictor.predict(radiograph, fixed=fixed_at(*points), seen=seen)
+        predictor.predict(radiograph, PredictionRequest(fixed=fixed_at(*points), cache=cache))
         assert len(asked) == 2
     assert np.argwhere(asked[1].mask).tolist() == [[8, 0]]
-    predictor.predict(radiograph, fixed=fixed_at((8, 0, 190.0, 20.0)), seen=seen)
+    predictor.predict(radiograph, PredictionRequest(fixed=fixed_at((8, 0, 190.0, 20.0)), cache=cache))
     assert len(asked) == 3
 
 
@@ -704,11 +709,11 @@ def test_a_point_beside_the_image_is_looked_for_once(
     narrow: tuple[LandmarkPredictor, list[FixedLandmarks]],
 ) -> None:
     (predictor, asked), radiograph = narrow, noise(400, 200)
-    seen = predictor.see(radiograph)
+    cache = PredictionCache()
     for x in (230.0, 230.0, 260.0):
-        found = predictor.predict(radiograph, fixed=fixed_at((8, 0, x, -40.0)), seen=seen)
+        found = predictor.predict(radiograph, PredictionRequest(fixed=fixed_at((8, 0, x, -40.0)), cache=cache))
         assert tuple(found.spine.xy[8, 0]) == (x, -40.0)
-    predictor.predict(radiograph, fixed=fixed_at((8, 0, 50.0, -40.0)), seen=seen)
+    predictor.predict(radiograph, PredictionRequest(fixed=fixed_at((8, 0, 50.0, -40.0)), cache=cache))
     assert len(asked) == 2
 
 
@@ -726,13 +731,12 @@ def test_what_is_predicted_does_not_depend_on_what_was_asked_before(
         ((8, 0, 190.0, 390.0),),
         (BESIDE,),
     ]
-    seen = predictor.see(radiograph)
+    cache = PredictionCache()
     for wish in wishes:
-        kept = predictor.predict(radiograph, fixed=fixed_at(*wish), seen=seen)
-        alone = predictor.predict(radiograph, fixed=fixed_at(*wish))
+        kept = predictor.predict(radiograph, PredictionRequest(fixed=fixed_at(*wish), cache=cache))
+        alone = predictor.predict(radiograph, PredictionRequest(fixed=fixed_at(*wish)))
         np.testing.assert_array_equal(kept.spine.xy, alone.spine.xy)
         assert kept.spine_score == alone.spine_score
-    assert len(seen.wider) <= MOST_WIDER
 
 
 @pytest.mark.parametrize("propagation", [True, False])
@@ -743,7 +747,7 @@ def test_free_corners_follow_the_error_of_a_fixed_one(tmp_path: Path, propagatio
     free = predictor.predict(radiograph)
     fixed = FixedLandmarks.none()
     fixed.xy[8, 2] = free.spine.xy[8, 2] + (0.5, 0.3)
-    corrected = predictor.predict(radiograph, fixed=fixed)
+    corrected = predictor.predict(radiograph, PredictionRequest(fixed=fixed))
     assert (corrected.spine.xy[8, 2] == fixed.xy[8, 2]).all()
     follow = (corrected.spine.xy - free.spine.xy)[[7, 8, 9], 1] @ (0.5, 0.3) > 0.05
     assert follow.all() == follow.any() == propagation

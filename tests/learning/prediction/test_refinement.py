@@ -9,19 +9,19 @@ import pytest
 import torch
 from torch import nn
 
-from lib.learning.config import PredictionConfig, RefinerConfig, load_config
+from lib.learning.config import CornerConfig, PredictionConfig, load_config
 from lib.learning.data.patches import vertebra_frames
 from lib.learning.decoders import FixedLandmarks
-from lib.learning.models.corner_net import KnownPatches, Refined, mirrored_refined
-from lib.learning.prediction.refinement import RefinedSpine, Refinement, leaning_to_normal
-from lib.learning.prediction.timer import Stopwatch
+from lib.learning.models.corner_net import CachedTokens, CornerOutput, mirrored_output
+from lib.learning.prediction.refinement import RefinedSpine, Refinement, shrink_tilt
+from lib.learning.prediction.timer import Timer
 from lib.spine.centerline import gap_lengths
 from lib.spine.geometry import center_distances, rotation, transform_points, translation, with_centers
 from lib.spine.measurement.anatomy import LIMITS as ANATOMY
 from lib.spine.measurement.anatomy import spans_of, violations
 
 CPU = torch.device("cpu")
-CONFIG = RefinerConfig(80, 96, 32.0, 4, 0)
+CONFIG = CornerConfig(80, 96, 32.0, 4, 0)
 MIDDLE = np.array([47.5, 39.5])
 LIMITS = dataclasses.replace(
     load_config().prediction,
@@ -36,13 +36,13 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (320, 100)).astype(np.uint8)
 class Fake(nn.Module):
     """Stands for the second network; what it says of a vertebra does not depend on the others."""
 
-    def among(self, views: torch.Tensor, known: KnownPatches | None = None) -> tuple[Refined, torch.Tensor]:
+    def among(self, views: torch.Tensor, cached: CachedTokens | None = None) -> tuple[CornerOutput, torch.Tensor]:
         """As the network has it; only of whole spines where no other patch is known."""
-        which = torch.arange(17) if known is None else known.which
+        which = torch.arange(17) if cached is None else cached.active
         whole = torch.zeros(len(views), 17, *views.shape[2:])
         whole[:, which] = views
         said = self(whole)
-        return Refined(*(part[:, which] for part in said)), torch.zeros(len(views), 17, 4)
+        return CornerOutput(*(part[:, which] for part in said)), torch.zeros(len(views), 17, 4)
 
 
 class Says(Fake):
@@ -54,11 +54,11 @@ class Says(Fake):
         self.log_errors = torch.from_numpy(np.log(np.broadcast_to(errors, (17, 5))).astype(np.float32).copy())
         self.asked: list[torch.Tensor] = []
 
-    def forward(self, views: torch.Tensor) -> Refined:
+    def forward(self, views: torch.Tensor) -> CornerOutput:
         """The same whatever the patches."""
         assert views.shape[1:] == (17, 80, 96)
         self.asked.append(views)
-        return Refined(*(part.expand(len(views), *part.shape) for part in (self.corners, self.log_errors)))
+        return CornerOutput(*(part.expand(len(views), *part.shape) for part in (self.corners, self.log_errors)))
 
 
 def refined(
@@ -71,7 +71,7 @@ def refined(
     """What becomes of decoded points, of which some are fixed."""
     refinement = Refinement(network, CONFIG, CPU)  # type: ignore[arg-type]
     fixed = fixed or FixedLandmarks.none()
-    spine = refinement.refine(pixels, fixed.applied_to(xy), fixed, limits, Stopwatch())
+    spine = refinement.refine(pixels, fixed.applied_to(xy), fixed, limits, Timer())
     assert spine is not None
     return spine
 
@@ -154,9 +154,9 @@ def test_how_far_is_set_by_the_reach_and_the_gaps_beside_the_center(ladder: np.n
     class Six(Fake):
         """Says that every center lies 6 px of the image to the right."""
 
-        def forward(self, views: torch.Tensor) -> Refined:
+        def forward(self, views: torch.Tensor) -> CornerOutput:
             right = MIDDLE + BOX - 1 + np.array([6.0, 0]) * np.array(scales)[:, None, None]
-            return Refined(torch.from_numpy(right.astype(np.float32))[None], torch.zeros(1, 17, 5))
+            return CornerOutput(torch.from_numpy(right.astype(np.float32))[None], torch.zeros(1, 17, 5))
 
     scales = vertebra_frames(xy[:, 0], CONFIG)[:, 1, 1]
     for reach in (0.3, 0.4):
@@ -320,12 +320,12 @@ def test_a_network_that_is_right_about_the_mirror_image_changes_nothing_by_it(la
     class Consistent(Says):
         """Says the mirror image about the second view."""
 
-        def forward(self, views: torch.Tensor) -> Refined:
+        def forward(self, views: torch.Tensor) -> CornerOutput:
             assert len(views) == 2
             torch.testing.assert_close(views[1], views[0].flip(-1))
-            one = Refined(self.corners[None], self.log_errors[None])
-            other = mirrored_refined(one, 96)
-            return Refined(*(torch.cat(pair) for pair in zip(one, other, strict=True)))
+            one = CornerOutput(self.corners[None], self.log_errors[None])
+            other = mirrored_output(one, 96)
+            return CornerOutput(*(torch.cat(pair) for pair in zip(one, other, strict=True)))
 
     both = refined(Consistent(BOX, said), ladder, dataclasses.replace(LIMITS, mirror=True))
     one = refined(Says(BOX, said), ladder)
@@ -346,7 +346,7 @@ def test_what_is_said_about_both_views_is_averaged(ladder: np.ndarray) -> None:
 class Spots(Fake):
     """Says that all corners lie around the center of mass of what is bright within half a step of the middle."""
 
-    def forward(self, views: torch.Tensor) -> Refined:
+    def forward(self, views: torch.Tensor) -> CornerOutput:
         """Looks at nothing but the patches."""
         y, x = torch.meshgrid(torch.arange(80.0), torch.arange(96.0), indexing="ij")
         near = (x - MIDDLE[0]) ** 2 + (y - MIDDLE[1]) ** 2 < 16**2
@@ -354,7 +354,7 @@ class Spots(Fake):
         total = weight.sum((-2, -1))
         at = torch.stack([(weight * axis).sum((-2, -1)) / total for axis in (x, y)], -1)
         square = torch.tensor([[-8.0, -6], [8, -6], [-8, 6], [8, 6]])
-        return Refined(at[:, :, None] + square, torch.zeros(*views.shape[:2], 5))
+        return CornerOutput(at[:, :, None] + square, torch.zeros(*views.shape[:2], 5))
 
 
 @pytest.mark.parametrize("mirror", [False, True])
@@ -385,11 +385,11 @@ def test_image_and_points_stay_as_they_are(ladder: np.ndarray) -> None:
 
 
 def test_the_stages_are_timed(ladder: np.ndarray) -> None:
-    watch = Stopwatch()
+    timer = Timer()
     refinement = Refinement(Says(BOX), CONFIG, CPU)  # type: ignore[arg-type]
-    refinement.refine(IMAGE, ladder, FixedLandmarks.none(), LIMITS, watch)
-    assert set(watch.seconds) == {"prepare", "refine"}
-    assert all(seconds > 0 for seconds in watch.seconds.values())
+    refinement.refine(IMAGE, ladder, FixedLandmarks.none(), LIMITS, timer)
+    assert set(timer.seconds) == {"prepare", "refine"}
+    assert all(seconds > 0 for seconds in timer.seconds.values())
 
 
 def test_gaps_by_hand() -> None:
@@ -405,7 +405,7 @@ def test_bodies_are_turned_towards_the_line_of_centers(ladder: np.ndarray, share
     turned = transform_points(rotation(8.0), ladder[:, 1:] - ladder[:, :1]) + ladder[:, :1]
     lean = rotation(leaning)
     spine = np.concatenate([ladder[:, :1], turned], 1)
-    result = leaning_to_normal(transform_points(lean, spine), share)
+    result = shrink_tilt(transform_points(lean, spine), share)
     wanted = transform_points(rotation(8.0 * (1 - share)), ladder - ladder[:, :1]) + ladder[:, :1]
     np.testing.assert_allclose(result, transform_points(lean, wanted), atol=1e-9)
 
@@ -445,7 +445,7 @@ def test_there_is_nothing_to_refine_where_vertebrae_lie_in_one_place(centers: np
     network = Says(BOX)
     refinement = Refinement(network, CONFIG, CPU)  # type: ignore[arg-type]
     xy = with_centers(centers[:, None] + np.zeros((17, 4, 2)))
-    assert refinement.refine(IMAGE, xy, FixedLandmarks.none(), LIMITS, Stopwatch()) is None
+    assert refinement.refine(IMAGE, xy, FixedLandmarks.none(), LIMITS, Timer()) is None
     assert not network.asked
 
 
@@ -657,12 +657,12 @@ class Counts(Says):
 
     which: list[list[int]]
 
-    def among(self, views: torch.Tensor, known: KnownPatches | None = None) -> tuple[Refined, torch.Tensor]:
+    def among(self, views: torch.Tensor, cached: CachedTokens | None = None) -> tuple[CornerOutput, torch.Tensor]:
         """As ``Fake`` has it."""
-        self.which.append(list(range(17)) if known is None else known.which.tolist())
-        if known is not None:
-            assert known.tokens.shape == (len(views), 17, 4)
-        return super().among(views, known)
+        self.which.append(list(range(17)) if cached is None else cached.active.tolist())
+        if cached is not None:
+            assert cached.tokens.shape == (len(views), 17, 4)
+        return super().among(views, cached)
 
 
 def test_only_vertebrae_that_moved_are_looked_at_again(ladder: np.ndarray) -> None:
@@ -672,11 +672,11 @@ def test_only_vertebrae_that_moved_are_looked_at_again(ladder: np.ndarray) -> No
     refinement = Refinement(network, CONFIG, CPU)  # type: ignore[arg-type]
     limits = dataclasses.replace(LIMITS, refinement_rounds=2)
     free, pixels = FixedLandmarks.none(), np.pad(IMAGE, ((0, 40), (0, 0)))
-    before = refinement.refine(pixels, ladder, free, limits, Stopwatch())
+    before = refinement.refine(pixels, ladder, free, limits, Timer())
     assert before is not None
     assert network.which == [list(range(17))] * 2
     network.which = []
-    again = refinement.refine(pixels, ladder + np.array([0, 16]), free, limits, Stopwatch(), before)
+    again = refinement.refine(pixels, ladder + np.array([0, 16]), free, limits, Timer(), before)
     assert again is not None
     assert network.which == [[16]] * 2
     np.testing.assert_array_equal(again.xy[:16], before.xy[1:])
@@ -690,11 +690,11 @@ def test_a_spine_that_stayed_is_not_looked_at_again_and_a_fixed_corner_moves_its
     network = Counts(BOX)
     network.which = []
     refinement = Refinement(network, CONFIG, CPU)  # type: ignore[arg-type]
-    before = refinement.refine(IMAGE, ladder, FixedLandmarks.none(), LIMITS, Stopwatch())
+    before = refinement.refine(IMAGE, ladder, FixedLandmarks.none(), LIMITS, Timer())
     assert before is not None
     fixed = fixed_at({(4, 2): before.xy[4, 2] + (2, 1)})
     network.which = []
-    again = refinement.refine(IMAGE, ladder, fixed, LIMITS, Stopwatch(), before)
+    again = refinement.refine(IMAGE, ladder, fixed, LIMITS, Timer(), before)
     assert again is not None
     assert network.which == []
     expected = before.xy.copy()
@@ -702,7 +702,7 @@ def test_a_spine_that_stayed_is_not_looked_at_again_and_a_fixed_corner_moves_its
     expected[4, 0] = expected[4, 1:].mean(0)
     np.testing.assert_allclose(again.xy, expected, atol=1e-12)
     assert (np.delete(again.xy, 4, 0) == np.delete(before.xy, 4, 0)).all()
-    np.testing.assert_array_equal(again.shown[:, 1:], before.xy[:, 1:])
+    np.testing.assert_array_equal(again.observed[:, 1:], before.xy[:, 1:])
 
 
 @pytest.mark.parametrize("down", [16, 400])
@@ -714,10 +714,10 @@ def test_the_image_is_cut_out_anew_where_it_does_not_show_what_moved(ladder: np.
     pixels = (255 * spots).astype(np.uint8)
     refinement = Refinement(Spots(), CONFIG, CPU)  # type: ignore[arg-type]
     free = FixedLandmarks.none()
-    before = refinement.refine(pixels, ladder, free, LIMITS, Stopwatch())
+    before = refinement.refine(pixels, ladder, free, LIMITS, Timer())
     assert before is not None
     moved = ladder + np.array([0.8, down])
-    again = refinement.refine(pixels, moved, free, LIMITS, Stopwatch(), before)
+    again = refinement.refine(pixels, moved, free, LIMITS, Timer(), before)
     assert again is not None
     np.testing.assert_allclose(again.xy[:, 0], ladder[:, 0] + (0, down), atol=0.3)
     assert (again.image is before.image) == (down == 16)

@@ -11,7 +11,9 @@ import torch
 from lib.image_io import Radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.decoders import FixedLandmarks
-from lib.learning.prediction.predictor import LandmarkPredictor, NoSpineError, Prediction
+from lib.learning.prediction.predictor import LandmarkPredictor, NoSpineError
+from lib.learning.prediction.request import PredictionCache, PredictionRequest
+from lib.learning.prediction.result import Prediction
 from lib.learning.prediction.upright import (
     AS_STORED,
     FOUND,
@@ -138,16 +140,18 @@ def test_fixed_points_come_back_bit_for_bit_from_an_image_on_its_head(
     predictor: LandmarkPredictor, phantom: Phantom
 ) -> None:
     radiograph = stored_as(phantom, Orientation(2))
-    seen = predictor.see(radiograph)
-    before = predictor.predict(radiograph, seen=seen)
+    cache = PredictionCache()
+    before = predictor.predict(radiograph, PredictionRequest(cache=cache))
     fixed = FixedLandmarks.none()
     fixed.xy[4, 0] = before.spine.xy[4, 0] + np.array([1 / 3, np.pi / 10])
     fixed.xy[9, 1:] = before.spine.xy[9, 1:] + np.sqrt(2) / 7
-    corrected = predictor.predict(radiograph, fixed=fixed, seen=seen)
+    corrected = predictor.predict(radiograph, PredictionRequest(fixed=fixed, cache=cache))
     np.testing.assert_array_equal(corrected.spine.xy[fixed.mask], fixed.xy[fixed.mask])
     np.testing.assert_array_equal(corrected.spine.xy[9, 0], fixed.xy[9, 1:].mean(0))
     assert corrected.orientation == Orientation(2)
-    np.testing.assert_array_equal(corrected.spine.xy, predictor.predict(radiograph, fixed=fixed).spine.xy)
+    np.testing.assert_array_equal(
+        corrected.spine.xy, predictor.predict(radiograph, PredictionRequest(fixed=fixed)).spine.xy
+    )
     assert corrected.tilt_half_widths is not None
     assert corrected.tilt_half_widths[9] == READER_TILT_HALF_WIDTH_DEG
 

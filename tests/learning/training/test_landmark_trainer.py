@@ -16,10 +16,10 @@ import torch
 from lib.learning.codec import ABSENT, PRESENT, UNKNOWN, UNNAMED
 from lib.learning.config import Config, InputConfig, ModelConfig, NetworkConfig, load_config
 from lib.learning.data.transforms import IMAGE, LABEL
-from lib.learning.models.corner_net import CornerRefiner
-from lib.learning.training.landmark_trainer import Trainer
+from lib.learning.models.corner_net import CornerNet
+from lib.learning.training.landmark_trainer import LandmarkTrainer
 from lib.learning.training.trainer import BEST, CHECKPOINT, HISTORY, Progress
-from lib.learning.weights.weight_files import RefinerWeights, build_network, load_weights
+from lib.learning.weights.weight_files import CornerWeights, build_network, load_weights
 from lib.spine.geometry import with_centers
 
 pytestmark = pytest.mark.usefixtures("torch_as_before")
@@ -71,7 +71,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, torch_as_before: None) -> tupl
     folder = tmp_path_factory.mktemp("run") / "new"
     config = tiny_config(epochs=8, validate_every=4)
     told: list[Progress] = []
-    path = Trainer(config, folder, CPU, workers=0, facts={"fold": 1}).fit(items(), items(2), told.append)
+    path = LandmarkTrainer(config, folder, CPU, workers=0, facts={"fold": 1}).fit(items(), items(2), told.append)
     assert path == folder / BEST
     return folder, config, told
 
@@ -132,7 +132,7 @@ def test_no_file_is_left_half_written(run: tuple[Path, Config, list[Progress]]) 
 
 def test_a_finished_run_has_nothing_left_to_do(run: tuple[Path, Config, list[Progress]]) -> None:
     folder, config, _ = run
-    trainer = Trainer(config, folder, CPU, workers=0, facts={"fold": 1})
+    trainer = LandmarkTrainer(config, folder, CPU, workers=0, facts={"fold": 1})
     assert trainer.epoch == 8
     before = (folder / HISTORY).read_bytes()
     assert trainer.fit(items(), []) == folder / BEST
@@ -142,14 +142,14 @@ def test_a_finished_run_has_nothing_left_to_do(run: tuple[Path, Config, list[Pro
 def test_another_fold_in_the_same_folder_is_refused(run: tuple[Path, Config, list[Progress]]) -> None:
     folder, config, _ = run
     with pytest.raises(ValueError, match=r"holds another run \(fold is 1, not 2\)"):
-        Trainer(config, folder, CPU, workers=0, facts={"fold": 2})
+        LandmarkTrainer(config, folder, CPU, workers=0, facts={"fold": 2})
 
 
 def test_another_configuration_in_the_same_folder_is_refused(run: tuple[Path, Config, list[Progress]]) -> None:
     folder, config, _ = run
     other = dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=9))
     with pytest.raises(ValueError, match="holds a run with another configuration; choose another folder"):
-        Trainer(other, folder, CPU, workers=0)
+        LandmarkTrainer(other, folder, CPU, workers=0)
 
 
 def test_a_run_goes_on_whatever_becomes_of_the_second_network_and_of_prediction(
@@ -164,13 +164,13 @@ def test_a_run_goes_on_whatever_becomes_of_the_second_network_and_of_prediction(
         refiner_training=dataclasses.replace(config.refiner_training, epochs=1),
         prediction=dataclasses.replace(config.prediction, refinement_rounds=5),
     )
-    assert Trainer(other, folder, CPU, workers=0, facts={"fold": 1}).epoch == 8
+    assert LandmarkTrainer(other, folder, CPU, workers=0, facts={"fold": 1}).epoch == 8
 
 
 def test_a_second_network_is_passed_on_as_it_is(tmp_path: Path) -> None:
     config = dataclasses.replace(load_config().refiner, channels=4)
-    refiner = RefinerWeights(CornerRefiner(config).half().state_dict(), config, {"epoch": 7})
-    path = Trainer(tiny_config(epochs=1), tmp_path, CPU, workers=0, refiner=refiner).fit(items(), [])
+    refiner = CornerWeights(CornerNet(config).half().state_dict(), config, {"epoch": 7})
+    path = LandmarkTrainer(tiny_config(epochs=1), tmp_path, CPU, workers=0, refiner=refiner).fit(items(), [])
     kept = load_weights(path).refiner
     assert kept is not None
     assert (kept.config, kept.facts, kept.errors) == (config, {"epoch": 7}, None)
@@ -180,10 +180,10 @@ def test_a_second_network_is_passed_on_as_it_is(tmp_path: Path) -> None:
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     config = tiny_config(epochs=3)
     told: list[Progress] = []
-    first = Trainer(config, tmp_path, CPU, workers=0)
+    first = LandmarkTrainer(config, tmp_path, CPU, workers=0)
     first.fit(items(), [], on_epoch=told.append, should_stop=lambda: len(told) >= 1)
     assert [p.epoch for p in told] == [1]
-    second = Trainer(config, tmp_path, CPU, workers=0)
+    second = LandmarkTrainer(config, tmp_path, CPU, workers=0)
     assert second.epoch == 1
     for a, b in zip(first.network.state_dict().values(), second.network.state_dict().values(), strict=True):
         torch.testing.assert_close(a, b)
@@ -196,7 +196,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
 
 
 def test_without_validation_the_last_weights_are_kept(tmp_path: Path) -> None:
-    trainer = Trainer(tiny_config(), tmp_path, CPU, workers=0)
+    trainer = LandmarkTrainer(tiny_config(), tmp_path, CPU, workers=0)
     weights = load_weights(trainer.fit(items(), []))
     assert weights.facts == {"epoch": 2, "validation": {}}
     kept = trainer.average.module.state_dict()
@@ -206,11 +206,11 @@ def test_without_validation_the_last_weights_are_kept(tmp_path: Path) -> None:
 
 def test_no_labelled_image_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no labelled image to train on"):
-        Trainer(tiny_config(), tmp_path, CPU, workers=0).fit([], items(1))
+        LandmarkTrainer(tiny_config(), tmp_path, CPU, workers=0).fit([], items(1))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
-    trainer = Trainer(tiny_config(), tmp_path, CPU, workers=0)
+    trainer = LandmarkTrainer(tiny_config(), tmp_path, CPU, workers=0)
     with torch.no_grad():
         trainer.network.heatmap[-1].bias.fill_(math.nan)
     with pytest.raises(FloatingPointError, match="no longer finite in epoch 1"):
@@ -221,9 +221,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
 def test_a_run_starts_from_given_weights(tmp_path: Path) -> None:
     config = tiny_config()
     torch.manual_seed(99)
-    initial = Trainer(config, tmp_path / "a", CPU).network.state_dict()
+    initial = LandmarkTrainer(config, tmp_path / "a", CPU).network.state_dict()
     initial = {name: torch.full_like(tensor, 0.5) for name, tensor in initial.items()}
-    trainer = Trainer(config, tmp_path / "b", CPU, initial=initial)
+    trainer = LandmarkTrainer(config, tmp_path / "b", CPU, initial=initial)
     assert (trainer.network.offset[0].weight == 0.5).all()
     assert (trainer.average.module.offset[0].weight == 0.5).all()
 
@@ -231,14 +231,14 @@ def test_a_run_starts_from_given_weights(tmp_path: Path) -> None:
 def test_one_image_and_images_without_a_spine_can_be_trained_on(tmp_path: Path) -> None:
     spineless = {IMAGE: items(1)[0][IMAGE], LABEL: np.full((17, 5, 3), ABSENT)}
     told: list[Progress] = []
-    Trainer(tiny_config(epochs=1), tmp_path, CPU, workers=0).fit([spineless], [], on_epoch=told.append)
+    LandmarkTrainer(tiny_config(epochs=1), tmp_path, CPU, workers=0).fit([spineless], [], on_epoch=told.append)
     assert math.isfinite(told[0].loss)
     assert told[0].terms["offset"] == 0
 
 
 def test_validation_is_in_pixels_of_the_original_images(tmp_path: Path) -> None:
     """A network that finds nothing but the middle of the input: its errors are those of that point."""
-    trainer = Trainer(tiny_config(), tmp_path, CPU, workers=0)
+    trainer = LandmarkTrainer(tiny_config(), tmp_path, CPU, workers=0)
 
     class Middle(torch.nn.Module):
         def forward(self, image: torch.Tensor) -> Any:
@@ -264,7 +264,7 @@ def test_unknown_vertebrae_are_learnt_from_and_checked_as_little_as_absent_ones(
     for item in data:
         item[LABEL][:4] = (0.0, 0.0, UNKNOWN)
     told: list[Progress] = []
-    trainer = Trainer(tiny_config(epochs=1), tmp_path, CPU, workers=0)
+    trainer = LandmarkTrainer(tiny_config(epochs=1), tmp_path, CPU, workers=0)
     trainer.fit(data, data, on_epoch=told.append)
     assert math.isfinite(told[0].loss)
     figures = trainer.check(data)
@@ -278,7 +278,7 @@ def test_unknown_vertebrae_are_learnt_from_and_checked_as_little_as_absent_ones(
 def test_a_single_heatmap_is_trained_and_validated(tmp_path: Path) -> None:
     config = dataclasses.replace(tiny_config(epochs=1), network=NetworkConfig("w18_small", 8, heatmap_channels=1))
     told: list[Progress] = []
-    trainer = Trainer(config, tmp_path, CPU, workers=0)
+    trainer = LandmarkTrainer(config, tmp_path, CPU, workers=0)
     weights = load_weights(trainer.fit(items(), items(2), on_epoch=told.append))
     assert weights.config.network == config.network
     assert told[0].terms["heatmap"] > 0

@@ -19,7 +19,7 @@ from torch import nn
 from lib.evaluation.metrics import Localisation
 from lib.learning.config import ScheduleConfig
 from lib.learning.data.rehearsal import Rehearsal
-from lib.learning.training.trainer import BEST, CHECKPOINT, HISTORY, Progress, Run, _averaging, describe
+from lib.learning.training.trainer import BEST, CHECKPOINT, HISTORY, Progress, Trainer, _averaging, describe
 
 pytestmark = pytest.mark.usefixtures("torch_as_before")
 
@@ -46,7 +46,7 @@ class Noisyd(Randomizable, Transform):
         return {**data, "x": data["x"] + self.R.uniform(-0.01, 0.01)}
 
 
-class Line(Run):
+class Line(Trainer):
     """Learns a straight line; its error on validation items is the mean distance in y."""
 
     batch_keys = ("x", "y")

@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 
 from lib.learning.decoders import FixedLandmarks
-from lib.learning.uncertainty.correlation_fit import REACHES, SpineErrors, fit_correlations
-from lib.learning.uncertainty.error_correlation import VALUES, ErrorCorrelations, kernels
+from lib.learning.uncertainty.error_correlation import (
+    REACHES,
+    VALUES,
+    ErrorCorrelations,
+    SpineErrors,
+    fit_correlations,
+    kernels,
+)
 from lib.spine.geometry import corners_of, rotation, transform_points, with_centers
 from lib.spine.measurement.anatomy import violations
 
@@ -33,7 +39,7 @@ def fixed_at(v: int, p: int, place: np.ndarray) -> FixedLandmarks:
 def moved(model: ErrorCorrelations, points: np.ndarray, fixed: FixedLandmarks, error: float = 1.6) -> Any:
     """Points and what is left of their errors, all expected to be off as far."""
     placed = fixed.applied_to(with_centers(corners_of(fixed.applied_to(points))))
-    return model.moved(placed, points, np.full((17, 5), error), fixed)
+    return model.propagate(placed, points, np.full((17, 5), error), fixed)
 
 
 def test_by_hand(ladder: np.ndarray) -> None:
@@ -83,11 +89,11 @@ def test_a_vertebra_that_does_not_take_part_neither_speaks_nor_moves(ladder: np.
     shown = ladder.copy()
     shown[5] = np.nan
     fixed = fixed_at(5, 1, ladder[5, 1] + 3)
-    after, left = correlations(2.0).moved(fixed.applied_to(ladder), shown, np.full((17, 5), 1.6), fixed)
+    after, left = correlations(2.0).propagate(fixed.applied_to(ladder), shown, np.full((17, 5), 1.6), fixed)
     np.testing.assert_array_equal(after, fixed.applied_to(ladder))
     assert (left == 1).all()
     fixed.xy[6, 1] = ladder[6, 1] + 3
-    after, _ = correlations(2.0).moved(fixed.applied_to(ladder), shown, np.full((17, 5), 1.6), fixed)
+    after, _ = correlations(2.0).propagate(fixed.applied_to(ladder), shown, np.full((17, 5), 1.6), fixed)
     np.testing.assert_array_equal(after[5, 2:], ladder[5, 2:])
     assert (after[7, 1:] != ladder[7, 1:]).any()
 
@@ -102,7 +108,7 @@ def test_fixed_points_stay_and_outlines_stay_whole_wherever_points_are_put(ladde
             p = random.integers(0, 5)
             fixed.xy[v, p] = ladder[v, p] + random.uniform(-4, 4, 2)
         before = fixed.applied_to(ladder)
-        after, _ = model.moved(before, ladder, random.uniform(0.2, 8, (17, 5)), fixed)
+        after, _ = model.propagate(before, ladder, random.uniform(0.2, 8, (17, 5)), fixed)
         assert (after[fixed.mask] == fixed.xy[fixed.mask]).all()
         worse = {(v.kind, v.vertebrae) for v in violations(after) if v.kind in ("corners", "step", "order")}
         assert worse <= {(v.kind, v.vertebrae) for v in violations(before)}
@@ -149,7 +155,7 @@ def test_covariances_are_found_again() -> None:
 
 def test_nothing_to_measure_is_refused() -> None:
     nothing = SpineErrors(np.zeros((17, 4, 2)), np.zeros(17, dtype=bool))
-    with pytest.raises(ValueError, match="films on which some vertebra was found"):
+    with pytest.raises(ValueError, match="images on which some vertebra was found"):
         fit_correlations([nothing])
 
 

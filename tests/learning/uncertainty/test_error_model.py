@@ -12,7 +12,13 @@ import pytest
 from scipy.optimize import isotonic_regression
 
 from lib.evaluation.calibration import calibrate, share_inside
-from lib.learning.uncertainty.error_model import LEAST_SPINES, Checked, ErrorModel, expected_tilts, fit_error_model
+from lib.learning.uncertainty.error_model import (
+    MIN_SPINES,
+    CalibrationCase,
+    ErrorModel,
+    expected_tilts,
+    fit_error_model,
+)
 
 CENTER = ((0.01, 0.02), (0.1, 0.05))
 CORNER = ((0.02, 0.02), (0.08, 0.08), (0.32, 0.16))
@@ -149,9 +155,11 @@ def test_a_missing_value_is_refused(name: str) -> None:
         ErrorModel.from_dict(values)
 
 
-def film(ladder: np.ndarray, said: float, observed: float, **changes: Any) -> Checked:
+def film(ladder: np.ndarray, said: float, observed: float, **changes: Any) -> CalibrationCase:
     """A film of which the same was said and measured everywhere, in steps of 16 px."""
-    case = Checked(np.full(SHAPE, 16 * said), np.full(SHAPE, 16 * observed), 16.0, 10.0, False, ladder, (4, 10), 1.0)
+    case = CalibrationCase(
+        np.full(SHAPE, 16 * said), np.full(SHAPE, 16 * observed), 16.0, 10.0, False, ladder, (4, 10), 1.0
+    )
     return dataclasses.replace(case, **changes)
 
 
@@ -174,7 +182,7 @@ def test_measured_errors_that_fall_are_pooled(ladder: np.ndarray) -> None:
 
 
 def test_no_error_at_all_has_a_logarithm(ladder: np.ndarray) -> None:
-    model = fit_error_model([film(ladder, 0.0, 0.0)] * LEAST_SPINES)
+    model = fit_error_model([film(ladder, 0.0, 0.0)] * MIN_SPINES)
     assert ErrorModel.from_dict(model.to_dict()) == model
     assert all(0 < value < 1e-5 for value in local(0.0, 0.0, model=model))
 
@@ -198,7 +206,7 @@ def test_the_interval_is_measured_at_the_end_vertebrae(ladder: np.ndarray) -> No
     """Only T5 and T11 are said to be ten times worse than the others."""
     said = np.full(SHAPE, 1.6)
     said[[4, 10]] = 16
-    films = [dataclasses.replace(film(ladder, 0.1, 0.1), said=said, observed=said) for _ in range(LEAST_SPINES)]
+    films = [dataclasses.replace(film(ladder, 0.1, 0.1), raw=said, observed=said) for _ in range(MIN_SPINES)]
     one = math.degrees(math.atan2(16, 20))
     assert fit_error_model(films).tilt_factor == pytest.approx(1 / math.hypot(one, one))
     elsewhere = fit_error_model([dataclasses.replace(f, ends=(0, 16)) for f in films])
@@ -219,10 +227,10 @@ def test_leads_that_are_all_alike_give_the_share_of_wrong_names(ladder: np.ndarr
     assert fit_error_model(films).misnamed(0.0) == pytest.approx(3 / 42, abs=0.01)
 
 
-@pytest.mark.parametrize("right", [0, 1, LEAST_SPINES - 1])
+@pytest.mark.parametrize("right", [0, 1, MIN_SPINES - 1])
 def test_too_few_films_are_refused(ladder: np.ndarray, right: int) -> None:
     films = [film(ladder, 0.1, 0.1)] * right + [film(ladder, 0.1, 0.1, is_shifted=True)] * 30
-    with pytest.raises(ValueError, match=f"an error model needs 20 films with right names at least, got {right}$"):
+    with pytest.raises(ValueError, match=f"an error model needs 20 images with right names at least, got {right}$"):
         fit_error_model(films)
 
 
@@ -230,7 +238,7 @@ CENTER_LAW, CORNER_LAW, TILT_SPREAD = (0.6, 0.9), (1.4, 0.8), 0.7
 FLOOR, MIDDLE, SLOPE = 0.04, 5.0, 0.4
 
 
-def simulated(ladder: np.ndarray, count: int, seed: int) -> list[Checked]:
+def simulated(ladder: np.ndarray, count: int, seed: int) -> list[CalibrationCase]:
     """Films of which all is known: measured errors follow power laws of said ones, names a logistic curve of leads."""
     random = np.random.default_rng(seed)
     films = []
@@ -249,7 +257,7 @@ def simulated(ladder: np.ndarray, count: int, seed: int) -> list[Checked]:
         ends = tuple(sorted(random.choice(17, 2, replace=False).tolist()))
         spread = TILT_SPREAD * np.hypot(*expected_tilts(points, mean * step)[list(ends)])
         angle_error = abs(random.normal(0, spread))
-        films.append(Checked(said * step, observed * step, step, lead, is_shifted, points, ends, angle_error))
+        films.append(CalibrationCase(said * step, observed * step, step, lead, is_shifted, points, ends, angle_error))
     return films
 
 
@@ -265,7 +273,7 @@ def fitted() -> ErrorModel:
 
 
 @pytest.fixture(scope="module")
-def fresh() -> list[Checked]:
+def fresh() -> list[CalibrationCase]:
     """Films of the same kind that it was not measured on."""
     return simulated(spine(), 800, 1)
 
@@ -296,16 +304,16 @@ def test_the_interval_of_simulated_films_is_found(fitted: ErrorModel) -> None:
 
 
 def test_every_tenth_of_fresh_films_with_right_names_is_off_as_expected(
-    fitted: ErrorModel, fresh: list[Checked]
+    fitted: ErrorModel, fresh: list[CalibrationCase]
 ) -> None:
     right = [case for case in fresh if not case.is_shifted]
     for part in (slice(0, 1), slice(1, None)):
-        expected = np.concatenate([fitted.local(case.said, case.step)[:, part].ravel() for case in right])
+        expected = np.concatenate([fitted.local(case.raw, case.step)[:, part].ravel() for case in right])
         observed = np.concatenate([case.observed[:, part].ravel() for case in right])
         assert [decile.ratio for decile in calibrate(expected, observed)] == pytest.approx([1] * 10, rel=0.06)
 
 
-def test_as_many_of_fresh_films_are_misnamed_as_expected(fitted: ErrorModel, fresh: list[Checked]) -> None:
+def test_as_many_of_fresh_films_are_misnamed_as_expected(fitted: ErrorModel, fresh: list[CalibrationCase]) -> None:
     """In all, and in thirds by the chance: about 40 of 267 misnamed ones are known to 0.02."""
     risks = np.array([fitted.misnamed(case.lead) for case in fresh])
     is_shifted = np.array([case.is_shifted for case in fresh])
@@ -313,22 +321,24 @@ def test_as_many_of_fresh_films_are_misnamed_as_expected(fitted: ErrorModel, fre
         assert risks[part].mean() == pytest.approx(is_shifted[part].mean(), abs=0.06)
 
 
-def test_nine_of_ten_angles_of_fresh_films_lie_in_their_intervals(fitted: ErrorModel, fresh: list[Checked]) -> None:
+def test_nine_of_ten_angles_of_fresh_films_lie_in_their_intervals(
+    fitted: ErrorModel, fresh: list[CalibrationCase]
+) -> None:
     widths = [
-        np.hypot(*fitted.tilt_half_widths(case.points, fitted.local(case.said, case.step))[list(case.ends)])
+        np.hypot(*fitted.tilt_half_widths(case.points, fitted.local(case.raw, case.step))[list(case.ends)])
         for case in fresh
     ]
     errors = np.array([case.angle_error for case in fresh])
     assert 0.85 <= share_inside(errors, np.array(widths)) <= 0.95
 
 
-def test_few_films_give_a_fair_interval_in_the_mean(fresh: list[Checked]) -> None:
+def test_few_films_give_a_fair_interval_in_the_mean(fresh: list[CalibrationCase]) -> None:
     """Twenty measurements on 30 films each, checked on 200 others."""
     shares = []
     for seed in range(20):
         small = fit_error_model([case for case in simulated(spine(), 45, 100 + seed) if not case.is_shifted][:30])
         widths = [
-            np.hypot(*small.tilt_half_widths(case.points, small.local(case.said, case.step))[list(case.ends)])
+            np.hypot(*small.tilt_half_widths(case.points, small.local(case.raw, case.step))[list(case.ends)])
             for case in fresh[:200]
         ]
         shares.append(share_inside(np.array([case.angle_error for case in fresh[:200]]), np.array(widths)))

@@ -9,30 +9,30 @@ from typing import Any
 import pytest
 import torch
 
-from lib.learning.config import NetworkConfig, RefinerConfig, load_config
-from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.config import CornerConfig, NetworkConfig, load_config
+from lib.learning.models.corner_net import CornerNet
 from lib.learning.uncertainty.error_model import ErrorModel
 from lib.learning.weights.provenance import (
     AASCE,
     BOXED,
-    KnownFilms,
+    KnownImages,
     TrainedOn,
     file_of_each_fold,
     file_trained_on,
     init_facts,
-    read_known_films,
+    read_known_images,
     trained_on,
 )
 from lib.learning.weights.weight_files import (
     ERRORS_MEASURED_ON,
-    RefinerWeights,
+    CornerWeights,
     file_digest,
     load_weights,
     networks_digest,
     save_weights,
 )
 
-PATCH = RefinerConfig(16, 24, 8.0, 4, 0)
+PATCH = CornerConfig(16, 24, 8.0, 4, 0)
 KNOTS = ((0.1, 0.1), (1.0, 1.0))
 ERRORS = ErrorModel(KNOTS, KNOTS, 0.0, 0.0, 1.0, 1.0)
 ALL = frozenset(range(5))
@@ -93,7 +93,7 @@ def weights_file(
     """A weight file with a network of one number, and a second one where there are facts of it."""
     config = dataclasses.replace(load_config(), network=NetworkConfig("w18_small", 8))
     torch.manual_seed(3)
-    refiner = None if second is None else RefinerWeights(CornerRefiner(PATCH).state_dict(), PATCH, second, errors)
+    refiner = None if second is None else CornerWeights(CornerNet(PATCH).state_dict(), PATCH, second, errors)
     save_weights(path, {"a": torch.ones(1)}, config, first, refiner=refiner)
     return path
 
@@ -155,7 +155,7 @@ def test_what_was_trained_on_is_refused_whatever_is_assumed(
 
 def test_what_is_not_known_needs_the_users_word() -> None:
     seen = trained_on({})
-    with pytest.raises(ValueError, match=r"^a\.pt does not say on which films .* fold 0 .*; --assume-unseen says"):
+    with pytest.raises(ValueError, match=r"^a\.pt does not say on which images .* fold 0 .*; --assume-unseen says"):
         seen.check_unseen(0, "a.pt")
     seen.check_unseen(0, "a.pt", assume_unseen=True)
     seen.check_unseen(None, "a.pt")
@@ -174,7 +174,7 @@ def test_each_of_several_files_gets_the_fold_that_it_holds_out() -> None:
         ((0, 1), (0, 1, 0), r"exactly one must hold out fold 0 of the AASCE training split, here it is 0\.pt, 2\.pt"),
         ((0,), (0, 1), r"1\.pt holds out none of the folds 0 of the AASCE training split"),
         ((0,), (0, None), r"1\.pt holds out none"),
-        ((0, 1), (0, 9), r"1\.pt does not say on which films it was trained"),
+        ((0, 1), (0, 9), r"1\.pt does not say on which images it was trained"),
     ],
     ids=["none", "two", "too many", "all seen", "unknown"],
 )
@@ -188,7 +188,7 @@ def test_files_that_do_not_fit_the_folds_are_refused(
 
 def test_weights_without_expected_errors_know_no_film_by_them(tmp_path: Path) -> None:
     for second in (None, facts(0)):
-        found = read_known_films(weights_file(tmp_path / "a.pt", facts(0), second))
+        found = read_known_images(weights_file(tmp_path / "a.pt", facts(0), second))
         assert found.errors_on is None
         assert found.was_calibrated_on(0) is None
         assert (found.was_trained_on(0), found.was_trained_on(1), found.was_trained_on(None)) == (False, True, False)
@@ -196,7 +196,7 @@ def test_weights_without_expected_errors_know_no_film_by_them(tmp_path: Path) ->
 
 
 def test_films_that_nobody_has_spoken_of_may_be_known(tmp_path: Path) -> None:
-    found = read_known_films(weights_file(tmp_path / "a.pt", {}))
+    found = read_known_images(weights_file(tmp_path / "a.pt", {}))
     assert (found.was_trained_on(0), found.was_trained_on(None, BOXED)) == (None, None)
 
 
@@ -204,7 +204,7 @@ def test_films_that_nobody_has_spoken_of_may_be_known(tmp_path: Path) -> None:
 def test_expected_errors_belong_to_the_networks_that_they_were_measured_with(tmp_path: Path, is_own: bool) -> None:
     digest = networks_digest(load_weights(weights_file(tmp_path / "a.pt", facts(0), facts(0))))
     said = {"fold": 0, "decoder": "parallel", "networks": digest if is_own else "0123456789ab"}
-    found = read_known_films(weights_file(tmp_path / "a.pt", facts(0), {ERRORS_MEASURED_ON: said}, ERRORS))
+    found = read_known_images(weights_file(tmp_path / "a.pt", facts(0), {ERRORS_MEASURED_ON: said}, ERRORS))
     assert (found.errors_on, found.has_own_errors, found.decoder) == (said, is_own, "parallel")
     assert (found.was_calibrated_on(0), found.was_calibrated_on(1), found.was_calibrated_on(None)) == (
         True,
@@ -214,7 +214,7 @@ def test_expected_errors_belong_to_the_networks_that_they_were_measured_with(tmp
 
 
 def test_an_older_file_does_not_say_what_expected_errors_were_measured_on(tmp_path: Path) -> None:
-    found = read_known_films(weights_file(tmp_path / "a.pt", facts(0), facts(0), ERRORS))
+    found = read_known_images(weights_file(tmp_path / "a.pt", facts(0), facts(0), ERRORS))
     assert found.errors_on == {}
     assert (found.has_own_errors, found.decoder, found.was_calibrated_on(0)) == (False, "map", None)
-    assert isinstance(found, KnownFilms)
+    assert isinstance(found, KnownImages)

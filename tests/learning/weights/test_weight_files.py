@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import torch
 
-from lib.learning.config import Config, ModelConfig, NetworkConfig, RefinerConfig, load_config
-from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.config import Config, CornerConfig, ModelConfig, NetworkConfig, load_config
+from lib.learning.models.corner_net import CornerNet
 from lib.learning.models.landmark_net import LandmarkNet
 from lib.learning.uncertainty.error_model import ErrorModel
 from lib.learning.weights.weight_files import (
-    RefinerWeights,
+    CornerWeights,
     Weights,
+    build_corner_net,
     build_network,
-    build_refiner,
     file_digest,
     load_weights,
     networks_digest,
@@ -180,20 +180,20 @@ def test_settings_that_using_the_weights_does_not_need_may_have_changed(
 
 # --- the second network ---
 
-PATCH = RefinerConfig(16, 24, 8.0, 4, 1)
+PATCH = CornerConfig(16, 24, 8.0, 4, 1)
 ERRORS = ErrorModel(((0.1, 0.2), (0.5, 0.6)), ((0.1, 0.1), (0.4, 0.8)), 0.01, 0.5, 1.5, 2.0)
 
 
 @pytest.fixture
-def refiner() -> RefinerWeights:
+def refiner() -> CornerWeights:
     """A random second network with everything that may be known about it."""
     torch.manual_seed(1)
-    network = CornerRefiner(PATCH)
+    network = CornerNet(PATCH)
     network(torch.randn(2, 17, 16, 24))  # so that the batch norms have seen something
-    return RefinerWeights(network.state_dict(), PATCH, {"epoch": 3, "validation": {"corner_mean": 1.5}}, ERRORS)
+    return CornerWeights(network.state_dict(), PATCH, {"epoch": 3, "validation": {"corner_mean": 1.5}}, ERRORS)
 
 
-def with_refiner(path: Path, config: Config, state: dict[str, torch.Tensor], refiner: RefinerWeights) -> Weights:
+def with_refiner(path: Path, config: Config, state: dict[str, torch.Tensor], refiner: CornerWeights) -> Weights:
     """What is read of a file with both networks."""
     save_weights(path, state, config, {"fold": 3}, refiner=refiner)
     return load_weights(path)
@@ -208,14 +208,14 @@ def test_a_file_without_a_second_network_has_none(
 
 
 def test_a_second_network_survives_in_half_precision(
-    tmp_path: Path, config: Config, state: dict[str, torch.Tensor], refiner: RefinerWeights
+    tmp_path: Path, config: Config, state: dict[str, torch.Tensor], refiner: CornerWeights
 ) -> None:
     weights = with_refiner(tmp_path / "a.pt", config, state, refiner)
     kept = weights.refiner
     assert weights.facts == {"fold": 3}
     assert kept is not None
     assert (kept.config, kept.facts, kept.errors) == (PATCH, refiner.facts, ERRORS)
-    original, built = CornerRefiner(PATCH).eval(), build_refiner(kept, tmp_path / "a.pt")
+    original, built = CornerNet(PATCH).eval(), build_corner_net(kept, tmp_path / "a.pt")
     original.load_state_dict(refiner.state)
     assert not built.training
     patches = torch.randn(2, 17, 16, 24)
@@ -227,7 +227,7 @@ def test_a_second_network_survives_in_half_precision(
 
 
 def test_what_was_read_can_be_written_again(
-    tmp_path: Path, config: Config, state: dict[str, torch.Tensor], refiner: RefinerWeights
+    tmp_path: Path, config: Config, state: dict[str, torch.Tensor], refiner: CornerWeights
 ) -> None:
     """With the part of the configuration that a weight file keeps, and no measured errors."""
     first = with_refiner(tmp_path / "a.pt", config, state, dataclasses.replace(refiner, errors=None))
@@ -249,15 +249,15 @@ def test_what_was_read_can_be_written_again(
         pytest.param({"config": {**dataclasses.asdict(PATCH), "width": 25}}, "multiple of 8", id="settings-wrong"),
         pytest.param({"errors": {"center": []}}, r"a\.pt: the error model", id="error-model"),
         pytest.param({"model": None}, None, id="no-weights"),
-        pytest.param(None, "second network is not one of this project", id="no-refiner"),
-        pytest.param({}, "second network is not one of this project", id="parts-missing"),
+        pytest.param(None, "corner network is not one of this project", id="no-refiner"),
+        pytest.param({}, "corner network is not one of this project", id="parts-missing"),
     ],
 )
 def test_a_second_network_that_is_none_is_refused(
     tmp_path: Path,
     config: Config,
     state: dict[str, torch.Tensor],
-    refiner: RefinerWeights,
+    refiner: CornerWeights,
     change: dict[str, Any] | None,
     words: str | None,
 ) -> None:
@@ -267,22 +267,22 @@ def test_a_second_network_that_is_none_is_refused(
     content["refiner"] = {**content["refiner"], **change} if change else ([] if change is None else {"model": {}})
     torch.save(content, path)
     if words is None:
-        with pytest.raises(ValueError, match=r"a\.pt: the weights do not fit their second network"):
-            build_refiner(load_weights(path).refiner, path)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=r"a\.pt: the weights do not fit their corner network"):
+            build_corner_net(load_weights(path).refiner, path)  # type: ignore[arg-type]
     else:
         with pytest.raises(ValueError, match=words):
             load_weights(path)
 
 
-def test_weights_that_do_not_fit_a_second_network_are_refused(tmp_path: Path, refiner: RefinerWeights) -> None:
+def test_weights_that_do_not_fit_a_second_network_are_refused(tmp_path: Path, refiner: CornerWeights) -> None:
     path = tmp_path / "a.pt"
     wider = dataclasses.replace(refiner, config=dataclasses.replace(PATCH, channels=8))
-    with pytest.raises(ValueError, match=r"a\.pt: the weights do not fit their second network"):
-        build_refiner(wider, path)
+    with pytest.raises(ValueError, match=r"a\.pt: the weights do not fit their corner network"):
+        build_corner_net(wider, path)
     spoilt = {name: tensor.clone() for name, tensor in refiner.state.items()}
     spoilt["place"][3, 2] = torch.nan
     with pytest.raises(ValueError, match=r"a\.pt: some weights are not finite"):
-        build_refiner(dataclasses.replace(refiner, state=spoilt), path)
+        build_corner_net(dataclasses.replace(refiner, state=spoilt), path)
 
 
 def test_a_digest_is_that_of_the_content(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_a_digest_is_that_of_the_content(tmp_path: Path) -> None:
 
 
 def test_networks_are_known_again_whatever_is_stored_beside_them(
-    tmp_path: Path, config: Config, state: dict[str, torch.Tensor], refiner: RefinerWeights
+    tmp_path: Path, config: Config, state: dict[str, torch.Tensor], refiner: CornerWeights
 ) -> None:
     first = with_refiner(tmp_path / "a.pt", config, state, refiner)
     again = with_refiner(
@@ -306,7 +306,7 @@ def test_networks_are_known_again_whatever_is_stored_beside_them(
 
 @pytest.mark.parametrize("which", ["first", "second", "no second"])
 def test_other_networks_have_another_digest(
-    tmp_path: Path, config: Config, state: dict[str, torch.Tensor], refiner: RefinerWeights, which: str
+    tmp_path: Path, config: Config, state: dict[str, torch.Tensor], refiner: CornerWeights, which: str
 ) -> None:
     first = with_refiner(tmp_path / "a.pt", config, state, refiner)
     assert first.refiner is not None

@@ -33,14 +33,14 @@ from experiments.ablation.table import (
     to_markdown,
 )
 from lib.evaluation.evaluate import Figures
-from lib.learning.config import RefinerConfig, load_config
+from lib.learning.config import CornerConfig, load_config
 from lib.learning.data.aasce import read_aasce
 from lib.learning.decoders import DECODERS
-from lib.learning.models.corner_net import CornerRefiner
-from lib.learning.training.landmark_trainer import Trainer
+from lib.learning.models.corner_net import CornerNet
+from lib.learning.training.landmark_trainer import LandmarkTrainer
 from lib.learning.training.trainer import BEST, CHECKPOINT, HISTORY
 from lib.learning.weights.provenance import trained_on
-from lib.learning.weights.weight_files import RefinerWeights, load_weights, save_weights
+from lib.learning.weights.weight_files import CornerWeights, load_weights, save_weights
 from lib.phantoms import PhantomSpec, render_phantom
 from lib.spine.schema import CORNERS, VERTEBRAE
 
@@ -273,14 +273,14 @@ def copy(done: Path, tmp_path: Path) -> Path:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Folders in which a training goes on, other than those of the timing."""
     folders: list[Path] = []
-    fit = Trainer.fit
+    fit = LandmarkTrainer.fit
 
-    def told(trainer: Trainer, *arguments: Any, **named: Any) -> Path | None:
+    def told(trainer: LandmarkTrainer, *arguments: Any, **named: Any) -> Path | None:
         if trainer.resumable:
             folders.append(trainer.folder)
         return fit(trainer, *arguments, **named)
 
-    monkeypatch.setattr(Trainer, "fit", told)
+    monkeypatch.setattr(LandmarkTrainer, "fit", told)
     return folders
 
 
@@ -454,14 +454,14 @@ def test_given_final_weights_make_a_row_with_all_aids(
     assert "the final recipe has its own size" in (copy / "ablation.md").read_text(encoding="utf-8")
 
 
-SECOND = RefinerConfig(16, 24, 8.0, 4, 0)
+SECOND = CornerConfig(16, 24, 8.0, 4, 0)
 
 
 def given(done: Path, path: Path, fold: int | None, second: int | None) -> Path:
-    """Weights of a finished training that say which fold they and their second network hold out; ``None``: nothing."""
+    """Weights of a finished training that say which fold they and their corner network hold out; ``None``: nothing."""
     weights = load_weights(done / "multi" / "fold0_seed0" / BEST)
     first, of_second = ({} if f is None else {"data": "AASCE training split", "fold": f} for f in (fold, second))
-    refiner = RefinerWeights(CornerRefiner(SECOND).state_dict(), SECOND, of_second)
+    refiner = CornerWeights(CornerNet(SECOND).state_dict(), SECOND, of_second)
     save_weights(path, weights.state, weights.config, first, refiner=refiner)
     return path
 
@@ -471,10 +471,10 @@ def given(done: Path, path: Path, fold: int | None, second: int | None) -> Path:
     [
         ("--final", 1, 1, "was trained on fold 0 of the AASCE training split (it holds out fold 1)"),
         ("--final", 0, 1, "was trained on fold 0 of the AASCE training split (it holds out none)"),
-        ("--final", None, 0, "does not say on which"),
-        ("--final", 0, None, "does not say on which"),
+        ("--final", None, 0, "does not say on which images it was trained"),
+        ("--final", 0, None, "does not say on which images it was trained"),
         ("--init", 1, 0, "was trained on fold 0 of the AASCE training split (it holds out fold 1)"),
-        ("--init", None, 0, "does not say on which"),
+        ("--init", None, 0, "does not say on which images it was trained"),
     ],
 )
 def test_weights_that_have_seen_the_fold_are_refused(

@@ -18,8 +18,10 @@ from lib.image_io import Radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.decoders import FixedLandmarks
 from lib.learning.models.landmark_net import Maps
-from lib.learning.prediction.cache import Look, SeenFilm
-from lib.learning.prediction.predictor import Prediction
+from lib.learning.prediction.network_view import NetworkView
+from lib.learning.prediction.request import PredictionRequest
+from lib.learning.prediction.result import Prediction
+from lib.learning.prediction.upright import AS_STORED, UprightImage
 from lib.learning.uncertainty.error_model import ErrorModel
 from lib.spine.schema import Spine
 
@@ -47,15 +49,22 @@ class Stub:
         """In the place of the predictor's class."""
         return self
 
-    def see(self, radiograph: Radiograph) -> SeenFilm:
-        """The same of every image."""
-        return SeenFilm(Look(MAPS, np.eye(3), 0.5))
+    @staticmethod
+    def fail() -> Any:
+        """Computing the view again would be wrong: it was computed at the start."""
+        raise AssertionError
 
-    def predict(self, radiograph: Radiograph, fixed: FixedLandmarks | None, seen: SeenFilm) -> Prediction:
+    def run_network(self, radiograph: Radiograph) -> tuple[UprightImage, NetworkView]:
+        """The same of every image."""
+        return UprightImage(radiograph, AS_STORED), NetworkView(MAPS, np.eye(3), 0.5)
+
+    def predict(self, radiograph: Radiograph, request: PredictionRequest) -> Prediction:
         """A fixed point that is far off repairs the names; with propagation the other corners come halfway."""
-        fixed = fixed or FixedLandmarks.none()
+        fixed = request.fixed
         self.asked.append(fixed)
-        level = 0 if fixed.mask.any() else int(seen.look.maps.heatmap[0, 8, 0, 0]) - 8
+        assert request.cache is not None
+        _, view = request.cache.best_view(self.fail)
+        level = 0 if fixed.mask.any() else int(view.maps.heatmap[0, 8, 0, 0]) - 8
         points = self.points + np.array([0.0, 16.0 * level])
         if self.limits.propagation and fixed.mask.any():
             points = points - (self.points - TRUTH) / 2
@@ -80,7 +89,8 @@ def stub(ladder: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Stub:
 def start(ladder: np.ndarray, stub: Stub) -> clicks.Start:
     """An image of which nothing was changed."""
     radiograph = Radiograph(np.zeros((300, 100), np.uint8))
-    return clicks.Start("image.png", 0, radiograph, stub.see(radiograph), ladder)
+    image, view = stub.run_network(radiograph)
+    return clicks.Start("image.png", 0, radiograph, image.turn, view, ladder)
 
 
 def test_the_worst_point_is_put_where_it_belongs(ladder: np.ndarray, stub: Stub) -> None:
@@ -113,7 +123,7 @@ def test_a_person_who_misses_does_so_by_the_noise(ladder: np.ndarray, stub: Stub
 def test_names_are_moved_in_the_maps(ladder: np.ndarray, stub: Stub, by: int) -> None:
     """Channel v shows what channel v + 1 showed: T8 is said of the body that is T9."""
     moved = start(ladder, stub).shifted(by)
-    heatmap = moved.seen.look.maps.heatmap[0, :, 0, 0].numpy()
+    heatmap = moved.view.maps.heatmap[0, :, 0, 0].numpy()
     np.testing.assert_array_equal(heatmap[1:16], np.arange(1, 16) + by)
     rows = list(clicks.correct(moved, stub, 0.0, False, 1, 0))  # type: ignore[arg-type]
     assert rows[0].is_gross

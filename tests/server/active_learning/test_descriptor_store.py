@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.learning.active_learning import Opinion
+from lib.learning.active_learning import ImageDescriptor
 from lib.server.active_learning.descriptor_store import OpinionFile
 
 
-def opinion(number: int) -> Opinion:
-    return Opinion(0.25, 0.5, 1.5, number, np.arange(3.0), np.stack([np.full(17, 0.5), np.arange(17.0)], 1))
+def opinion(number: int) -> ImageDescriptor:
+    return ImageDescriptor(0.25, 0.5, 1.5, number, np.arange(3.0), np.stack([np.full(17, 0.5), np.arange(17.0)], 1))
 
 
 def test_what_was_added_is_read_after_a_restart(tmp_path: Path) -> None:

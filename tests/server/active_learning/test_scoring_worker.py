@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lib.image_io import UnreadableImageError
-from lib.learning.active_learning import ORDERS, STRATEGIES, Opinion
+from lib.learning.active_learning import STRATEGIES, ImageDescriptor
 from lib.server.active_learning.assignments import GivenFilms
 from lib.server.active_learning.scored_versions import FILE, ScoredVersions
 from lib.server.active_learning.scoring_worker import Scoring
@@ -29,14 +29,14 @@ class Model:
         self.version, self.asked = "1", []  # type: ignore[var-annotated]
         self.unreadable, self.sign = set(), 1.0  # type: ignore[var-annotated]
 
-    def __call__(self, image: str) -> Opinion:
+    def __call__(self, image: str) -> ImageDescriptor:
         self.asked.append(image)
         if image in self.unreadable:
             raise UnreadableImageError("no picture")
         number = NAMES.index(image)
         shape = np.stack([np.full(17, float(number)), np.arange(17.0)], 1)
         said = 0.5 + self.sign * number / 50
-        return Opinion(said, 0.0, said, 0, np.array([float(number), 0.0]), shape)
+        return ImageDescriptor(said, 0.0, said, 0, np.array([float(number), 0.0]), shape)
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_a_film_that_cannot_be_read_does_not_stop_the_others_and_is_given_last(
 
 
 def test_work_ends_when_another_model_is_served(store: StudiesDatastore, model: Model, folder: Path) -> None:
-    def ask(image: str) -> Opinion:
+    def ask(image: str) -> ImageDescriptor:
         said = model(image)
         if len(model.asked) == 3:
             model.version = "2"
@@ -200,7 +200,7 @@ def test_nothing_is_given_when_all_are_labelled(
         label(store, name, tmp_path)
     strategies = all_strategies(lambda: model.version, ScoredVersions(folder), GivenFilms(folder))
     assert [strategy({}, store) for strategy in strategies.values()] == [None] * len(strategies)
-    assert set(strategies) == {*STRATEGIES, *ORDERS, "random", "first"}
+    assert set(strategies) == {*STRATEGIES, "random", "first"}
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff"], ids=["empty", "no list", "bytes"])

@@ -7,14 +7,13 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from lib.image_io import UnreadableImageError
 from lib.learning.models.landmark_net import Maps
-from lib.learning.prediction.cache import Look, SeenFilm
+from lib.learning.prediction.request import PredictionCache
 from lib.server.inference.image_cache import OpenFilms
 
 NOTHING = Maps(torch.zeros(1, 17, 1, 1), torch.zeros(1, 2, 1, 1), torch.zeros(1, 8, 1, 1))
@@ -100,7 +99,7 @@ def test_idle_films_are_forgotten(tmp_path: Path) -> None:
 
 def test_what_other_weights_saw_does_not_count(tmp_path: Path) -> None:
     opened = OpenFilms().open(film(tmp_path))
-    seen = SeenFilm(Look(NOTHING, np.eye(3), 0.5))
+    seen = PredictionCache()
     opened.keep(("a.pt", 1, 2, 3), seen)
     assert opened.seen_with(("a.pt", 1, 2, 3)) is seen
     assert opened.seen_with(("a.pt", 2, 2, 3)) is None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lib.learning.decoders import DECODERS
+from lib.learning.decoders import DECODERS, DEFAULT_DECODER
 from lib.server.inference.infer_request import InferRequest
 
 FIXED = {"T12": {"center": [100.25, 0.1 + 0.2]}, "T7": {"TL": [7, 8]}}
@@ -22,7 +22,7 @@ FIXED = {"T12": {"center": [100.25, 0.1 + 0.2]}, "T7": {"TL": [7, 8]}}
 )  # fmt: skip
 def test_defaults(request_: dict[str, Any]) -> None:
     asked = InferRequest.parse(request_)
-    assert asked.decoder == "map" == DECODERS[0]
+    assert asked.decoder == "map" == DEFAULT_DECODER
     assert asked.min_score == 0.0
     assert not asked.fixed.mask.any()
 

@@ -15,9 +15,9 @@ from PIL import Image
 
 from lib.image_io import Radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
-from lib.learning.decoders import FixedLandmarks
-from lib.learning.prediction.predictor import NoSpineError, Prediction
-from lib.learning.prediction.timer import Stopwatch
+from lib.learning.prediction.predictor import NoSpineError
+from lib.learning.prediction.request import PredictionRequest
+from lib.learning.prediction.result import Prediction
 from lib.server.inference import infer_task
 from lib.server.inference.infer_task import VertebraLandmarksInfer
 from lib.server.inference.stated_side import StatedSide
@@ -41,18 +41,17 @@ class Stub:
         """In the place of the predictor's class."""
         return self
 
-    def see(self, radiograph: Radiograph, watch: Stopwatch) -> object:
-        """Something that is known again."""
+    def _see(self) -> Any:
         self.looks += 1
-        return object()
+        return object(), object()
 
-    def predict(
-        self, radiograph: Radiograph, decoder: str, fixed: FixedLandmarks, seen: object, watch: Stopwatch
-    ) -> Prediction:
+    def predict(self, radiograph: Radiograph, request: PredictionRequest) -> Prediction:
         """The spine."""
+        assert request.cache is not None
+        request.cache.best_view(self._see)
         if not radiograph.pixels.any():
             raise NoSpineError("no spine was found")
-        about = 0.75, decoder, {"forward": 0.5}, radiograph.frame
+        about = 0.75, request.decoder, {"forward": 0.5}, radiograph.frame
         if not self.is_calibrated:
             return Prediction(Spine.from_arrays(self.xy), *about)
         spine = Spine.from_arrays(self.xy, errors=ERRORS).cut_to(radiograph.width, radiograph.height)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from lib.learning.config import RefinerConfig, load_config
-from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.config import CornerConfig, load_config
+from lib.learning.models.corner_net import CornerNet
 from lib.learning.models.landmark_net import LandmarkNet
 from lib.learning.uncertainty.error_model import ErrorModel
 from lib.learning.weights.weight_files import (
     ERRORS_MEASURED_ON,
-    RefinerWeights,
+    CornerWeights,
     Weights,
     load_weights,
     networks_digest,
@@ -28,7 +28,7 @@ from lib.server.versions import VERSION, version_of
 
 KNOTS = ((0.1, 0.1), (1.0, 1.0))
 ERRORS = ErrorModel(KNOTS, KNOTS, 0.0, 0.0, 1.0, 1.0)
-PATCH = RefinerConfig(40, 48, 16.0, 4, 1)
+PATCH = CornerConfig(40, 48, 16.0, 4, 1)
 FACTS = {"data": "films", "validation": {"corner_mean": math.nan}, VERSION: {"number": 3, "published": "then"}}
 
 
@@ -36,7 +36,7 @@ FACTS = {"data": "films", "validation": {"corner_mean": math.nan}, VERSION: {"nu
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Weights:
     """Both networks, as a file holds them."""
     config, path = load_config(), tmp_path_factory.mktemp("weights") / "both.pt"
-    refiner = RefinerWeights(CornerRefiner(PATCH).state_dict(), PATCH, {"data": "patches"}, ERRORS)
+    refiner = CornerWeights(CornerNet(PATCH).state_dict(), PATCH, {"data": "patches"}, ERRORS)
     save_weights(path, LandmarkNet(config.network).state_dict(), config, FACTS, refiner=refiner)
     return load_weights(path)
 

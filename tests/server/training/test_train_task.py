@@ -27,14 +27,14 @@ from filelock import FileLock
 from monailabel.utils.async_tasks import utils as async_tasks
 from PIL import Image
 
-from lib.learning.config import DEFAULT_WEIGHTS_FILE, RefinerConfig
+from lib.learning.config import DEFAULT_WEIGHTS_FILE, CornerConfig
 from lib.learning.data.rehearsal import Rehearsal
 from lib.learning.data.transforms import IMAGE
-from lib.learning.models.corner_net import CornerRefiner
+from lib.learning.models.corner_net import CornerNet
 from lib.learning.uncertainty.error_model import ErrorModel
 from lib.learning.weights.weight_files import (
     ERRORS_MEASURED_ON,
-    build_refiner,
+    build_corner_net,
     load_weights,
     networks_digest,
     save_weights,
@@ -61,7 +61,7 @@ LIMIT_S = 180
 LABELLED = 8
 
 
-PATCH = RefinerConfig(40, 48, 16.0, 4, 1)
+PATCH = CornerConfig(40, 48, 16.0, 4, 1)
 
 
 def smaller_weights(path: Path, height: int, width: int, with_refiner: bool = False) -> Path:
@@ -74,7 +74,7 @@ def smaller_weights(path: Path, height: int, width: int, with_refiner: bool = Fa
     content.pop("refiner", None)
     if with_refiner:
         torch.manual_seed(0)
-        state = {n: t.half() if t.is_floating_point() else t for n, t in CornerRefiner(PATCH).state_dict().items()}
+        state = {n: t.half() if t.is_floating_point() else t for n, t in CornerNet(PATCH).state_dict().items()}
         content["refiner"] = {"model": state, "config": dataclasses.asdict(PATCH), "facts": {}, "errors": None}
     torch.save(content, path)
     return path
@@ -331,7 +331,7 @@ def test_both_networks_learn_one_after_the_other(
     kept = [name for name in old.state if name.endswith(("running_mean", "running_var"))]
     assert kept
     assert all(torch.equal(new.state[name], old.state[name]) for name in kept)
-    build_refiner(new, both_weights)
+    build_corner_net(new, both_weights)
     for stage, facts in ((LANDMARKS, published.facts), (CORNERS, new.facts)):
         told_of = stats["stages"][stage]
         assert (told_of["epoch"], told_of["epochs"], told_of["kept"]) == (2, 2, "new")
@@ -394,13 +394,13 @@ def test_both_networks_start_from_the_served_weights_unless_told_otherwise(
     studies: Path, both_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learnt: list[tuple[Any, bool]] = []
-    fit = training_stages.RefinerTrainer.fit
+    fit = training_stages.CornerTrainer.fit
 
-    def watched(run: training_stages.RefinerTrainer, *args: Any, **named: Any) -> Path | None:
+    def watched(run: training_stages.CornerTrainer, *args: Any, **named: Any) -> Path | None:
         learnt.append((run.network.state_dict()["heatmap.weight"].clone(), run.freeze_norm))
         return fit(run, *args, **named)
 
-    monkeypatch.setattr(training_stages.RefinerTrainer, "fit", watched)
+    monkeypatch.setattr(training_stages.CornerTrainer, "fit", watched)
     task = VertebraLandmarksTrain(ModelStore(studies, both_weights), "cpu")
     task(UNCHECKED, Folder(studies))
     first = load_weights(ModelStore(studies, both_weights).served).refiner
@@ -422,7 +422,7 @@ def test_a_second_stage_that_breaks_leaves_the_old_weights(
     def broken(*_: object, **__: object) -> None:
         raise FloatingPointError("the loss is no longer finite")
 
-    monkeypatch.setattr(training_stages.RefinerTrainer, "fit", broken)
+    monkeypatch.setattr(training_stages.CornerTrainer, "fit", broken)
     task = VertebraLandmarksTrain(ModelStore(studies, both_weights), "cpu")
     with pytest.raises(FloatingPointError):
         task(ONE_EPOCH, Folder(studies))
@@ -518,13 +518,13 @@ def test_a_model_that_was_rolled_back_meanwhile_is_not_replaced(
 ) -> None:
     """Whoever takes a model back does not want its child."""
     task(UNCHECKED, Folder(studies))
-    models, fit = ModelStore(studies, weights), training_stages.Trainer.fit
+    models, fit = ModelStore(studies, weights), training_stages.LandmarkTrainer.fit
 
-    def interrupted(run: training_stages.Trainer, *args: Any, **named: Any) -> Path | None:
+    def interrupted(run: training_stages.LandmarkTrainer, *args: Any, **named: Any) -> Path | None:
         models.roll_back()
         return fit(run, *args, **named)
 
-    monkeypatch.setattr(training_stages.Trainer, "fit", interrupted)
+    monkeypatch.setattr(training_stages.LandmarkTrainer, "fit", interrupted)
     task(UNCHECKED, Folder(studies))
     assert models.served == weights
     assert models.version(2).parent == 1
@@ -594,7 +594,7 @@ def test_what_fails_in_a_transform_is_told_by_its_cause(
         except ValueError as error:
             raise RuntimeError("applying transform <lib.Cut object at 0x7f57>") from error
 
-    monkeypatch.setattr(training_stages.Trainer, "fit", broken)
+    monkeypatch.setattr(training_stages.LandmarkTrainer, "fit", broken)
     with pytest.raises(RuntimeError):
         task(UNCHECKED, Folder(studies))
     assert task.stats()["error"] == "the film is too dark"
@@ -661,13 +661,13 @@ def test_a_second_training_goes_on_from_the_first(
     task: VertebraLandmarksTrain, studies: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starts: list[dict[str, torch.Tensor]] = []
-    fit = training_stages.Trainer.fit
+    fit = training_stages.LandmarkTrainer.fit
 
-    def watched(run: training_stages.Trainer, *args: Any, **named: Any) -> Path | None:
+    def watched(run: training_stages.LandmarkTrainer, *args: Any, **named: Any) -> Path | None:
         starts.append({name: value.clone() for name, value in run.network.state_dict().items()})
         return fit(run, *args, **named)
 
-    monkeypatch.setattr(training_stages.Trainer, "fit", watched)
+    monkeypatch.setattr(training_stages.LandmarkTrainer, "fit", watched)
     task(UNCHECKED, Folder(studies))
     first = load_weights(ModelStore(studies, weights).served).state
     task(UNCHECKED, Folder(studies))
@@ -724,7 +724,7 @@ def test_a_training_that_breaks_leaves_the_old_weights(
     def broken(*_: object, **__: object) -> None:
         raise FloatingPointError("the loss is no longer finite")
 
-    monkeypatch.setattr(training_stages.Trainer, "fit", broken)
+    monkeypatch.setattr(training_stages.LandmarkTrainer, "fit", broken)
     with pytest.raises(FloatingPointError):
         task(ONE_EPOCH, Folder(studies))
     assert task.stats()["error"] == "the loss is no longer finite"
@@ -949,14 +949,16 @@ def test_new_labels_are_mixed_with_old_ones_and_phantoms(
     task: VertebraLandmarksTrain, studies: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[int, int, float]] = []
-    fit = training_stages.Trainer.fit
+    fit = training_stages.LandmarkTrainer.fit
 
-    def watched(run: training_stages.Trainer, kept: Any, *args: Any, rehearsal: Rehearsal, **named: Any) -> Path | None:
+    def watched(
+        run: training_stages.LandmarkTrainer, kept: Any, *args: Any, rehearsal: Rehearsal, **named: Any
+    ) -> Path | None:
         films = sum(isinstance(item[IMAGE], str) for item in rehearsal.items)
         seen.append((len(kept), films, rehearsal.share))
         return fit(run, kept, *args, rehearsal=rehearsal, **named)
 
-    monkeypatch.setattr(training_stages.Trainer, "fit", watched)
+    monkeypatch.setattr(training_stages.LandmarkTrainer, "fit", watched)
     mixed = {**UNCHECKED, "batch_size": 2, "phantoms": 4}
     task(mixed, Folder(studies))
     assert seen == [(2, 0, 0.5)]  # all is new

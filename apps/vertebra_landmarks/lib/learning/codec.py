@@ -110,7 +110,7 @@ class LandmarkCodec:
         batch, vertebra, x, y = self._taught_cells(cell, is_inside, h, w)
         middle = center[batch, vertebra]  # (Q, 2)
         corners = (xy_hm[batch, vertebra, 1:] - middle[:, None]).flatten(1)  # (Q, 2 K)
-        known = is_placed(states[batch, vertebra, 1:]).float().repeat_interleave(2, 1)
+        placed_corners = is_placed(states[batch, vertebra, 1:]).float().repeat_interleave(2, 1)
 
         offset = label.new_zeros(len(label), 2, h, w)
         corner_offset = label.new_zeros(len(label), 2 * len(CORNERS), h, w)
@@ -118,7 +118,7 @@ class LandmarkCodec:
         offset[batch, :, y, x] = middle - torch.stack([x, y], -1)
         corner_offset[batch, :, y, x] = corners
         offset_weight[batch, :, y, x] = 1.0
-        corner_weight[batch, :, y, x] = known
+        corner_weight[batch, :, y, x] = placed_corners
         is_named = (state != UNNAMED).all(-1)  # (B,): an image is named as a whole or not at all
         unnamed_weight = self._weight_within(center, state, h, w) * (~is_named)[:, None, None, None]
         heatmap_weight = (is_named[:, None] & (state != UNKNOWN)).float()[..., None, None]
@@ -232,19 +232,19 @@ def mirror_maps(maps: Maps) -> Maps:
     return Maps(maps.heatmap.flip(-1), (maps.offset * sign).flip(-1), corners.reshape(b, -1, h, w).flip(-1))
 
 
-def _winners(places: torch.Tensor, ranks: torch.Tensor, count: int) -> torch.Tensor:
-    """Which entries hold the highest rank of their place, so that no place is written twice.
+def _winners(targets: torch.Tensor, ranks: torch.Tensor, count: int) -> torch.Tensor:
+    """Which entries hold the highest rank of their target, so that no target is written twice.
 
     Args:
-        places: ``(Q,)`` in 0...count - 1.
+        targets: ``(Q,)`` in 0...count - 1.
         ranks: ``(Q,)`` distinct and not negative.
-        count: of places.
+        count: number of targets.
 
     Returns:
         ``(Q,)`` bool.
     """
-    highest = places.new_full((count,), -1).scatter_reduce(0, places, ranks, "amax")
-    return highest[places] == ranks
+    highest = targets.new_full((count,), -1).scatter_reduce(0, targets, ranks, "amax")
+    return highest[targets] == ranks
 
 
 def _gather(maps: torch.Tensor, index: torch.Tensor) -> torch.Tensor:

@@ -185,8 +185,8 @@ class TrainingConfig(ScheduleConfig):
 
 
 @dataclass(frozen=True)
-class RefinerConfig:
-    """The second network: the size of its patches in pixels, and ``step``, the pixels between two vertebrae there."""
+class CornerConfig:
+    """The corner network: the size of its patches in pixels, and ``step``, the pixels between two vertebrae there."""
 
     height: int
     width: int
@@ -228,7 +228,7 @@ class PatchAugmentationConfig:
 
 @dataclass(frozen=True)
 class PredictionConfig:
-    """How the network is asked, and what is accepted as an image and as a spine."""
+    """How the networks are run, and what is accepted as an image and as a spine."""
 
     mirror: bool
     second_look: bool
@@ -293,7 +293,7 @@ class Config(ModelConfig):
     loss: LossConfig
     augmentation: AugmentationConfig
     training: TrainingConfig
-    refiner: RefinerConfig
+    refiner: CornerConfig
     refiner_augmentation: PatchAugmentationConfig
     refiner_training: ScheduleConfig
     prediction: PredictionConfig
@@ -373,8 +373,8 @@ def model_config_from_dict(values: Mapping[str, Any], where: str) -> ModelConfig
     return _section(ModelConfig, part, where, is_stored=True)
 
 
-def refiner_config_from_dict(values: object, where: str) -> RefinerConfig:
-    """The stored configuration of a second network.
+def corner_config_from_dict(values: object, where: str) -> CornerConfig:
+    """The stored configuration of a corner network.
 
     Args:
         values: its settings.
@@ -383,7 +383,7 @@ def refiner_config_from_dict(values: object, where: str) -> RefinerConfig:
     Raises:
         ValueError: a setting is unknown, missing, of the wrong type or out of range.
     """
-    return _section(RefinerConfig, values, where, is_stored=True)
+    return _section(CornerConfig, values, where, is_stored=True)
 
 
 def load_config(path: Path = DEFAULT_CONFIG_FILE, overrides: Mapping[str, str] | None = None) -> Config:

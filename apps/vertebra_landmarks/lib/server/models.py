@@ -15,8 +15,8 @@ from filelock import FileLock
 from ..learning.config import DEFAULT_WEIGHTS_FILE
 from ..learning.weights.weight_files import (
     Weights,
+    build_corner_net,
     build_network,
-    build_refiner,
     file_digest,
     load_weights,
     save_weights,
@@ -271,7 +271,7 @@ def _check(weights: Weights, path: Path) -> None:
     """Raise ``ValueError`` unless both networks can be built."""
     build_network(weights, path)
     if weights.refiner is not None:
-        build_refiner(weights.refiner, path)
+        build_corner_net(weights.refiner, path)
 
 
 def _can_be_loaded(path: Path) -> bool:

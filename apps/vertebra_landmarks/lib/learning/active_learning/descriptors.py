@@ -1,4 +1,4 @@
-"""What a network says about a film, in the few numbers that the choice of films rests on."""
+"""What a network says about an image, in the few numbers that strategies rest on."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from ...image_io import Radiograph
 from ...spine.geometry import center_distances, rotation, transform_points, translation
 from ...spine.measurement.anatomy import violations
 from ...spine.schema import VERTEBRAE
 from ..codec import LandmarkCodec, mirror_maps
-from ..data.transforms import sampling_matrix
+from ..data.image_views import sampling_matrix, view
 from ..decoders import Decoder
 from ..models.landmark_net import LandmarkNet, Maps
+from ..prediction.predictor import LandmarkPredictor
 
-_TURN_DEG, _SIZE = 5.0, 0.95  # of the view that is neither the film nor its mirror image
-_FARTHEST = 1.0  # steps; a point that is off by more disagrees no more
-_LEAST_SCORE = 1e-3
-_LEAST_STEP = 1.0  # pixels of the input
+_TURN_DEG, _SIZE = 5.0, 0.95  # of the view that is neither the image nor its mirror image
+_MAX_DISTANCE = 1.0  # steps; a point that is off by more disagrees no more
+_MIN_SCORE = 1e-3
+_MIN_STEP = 1.0  # pixels of the input
 
 
 @dataclass(frozen=True)
-class Opinion:
-    """What a network says about one film.
+class ImageDescriptor:
+    """What a network says about one image.
 
     Attributes:
         entropy: of the heatmaps, as shares of that of an even one; mean over the vertebrae, 0...1.
-        disagreement: mean distance of the points from their mean over the film, its mirror image and the film turned
-            and made a little smaller; in steps between vertebrae, at most 1.
+        disagreement: mean distance of the points from their mean over the image, its mirror image and the image
+            turned and made a little smaller; in steps between vertebrae, at most 1.
         margin: by how much the log scores of the best plausible spine (MAP decoding) fall below the highest of each
             channel for itself, mean over the vertebrae, at least 0.
         violations: limits of anatomy that the points of each channel for itself break.
@@ -44,9 +46,19 @@ class Opinion:
     features: np.ndarray
     shape: np.ndarray
 
+    @property
+    def uncertainty(self) -> float:
+        """Entropy of the heatmaps plus disagreement between views of the image.
 
-def opinions_of(network: LandmarkNet, codec: LandmarkCodec, decoder: Decoder, images: torch.Tensor) -> list[Opinion]:
-    """Ask a network about some films.
+        Both lie in 0...1: an even heatmap counts as much as points that lie a whole vertebra apart.
+        """
+        return self.entropy + self.disagreement
+
+
+def describe_images(
+    network: LandmarkNet, codec: LandmarkCodec, decoder: Decoder, images: torch.Tensor
+) -> list[ImageDescriptor]:
+    """Describe some images by what a network says of them.
 
     Args:
         network: in evaluation mode, on the device of the images.
@@ -62,7 +74,9 @@ def opinions_of(network: LandmarkNet, codec: LandmarkCodec, decoder: Decoder, im
         fused = network.fusion(branches)
         maps = _ready(Maps(network.heatmap(fused), network.offset(fused), network.corner_offset(fused)))
         if maps.heatmap.shape[1] != len(VERTEBRAE):
-            raise ValueError(f"choosing films needs {len(VERTEBRAE)} heatmaps, the network has {maps.heatmap.shape[1]}")
+            raise ValueError(
+                f"choosing images needs {len(VERTEBRAE)} heatmaps, the network has {maps.heatmap.shape[1]}"
+            )
         mirrored = mirror_maps(_ready(network(images.flip(-1))))
         matrix = turned_matrix(*images.shape[-2:])
         turned = _ready(network(moved(images, matrix)))
@@ -72,24 +86,36 @@ def opinions_of(network: LandmarkNet, codec: LandmarkCodec, decoder: Decoder, im
     views = np.stack([found, codec.decode(mirrored).xy.double().numpy(), back])
     features = torch.cat([branch.float().mean((2, 3)) for branch in branches], 1).cpu().numpy()
     entropies = _entropies(maps.heatmap)
-    opinions = []
+    descriptors = []
     for number in range(len(images)):
         spine = decoder.decode(Maps(*(part[number : number + 1] for part in maps)))
-        step = max(float(center_distances(spine.xy[:, 0]).mean()), _LEAST_STEP)
+        step = max(float(center_distances(spine.xy[:, 0]).mean()), _MIN_STEP)
         away = np.linalg.norm(views[:, number] - views[:, number].mean(0), axis=-1) / step
         highest, chosen = plain.scores[number].double().numpy(), spine.scores[:, 0]
-        fall = np.log(np.maximum(highest, _LEAST_SCORE)) - np.log(np.maximum(chosen, _LEAST_SCORE))
-        opinions.append(
-            Opinion(
+        fall = np.log(np.maximum(highest, _MIN_SCORE)) - np.log(np.maximum(chosen, _MIN_SCORE))
+        descriptors.append(
+            ImageDescriptor(
                 float(entropies[number]),
-                float(np.minimum(away, _FARTHEST).mean()),
+                float(np.minimum(away, _MAX_DISTANCE).mean()),
                 float(np.maximum(fall, 0.0).mean()),
                 len(violations(found[number])),
                 features[number],
                 (spine.xy[:, 0] - spine.xy[:, 0].mean(0)) / step,
             )
         )
-    return opinions
+    return descriptors
+
+
+def describe_image(predictor: LandmarkPredictor, radiograph: Radiograph) -> ImageDescriptor:
+    """Describe an image by the view that shows its spine best.
+
+    Raises:
+        UnreadableImageError: the image is too small, or all its pixels are equal.
+        ValueError: the network has a single heatmap for all vertebrae.
+    """
+    image, shown = predictor.run_network(radiograph)
+    pixels = view(image.radiograph.pixels, shown.matrix, predictor.config.input)[None].to(predictor.device)
+    return describe_images(predictor.network, predictor.codec, predictor.decoders["map"], pixels)[0]
 
 
 def _ready(maps: Maps) -> Maps:
@@ -106,7 +132,7 @@ def _entropies(heatmap: torch.Tensor) -> torch.Tensor:
 
 
 def turned_matrix(height: int, width: int) -> np.ndarray:
-    """``(3, 3)`` from pixels of the film to pixels of its turned view."""
+    """``(3, 3)`` from pixels of the image to pixels of its turned view."""
     x, y = (width - 1) / 2, (height - 1) / 2
     matrix: np.ndarray = translation(x, y) @ rotation(_TURN_DEG) @ np.diag([_SIZE, _SIZE, 1.0]) @ translation(-x, -y)
     return matrix

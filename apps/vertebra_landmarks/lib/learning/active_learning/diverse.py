@@ -1,26 +1,27 @@
-"""Diverse: uncertain films that lie far from all that are labelled."""
+"""Diverse: uncertain images that resemble none of the labelled ones."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from .embedding import distances, nearest
+from .strategy import OrderStrategy
 
 
 def diverse_order(pool: np.ndarray, weights: np.ndarray, labelled: np.ndarray, count: int) -> list[int]:
     """Greedy, weighted k-center choice.
 
-    One film after another: the one whose distance to the nearest labelled or chosen film, times its weight, is the
+    One image after another: the one whose distance to the nearest labelled or chosen image, times its weight, is the
     largest.
 
     Args:
-        pool: ``(N, D)`` places of the films without a label.
+        pool: ``(N, D)`` points of the images without a label.
         weights: ``(N,)`` of each, not negative; its uncertainty.
-        labelled: ``(M, D)`` places of the labelled films.
+        labelled: ``(M, D)`` points of the labelled images.
         count: how many to choose.
 
     Returns:
-        Places in the pool, at most N.
+        Indices into the pool, at most N.
 
     Reference:
         Sener and Savarese, Active Learning for Convolutional Neural Networks: A Core-Set Approach, ICLR 2018, the
@@ -35,3 +36,6 @@ def diverse_order(pool: np.ndarray, weights: np.ndarray, labelled: np.ndarray, c
         chosen.append(best)
         away = np.minimum(away, distances(pool, pool[best : best + 1])[:, 0])
     return chosen
+
+
+STRATEGY = OrderStrategy("An uncertain image that resembles none of the labelled ones", diverse_order)

@@ -1,31 +1,32 @@
-"""Informative: films whose labels leave the least doubt about all the others."""
+"""Informative: images whose labels leave the least variance of all the others."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from .embedding import distances
+from .strategy import OrderStrategy
 
 _NOISE = 0.3
-"""Share of what a label says that holds for its own film only, to that which holds for similar ones."""
-_LEAST_SPREAD = 1e-12
+"""Share of what a label says that holds for its own image only, to that which holds for similar ones."""
+_MIN_SPREAD = 1e-12
 
 
 def informative_order(pool: np.ndarray, weights: np.ndarray, labelled: np.ndarray, count: int) -> list[int]:
     """Greedy reduction of the variance that a Gaussian process leaves on the pool.
 
-    What a label teaches holds for similar films too, the less the further they lie (a Gaussian of the distance, whose
-    squared width is the median squared distance). One film after another: the one whose label takes away most of the
-    variance of all films of the pool. It lies amid many films, and apart from those that are labelled.
+    What a label teaches holds for similar images too, the less the further they lie (a Gaussian of the distance, whose
+    squared width is the median squared distance). One image after another: the one whose label takes away most of the
+    variance of all images of the pool. It lies amid many images, and apart from those that are labelled.
 
     Args:
-        pool: ``(N, D)`` places of the films without a label.
-        weights: not looked at: how unsure a model is of a film says little about what it teaches.
-        labelled: ``(M, D)`` places of the labelled films.
+        pool: ``(N, D)`` points of the images without a label.
+        weights: unused: how unsure a model is of an image says little about what it teaches.
+        labelled: ``(M, D)`` points of the labelled images.
         count: how many to choose.
 
     Returns:
-        Places in the pool, at most N.
+        Indices into the pool, at most N.
 
     Reference:
         Cohn, Ghahramani and Jordan, Active Learning with Statistical Models, Journal of Artificial Intelligence
@@ -42,11 +43,14 @@ def informative_order(pool: np.ndarray, weights: np.ndarray, labelled: np.ndarra
     return chosen
 
 
+STRATEGY = OrderStrategy("An image whose label tells most about the others", informative_order)
+
+
 def _variances(pool: np.ndarray, labelled: np.ndarray) -> np.ndarray:
-    """``(N, N)`` covariances of what is not known about the films of a pool, the variance without any label being 1."""
+    """``(N, N)`` covariances of the images of a pool given the labels; without any label their variance is 1."""
     everything = np.concatenate([pool, labelled])
     squares = distances(everything, everything) ** 2
-    alike = np.exp(-squares / max(float(np.median(squares)), _LEAST_SPREAD))
+    alike = np.exp(-squares / max(float(np.median(squares)), _MIN_SPREAD))
     own, across = alike[: len(pool), : len(pool)], alike[len(pool) :, : len(pool)]
     beside = alike[len(pool) :, len(pool) :] + _NOISE * np.eye(len(labelled))
     left: np.ndarray = own - across.T @ np.linalg.solve(beside, across)

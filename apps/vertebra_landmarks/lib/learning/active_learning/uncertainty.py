@@ -1,13 +1,7 @@
-"""Uncertainty: how little a network is sure of a film."""
+"""Uncertainty: how unsure a network is of an image."""
 
 from __future__ import annotations
 
-from .descriptors import Opinion
+from .strategy import ScoreStrategy
 
-
-def uncertainty_score(opinion: Opinion) -> float:
-    """Entropy of the heatmaps plus disagreement between views of the film.
-
-    Both lie in 0...1: an even heatmap counts as much as points that lie a whole vertebra apart.
-    """
-    return opinion.entropy + opinion.disagreement
+STRATEGY = ScoreStrategy("The image that the model is least sure of", lambda descriptor: descriptor.uncertainty)

@@ -1,6 +1,6 @@
 """Reader of the AASCE 2019 ("SpineWeb dataset 16") radiographs in the curated layout of this project.
 
-A folder holds ``index.csv`` (one row per image with curation flags and the group of films of one patient),
+A folder holds ``index.csv`` (one row per image with curation flags and the group of images of one patient),
 ``landmarks_repaired.csv`` (corners in pixels), ``images/{training,test}``, and in ``labels/{training,test}`` the
 ``filenames.csv`` and ``angles.csv`` of the challenge, whose rows belong together.
 """
@@ -34,14 +34,14 @@ class Record:
 
     Attributes:
         path: image file.
-        group: films of one patient share it.
+        group: images of one patient share it.
         corners: ``(V, K, 2)`` pixels of the original image, repaired where the original order was wrong.
-        resorted: of test images the same as the literature takes them, sorted by place only; else ``None``.
+        resorted: of test images the same as the literature takes them, sorted by position only; else ``None``.
         angles: ``(3,)`` official angles of the challenge, degrees.
         geometry_ok: the labelled points pass geometric sanity checks.
-        suitable: a curator found the film and its labels usable.
+        suitable: a curator found the image and its labels usable.
         level_ok: the vertebrae carry their right names.
-        duplicate_of_training: a test film that also stands in training.
+        duplicate_of_training: a test image that also stands in training.
     """
 
     path: Path
@@ -139,8 +139,8 @@ def _corners(rows: Iterable[dict[str, str]], vertebrae: Sequence[str]) -> dict[s
     for row in rows:
         points = corners.setdefault(row["image"], np.full((len(VERTEBRAE), len(CORNERS), 2), np.nan))
         try:
-            place = vertebrae.index(row["vertebra"]), CORNERS.index(row["corner"])
-            points[place] = float(row["x_px"]), float(row["y_px"])
+            index = vertebrae.index(row["vertebra"]), CORNERS.index(row["corner"])
+            points[index] = float(row["x_px"]), float(row["y_px"])
         except ValueError as error:
             what = f"{row['vertebra']} {row['corner']} at ({row['x_px']}, {row['y_px']})"
             raise ValueError(f"the labels of {row['image']} have a row that is no corner: {what}") from error
@@ -148,9 +148,9 @@ def _corners(rows: Iterable[dict[str, str]], vertebrae: Sequence[str]) -> dict[s
 
 
 def folds(records: Sequence[Record], count: int = FOLDS) -> list[int]:
-    """Fold of every record; films of one group share it and the folds are of nearly equal size.
+    """Fold of every record; images of one group share it and the folds are of nearly equal size.
 
-    The largest groups are dealt first, each to the fold that has the fewest films; the result depends on nothing but
+    The largest groups are dealt first, each to the fold that has the fewest images; the result depends on nothing but
     the groups.
 
     Raises:

@@ -44,7 +44,7 @@ class BoxRecord:
 
     @property
     def fold(self) -> int:
-        """Fold in 0...4; neighbouring numbers may be one film twice, so blocks of ten numbers stay together."""
+        """Fold in 0...4; neighbouring numbers may be one image twice, so blocks of ten numbers stay together."""
         number = re.search(r"\d+", self.path.stem)
         return int(number.group()) // _BLOCK % FOLDS if number else 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ...spine.chain_prior import ChainPrior
 from ...spine.fixed_landmarks import FixedLandmarks
 from ..codec import LandmarkCodec
@@ -11,8 +13,14 @@ from .map import MapDecoder
 from .parallel import ParallelDecoder
 from .sequential import SequentialDecoder
 
-DECODERS = ("map", "sequential", "parallel")
-"""Names of all decoders, the default one first."""
+DECODERS: dict[str, Callable[[LandmarkCodec, ChainPrior, MapConfig], Decoder]] = {
+    "map": lambda codec, prior, config: MapDecoder(prior, config),
+    "sequential": lambda codec, prior, config: SequentialDecoder(),
+    "parallel": lambda codec, prior, config: ParallelDecoder(codec),
+}
+"""All decoders by name: each is made from the network's codec, how centers follow each other, and ``map`` settings."""
+
+DEFAULT_DECODER = "map"
 
 
 def make_decoder(name: str, codec: LandmarkCodec, prior: ChainPrior, config: MapConfig) -> Decoder:
@@ -27,13 +35,9 @@ def make_decoder(name: str, codec: LandmarkCodec, prior: ChainPrior, config: Map
     Raises:
         ValueError: there is none.
     """
-    if name == "map":
-        return MapDecoder(prior, config)
-    if name == "sequential":
-        return SequentialDecoder()
-    if name == "parallel":
-        return ParallelDecoder(codec)
-    raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, got {name!r}")
+    if name not in DECODERS:
+        raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, got {name!r}")
+    return DECODERS[name](codec, prior, config)
 
 
-__all__ = ["DECODERS", "DecodedSpine", "Decoder", "FixedLandmarks", "make_decoder"]
+__all__ = ["DECODERS", "DEFAULT_DECODER", "DecodedSpine", "Decoder", "FixedLandmarks", "make_decoder"]

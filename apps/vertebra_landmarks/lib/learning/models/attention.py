@@ -1,4 +1,4 @@
-"""Self-attention over a feature map: lets every place see the whole image, which naming by counting needs."""
+"""Self-attention over a feature map: every cell sees the whole image, which naming vertebrae by counting needs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import nn
 
 _HEADS = 4
 _DROPOUT = 0.1
-_LONGEST_WAVE = 200.0  # cells; longer than any feature map
+_MAX_WAVELENGTH = 200.0  # cells; longer than any feature map
 
 
 def positions(channels: int, height: int, width: int, device: torch.device) -> torch.Tensor:
-    """Sines and cosines of the place of every cell, half of the channels for each axis.
+    """Sines and cosines of the position of every cell, half of the channels for each axis.
 
     Args:
         channels: a multiple of 4.
@@ -33,7 +33,7 @@ def positions(channels: int, height: int, width: int, device: torch.device) -> t
     if channels % 4:
         raise ValueError(f"channels must be a multiple of 4, got {channels}")
     waves = torch.arange(channels // 4, device=device) / max(1, channels // 4 - 1)
-    frequency = torch.exp(-math.log(_LONGEST_WAVE) * waves)
+    frequency = torch.exp(-math.log(_MAX_WAVELENGTH) * waves)
     along_y = torch.arange(height, device=device)[:, None] * frequency  # (h, C / 4)
     along_x = torch.arange(width, device=device)[:, None] * frequency
     by_y = torch.cat([along_y.sin(), along_y.cos()], -1)[:, None].expand(-1, width, -1)
@@ -64,12 +64,12 @@ class ContextLayer(nn.Module):
             nn.init.zeros_(last.get_parameter("bias"))
 
     def forward(
-        self, tokens: torch.Tensor, place: torch.Tensor, is_ignored: torch.Tensor | None = None
+        self, tokens: torch.Tensor, position: torch.Tensor, is_ignored: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """``(B, N, C)`` tokens, ``(N, C)`` positions and ``(B, N)`` what nobody may look at to ``(B, N, C)``."""
+        """``(B, N, C)`` tokens, ``(N, C)`` positions and ``(B, N)`` which tokens are ignored, to ``(B, N, C)``."""
         normed = self.norm(tokens)
-        asked = normed + place
-        tokens = tokens + self.attention(asked, asked, normed, key_padding_mask=is_ignored, need_weights=False)[0]
+        query = normed + position
+        tokens = tokens + self.attention(query, query, normed, key_padding_mask=is_ignored, need_weights=False)[0]
         return tokens + self.dense(tokens)
 
 
@@ -90,8 +90,8 @@ class Context(nn.Module):
         if not len(self.layers):
             return x
         b, c, h, w = x.shape
-        place = positions(c, h, w, x.device).to(x.dtype)
+        position = positions(c, h, w, x.device).to(x.dtype)
         tokens = x.flatten(2).transpose(1, 2)
         for layer in self.layers:
-            tokens = layer(tokens, place)
+            tokens = layer(tokens, position)
         return tokens.transpose(1, 2).reshape(b, c, h, w).contiguous(memory_format=torch.channels_last)

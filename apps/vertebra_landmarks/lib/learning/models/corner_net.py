@@ -1,4 +1,4 @@
-"""The second network: finds the four corners of every vertebra in its own patch, and how far off they may be."""
+"""The corner network: four corners of every vertebra in its own patch, and how far off they may be."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ...spine.geometry import mirrored_order
 from ...spine.schema import CORNERS, POINTS, VERTEBRAE
-from ..config import RefinerConfig
+from ..config import CornerConfig
 from .attention import ContextLayer
 from .hrnet import Residual, conv_norm
 
@@ -18,8 +18,8 @@ _STRIDE = 4
 _HIDDEN = 64
 
 
-class Refined(NamedTuple):
-    """What the network says.
+class CornerOutput(NamedTuple):
+    """Output of the corner network.
 
     Attributes:
         corners: ``(B, V, K, 2)`` pixels of each patch.
@@ -30,16 +30,16 @@ class Refined(NamedTuple):
     log_errors: torch.Tensor
 
 
-class KnownPatches(NamedTuple):
-    """What was seen of the other vertebrae of a spine.
+class CachedTokens(NamedTuple):
+    """Tokens of the other vertebrae of a spine, from an earlier run.
 
     Attributes:
-        tokens: ``(B, V, C)`` of all vertebrae; those looked at now do not count.
-        which: ``(M,)`` indices of the vertebrae that are looked at now.
+        tokens: ``(B, V, C)`` of all vertebrae; those of the active ones do not count.
+        active: ``(M,)`` indices of the vertebrae whose patches are run now.
     """
 
     tokens: torch.Tensor
-    which: torch.Tensor
+    active: torch.Tensor
 
 
 def _block(channels: int) -> Residual:
@@ -47,11 +47,11 @@ def _block(channels: int) -> Residual:
     return Residual(body, channels, channels)
 
 
-class CornerRefiner(nn.Module):
+class CornerNet(nn.Module):
     """A small encoder and decoder per patch, with self-attention among the vertebrae of a spine in between.
 
     Corners are means under a softmax over the cells of a map, plus the mean offset there, so that they are finer than a
-    cell. What is said about errors learns from what was seen, but does not change it.
+    cell. The error head learns from the features, but does not change them.
 
     Args:
         config: patch size, width and depth.
@@ -60,7 +60,7 @@ class CornerRefiner(nn.Module):
         Sun et al., Integral Human Pose Regression, ECCV 2018, for the means.
     """
 
-    def __init__(self, config: RefinerConfig) -> None:
+    def __init__(self, config: CornerConfig) -> None:
         super().__init__()
         c = config.channels
         self.fine = nn.Sequential(conv_norm(1, c, 5, stride=2), _block(c))
@@ -84,44 +84,44 @@ class CornerRefiner(nn.Module):
         cells = (torch.stack([x, y]).float() + 0.5) * _STRIDE - 0.5
         self.register_buffer("cells", cells.flatten(1), persistent=False)
 
-    def forward(self, patches: torch.Tensor, is_there: torch.Tensor | None = None) -> Refined:
+    def forward(self, patches: torch.Tensor, is_there: torch.Tensor | None = None) -> CornerOutput:
         """Find the corners.
 
         Args:
             patches: ``(B, V, height, width)`` standardised, the vertebrae of a spine in order.
-            is_there: ``(B, V)`` False for patches of vertebrae that are not there, which no other may look at.
+            is_there: ``(B, V)`` False for patches of vertebrae that are not there, which no other may attend to.
         """
-        return self._found(patches, None, None if is_there is None else ~is_there)[0]
+        return self._run(patches, None, None if is_there is None else ~is_there)[0]
 
-    def among(self, patches: torch.Tensor, known: KnownPatches | None = None) -> tuple[Refined, torch.Tensor]:
-        """Find the corners of some vertebrae amid the rest of their spine, whose patches were seen before.
+    def among(self, patches: torch.Tensor, cached: CachedTokens | None = None) -> tuple[CornerOutput, torch.Tensor]:
+        """Find the corners of some vertebrae amid the rest of their spine, whose patches were run before.
 
         Args:
             patches: ``(B, M, height, width)`` standardised, in order from top to bottom.
-            known: what was seen of the rest; ``None`` where these are all V.
+            cached: tokens of the rest; ``None`` where these are all V.
 
         Returns:
-            What is said of the M vertebrae, and the ``(B, V, C)`` tokens of all, for ``KnownPatches``.
+            The output for the M vertebrae, and the ``(B, V, C)`` tokens of all, for ``CachedTokens``.
         """
-        return self._found(patches, known, None)
+        return self._run(patches, cached, None)
 
-    def _found(
-        self, patches: torch.Tensor, known: KnownPatches | None, is_ignored: torch.Tensor | None
-    ) -> tuple[Refined, torch.Tensor]:
+    def _run(
+        self, patches: torch.Tensor, cached: CachedTokens | None, is_ignored: torch.Tensor | None
+    ) -> tuple[CornerOutput, torch.Tensor]:
         b, m = patches.shape[:2]
         x = patches.reshape(b * m, 1, *patches.shape[2:]).to(memory_format=torch.channels_last)
         middle = self.middle(self.fine(x))
         coarse = self.coarse(middle)
-        seen = self.to_token(coarse.mean((2, 3))).reshape(b, m, -1)
-        which = torch.arange(m) if known is None else known.which
-        tokens = seen
-        if known is not None:
-            tokens = known.tokens.to(seen.dtype, copy=True)
-            tokens[:, which] = seen
+        own = self.to_token(coarse.mean((2, 3))).reshape(b, m, -1)
+        active = torch.arange(m) if cached is None else cached.active
+        tokens = own
+        if cached is not None:
+            tokens = cached.tokens.to(own.dtype, copy=True)
+            tokens[:, active] = own
         before = tokens
         for layer in self.context:
             tokens = layer(tokens, self.place.to(tokens.dtype), is_ignored)
-        tokens = tokens[:, which]
+        tokens = tokens[:, active]
         coarse = self.informed(coarse + self.from_token(tokens).reshape(b * m, -1)[..., None, None])
         features = self.joined(middle + F.interpolate(self.enlarged(coarse), size=middle.shape[-2:], mode="bilinear"))
         share = self.heatmap(features).float().flatten(2).softmax(-1)  # (B M, K, cells)
@@ -129,11 +129,11 @@ class CornerRefiner(nn.Module):
         corners = (share[:, :, None] * (self.cells + offset)).sum(-1)
         there = torch.einsum("nkp,ncp->nkc", share.detach(), features.float().flatten(2).detach()).flatten(1)
         error = self.error(torch.cat([there, tokens.float().flatten(0, 1).detach()], 1)).float()
-        return Refined(corners.reshape(b, m, len(CORNERS), 2), error.reshape(b, m, len(POINTS))), before
+        return CornerOutput(corners.reshape(b, m, len(CORNERS), 2), error.reshape(b, m, len(POINTS))), before
 
 
-def mirrored_refined(refined: Refined, width: int) -> Refined:
-    """What was said about mirrored patches of this width, in the terms of the patches themselves."""
+def mirrored_output(refined: CornerOutput, width: int) -> CornerOutput:
+    """The output for mirrored patches of this width, as one for the patches themselves."""
     corners = refined.corners[:, :, mirrored_order(CORNERS)]
     x = width - 1 - corners[..., :1]
-    return Refined(torch.cat([x, corners[..., 1:]], -1), refined.log_errors[..., mirrored_order(POINTS)])
+    return CornerOutput(torch.cat([x, corners[..., 1:]], -1), refined.log_errors[..., mirrored_order(POINTS)])

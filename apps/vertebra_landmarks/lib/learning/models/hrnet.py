@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from .attention import Context
 
 STEM_CHANNELS = 64
-_REDUCTION, _LEAST_HIDDEN = 16, 4  # of squeeze-and-excitation; the narrow branches would be left with a single channel
+_REDUCTION, _MIN_HIDDEN = 16, 4  # of squeeze-and-excitation; the narrow branches would be left with a single channel
 STRIDE = 4
 """Input pixels per cell of the finest branch: two stride-2 convolutions."""
 
@@ -78,7 +78,7 @@ class SqueezeExcitation(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        hidden = max(_LEAST_HIDDEN, channels // _REDUCTION)
+        hidden = max(_MIN_HIDDEN, channels // _REDUCTION)
         self.squeeze = nn.Linear(channels, hidden)
         self.excite = nn.Linear(hidden, channels)
 

@@ -1,4 +1,4 @@
-"""What a person's points say about the bodies that the networks found: which one is meant, and what follows them."""
+"""Fixed landmarks applied to the bodies that the networks found: which body is meant, and which points follow."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ...spine.geometry import centers_of, corners_of, drag_along
 from ..decoders import FixedLandmarks
 
 _OTHER_BODY = (1.0, 0.5)  # steps across and along the spine; a fixed corner so far off is not of the body in the patch
-_NAMING = 0.15  # steps; a center fixed no further than that from a body's says which body it is, not where it lies
-_SAME_PLACE = 0.5  # pixels of the image between centers that are decoded from the same maximum
+_NAMING_REACH = 0.15  # steps; a center fixed that near to a body's says which body it is, not where it lies
+_SAME_MAXIMUM = 0.5  # pixels of the image between centers that are decoded from the same maximum
 
 
-class Placed(NamedTuple):
-    """Vertebrae brought to what a person has fixed.
+class ConstrainedSpine(NamedTuple):
+    """Vertebrae after fixed landmarks were applied.
 
     Attributes:
-        xy: ``(V, P, 2)`` with the fixed points in their places, NaN for a vertebra of which one is unknown.
-        is_shown: ``(V,)`` whether the patch shows what is meant.
-        bodies: ``(V, P, 2)`` as the patches show them, where centers are fixed.
+        xy: ``(V, P, 2)`` with the fixed points at their positions, NaN for a vertebra of which one is unknown.
+        is_shown: ``(V,)`` whether the patch shows the body that is meant.
+        bodies: ``(V, P, 2)`` as the patches show them, moved to fixed centers.
     """
 
     xy: np.ndarray
@@ -29,15 +29,15 @@ class Placed(NamedTuple):
     bodies: np.ndarray
 
 
-def around_fixed(found: np.ndarray, fixed: FixedLandmarks, centers: np.ndarray) -> Placed:
-    """Vertebrae as their patches show them, brought to what a person has fixed.
+def apply_constraints(found: np.ndarray, fixed: FixedLandmarks, centers: np.ndarray) -> ConstrainedSpine:
+    """Move the vertebrae that the patches show to the fixed landmarks.
 
-    All corners go along with a fixed center, unless it lies within ``_NAMING`` of the one found: then it only says
-    which body is meant. A fixed corner leaves the others where the image shows them (``ErrorCorrelations`` says what
-    follows from its error for theirs). The center is the mean of all four. But where a fixed corner lies half a step up
-    or down from the one that the patch shows, or a whole one to the side, or would dent the outline or turn it inside
-    out, the patch shows another body than is meant. Then the free corners go along with all fixed points, with the
-    least change of shape that does it (``drag_along``).
+    All corners go along with a fixed center, unless it lies within ``_NAMING_REACH`` of the one found: then it only
+    says which body is meant. A fixed corner leaves the others where the image shows them (``ErrorCorrelations`` says
+    what follows from its error for theirs). The center is the mean of all four. But where a fixed corner lies half a
+    step up or down from the one that the patch shows, or a whole one to the side, or would dent the outline or turn it
+    inside out, the patch shows another body than is meant. Then the free corners go along with all fixed points, with
+    the least change of shape that does it (``drag_along``).
 
     Args:
         found: ``(V, P, 2)`` points, NaN where the network gives no number.
@@ -45,7 +45,7 @@ def around_fixed(found: np.ndarray, fixed: FixedLandmarks, centers: np.ndarray) 
         centers: ``(V, 2)`` as decoded, which tell how long a step is and where the spine goes.
     """
     shifts = np.where(np.isfinite(fixed.centers), fixed.centers - found[:, 0], 0.0)
-    shifts[np.linalg.norm(shifts, axis=1) <= _NAMING * gap_lengths(centers)] = 0.0
+    shifts[np.linalg.norm(shifts, axis=1) <= _NAMING_REACH * gap_lengths(centers)] = 0.0
     bodies = found + shifts[:, None]
     placed = fixed.applied_to(bodies)
     has_corner = np.any(fixed.mask[:, 1:], axis=1)
@@ -56,7 +56,7 @@ def around_fixed(found: np.ndarray, fixed: FixedLandmarks, centers: np.ndarray) 
     follows = has_corner[:, None] & ~np.isfinite(fixed.centers)
     placed[:, 0] = np.where(follows, centers_of(corners_of(placed)), placed[:, 0])
     placed[~np.isfinite(placed).all((1, 2))] = np.nan
-    return Placed(placed, is_shown, bodies)
+    return ConstrainedSpine(placed, is_shown, bodies)
 
 
 def _is_far(off: np.ndarray, centers: np.ndarray) -> np.ndarray:
@@ -69,8 +69,8 @@ def _is_far(off: np.ndarray, centers: np.ndarray) -> np.ndarray:
     return is_far
 
 
-def naming(fixed: FixedLandmarks, found: np.ndarray, decoded: np.ndarray) -> FixedLandmarks:
-    """The fixed points with every center that names a body moved to where decoding found that body.
+def snap_to_bodies(fixed: FixedLandmarks, found: np.ndarray, decoded: np.ndarray) -> FixedLandmarks:
+    """The fixed points with every center that only names a body moved to where decoding found that body.
 
     Args:
         fixed: points that must stay.
@@ -78,7 +78,7 @@ def naming(fixed: FixedLandmarks, found: np.ndarray, decoded: np.ndarray) -> Fix
         decoded: ``(V, 2)`` where decoding found them.
     """
     away = np.linalg.norm(fixed.centers[:, None] - found, axis=-1)
-    reach = np.where(np.isfinite(away), _NAMING * gap_lengths(found) - away, -np.inf)
+    reach = np.where(np.isfinite(away), _NAMING_REACH * gap_lengths(found) - away, -np.inf)
     nearest = reach.argmax(1)
     names = reach.max(1) >= 0
     xy = fixed.xy.copy()
@@ -86,7 +86,7 @@ def naming(fixed: FixedLandmarks, found: np.ndarray, decoded: np.ndarray) -> Fix
     return FixedLandmarks(xy)
 
 
-def bodies_kept(centers: np.ndarray, before: np.ndarray, fixed: FixedLandmarks, reach: np.ndarray) -> np.ndarray:
+def match_bodies(centers: np.ndarray, before: np.ndarray, fixed: FixedLandmarks, reach: np.ndarray) -> np.ndarray:
     """Which vertebrae are bodies that were looked at before, under whatever name.
 
     A center counts as the same where it has moved by no more than a fraction of a pixel; of a vertebra with a fixed
@@ -103,7 +103,7 @@ def bodies_kept(centers: np.ndarray, before: np.ndarray, fixed: FixedLandmarks, 
     """
     away = np.linalg.norm(centers[:, None] - before, axis=-1)
     by_corner = fixed.mask[:, 1:].any(1) & ~np.isfinite(fixed.centers).all(1)
-    near = np.where(by_corner, reach, _SAME_PLACE)
+    near = np.where(by_corner, reach, _SAME_MAXIMUM)
     kept = np.full(len(centers), -1)
     for vertebra in np.argsort(away.min(1), kind="stable"):
         body = away[vertebra].argmin()

@@ -1,4 +1,4 @@
-"""A picture of a prediction on its upright radiograph: outlines, curves with their angles, and warnings below."""
+"""Overlay of a prediction on its upright radiograph: outlines, curves with their angles, and warnings below."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ...spine.measurement.cobb import Curve
 from ...spine.measurement.image_warnings import describe_orientation
 from ...spine.measurement.report import curves_of
 from ...spine.schema import Spine, Vertebra
-from ..data.transforms import windowed
-from .predictor import Prediction
+from ..data.image_views import windowed
+from .result import Prediction
 
 MAX_SIDE = 1600
-"""Longer side of the radiograph in the picture, pixels."""
+"""Longer side of the radiograph on the canvas, pixels."""
 
 MIN_TEXT_WIDTH = 420
 """Width of the text below it at least, pixels."""
@@ -45,21 +45,21 @@ def draw_overlay(radiograph: Radiograph, prediction: Prediction) -> Image.Image:
         prediction: what was found in it.
 
     Returns:
-        An RGB picture; the radiograph has at most 1600 pixels on its longer side.
+        An RGB image; the radiograph has at most 1600 pixels on its longer side.
     """
     pixels = windowed(np.ascontiguousarray(prediction.orientation.upright_pixels(radiograph.pixels)))
     scale = min(1.0, MAX_SIDE / max(pixels.shape))
     size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
     gray = Image.fromarray((pixels * 255).round().astype(np.uint8))
-    picture = gray.resize(size, Image.Resampling.LANCZOS).convert("RGB")
-    pen = _Pen.on(picture, scale)
+    canvas = gray.resize(size, Image.Resampling.LANCZOS).convert("RGB")
+    pen = _Pen.on(canvas, scale)
     spine = prediction.frame.upright(prediction.spine)
     curves = curves_of(prediction.spine, prediction.frame, prediction.tilt_half_widths, prediction.names_right)
     for curve in curves:
         pen.curve(curve, spine)
     for vertebra in spine.vertebrae:
         pen.vertebra(vertebra)
-    return _with_text(picture, _sentences(prediction, curves), pen.font)
+    return _with_text(canvas, _sentences(prediction, curves), pen.font)
 
 
 def _sentences(prediction: Prediction, curves: tuple[Curve, ...]) -> list[str]:
@@ -76,12 +76,12 @@ def _sentences(prediction: Prediction, curves: tuple[Curve, ...]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Pen:
-    """Draws in pixels of the upright radiograph on a picture of it at another scale.
+    """Draws in pixels of the upright radiograph on an image of it at another scale.
 
     Attributes:
-        draw: on the picture.
-        size: (width, height) of the picture.
-        scale: pixels of the picture per pixel of the radiograph.
+        draw: on the canvas.
+        size: (width, height) of the canvas.
+        scale: pixels of the canvas per pixel of the radiograph.
         line: width of lines.
         font: of names and angles.
     """
@@ -93,32 +93,32 @@ class _Pen:
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont
 
     @classmethod
-    def on(cls, picture: Image.Image, scale: float) -> _Pen:
-        """A pen for a picture, its lines and letters as large as that asks for."""
-        length = max(picture.size)
+    def on(cls, canvas: Image.Image, scale: float) -> _Pen:
+        """A pen for a canvas, its lines and letters as large as that asks for."""
+        length = max(canvas.size)
         font = ImageFont.load_default(size=max(9, length // 75))
-        return cls(ImageDraw.Draw(picture), picture.size, scale, max(1, length // 700), font)
+        return cls(ImageDraw.Draw(canvas), canvas.size, scale, max(1, length // 700), font)
 
     def at(self, xy: np.ndarray) -> Point:
-        """A point of the radiograph in the picture."""
+        """A point of the radiograph on the canvas."""
         x, y = ((xy + 0.5) * self.scale - 0.5).tolist()
         return x, y
 
     def vertebra(self, vertebra: Vertebra) -> None:
         """Outline, center and name; dashed where an end of a side is not visible."""
         points = {name: vertebra.point(name) for name in (*_OUTLINE, "center")}
-        places = {name: self.at(np.array([p.x, p.y])) for name, p in points.items() if p is not None}
+        positions = {name: self.at(np.array([p.x, p.y])) for name, p in points.items() if p is not None}
         hidden = {name for name, p in points.items() if p is not None and not p.is_visible}
         center = points["center"]
         color = _SURE if center is not None and center.score >= _DOUBT_BELOW else _DOUBTFUL
         for a, b in pairwise(_OUTLINE):
-            if a in places and b in places:
-                self.side(places[a], places[b], color, is_dashed=bool({a, b} & hidden))
-        if "center" not in places or "center" in hidden:
+            if a in positions and b in positions:
+                self.side(positions[a], positions[b], color, is_dashed=bool({a, b} & hidden))
+        if "center" not in positions or "center" in hidden:
             return
-        (x, y), r = places["center"], 1.5 * self.line
+        (x, y), r = positions["center"], 1.5 * self.line
         self.draw.ellipse([x - r, y - r, x + r, y + r], fill=color)
-        right = max(place[0] for place in places.values())
+        right = max(position[0] for position in positions.values())
         self.text((right + 6 * self.line, y), vertebra.name, color, "lm")
 
     def side(self, a: Point, b: Point, color: tuple[int, int, int], is_dashed: bool) -> None:
@@ -149,13 +149,13 @@ class _Pen:
         points = (vertebra.point(f"{row}{side}") for side in "LR")
         return np.array([(point.x, point.y) for point in points if point is not None])
 
-    def text(self, place: Point, text: str, color: tuple[int, int, int], anchor: str) -> None:
-        """Text with a dark rim, moved so far that it stands on the picture."""
-        left, top, right, bottom = self.draw.multiline_textbbox(place, text, font=self.font, anchor=anchor)
+    def text(self, position: Point, text: str, color: tuple[int, int, int], anchor: str) -> None:
+        """Text with a dark rim, moved so far that it stands on the canvas."""
+        left, top, right, bottom = self.draw.multiline_textbbox(position, text, font=self.font, anchor=anchor)
         dx = max(0.0, 2 - left) - max(0.0, right - self.size[0] + 2)
         dy = max(0.0, 2 - top) - max(0.0, bottom - self.size[1] + 2)
         self.draw.multiline_text(
-            (place[0] + dx, place[1] + dy),
+            (position[0] + dx, position[1] + dy),
             text,
             fill=color,
             font=self.font,
@@ -176,19 +176,19 @@ def _dashes(a: Point, b: Point, length: float) -> Iterator[tuple[Point, Point]]:
 
 
 def _with_text(
-    picture: Image.Image, sentences: list[str], font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+    canvas: Image.Image, sentences: list[str], font: ImageFont.FreeTypeFont | ImageFont.ImageFont
 ) -> Image.Image:
-    """The picture with sentences below it, wrapped to its width."""
-    margin, width = max(4, picture.height // 150), max(picture.width, MIN_TEXT_WIDTH)
+    """The canvas with sentences below it, wrapped to its width."""
+    margin, width = max(4, canvas.height // 150), max(canvas.width, MIN_TEXT_WIDTH)
     lines = [line for sentence in sentences for line in _wrapped(sentence, width - 2 * margin, font)]
     if not lines:
-        return picture
+        return canvas
     step = round(1.35 * (font.getbbox("Ag")[3]))
-    paper = Image.new("RGB", (width, picture.height + 2 * margin + step * len(lines)), _PAPER)
-    paper.paste(picture, (0, 0))
+    paper = Image.new("RGB", (width, canvas.height + 2 * margin + step * len(lines)), _PAPER)
+    paper.paste(canvas, (0, 0))
     draw = ImageDraw.Draw(paper)
     for number, line in enumerate(lines):
-        draw.text((margin, picture.height + margin + number * step), line, fill=_TEXT, font=font)
+        draw.text((margin, canvas.height + margin + number * step), line, fill=_TEXT, font=font)
     return paper
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 
 
-class Stopwatch:
+class Timer:
     """Adds up the time of each stage by name."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._since = time.perf_counter()
 
-    def stop(self, stage: str) -> None:
-        """The time since the last stop belongs to this stage."""
+    def lap(self, stage: str) -> None:
+        """Book the time since the last lap on this stage."""
         now = time.perf_counter()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
         self._since = now

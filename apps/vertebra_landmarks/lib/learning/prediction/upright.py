@@ -18,12 +18,12 @@ from ..decoders import FixedLandmarks
 
 QUARTER_TURNS = tuple(Orientation(turns) for turns in range(4))
 MIN_SURE_SCORE = 0.5
-"""Coarse score from which an image is upright as it is. Of 106 films and phantoms none on its head reaches 0.41 and
+"""Coarse score from which an image is upright as it is. Of 106 images and phantoms none on its head reaches 0.41 and
 none on its side 0.07; of the upright ones 93 % do."""
 MIN_TURNED_SCORE = 0.3
 """Coarse score from which another quarter turn shows a spine: upright ones have 0.38 and more."""
 MIN_LEAD = 0.1
-"""By which that score must exceed the one as stored or stated: upright films lead all others by 0.15 and more."""
+"""By which that score must exceed the one as stored or stated: upright images lead all others by 0.15 and more."""
 
 NOT_STATED = "not stated"
 FOUND = "found in the image"

@@ -1,4 +1,4 @@
-"""Training of the second network, used by ``scripts/train_refiner.py`` and by the server."""
+"""Training of the corner network, used by ``scripts/train_refiner.py`` and by the server."""
 
 from __future__ import annotations
 
@@ -13,22 +13,28 @@ from monai.utils import set_determinism
 
 from ...evaluation.metrics import Localisation, localisation
 from ...spine.geometry import transform_points, with_centers
+from ...spine.schema import CORNERS
 from ..config import Config
-from ..data.patch_views import IS_KNOWN, IS_THERE, PATCHES, TARGET, patch_training_views, patch_validation_views
+from ..data.patches import IS_KNOWN, IS_THERE, PATCHES, TARGET, patch_training_views, patch_validation_views
 from ..data.transforms import MATRIX
-from ..models.corner_net import CornerRefiner
+from ..models.corner_net import CornerNet, CornerOutput
 from ..models.devices import on_device, quick_precision
-from ..weights.weight_files import ERRORS_MEASURED_ON, RefinerWeights, Weights, save_weights
-from .corner_losses import refiner_loss
-from .trainer import Run
+from ..weights.weight_files import ERRORS_MEASURED_ON, CornerWeights, Weights, save_weights
+from .trainer import Trainer
+
+_SMALL = 1e-4  # keeps the gradient of a length finite at 0
+_MAX_TILT = 0.5  # radians, beyond which a wrong tilt is not punished further
+_CENTER_WEIGHT, _TILT_WEIGHT, _ERROR_WEIGHT = 0.5, 10.0, 0.3
+_LOG_ERRORS = (-3.0, 5.0)
+_ENDPLATES = (("TL", "TR"), ("BL", "BR"))
 
 
-class RefinerTrainer(Run):
-    """One run of the second network; its items need ``patch_views.can_be_patched``.
+class CornerTrainer(Trainer):
+    """One run of the corner network; its items need ``patches.can_be_patched``.
 
     Args:
         config: all tunables.
-        base: weight file content that the second network goes into.
+        base: weight file content that the corner network goes into.
         folder: receives the checkpoint, the best weights and the history.
         device: where to train.
         workers: processes that prepare images.
@@ -36,7 +42,7 @@ class RefinerTrainer(Run):
         facts: what the run is about; stored in the weight file beside the validation errors.
         errors_of: whose error model the new network keeps, with what its facts tell of the measurement; it is an
             estimate then. Left out, the new network has none until it is measured.
-        freeze_norm, resumable, show_bars: as for ``Run``.
+        freeze_norm, resumable, show_bars: as for ``Trainer``.
 
     Raises:
         ValueError: the folder holds a run with another configuration or other facts.
@@ -53,7 +59,7 @@ class RefinerTrainer(Run):
         workers: int = 1,
         initial: dict[str, torch.Tensor] | None = None,
         facts: dict[str, Any] | None = None,
-        errors_of: RefinerWeights | None = None,
+        errors_of: CornerWeights | None = None,
         freeze_norm: bool = False,
         resumable: bool = True,
         show_bars: bool = True,
@@ -61,7 +67,7 @@ class RefinerTrainer(Run):
         self.config, self.base, self.errors_of = config, base, errors_of
         schedule = config.refiner_training
         set_determinism(schedule.seed)
-        network = on_device(CornerRefiner(config.refiner), device)
+        network = on_device(CornerNet(config.refiner), device)
         if initial is not None:
             network.load_state_dict(initial)
         plain = config.to_dict()
@@ -80,7 +86,7 @@ class RefinerTrainer(Run):
         """Total loss and its terms."""
         with quick_precision(self.device):
             refined = self.network(batch[PATCHES], batch[IS_THERE])
-        return refiner_loss(refined, batch[TARGET], batch[IS_KNOWN])
+        return corner_loss(refined, batch[TARGET], batch[IS_KNOWN])
 
     @torch.inference_mode()
     def validate(self, loader: DataLoader) -> Localisation:
@@ -106,5 +112,57 @@ class RefinerTrainer(Run):
         if self.errors_of is not None and self.errors_of.errors is not None:
             errors, measured_on = self.errors_of.errors, self.errors_of.facts.get(ERRORS_MEASURED_ON, {})
         facts = {**facts, ERRORS_MEASURED_ON: measured_on}
-        refiner = RefinerWeights(self.average.module.state_dict(), self.config.refiner, facts, errors)
+        refiner = CornerWeights(self.average.module.state_dict(), self.config.refiner, facts, errors)
         save_weights(path, self.base.state, self.base.config, self.base.facts, self.base.prior, refiner)
+
+
+def endplate_tilts(corners: torch.Tensor) -> torch.Tensor:
+    """``(..., 2)`` directions of the upper and lower endplate in radians, of corners ``(..., K, 2)``."""
+    left, right = ([CORNERS.index(plate[side]) for plate in _ENDPLATES] for side in (0, 1))
+    along = corners[..., right, :] - corners[..., left, :]
+    return torch.atan2(along[..., 1], along[..., 0])
+
+
+def midline_tilt(corners: torch.Tensor) -> torch.Tensor:
+    """``(...)`` direction from the middle of the left to that of the right side, which the challenge's angles use."""
+    names = list(zip(*_ENDPLATES, strict=True))
+    left, right = (corners[..., [CORNERS.index(name) for name in side], :].mean(-2) for side in names)
+    along = right - left
+    return torch.atan2(along[..., 1], along[..., 0])
+
+
+def corner_loss(
+    refined: CornerOutput, corners: torch.Tensor, is_known: torch.Tensor
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Distances of corners and of centers, wrong tilts, and how well the distances were foretold.
+
+    The last is the likelihood of an exponential distribution, whose optimum is the mean distance; it does not change
+    where the corners are placed.
+
+    Args:
+        refined: prediction for ``(B, V)`` patches.
+        corners: ``(B, V, K, 2)`` labelled pixels of the patches.
+        is_known: ``(B, V)`` 0 for vertebrae that teach nothing.
+
+    Returns:
+        The weighted sum (a scalar) and the unweighted terms.
+    """
+    count = is_known.sum().clamp(min=1.0)
+
+    def mean(values: torch.Tensor) -> torch.Tensor:
+        return (values * is_known).sum() / count
+
+    far = ((refined.corners - corners).square().sum(-1) + _SMALL).sqrt()  # (B, V, K)
+    center = ((refined.corners.mean(2) - corners.mean(2)).square().sum(-1) + _SMALL).sqrt()
+    plates = (endplate_tilts(refined.corners) - endplate_tilts(corners)).abs().mean(-1)
+    midline = (midline_tilt(refined.corners) - midline_tilt(corners)).abs()
+    distances = torch.cat([center[..., None], far], -1).detach()
+    logs = refined.log_errors.clamp(*_LOG_ERRORS)
+    terms = {
+        "corner": mean(far.mean(-1)),
+        "center": mean(center),
+        "tilt": mean((plates + midline).clamp(max=_MAX_TILT)),
+        "error": mean((distances / logs.exp() + logs).mean(-1)),
+    }
+    weights = {"corner": 1.0, "center": _CENTER_WEIGHT, "tilt": _TILT_WEIGHT, "error": _ERROR_WEIGHT}
+    return torch.stack([weights[name] * term for name, term in terms.items()]).sum(), terms

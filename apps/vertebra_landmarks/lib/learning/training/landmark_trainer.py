@@ -17,15 +17,16 @@ from ...spine.chain_prior import DEFAULT_PRIOR, ChainPrior
 from ...spine.geometry import transform_points
 from ..codec import STATE, LandmarkCodec, is_placed
 from ..config import Config
-from ..data.transforms import IMAGE, LABEL, MATRIX, training_transforms, validation_transforms
+from ..data.random_views import training_transforms
+from ..data.transforms import IMAGE, LABEL, MATRIX, validation_transforms
 from ..models.devices import on_device, quick_precision
 from ..models.landmark_net import LandmarkNet, Maps
-from ..weights.weight_files import RefinerWeights, save_weights
-from .losses import LandmarkCriterion
-from .trainer import Run
+from ..weights.weight_files import CornerWeights, save_weights
+from .criterion import LandmarkCriterion
+from .trainer import Trainer
 
 
-class Trainer(Run):
+class LandmarkTrainer(Trainer):
     """One run of the landmark network.
 
     Args:
@@ -38,7 +39,7 @@ class Trainer(Run):
         prior: how centers follow each other in the spines trained on; stored in the weight file for MAP decoding.
         refiner: stored in the weight file as it is; its error model is an estimate from then on, as
             ``weights.networks_digest`` shows.
-        freeze_norm, resumable, show_bars: as for ``Run``.
+        freeze_norm, resumable, show_bars: as for ``Trainer``.
 
     Raises:
         ValueError: the folder holds a run with another configuration or other facts.
@@ -55,7 +56,7 @@ class Trainer(Run):
         initial: dict[str, torch.Tensor] | None = None,
         facts: dict[str, Any] | None = None,
         prior: ChainPrior = DEFAULT_PRIOR,
-        refiner: RefinerWeights | None = None,
+        refiner: CornerWeights | None = None,
         freeze_norm: bool = False,
         resumable: bool = True,
         show_bars: bool = True,

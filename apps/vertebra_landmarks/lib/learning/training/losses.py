@@ -1,16 +1,11 @@
-"""The losses and the criterion that joins them."""
+"""Losses of the landmark network's maps."""
 
 from __future__ import annotations
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
-from ..codec import LandmarkCodec, Targets
-from ..config import LossConfig
-from ..models.landmark_net import Maps
-
-_LEAST_PROBABILITY = 1e-6  # below which the logarithm of a joined probability stays as it is
+_MIN_PROBABILITY = 1e-6  # below which the logarithm of a joined probability stays as it is
 _SMALL = 1e-4  # cells; keeps the gradient of a length finite at 0
 
 
@@ -55,7 +50,7 @@ def unnamed_focal_loss(
     """
     log_not_p = F.logsigmoid(-logits).sum(1, keepdim=True)
     p = -torch.expm1(log_not_p)
-    log_p = torch.log(p.clamp(min=_LEAST_PROBABILITY))
+    log_p = torch.log(p.clamp(min=_MIN_PROBABILITY))
     joined = target.amax(1, keepdim=True)
     return _penalty_reduced(p, log_p, log_not_p, joined, weight, alpha, beta)
 
@@ -91,7 +86,7 @@ def masked_l1_loss(prediction: torch.Tensor, target: torch.Tensor, weight: torch
 
 
 def soft_argmax(logits: torch.Tensor, offset: torch.Tensor, sharpness: float = 1.0) -> torch.Tensor:
-    """Differentiable centers: the mean place under each channel's softmax, plus the mean offset there.
+    """Differentiable centers: the mean position under each channel's softmax, plus the mean offset there.
 
     Args:
         logits: ``(B, V, h, w)`` heatmap before the sigmoid.
@@ -112,8 +107,8 @@ def soft_argmax(logits: torch.Tensor, offset: torch.Tensor, sharpness: float = 1
         torch.arange(w, device=logits.device, dtype=logits.dtype),
         indexing="ij",
     )
-    place = torch.stack([x, y])[None] + offset  # (B, 2, h, w)
-    return share @ place.flatten(2).transpose(1, 2)
+    position = torch.stack([x, y])[None] + offset  # (B, 2, h, w)
+    return share @ position.flatten(2).transpose(1, 2)
 
 
 def anatomy_constraint_loss(centers: torch.Tensor, weight: torch.Tensor, hinge: float = 0.0) -> torch.Tensor:
@@ -138,51 +133,3 @@ def anatomy_constraint_loss(centers: torch.Tensor, weight: torch.Tensor, hinge: 
     residual = torch.sqrt(((middle - (above + below) / 2) ** 2).sum(-1) + _SMALL**2)
     excess = F.relu(residual / step.clamp(min=1.0) - hinge)
     return (excess * counts).sum() / counts.sum().clamp(min=1.0)
-
-
-class LandmarkCriterion(nn.Module):
-    """Weighted sum of the heatmap, offset, corner and anatomy losses.
-
-    Args:
-        codec: encodes the label.
-        config: exponents and weights.
-    """
-
-    def __init__(self, codec: LandmarkCodec, config: LossConfig) -> None:
-        super().__init__()
-        self.codec = codec
-        self.config = config
-
-    def terms(self, prediction: Maps, targets: Targets) -> dict[str, torch.Tensor]:
-        """The single losses by name, without their weights.
-
-        A single heatmap for all vertebrae has neither an unnamed nor an anatomy term: both are 0.
-        """
-        prediction = Maps(*(m.float() for m in prediction))
-        heatmaps = prediction.heatmap, targets.maps.heatmap
-        exponents = self.config.alpha, self.config.beta
-        is_there = (targets.maps.heatmap == 1).flatten(2).any(-1) * targets.heatmap_weight[..., 0, 0]
-        centers = soft_argmax(prediction.heatmap, prediction.offset, self.config.anatomy_sharpness)
-        return {
-            "heatmap": penalty_reduced_focal_loss(*heatmaps, targets.heatmap_weight, *exponents),
-            "unnamed": unnamed_focal_loss(*heatmaps, targets.unnamed_weight, *exponents),
-            "anatomy": anatomy_constraint_loss(centers, is_there, self.config.anatomy_hinge),
-            "offset": masked_l1_loss(prediction.offset, targets.maps.offset, targets.offset_weight),
-            "corner": masked_l1_loss(prediction.corner_offset, targets.maps.corner_offset, targets.corner_weight),
-        }
-
-    def forward(self, prediction: Maps, label: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Total loss and its terms.
-
-        Args:
-            prediction: maps from the network, heatmap as logits.
-            label: ``(B, V, P, 3)`` x, y in input pixels and state.
-
-        Returns:
-            The weighted sum (a scalar) and the unweighted terms.
-        """
-        channels, h, w = prediction.heatmap.shape[1:]
-        size = h * self.codec.stride, w * self.codec.stride
-        terms = self.terms(prediction, self.codec.encode(label, size, channels))
-        weights = {name: getattr(self.config, f"{name}_weight") for name in terms}
-        return torch.stack([weights[name] * term for name, term in terms.items()]).sum(), terms

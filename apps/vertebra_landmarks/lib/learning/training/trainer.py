@@ -83,7 +83,7 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
 Item = dict[str, Any]
 
 
-class Run(ABC):
+class Trainer(ABC):
     """One run in one folder; a run that was interrupted goes on from its last finished epoch.
 
     Args:
@@ -193,8 +193,8 @@ class Run(ABC):
         Args:
             training: items with ``IMAGE`` and ``LABEL`` in original pixels.
             validation: the same; may be empty, then the last weights are kept.
-            on_epoch: told after every epoch.
-            should_stop: asked before every epoch; a stopped run can be resumed.
+            on_epoch: called after every epoch.
+            should_stop: called before every epoch; a stopped run can be resumed.
             rehearsal: items that are learnt beside the others in every batch, and that no epoch is counted by.
             keeps_last: keep the weights of the last epoch whatever the errors, so that a later comparison on the
                 validation images is about weights which were not chosen by them.
@@ -273,10 +273,10 @@ class Run(ABC):
                     module.eval()
         begin = time.perf_counter()
         waited, total, sums = 0.0, 0.0, dict[str, float]()
-        asked = time.perf_counter()
+        since = time.perf_counter()
         title, is_quiet = f"epoch {self.epoch + 1}", not self.show_bars
         for number, batch in enumerate(tqdm(loader, title, leave=False, dynamic_ncols=True, disable=is_quiet)):
-            waited += time.perf_counter() - asked
+            waited += time.perf_counter() - since
             rate = self._learning_rate(self.epoch * len(loader) + number, len(loader))
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
@@ -284,7 +284,7 @@ class Run(ABC):
             total += loss
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value
-            asked = time.perf_counter()
+            since = time.perf_counter()
         seconds = time.perf_counter() - begin
         self.epoch += 1
         is_due = self.epoch % self.schedule.validate_every == 0 or self.epoch == self.schedule.epochs

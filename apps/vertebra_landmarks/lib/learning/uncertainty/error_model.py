@@ -1,4 +1,4 @@
-"""How far off a prediction may be: what the networks say about that, put right by what was measured on other films."""
+"""How far off a prediction may be: the networks' own estimate, calibrated by what was measured on other images."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ...spine.measurement.angle_interval import interval_half_width
 from ...spine.schema import CORNERS
 from .error_correlation import ErrorCorrelations
 
-LEAST_SPINES = 20
+MIN_SPINES = 20
 _BINS = 12
 _PRIOR_COUNT = 0.5  # shifted and unshifted spines added to either end of the leads, so that no risk is 0 or 1
 _COVERAGE = 0.9
-_LARGEST_SLOPE = 2.0
+_MAX_SLOPE = 2.0
 _BELOW = 5.0  # the middle may lie so far below all leads: where they are all alike, the chance must still be small
-_LEAST_ERROR = 1e-6  # steps; a smaller one counts as this, since 0 has no logarithm
+_MIN_ERROR = 1e-6  # steps; a smaller one counts as this, since 0 has no logarithm
 
 Knots = tuple[tuple[float, float], ...]
 """Said and measured error, in steps between vertebrae, both rising."""
@@ -32,7 +32,7 @@ class ErrorModel:
     """From what the networks say to expected errors.
 
     Attributes:
-        center: for centers, what the second network says and what was measured where the names were right.
+        center: for centers, as the corner network states them and what was measured where the names were right.
         corner: the same for corners.
         naming_floor: chance of wrong names that remains however clear they seem to be.
         naming_bias, naming_slope: the rest of that chance is ``1 / (1 + exp(slope * lead - bias))``.
@@ -63,8 +63,8 @@ class ErrorModel:
             center, corner = (tuple((float(a), float(b)) for a, b in values[name]) for name in ("center", "corner"))
             apart = ("center", "corner", "correlations")
             rest = {name: float(value) for name, value in values.items() if name not in apart}
-            told = values.get("correlations")
-            correlations = None if told is None else ErrorCorrelations.from_dict(told)
+            stored = values.get("correlations")
+            correlations = None if stored is None else ErrorCorrelations.from_dict(stored)
             model = cls(center, corner, **rest, correlations=correlations)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"the error model is not one of this project: {error}") from error
@@ -79,22 +79,22 @@ class ErrorModel:
         return model
 
     def misnamed(self, lead: float) -> float:
-        """Chance in 0...1 that the names are off, by the lead of ``naming.naming_lead``."""
+        """Chance in 0...1 that the names are off, by the lead of ``level_names.naming_lead``."""
         exponent = float(np.clip(self.naming_slope * lead - self.naming_bias, -50, 50))
         return self.naming_floor + (1 - self.naming_floor) / (1 + math.exp(exponent))
 
-    def local(self, said: np.ndarray, step: float) -> np.ndarray:
+    def local(self, raw: np.ndarray, step: float) -> np.ndarray:
         """Expected errors where the names are right.
 
         Args:
-            said: ``(V, P)`` what the second network says, pixels.
+            raw: ``(V, P)`` as the corner network states them, pixels.
             step: mean distance of neighbouring centers, pixels.
 
         Returns:
             ``(V, P)`` pixels.
         """
         return (
-            np.concatenate([_measured(said[:, :1] / step, self.center), _measured(said[:, 1:] / step, self.corner)], 1)
+            np.concatenate([_measured(raw[:, :1] / step, self.center), _measured(raw[:, 1:] / step, self.corner)], 1)
             * step
         )
 
@@ -110,10 +110,10 @@ class ErrorModel:
         return self.tilt_factor * expected_tilts(points, local)
 
 
-def _measured(said: np.ndarray, knots: Knots) -> np.ndarray:
+def _measured(raw: np.ndarray, knots: Knots) -> np.ndarray:
     """Between knots in proportion to logarithms, beyond them by the ratio at the last one."""
     x, y = np.log(np.array(knots)).T
-    logs = np.log(np.maximum(said, _LEAST_ERROR))
+    logs = np.log(np.maximum(raw, _MIN_ERROR))
     beyond = np.minimum(logs - x[0], 0) + np.maximum(logs - x[-1], 0)
     measured: np.ndarray = np.exp(np.interp(logs, x, y) + beyond)
     return measured
@@ -129,11 +129,11 @@ def expected_tilts(points: np.ndarray, errors: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CalibrationCase:
     """A prediction beside its label, from which an error model is measured.
 
     Attributes:
-        said: ``(V, P)`` what the second network says, pixels.
+        raw: ``(V, P)`` as the corner network states them, pixels.
         observed: ``(V, P)`` distances from the label, pixels.
         step: mean distance of neighbouring predicted centers, pixels.
         lead: log score by which the names lead others.
@@ -143,7 +143,7 @@ class Checked:
         angle_error: absolute error of the largest angle, degrees.
     """
 
-    said: np.ndarray
+    raw: np.ndarray
     observed: np.ndarray
     step: float
     lead: float
@@ -153,44 +153,44 @@ class Checked:
     angle_error: float
 
 
-def fit_error_model(checked: list[Checked]) -> ErrorModel:
-    """Measure an error model on films that the networks were not trained on.
+def fit_error_model(cases: list[CalibrationCase]) -> ErrorModel:
+    """Measure an error model on images that the networks were not trained on.
 
     Raises:
-        ValueError: too few films, or fewer than that many with right names.
+        ValueError: too few images, or fewer than that many with right names.
     """
-    right = [case for case in checked if not case.is_shifted]
-    if len(right) < LEAST_SPINES:
-        raise ValueError(f"an error model needs {LEAST_SPINES} films with right names at least, got {len(right)}")
+    right = [case for case in cases if not case.is_shifted]
+    if len(right) < MIN_SPINES:
+        raise ValueError(f"an error model needs {MIN_SPINES} images with right names at least, got {len(right)}")
     knots = []
     for part in (slice(0, 1), slice(1, None)):
-        said = np.concatenate([(case.said[:, part] / case.step).ravel() for case in right])
+        raw = np.concatenate([(case.raw[:, part] / case.step).ravel() for case in right])
         observed = np.concatenate([(case.observed[:, part] / case.step).ravel() for case in right])
-        knots.append(_fit_knots(said, observed))
-    leads = np.array([case.lead for case in checked])
-    floor, bias, slope = _fit_naming(leads, np.array([case.is_shifted for case in checked]))
+        knots.append(_fit_knots(raw, observed))
+    leads = np.array([case.lead for case in cases])
+    floor, bias, slope = _fit_naming(leads, np.array([case.is_shifted for case in cases]))
     model = ErrorModel(knots[0], knots[1], floor, bias, slope, 1.0)
     ratios = []
     for case in right:
-        tilts = expected_tilts(case.points, model.local(case.said, case.step))
+        tilts = expected_tilts(case.points, model.local(case.raw, case.step))
         ratios.append(case.angle_error / interval_half_width(tilts, case.ends))
-    factor = float(np.quantile(ratios, _COVERAGE, method="weibull"))  # unbiased: holds so often on new films
+    factor = float(np.quantile(ratios, _COVERAGE, method="weibull"))  # unbiased: holds so often on new images
     return ErrorModel(knots[0], knots[1], floor, bias, slope, factor)
 
 
-def _fit_knots(said: np.ndarray, observed: np.ndarray) -> Knots:
+def _fit_knots(raw: np.ndarray, observed: np.ndarray) -> Knots:
     """Means of both in bins of as many points each, made to rise."""
-    order = np.argsort(said, kind="stable")
+    order = np.argsort(raw, kind="stable")
     bins = np.array_split(order, _BINS)
-    x = np.array([said[part].mean() for part in bins])
+    x = np.array([raw[part].mean() for part in bins])
     y = np.array([observed[part].mean() for part in bins])
     y = isotonic_regression(y, weights=[len(part) for part in bins]).x
-    table = np.maximum(np.stack([np.maximum.accumulate(x), y], 1), _LEAST_ERROR)
+    table = np.maximum(np.stack([np.maximum.accumulate(x), y], 1), _MIN_ERROR)
     return tuple((float(a), float(b)) for a, b in table)
 
 
 def _fit_naming(leads: np.ndarray, is_shifted: np.ndarray) -> tuple[float, float, float]:
-    """Floor, bias and slope with the highest likelihood on a grid; half a film of either kind stands at either end."""
+    """Floor, bias and slope with the highest likelihood on a grid, with half an image of either kind at both ends."""
     ends = np.array([leads.min(), leads.min(), leads.max(), leads.max()])
     x = np.concatenate([leads, ends])
     y = np.concatenate([is_shifted, [True, False, True, False]]).astype(float)
@@ -198,8 +198,8 @@ def _fit_naming(leads: np.ndarray, is_shifted: np.ndarray) -> tuple[float, float
     floors = np.linspace(0, 0.3, 16)
     middles = np.linspace(leads.min() - _BELOW, leads.max(), 41)
     best, found = -math.inf, (0.0, 0.0, 0.0)
-    for slope in np.linspace(0, 1, 41) ** 2 * _LARGEST_SLOPE:
-        rest = 1 / (1 + np.exp(np.clip(slope * (x - middles[:, None]), -50, 50)))  # (middles, films)
+    for slope in np.linspace(0, 1, 41) ** 2 * _MAX_SLOPE:
+        rest = 1 / (1 + np.exp(np.clip(slope * (x - middles[:, None]), -50, 50)))  # (middles, images)
         p = (floors[:, None, None] + (1 - floors[:, None, None]) * rest).clip(1e-6, 1 - 1e-6)
         likelihood = (w * (y * np.log(p) + (1 - y) * np.log(1 - p))).sum(-1)  # (floors, middles)
         i, j = np.unravel_index(likelihood.argmax(), likelihood.shape)

@@ -48,13 +48,13 @@ def public_name(name: str) -> str | None:
     raise ValueError(f"{name} is no tensor of the backbone")
 
 
-def _within_block(words: list[str]) -> str:
-    match words:
+def _within_block(parts: list[str]) -> str:
+    match parts:
         case ["shortcut", part, last]:
             return f"downsample.{part}.{last}"
         case ["body", number, part, last]:
             return f"{_KINDS[part]}{int(number) + 1}.{last}"
-    raise ValueError(f"{'.'.join(words)} is no tensor of a residual block")
+    raise ValueError(f"{'.'.join(parts)} is no tensor of a residual block")
 
 
 def imagenet_state(public: Mapping[str, torch.Tensor], backbone: HRNet) -> dict[str, torch.Tensor]:

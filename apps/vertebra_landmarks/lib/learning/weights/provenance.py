@@ -1,7 +1,7 @@
-"""Which films weights were trained on, as their files tell, so that nothing is measured on films that they know.
+"""Which images weights were trained on, as their files tell, so that nothing is measured on images that they know.
 
 A training on the AASCE training split holds one of its folds out, or none, and says so in the facts of the network that
-it trains: ``fold``, ``None`` where no fold is held out. With boxed films it says ``boxed_radiographs`` too, and
+it trains: ``fold``, ``None`` where no fold is held out. With boxed images it says ``boxed_radiographs`` too, and
 ``boxes_fold`` where another fold of them is held out than ``fold``. What weights were trained on that a training began
 with stands in ``init``. Facts without a fold, such as those of a training on a studies folder, leave it unknown.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.aasce import FOLDS
-from ..decoders import DECODERS
+from ..decoders import DEFAULT_DECODER
 from .weight_files import ERRORS_MEASURED_ON, Weights, file_digest, load_weights, networks_digest
 
 AASCE = "AASCE training split"
@@ -28,8 +28,8 @@ class TrainedOn:
 
     Attributes:
         folds: of the AASCE training split.
-        box_folds: of the boxed films.
-        is_known: whether that is all; else there were other films, which may be any.
+        box_folds: of the boxed images.
+        is_known: whether that is all; else there were other images, which may be any.
     """
 
     folds: frozenset[int]
@@ -37,39 +37,39 @@ class TrainedOn:
     is_known: bool
 
     def __or__(self, other: TrainedOn) -> TrainedOn:
-        """The films of both."""
+        """The images of both."""
         is_known = self.is_known and other.is_known
         return TrainedOn(self.folds | other.folds, self.box_folds | other.box_folds, is_known)
 
-    def of(self, films: str) -> frozenset[int]:
+    def of(self, dataset: str) -> frozenset[int]:
         """Folds of ``AASCE`` or of ``BOXED``."""
-        return self.folds if films == AASCE else self.box_folds
+        return self.folds if dataset == AASCE else self.box_folds
 
-    def check_unseen(self, fold: int | None, name: str, films: str = AASCE, assume_unseen: bool = False) -> None:
-        """Refuse to measure weights, or to choose them, by films that they were trained on.
+    def check_unseen(self, fold: int | None, name: str, dataset: str = AASCE, assume_unseen: bool = False) -> None:
+        """Refuse to measure weights, or to choose them, by images that they were trained on.
 
         Args:
-            fold: of the films; ``None`` where none is held out, which is never refused.
+            fold: of the images; ``None`` where none is held out, which is never refused.
             name: of the weights, for the message.
-            films: ``AASCE`` or ``BOXED``.
-            assume_unseen: take the user's word where it is not known which films the weights were trained on.
+            dataset: ``AASCE`` or ``BOXED``.
+            assume_unseen: take the user's word where it is not known which images the weights were trained on.
 
         Raises:
             ValueError: the weights were trained on that fold, or that is not known and not assumed.
         """
         if fold is None:
             return
-        if fold in self.of(films):
-            unseen = sorted(set(range(FOLDS)) - self.of(films))
+        if fold in self.of(dataset):
+            unseen = sorted(set(range(FOLDS)) - self.of(dataset))
             held_out = f"fold {', '.join(map(str, unseen))}" if unseen else "none"
             raise ValueError(
-                f"{name} was trained on fold {fold} of the {films} (it holds out {held_out}): that fold can "
+                f"{name} was trained on fold {fold} of the {dataset} (it holds out {held_out}): that fold can "
                 "serve neither to measure weights nor to choose them"
             )
         if not (self.is_known or assume_unseen):
             raise ValueError(
-                f"{name} does not say on which films it was trained, so that fold {fold} of the {films} may be among "
-                "them; --assume-unseen says that it is not"
+                f"{name} does not say on which images it was trained, so that fold {fold} of the {dataset} may be "
+                "among them; --assume-unseen says that it is not"
             )
 
 
@@ -94,8 +94,8 @@ def file_trained_on(weights: Weights) -> TrainedOn:
 
 
 @dataclass(frozen=True, eq=False)
-class KnownFilms:
-    """What a weight file says of the films that it knows.
+class KnownImages:
+    """What a weight file says of the images that it knows.
 
     Attributes:
         path: the file.
@@ -113,12 +113,12 @@ class KnownFilms:
     @property
     def decoder(self) -> str:
         """The decoder with which expected errors were measured."""
-        name: str = (self.errors_on or {}).get("decoder", DECODERS[0])
+        name: str = (self.errors_on or {}).get("decoder", DEFAULT_DECODER)
         return name
 
-    def was_trained_on(self, fold: int | None, films: str = AASCE) -> bool | None:
-        """Whether it was trained on films of a fold, or of none; ``None`` where that is not known."""
-        if fold in self.seen.of(films):
+    def was_trained_on(self, fold: int | None, dataset: str = AASCE) -> bool | None:
+        """Whether it was trained on images of a fold, or of none; ``None`` where that is not known."""
+        if fold in self.seen.of(dataset):
             return True
         return False if self.seen.is_known else None
 
@@ -127,8 +127,8 @@ class KnownFilms:
         return fold == self.errors_on["fold"] if self.errors_on and "fold" in self.errors_on else None
 
 
-def read_known_films(path: Path) -> KnownFilms:
-    """What a weight file says of the films that it knows.
+def read_known_images(path: Path) -> KnownImages:
+    """What a weight file says of the images that it knows.
 
     Raises:
         ValueError: it is no weight file of this project.
@@ -139,7 +139,7 @@ def read_known_films(path: Path) -> KnownFilms:
     if refiner is not None and refiner.errors is not None:
         errors_on = dict(refiner.facts.get(ERRORS_MEASURED_ON) or {})
         digest = errors_on.get("networks")
-    return KnownFilms(path, file_trained_on(weights), errors_on, digest == networks_digest(weights))
+    return KnownImages(path, file_trained_on(weights), errors_on, digest == networks_digest(weights))
 
 
 def init_facts(path: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,19 +153,19 @@ def init_facts(path: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
         OSError: the file cannot be read.
     """
     before = trained_on(facts)
-    films = {"folds": sorted(before.folds), "box_folds": sorted(before.box_folds), "is_known": before.is_known}
-    return {"digest": file_digest(path), **films}
+    images = {"folds": sorted(before.folds), "box_folds": sorted(before.box_folds), "is_known": before.is_known}
+    return {"digest": file_digest(path), **images}
 
 
 def file_of_each_fold(
-    files: Sequence[tuple[str, TrainedOn]], folds: Iterable[int], films: str = AASCE
+    files: Sequence[tuple[str, TrainedOn]], folds: Iterable[int], dataset: str = AASCE
 ) -> dict[int, int]:
     """Which of several weight files is to be measured on which fold: the one that was not trained on it.
 
     Args:
         files: their names and what they were trained on.
         folds: that are to be measured on.
-        films: ``AASCE`` or ``BOXED``.
+        dataset: ``AASCE`` or ``BOXED``.
 
     Returns:
         Fold to index of the file.
@@ -175,19 +175,19 @@ def file_of_each_fold(
     """
     for name, seen in files:
         if not seen.is_known:
-            raise ValueError(f"{name} does not say on which films it was trained: it cannot be one of several files")
+            raise ValueError(f"{name} does not say on which images it was trained: it cannot be one of several files")
     chosen = {}
     for fold in folds:
-        unseen = [number for number, (_, seen) in enumerate(files) if fold not in seen.of(films)]
+        unseen = [number for number, (_, seen) in enumerate(files) if fold not in seen.of(dataset)]
         if len(unseen) != 1:
             found = ", ".join(files[number][0] for number in unseen) or "none"
             raise ValueError(
-                f"of several weight files exactly one must hold out fold {fold} of the {films}, here it is {found}"
+                f"of several weight files exactly one must hold out fold {fold} of the {dataset}, here it is {found}"
             )
         chosen[fold] = unseen[0]
     for number, (name, _) in enumerate(files):
         if number not in chosen.values():
-            raise ValueError(f"{name} holds out none of the folds {', '.join(map(str, chosen))} of the {films}")
+            raise ValueError(f"{name} holds out none of the folds {', '.join(map(str, chosen))} of the {dataset}")
     return chosen
 
 

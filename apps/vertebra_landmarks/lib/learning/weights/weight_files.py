@@ -14,8 +14,8 @@ import torch
 from ...spine.atomic_write import atomic_write
 from ...spine.chain_prior import DEFAULT_PRIOR, ChainPrior
 from ...spine.schema import SCHEMA_VERSION
-from ..config import ModelConfig, RefinerConfig, model_config_from_dict, refiner_config_from_dict
-from ..models.corner_net import CornerRefiner
+from ..config import CornerConfig, ModelConfig, corner_config_from_dict, model_config_from_dict
+from ..models.corner_net import CornerNet
 from ..models.landmark_net import LandmarkNet
 from ..uncertainty.error_model import ErrorModel
 
@@ -23,7 +23,7 @@ MODEL = "model"
 _CONFIG, _SCHEMA, _FACTS, _PRIOR = "config", "schema_version", "facts", "chain_prior"
 _REFINER, _ERRORS = "refiner", "errors"
 ERRORS_MEASURED_ON = "errors_measured_on"
-"""In the facts of a second network: what the error model beside it was measured on.
+"""In the facts of a corner network: what the error model beside it was measured on.
 
 ``None`` where there is no error model; else ``data``, ``fold``, ``films`` (their number), ``decoder``, ``networks``
 (their ``networks_digest``) and, where it comes from another file, ``copied_from``. Older files lack it.
@@ -32,8 +32,8 @@ _DIGITS = 12
 
 
 @dataclass(frozen=True)
-class RefinerWeights:
-    """The second network in a weight file.
+class CornerWeights:
+    """The corner network in a weight file.
 
     Attributes:
         state: its state dict.
@@ -44,7 +44,7 @@ class RefinerWeights:
     """
 
     state: dict[str, torch.Tensor]
-    config: RefinerConfig
+    config: CornerConfig
     facts: dict[str, Any]
     errors: ErrorModel | None = None
 
@@ -58,14 +58,14 @@ class Weights:
         config: network, input and codec that it was trained with.
         facts: what is known about the training: fold, epoch, validation errors.
         prior: how centers follow each other in the spines that it was trained on.
-        refiner: the second network; ``None`` where there is none.
+        refiner: the corner network; ``None`` where there is none.
     """
 
     state: dict[str, torch.Tensor]
     config: ModelConfig
     facts: dict[str, Any]
     prior: ChainPrior
-    refiner: RefinerWeights | None = None
+    refiner: CornerWeights | None = None
 
 
 def file_digest(path: Path, digits: int = _DIGITS) -> str:
@@ -83,12 +83,12 @@ def networks_digest(weights: Weights) -> str:
     An error model is about the networks that it was measured on: where their digest is another one now, it is an
     estimate only.
     """
-    known = hashlib.sha256()
+    digest = hashlib.sha256()
     for state in (weights.state, weights.refiner.state if weights.refiner is not None else {}):
         for name in sorted(state):
-            known.update(name.encode())
-            known.update(state[name].contiguous().numpy().tobytes())
-    return known.hexdigest()[:_DIGITS]
+            digest.update(name.encode())
+            digest.update(state[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()[:_DIGITS]
 
 
 def save_atomically(content: Mapping[str, Any], path: Path) -> None:
@@ -108,7 +108,7 @@ def save_weights(
     config: ModelConfig,
     facts: Mapping[str, Any],
     prior: ChainPrior = DEFAULT_PRIOR,
-    refiner: RefinerWeights | None = None,
+    refiner: CornerWeights | None = None,
 ) -> None:
     """Write a weight file; floating-point weights are stored in half precision.
 
@@ -159,18 +159,18 @@ def load_weights(path: Path) -> Weights:
     return Weights(content[MODEL], config, content[_FACTS], prior, _refiner(content.get(_REFINER), path.name))
 
 
-def _refiner(content: object, where: str) -> RefinerWeights | None:
+def _refiner(content: object, where: str) -> CornerWeights | None:
     if content is None:
         return None
     if not isinstance(content, Mapping) or not {MODEL, _CONFIG, _FACTS} <= set(content):
-        raise ValueError(f"{where}: its second network is not one of this project")
-    config = refiner_config_from_dict(content[_CONFIG], f"{where}: refiner")
+        raise ValueError(f"{where}: its corner network is not one of this project")
+    config = corner_config_from_dict(content[_CONFIG], f"{where}: refiner")
     errors = content.get(_ERRORS)
     try:
         model = None if errors is None else ErrorModel.from_dict(errors)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    return RefinerWeights(content[MODEL], config, content[_FACTS], model)
+    return CornerWeights(content[MODEL], config, content[_FACTS], model)
 
 
 def build_network(weights: Weights, path: Path) -> LandmarkNet:
@@ -188,8 +188,8 @@ def build_network(weights: Weights, path: Path) -> LandmarkNet:
     return network.float().eval()
 
 
-def build_refiner(weights: RefinerWeights, path: Path) -> CornerRefiner:
-    """The second network of a weight file, in single precision and evaluation mode.
+def build_corner_net(weights: CornerWeights, path: Path) -> CornerNet:
+    """The corner network of a weight file, in single precision and evaluation mode.
 
     Args:
         weights: its part of the file.
@@ -198,8 +198,8 @@ def build_refiner(weights: RefinerWeights, path: Path) -> CornerRefiner:
     Raises:
         ValueError: the weights do not fit their configuration, or are not finite.
     """
-    refiner = CornerRefiner(weights.config)
-    _load(refiner, weights.state, path, "their second network")
+    refiner = CornerNet(weights.config)
+    _load(refiner, weights.state, path, "their corner network")
     return refiner.float().eval()
 
 

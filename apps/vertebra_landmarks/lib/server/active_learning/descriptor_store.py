@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...learning.active_learning import Opinion
+from ...learning.active_learning import ImageDescriptor
 
 _ARRAYS = {"features": (-1,), "shape": (-1, 2)}
 _SUFFIX = ".opinions"
@@ -66,7 +66,7 @@ class OpinionFile:
     def __contains__(self, image: str) -> bool:
         return image in self._places
 
-    def add(self, image: str, opinion: Opinion) -> None:
+    def add(self, image: str, opinion: ImageDescriptor) -> None:
         """Note the opinion about a film.
 
         Raises:
@@ -81,7 +81,7 @@ class OpinionFile:
             self._end = stream.tell()
         self._places[image] = place
 
-    def read(self, images: Iterable[str]) -> dict[str, Opinion]:
+    def read(self, images: Iterable[str]) -> dict[str, ImageDescriptor]:
         """Opinions about those of some films that are in the file.
 
         Raises:
@@ -108,7 +108,7 @@ def _name(version: str) -> str:
     return hashlib.sha256(version.encode()).hexdigest()[:16] + _SUFFIX
 
 
-def _plain(opinion: Opinion) -> dict[str, Any]:
+def _plain(opinion: ImageDescriptor) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for field in fields(opinion):
         value = getattr(opinion, field.name)
@@ -117,12 +117,12 @@ def _plain(opinion: Opinion) -> dict[str, Any]:
     return plain
 
 
-def _opinion(plain: dict[str, Any]) -> Opinion:
+def _opinion(plain: dict[str, Any]) -> ImageDescriptor:
     arrays = {
         name: np.frombuffer(base64.b64decode(plain[name]), "<f2").astype(np.float32).reshape(shape)
         for name, shape in _ARRAYS.items()
     }
-    return Opinion(**{**{field.name: plain[field.name] for field in fields(Opinion)}, **arrays})
+    return ImageDescriptor(**{**{field.name: plain[field.name] for field in fields(ImageDescriptor)}, **arrays})
 
 
 def _image_of(line: bytes) -> str | None:

@@ -13,8 +13,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from ...image_io import UnreadableImageError
-from ...learning.active_learning import ORDERS, SCORES, STRATEGIES, Opinion, choose
-from ...learning.active_learning.uncertainty import uncertainty_score
+from ...learning.active_learning import STRATEGIES, ImageDescriptor, ScoreStrategy
 from ..log_privacy import outline
 from ..store.datastore import StudiesDatastore
 from .descriptor_store import OpinionFile
@@ -52,7 +51,7 @@ class Scoring:
     def __init__(
         self,
         datastore: StudiesDatastore,
-        ask: Callable[[str], Opinion],
+        ask: Callable[[str], ImageDescriptor],
         version: Callable[[], str],
         folder: Path,
         shown: Callable[[], str] | None = None,
@@ -133,7 +132,7 @@ class Scoring:
 
     def _missing(self, version: str, opinions: OpinionFile) -> Iterator[str]:
         """Films without a label that lack a score, then labelled ones that the model has said nothing about."""
-        strategy, after = next(iter(SCORES)), ""
+        strategy, after = next(name for name, one in STRATEGIES.items() if isinstance(one, ScoreStrategy)), ""
         while some := self._datastore.choosing.without_score(strategy, version, _PIECE, after):
             yield from (image for image in some if not self._has_failed(image, version))
             after = some[-1]
@@ -151,8 +150,9 @@ class Scoring:
             return
         opinions.add(image, opinion)
         self._ordered = None
-        for strategy, score in SCORES.items():
-            self._datastore.choosing.set_scores(strategy, version, {image: score(opinion)})
+        for name, strategy in STRATEGIES.items():
+            if isinstance(strategy, ScoreStrategy):
+                self._datastore.choosing.set_scores(name, version, {image: strategy.score(opinion)})
 
     def _stamp(self, image: str) -> tuple[int, int]:
         """Size and time of an image's file; another one may be readable where this is not."""
@@ -176,12 +176,12 @@ class Scoring:
         pool, beside = pool[:MOST_COMPARED], sorted(known, key=_shuffled)[:MOST_COMPARED]
         found = opinions.read([*pool, *beside])
         asked, seen = [found[image] for image in pool], [found[image] for image in beside]
-        rest = np.argsort([-uncertainty_score(opinion) for opinion in asked], kind="stable").tolist()
-        for strategy in ORDERS:
-            first = choose(strategy, asked, seen, AHEAD)
-            order = dict.fromkeys([*first, *rest])
-            ranks = {pool[place]: -float(rank) for rank, place in enumerate(order)}
-            self._datastore.choosing.set_scores(strategy, version, ranks)
+        rest = np.argsort([-opinion.uncertainty for opinion in asked], kind="stable").tolist()
+        for name, strategy in STRATEGIES.items():
+            if not isinstance(strategy, ScoreStrategy):
+                order = dict.fromkeys([*strategy.choose(asked, seen, AHEAD), *rest])
+                ranks = {pool[index]: -float(rank) for rank, index in enumerate(order)}
+                self._datastore.choosing.set_scores(name, version, ranks)
         self._ordered = state
 
 

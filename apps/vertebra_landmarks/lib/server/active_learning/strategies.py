@@ -13,13 +13,6 @@ from ..store.datastore import StudiesDatastore
 from .assignments import GivenFilms
 from .scored_versions import ScoredVersions
 
-DESCRIPTIONS = {
-    "uncertainty": "The image that the model is least sure of",
-    "anatomy": "The image in which the model's own answer is farthest from a plausible spine",
-    "diverse": "An uncertain image that resembles none of the labelled ones",
-    "informative": "An image whose label tells most about the others",
-}
-
 
 class Assigner:
     """Gives out images that can be read; others are noted as unreadable, and passed over.
@@ -87,14 +80,14 @@ class ByScore(Strategy):
     are there; without any score it is an image at random. An image that was just given to somebody is passed over.
 
     Args:
-        name: one of ``choosing.STRATEGIES``.
+        name: one of ``STRATEGIES``.
         version: says which weights are served.
         versions: of which models all images have scores.
         assigner: gives it out.
     """
 
     def __init__(self, name: str, version: Callable[[], str], versions: ScoredVersions, assigner: Assigner) -> None:
-        super().__init__(DESCRIPTIONS[name])
+        super().__init__(STRATEGIES[name].description)
         self._name, self._version, self._versions, self._assigner = name, version, versions, assigner
 
     def __call__(self, request: dict[str, Any], datastore: StudiesDatastore) -> dict[str, Any] | None:

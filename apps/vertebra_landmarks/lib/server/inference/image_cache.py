@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...image_io import Radiograph, read_radiograph
-from ...learning.prediction.cache import SeenFilm
+from ...learning.prediction.request import PredictionCache
 from ..models import Stamp, stamp
 
 MOST_FILMS = 6
@@ -31,13 +31,13 @@ class OpenFilm:
 
     radiograph: Radiograph
     is_corrected: bool = False
-    _seen: tuple[Stamp, SeenFilm] | None = field(default=None, repr=False)
+    _seen: tuple[Stamp, PredictionCache] | None = field(default=None, repr=False)
 
-    def seen_with(self, weights: Stamp) -> SeenFilm | None:
+    def seen_with(self, weights: Stamp) -> PredictionCache | None:
         """What these weights saw of the film, if they have looked at it."""
         return self._seen[1] if self._seen is not None and self._seen[0] == weights else None
 
-    def keep(self, weights: Stamp, seen: SeenFilm) -> None:
+    def keep(self, weights: Stamp, seen: PredictionCache) -> None:
         """Remember what these weights saw, instead of what others did."""
         self._seen = weights, seen
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...learning.decoders import DECODERS, FixedLandmarks
+from ...learning.decoders import DECODERS, DEFAULT_DECODER, FixedLandmarks
 
 _MOST_CHARACTERS = 100_000
 
@@ -29,7 +29,7 @@ class InferRequest:
     @staticmethod
     def defaults() -> dict[str, Any]:
         """What holds where a client says nothing."""
-        return {"decoder": DECODERS[0], "min_score": 0.0, "fixed": {}}
+        return {"decoder": DEFAULT_DECODER, "min_score": 0.0, "fixed": {}}
 
     @classmethod
     def parse(cls, request: Mapping[str, Any]) -> InferRequest:

@@ -18,8 +18,9 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from ...image_io import Radiograph, UnreadableImageError, read_radiograph
 from ...learning.decoders import FixedLandmarks
 from ...learning.models.devices import choose_device
-from ...learning.prediction.predictor import LandmarkPredictor, NoSpineError, Prediction
-from ...learning.prediction.timer import Stopwatch
+from ...learning.prediction.predictor import LandmarkPredictor, NoSpineError
+from ...learning.prediction.request import PredictionCache, PredictionRequest
+from ...learning.prediction.result import Prediction
 from ...spine.imaging.image_frame import ImageFrame
 from ...spine.labels.markups import SUFFIX, label_of, write_markups
 from ...spine.measurement.report import anatomy_report, cobb_report
@@ -154,10 +155,9 @@ class VertebraLandmarksInfer(InferTask):
             _check_inside(asked.fixed, radiograph)
             film.is_corrected = film.is_corrected or bool(asked.fixed.mask.any())
             weights, predictor, facts = self._served()
-            watch = Stopwatch()
-            seen = film.seen_with(weights) or predictor.see(radiograph, watch)
-            film.keep(weights, seen)
-            prediction = predictor.predict(radiograph, asked.decoder, asked.fixed, seen, watch)
+            cache = film.seen_with(weights) or PredictionCache()
+            film.keep(weights, cache)
+            prediction = predictor.predict(radiograph, PredictionRequest(asked.decoder, asked.fixed, cache))
         except UnreadableImageError as error:
             raise HTTPException(UNREADABLE, detail=str(error)) from error
         except NoSpineError as error:

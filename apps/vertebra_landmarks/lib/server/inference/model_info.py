@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...learning.weights.provenance import read_known_films
+from ...learning.weights.provenance import read_known_images
 from ...learning.weights.weight_files import file_digest, load_weights
 from ..json_values import without_nan
 from ..versions import version_of
@@ -41,7 +41,7 @@ def read_model_facts(path: Path) -> ModelFacts:
         ValueError: it is no weight file of this project.
         OSError: it cannot be read.
     """
-    weights, known = load_weights(path), read_known_films(path)
+    weights, known = load_weights(path), read_known_images(path)
     return ModelFacts(
         version_of(weights.facts),
         None if known.errors_on is None else known.has_own_errors,

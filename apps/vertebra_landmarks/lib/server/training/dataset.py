@@ -9,8 +9,7 @@ from typing import Any
 
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 
-from ...learning.data.labelled_items import read_item, split
-from ...learning.data.patients import patient_of
+from ...learning.data.labelled_items import patient_of, read_item, split
 from ...learning.weights.weight_files import file_digest
 
 LEAST_LABELLED = 2

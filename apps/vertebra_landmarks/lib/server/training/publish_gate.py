@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...learning.prediction.film_errors import film_errors
+from ...learning.prediction.item_errors import item_errors
 from ...learning.prediction.predictor import LandmarkPredictor
 
 GATE, ALWAYS, NEVER = "gate", "always", "never"
@@ -29,7 +29,7 @@ class Gate:
 
     Attributes:
         before: mean over the films of the error of the whole prediction with the served model, in steps, see
-            ``film_errors``; ``None`` where there was no film to measure on.
+            ``item_errors``; ``None`` where there was no film to measure on.
         after: the same with the trained model.
         films: how many films were compared.
         films_better: on how many of them the error became smaller.
@@ -63,13 +63,13 @@ class Gate:
 
 
 def measure(weights: Path, items: Sequence[Mapping[str, Any]], device: torch.device) -> np.ndarray:
-    """``(N,)`` errors of a weight file on labelled items, see ``film_errors``.
+    """``(N,)`` errors of a weight file on labelled items, see ``item_errors``.
 
     Raises:
         ValueError: it is no weight file that can be used.
         OSError: a file cannot be read.
     """
-    return film_errors(LandmarkPredictor(weights, device), items)
+    return item_errors(LandmarkPredictor(weights, device), items)
 
 
 def decide(

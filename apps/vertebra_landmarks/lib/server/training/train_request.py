@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ...learning.data.patients import check_pattern
+from ...learning.data.labelled_items import check_pattern
 from ...learning.models.devices import choose_device
 from ..models import LEAST_KEPT, MOST_KEPT
 from .publish_gate import ALWAYS, GATE, NEVER

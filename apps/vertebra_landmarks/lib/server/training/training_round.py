@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ...learning.data.patch_views import can_be_patched
+from ...learning.data.patches import can_be_patched
 from ...learning.data.rehearsal import Rehearsal
 from ...learning.data.synthetic import synthetic_items
 from ...learning.models.devices import choose_device

@@ -14,14 +14,14 @@ import torch
 
 from ...evaluation.metrics import Localisation
 from ...learning.config import ScheduleConfig, load_config
-from ...learning.data.patch_views import can_be_patched
+from ...learning.data.patches import can_be_patched
 from ...learning.data.rehearsal import Rehearsal
 from ...learning.data.transforms import IMAGE
 from ...learning.models.devices import choose_device
-from ...learning.training.corner_trainer import RefinerTrainer
-from ...learning.training.landmark_trainer import Trainer
-from ...learning.training.trainer import Item, Progress, Run, describe
-from ...learning.weights.weight_files import RefinerWeights, Weights, load_weights
+from ...learning.training.corner_trainer import CornerTrainer
+from ...learning.training.landmark_trainer import LandmarkTrainer
+from ...learning.training.trainer import Item, Progress, Trainer, describe
+from ...learning.weights.weight_files import CornerWeights, Weights, load_weights
 from .train_request import TrainRequest
 from .training_report import FORMER, NEW, TrainReport
 
@@ -80,7 +80,7 @@ class Stage(ABC):
         """The network before."""
 
     @abstractmethod
-    def run(self, settings: TrainRequest, folder: Path, initial: State | None) -> Run:
+    def run(self, settings: TrainRequest, folder: Path, initial: State | None) -> Trainer:
         """A run that begins with a network, or with a random one."""
 
     @abstractmethod
@@ -167,11 +167,11 @@ class LandmarkStage(Stage):
         """The network before."""
         return self.weights.state
 
-    def run(self, settings: TrainRequest, folder: Path, initial: State | None) -> Trainer:
+    def run(self, settings: TrainRequest, folder: Path, initial: State | None) -> LandmarkTrainer:
         """With the app's tunables, for the network that the weights are for and with the request's schedule."""
         config, model = load_config(), self.weights.config
         schedule = _schedule(config.training, settings, settings.learning_rate)
-        return Trainer(
+        return LandmarkTrainer(
             replace(config, network=model.network, input=model.input, codec=model.codec, training=schedule),
             folder,
             choose_device(settings.device),
@@ -213,11 +213,11 @@ class CornerStage(Stage):
         """The network before."""
         return _refiner(self.weights).state
 
-    def run(self, settings: TrainRequest, folder: Path, initial: State | None) -> RefinerTrainer:
+    def run(self, settings: TrainRequest, folder: Path, initial: State | None) -> CornerTrainer:
         """With the app's tunables, for the network that the weights are for and with the request's schedule."""
         config, refiner = load_config(), _refiner(self.weights)
         schedule = _schedule(config.refiner_training, settings, settings.corner_learning_rate)
-        return RefinerTrainer(
+        return CornerTrainer(
             replace(config, refiner=refiner.config, refiner_training=schedule),
             self.weights,
             folder,
@@ -235,7 +235,7 @@ class CornerStage(Stage):
         return _refiner(weights).facts
 
 
-def _refiner(weights: Weights) -> RefinerWeights:
+def _refiner(weights: Weights) -> CornerWeights:
     if weights.refiner is None:
         raise ValueError("the weights have no second network")
     return weights.refiner

@@ -1,4 +1,4 @@
-"""How far off the whole prediction is on labelled films, as users see it."""
+"""How far off the whole prediction is on labelled images, as users see it."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ..data.transforms import IMAGE, LABEL
 from .predictor import LandmarkPredictor
 
 
-def film_errors(predictor: LandmarkPredictor, items: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Mean distance of the predicted points from the labelled ones, film by film.
+def item_errors(predictor: LandmarkPredictor, items: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Mean distance of the predicted points from the labelled ones, image by image.
 
     Args:
         predictor: with both networks.
         items: as ``labelled.read_item`` makes them.
 
     Returns:
-        ``(N,)`` in steps, the mean distance between neighbouring labelled centers of the film: of the corners, or of
+        ``(N,)`` in steps, the mean distance between neighbouring labelled centers of the image: of the corners, or of
         the centers where none of the corners is labelled; NaN where the image cannot be predicted on.
 
     Raises:
         OSError: an image cannot be opened.
     """
-    return np.array([_film_error(predictor, Path(item[IMAGE]), np.asarray(item[LABEL])) for item in items])
+    return np.array([_item_error(predictor, Path(item[IMAGE]), np.asarray(item[LABEL])) for item in items])
 
 
-def _film_error(predictor: LandmarkPredictor, image: Path, label: np.ndarray) -> float:
+def _item_error(predictor: LandmarkPredictor, image: Path, label: np.ndarray) -> float:
     try:
         with np.errstate(invalid="ignore", over="ignore"):  # a network that went astray may say anything
             spine = predictor.locate(read_radiograph(image)).spine

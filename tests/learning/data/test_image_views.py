@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lib.learning.config import InputConfig
-from lib.learning.data.transforms import fitting_matrix, spine_view, view, warp, windowed
+from lib.learning.data.image_views import fitting_matrix, spine_view, view, warp, windowed
 from lib.spine.geometry import scaling, transform_points, translation
 
 SIZE = InputConfig(128, 64)
@@ -36,24 +36,24 @@ def test_a_part_is_shown_where_the_matrix_puts_it() -> None:
     assert seen.shape == (128, 64)
 
 
-def test_a_glance_at_a_large_image_shows_the_same_places() -> None:
+def test_a_coarse_view_of_a_large_image_shows_the_same_places() -> None:
     """Twenty rows to one of the input: every fifth is enough, and what is seen stays in its place."""
     y, x = np.mgrid[:2560, :1280]
     pixels = (4000 * np.exp(-((x - 500) ** 2 + (y - 1700) ** 2) / (2 * 90.0**2))).astype(np.uint16)
     matrix = fitting_matrix(2560, 1280, SIZE)
-    whole, glance = (view(pixels, matrix, SIZE, is_glance)[0].double().numpy() for is_glance in (False, True))
-    assert not np.array_equal(whole, glance)
-    np.testing.assert_allclose(glance, whole, atol=0.02)
+    whole, coarse = (view(pixels, matrix, SIZE, is_coarse)[0].double().numpy() for is_coarse in (False, True))
+    assert not np.array_equal(whole, coarse)
+    np.testing.assert_allclose(coarse, whole, atol=0.02)
     for axis in (0, 1):
         places = np.arange(whole.shape[axis])
-        middles = [(seen.sum(1 - axis) * places).sum() / seen.sum() for seen in (whole, glance)]
+        middles = [(seen.sum(1 - axis) * places).sum() / seen.sum() for seen in (whole, coarse)]
         assert middles[0] == pytest.approx(middles[1], abs=0.03)
 
 
 def test_a_small_image_is_looked_at_pixel_by_pixel() -> None:
     pixels = gradient(500, 200)
     matrix = fitting_matrix(500, 200, SIZE)
-    assert torch.equal(view(pixels, matrix, SIZE, is_glance=True), view(pixels, matrix, SIZE))
+    assert torch.equal(view(pixels, matrix, SIZE, is_coarse=True), view(pixels, matrix, SIZE))
 
 
 def test_a_part_is_windowed_by_itself() -> None:

@@ -9,8 +9,8 @@ from lib.learning.codec import PRESENT, LandmarkCodec
 from lib.learning.config import CodecConfig, load_config
 from lib.learning.decoders import FixedLandmarks, make_decoder
 from lib.learning.models.landmark_net import Maps
-from lib.learning.prediction.cache import Look
-from lib.learning.prediction.second_spine import cells_of_spine, is_second_spine, within
+from lib.learning.prediction.network_view import NetworkView
+from lib.learning.prediction.spine_checks import cells_of_spine, is_second_spine, within
 from lib.spine.chain_prior import DEFAULT_PRIOR
 
 SIZE = (320, 320)
@@ -46,14 +46,14 @@ def test_a_network_without_names_is_not_asked(ladder: np.ndarray) -> None:
     assert not is_second_spine(single, cells_of_spine(centers_in_cells(ladder), (80, 80)))
 
 
-def test_a_point_on_the_other_spine_is_not_shown_by_a_restricted_look(ladder: np.ndarray) -> None:
+def test_a_point_on_the_other_spine_is_not_covered_by_a_restricted_view(ladder: np.ndarray) -> None:
     cells = cells_of_spine(centers_in_cells(ladder), (80, 80))
     config = load_config().input.__class__(320, 320)
     points = FixedLandmarks.none()
     points.xy[3, 0], points.xy[4, 0] = ladder[3, 0], ladder[4, 0] + np.array([180.0, 0])
-    whole, restricted = (Look(maps_of(ladder), np.eye(3), 0.9, part) for part in (None, cells))
-    assert whole.shows(points, config)[[3, 4], 0].tolist() == [True, True]
-    assert restricted.shows(points, config)[[3, 4], 0].tolist() == [True, False]
+    whole, restricted = (NetworkView(maps_of(ladder), np.eye(3), 0.9, part) for part in (None, cells))
+    assert whole.covers(points, config)[[3, 4], 0].tolist() == [True, True]
+    assert restricted.covers(points, config)[[3, 4], 0].tolist() == [True, False]
     assert (whole.has_second_spine, restricted.has_second_spine) == (False, True)
 
 

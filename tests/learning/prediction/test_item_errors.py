@@ -12,8 +12,9 @@ from PIL import Image
 from lib.image_io import Radiograph, UnreadableImageError
 from lib.learning.codec import ABSENT, PRESENT
 from lib.learning.data.transforms import IMAGE, LABEL
-from lib.learning.prediction.film_errors import film_errors
-from lib.learning.prediction.predictor import LandmarkPredictor, Prediction
+from lib.learning.prediction.item_errors import item_errors
+from lib.learning.prediction.predictor import LandmarkPredictor
+from lib.learning.prediction.result import Prediction
 from lib.spine.schema import Spine
 
 
@@ -45,7 +46,7 @@ def test_errors_are_steps_of_the_labelled_corners(tmp_path: Path, ladder: np.nda
     off[:, 0] += [0.0, 4.0]  # centers are off by 8, corners by 4
     predictor = cast(LandmarkPredictor, Says(off))
     items = [item(tmp_path, ladder, present), item(tmp_path, ladder, centers_only), item(tmp_path, ladder, present, 40)]
-    assert film_errors(predictor, items) == pytest.approx([0.25, 0.5, np.nan], nan_ok=True)
+    assert item_errors(predictor, items) == pytest.approx([0.25, 0.5, np.nan], nan_ok=True)
 
 
 def test_absent_vertebrae_do_not_count(tmp_path: Path, ladder: np.ndarray) -> None:
@@ -54,4 +55,4 @@ def test_absent_vertebrae_do_not_count(tmp_path: Path, ladder: np.ndarray) -> No
     off = ladder.copy()
     off[:5, 1:] += [3.2, 0.0]
     off[5:] += 1000.0
-    assert film_errors(cast(LandmarkPredictor, Says(off)), [item(tmp_path, ladder, state)]) == pytest.approx([0.2])
+    assert item_errors(cast(LandmarkPredictor, Says(off)), [item(tmp_path, ladder, state)]) == pytest.approx([0.2])

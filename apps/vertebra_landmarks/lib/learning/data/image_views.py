@@ -1,0 +1,141 @@
+"""An image seen through an affine matrix: gray values windowed to 0...1, the part that the network is shown."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from ...spine.geometry import scaling, transform_points, translation
+from ..config import InputConfig
+
+_WINDOW_PERCENTILES = (0.5, 99.5)
+_WINDOW_SAMPLES = 250_000
+_MARGIN = 2  # pixels around a part of an image, for interpolation at its border
+_MIN_ROWS = 4  # of the image per row of the input that a coarse view is sampled from
+
+
+def windowed(pixels: np.ndarray) -> np.ndarray:
+    """Stretch the gray values so that all but the extreme ones fill 0...1.
+
+    Args:
+        pixels: ``(H, W)`` values of any type.
+
+    Returns:
+        ``(H, W)`` float32; 0 everywhere for a constant image.
+    """
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8)
+    every = max(1, int(np.sqrt(pixels.size / _WINDOW_SAMPLES)))
+    low, high = (float(v) for v in np.percentile(pixels[::every, ::every], _WINDOW_PERCENTILES))
+    if high <= low:
+        low, high = float(pixels.min()), float(pixels.max())
+    if high <= low:
+        return np.zeros(pixels.shape, np.float32)
+    if not np.isfinite(high - low):  # so large that differences overflow
+        return windowed(pixels / max(abs(low), abs(high)))
+    precision = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
+    stretched = np.subtract(pixels, low, dtype=precision)
+    stretched /= high - low
+    return np.clip(stretched, 0.0, 1.0, out=stretched).astype(np.float32, copy=False)
+
+
+def warp(image: torch.Tensor, matrix: np.ndarray, size: tuple[int, int], fill: float = 0.0) -> torch.Tensor:
+    """Move an image by an affine matrix; a shrinking one averages the pixels that fall together.
+
+    Args:
+        image: ``(1, H, W)`` float tensor.
+        matrix: ``(3, 3)`` from pixels of the image to pixels of the result.
+        size: (height, width) of the result.
+        fill: value outside the image.
+
+    Returns:
+        ``(1, *size)`` float tensor.
+    """
+    height, width = image.shape[-2:]
+    scale = _scale_of(matrix)
+    if scale < 1.0:
+        small = max(1, round(height * scale)), max(1, round(width * scale))
+        image = F.interpolate(image[None], size=small, mode="bilinear", antialias=True, align_corners=False)[0]
+        matrix = matrix @ np.linalg.inv(scaling(small[1] / width, small[0] / height))
+        height, width = small
+    theta = torch.from_numpy(sampling_matrix(np.linalg.inv(matrix), (height, width), size)).to(image)
+    grid = F.affine_grid(theta[None], [1, 1, *size], align_corners=False)
+    return F.grid_sample(image[None] - fill, grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0] + fill
+
+
+def _scale_of(matrix: np.ndarray) -> float:
+    """Pixels of the result per pixel of the image."""
+    return float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
+
+
+def sampling_matrix(back: np.ndarray, source: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    """What ``affine_grid`` without aligned corners needs in order to look at an image through affine matrices.
+
+    Args:
+        back: ``(..., 3, 3)`` from pixels of the result to pixels of the image.
+        source: (height, width) of the image.
+        size: (height, width) of the result.
+
+    Returns:
+        ``(..., 2, 3)``.
+    """
+    theta: np.ndarray = (_to_unit(*source) @ back @ np.linalg.inv(_to_unit(*size)))[..., :2, :]
+    return theta
+
+
+def _to_unit(height: int, width: int) -> np.ndarray:
+    """From pixels to -1...1 between the outer edges of the outermost pixels."""
+    return np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
+
+
+def fitting_matrix(height: int, width: int, config: InputConfig) -> np.ndarray:
+    """``(3, 3)`` matrix that makes a whole image fit the input, undistorted and centered."""
+    scale = min(config.height / height, config.width / width)
+    dx = round((config.width - width * scale) / 2)
+    dy = round((config.height - height * scale) / 2)
+    return translation(dx, dy) @ scaling(scale, scale)
+
+
+def spine_view(centers: np.ndarray, span: float, margin: float, config: InputConfig) -> np.ndarray:
+    """``(3, 3)`` matrix that brings a spine to the middle of the input, upright as it is.
+
+    Args:
+        centers: ``(V, 2)`` from top to bottom, in pixels of the image.
+        span: their height as a share of the input's.
+        margin: room to leave on either side, in mean steps; where it does not fit, the spine becomes smaller.
+        config: size of the input.
+    """
+    low, high = centers.min(0), centers.max(0)
+    width, height = np.maximum(high - low, 1.0)
+    room = 2 * margin * height / max(1, len(centers) - 1)
+    scale = min(span * config.height / height, config.width / (width + room))
+    middle = np.array([config.width - 1, config.height - 1]) / 2
+    return translation(*(middle - scale * (low + high) / 2)) @ np.diag([scale, scale, 1.0])
+
+
+def view(pixels: np.ndarray, matrix: np.ndarray, config: InputConfig, is_coarse: bool = False) -> torch.Tensor:
+    """What the network sees of an image: the part that a matrix shows, windowed by itself, black around the image.
+
+    A coarse view of a large image leaves out so many of its rows and columns that at least four of each make up a
+    pixel of the input.
+
+    Args:
+        pixels: ``(H, W)`` values as stored.
+        matrix: ``(3, 3)`` from pixels of the image to pixels of the input.
+        config: size of the input.
+        is_coarse: whether it may be quicker and less exact.
+
+    Returns:
+        ``(1, height, width)`` in 0...1.
+    """
+    every = max(1, int(1 / (_MIN_ROWS * _scale_of(matrix)))) if is_coarse else 1
+    if every > 1:
+        return view(pixels[::every, ::every], matrix @ np.diag([every, every, 1.0]), config)
+    corners = np.array([[0, 0], [config.width, 0], [0, config.height], [config.width, config.height]], dtype=float)
+    seen = transform_points(np.linalg.inv(matrix), corners)
+    limits = np.array(pixels.shape[::-1])
+    low = np.clip(np.floor(seen.min(0)).astype(int) - _MARGIN, 0, limits - 1)
+    high = np.clip(np.ceil(seen.max(0)).astype(int) + _MARGIN, low + 1, limits)
+    part = torch.from_numpy(windowed(pixels[low[1] : high[1], low[0] : high[0]]))[None]
+    return warp(part, matrix @ translation(*low), (config.height, config.width))
