@@ -280,7 +280,7 @@ def test_metadata_is_bounded(server: Server) -> None:
 @pytest.mark.parametrize("empty", [markups(np.nan), b'{"markups": []}'])
 def test_a_final_label_has_a_point(server: Server, empty: bytes) -> None:
     answer = server.send(f"/datastore/label?image={PATIENT}&tag=final", "PUT", label=("a.json", empty))
-    assert server.said(answer) == (400, "a final label needs one point at least, this one has none")
+    assert server.said(answer) == (400, "a final label needs at least one point, this one has none")
 
 
 def test_a_session_is_created_read_and_deleted(server: Server) -> None:

@@ -170,12 +170,9 @@ def _training_sets(dataset: TrainingDataset, settings: TrainRequest) -> tuple[li
     """Items to train on, and items to rehearse; a batch of one has no room for both."""
     if settings.rehearsal == 0 or settings.batch_size == 1:
         return dataset.items_of([*dataset.new, *dataset.old]), Rehearsal()
-    phantoms = synthetic_items(
-        settings.phantoms, settings.phantoms // _PHANTOMS_PER_SPINELESS, _PHANTOM_SEED + settings.seed
-    )
-    return dataset.items_of(dataset.new), Rehearsal(
-        [*dataset.items_of(dataset.old), *phantoms], float(settings.rehearsal)
-    )
+    spineless, seed = settings.phantoms // _PHANTOMS_PER_SPINELESS, _PHANTOM_SEED + settings.seed
+    rehearsed = [*dataset.items_of(dataset.old), *synthetic_items(settings.phantoms, spineless, seed)]
+    return dataset.items_of(dataset.new), Rehearsal(rehearsed, float(settings.rehearsal))
 
 
 def _combined(results: Sequence[StageResult]) -> Weights:
