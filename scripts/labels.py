@@ -17,7 +17,7 @@ import numpy as np
 import _app_path  # noqa: F401
 from lib.image_io import Radiograph, read_radiograph
 from lib.server.filenames import check_tag
-from lib.server.inference.stated_side import with_stated_side
+from lib.server.inference.response import with_stated_side
 from lib.server.store.datastore import StudiesDatastore
 from lib.server.store.studies_folder import id_of
 from lib.spine.atomic_write import atomic_write, check_writable

@@ -11,8 +11,7 @@ from typing import Any
 
 import _app_path  # noqa: F401
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
-from lib.server.models import ModelStore
-from lib.server.versions import TRAINED_ON, Version
+from lib.server.models import TRAINED_ON, ModelStore, Version
 
 COLUMNS = ("", "version", "made", "from", "films", "checked on", "steps before", "steps after", "gate")
 
@@ -50,7 +49,7 @@ def row(version: Version, is_served: bool) -> list[str]:
         str(version.number),
         version.made,
         str(version.parent),
-        str(len(version.films(TRAINED_ON))),
+        str(len(version.images(TRAINED_ON))),
         str(gate.get("films", "")),
         *("" if value is None else f"{value:.4f}" for value in (before, after)),
         decided,

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import _app_path
 import setup_environment
-from lib.server.studies_path import check_studies
+from lib.server.filenames import check_studies
 from setup_environment import ROOT, SetupError, say
 
 DEMO_STUDIES = ROOT / "demo_studies"

@@ -1,4 +1,4 @@
-"""A real server in a process of its own, asked over HTTP."""
+"""A real server in a process of its own, with an HTTP client."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def large_folder(folder: Path, url: str | None, count: int, asks: int) -> dict[s
     again = time.perf_counter() - begin
     label = folder.parent / "label.mrk.json"
     label.write_bytes(label_content(0, 0))
-    store.choosing.set_scores("uncertainty", "1", {image: hash(image) % 1009 for image in images})
+    store.score_queries.set_scores("uncertainty", "1", {image: hash(image) % 1009 for image in images})
 
     def next_by(pick: Callable[[], str | None]) -> Callable[[int], None]:
         def ask(number: int) -> None:

@@ -44,7 +44,7 @@ def make_studies(folder: Path, count: int) -> list[str]:
     folder.mkdir(parents=True)
     ids = [f"film_{number:06d}" for number in range(count)]
     for image in ids:
-        (folder / f"{image}.png").write_bytes(b"not an image")
+        (folder / f"{image}.png").write_bytes(b"no pixels")
     return ids
 
 
@@ -84,7 +84,7 @@ def _write(work: Work, writer: int) -> None:
             store.save_label(image, str(label), tag, {"writer": writer, "number": number})
             entry = (kind, image, tag, number)
         else:
-            store.choosing.set_scores(f"writer_{writer}", "1", {image: number})
+            store.score_queries.set_scores(f"writer_{writer}", "1", {image: number})
             entry = (kind, image, "", number)
         os.write(log, (json.dumps(entry) + "\n").encode())
         done[kind] += 1
@@ -162,7 +162,7 @@ def losses(work: Work, writers: int) -> list[str]:
             elif not _is_kept(store, image, tag, writer, number):
                 found.append(f"label {tag} {number} of writer {writer} for {image} is lost")
         for image, number in newest.items():
-            values = {score["strategy"]: score["value"] for score in store.choosing.scores_of(image)}
+            values = {score["strategy"]: score["value"] for score in store.score_queries.scores_of(image)}
             if values.get(f"writer_{writer}", -1) < number:
                 found.append(f"score {number} of writer {writer} for {image} is lost")
     found += _unequal(store)

@@ -11,8 +11,7 @@ import models
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, load_config
 from lib.learning.models.landmark_net import LandmarkNet
 from lib.learning.weights.weight_files import load_weights, save_weights
-from lib.server.models import ModelStore
-from lib.server.versions import HELD_OUT, TRAINED_ON
+from lib.server.models import HELD_OUT, TRAINED_ON, ModelStore
 
 GATE = {"before": 0.25, "after": 0.125, "films": 2, "is_passed": True}
 
@@ -28,8 +27,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(weights: Path, tmp_path: Path) -> ModelStore:
     """One version that is served, and one that is not."""
     store = ModelStore(tmp_path, weights)
-    store.publish(load_weights(weights))
-    store.keep(load_weights(weights), 1, {"gate": GATE, TRAINED_ON: {"a": {}, "b": {}}, HELD_OUT: {"c": {}}})
+    store.serve(store.add(load_weights(weights), 0, {}).number)
+    store.add(load_weights(weights), 1, {"gate": GATE, TRAINED_ON: {"a": {}, "b": {}}, HELD_OUT: {"c": {}}})
     return store
 
 

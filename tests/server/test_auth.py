@@ -109,12 +109,12 @@ def test_saving_a_prediction_needs_more_than_reading(guarded: Server) -> None:
 
 @pytest.mark.integration
 def test_what_is_noted_is_noted_by_the_login(guarded: Server) -> None:
-    picture = io.BytesIO()
-    Image.fromarray(np.zeros((60, 40), np.uint8)).save(picture, "PNG")
-    film, params = ("film.png", picture.getvalue()), '{"user": "somebody else"}'
-    added = guarded.send("/datastore/image?image=film", "PUT", bearer(ADMIN), file=film, params=params)
+    png = io.BytesIO()
+    Image.fromarray(np.zeros((60, 40), np.uint8)).save(png, "PNG")
+    upload, params = ("new.png", png.getvalue()), '{"user": "somebody else"}'
+    added = guarded.send("/datastore/image?image=new", "PUT", bearer(ADMIN), file=upload, params=params)
     assert added[0] == 200, added
-    noted = json.loads(guarded.ask("/datastore/image/info?image=film", headers=bearer(READER))[1])
+    noted = json.loads(guarded.ask("/datastore/image/info?image=new", headers=bearer(READER))[1])
     user = json.loads(guarded.ask("/auth/token/valid", headers=bearer(ADMIN))[1])["username"]
     assert noted["user"] == user != "somebody else"
 

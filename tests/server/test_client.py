@@ -17,7 +17,7 @@ from monailabel.client.client import MONAILabelClientException
 from PIL import Image
 
 from lib.phantoms import random_spec, render_phantom
-from lib.server.web.form_boundary import with_own_boundary
+from lib.server.web.request_guard import with_repaired_boundary
 from lib.spine.labels.markups import write_markups
 from lib.spine.schema import Spine
 
@@ -157,7 +157,7 @@ def test_a_form_is_read_with_its_own_boundary(kind: str, body: bytes, expected: 
         return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
 
     async def read_all() -> bytes:
-        read, content, more = await with_own_boundary(scope, receive), b"", True
+        read, content, more = await with_repaired_boundary(scope, receive), b"", True
         while more:
             message = await read()
             content, more = content + message["body"], message["more_body"]

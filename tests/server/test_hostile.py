@@ -1,4 +1,4 @@
-"""A thousand bad requests, damaged images, and fifty clients at once: the server answers all of them and goes on."""
+"""A thousand bad requests, damaged images, and fifty clients at once: the server answers all of them and runs on."""
 
 from __future__ import annotations
 

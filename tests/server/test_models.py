@@ -1,7 +1,9 @@
-"""Which weights are served, and how others take their place."""
+"""Model versions: which one is served, and how others replace it."""
 
 from __future__ import annotations
 
+import json
+import math
 import os
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -13,9 +15,24 @@ import torch
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, CornerConfig, load_config
 from lib.learning.models.corner_net import CornerNet
 from lib.learning.models.landmark_net import LandmarkNet
-from lib.learning.weights.weight_files import CornerWeights, file_digest, load_weights, save_weights
-from lib.server.models import FOLDER, POINTER, ModelStore, stamp
-from lib.server.versions import HELD_OUT, TRAINED_ON, VERSION, numbers_in, version_of
+from lib.learning.weights.weight_files import CornerWeights, Weights, file_digest, load_weights, save_weights
+from lib.server.models import (
+    FOLDER,
+    HELD_OUT,
+    POINTER,
+    TRAINED_ON,
+    VERSION,
+    ModelStore,
+    file_signature,
+    version_name,
+    version_numbers,
+    without_nan,
+)
+
+
+def publish(store: ModelStore, weights: Weights) -> str:
+    """Add weights as a child of the served version, and serve it."""
+    return store.serve(store.add(weights, store.served_number, {}).number).name
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +55,7 @@ def test_the_initial_weights_are_served_at_first(files: list[Path], tmp_path: Pa
 def test_published_weights_are_served_from_then_on(files: list[Path], tmp_path: Path) -> None:
     store = ModelStore(tmp_path, files[0])
     before = files[0].read_bytes()
-    store.publish(load_weights(files[1]))
+    publish(store, load_weights(files[1]))
     assert store.served.parent.parent == tmp_path / FOLDER
     assert load_weights(store.served).facts["name"] == "b"
     assert ModelStore(tmp_path, files[0]).served == store.served
@@ -48,24 +65,24 @@ def test_published_weights_are_served_from_then_on(files: list[Path], tmp_path: 
 
 def test_what_was_trained_from_other_weights_is_not_served(files: list[Path], tmp_path: Path) -> None:
     first, second = ModelStore(tmp_path, files[0]), ModelStore(tmp_path, files[1])
-    first.publish(load_weights(files[0]))
+    publish(first, load_weights(files[0]))
     assert second.served == files[1]
-    second.publish(load_weights(files[1]))
+    publish(second, load_weights(files[1]))
     assert load_weights(first.served).facts["name"] == "a"
     assert load_weights(second.served).facts["name"] == "b"
 
 
-def test_weights_are_told_apart_by_content_and_not_by_name(files: list[Path], tmp_path: Path) -> None:
+def test_weights_are_identified_by_content_and_not_by_name(files: list[Path], tmp_path: Path) -> None:
     twin = tmp_path / "twin.pt"
     twin.write_bytes(files[0].read_bytes())
     store = ModelStore(tmp_path, files[0])
-    store.publish(load_weights(files[1]))
+    publish(store, load_weights(files[1]))
     assert ModelStore(tmp_path, twin).served == store.served
 
 
 def test_what_was_trained_from_the_shipped_weights_survives_new_ones(files: list[Path], tmp_path: Path) -> None:
     store = ModelStore(tmp_path, DEFAULT_WEIGHTS_FILE)
-    store.publish(load_weights(files[0]))
+    publish(store, load_weights(files[0]))
     assert store.versions_folder.name == "models"  # nothing of the shipped file's content in the name
 
 
@@ -78,13 +95,13 @@ def test_trained_weights_that_cannot_be_used_give_way_to_the_initial_ones(
     files: list[Path], tmp_path: Path, damage: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = ModelStore(tmp_path, files[0])
-    store.publish(load_weights(files[1]))
+    publish(store, load_weights(files[1]))
     trained = store.served
     trained.write_bytes(damage(trained.read_bytes()))  # type: ignore[operator]
     assert store.served == files[0]
     assert store.served == files[0]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    store.publish(load_weights(files[1]))
+    publish(store, load_weights(files[1]))
     assert store.served == store.path_of(2)
 
 
@@ -98,7 +115,7 @@ def test_weights_that_do_not_fit_their_networks_are_neither_published_nor_served
     files: list[Path], tmp_path: Path, part: str
 ) -> None:
     store = ModelStore(tmp_path, files[0])
-    store.publish(load_weights(files[1]))
+    publish(store, load_weights(files[1]))
     before = store.served.read_bytes()
     weights, config = load_weights(files[1]), CornerConfig(40, 48, 16.0, 4, 1)
     state = CornerNet(config).state_dict()
@@ -107,38 +124,38 @@ def test_weights_that_do_not_fit_their_networks_are_neither_published_nor_served
     else:
         bad = replace(weights, refiner=CornerWeights(lacking(state), config, {}))
     with pytest.raises(ValueError, match=f"do not fit .*{part}"):
-        store.publish(bad)
+        publish(store, bad)
     assert store.served.read_bytes() == before
-    assert numbers_in(store.versions_folder) == [1]
+    assert version_numbers(store.versions_folder) == [1]
     save_weights(store.served, bad.state, bad.config, bad.facts, bad.prior, bad.refiner)
     assert store.served == files[0]
 
 
 def test_every_publication_has_a_version_of_its_own(files: list[Path], tmp_path: Path) -> None:
     store = ModelStore(tmp_path, files[0])
-    assert version_of(load_weights(store.served).facts) == "0"
-    told = [store.publish(load_weights(files[1])) for _ in range(2)]
+    assert version_name(load_weights(store.served).facts) == "0"
+    told = [publish(store, load_weights(files[1])) for _ in range(2)]
     assert [version.split(" (")[0] for version in told] == ["1", "2"]
     times = [datetime.fromisoformat(version.split(" (")[1][:-1]) for version in told]
     assert all(abs((datetime.now(timezone.utc) - time).total_seconds()) < 60 for time in times)
-    assert version_of(load_weights(store.served).facts) == told[1]
-    assert version_of(load_weights(ModelStore(tmp_path, files[0]).served).facts) == told[1]
+    assert version_name(load_weights(store.served).facts) == told[1]
+    assert version_name(load_weights(ModelStore(tmp_path, files[0]).served).facts) == told[1]
 
 
 @pytest.mark.parametrize("version", [7, {}, {"number": "3"}, {"number": 0}, {"number": -1}], ids=str)
 def test_what_is_no_version_counts_as_none(version: object) -> None:
-    assert version_of({VERSION: version}) == "0"
+    assert version_name({VERSION: version}) == "0"
 
 
-def test_the_stamp_tells_files_of_equal_time_and_size_apart(tmp_path: Path) -> None:
+def test_file_signatures_differ_for_files_of_equal_time_and_size(tmp_path: Path) -> None:
     path, other = tmp_path / "a", tmp_path / "b"
     path.write_text("one")
     other.write_text("two")
-    before = stamp(path)
-    assert stamp(path) == before
+    before = file_signature(path)
+    assert file_signature(path) == before
     os.utime(other, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
     other.replace(path)
-    assert stamp(path) != before
+    assert file_signature(path) != before
 
 
 def test_missing_initial_weights_are_an_error(tmp_path: Path) -> None:
@@ -154,23 +171,23 @@ def store(files: list[Path], tmp_path: Path) -> ModelStore:
     """Three versions, each trained from the one before; the last one is served."""
     store = ModelStore(tmp_path, files[0])
     for _ in range(3):
-        store.publish(load_weights(files[1]))
+        publish(store, load_weights(files[1]))
     return store
 
 
-def test_a_version_that_is_kept_is_not_served_until_it_is_published(store: ModelStore, files: list[Path]) -> None:
-    facts = {"gate": {"after": float("nan")}, TRAINED_ON: {"film": {"label": "1"}}, HELD_OUT: {}}
-    version = store.keep(load_weights(files[1]), 2, facts)
+def test_an_added_version_is_not_served_until_it_is_published(store: ModelStore, files: list[Path]) -> None:
+    facts = {"gate": {"after": float("nan")}, TRAINED_ON: {"image_1": {"label": "1"}}, HELD_OUT: {}}
+    version = store.add(load_weights(files[1]), 2, facts)
     assert (version.number, version.parent, store.served_number) == (4, 2, 3)
     store.serve(4)
     assert (store.served_number, store.served) == (4, store.path_of(4))
     known = store.version(4)
     assert known.facts["gate"] == {"after": None}
-    assert known.films(TRAINED_ON) == {"film": {"label": "1"}}
-    assert "film" not in str(known.summary())
+    assert known.images(TRAINED_ON) == {"image_1": {"label": "1"}}
+    assert "image_1" not in str(known.summary())
     assert known.summary()["facts"][TRAINED_ON] == 1
     assert (known.digest, known.initial) == (file_digest(store.path_of(4)), file_digest(files[0]))
-    assert known.name == version_of(load_weights(store.path_of(4)).facts)
+    assert known.name == version_name(load_weights(store.path_of(4)).facts)
     assert [v.number for v in store.lineage(4)] == [4, 2, 1]
 
 
@@ -189,10 +206,10 @@ def test_rolling_back_goes_from_version_to_version(store: ModelStore, files: lis
 
 def test_another_process_sees_what_is_served_at_once(store: ModelStore, files: list[Path], tmp_path: Path) -> None:
     other = ModelStore(tmp_path, files[0])
-    before = stamp(other.served)
+    before = file_signature(other.served)
     store.roll_back()
     assert other.served == store.path_of(2)
-    assert stamp(other.served) != before  # what tells the inference task to load it
+    assert file_signature(other.served) != before  # what tells the inference task to load it
 
 
 @pytest.mark.parametrize("number", [4, -1])
@@ -219,20 +236,20 @@ def test_a_damaged_pointer_is_the_initial_weights(store: ModelStore, text: str) 
     assert store.served_number == 0
 
 
-def test_numbers_are_not_given_twice(store: ModelStore, files: list[Path]) -> None:
+def test_version_numbers_are_not_reused(store: ModelStore, files: list[Path]) -> None:
     store.roll_back(1)
-    assert store.keep(load_weights(files[1]), 1, {}).number == 4
+    assert store.add(load_weights(files[1]), 1, {}).number == 4
 
 
 def test_the_oldest_versions_go_but_not_what_is_needed(store: ModelStore, files: list[Path]) -> None:
     """That is the served one, the one before it, and the newest."""
-    store.publish(load_weights(files[1]))
-    store.publish(load_weights(files[1]))
+    publish(store, load_weights(files[1]))
+    publish(store, load_weights(files[1]))
     store.roll_back(2)
-    assert store.thin_out(4) == [3]
-    assert store.thin_out(3) == [4]
-    assert store.thin_out(3) == []
-    assert numbers_in(store.versions_folder) == [1, 2, 5]
+    assert store.prune(4) == [3]
+    assert store.prune(3) == [4]
+    assert store.prune(3) == []
+    assert version_numbers(store.versions_folder) == [1, 2, 5]
     assert [version.number for version in store.versions()] == [1, 2, 5]
     store.serve(5)
     assert [version.number for version in store.lineage(5)] == [5, 4, 3, 2, 1]
@@ -249,11 +266,11 @@ def test_what_a_former_release_has_trained_is_the_first_version(files: list[Path
     store = ModelStore(tmp_path, files[0])
     assert (store.served_number, store.served.read_bytes()) == (4, content)
     assert (store.version(4).made, store.version(4).parent) == ("then", 0)
-    assert version_of(load_weights(store.served).facts) == "4 (then)"
+    assert version_name(load_weights(store.served).facts) == "4 (then)"
     assert not former.exists()
     assert ModelStore(tmp_path, files[0]).served_number == 4
     assert ModelStore(tmp_path, files[1]).served == files[1]
-    assert store.publish(weights).startswith("5 (")
+    assert publish(store, weights).startswith("5 (")
     store.roll_back()
     assert store.served_number == 4
 
@@ -277,4 +294,11 @@ def test_a_former_file_that_cannot_be_read_stays_where_it_is(
     former.write_bytes(b"nonsense")
     assert ModelStore(tmp_path, files[0]).served == files[0]
     assert former.read_bytes() == b"nonsense"
-    assert "cannot be taken over" in caplog.text
+    assert "cannot be adopted" in caplog.text
+
+
+def test_non_finite_numbers_become_null_at_any_depth() -> None:
+    values = {"a": math.nan, "b": [1, -math.inf, {"c": (math.inf, "x")}], "d": None, "e": True, "f": 0.5}
+    plain = without_nan(values)
+    assert plain == {"a": None, "b": [1, None, {"c": [None, "x"]}], "d": None, "e": True, "f": 0.5}
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain

@@ -1,4 +1,4 @@
-"""The real server in a process of its own, asked over HTTP."""
+"""A real server in a process of its own, over HTTP."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[S
         Image.fromarray(pixels).save(studies / f"phantom_{number}.png")
     Image.fromarray(render_phantom(random_spec(3, 900, 420)).pixels).save(studies / "SHOUTING.PNG")
     Image.fromarray(random_spineless(0, 700, 400)).save(studies / "nothing.png")
-    (studies / "text.png").write_text("I am not a picture")
+    (studies / "text.png").write_text("I have no pixels")
     with start(studies) as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""What a server does with files, labels and sides that are not what they seem."""
+"""Misleading files, labels and patient sides sent to a server."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[S
     studies = tmp_path_factory.mktemp("place") / "studies"
     studies.mkdir()
     pixels = render_phantom(random_spec(5, HEIGHT, WIDTH)).pixels
-    Image.fromarray(pixels).save(studies / "film.png")
+    Image.fromarray(pixels).save(studies / "ap_view.png")
     Image.fromarray(pixels).save(studies / "photo.jpg", dpi=(96, 96))
     write_dicom(studies / "IM000001", pixels, PatientOrientation=["L", "F"])
     write_dicom(studies / "IM000002", pixels)
@@ -111,7 +111,7 @@ def test_an_unreadable_image_is_refused_everywhere_and_never_the_next_one(server
 
 
 def test_the_label_of_another_image_is_refused(server: Server) -> None:
-    status, sentence = server.said(save(server, "film", to_markups(SPINE.moved_to(SPINE.xy * 9))))
+    status, sentence = server.said(save(server, "ap_view", to_markups(SPINE.moved_to(SPINE.xy * 9))))
     assert status == 400
     assert f"outside the image of {WIDTH} x {HEIGHT} pixels" in sentence
     assert "of 85 points" in sentence
@@ -120,8 +120,8 @@ def test_the_label_of_another_image_is_refused(server: Server) -> None:
 def test_points_off_the_image_become_undefined_and_nothing_else_changes(server: Server) -> None:
     content = to_markups(SPINE.moved_to(SPINE.xy - np.array([0, 21])))  # T1 is centered one row above the image
     content["markups"][0]["display"]["color"] = [0.1, 0.2, 0.3]
-    assert save(server, "film", content)[0] == 200
-    kept = json.loads(saved(server, "film"))
+    assert save(server, "ap_view", content)[0] == 200
+    kept = json.loads(saved(server, "ap_view"))
     changed = [
         control["label"]
         for before, after in zip(content["markups"], kept["markups"], strict=True)
@@ -136,8 +136,8 @@ def test_points_off_the_image_become_undefined_and_nothing_else_changes(server: 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_a_label_on_its_image_is_kept_byte_for_byte(server: Server, mark: bytes) -> None:
     content = mark + json.dumps(to_markups(SPINE), indent=3).encode()
-    assert save(server, "film", content)[0] == 200
-    assert saved(server, "film") == content
+    assert save(server, "ap_view", content)[0] == 200
+    assert saved(server, "ap_view") == content
 
 
 def test_labels_of_an_older_module_are_refused_where_they_are_ambiguous(server: Server) -> None:
@@ -145,7 +145,7 @@ def test_labels_of_an_older_module_are_refused_where_they_are_ambiguous(server: 
     del older["vertebraLandmarks"]["geometry"]
     status, sentence = server.said(save(server, "photo", older))
     assert (status, "update the module" in sentence) == (400, True)
-    assert save(server, "film", older)[0] == 200
+    assert save(server, "ap_view", older)[0] == 200
 
 
 def test_a_person_states_the_side_of_an_image_that_says_nothing(server: Server) -> None:
@@ -154,22 +154,22 @@ def test_a_person_states_the_side_of_an_image_that_says_nothing(server: Server) 
         facts = answer["image"]
         return answer["cobb"]["sides_of"], facts["image_left_is"], facts["image_left_is_source"]
 
-    assert told("film") == ("image", None, "none")
-    status, body = server.ask("/datastore/image/side?image=film&image_left_is=right", "PUT")
+    assert told("ap_view") == ("image", None, "none")
+    status, body = server.ask("/datastore/image/side?image=ap_view&image_left_is=right", "PUT")
     assert (status, json.loads(body)["image_left_is"]) == (200, "right")
-    assert told("film") == ("patient", "right", "stated by a person")
-    server.ask("/datastore/image/side?image=film", "PUT")
-    assert told("film") == ("image", None, "none")
-    status, sentence = server.said(server.ask("/datastore/image/side?image=film&image_left_is=up", "PUT"))
+    assert told("ap_view") == ("patient", "right", "stated by a person")
+    server.ask("/datastore/image/side?image=ap_view", "PUT")
+    assert told("ap_view") == ("image", None, "none")
+    status, sentence = server.said(server.ask("/datastore/image/side?image=ap_view&image_left_is=up", "PUT"))
     assert (status, "image_left_is must be left or right, got 'up'" in sentence) == (400, True)
     status, sentence = server.said(server.ask("/datastore/image/side?image=IM000001&image_left_is=left", "PUT"))
     assert status == 409
     assert "PatientOrientation" in sentence
-    status, _ = server.said(server.send("/datastore/image/info?image=film", "PUT", info='{"stated_side": 1}'))
+    status, _ = server.said(server.send("/datastore/image/info?image=ap_view", "PUT", info='{"stated_side": 1}'))
     assert status == 400
 
 
 def test_a_label_that_was_written_for_an_image_elsewhere_is_refused(server: Server) -> None:
-    status, sentence = server.said(save(server, "film", to_markups(SPINE, ImageGeometry((0.2, 0.2)))))
+    status, sentence = server.said(save(server, "ap_view", to_markups(SPINE, ImageGeometry((0.2, 0.2)))))
     assert status == 400
     assert "written for another image: with spacing 0.2 x 0.2 mm" in sentence

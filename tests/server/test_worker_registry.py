@@ -1,4 +1,4 @@
-"""Servers of one folder know which others live."""
+"""Liveness of the servers of one folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.server.worker_registry import ALIVE, Presence
+from lib.server.worker_registry import ALIVE, WorkerRegistry
 
 SHARED = ("together",)
 
@@ -16,17 +16,17 @@ BEGIN = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from lib.server.worker_registry import Presence
+from lib.server.worker_registry import WorkerRegistry
 studies = Path(sys.argv[2])
-own = Presence(studies / "own", studies / "store", ("together",))
+own = WorkerRegistry(studies / "own", studies / "store", ("together",))
 print(own.folder, flush=True)
 time.sleep(60)
 """
 APP = Path(__file__).parents[2] / "apps" / "vertebra_landmarks"
 
 
-def begin(studies: Path) -> Presence:
-    return Presence(studies / "own", studies / "store", SHARED)
+def begin(studies: Path) -> WorkerRegistry:
+    return WorkerRegistry(studies / "own", studies / "store", SHARED)
 
 
 def test_servers_see_each_other_while_they_live(tmp_path: Path) -> None:

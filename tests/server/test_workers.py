@@ -1,4 +1,4 @@
-"""Two workers of a real server on one folder: whoever answers, the answer is the same."""
+"""Two workers of a real server on one folder give the same responses."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_a_worker_that_is_killed_loses_nothing(server: Server) -> None:
             time.sleep(0.2)
 
 
-def test_the_password_is_told_to_nobody(server: Server, postgresql: OwnPostgresql) -> None:  # noqa: F811
+def test_the_password_is_never_shown(server: Server, postgresql: OwnPostgresql) -> None:  # noqa: F811
     said = server.log.read_text() + server.ask("/info/")[1].decode() + server.ask("/logs/")[1].decode()
     assert "postgresql://tester@127.0.0.1" in said
     assert postgresql.password not in said

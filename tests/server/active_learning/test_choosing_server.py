@@ -45,7 +45,7 @@ def test_films_are_scored_in_the_background_and_chosen_by_every_strategy(tmp_pat
     names = {f"phantom_{number}" for number in range(3)}
     for number in range(3):
         Image.fromarray(render_phantom(random_spec(number, 600, 280)).pixels).save(studies / f"phantom_{number}.png")
-    (studies / "text.png").write_text("I am not a picture")
+    (studies / "text.png").write_text("I have no pixels")
     with start(studies) as server:
         told = scoring(server)
         info = json.loads(server.ask("/info/")[1])

@@ -28,7 +28,7 @@ def test_what_was_added_is_read_after_a_restart(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["a"].shape, opinion(3).shape)
 
 
-def test_a_line_that_was_cut_short_costs_that_film_alone(tmp_path: Path) -> None:
+def test_an_incomplete_line_costs_only_that_image(tmp_path: Path) -> None:
     first = OpinionFile(tmp_path, "1")
     first.add("a", opinion(1))
     first.add("b", opinion(2))
@@ -46,7 +46,7 @@ def test_models_do_not_share_a_file_and_old_ones_are_forgotten(tmp_path: Path) -
     for version in ("1", "2", "../3"):
         OpinionFile(tmp_path / "opinions", version).add("a", opinion(1))
     newest = OpinionFile(tmp_path / "opinions", "../3")
-    newest.forget_others(["2"])
+    newest.delete_others(["2"])
     assert [len(OpinionFile(tmp_path / "opinions", version)) for version in ("1", "2", "../3")] == [0, 1, 1]
     assert [path.name for path in tmp_path.iterdir()] == ["opinions"]
 

@@ -93,13 +93,13 @@ def test_after_a_restart_it_goes_on_with_the_rest_and_a_new_model_begins_anew(fo
 def test_a_file_that_was_replaced_is_predicted_again_also_one_that_failed(folder: Folder) -> None:
     def refuse(image: str) -> None:
         if image == "b":
-            raise HTTPException(415, "no picture")
+            raise HTTPException(415, "no image")
 
     folder.before = refuse
     folder.work.catch_up()
     for name in ("a", "b"):
         path = folder.path / f"{name}.png"
-        path.write_bytes(b"another picture")
+        path.write_bytes(b"other pixels")
         os.utime(path, ns=(0, 10**9))
     folder.store.refresh()
     folder.before = lambda _: None

@@ -32,7 +32,7 @@ class Model:
     def __call__(self, image: str) -> ImageDescriptor:
         self.asked.append(image)
         if image in self.unreadable:
-            raise UnreadableImageError("no picture")
+            raise UnreadableImageError("no image")
         number = NAMES.index(image)
         shape = np.stack([np.full(17, float(number)), np.arange(17.0)], 1)
         said = 0.5 + self.sign * number / 50
@@ -144,14 +144,14 @@ def test_scores_of_the_model_before_count_until_those_of_a_new_one_are_complete(
     background = scoring(store, model, folder)
     background.catch_up()
     model.version, model.sign = "2", -1.0
-    store.choosing.set_scores("uncertainty", "2", {"film_03": 9.0})
+    store.score_queries.set_scores("uncertainty", "2", {"film_03": 9.0})
     assert following(store, model, folder, "uncertainty", 1) == ["film_11"]
     background.catch_up()
     assert following(store, model, folder, "uncertainty", 2)[1] == "film_00"
-    assert {row["model_version"] for row in store.choosing.scores_of("film_05")} == {"1", "2"}
+    assert {row["model_version"] for row in store.score_queries.scores_of("film_05")} == {"1", "2"}
     model.version = "3"
     background.catch_up()
-    assert {row["model_version"] for row in store.choosing.scores_of("film_05")} == {"2", "3"}
+    assert {row["model_version"] for row in store.score_queries.scores_of("film_05")} == {"2", "3"}
 
 
 def test_without_any_score_it_is_a_film_at_random(store: StudiesDatastore, model: Model, folder: Path) -> None:
@@ -227,12 +227,12 @@ def test_a_film_that_is_replaced_is_looked_at_again_and_keeps_its_place_among_th
     model.asked.clear()
     model.unreadable = set()
     for name in (NAMES[3], NAMES[5]):
-        (Path(store.get_image_uri(name))).write_bytes(b"another picture")
+        (Path(store.get_image_uri(name))).write_bytes(b"other pixels")
     store.refresh()
     work.catch_up()
     assert sorted(model.asked) == [NAMES[3], NAMES[5]]
     for strategy in STRATEGIES:
-        assert not store.choosing.without_score(strategy, "1", 20)
+        assert not store.score_queries.without_score(strategy, "1", 20)
 
 
 def test_two_people_who_ask_for_the_first_film_get_different_ones(

@@ -1,4 +1,4 @@
-"""The inference task by itself, with a stub for the networks: what it answers, and what it leaves open."""
+"""The inference task, with a stub for the networks."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from lib.learning.prediction.request import PredictionRequest
 from lib.learning.prediction.result import Prediction
 from lib.server.inference import infer_task
 from lib.server.inference.infer_task import VertebraLandmarksInfer
-from lib.server.inference.stated_side import StatedSide
 from lib.server.models import ModelStore
+from lib.server.store.images import StatedSide
 from lib.spine.labels.markups import read_markups
 from lib.spine.measurement.image_warnings import measurement_warnings
 from lib.spine.schema import Spine
@@ -74,10 +74,10 @@ def task(stub: Stub, tmp_path: Path) -> VertebraLandmarksInfer:
 
 
 @pytest.fixture
-def film(tmp_path: Path) -> Path:
+def image(tmp_path: Path) -> Path:
     """An image of 100 x 300 pixels."""
-    Image.new("L", (100, 300), 99).save(tmp_path / "film.png")
-    return tmp_path / "film.png"
+    Image.new("L", (100, 300), 99).save(tmp_path / "image.png")
+    return tmp_path / "image.png"
 
 
 def ask(task: VertebraLandmarksInfer, image: Path, **params: Any) -> tuple[Spine, dict[str, Any]]:
@@ -89,8 +89,8 @@ def ask(task: VertebraLandmarksInfer, image: Path, **params: Any) -> tuple[Spine
     return spine, answer
 
 
-def test_every_landmark_has_its_expected_error(task: VertebraLandmarksInfer, film: Path) -> None:
-    spine, answer = ask(task, film)
+def test_every_landmark_has_its_expected_error(task: VertebraLandmarksInfer, image: Path) -> None:
+    spine, answer = ask(task, image)
     errors = [landmark["error_px"] for landmark in answer["landmarks"]]
     assert errors == [None if np.isnan(error) else error for error in ERRORS.ravel()]
     assert answer["landmarks"][55]["name"] == "T12"
@@ -98,19 +98,19 @@ def test_every_landmark_has_its_expected_error(task: VertebraLandmarksInfer, fil
     np.testing.assert_allclose(spine.errors, ERRORS)
 
 
-def test_the_answer_tells_how_sure_names_and_angles_are(task: VertebraLandmarksInfer, film: Path) -> None:
+def test_the_response_has_the_uncertainty_of_names_and_angles(task: VertebraLandmarksInfer, image: Path) -> None:
     """Both ends of an angle have 3 degrees, so it has 3 times the root of 2."""
-    answer = ask(task, film)[1]
+    answer = ask(task, image)[1]
     assert answer["names_right"] == 0.9375
     assert [curve["half_width_deg"] for curve in answer["cobb"]["curves"]] == pytest.approx([3 * 2**0.5])
 
 
-def test_a_model_that_tells_no_errors_answers_with_nothing_in_their_place(
-    task: VertebraLandmarksInfer, stub: Stub, film: Path
+def test_a_model_without_error_model_responds_with_null_errors(
+    task: VertebraLandmarksInfer, stub: Stub, image: Path
 ) -> None:
-    told = ask(task, film)[1]
+    told = ask(task, image)[1]
     stub.is_calibrated = False
-    spine, answer = ask(task, film)
+    spine, answer = ask(task, image)
     assert set(answer) == set(told)
     assert {landmark["error_px"] for landmark in answer["landmarks"]} == {None}
     assert answer["names_right"] is None
@@ -118,25 +118,23 @@ def test_a_model_that_tells_no_errors_answers_with_nothing_in_their_place(
     assert np.isnan(spine.errors).all()
 
 
-def test_an_error_hides_no_landmark(task: VertebraLandmarksInfer, film: Path) -> None:
+def test_an_error_hides_no_landmark(task: VertebraLandmarksInfer, image: Path) -> None:
     """Visible is what has the score, however far off it may be."""
-    answer = ask(task, film, min_score=1.0)[1]
+    answer = ask(task, image, min_score=1.0)[1]
     assert all(landmark["visible"] for landmark in answer["landmarks"])
 
 
-def test_work_that_nobody_waits_for_takes_no_place_among_the_open_films(
-    task: VertebraLandmarksInfer, film: Path
-) -> None:
-    file, answer = task.in_passing({"image": str(film)})
+def test_background_predictions_do_not_touch_the_image_cache(task: VertebraLandmarksInfer, image: Path) -> None:
+    file, answer = task.predict_uncached({"image": str(image)})
     Path(file).unlink()
     assert len(answer["landmarks"]) == 85
-    assert len(task._films) == 0
-    ask(task, film)
-    assert len(task._films) == 1
+    assert len(task._cache) == 0
+    ask(task, image)
+    assert len(task._cache) == 1
 
 
-def test_the_other_parts_of_the_answer(task: VertebraLandmarksInfer, film: Path) -> None:
-    answer = ask(task, film, decoder="parallel")[1]
+def test_the_other_parts_of_the_response(task: VertebraLandmarksInfer, image: Path) -> None:
+    answer = ask(task, image, decoder="parallel")[1]
     assert set(answer) == {
         "landmarks", "cobb", "names_right", "anatomy", "image", "decoder", "spine_score", "schema_version", "timings",
         "tilt_half_widths_deg", "model_version", "model_digest", "errors_measured", "orientation", "warnings",
@@ -151,20 +149,18 @@ def test_the_other_parts_of_the_answer(task: VertebraLandmarksInfer, film: Path)
     assert (answer["image"]["width"], answer["image"]["height"]) == (100, 300)
 
 
-def test_a_film_is_looked_at_once_for_as_long_as_it_and_the_weights_stay(
-    stub: Stub, film: Path, tmp_path: Path
-) -> None:
+def test_the_network_runs_once_per_image_and_weights(stub: Stub, image: Path, tmp_path: Path) -> None:
     weights = Path(shutil.copy(DEFAULT_WEIGHTS_FILE, tmp_path / "weights.pt"))
     task = VertebraLandmarksInfer(ModelStore(tmp_path, weights), "cpu")
     for _ in range(2):
-        ask(task, film)
-        ask(task, film, fixed={"T1": {"center": [50, 20]}})
+        ask(task, image)
+        ask(task, image, fixed={"T1": {"center": [50, 20]}})
     assert stub.looks == 1
-    Image.new("L", (100, 300), 98).save(film)
-    ask(task, film)
+    Image.new("L", (100, 300), 98).save(image)
+    ask(task, image)
     assert stub.looks == 2
     os.utime(weights, ns=(0, 0))
-    ask(task, film)
+    ask(task, image)
     assert stub.looks == 3
 
 
@@ -174,14 +170,14 @@ def test_a_film_is_looked_at_once_for_as_long_as_it_and_the_weights_stay(
         (0, {}, 422, "no spine was found"),
         (99, {"decoder": "best"}, 400, "decoder must be one of"),
         (99, {"fixed": {"T1": {"center": [9000, 1]}}}, 400, "far outside the image of 100 x 300 pixels"),
-        (None, {}, 415, "film.png"),
+        (None, {}, 415, "image.png"),
     ],
     ids=["black", "decoder", "fixed", "text"],
 )
-def test_what_cannot_be_answered_is_told(
+def test_errors_have_a_status_and_a_sentence(
     task: VertebraLandmarksInfer, tmp_path: Path, value: int | None, params: dict[str, Any], status: int, words: str
 ) -> None:
-    path = tmp_path / "film.png"
+    path = tmp_path / "image.png"
     if value is None:
         path.write_text("not an image")
     else:
@@ -209,10 +205,10 @@ def test_points_off_the_image_are_not_visible_and_warned_of(task: VertebraLandma
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_a_side_that_a_person_stated_counts_where_the_file_says_nothing(
-    task: VertebraLandmarksInfer, film: Path, side: str
+    task: VertebraLandmarksInfer, image: Path, side: str
 ) -> None:
-    answer = ask(task, film, stated_side=StatedSide(side, "ada", 1, ""))[1]
+    answer = ask(task, image, stated_side=StatedSide(side, "ada", 1, ""))[1]
     assert answer["cobb"]["sides_of"] == "patient"
     assert (answer["image"]["image_left_is"], answer["image"]["image_left_is_source"]) == (side, "stated by a person")
-    unknown = ask(task, film)[1]
+    unknown = ask(task, image)[1]
     assert (unknown["cobb"]["sides_of"], unknown["image"]["image_left_is"]) == ("image", None)

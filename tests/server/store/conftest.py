@@ -54,7 +54,7 @@ def studies(tmp_path: Path) -> Path:
     folder = tmp_path / "place" / "studies"
     folder.mkdir(parents=True)
     for name in "abc":
-        (folder / f"{name}.png").write_bytes(b"not a picture")
+        (folder / f"{name}.png").write_bytes(b"no pixels")
     return folder
 
 

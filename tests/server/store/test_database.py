@@ -1,4 +1,4 @@
-"""Which databases are taken, what they are told, and that folders in one do not meet."""
+"""Databases: URLs, failures, and several folders in one."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_postgresql_has_many_names(scheme: str) -> None:
     assert str(checked_url(f"{scheme}://ada@host:5433/name")) == "postgresql+psycopg://ada@host:5433/name"
 
 
-def test_a_password_in_the_url_is_taken_and_told_to_nobody(
+def test_a_password_in_the_url_is_used_and_never_shown(
     postgresql: OwnPostgresql, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("PGPASSWORD", raising=False)
@@ -113,7 +113,7 @@ def test_the_setting_is_checked_at_the_start() -> None:
         (DataError, "patient", 500, "the server failed"),
     ],
 )
-def test_a_request_is_told_that_the_database_is_away(
+def test_a_request_gets_503_while_the_database_is_away(
     error: type[DBAPIError], said: str, status: int, words: str
 ) -> None:
     api = FastAPI()
@@ -139,20 +139,20 @@ def test_a_damaged_database_is_named_in_a_sentence(studies: Path) -> None:
     for path in (studies / ".vertebra_landmarks").glob("store.*"):
         path.unlink()
     (studies / ".vertebra_landmarks" / DATABASE_FILE).write_bytes(b"garbage" * 1000)
-    with pytest.raises(ConnectionError, match="cannot be used: file is not a database; bring it back"):
+    with pytest.raises(ConnectionError, match="cannot be used: file is not a database; restore it"):
         StudiesDatastore(str(studies))
 
 
 def test_a_partly_damaged_database_is_named_in_a_sentence_too(studies: Path, label: Callable[[int], str]) -> None:
     for number in range(300):
-        (studies / f"film-{number:03d}.png").write_bytes(b"not a picture")
+        (studies / f"image-{number:03d}.png").write_bytes(b"no pixels")
     with closing(StudiesDatastore(str(studies))) as store:
         store.save_label("a", label(1), "final", {"user": "ada"})
     file = studies / ".vertebra_landmarks" / DATABASE_FILE
     with file.open("r+b") as stream:
         stream.seek(3 * 4096)
         stream.write(b"garbage!" * ((file.stat().st_size - 4 * 4096) // 8))
-    with pytest.raises(ConnectionError, match=r"malformed.*; bring it back from a backup; or move it away"):
+    with pytest.raises(ConnectionError, match=r"malformed.*; restore it from a backup; or move it away"):
         StudiesDatastore(str(studies), auto_reload=True)
     file.rename(file.with_name("damaged"))
     with closing(StudiesDatastore(str(studies))) as store:
@@ -192,7 +192,7 @@ def test_folders_that_share_a_database_do_not_meet(studies: Path, opened: Open, 
     (tmp_path / "other" / "a.png").write_bytes(b"x")
     mine, other = opened(studies), opened(tmp_path / "other")
     mine.save_label("a", label(1), "final", {})
-    mine.choosing.set_scores("x", "1", {"b": 1.0})
+    mine.score_queries.set_scores("x", "1", {"b": 1.0})
     assert (other.list_images(), other.status()["completed"], other.status()["label_tags"]) == (["a"], 0, {})
     assert (other.label_versions("a", "final"), other.pick_by_score("x", "1")) == ([], None)
     other.remove_image("a")
@@ -229,7 +229,7 @@ def test_the_same_of_postgresql(postgresql: OwnPostgresql, monkeypatch: pytest.M
 
 def test_picks_and_saves_use_indices(studies: Path, label: Label) -> None:
     store = StudiesDatastore(str(studies))
-    store.choosing.set_scores("x", "1", {"a": 1.0})
+    store.score_queries.set_scores("x", "1", {"a": 1.0})
     asked: list[tuple[str, Any]] = []
 
     def note(connection: object, cursor: object, statement: str, parameters: Any, *_: object) -> None:
@@ -285,12 +285,12 @@ def test_many_may_begin_at_once(studies: Path, opened: Open) -> None:
     assert [store.status()["total"] for store in stores] == [3] * 6
 
 
-def test_connections_that_were_lost_while_they_rested_are_replaced(
+def test_connections_that_were_lost_while_idle_are_replaced(
     tmp_path: Path, postgresql: OwnPostgresql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a restart of the database, or behind a firewall that forgets."""
     monkeypatch.setenv("PGPASSWORD", postgresql.password)
-    monkeypatch.setattr(database_module, "_FRESH_S", -1.0)
+    monkeypatch.setattr(database_module, "_PING_AFTER_S", -1.0)
     mine, other = (Database(postgresql.url, tmp_path / "unused") for _ in range(2))
     own = select(func.pg_backend_pid())
     with mine.reading() as connection:

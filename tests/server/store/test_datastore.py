@@ -1,4 +1,4 @@
-"""Images, labels and facts in the store, on every database."""
+"""Images, labels and metadata in the store, on every database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
 from lib.server.store.datastore import StudiesDatastore
-from lib.server.store.label_sync import MOST_TAGS
+from lib.server.store.label_sync import MAX_TAGS
 
 from .conftest import not_served
 
@@ -22,7 +22,7 @@ Open = Callable[..., StudiesDatastore]
 Label = Callable[[int], str]
 
 
-def number_of(path: str) -> int:
+def version_number(path: str) -> int:
     number: int = json.loads(Path(path).read_text())["number"]
     return number
 
@@ -43,11 +43,11 @@ def test_it_is_a_datastore_of_monai_label(studies: Path, opened: Open, label: La
     assert store.get_unlabeled_images() == ["b", "c"]
     assert store.get_unlabeled_images("original") == ["a", "b", "c"]
     assert store.datalist() == [{"image": store.get_image_uri("a"), "label": store.get_label_uri("a", "final")}]
-    assert store.get_image("a").read() == b"not a picture"
+    assert store.get_image("a").read() == b"no pixels"
     assert store.get_label("a", "final").read() == b'{"number": 1}'
     assert (store.get_image("x"), store.get_label("b", "final")) == (None, None)
-    store.set_name("ward"), store.set_description("films of a ward")
-    assert (store.name(), store.description()) == ("ward", "films of a ward")
+    store.set_name("ward"), store.set_description("images of a ward")
+    assert (store.name(), store.description()) == ("ward", "images of a ward")
     assert store.status() == {
         "total": 3,
         "completed": 1,
@@ -84,14 +84,14 @@ def test_an_archive_holds_the_labelled_images(studies: Path, opened: Open, label
     path.unlink()
 
 
-def test_every_version_is_kept_and_can_be_restored(studies: Path, opened: Open, label: Label) -> None:
+def test_every_version_can_be_restored(studies: Path, opened: Open, label: Label) -> None:
     store = opened(studies)
     for number in (1, 2, 3):
         store.save_label("a", label(number), "final", {"user": f"user {number}"})
     assert [v["version"] for v in store.label_versions("a", "final")] == [1, 2, 3]
     assert [v["is_current"] for v in store.label_versions("a", "final")] == [False, False, True]
     assert store.restore_label("a", "final", 2, {"user": "ben"}) == 4
-    assert number_of(store.get_label_uri("a", "final")) == 2
+    assert version_number(store.get_label_uri("a", "final")) == 2
     facts = store.get_label_info("a", "final")
     assert (facts["user"], facts["restored"]) == ("ben", 2)
     assert [json.loads(store.label_version("a", "final", n))["number"] for n in (1, 2, 3, 4)] == [1, 2, 3, 2]
@@ -147,7 +147,7 @@ def test_an_image_is_added_under_a_new_id_only(studies: Path, opened: Open, tmp_
         add("x", "text.txt")
 
 
-def test_facts_are_added_up_and_bounded(studies: Path, opened: Open, label: Label) -> None:
+def test_metadata_is_merged_and_bounded(studies: Path, opened: Open, label: Label) -> None:
     store = opened(studies)
     store.update_image_info("a", {"x": 1, "y": "\0\u2028ä"})
     store.update_image_info("a", {"x": 2})
@@ -172,9 +172,9 @@ def test_a_label_must_be_whole_and_its_tags_few(studies: Path, opened: Open, lab
         broken.write_text(text)
         with pytest.raises(ValueError, match="JSON object"):
             store.save_label("a", str(broken), "final", {})
-    for number in range(MOST_TAGS):
+    for number in range(MAX_TAGS):
         store.save_label("a", label(number), f"tag_{number}", {})
-    with pytest.raises(ValueError, match=f"{MOST_TAGS} tags"):
+    with pytest.raises(ValueError, match=f"{MAX_TAGS} tags"):
         store.save_label("a", label(0), "one_more", {})
     store.save_label("a", label(5), "tag_5", {})
 
@@ -188,8 +188,8 @@ def test_strange_names_are_no_images_and_no_tags(studies: Path, opened: Open, la
     before = files_of(studies.parent)
     assert (store.get_image_uri(name), store.get_label_uri(name, "final"), store.get_label_uri("a", name)) == ("",) * 3
     assert store.get_image_info(name) == store.get_label_info("a", name) == store.get_labels_by_image_id(name) == {}
-    assert store.label_versions(name, "final") == store.label_versions("a", name) == store.choosing.scores_of(name)
-    assert store.choosing.set_scores("x", "1", {name: 1.0}) == 0
+    assert store.label_versions(name, "final") == store.label_versions("a", name) == store.score_queries.scores_of(name)
+    assert store.score_queries.set_scores("x", "1", {name: 1.0}) == 0
     for attempt in (
         lambda: store.save_label(name, label(1), "final", {}),
         lambda: store.save_label("a", label(1), name, {}),
@@ -223,7 +223,7 @@ def test_links_that_lead_out_are_passed_over(studies: Path, opened: Open, label:
         store.save_label("a", label(1), "away", {})
     store.save_label("a", label(1), "final", {})
     assert (beyond / "a.mrk.json").read_text() == '{"secret": 1}'
-    assert number_of(store.get_label_uri("a", "final")) == 1
+    assert version_number(store.get_label_uri("a", "final")) == 1
     versions = studies / ".vertebra_landmarks" / "versions" / "mine"
     versions.symlink_to(beyond)
     with pytest.raises(ValueError, match="outside"):

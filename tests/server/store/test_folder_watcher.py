@@ -1,4 +1,4 @@
-"""Changes by others while a server runs, also when something is in the way."""
+"""Changes by others while a server runs, with failures in between."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from lib.server.store import folder_watcher as watch_module
-from lib.server.store import label_sync as settling_module
+from lib.server.store import folder_watcher as folder_watcher
+from lib.server.store import label_sync as label_sync
 from lib.server.store.datastore import StudiesDatastore
-from lib.server.store.folder_scan import Scan
+from lib.server.store.folder_scan import FolderScan
 from lib.server.store.images import Images
 
 from .conftest import wait_until
@@ -45,30 +45,28 @@ def test_steady_changes_do_not_hide_the_others(studies: Path, opened: Open, rest
 def test_a_mounted_disk_is_scanned_while_files_change(
     studies: Path, opened: Open, restless: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_module, "MOUNT_S", 1.0)
+    monkeypatch.setattr(folder_watcher, "RESCAN_INTERVAL_S", 1.0)
     monkeypatch.setattr(Path, "is_mount", lambda path: path == studies)
     scans = []
-    run = Scan.run
-    monkeypatch.setattr(Scan, "run", lambda scan: (scans.append(1), run(scan))[1])
+    run = FolderScan.run
+    monkeypatch.setattr(FolderScan, "run", lambda scan: (scans.append(1), run(scan))[1])
     opened(studies, auto_reload=True)
     wait_until(lambda: len(scans) > 3)  # the first is that of the start
 
 
-def test_what_could_not_be_looked_at_is_tried_again(
-    studies: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watch_module, "RETRY_S", 0.2)
-    look_at, failures = Images.look_at, []
+def test_failed_changes_are_retried(studies: Path, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_watcher, "RETRY_INTERVAL_S", 0.2)
+    reconcile_files, failures = Images.reconcile_files, []
 
     def away(images: Images, names: list[str]) -> list[str]:
         names = list(names)
         if "d.png" in names and len(failures) < 2:
             failures.append(1)
             raise RuntimeError("the database is away")
-        return look_at(images, names)
+        return reconcile_files(images, names)
 
     store = opened(studies, auto_reload=True)
-    monkeypatch.setattr(Images, "look_at", away)
+    monkeypatch.setattr(Images, "reconcile_files", away)
     (studies / "d.png").write_bytes(b"x")
     (studies / "e.png").write_bytes(b"x")
     wait_until(lambda: {"d", "e"} <= set(store.list_images()))
@@ -91,7 +89,7 @@ def test_one_bad_label_does_not_hide_the_others(studies: Path, opened: Open, mon
     assert opened(studies).get_labeled_images() == ["b"]
 
 
-def test_a_folder_of_labels_that_was_made_again_is_watched_again(studies: Path, opened: Open) -> None:
+def test_a_recreated_tag_folder_is_watched_again(studies: Path, opened: Open) -> None:
     store = opened(studies, auto_reload=True)
     finals = studies / "labels" / "final"
     (finals / "a.mrk.json").write_text("{}")
@@ -105,7 +103,7 @@ def test_a_folder_of_labels_that_was_made_again_is_watched_again(studies: Path, 
     wait_until(lambda: store.get_labeled_images() == ["b", "c"])
 
 
-def test_so_is_the_folder_of_all_of_them(studies: Path, opened: Open) -> None:
+def test_a_recreated_labels_folder_is_watched_again(studies: Path, opened: Open) -> None:
     store = opened(studies, auto_reload=True)
     (studies / "labels" / "final" / "a.mrk.json").write_text("{}")
     wait_until(lambda: store.get_labeled_images() == ["a"])
@@ -117,11 +115,11 @@ def test_so_is_the_folder_of_all_of_them(studies: Path, opened: Open) -> None:
         wait_until(lambda image=image: image in store.get_labeled_images())
 
 
-def test_a_label_that_was_damaged_is_put_back_when_nobody_can_be_writing_it(
+def test_a_damaged_label_is_restored_after_the_grace_period(
     studies: Path, opened: Open, label: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settling_module, "WRITING_S", 1.0)
-    monkeypatch.setattr(watch_module, "SETTLED_S", 1.5)
+    monkeypatch.setattr(label_sync, "WRITE_GRACE_S", 1.0)
+    monkeypatch.setattr(folder_watcher, "RECHECK_DELAY_S", 1.5)
     store = opened(studies, auto_reload=True)
     store.save_label("a", label(1), "final", {})
     place = studies / "labels" / "final" / "a.mrk.json"

@@ -1,4 +1,4 @@
-"""Images that come, go, are replaced, or have names that are one on some disks."""
+"""Images that appear, vanish, are replaced, or have colliding names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
-from lib.server.store import studies_folder as folder_module
+from lib.server.store import studies_folder as studies_folder
 from lib.server.store.datastore import StudiesDatastore
 
 from .conftest import not_served
@@ -30,7 +30,7 @@ def test_an_uploaded_image_is_on_the_disk_before_its_row(
     studies: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, seen = opened(studies), []
-    sync = folder_module._sync
+    sync = studies_folder._sync
 
     def note(path: Path) -> None:
         seen.append((path.name, (studies / "new.png").exists()))
@@ -39,7 +39,7 @@ def test_an_uploaded_image_is_on_the_disk_before_its_row(
     def committed(_: Connection) -> None:
         seen.append(("commit", True))
 
-    monkeypatch.setattr(folder_module, "_sync", note)
+    monkeypatch.setattr(studies_folder, "_sync", note)
     event.listen(Engine, "commit", committed)
     try:
         store.add_image("new", uploaded(studies, "upload.png"), {})
@@ -91,9 +91,7 @@ def test_a_label_that_cannot_be_removed_stops_no_removal(
     assert "a.mrk" not in caplog.text
 
 
-def test_another_picture_does_not_inherit_the_labels_of_one_that_went(
-    studies: Path, opened: Open, label: Label
-) -> None:
+def test_another_image_does_not_inherit_the_labels_of_a_missing_one(studies: Path, opened: Open, label: Label) -> None:
     store = opened(studies)
     store.save_label("a", label(1), "final", {"user": "ada"})
     store.update_image_info("a", {"quality": 2})
@@ -108,7 +106,7 @@ def test_another_picture_does_not_inherit_the_labels_of_one_that_went(
         assert said == [{"number": 1}, {"hand": 1}]
 
 
-def test_the_same_picture_that_comes_back_keeps_its_labels(studies: Path, opened: Open, label: Label) -> None:
+def test_the_same_image_that_comes_back_keeps_its_labels(studies: Path, opened: Open, label: Label) -> None:
     store = opened(studies)
     store.save_label("a", label(1), "final", {})
     (studies / "a.png").rename(studies.parent / "a.png")
@@ -128,15 +126,15 @@ def test_labels_that_no_row_knows_go_with_their_image(studies: Path, opened: Ope
     assert store.get_labels_by_image_id("a") == {}
 
 
-def test_other_content_under_a_final_label_is_told_of(
+def test_changed_content_under_a_final_label_is_reported(
     studies: Path, opened: Open, label: Label, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = opened(studies)
     store.save_label("a", label(1), "final", {})
     for image in "ab":
-        (studies / f"{image}.png").write_bytes(b"another picture")
+        (studies / f"{image}.png").write_bytes(b"other pixels")
     store.refresh()
-    assert caplog.text.count("the label may be of another picture") == 1
+    assert caplog.text.count("the label may be of another image") == 1
 
 
 def test_ids_that_are_one_on_some_disks_are_one_image(studies: Path, opened: Open, label: Label) -> None:
@@ -165,7 +163,7 @@ def test_ids_that_are_one_on_some_disks_are_one_image(studies: Path, opened: Ope
 def test_an_image_whose_labels_would_have_no_name_is_not_served(studies: Path, opened: Open) -> None:
     long, longest = "n" * 201 + ".png", "ü" * 100 + ".png"
     for name in (long, longest):
-        (studies / name).write_bytes(b"not a picture")
+        (studies / name).write_bytes(b"no pixels")
     store = opened(studies)
     assert not_served(store) == [long]
     assert store.list_images() == ["a", "b", "c", "ü" * 100]

@@ -1,4 +1,4 @@
-"""Labels that others write, damage or put back, and rows and versions that were lost: nothing that was kept goes."""
+"""Labels that others write, damage or restore, and lost rows and versions: nothing that was saved is lost."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from lib.server.store import label_sync as settling_module
+from lib.server.store import label_sync as label_sync
 from lib.server.store.datastore import StudiesDatastore
-from lib.server.store.label_files import digest_of
+from lib.server.store.label_sync import digest_of, quarantine_path, write_atomically
 from lib.server.store.schema import labels
+from lib.spine import atomic_write
 
 Open = Callable[..., StudiesDatastore]
 Label = Callable[[int], str]
@@ -48,7 +49,7 @@ def failing(*arguments: object) -> None:
     raise PermissionError(13, "somebody reads it")
 
 
-def test_versions_of_a_lost_database_are_found_again(
+def test_versions_of_a_lost_database_are_recovered(
     studies: Path, opened: Open, label: Label, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = opened(studies)
@@ -71,7 +72,7 @@ def test_versions_of_a_lost_database_are_found_again(
         store = opened(studies)
         assert kept(store, "a") == {1: {"number": 1}, 2: {"number": 2}, 3: {"number": 3}}
         assert (store.get_labeled_images(), store.status()["label_tags"]) == (["a"], {"final": 1, "original": 1})
-    assert caplog.text.count("14 versions of labels") == 1
+    assert caplog.text.count("14 label versions") == 1
     numbers = {version["version"]: version["is_current"] for version in store.label_versions("b", "original")}
     assert numbers == {number: number == 11 for number in (1, 2, *range(4, 12))}
     store.restore_label("c", "final", 1, {})
@@ -102,7 +103,7 @@ def test_with_a_lost_database_labels_of_absent_images_and_damaged_ones_come_back
     (studies.parent / "a.png").rename(studies / "a.png")
     store.refresh()
     assert (kept(store, "a"), store.get_labeled_images()) == (kept(store, "b"), ["a", "b"])
-    assert "another picture" not in caplog.text
+    assert "another image" not in caplog.text
 
 
 def test_a_label_that_is_being_copied_is_left_alone(studies: Path, opened: Open, label: Label) -> None:
@@ -116,7 +117,7 @@ def test_a_label_that_is_being_copied_is_left_alone(studies: Path, opened: Open,
     assert aside(studies, "a") == []
 
 
-def test_every_damaged_label_is_kept_and_told_of(
+def test_every_damaged_label_is_preserved_and_reported(
     studies: Path, opened: Open, label: Label, caplog: pytest.LogCaptureFixture
 ) -> None:
     opened(studies).save_label("a", label(1), "final", {})
@@ -124,10 +125,10 @@ def test_every_damaged_label_is_kept_and_told_of(
         write(final(studies, "a"), text, age_s=DAY_S)
         assert kept(opened(studies), "a") == {1: {"number": 1}}
     assert aside(studies, "a") == ["{ one", "{ two"]
-    assert caplog.text.count("put aside as .damaged") == 2
+    assert caplog.text.count("moved aside as .damaged") == 2
 
 
-def test_a_save_keeps_what_is_not_whole_aside(studies: Path, opened: Open, label: Label) -> None:
+def test_a_save_moves_an_incomplete_label_aside(studies: Path, opened: Open, label: Label) -> None:
     store = opened(studies)
     store.save_label("a", label(1), "final", {})
     for image in ("a", "b"):
@@ -140,13 +141,13 @@ def test_a_save_keeps_what_is_not_whole_aside(studies: Path, opened: Open, label
     assert "{ again" in aside(studies, "a")
 
 
-def test_a_save_goes_on_where_the_version_before_cannot_be_read(
+def test_a_label_can_be_saved_when_the_version_before_is_unreadable(
     studies: Path, opened: Open, label: Label, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = opened(studies)
     store.save_label("a", label(1), "final", {})
     with monkeypatch.context() as patched:
-        patched.setattr(settling_module, "write_whole", failing)
+        patched.setattr(label_sync.LabelSync, "write_current", failing)
         store.save_label("a", label(2), "final", {})
     for path in versions(studies, "a"):
         path.write_text("")
@@ -154,21 +155,21 @@ def test_a_save_goes_on_where_the_version_before_cannot_be_read(
     assert json.loads(final(studies, "a").read_text()) == {"number": 3}
 
 
-def test_a_label_that_is_saved_is_not_called_lost(
+def test_a_saved_label_is_served_even_if_its_current_file_cannot_be_written(
     studies: Path, opened: Open, label: Label, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = opened(studies)
     store.save_label("a", label(1), "final", {})
     with monkeypatch.context() as patched:
-        patched.setattr(settling_module, "write_whole", failing)
+        patched.setattr(label_sync.LabelSync, "write_current", failing)
         assert store.save_label("a", label(2), "final", {}) == "a"
-        assert "is saved, but not in its place yet" in caplog.text
+        assert "is saved, but its current file is not" in caplog.text
         assert store.get_label_uri("a", "final") == str(final(studies, "a"))
     assert json.loads(Path(store.get_label_uri("a", "final")).read_text()) == {"number": 2}
     assert kept(store, "a") == {1: {"number": 1}, 2: {"number": 2}}
 
 
-def test_a_damaged_label_without_its_version_stops_no_start(
+def test_a_damaged_label_without_its_version_does_not_prevent_the_start(
     studies: Path, opened: Open, label: Label, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = opened(studies)
@@ -207,7 +208,7 @@ def test_a_file_that_a_power_cut_brought_back_does_not_count(
     for number in (1, 2):
         store.save_label("a", label(number), "final", {})
     write(final(studies, "a"), '{"number": 1}', age_s=DAY_S)
-    monkeypatch.setattr(settling_module, "_came_at", lambda path, found: found.mtime_ns)  # it was there before
+    monkeypatch.setattr(label_sync, "_arrival_ns", lambda path, found: found.mtime_ns)  # it was there before
     opened(studies)
     assert json.loads(final(studies, "a").read_text()) == {"number": 2}
     assert len(kept(store, "a")) == 2
@@ -278,3 +279,31 @@ def test_of_a_save_that_is_still_committed_and_one_after_it_the_later_counts(
     assert [version["version"] for version in store.label_versions("a", "final") if version["is_current"]] == [3]
     assert kept(store, "a") == {number: {"number": number} for number in (1, 2, 3)}
     assert json.loads(Path(store.get_label_uri("a", "final")).read_text()) == {"number": 3}
+
+
+@pytest.mark.parametrize(("patience_s", "is_written"), [(60.0, True), (0.0, False)])
+def test_replacing_a_file_that_is_open_is_retried_on_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience_s: float, is_written: bool
+) -> None:
+    replace, refusals = Path.replace, []
+
+    def in_use(path: Path, target: Path) -> Path:
+        if len(refusals) < 2:
+            refusals.append(path)
+            raise PermissionError(13, "somebody reads it")
+        return replace(path, target)
+
+    monkeypatch.setattr(atomic_write, "PATIENCE_S", patience_s)
+    monkeypatch.setattr(Path, "replace", in_use)
+    if is_written:
+        write_atomically(tmp_path / "a", b"{}")
+    else:
+        with pytest.raises(PermissionError):
+            write_atomically(tmp_path / "a", b"{}")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"] * is_written
+
+
+def test_quarantine_names_are_unique_and_hidden(tmp_path: Path) -> None:
+    names = {quarantine_path(tmp_path / f"{'ä' * 90}.mrk.json").name for _ in range(10)}
+    assert len(names) == 10
+    assert all(name.startswith(".") and len(name.encode()) < 255 for name in names)

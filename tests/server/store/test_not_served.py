@@ -1,4 +1,4 @@
-"""What is an image by its content, what is not served, and images that turn out to be unreadable."""
+"""Image types by content, what is not served, and unreadable images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.server.store import studies_folder as folder_module
+from lib.server.store import studies_folder as studies_folder
 from lib.server.store.datastore import StudiesDatastore
 from lib.server.store.image_queries import MAX_NOT_SERVED
 from lib.server.store.studies_folder import DICOMDIR, SUBFOLDER, id_of
@@ -83,13 +83,13 @@ def test_only_new_files_without_the_ending_of_an_image_are_opened(
     (studies / "IM1").write_bytes(DICOM)
     (studies / "notes").write_text("x")
     sniffed: list[str] = []
-    before = folder_module._not_an_image
+    before = studies_folder._not_an_image
 
     def sniff(path: Path) -> str | None:
         sniffed.append(path.name)
         return before(path)
 
-    monkeypatch.setattr(folder_module, "_not_an_image", sniff)
+    monkeypatch.setattr(studies_folder, "_not_an_image", sniff)
     store = opened(studies)
     assert sorted(sniffed) == ["IM1", "notes"]
     store.refresh()
@@ -117,7 +117,7 @@ def test_changes_of_files_without_an_ending_are_seen(studies: Path, opened: Open
 
 def test_an_unreadable_image_is_not_handed_out_until_its_file_is_another(studies: Path, opened: Open) -> None:
     store = opened(studies)
-    store.choosing.set_scores("uncertainty", "m", {"a": 3.0, "b": 2.0, "c": 1.0})
+    store.score_queries.set_scores("uncertainty", "m", {"a": 3.0, "b": 2.0, "c": 1.0})
     store.note_unreadable("a", "a.png: the image is damaged", store.file_state("a"))
     assert reasons(store) == {"a.png": "the image is damaged"}
     assert store.get_image_uri("a")  # who asks for it is told the reason
@@ -135,7 +135,7 @@ def test_an_unreadable_image_is_not_handed_out_until_its_file_is_another(studies
     assert "unreadable" not in again.get_image_info("a")
 
 
-def test_a_file_that_was_replaced_meanwhile_is_not_taken_for_unreadable(studies: Path, opened: Open) -> None:
+def test_a_file_that_was_replaced_meanwhile_is_not_marked_unreadable(studies: Path, opened: Open) -> None:
     store = opened(studies)
     before = store.file_state("a")
     (studies / "a.png").write_bytes(b"another one")

@@ -1,4 +1,4 @@
-"""What others do to the files, and what was left undone: rows and files agree again, and nothing is lost."""
+"""External changes and interrupted writes: rows and files are reconciled, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.server.store import label_sync as settling_module
+from lib.server.store import label_sync as label_sync
 from lib.server.store.datastore import StudiesDatastore
 
 from .conftest import wait_until
@@ -30,17 +30,17 @@ def newest(store: StudiesDatastore, image: str) -> object:
     return json.loads(Path(store.get_label_uri(image, "final")).read_text())
 
 
-def test_a_kill_between_commit_and_file_is_repaired_by_whoever_looks_next(
+def test_a_kill_between_commit_and_file_is_repaired_by_the_next_access(
     studies: Path, opened: Open, label: Label, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = opened(studies)
     store.save_label("a", label(1), "final", {})
 
-    def die(path: Path, content: bytes) -> None:
+    def die(*_: object) -> None:
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(settling_module, "write_whole", die)
+        patched.setattr(label_sync.LabelSync, "write_current", die)
         for image in ("a", "b"):
             with pytest.raises(Killed):
                 store.save_label(image, label(2), "final", {"user": "ada"})
@@ -50,13 +50,13 @@ def test_a_kill_between_commit_and_file_is_repaired_by_whoever_looks_next(
     assert [version["version"] for version in store.label_versions("a", "final")] == [1, 2]
 
 
-def test_such_a_kill_is_repaired_at_the_next_start_too(
+def test_a_kill_between_commit_and_file_is_repaired_at_the_next_start(
     studies: Path, opened: Open, label: Label, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = opened(studies)
     store.save_label("a", label(1), "final", {})
     with monkeypatch.context() as patched:
-        patched.setattr(settling_module, "write_whole", lambda path, content: (_ for _ in ()).throw(Killed()))
+        patched.setattr(label_sync.LabelSync, "write_current", lambda *_: (_ for _ in ()).throw(Killed()))
         with pytest.raises(Killed):
             store.save_label("a", label(2), "final", {})
     opened(studies)
@@ -73,7 +73,7 @@ def test_a_kill_before_the_commit_changes_nothing(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(settling_module, "set_state", die)  # inside the transaction
+        patched.setattr(label_sync, "set_state", die)  # inside the transaction
         with pytest.raises(Killed):
             store.save_label("a", label(2), "final", {})
     assert newest(opened(studies), "a") == {"number": 1}
@@ -95,9 +95,7 @@ def test_a_label_changed_by_hand_becomes_a_version(studies: Path, opened: Open, 
     assert "user" not in store.label_versions("a", "final")[1]["info"]
 
 
-def test_a_damaged_label_is_kept_aside_and_the_version_takes_its_place(
-    studies: Path, opened: Open, label: Label
-) -> None:
+def test_a_damaged_label_is_moved_aside_and_the_version_restored(studies: Path, opened: Open, label: Label) -> None:
     opened(studies).save_label("a", label(1), "final", {})
     final(studies, "a").write_text('{"number": ')
     os.utime(final(studies, "a"), (1, 1))
@@ -107,7 +105,7 @@ def test_a_damaged_label_is_kept_aside_and_the_version_takes_its_place(
     assert len(store.label_versions("a", "final")) == 1
 
 
-def test_a_label_removed_by_hand_is_removed_and_comes_back_with_its_facts(
+def test_a_label_file_that_is_deleted_and_restored_keeps_its_metadata(
     studies: Path, opened: Open, label: Label
 ) -> None:
     opened(studies).save_label("a", label(1), "final", {"user": "ada"})
@@ -121,11 +119,11 @@ def test_a_label_removed_by_hand_is_removed_and_comes_back_with_its_facts(
     assert store.status()["completed"] == 1
 
 
-def test_an_image_that_went_comes_back_with_labels_and_facts(studies: Path, opened: Open, label: Label) -> None:
+def test_an_image_that_comes_back_keeps_labels_and_metadata(studies: Path, opened: Open, label: Label) -> None:
     store = opened(studies)
     store.save_label("a", label(1), "final", {"user": "ada"})
     store.update_image_info("a", {"quality": 2})
-    store.choosing.set_scores("x", "1", {"a": 1.0, "b": 2.0})
+    store.score_queries.set_scores("x", "1", {"a": 1.0, "b": 2.0})
     for name in "ab":
         (studies / f"{name}.png").rename(studies.parent / f"{name}.png")
     store.refresh()
@@ -142,10 +140,10 @@ def test_an_image_that_went_comes_back_with_labels_and_facts(studies: Path, open
 
 def test_a_changed_image_has_no_scores_any_more(studies: Path, opened: Open) -> None:
     store = opened(studies)
-    store.choosing.set_scores("x", "1", {"a": 1.0, "b": 2.0})
+    store.score_queries.set_scores("x", "1", {"a": 1.0, "b": 2.0})
     (studies / "b.png").write_bytes(b"other pixels")
     store.refresh()
-    assert (store.pick_by_score("x", "1"), store.choosing.scores_of("b")) == ("a", [])
+    assert (store.pick_by_score("x", "1"), store.score_queries.scores_of("b")) == ("a", [])
 
 
 def test_picks_pass_over_images_that_went_unnoticed(studies: Path, opened: Open) -> None:
@@ -176,7 +174,7 @@ def test_a_start_reads_no_label_that_did_not_change(
     assert read == ["a.mrk.json"]
 
 
-def test_the_watch_sees_what_others_do(studies: Path, opened: Open, label: Label) -> None:
+def test_the_watcher_sees_changes_by_others(studies: Path, opened: Open, label: Label) -> None:
     watching = opened(studies, auto_reload=True)
     (studies / "d.png").write_bytes(b"x")
     (studies / "d.jpg").write_bytes(b"x")

@@ -1,4 +1,4 @@
-"""Which labelled films are learnt from and which are held out, and what is told about those that cannot be used."""
+"""Training set and held-out set of a training, and labels that cannot be used."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from PIL import Image
 from lib.learning.data import labelled_items
 from lib.learning.weights.weight_files import file_digest
 from lib.server.training import dataset
-from lib.server.training.dataset import sort_films
+from lib.server.training.dataset import split_dataset
 from lib.spine.labels.markups import write_markups
 from lib.spine.schema import Spine
 
 
-def film(folder: Path, name: str, ladder: np.ndarray, gray: int) -> tuple[Path, Path]:
-    """A picture and its label."""
+def labelled(folder: Path, name: str, ladder: np.ndarray, gray: int) -> tuple[Path, Path]:
+    """An image and its label."""
     image, label = folder / f"{name}.png", folder / f"{name}.mrk.json"
     pixels = np.full((400, 200), gray, np.uint8)
     pixels[0, 0] = 255 - gray
@@ -30,39 +30,39 @@ def film(folder: Path, name: str, ladder: np.ndarray, gray: int) -> tuple[Path, 
 
 
 def test_labels_that_cannot_be_used_are_named_with_the_reason(ladder: np.ndarray, tmp_path: Path) -> None:
-    sources = {name: film(tmp_path, name, ladder, gray) for gray, name in enumerate(("good", "fine"))}
+    sources = {name: labelled(tmp_path, name, ladder, gray) for gray, name in enumerate(("good", "fine"))}
     image, label = sources["good"]
     text, broken, wrong = tmp_path / "text.png", tmp_path / "broken.mrk.json", tmp_path / "wrong.mrk.json"
-    text.write_text("I am not a picture")
+    text.write_text("I have no pixels")
     broken.write_text('{"markups": [')
     wrong.write_text(json.dumps({"markups": [{"controlPoints": [{"label": "L6"}]}]}))
     sources |= {"text": (text, label), "broken": (image, broken), "wrong": (image, wrong)}
-    films = sort_films({**sources, "gone": (image, tmp_path / "gone.mrk.json")}, 0.0, "", {})
-    assert sorted(films.items) == ["fine", "good"]
-    assert set(films.skipped) == {"text", "broken", "wrong", "gone"}
-    assert "not an image" in films.skipped["text"]
-    assert "expected JSON" in films.skipped["broken"]
-    assert "'L6' is neither a vertebra" in films.skipped["wrong"]
-    assert "gone.mrk.json" in films.skipped["gone"]
+    split = split_dataset({**sources, "gone": (image, tmp_path / "gone.mrk.json")}, 0.0, "", {})
+    assert sorted(split.items) == ["fine", "good"]
+    assert set(split.skipped) == {"text", "broken", "wrong", "gone"}
+    assert "not an image" in split.skipped["text"]
+    assert "expected JSON" in split.skipped["broken"]
+    assert "'L6' is neither a vertebra" in split.skipped["wrong"]
+    assert "gone.mrk.json" in split.skipped["gone"]
 
 
-def test_copies_of_a_film_are_of_one_patient(ladder: np.ndarray, tmp_path: Path) -> None:
-    sources = {"film1": film(tmp_path, "film1", ladder, 10)}
+def test_copies_of_an_image_are_of_one_patient(ladder: np.ndarray, tmp_path: Path) -> None:
+    sources = {"image1": labelled(tmp_path, "image1", ladder, 10)}
     for number in range(2, 12):
-        copies = tmp_path / f"film{number}.png", tmp_path / f"film{number}.mrk.json"
-        for source, copy in zip(sources["film1"], copies, strict=True):
+        copies = tmp_path / f"image{number}.png", tmp_path / f"image{number}.mrk.json"
+        for source, copy in zip(sources["image1"], copies, strict=True):
             shutil.copy(source, copy)
-        sources[f"film{number}"] = copies
-    sources["other7"] = film(tmp_path, "other7", ladder, 20)
-    films = sort_films(sources, 0.0, "", {})
-    assert films.patients == 2
+        sources[f"image{number}"] = copies
+    sources["other7"] = labelled(tmp_path, "other7", ladder, 20)
+    split = split_dataset(sources, 0.0, "", {})
+    assert split.patients == 2
     assert len(sources) == 12
 
 
 def test_a_label_that_changes_while_it_is_read_is_read_again(
     ladder: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sources = {name: film(tmp_path, name, ladder, gray) for gray, name in enumerate("ab")}
+    sources = {name: labelled(tmp_path, name, ladder, gray) for gray, name in enumerate("ab")}
     read, corrected = labelled_items.read_item, Spine.from_arrays(ladder + 1.0)
     readings = []
 
@@ -74,7 +74,7 @@ def test_a_label_that_changes_while_it_is_read_is_read_again(
         return item
 
     monkeypatch.setattr(dataset, "read_item", slow)
-    films = sort_films(sources, 0.0, "", {})
+    split = split_dataset(sources, 0.0, "", {})
     assert readings == ["a", "a", "b"]
-    assert films.digests["a"]["label"] == file_digest(sources["a"][1], 16)
-    np.testing.assert_allclose(films.items["a"]["label"][0, 0, :2], ladder[0, 0] + 1.0, atol=1e-3)
+    assert split.digests["a"]["label"] == file_digest(sources["a"][1], 16)
+    np.testing.assert_allclose(split.items["a"]["label"][0, 0, :2], ladder[0, 0] + 1.0, atol=1e-3)

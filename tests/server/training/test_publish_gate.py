@@ -1,4 +1,4 @@
-"""Whether a trained model may take the place of the served one."""
+"""The publish gate."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ def test_the_gate_lets_through_what_did_not_get_worse(
     assert gate.to_dict()["unit"] == "steps"
 
 
-def test_the_mean_decides_and_not_the_number_of_films() -> None:
+def test_the_mean_decides_and_not_the_number_of_images() -> None:
     after = OLD + np.array([-0.01, -0.01, -0.01, -0.01, 0.5])
     gate = decide(OLD, after, UNSEEN, GATE)
     assert (gate.films_better, gate.is_passed) == (4, False)
 
 
-def test_without_held_out_films_a_model_that_is_worse_on_what_it_learnt_is_held_back() -> None:
+def test_without_held_out_images_a_model_that_is_worse_on_training_images_is_held_back() -> None:
     better = decide(OLD, OLD - 0.05, [False] * 5, GATE, are_held_out=False)
     assert (better.is_passed, better.is_published, better.is_weak) == (True, True, True)
     assert better.why == (
-        "No labelled film is held out; the error on 5 learnt films did not grow: mean 0.3000 steps before, 0.2500 "
-        "after; films that it learnt from are a weak check."
+        "No labelled image is held out; the error on 5 training images did not grow: mean 0.3000 steps before, 0.2500 "
+        "after; images that it was trained on are a weak check."
     )
     broken = decide(OLD, OLD + 5, [True] * 5, GATE, are_held_out=False)
     assert (broken.is_passed, broken.is_published) == (False, False)
-    assert "the error on 5 learnt films grew" in broken.why
+    assert "the error on 5 training images grew" in broken.why
     assert "earlier version" not in broken.why
 
 
@@ -62,19 +62,19 @@ def test_what_was_not_measured_at_all_does_not_pass(are_held_out: bool) -> None:
     assert gate.is_weak
 
 
-def test_few_films_and_films_that_were_learnt_from_are_a_weak_check() -> None:
+def test_few_images_and_earlier_training_images_are_a_weak_check() -> None:
     few = decide(OLD[:1], OLD[:1], [False], GATE)
     assert few.is_weak
     assert few.why == (
-        "The error on 1 held-out film did not grow: mean 0.1000 steps before, 0.1000 after; so few films are a weak "
+        "The error on 1 held-out image did not grow: mean 0.1000 steps before, 0.1000 after; so few images are a weak "
         "check."
     )
     seen = decide(OLD, OLD, [True, False, False, False, False], GATE)
     assert (seen.seen, seen.is_weak) == (1, True)
-    assert "had learnt from 1 of them" in seen.why
+    assert "was trained on 1 of them" in seen.why
 
 
-def test_films_that_the_served_model_cannot_be_measured_on_do_not_count() -> None:
+def test_images_that_the_served_model_cannot_predict_do_not_count() -> None:
     before, after = OLD + np.array([math.nan, 0, 0, 0, 0]), OLD + np.array([math.nan, 0, 0, 0, 0])
     gate = decide(before, after, [True, False, False, False, False], GATE)
     assert (gate.films, gate.seen, gate.before) == (4, 0, pytest.approx(0.35))
@@ -84,14 +84,14 @@ def test_a_trained_model_that_says_nothing_does_not_pass() -> None:
     assert not decide(OLD, OLD + np.array([math.nan, 0, 0, 0, 0]), UNSEEN, GATE).is_published
 
 
-def test_films_that_cannot_be_measured_do_not_let_a_model_through() -> None:
+def test_unmeasurable_images_do_not_pass_the_gate() -> None:
     before = np.array([np.nan, np.nan, np.nan, 0.2])
     gate = decide(before, np.array([np.nan, np.nan, np.nan, 0.1]), [False] * 4, GATE)
     assert not gate.is_published
-    assert gate.why == "Only 1 of 4 held-out films could be measured."
+    assert gate.why == "Only 1 of 4 held-out images could be measured."
     gate = decide(np.full(8, np.nan), np.full(8, np.nan), [False] * 8, GATE)
     assert not gate.is_published
-    assert gate.why == "Only 0 of 8 held-out films could be measured."
+    assert gate.why == "Only 0 of 8 held-out images could be measured."
     assert decide(np.full(8, np.nan), np.full(8, np.nan), [False] * 8, ALWAYS).is_published
 
 

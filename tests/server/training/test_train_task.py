@@ -1,4 +1,4 @@
-"""Training on the labels of the studies folder: the task by itself, and in the real server over HTTP."""
+"""Training on the labels of the studies folder: the task by itself, and in a real server over HTTP."""
 
 from __future__ import annotations
 
@@ -40,15 +40,13 @@ from lib.learning.weights.weight_files import (
     save_weights,
 )
 from lib.phantoms import random_spec, render_phantom
-from lib.server.inference.model_info import read_model_facts
-from lib.server.models import POINTER, ModelStore
+from lib.server.inference.response import read_model_info
+from lib.server.models import HELD_OUT, POINTER, TRAINED_ON, ModelStore, version_name
 from lib.server.training import train_task, training_round, training_stages
+from lib.server.training.run_files import CHECK, PROCESSES, TrainReport, read_plan
 from lib.server.training.train_request import TrainRequest
-from lib.server.training.train_task import BUSY, LOCK, REPORT, RUN, TRAINING, WAITS, VertebraLandmarksTrain
-from lib.server.training.training_plan import read_plan
-from lib.server.training.training_report import CHECK, PROCESSES, TrainReport
+from lib.server.training.train_task import BUSY, LOCK, REPORT, RUN, TASK_MODULE, WAITS, VertebraLandmarksTrain
 from lib.server.training.training_stages import CORNERS, LANDMARKS
-from lib.server.versions import HELD_OUT, TRAINED_ON, version_of
 from lib.spine.labels.markups import write_markups
 from lib.spine.schema import Spine
 
@@ -140,7 +138,7 @@ SPOILS = 0.1
 SPOILING = {"learning_rate": SPOILS, "corner_learning_rate": SPOILS}
 
 
-def test_a_training_publishes_and_tells(task: VertebraLandmarksTrain, studies: Path, weights: Path) -> None:
+def test_a_training_publishes_and_reports(task: VertebraLandmarksTrain, studies: Path, weights: Path) -> None:
     before = weights.read_bytes()
     result = task(ONE_EPOCH, Folder(studies))
     stats = task.stats()
@@ -160,7 +158,7 @@ def test_a_training_publishes_and_tells(task: VertebraLandmarksTrain, studies: P
             "kept": "new",
         }
     }
-    assert stats["message"] == stats["gate"]["why"]  # one film is a weak check
+    assert stats["message"] == stats["gate"]["why"]  # one image is a weak check
     assert stats["loss"] > 0
     assert {"heatmap", "corner"} <= set(stats["terms"])
     assert list(stats["skipped"]) == ["damaged"]
@@ -178,26 +176,26 @@ def test_a_training_publishes_and_tells(task: VertebraLandmarksTrain, studies: P
         [served.parent.name, REPORT, LOCK]
     )
     version = ModelStore(studies, weights).version(1)
-    assert list(version.films(TRAINED_ON)) == ["phantom_0"]
-    assert list(version.films(HELD_OUT)) == ["phantom_1"]
+    assert list(version.images(TRAINED_ON)) == ["phantom_0"]
+    assert list(version.images(HELD_OUT)) == ["phantom_1"]
     assert version.facts["gate"] == stats["gate"]
     assert version.facts["stages"] == stats["stages"]
     assert version.facts["settings"] == stats["settings"]
     assert stats["stage"] == LANDMARKS
     assert published.refiner is None
-    assert (stats["version_before"], stats["version_after"]) == ("0", version_of(published.facts))
+    assert (stats["version_before"], stats["version_after"]) == ("0", version_name(published.facts))
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=["disk", "ctrl-c"])
-def test_what_was_learnt_before_a_failure_is_kept_and_gone_on_with(
+def test_a_failed_training_can_be_resumed(
     task: VertebraLandmarksTrain, studies: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    keep = ModelStore.keep
+    add = ModelStore.add
 
     def failing(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(ModelStore, "keep", failing)
+    monkeypatch.setattr(ModelStore, "add", failing)
     with pytest.raises(type(error)):
         task(ONE_EPOCH, Folder(studies))
     assert task.stats()["state"] == ("failed" if isinstance(error, OSError) else "interrupted")
@@ -207,7 +205,7 @@ def test_what_was_learnt_before_a_failure_is_kept_and_gone_on_with(
     with pytest.raises(ValueError, match="came, went or changed"):
         task({"resume": True}, Folder(studies))
     label.write_bytes(before)
-    monkeypatch.setattr(ModelStore, "keep", keep)
+    monkeypatch.setattr(ModelStore, "add", add)
     task({"resume": True, "publish": "never"}, Folder(studies))
     stats = task.stats()
     assert (stats["state"], stats["resumed_from"]) == ("done", 1)
@@ -216,9 +214,7 @@ def test_what_was_learnt_before_a_failure_is_kept_and_gone_on_with(
     assert not (ModelStore(studies, task._models.path_of(0)).folder / RUN).exists()
 
 
-def test_leftovers_of_killed_writers_go_and_those_of_living_ones_stay(
-    task: VertebraLandmarksTrain, studies: Path
-) -> None:
+def test_only_old_temporary_files_are_removed(task: VertebraLandmarksTrain, studies: Path) -> None:
     folder = studies / ".vertebra_landmarks"
     (folder / "models").mkdir(parents=True, exist_ok=True)
     versions = task._models.versions_folder
@@ -249,7 +245,7 @@ with FileLock(f"{folder}/training.lock"):
 def test_a_training_that_another_server_has_begun_is_seen_and_can_be_ended(
     task: VertebraLandmarksTrain, studies: Path
 ) -> None:
-    command = [sys.executable, "-c", HOLD, str(studies / ".vertebra_landmarks"), TRAINING, "train"]
+    command = [sys.executable, "-c", HOLD, str(studies / ".vertebra_landmarks"), TASK_MODULE, "train"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
@@ -390,7 +386,7 @@ def test_one_label_with_corners_is_enough_for_the_second_network(
     assert (refiner.facts["epoch"], refiner.facts["validation"]) == (1, {})
 
 
-def test_both_networks_start_from_the_served_weights_unless_told_otherwise(
+def test_both_networks_start_from_the_served_weights_by_default(
     studies: Path, both_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learnt: list[tuple[Any, bool]] = []
@@ -438,12 +434,12 @@ def test_a_second_stage_that_breaks_leaves_the_old_weights(
 
 def spoil(monkeypatch: pytest.MonkeyPatch, stage: type[training_stages.Stage]) -> None:
     """Let a stage learn much too fast."""
-    run = stage.run
+    trainer = stage.trainer
 
     def spoilt(self: Any, settings: TrainRequest, *args: Any) -> Any:
-        return run(self, dataclasses.replace(settings, **SPOILING), *args)
+        return trainer(self, dataclasses.replace(settings, **SPOILING), *args)
 
-    monkeypatch.setattr(stage, "run", spoilt)
+    monkeypatch.setattr(stage, "trainer", spoilt)
 
 
 def are_equal(states: list[dict[str, torch.Tensor]]) -> bool:
@@ -471,7 +467,7 @@ def test_one_network_that_does_worse_stays_while_the_other_is_published(
         assert facts["kept"] == ("former" if is_worse else "new")
     assert (stats["state"], stats["version_before"], stats["version_after"][:3]) == ("done", "0", "1 (")
     assert stats["message"].startswith(f"{words} on the held-out images (mean corner error ")
-    assert " px after) and stays as it was. The error on 1 held-out film " in stats["message"]
+    assert " px after) and stays as it was. The error on 1 held-out image " in stats["message"]
     new, old = load_weights(ModelStore(studies, both_weights).served), load_weights(both_weights)
     assert are_equal([new.state, old.state]) == (stage.name == LANDMARKS)
     assert new.refiner is not None
@@ -493,7 +489,7 @@ def test_nothing_is_published_where_both_networks_do_worse(studies: Path, both_w
     models = ModelStore(studies, both_weights)
     assert models.served == both_weights
     kept, before = load_weights(models.path_of(1)), load_weights(both_weights)
-    assert stats["version_kept"] == models.version(1).name == version_of(kept.facts)
+    assert stats["version_kept"] == models.version(1).name == version_name(kept.facts)
     assert kept.refiner is not None
     assert before.refiner is not None
     assert not are_equal([kept.state, before.state])
@@ -542,7 +538,7 @@ def test_what_random_networks_learn_is_compared_with_the_served_ones(studies: Pa
 
 
 @pytest.mark.parametrize("after", [0.2, 0.4])
-def test_without_held_out_images_the_result_is_checked_on_what_it_learnt(
+def test_without_held_out_images_the_result_is_evaluated_on_training_images(
     studies: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, after: float
 ) -> None:
     checked: list[list[str]] = []
@@ -561,7 +557,7 @@ def test_without_held_out_images_the_result_is_checked_on_what_it_learnt(
         2,
         after < 0.3,
     )
-    assert "No labelled film is held out" in stats["message"]
+    assert "No labelled image is held out" in stats["message"]
     stage = stats["stages"][LANDMARKS]
     assert (stage["before"], stage["validation"], stage["kept"]) == (None, None, "new")
     assert (stats["version_after"] is not None) == (after < 0.3)
@@ -575,7 +571,7 @@ def test_the_check_without_held_out_images_is_a_real_measurement(studies: Path, 
     assert gate["is_passed"] == gate["is_published"] == (gate["after"] <= gate["before"])
 
 
-def test_a_label_that_is_none_of_a_spine_is_told_and_left_out(task: VertebraLandmarksTrain, studies: Path) -> None:
+def test_a_label_that_is_none_of_a_spine_is_reported_and_skipped(task: VertebraLandmarksTrain, studies: Path) -> None:
     image = Image.fromarray(render_phantom(random_spec(7, 480, 220)).pixels)
     image.save(studies / "slip.png")
     write_markups(studies / "labels" / "final" / "slip.mrk.json", Spine.from_arrays(np.full((17, 5, 2), 100.0)))
@@ -585,19 +581,19 @@ def test_a_label_that_is_none_of_a_spine_is_told_and_left_out(task: VertebraLand
     assert (stats["state"], stats["images"]["training"]) == ("done", 2)
 
 
-def test_what_fails_in_a_transform_is_told_by_its_cause(
+def test_a_failure_in_a_transform_is_reported_by_its_cause(
     task: VertebraLandmarksTrain, studies: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         try:
-            raise ValueError("the film is too dark")
+            raise ValueError("the image is too dark")
         except ValueError as error:
             raise RuntimeError("applying transform <lib.Cut object at 0x7f57>") from error
 
     monkeypatch.setattr(training_stages.LandmarkTrainer, "fit", broken)
     with pytest.raises(RuntimeError):
         task(UNCHECKED, Folder(studies))
-    assert task.stats()["error"] == "the film is too dark"
+    assert task.stats()["error"] == "the image is too dark"
 
 
 # --- expected errors ---
@@ -623,7 +619,7 @@ def test_expected_errors_stay_as_an_estimate(studies: Path, measured_weights: Pa
     if not has_corners:
         with_centers_alone(studies, 0, 1)
     models = ModelStore(studies, measured_weights)
-    assert read_model_facts(models.served).errors_measured is True
+    assert read_model_info(models.served).errors_measured is True
     VertebraLandmarksTrain(models, "cpu")(ONE_EPOCH, Folder(studies))
     new, old = load_weights(models.served).refiner, load_weights(measured_weights).refiner
     assert models.served != measured_weights
@@ -631,7 +627,7 @@ def test_expected_errors_stay_as_an_estimate(studies: Path, measured_weights: Pa
     assert old is not None
     assert new.errors == old.errors
     assert new.facts[ERRORS_MEASURED_ON] == old.facts[ERRORS_MEASURED_ON]
-    assert read_model_facts(models.served).errors_measured is False
+    assert read_model_info(models.served).errors_measured is False
 
 
 def test_a_second_network_from_random_weights_has_no_expected_errors(studies: Path, measured_weights: Path) -> None:
@@ -640,7 +636,7 @@ def test_a_second_network_from_random_weights_has_no_expected_errors(studies: Pa
     refiner = load_weights(models.served).refiner
     assert refiner is not None
     assert refiner.errors is None
-    assert read_model_facts(models.served).errors_measured is None
+    assert read_model_info(models.served).errors_measured is None
 
 
 # --- from whichever weights ---
@@ -760,7 +756,7 @@ def test_one_that_waits_begins_when_the_other_is_over(
     task: VertebraLandmarksTrain, studies: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server whose own line is empty starts its process at once, while that of another server trains."""
-    monkeypatch.setattr(train_task, "_GLANCE_S", 0.1)
+    monkeypatch.setattr(train_task, "_LOCK_TIMEOUT_S", 0.1)
     begun: list[str] = []
 
     def ask(*_: object) -> list[str]:
@@ -790,7 +786,7 @@ def test_the_defaults_are_what_clients_see(task: VertebraLandmarksTrain) -> None
     json.dumps(task.info())
 
 
-def test_there_is_nothing_to_tell_before_the_first_training(task: VertebraLandmarksTrain) -> None:
+def test_the_report_is_empty_before_the_first_training(task: VertebraLandmarksTrain) -> None:
     assert task.stats() == {}
 
 
@@ -810,7 +806,7 @@ class Alive:
         pytest.param([], "stopped", id="killed"),
     ],
 )
-def test_a_training_without_a_last_word_is_told_by_its_process(
+def test_a_killed_training_is_recognized_by_its_process(
     task: VertebraLandmarksTrain, studies: Path, monkeypatch: pytest.MonkeyPatch, alive: list[int], state: str
 ) -> None:
     (studies / ".vertebra_landmarks").mkdir()
@@ -820,7 +816,7 @@ def test_a_training_without_a_last_word_is_told_by_its_process(
     assert PROCESSES not in task.stats()
 
 
-def test_a_training_of_another_server_is_told_by_its_lock(task: VertebraLandmarksTrain, studies: Path) -> None:
+def test_a_training_of_another_server_is_recognized_by_its_lock(task: VertebraLandmarksTrain, studies: Path) -> None:
     folder = studies / ".vertebra_landmarks"
     folder.mkdir()
     TrainReport(folder / REPORT).begin(epoch=3)
@@ -882,11 +878,11 @@ def test_a_training_that_was_killed_goes_on_where_it_was(
     assert [t["epoch"] for t in told] == list(range(after + 1, 7))
     stats = task.stats()
     assert (stats["state"], stats["percent"], stats["resumed_from"]) == ("done", 100, after)
-    assert f"It went on from epoch {after} of an interrupted training." in stats["message"]
+    assert f"It was resumed from epoch {after} of an interrupted training." in stats["message"]
     assert {name: stage["best_epoch"] for name, stage in stats["stages"].items()} == {LANDMARKS: 3, CORNERS: 3}
     assert stats["settings"]["max_epochs"] == 3
     assert models.served_number == 1
-    assert list(models.version(1).films(TRAINED_ON)) == ["phantom_0"]
+    assert list(models.version(1).images(TRAINED_ON)) == ["phantom_0"]
     assert not (models.folder / RUN).exists()
 
 
@@ -914,14 +910,16 @@ def test_with_other_settings_it_starts_anew(
 def test_what_changed_since_is_said_where_it_cannot_go_on(
     task: VertebraLandmarksTrain, studies: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ValueError, match="there is no interrupted training to go on with"):
+    with pytest.raises(ValueError, match="there is no interrupted training to resume"):
         task.check({"resume": True}, Folder(studies))
     interrupt(monkeypatch, task, studies, 1)
     assert task.check({"resume": True}, Folder(studies)).resume
     label = studies / "labels" / "final" / "phantom_0.mrk.json"
     label.write_text(label.read_text() + " ")
     for ask in (task.check, task):
-        with pytest.raises(ValueError, match="the interrupted training cannot go on: 1 labelled images came, went or"):
+        with pytest.raises(
+            ValueError, match="the interrupted training cannot be resumed: 1 labelled images came, went or"
+        ):
             ask({"resume": True}, Folder(studies))
     assert task.stats()["state"] == "failed"
 
@@ -952,11 +950,11 @@ def test_new_labels_are_mixed_with_old_ones_and_phantoms(
     fit = training_stages.LandmarkTrainer.fit
 
     def watched(
-        run: training_stages.LandmarkTrainer, kept: Any, *args: Any, rehearsal: Rehearsal, **named: Any
+        run: training_stages.LandmarkTrainer, items: Any, *args: Any, rehearsal: Rehearsal, **named: Any
     ) -> Path | None:
-        films = sum(isinstance(item[IMAGE], str) for item in rehearsal.items)
-        seen.append((len(kept), films, rehearsal.share))
-        return fit(run, kept, *args, rehearsal=rehearsal, **named)
+        images = sum(isinstance(item[IMAGE], str) for item in rehearsal.items)
+        seen.append((len(items), images, rehearsal.share))
+        return fit(run, items, *args, rehearsal=rehearsal, **named)
 
     monkeypatch.setattr(training_stages.LandmarkTrainer, "fit", watched)
     mixed = {**UNCHECKED, "batch_size": 2, "phantoms": 4}
@@ -972,7 +970,7 @@ def test_new_labels_are_mixed_with_old_ones_and_phantoms(
     assert load_weights(ModelStore(studies, weights).served).facts["radiographs"] == 2
 
 
-def test_a_film_that_an_earlier_version_had_learnt_makes_the_check_weak(
+def test_an_image_that_an_earlier_version_was_trained_on_makes_the_check_weak(
     task: VertebraLandmarksTrain, studies: Path
 ) -> None:
     task(UNCHECKED, Folder(studies))
@@ -981,7 +979,7 @@ def test_a_film_that_an_earlier_version_had_learnt_makes_the_check_weak(
     assert task.stats()["gate"]["seen"] == 1
 
 
-def test_patients_and_not_films_are_held_out(task: VertebraLandmarksTrain, studies: Path) -> None:
+def test_patients_and_not_images_are_held_out(task: VertebraLandmarksTrain, studies: Path) -> None:
     with pytest.raises(ValueError, match="all 2 labelled images belong to patients that are held out"):
         task({**ONE_EPOCH, "patient_pattern": "(phantom)_.*", "val_split": 0.5}, Folder(studies))
     task({**ONE_EPOCH, "patient_pattern": "(phantom)_.*"}, Folder(studies))
@@ -1150,7 +1148,7 @@ def test_a_training_runs_to_the_end_and_inference_uses_the_new_weights(server: S
     now = server.task()
     assert now["model"] == load_weights(published).facts != facts["model"]
     assert stats["version_before"] == facts["model_version"] == "0"
-    assert stats["version_after"] == now["model_version"] == version_of(now["model"])
+    assert stats["version_after"] == now["model_version"] == version_name(now["model"])
     kept = {stage: told["kept"] for stage, told in stats["stages"].items()}  # a network that did worse stays
     assert "new" in kept.values()
     for stage, known in ((LANDMARKS, now["model"]), (CORNERS, now["second_network"])):

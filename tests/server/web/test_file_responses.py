@@ -1,4 +1,4 @@
-"""Files as answers."""
+"""Streamed file responses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def _sent(response: StreamingResponse) -> bytes:
     return b"".join([bytes(piece) async for piece in response.body_iterator])  # type: ignore[arg-type]
 
 
-def test_a_file_that_is_replaced_while_it_is_sent_comes_whole(tmp_path: Path) -> None:
+def test_a_file_that_is_replaced_while_it_is_sent_arrives_complete(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"old" * 200_000)
     response = file_response(path, "image/png")
@@ -30,7 +30,7 @@ def test_a_file_that_is_replaced_while_it_is_sent_comes_whole(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("name", "told"), [("a 1.png", "filename*=utf-8''a%201.png"), ("a-1.png", 'filename="a-1.png"')]
 )
-def test_a_client_is_told_the_name(tmp_path: Path, name: str, told: str) -> None:
+def test_the_response_names_the_file(tmp_path: Path, name: str, told: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     assert file_response(tmp_path / name, "image/png").headers["content-disposition"] == f"attachment; {told}"
     assert "given.bin" in file_response(tmp_path / name, "x", "given.bin").headers["content-disposition"]

@@ -82,7 +82,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[S
         image = sitk.GetImageFromArray(film(np.int16)[None])
         image.SetSpacing((0.3, 0.4, 1.0))
         sitk.WriteImage(image, str(studies / name))
-    (studies / "text.png").write_text("I am not a picture")
+    (studies / "text.png").write_text("I have no pixels")
     with start(studies) as running:
         yield running
 

@@ -14,7 +14,7 @@ from monailabel.utils.async_tasks import utils as async_tasks
 
 from lib.server.web import task_registry
 from lib.server.web.task_registry import BATCH, TRAIN, UNKNOWN, TaskBoard
-from lib.server.worker_registry import Presence
+from lib.server.worker_registry import WorkerRegistry
 
 
 class Process:
@@ -28,25 +28,25 @@ class Process:
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TaskBoard:
     monkeypatch.setattr(async_tasks, "background_tasks", {})
     monkeypatch.setattr(async_tasks, "background_processes", {})
-    return TaskBoard(Presence(tmp_path / "own", tmp_path))
+    return TaskBoard(WorkerRegistry(tmp_path / "own", tmp_path))
 
 
 @pytest.fixture
-def other(own: TaskBoard, tmp_path: Path) -> Presence:
+def other(own: TaskBoard, tmp_path: Path) -> WorkerRegistry:
     """Another process that lives; its tasks are what the test writes."""
-    return Presence(tmp_path / "own", tmp_path)
+    return WorkerRegistry(tmp_path / "own", tmp_path)
 
 
 def task(name: str, status: str, second: int = 0) -> dict[str, Any]:
     return {"id": name, "status": status, "request": {}, "start_ts": f"2026-01-01 00:00:{second:02d}"}
 
 
-def has(presence: Presence, kind: str, *tasks: dict[str, Any], processes: tuple[int, ...] = ()) -> None:
+def has(presence: WorkerRegistry, kind: str, *tasks: dict[str, Any], processes: tuple[int, ...] = ()) -> None:
     content = {"tasks": {kind: tasks}, "processes": {kind: processes}}
     (presence.folder / task_registry.FILE).write_text(json.dumps(content))
 
 
-def test_tasks_of_all_stand_in_the_order_of_their_beginning(own: TaskBoard, other: Presence) -> None:
+def test_tasks_of_all_stand_in_the_order_of_their_beginning(own: TaskBoard, other: WorkerRegistry) -> None:
     assert own.of(TRAIN) == []
     async_tasks.background_tasks[TRAIN] = [{**task("b", "RUNNING", 2), "details": deque(["said"])}]
     has(other, TRAIN, task("a", "DONE", 1), task("c", "SUBMITTED", 3))
@@ -58,7 +58,7 @@ def test_tasks_of_all_stand_in_the_order_of_their_beginning(own: TaskBoard, othe
     assert [one["id"] for one in own.of(TRAIN)] == ["b"]
 
 
-def test_processes_of_all_are_known(own: TaskBoard, other: Presence) -> None:
+def test_processes_of_all_are_known(own: TaskBoard, other: WorkerRegistry) -> None:
     assert own.process_ids(TRAIN) == set()
     async_tasks.background_tasks[TRAIN] = [task("a", "SUBMITTED")]
     assert own.process_ids(TRAIN) == {UNKNOWN}
@@ -69,7 +69,7 @@ def test_processes_of_all_are_known(own: TaskBoard, other: Presence) -> None:
     assert own.process_ids(BATCH) == set()
 
 
-def test_what_is_told_is_what_others_read(own: TaskBoard, other: Presence) -> None:
+def test_what_is_told_is_what_others_read(own: TaskBoard, other: WorkerRegistry) -> None:
     own.tell()
     async_tasks.background_tasks[TRAIN] = [{**task("a", "RUNNING"), "details": deque(["said"])}]
     async_tasks.background_processes[TRAIN] = {"a": Process(7)}
@@ -81,13 +81,13 @@ def test_what_is_told_is_what_others_read(own: TaskBoard, other: Presence) -> No
     assert reader.process_ids(TRAIN) == {7}
 
 
-def test_a_file_that_is_not_there_or_damaged_tells_nothing(own: TaskBoard, other: Presence) -> None:
+def test_a_file_that_is_not_there_or_damaged_tells_nothing(own: TaskBoard, other: WorkerRegistry) -> None:
     assert own.of(TRAIN) == []
     (other.folder / task_registry.FILE).write_text('{"tasks"')
     assert own.of(TRAIN) == []
 
 
-def test_the_task_of_another_is_ended_by_its_own_process(own: TaskBoard, other: Presence) -> None:
+def test_the_task_of_another_is_ended_by_its_own_process(own: TaskBoard, other: WorkerRegistry) -> None:
     has(other, TRAIN, task("a", "RUNNING"))
     end = time.monotonic() + 30
 
@@ -105,7 +105,9 @@ def test_the_task_of_another_is_ended_by_its_own_process(own: TaskBoard, other: 
     assert own.stop(BATCH) is None
 
 
-def test_of_two_tasks_the_first_is_ended(own: TaskBoard, other: Presence, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_tasks_the_first_is_ended(
+    own: TaskBoard, other: WorkerRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stopped: list[str] = []
     monkeypatch.setattr(task_registry, "stop_background_task", stopped.append)
     monkeypatch.setattr(task_registry, "_STOP_S", 0.1)
@@ -119,7 +121,7 @@ def test_of_two_tasks_the_first_is_ended(own: TaskBoard, other: Presence, monkey
 
 
 def test_a_process_that_does_not_obey_is_not_waited_for_forever(
-    own: TaskBoard, other: Presence, monkeypatch: pytest.MonkeyPatch
+    own: TaskBoard, other: WorkerRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(task_registry, "_STOP_S", 0.3)
     has(other, TRAIN, task("a", "RUNNING"))
@@ -127,7 +129,7 @@ def test_a_process_that_does_not_obey_is_not_waited_for_forever(
 
 
 def test_a_process_ends_its_task_when_it_is_asked(
-    own: TaskBoard, other: Presence, monkeypatch: pytest.MonkeyPatch
+    own: TaskBoard, other: WorkerRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped: list[str] = []
     monkeypatch.setattr(task_registry, "stop_background_task", stopped.append)

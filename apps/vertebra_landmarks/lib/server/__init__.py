@@ -1,1 +1,1 @@
-"""How landmarks are served: the MONAI Label tasks."""
+"""How landmarks are served: MONAI Label tasks, the studies folder, and the web application."""

@@ -1,8 +1,8 @@
-"""Logs that name no patient: file names, image ids and parameters of requests stay out of them.
+"""Log redaction: image ids, file names and request parameters, which may identify a patient, stay out of the logs.
 
-MONAI Label logs every request with its parameters, and the libraries that read images quote what they stumble on. Here
-a record of anybody but this project and the web server loses its words, and a traceback loses its messages: both keep
-the place in the source that they come from.
+MONAI Label logs every request with its parameters, and image libraries quote what they fail to read. Records of loggers
+other than this project's and the web server's lose their message, and tracebacks lose theirs; both keep the source
+location.
 """
 
 from __future__ import annotations
@@ -14,64 +14,64 @@ from typing import Any
 
 import SimpleITK as sitk
 
-_KEPT = ("lib", "main", "uvicorn", "asyncio", "task_train", "task_scoring", "task_batch_infer")
-"""Loggers whose words are kept."""
+_TRUSTED_LOGGERS = ("lib", "main", "uvicorn", "asyncio", "task_train", "task_scoring", "task_batch_infer")
+"""Logger roots whose messages are kept."""
 _ROUTES = frozenset(
     ("info", "infer", "batch", "train", "scoring", "activelearning", "datastore", "image", "label", "session", "logs")
 )
 _PASSWORD = re.compile(r"(?<=://)([^:@/\s]*):[^@/\s]+@")
 
 
-def keep_patients_out_of_logs() -> None:
-    """Apply the rule to every record of this process from now on; doing it twice changes nothing."""
+def install_log_redaction() -> None:
+    """Redact every log record of this process from now on; idempotent."""
     logging.captureWarnings(True)
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # ITK prints warnings, with paths, by itself
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # ITK itself prints warnings, with paths
     logging.getLogger("monailabel").setLevel(logging.WARNING)
-    logging.getLogger("monailabel.tasks.train").setLevel(logging.INFO)  # progress, asked for by whoever trains
-    make = logging.getLogRecordFactory()
-    if make.__name__ == _discreet_record.__name__:
+    logging.getLogger("monailabel.tasks.train").setLevel(logging.INFO)  # training progress
+    factory = logging.getLogRecordFactory()
+    if factory.__name__ == _redacted_record.__name__:
         return
-    _discreet_record.make = make  # type: ignore[attr-defined]
-    logging.setLogRecordFactory(_discreet_record)
+    _redacted_record.factory = factory  # type: ignore[attr-defined]
+    logging.setLogRecordFactory(_redacted_record)
 
 
-def _discreet_record(*args: Any, **kwargs: Any) -> logging.LogRecord:
-    record: logging.LogRecord = _discreet_record.make(*args, **kwargs)  # type: ignore[attr-defined]
+def _redacted_record(*args: Any, **kwargs: Any) -> logging.LogRecord:
+    record: logging.LogRecord = _redacted_record.factory(*args, **kwargs)  # type: ignore[attr-defined]
     if record.name == "uvicorn.access" and isinstance(record.args, tuple) and len(record.args) == 5:
         client, method, path, version, status = record.args
-        record.args = (client, method, without_names(str(path)), version, status)
-    elif record.levelno >= logging.WARNING and not _is_kept(record.name):
+        record.args = (client, method, redact_path(str(path)), version, status)
+    elif record.levelno >= logging.WARNING and not _is_trusted(record.name):
         record.msg, record.args = "A message is left out, since it may name a patient", ()
     if record.exc_info and record.exc_info[1] is not None:
-        record.msg = f"{record.getMessage()}\n{outline(record.exc_info[1])}"
+        record.msg = f"{record.getMessage()}\n{redacted_traceback(record.exc_info[1])}"
         record.args, record.exc_info = (), None
     return record
 
 
-def _is_kept(name: str) -> bool:
-    return any(name == kept or name.startswith(f"{kept}.") for kept in _KEPT)
+def _is_trusted(name: str) -> bool:
+    return any(name == root or name.startswith(f"{root}.") for root in _TRUSTED_LOGGERS)
 
 
-def without_names(path: str) -> str:
-    """The path of a request without its query and without what is no word of the interface."""
+def redact_path(path: str) -> str:
+    """The path of a request without its query; segments that are no route names become ``...``."""
     parts = path.partition("?")[0].split("/")
     return "/".join(part if not part or part in _ROUTES else "..." for part in parts)
 
 
-def without_passwords(text: str) -> str:
-    """A text in which no URL has a password."""
+def redact_passwords(text: str) -> str:
+    """A text with the passwords in URLs masked."""
     return _PASSWORD.sub(r"\1:***@", text)
 
 
-def outline(error: BaseException) -> str:
-    """Kinds and places of an error and its causes, without their messages."""
+def redacted_traceback(error: BaseException) -> str:
+    """Types and source locations of an error and its causes, without their messages."""
     lines = []
     seen: set[int] = set()
-    step: BaseException | None = error
-    while step is not None and id(step) not in seen:
-        seen.add(id(step))
-        lines.append(type(step).__name__)
-        frames = traceback.extract_tb(step.__traceback__)
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        lines.append(type(cause).__name__)
+        frames = traceback.extract_tb(cause.__traceback__)
         lines += [f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
-        step = step.__cause__ or step.__context__
+        cause = cause.__cause__ or cause.__context__
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Which servers of a studies folder live: each has a folder of its own, and holds a lock in it until it ends."""
+"""Lock-based liveness of the server processes of a studies folder: each holds a lock in a folder of its own."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from filelock import FileLock, Timeout
 GATE, ALIVE = "servers.lock", "alive.lock"
 
 
-class Presence:
-    """A folder that only this process uses, by which other processes see that it lives.
+class WorkerRegistry:
+    """Registers this process by a private folder with a held lock, and finds the other processes that are alive.
 
-    What servers that were killed have left goes when the next one begins; what all of them share, with the last one.
+    The next process to start removes what killed ones have left; the last one to end removes what all of them share.
 
     Args:
-        parent: of the folders of all servers; it is made, and goes with the last one.
-        gate: folder of the lock by which servers come and go one at a time; it is made.
-        shared: names below ``parent`` of what servers share.
+        parent: of the folders of all processes; it is made, and removed with the last one.
+        gate: folder of the lock that serializes starts and ends; it is made.
+        shared: names below ``parent`` of what the processes share.
     """
 
     def __init__(self, parent: Path, gate: Path, shared: tuple[str, ...] = ()) -> None:
@@ -28,37 +28,37 @@ class Presence:
         self._parent, self._shared, self._gate = parent, shared, FileLock(gate / GATE, thread_local=False)
         with self._gate:
             parent.mkdir(exist_ok=True)
-            self._remove_left(None)
+            self._remove_stale(None)
             self.folder = Path(tempfile.mkdtemp(dir=parent))
             self._alive = FileLock(self.folder / ALIVE, thread_local=False)
             self._alive.acquire()
 
     def others(self) -> list[Path]:
-        """Folders of the other processes that live."""
-        return [path for path in self._folders() if path != self.folder and _lives(path)]
+        """Folders of the other processes that are alive."""
+        return [path for path in self._folders() if path != self.folder and _is_alive(path)]
 
     def close(self) -> None:
-        """Remove the folder and what is in it."""
+        """Unregister, and remove the folder with its content."""
         with self._gate:
             self._alive.release()
-            self._remove_left(self.folder)
-            with contextlib.suppress(OSError):  # others are there
+            self._remove_stale(self.folder)
+            with contextlib.suppress(OSError):  # others are registered
                 self._parent.rmdir()
 
-    def _remove_left(self, ended: Path | None) -> None:
-        """Remove the folders of the dead, and with the last of them what all have shared."""
+    def _remove_stale(self, ended: Path | None) -> None:
+        """Remove the folders of dead processes, and with the last one what all have shared."""
         folders = self._folders()
-        living = [path for path in folders if path != ended and _lives(path)]
-        gone = set(folders) - set(living)
-        for path in gone if living else gone | {self._parent / name for name in self._shared}:
+        living = [path for path in folders if path != ended and _is_alive(path)]
+        stale = set(folders) - set(living)
+        for path in stale if living else stale | {self._parent / name for name in self._shared}:
             shutil.rmtree(path, ignore_errors=True)
 
     def _folders(self) -> list[Path]:
         return [path for path in self._parent.iterdir() if path.name not in self._shared]
 
 
-def _lives(folder: Path) -> bool:
-    """Whether somebody holds the lock of a folder."""
+def _is_alive(folder: Path) -> bool:
+    """Whether a process holds the lock of a folder."""
     try:
         with FileLock(folder / ALIVE, timeout=0):
             return False

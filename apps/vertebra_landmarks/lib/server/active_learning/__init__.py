@@ -1,1 +1,1 @@
-"""Which image comes next: strategies, background scores, predictions ahead of time."""
+"""Choice of the next image: strategies, background scoring and predictions ahead of time."""

@@ -1,4 +1,4 @@
-"""What a model said about the films of a studies folder, in a file that outlives the server."""
+"""File store of image descriptors of one model version; survives restarts."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SUFFIX = ".opinions"
 
 
 class OpinionFile:
-    """One line of JSON per film, added as films are looked at; in memory is only where each line begins.
+    """One JSON line per image, appended; memory holds only the offsets of the lines.
 
-    A line that was cut short when the server was killed is passed over, and its film is looked at again.
+    An incomplete line of a killed server is ignored, and its image described again.
 
     Args:
-        folder: that holds the files of all models; it is made.
+        folder: of the files of all models; it is created.
         version: of the model.
 
     Raises:
@@ -34,19 +34,19 @@ class OpinionFile:
     def __init__(self, folder: Path, version: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / _name(version)
-        self._places: dict[str, int] = {}
+        self._offsets: dict[str, int] = {}
         self._end = 0
         self.catch_up()
 
     def catch_up(self) -> bool:
-        """Take note of films that other processes have added; returns whether there are such.
+        """Read what other processes have appended; returns whether there was anything.
 
         Raises:
             OSError: the file cannot be read.
         """
         size = self._path.stat().st_size if self._path.exists() else 0
-        if size < self._end:  # another process had it removed
-            self._places, self._end = {}, 0
+        if size < self._end:  # another process has deleted the file
+            self._offsets, self._end = {}, 0
         begin = self._end
         if size > begin:
             with self._path.open("rb") as stream:
@@ -56,49 +56,49 @@ class OpinionFile:
                         break
                     image = _image_of(line)
                     if image is not None:
-                        self._places[image] = self._end
+                        self._offsets[image] = self._end
                     self._end += len(line)
         return self._end > begin
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._offsets)
 
     def __contains__(self, image: str) -> bool:
-        return image in self._places
+        return image in self._offsets
 
     def add(self, image: str, opinion: ImageDescriptor) -> None:
-        """Note the opinion about a film.
+        """Append the descriptor of an image.
 
         Raises:
             OSError: the file cannot be written.
         """
         line = json.dumps({"image": image, **_plain(opinion)}).encode() + b"\n"
         with self._path.open("ab") as stream:
-            place = stream.tell()
-            if place and not _ends_whole(self._path):
-                place += stream.write(b"\n")
+            offset = stream.tell()
+            if offset and not _ends_with_newline(self._path):
+                offset += stream.write(b"\n")
             stream.write(line)
             self._end = stream.tell()
-        self._places[image] = place
+        self._offsets[image] = offset
 
     def read(self, images: Iterable[str]) -> dict[str, ImageDescriptor]:
-        """Opinions about those of some films that are in the file.
+        """Descriptors of those of some images that are in the file.
 
         Raises:
             OSError: the file cannot be read.
         """
         found = {}
-        wanted = sorted((self._places[image], image) for image in set(images) if image in self._places)
+        wanted = sorted((self._offsets[image], image) for image in set(images) if image in self._offsets)
         if wanted:
             with self._path.open("rb") as stream:
-                for place, image in wanted:
-                    stream.seek(place)
+                for offset, image in wanted:
+                    stream.seek(offset)
                     found[image] = _opinion(json.loads(stream.readline()))
         return found
 
-    def forget_others(self, but: Iterable[str]) -> None:
-        """Remove the files of all models but these versions and this one."""
-        kept = {self._path.name, *map(_name, but)}
+    def delete_others(self, keep: Iterable[str]) -> None:
+        """Delete the files of all models except these versions and this one."""
+        kept = {self._path.name, *map(_name, keep)}
         for path in self._path.parent.glob(f"*{_SUFFIX}"):
             if path.name not in kept:
                 path.unlink(missing_ok=True)
@@ -132,7 +132,7 @@ def _image_of(line: bytes) -> str | None:
         return None
 
 
-def _ends_whole(path: Path) -> bool:
+def _ends_with_newline(path: Path) -> bool:
     with path.open("rb") as stream:
         stream.seek(-1, 2)
         return stream.read(1) == b"\n"

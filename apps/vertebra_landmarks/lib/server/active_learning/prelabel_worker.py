@@ -13,15 +13,16 @@ from fastapi import HTTPException
 from filelock import FileLock, Timeout
 from monailabel.interfaces.datastore import DefaultLabelTag
 
-from ..log_privacy import outline
+from ..inference.response import MODEL_VERSION
+from ..log_privacy import redacted_traceback
 from ..store.datastore import StudiesDatastore
-from ..store.score_queries import predicted_by
+from ..store.image_queries import predicted_by
 from ..store.studies_folder import FileState
 
 logger = logging.getLogger(__name__)
 
-MODEL_VERSION, PREDICTED_BY = "model_version", "predicted_by"
-"""In the facts of a predicted label: which weights found it, for people; and which model in which file."""
+PREDICTED_BY = "predicted_by"
+"""In the facts of a predicted label: which model has predicted which file."""
 LOOK_EVERY_S = 10.0
 """How often it is seen whether there is another model, or another image."""
 LOCK = "prelabel.lock"
@@ -94,7 +95,7 @@ class Prelabelling:
             except Timeout:
                 self._status["state"] = "waiting"
             except Exception as error:  # such as a datastore that is closed; the next look may go better
-                logger.error("Predicting in the background failed\n%s", outline(error))
+                logger.error("Predicting in the background failed\n%s", redacted_traceback(error))
             self._is_over.wait(self._every_s)
 
     def catch_up(self) -> None:
@@ -127,7 +128,7 @@ class Prelabelling:
 
     def _unpredicted(self, key: str) -> Iterator[tuple[str, FileState, dict[str, Any] | None]]:
         after = ""
-        while some := self._datastore.choosing.unpredicted(_PREDICTED, key, _PIECE, after):
+        while some := self._datastore.score_queries.unpredicted(_PREDICTED, key, _PIECE, after):
             for row in some:
                 yield row.id, (row.size, row.mtime_ns), None if row.facts is None else json.loads(row.facts)
             after = some[-1].id
@@ -155,7 +156,7 @@ class Prelabelling:
                 self._failed[image] = key, file
             return "failed"
         except Exception as error:  # the other images are still done
-            logger.error("An image could not be predicted in the background\n%s", outline(error))
+            logger.error("An image could not be predicted in the background\n%s", redacted_traceback(error))
             self._failed[image] = key, file
             return "failed"
         return "done"

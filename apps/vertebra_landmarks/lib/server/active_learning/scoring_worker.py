@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from ...image_io import UnreadableImageError
 from ...learning.active_learning import STRATEGIES, ImageDescriptor, ScoreStrategy
-from ..log_privacy import outline
+from ..log_privacy import redacted_traceback
 from ..store.datastore import StudiesDatastore
 from .descriptor_store import OpinionFile
 from .scored_versions import ScoredVersions
@@ -96,7 +96,7 @@ class Scoring:
             except Timeout:
                 self._status["state"] = "waiting"
             except Exception as error:  # such as a datastore that is closed; the next look may go better
-                logger.error("Scoring in the background failed\n%s", outline(error))
+                logger.error("Scoring in the background failed\n%s", redacted_traceback(error))
             self._is_over.wait(self._every_s)
 
     def catch_up(self) -> None:
@@ -117,8 +117,8 @@ class Scoring:
         if self._versions.complete()[:1] != [version]:
             kept = self._versions.note(version)
             for strategy in STRATEGIES:
-                self._datastore.choosing.forget_scores(strategy, kept)
-            opinions.forget_others(kept)
+                self._datastore.score_queries.delete_scores(strategy, kept)
+            opinions.delete_others(kept)
         self._tell("idle", version, opinions)
 
     def _opinions_of(self, version: str) -> OpinionFile:
@@ -133,7 +133,7 @@ class Scoring:
     def _missing(self, version: str, opinions: OpinionFile) -> Iterator[str]:
         """Films without a label that lack a score, then labelled ones that the model has said nothing about."""
         strategy, after = next(name for name, one in STRATEGIES.items() if isinstance(one, ScoreStrategy)), ""
-        while some := self._datastore.choosing.without_score(strategy, version, _PIECE, after):
+        while some := self._datastore.score_queries.without_score(strategy, version, _PIECE, after):
             yield from (image for image in some if not self._has_failed(image, version))
             after = some[-1]
         for image in self._datastore.get_labeled_images(_FINAL):
@@ -145,14 +145,14 @@ class Scoring:
             opinion = self._ask(image)  # one of before was of other pixels, since its score is gone
         except Exception as error:  # the other films are still scored
             if not isinstance(error, UnreadableImageError):
-                logger.error("A film could not be scored\n%s", outline(error))
+                logger.error("A film could not be scored\n%s", redacted_traceback(error))
             self._failed.add((image, version, self._stamp(image)))
             return
         opinions.add(image, opinion)
         self._ordered = None
         for name, strategy in STRATEGIES.items():
             if isinstance(strategy, ScoreStrategy):
-                self._datastore.choosing.set_scores(name, version, {image: strategy.score(opinion)})
+                self._datastore.score_queries.set_scores(name, version, {image: strategy.score(opinion)})
 
     def _stamp(self, image: str) -> tuple[int, int]:
         """Size and time of an image's file; another one may be readable where this is not."""
@@ -181,7 +181,7 @@ class Scoring:
             if not isinstance(strategy, ScoreStrategy):
                 order = dict.fromkeys([*strategy.choose(asked, seen, AHEAD), *rest])
                 ranks = {pool[index]: -float(rank) for rank, index in enumerate(order)}
-                self._datastore.choosing.set_scores(name, version, ranks)
+                self._datastore.score_queries.set_scores(name, version, ranks)
         self._ordered = state
 
 

@@ -1,4 +1,4 @@
-"""Ways to choose the next image; the datastore finds it."""
+"""Strategies of MONAI Label that choose the next image; queries of the datastore find it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .scored_versions import ScoredVersions
 
 
 class Assigner:
-    """Gives out images that can be read; others are noted as unreadable, and passed over.
+    """Assigns readable images; others are marked as unreadable and skipped.
 
     Args:
-        given: which images were just given.
+        assignments: recent assignments, of all processes.
     """
 
-    def __init__(self, given: GivenFilms) -> None:
-        self._given, self._readable = given, ReadableImages()
+    def __init__(self, assignments: GivenFilms) -> None:
+        self._assignments, self._readable = assignments, ReadableImages()
 
     def next(self, pick: Callable[[Collection[str]], str | None], datastore: StudiesDatastore) -> dict[str, Any] | None:
-        """The answer of a strategy: the id of the picked image, ``None`` where there is none.
+        """The result of a strategy: the id of the picked image, ``None`` if there is none.
 
         Args:
             pick: see ``GivenFilms.give``.
@@ -33,57 +33,48 @@ class Assigner:
         """
         tried: set[str] = set()
         while True:
-            image = self._given.give(pick)
+            image = self._assignments.give(pick)
             if image is None or image in tried:
                 return None
-            if self._readable.holds(datastore, image):
+            if self._readable.is_readable(datastore, image):
                 return {"id": image}
             tried.add(image)
 
 
-class Random(Strategy):
-    """Any image without a label ``final`` that was not just given to somebody, each one once before any comes again.
+class Unscored(Strategy):
+    """An unlabelled image that is not assigned, picked without a model.
 
     Args:
-        assigner: gives it out.
+        description: of the strategy.
+        pick: picks an image of a datastore that is not among some ids.
+        assigner: assigns it.
     """
 
-    def __init__(self, assigner: Assigner) -> None:
-        super().__init__("An image at random")
-        self._assigner = assigner
+    def __init__(
+        self,
+        description: str,
+        pick: Callable[[StudiesDatastore, Collection[str]], str | None],
+        assigner: Assigner,
+    ) -> None:
+        super().__init__(description)
+        self._pick, self._assigner = pick, assigner
 
     def __call__(self, request: dict[str, Any], datastore: StudiesDatastore) -> dict[str, Any] | None:
-        """Its id; ``None`` when all are labelled."""
-        return self._assigner.next(datastore.pick_random, datastore)
-
-
-class First(Strategy):
-    """The image without a label ``final`` that comes first by name of those that were not just given to somebody.
-
-    Args:
-        assigner: gives it out.
-    """
-
-    def __init__(self, assigner: Assigner) -> None:
-        super().__init__("The first image by name")
-        self._assigner = assigner
-
-    def __call__(self, request: dict[str, Any], datastore: StudiesDatastore) -> dict[str, Any] | None:
-        """Its id; ``None`` when all are labelled."""
-        return self._assigner.next(datastore.pick_first, datastore)
+        """Id of the image; ``None`` when all are labelled."""
+        return self._assigner.next(lambda assigned: self._pick(datastore, assigned), datastore)
 
 
 class ByScore(Strategy):
-    """The image without a label ``final`` with the highest score that is known.
+    """The unlabelled image with the highest score that is not assigned.
 
-    Scores of the served model count where all images have them, else those of the model before it, else those that
-    are there; without any score it is an image at random. An image that was just given to somebody is passed over.
+    Scores of the served model count if they are complete, else those of the model before it, else those that exist;
+    without any score, a random image.
 
     Args:
-        name: one of ``STRATEGIES``.
-        version: says which weights are served.
-        versions: of which models all images have scores.
-        assigner: gives it out.
+        name: one of ``active_learning.STRATEGIES``.
+        version: returns the key of the served weights.
+        versions: models whose scores are complete.
+        assigner: assigns it.
     """
 
     def __init__(self, name: str, version: Callable[[], str], versions: ScoredVersions, assigner: Assigner) -> None:
@@ -91,23 +82,28 @@ class ByScore(Strategy):
         self._name, self._version, self._versions, self._assigner = name, version, versions, assigner
 
     def __call__(self, request: dict[str, Any], datastore: StudiesDatastore) -> dict[str, Any] | None:
-        """Its id; ``None`` when all are labelled."""
+        """Id of the image; ``None`` when all are labelled."""
         served, complete = self._version(), self._versions.complete()
         order = [served, *complete] if served in complete else [*complete, served]
 
-        def pick(given: Collection[str]) -> str | None:
+        def pick(assigned: Collection[str]) -> str | None:
             for version in dict.fromkeys(order):
-                image = datastore.pick_by_score(self._name, version, given)
+                image = datastore.pick_by_score(self._name, version, assigned)
                 if image is not None:
                     return image
-            return datastore.pick_random(given)
+            return datastore.pick_random(assigned)
 
         return self._assigner.next(pick, datastore)
 
 
-def all_strategies(version: Callable[[], str], versions: ScoredVersions, given: GivenFilms) -> dict[str, Strategy]:
-    """Every strategy by its name, the default one first."""
-    assigner = Assigner(given)
+def all_strategies(
+    version: Callable[[], str], versions: ScoredVersions, assignments: GivenFilms
+) -> dict[str, Strategy]:
+    """All strategies by name, the default first."""
+    assigner = Assigner(assignments)
     names = sorted(STRATEGIES, key=lambda name: name != DEFAULT)
-    scored = {name: ByScore(name, version, versions, assigner) for name in names}
-    return {**scored, "random": Random(assigner), "first": First(assigner)}
+    return {
+        **{name: ByScore(name, version, versions, assigner) for name in names},
+        "random": Unscored("An image at random", lambda store, assigned: store.pick_random(assigned), assigner),
+        "first": Unscored("The first image by name", lambda store, assigned: store.pick_first(assigned), assigner),
+    }

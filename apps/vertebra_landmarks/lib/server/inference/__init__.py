@@ -1,1 +1,1 @@
-"""One prediction request: parameters, queue, cache of open images, what answers say."""
+"""Inference: request, queue, image cache and response."""

@@ -1,4 +1,4 @@
-"""The films that people work on, kept in memory, so that a correction is answered without reading them again."""
+"""Images in work, cached with their network output, so that corrections need neither reading nor a network pass."""
 
 from __future__ import annotations
 
@@ -10,122 +10,123 @@ from pathlib import Path
 
 from ...image_io import Radiograph, read_radiograph
 from ...learning.prediction.request import PredictionCache
-from ..models import Stamp, stamp
+from ..models import FileSignature, file_signature
 
-MOST_FILMS = 6
-MOST_BYTES = 400_000_000
-IDLE_S = 900.0
-"""A film that nobody has asked about for so long is forgotten at the next request."""
-_CHUNK = 1_000_000
-_SEEN_BYTES = 10_000_000  # about what is kept beside the pixels
+MAX_IMAGES = 6
+MAX_BYTES = 400_000_000
+IDLE_TIMEOUT_S = 900.0
+"""An image that was not requested for longer is evicted at the next request."""
+_CHUNK_BYTES = 1_000_000
+_OUTPUT_BYTES = 10_000_000  # roughly, of the network output
 
 
 @dataclass(eq=False)
-class OpenFilm:
-    """A film and what was seen of it.
+class CachedImage:
+    """A radiograph with the network output of one weight file.
 
     Attributes:
-        radiograph: the film.
-        is_corrected: whether somebody has asked for it with fixed points; it is kept rather than others.
+        radiograph: the image.
+        is_corrected: whether a request had fixed landmarks; such images are evicted last.
     """
 
     radiograph: Radiograph
     is_corrected: bool = False
-    _seen: tuple[Stamp, PredictionCache] | None = field(default=None, repr=False)
+    _output: tuple[FileSignature, PredictionCache] | None = field(default=None, repr=False)
 
-    def seen_with(self, weights: Stamp) -> PredictionCache | None:
-        """What these weights saw of the film, if they have looked at it."""
-        return self._seen[1] if self._seen is not None and self._seen[0] == weights else None
+    def output_of(self, weights: FileSignature) -> PredictionCache | None:
+        """Network output of these weights; ``None`` if they have not run on the image."""
+        return self._output[1] if self._output is not None and self._output[0] == weights else None
 
-    def keep(self, weights: Stamp, seen: PredictionCache) -> None:
-        """Remember what these weights saw, instead of what others did."""
-        self._seen = weights, seen
+    def store_output(self, weights: FileSignature, output: PredictionCache) -> None:
+        """Replace the network output."""
+        self._output = weights, output
 
     @property
     def size(self) -> int:
-        """Bytes of memory, about."""
-        return int(self.radiograph.pixels.nbytes) + _SEEN_BYTES
+        """Bytes of memory, roughly."""
+        return int(self.radiograph.pixels.nbytes) + _OUTPUT_BYTES
 
 
 @dataclass(eq=False)
-class _Kept:
-    stamp: Stamp
+class _Entry:
+    signature: FileSignature
     digest: bytes
-    film: OpenFilm
+    image: CachedImage
     used: float
 
 
-class OpenFilms:
-    """A few films by their files, or by their contents where a file was sent again; safe to use from several threads.
+class ImageCache:
+    """A small thread-safe cache of images by file, or by content where a file was sent again.
 
     Args:
-        most: films that are kept.
-        most_bytes: memory that they may take; one film is kept whatever its size.
-        idle_s: see ``IDLE_S``.
+        max_images: images that are kept.
+        max_bytes: memory that they may take; one image is kept whatever its size.
+        idle_timeout_s: see ``IDLE_TIMEOUT_S``.
     """
 
-    def __init__(self, most: int = MOST_FILMS, most_bytes: int = MOST_BYTES, idle_s: float = IDLE_S) -> None:
-        self._most, self._most_bytes, self._idle_s = most, most_bytes, idle_s
+    def __init__(
+        self, max_images: int = MAX_IMAGES, max_bytes: int = MAX_BYTES, idle_timeout_s: float = IDLE_TIMEOUT_S
+    ) -> None:
+        self._max_images, self._max_bytes, self._idle_timeout_s = max_images, max_bytes, idle_timeout_s
         self._lock = threading.Lock()
-        self._kept: list[_Kept] = []
+        self._entries: list[_Entry] = []  # least recently used first
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._entries)
 
-    def open(self, path: Path) -> OpenFilm:
-        """The film of a file, from memory where the file has not changed since.
+    def load(self, path: Path) -> CachedImage:
+        """The image of a file, from memory where the file has not changed.
 
         Raises:
             UnreadableImageError: the file cannot be read.
         """
         try:
-            present = stamp(path)
-            film = self._find(present)
-            digest = b"" if film else _digest(path)
+            signature = file_signature(path)
+            image = self._find(signature)
+            digest = b"" if image else _digest(path)
         except OSError:
-            return OpenFilm(read_radiograph(path))  # which says what is wrong
-        film = film or self._find(present, digest)
-        if film is None:
-            film = OpenFilm(read_radiograph(path))
-            if _is_still(path, present):
+            return CachedImage(read_radiograph(path))  # raises the reason
+        image = image or self._find(signature, digest)
+        if image is None:
+            image = CachedImage(read_radiograph(path))
+            if _is_unchanged(path, signature):
                 with self._lock:
-                    self._kept.append(_Kept(present, digest, film, time.monotonic()))
-                    self._forget()
-        return film
+                    self._entries.append(_Entry(signature, digest, image, time.monotonic()))
+                    self._evict()
+        return image
 
-    def _find(self, present: Stamp, digest: bytes | None = None) -> OpenFilm | None:
+    def _find(self, signature: FileSignature, digest: bytes | None = None) -> CachedImage | None:
         with self._lock:
-            for place, kept in enumerate(self._kept):
-                if kept.stamp == present or kept.digest == digest:
-                    kept.stamp, kept.used = present, time.monotonic()
-                    self._kept.append(self._kept.pop(place))
-                    self._forget()
-                    return kept.film
+            for index, entry in enumerate(self._entries):
+                if entry.signature == signature or entry.digest == digest:
+                    entry.signature, entry.used = signature, time.monotonic()
+                    self._entries.append(self._entries.pop(index))
+                    self._evict()
+                    return entry.image
         return None
 
-    def _forget(self) -> None:
-        """Let go of what is idle, then of what is too much: films that nobody corrects first, the oldest first."""
-        since = time.monotonic() - self._idle_s
-        self._kept = [kept for kept in self._kept[:-1] if kept.used >= since] + self._kept[-1:]
-        while len(self._kept) > 1 and (
-            len(self._kept) > self._most or sum(kept.film.size for kept in self._kept) > self._most_bytes
+    def _evict(self) -> None:
+        """Evict idle images, then what exceeds the limits: uncorrected images first, the oldest first."""
+        since = time.monotonic() - self._idle_timeout_s
+        self._entries = [entry for entry in self._entries[:-1] if entry.used >= since] + self._entries[-1:]
+        while len(self._entries) > 1 and (
+            len(self._entries) > self._max_images or sum(entry.image.size for entry in self._entries) > self._max_bytes
         ):
-            older = self._kept[:-1]
-            self._kept.remove(next((kept for kept in older if not kept.film.is_corrected), older[0]))
+            older = self._entries[:-1]
+            self._entries.remove(next((entry for entry in older if not entry.image.is_corrected), older[0]))
 
 
 def _digest(path: Path) -> bytes:
-    """What a file is read as depends on its content and on how its name ends."""
+    """Digest of a file's content and suffix, which together decide how it is read."""
     content = hashlib.blake2b(path.suffix.lower().encode())
     with path.open("rb") as stream:
-        while part := stream.read(_CHUNK):
-            content.update(part)
+        while chunk := stream.read(_CHUNK_BYTES):
+            content.update(chunk)
     return content.digest()
 
 
-def _is_still(path: Path, before: Stamp) -> bool:
-    """Whether the file is the one that it was."""
+def _is_unchanged(path: Path, signature: FileSignature) -> bool:
     try:
-        return stamp(path) == before
+        return file_signature(path) == signature
     except OSError:
         return False

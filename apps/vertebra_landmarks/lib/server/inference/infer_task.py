@@ -21,36 +21,33 @@ from ...learning.models.devices import choose_device
 from ...learning.prediction.predictor import LandmarkPredictor, NoSpineError
 from ...learning.prediction.request import PredictionCache, PredictionRequest
 from ...learning.prediction.result import Prediction
-from ...spine.imaging.image_frame import ImageFrame
-from ...spine.labels.markups import SUFFIX, label_of, write_markups
-from ...spine.measurement.report import anatomy_report, cobb_report
+from ...spine.labels.markups import SUFFIX, write_markups
 from ...spine.schema import POINTS, SCHEMA_VERSION, VERTEBRAE
-from ..active_learning.prelabel_worker import MODEL_VERSION
-from ..models import ModelStore, Stamp, stamp
-from .image_cache import OpenFilm, OpenFilms
-from .image_info import image_facts
+from ..models import FileSignature, ModelStore, file_signature
+from ..store.images import STATED_SIDE
+from .image_cache import CachedImage, ImageCache
 from .infer_request import InferRequest
-from .model_info import ModelFacts, read_model_facts
-from .stated_side import STATED_SIDE, with_stated_side
+from .response import ModelInfo, prediction_response, read_model_info
 
 logger = logging.getLogger(__name__)
 
+MODEL = "vertebra_landmarks"
 BAD_PARAMETER, UNREADABLE, NO_SPINE = 400, 415, 422
 
 
-class _Served(NamedTuple):
-    """The weights in use, by their file, and what they are."""
+class _LoadedModel(NamedTuple):
+    """The served weights, loaded."""
 
-    stamp: Stamp
+    signature: FileSignature
     predictor: LandmarkPredictor
-    facts: ModelFacts
+    info: ModelInfo
 
 
 class VertebraLandmarksInfer(InferTask):
-    """Finds the 85 landmarks of one radiograph and returns them as JSON and as a Markups file.
+    """Predicts the 85 landmarks of one radiograph, as JSON and as a Markups file.
 
-    Weights that were published meanwhile are loaded before the next request. What they saw of the films that people
-    work on is kept, so that a correction is answered quickly.
+    Newly published weights are loaded before the next request. Network output of recent images is cached, so that
+    corrections are fast.
 
     Args:
         models: says which weights are served.
@@ -68,11 +65,11 @@ class VertebraLandmarksInfer(InferTask):
         self._models = models
         self._device = choose_device(device)
         self._lock = threading.Lock()
-        self._loaded: _Served | None = None
-        self._films = OpenFilms()
+        self._loaded: _LoadedModel | None = None
+        self._cache = ImageCache()
 
     def is_valid(self) -> bool:
-        """Whether there is a model to use."""
+        """Whether the served weight file exists."""
         return self._models.served.is_file()
 
     def get_path(self, validate: bool = True) -> str | None:
@@ -80,103 +77,97 @@ class VertebraLandmarksInfer(InferTask):
         return None if validate and not self.is_valid() else str(self._models.served)
 
     def info(self) -> dict[str, Any]:
-        """MONAI Label's facts about the task and ours about the model."""
-        facts = self._served().facts
+        """MONAI Label's description of the task, with that of the model."""
+        model = self._served().info
         return {
             **super().info(),
             "schema_version": SCHEMA_VERSION,
-            "model_version": facts.version,
-            "errors_measured": facts.errors_measured,
-            "model": facts.landmarks,
-            "second_network": facts.corners,
+            "model_version": model.version,
+            "errors_measured": model.errors_measured,
+            "model": model.landmarks,
+            "second_network": model.corners,
         }
 
     @property
     def model_version(self) -> str:
-        """The version of the weights that are served, see ``versions.version_of``."""
-        return self._served().facts.version
+        """Display name of the served version, see ``models.version_name``."""
+        return self._served().info.version
 
     @property
     def model_key(self) -> str:
-        """What tells the weights that are served from all others, with a version or without."""
-        return self._served().facts.digest
+        """Digest that identifies the served weights, with or without a version."""
+        return self._served().info.digest
 
     @property
     def predictor(self) -> LandmarkPredictor:
-        """What is served, loaded."""
+        """Predictor of the served weights."""
         return self._served().predictor
 
-    def _served(self) -> _Served:
+    def _served(self) -> _LoadedModel:
         with self._lock:
             weights = self._models.served
-            present = stamp(weights)
-            if self._loaded is None or self._loaded.stamp != present:
+            signature = file_signature(weights)
+            if self._loaded is None or self._loaded.signature != signature:
                 logger.info("Loading the model")
-                self._loaded = _Served(present, LandmarkPredictor(weights, self._device), read_model_facts(weights))
+                predictor = LandmarkPredictor(weights, self._device)
+                self._loaded = _LoadedModel(signature, predictor, read_model_info(weights))
             return self._loaded
 
     def __call__(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Predict.
 
         Args:
-            request: ``image`` is the path of the radiograph, ``STATED_SIDE`` the ``StatedSide`` that a person has
-                stated of it; the rest as ``InferRequest`` has it.
+            request: ``image`` is the path of the radiograph, ``STATED_SIDE`` its ``StatedSide`` or ``None``; the rest
+                as in ``InferRequest``.
 
         Returns:
-            A temporary Markups file, which the caller deletes, and the answer.
+            A temporary Markups file, which the caller deletes, and the response.
 
         Raises:
             HTTPException: 400 for a bad parameter, 415 where the image cannot be read, 422 where it shows no spine.
         """
-        return self._predict(request, self._films.open)
+        return self._predict(request, self._cache.load)
 
     def read(self, path: Path) -> Radiograph:
-        """An image that people work on, from memory where its file has not changed.
+        """An image in work, from the cache where its file has not changed.
 
         Raises:
             UnreadableImageError: it cannot be read.
         """
-        return self._films.open(path).radiograph
+        return self._cache.load(path).radiograph
 
-    def in_passing(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """The same for work in the background: the film takes no place among those that people work on."""
-        return self._predict(request, lambda path: OpenFilm(read_radiograph(path)))
+    def predict_uncached(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Predict in the background, without touching the image cache."""
+        return self._predict(request, lambda path: CachedImage(read_radiograph(path)))
 
-    def _predict(self, request: dict[str, Any], read_film: Callable[[Path], OpenFilm]) -> tuple[str, dict[str, Any]]:
+    def _predict(self, request: dict[str, Any], load: Callable[[Path], CachedImage]) -> tuple[str, dict[str, Any]]:
         begin = time.perf_counter()
         try:
-            asked = InferRequest.parse(request)
+            params = InferRequest.parse(request)
         except ValueError as error:
             raise HTTPException(BAD_PARAMETER, detail=str(error)) from error
         try:
-            film = read_film(Path(request["image"]))
-            radiograph = film.radiograph
-            read = time.perf_counter() - begin
-            _check_inside(asked.fixed, radiograph)
-            film.is_corrected = film.is_corrected or bool(asked.fixed.mask.any())
-            weights, predictor, facts = self._served()
-            cache = film.seen_with(weights) or PredictionCache()
-            film.keep(weights, cache)
-            prediction = predictor.predict(radiograph, PredictionRequest(asked.decoder, asked.fixed, cache))
+            image = load(Path(request["image"]))
+            radiograph = image.radiograph
+            read_s = time.perf_counter() - begin
+            _check_inside(params.fixed, radiograph)
+            image.is_corrected = image.is_corrected or bool(params.fixed.mask.any())
+            weights, predictor, model = self._served()
+            cache = image.output_of(weights) or PredictionCache()
+            image.store_output(weights, cache)
+            prediction = predictor.predict(radiograph, PredictionRequest(params.decoder, params.fixed, cache))
         except UnreadableImageError as error:
             raise HTTPException(UNREADABLE, detail=str(error)) from error
         except NoSpineError as error:
             raise HTTPException(NO_SPINE, detail=str(error)) from error
         file = _temporary_markups(prediction, radiograph)
-        seconds = {"read": read, **prediction.seconds, "total": time.perf_counter() - begin}
-        stated = request.get(STATED_SIDE)
-        frame = with_stated_side(prediction.frame, radiograph, stated)
-        answer = _answer(prediction, image_facts(radiograph, stated), frame, asked.min_score, seconds)
-        return file, {**answer, **_known(facts)}
-
-
-def _known(facts: ModelFacts) -> dict[str, Any]:
-    """What answers say about the weights."""
-    return {MODEL_VERSION: facts.version, "model_digest": facts.digest, "errors_measured": facts.errors_measured}
+        timings_s = {"read": read_s, **prediction.seconds, "total": time.perf_counter() - begin}
+        response = prediction_response(prediction, radiograph, request.get(STATED_SIDE), params.min_score, timings_s)
+        return file, {**response, **model.as_response()}
 
 
 def _check_inside(fixed: FixedLandmarks, radiograph: Radiograph) -> None:
-    """Raise unless fixed points lie on the image, or beside it by less than its size."""
+    """Raise unless fixed landmarks lie on the image, or beside it by less than its size."""
     size = np.array([radiograph.width, radiograph.height])
     is_far = fixed.mask & ((fixed.xy < -size) | (fixed.xy > 2 * size)).any(-1)
     for v, p in np.argwhere(is_far):
@@ -193,41 +184,3 @@ def _temporary_markups(prediction: Prediction, radiograph: Radiograph) -> str:
     os.close(handle)
     write_markups(Path(file), prediction.spine, radiograph.geometry)
     return file
-
-
-def _answer(
-    prediction: Prediction, facts: dict[str, Any], frame: ImageFrame, min_score: float, seconds: dict[str, float]
-) -> dict[str, Any]:
-    landmarks = [
-        {
-            "name": label_of(vertebra, point),
-            "x": landmark.x,
-            "y": landmark.y,
-            "score": landmark.score,
-            "error_px": landmark.error,
-            "visible": landmark.is_visible and landmark.score >= min_score,
-        }
-        for vertebra, point, landmark in prediction.spine.points()
-        if landmark is not None
-    ]
-    return {
-        "landmarks": landmarks,
-        "cobb": cobb_report(prediction.spine, frame, prediction.tilt_half_widths, prediction.names_right),
-        "names_right": prediction.names_right,
-        "tilt_half_widths_deg": _by_vertebra(prediction.tilt_half_widths),
-        "anatomy": anatomy_report(prediction.spine, frame),
-        "image": facts,
-        "orientation": {**prediction.orientation.as_dict(), "source": prediction.orientation_source},
-        "warnings": [warning.as_dict() for warning in prediction.warnings],
-        "decoder": prediction.decoder,
-        "spine_score": prediction.spine_score,
-        "schema_version": SCHEMA_VERSION,
-        "timings": {name: round(value, 4) for name, value in seconds.items()},
-    }
-
-
-def _by_vertebra(values: np.ndarray | None) -> dict[str, float | None] | None:
-    """``(V,)`` numbers under the vertebrae's names, ``None`` for those that are not finite."""
-    if values is None:
-        return None
-    return {name: float(v) if np.isfinite(v) else None for name, v in zip(VERTEBRAE, values, strict=True)}

@@ -1,48 +1,48 @@
-"""One inference at a time, in the order of the requests: one uses all cores already."""
+"""One inference at a time, in the order of the requests; a single one uses all cores already."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotInTime
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from typing import Any, TypeVar
 
 from fastapi import HTTPException
 
-PATIENCE_S = 120.0
-"""Time within which a request must have been done."""
+REQUEST_TIMEOUT_S = 120.0
+"""For waiting and inference together."""
 
 T = TypeVar("T")
 Result = tuple[str, dict[str, Any]]
-"""A temporary Markups file and the answer."""
+"""A temporary Markups file and the response."""
 
 
-class Turns:
-    """A line of inferences."""
+class InferenceQueue:
+    """A first-in-first-out queue with one worker thread."""
 
     def __init__(self) -> None:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="infer")
 
-    def run(self, task: Callable[[], T]) -> T:
-        """Run something that nobody waits for when its turn comes, however late."""
+    def run_background(self, task: Callable[[], T]) -> T:
+        """Run a background task in the queue, without a timeout."""
         return self._worker.submit(task).result()
 
-    def take(self, task: Callable[[dict[str, Any]], Result], request: dict[str, Any]) -> Result:
-        """Run a task when its turn comes.
+    def run(self, task: Callable[[dict[str, Any]], Result], request: dict[str, Any]) -> Result:
+        """Run an inference in the queue.
 
         Raises:
-            HTTPException: 503, that took too long; the result, if there will be one, is thrown away.
+            HTTPException: 503, it was not done in time; a late result is discarded.
         """
-        turn = self._worker.submit(task, request)
+        future = self._worker.submit(task, request)
         try:
-            return turn.result(PATIENCE_S)
-        except NotInTime as error:
-            if not turn.cancel():
-                turn.add_done_callback(_discard)
-            raise HTTPException(503, "the image did not get its turn in time", headers={"Retry-After": "60"}) from error
+            return future.result(REQUEST_TIMEOUT_S)
+        except FutureTimeoutError as error:
+            if not future.cancel():
+                future.add_done_callback(_discard)
+            raise HTTPException(503, "the inference did not finish in time", headers={"Retry-After": "60"}) from error
 
 
-def _discard(turn: Future[Result]) -> None:
-    if turn.exception() is None:
-        Path(turn.result()[0]).unlink(missing_ok=True)
+def _discard(future: Future[Result]) -> None:
+    if future.exception() is None:
+        Path(future.result()[0]).unlink(missing_ok=True)

@@ -1,1 +1,1 @@
-"""The studies folder as a datastore: plain files, and a database that knows their versions, facts and scores."""
+"""The studies folder as a datastore: plain files, with versions, metadata and scores in a database."""

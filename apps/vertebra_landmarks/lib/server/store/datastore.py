@@ -1,4 +1,4 @@
-"""The datastore of MONAI Label that the server works on; its parts stand beside this file."""
+"""MONAI Label's datastore on a studies folder: a facade over the parts beside this file."""
 
 from __future__ import annotations
 
@@ -14,61 +14,61 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 from sqlalchemy.exc import DBAPIError
 
-from ..inference.stated_side import StatedSide
 from .database import Database, kind_of
-from .folder_note import check_database, note_database
-from .folder_scan import Scan
-from .folder_watcher import Watch
-from .image_queries import Listing
-from .images import FINAL, Images
+from .folder_scan import FolderScan
+from .folder_watcher import FolderWatcher
+from .image_queries import ImageQueries, ScoreQueries
+from .images import FINAL, Images, StatedSide
 from .labels import Labels
 from .schema import LABELLED, OPEN, UNREADABLE
-from .score_queries import Choosing
-from .store_context import Holding, open_holding
-from .studies_folder import FileState, StudiesFolder, id_of, remove_files
-from .temporary_files import remove_leftovers
+from .store_context import StoreContext, check_database, note_database, open_context
+from .studies_folder import FileState, StudiesFolder, id_of, remove_files, remove_temporary_files
 
 DATABASE_FILE = "store.sqlite3"
-PIECE = 500
-"""Images that one piece of the list as JSON holds."""
-MOST_MISSED = 10
-"""Picked images whose files are gone, after which the whole folder is looked at."""
+CHUNK = 500
+"""Images per chunk of the streamed list."""
+MAX_MISSED = 10
+"""Picked images with missing files, after which the whole folder is scanned."""
 
 
 class StudiesDatastore(Datastore):
     """A folder of radiographs in every format that can be read; labels are ``.mrk.json`` files.
 
-    Images and newest labels are plain files, ``ID.png`` and ``labels/TAG/ID.mrk.json``. What is known about them, and
-    all versions of the labels, is in a database, which is the truth: any number of threads, processes and servers may
-    work on a folder at once. What was acknowledged is not lost, every file is whole at any time, and nothing outside
-    the folder is read or written. A folder that MONAI Label served before is taken over as it is.
+    Images and current labels are plain files, ``ID.png`` and ``labels/TAG/ID.mrk.json``. Their metadata and all label
+    versions are in a database, which is authoritative: any number of threads, processes and servers may work on a
+    folder at once. What was acknowledged is durable, every file is complete at any time, and nothing outside the folder
+    is read or written. A folder that MONAI Label has served is taken over unchanged.
 
-    ``.Png`` is an image, and so is a DICOM file of any name; a Markups file or an overlay beside the radiographs is
-    not. What is not served, and why, is in ``status()``.
+    ``.Png`` is an image, and so is a DICOM file of any name; Markups files and overlays beside the radiographs are not.
+    ``status()`` lists what is not served, and why.
+
+    Methods raise ``ImageNotFoundException`` or ``LabelNotFoundException`` where there is no such image, label or
+    version, ``ValueError`` for invalid names or content and metadata that is too long, and ``OSError`` where a file is
+    missing or cannot be written.
 
     Args:
         folder: the studies folder.
-        database: URL of a PostgreSQL database; ``None`` for a SQLite file in the folder.
-        auto_reload: look at files that others add, change or remove while this process runs.
-        read_only: do not compare the folder with the database at the start.
+        database: URL of a PostgreSQL database or a SQLite file; ``None`` for a SQLite file in the folder.
+        auto_reload: watch for files that others add, change or remove.
+        read_only: do not scan the folder at the start.
 
     Raises:
-        ValueError: the URL is none of PostgreSQL, the database or ``datastore_v2.json`` cannot be used, or the rows of
-            the folder are in another database or belong to the folder that it was copied from.
+        ValueError: the URL, the database or ``datastore_v2.json`` cannot be used, or the rows of the folder are in
+            another database or belong to the folder that it was copied from.
         ConnectionError: the database cannot be reached, or is damaged.
     """
 
     def __init__(self, folder: str, database: str | None = None, auto_reload: bool = False, read_only: bool = False):
         self._folder = StudiesFolder(Path(folder))
-        file = self._folder.own / DATABASE_FILE
+        file = self._folder.app_folder / DATABASE_FILE
         kind = kind_of(database, file)
         is_known = check_database(self._folder, kind)
         self._database = Database(database, file)
-        self._watch: Watch | None = None
+        self._watcher: FolderWatcher | None = None
         try:
-            holding = open_holding(self._folder, self._database, is_known)
+            context = open_context(self._folder, self._database, is_known)
             note_database(self._folder, kind)
-            self._open(holding, auto_reload, read_only)
+            self._open(context, auto_reload, read_only)
         except DBAPIError as error:
             self.close()
             raise self._database.failure(error) from error
@@ -76,43 +76,43 @@ class StudiesDatastore(Datastore):
             self.close()
             raise
 
-    def _open(self, holding: Holding, auto_reload: bool, read_only: bool) -> None:
-        self._images = Images(holding)
-        self._labels = Labels(holding, self._images)
-        self._listing = Listing(holding)
-        self._scan = Scan(holding, self._images, self._labels)
-        self.choosing = Choosing(holding)
+    def _open(self, context: StoreContext, auto_reload: bool, read_only: bool) -> None:
+        self._images = Images(context)
+        self._labels = Labels(context, self._images)
+        self._queries = ImageQueries(context)
+        self._scan = FolderScan(context, self._images, self._labels)
+        self.score_queries = ScoreQueries(context)
         if auto_reload:
-            self._watch = Watch(self._folder, self._images, self._labels, self._scan)
+            self._watcher = FolderWatcher(self._folder, self._images, self._labels, self._scan)
         if not read_only:
-            remove_leftovers(self._folder)
+            remove_temporary_files(self._folder)
             self._scan.run()
 
     def close(self) -> None:
-        """End the watch and close the database."""
-        if self._watch is not None:
-            self._watch.close()
+        """Stop the watcher and close the database."""
+        if self._watcher is not None:
+            self._watcher.close()
         self._database.close()
 
     def name(self) -> str:
-        """What the folder is called."""
-        return str(self._listing.head()["name"])
+        """Name of the store."""
+        return str(self._queries.head()["name"])
 
     def set_name(self, name: str) -> None:
-        """Call the folder something else."""
-        self._listing.describe(name=name)
+        """Rename the store."""
+        self._queries.describe(name=name)
 
     def description(self) -> str:
-        """What the folder holds."""
-        return str(self._listing.head()["description"])
+        """Description of the store."""
+        return str(self._queries.head()["description"])
 
     def set_description(self, description: str) -> None:
-        """Say what the folder holds."""
-        self._listing.describe(description=description)
+        """Set the description of the store."""
+        self._queries.describe(description=description)
 
     def datalist(self) -> list[dict[str, Any]]:
         """Paths of image and label ``final`` of every labelled image."""
-        return self._listing.pairs()
+        return self._queries.pairs()
 
     def get_labels_by_image_id(self, image_id: str) -> dict[str, str]:
         """Label ids of an image by tag."""
@@ -128,43 +128,43 @@ class StudiesDatastore(Datastore):
         return io.BytesIO(Path(uri).read_bytes()) if uri else None
 
     def get_image_uri(self, image_id: str) -> str:
-        """Path of an image; "" if there is none of that id in the folder."""
+        """Path of an image; "" if there is none of that id."""
         return self._images.uri(image_id)
 
     def get_label(self, label_id: str, label_tag: str, params: Any = None) -> Any:
-        """Content of the newest label as a stream; ``None`` if there is no such label."""
+        """Content of the current label as a stream; ``None`` if there is no such label."""
         uri = self.get_label_uri(label_id, label_tag)
         return io.BytesIO(Path(uri).read_bytes()) if uri else None
 
     def get_label_uri(self, label_id: str, label_tag: str) -> str:
-        """Path of the newest label; "" if the image has none of that tag in the folder."""
+        """Path of the current label; "" if the image has none of that tag."""
         return self._labels.uri(label_id, _plain(label_tag))
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
-        """What is noted about an image; nothing if there is no such image."""
-        return self._images.facts(image_id)
+        """Metadata of an image; empty if there is no such image."""
+        return self._images.metadata(image_id)
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
-        """What is noted about the newest label; nothing if there is no such label."""
-        return self._labels.facts(label_id, _plain(label_tag))
+        """Metadata of the current label; empty if there is no such label."""
+        return self._labels.metadata(label_id, _plain(label_tag))
 
     def get_labeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
-        """Ids of the images that have a label of the tag, by default ``final``."""
-        return [row.id for row in self._listing.labelled(_plain(label_tag or FINAL))]
+        """Ids of the images with a label of the tag, by default ``final``."""
+        return [row.id for row in self._queries.labelled(_plain(label_tag or FINAL))]
 
     def get_unlabeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
-        """Ids of the images that have no label of the tag, by default ``final``."""
-        return self._listing.without_label(_plain(label_tag or FINAL))
+        """Ids of the readable images without a label of the tag, by default ``final``."""
+        return self._queries.without_label(_plain(label_tag or FINAL))
 
     def list_images(self) -> list[str]:
         """Ids of all images."""
-        return self._listing.ids(OPEN, LABELLED, UNREADABLE)
+        return self._queries.ids(OPEN, LABELLED, UNREADABLE)
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
-        """Path of a new ZIP file with labelled images, their labels, and ``metadata.json``.
+        """Path of a new ZIP file of labelled images, their labels, and ``metadata.json``.
 
         Args:
-            limit_cases: most images in it; ``None`` for all.
+            limit_cases: maximum number of images; ``None`` for all.
 
         Raises:
             ValueError: no image has a label.
@@ -180,16 +180,16 @@ class StudiesDatastore(Datastore):
         return file.name
 
     def refresh(self) -> None:
-        """Compare the whole folder with the database."""
+        """Scan the whole folder."""
         self._scan.run()
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
-        """Move a file into the folder under a new id, by default its name without extension.
+        """Move a file into the folder under a new id, by default its name without the suffix.
 
-        Labels of an image that had this id, but whose file was another, are let go; their versions stay.
+        Labels of a missing image that had this id, but another file, are detached; their versions stay.
 
         Raises:
-            ValueError: the id is no plain name, or too much is noted.
+            ValueError: the id is no plain name, or the metadata is too long.
             FileExistsError: there is an image of that id, or a file of that name.
             OSError: the file cannot be moved there.
         """
@@ -197,37 +197,23 @@ class StudiesDatastore(Datastore):
         image_id = image_id or id_of(file.name)
         with self._folder.lock(image_id):
             for gone in self._images.check_new(image_id, file):
-                self._labels.retire(gone)  # they are of another picture
+                self._labels.detach(gone)  # they are of another image
             self._images.add(image_id, file, image_info or {})
         return image_id
 
     def remove_image(self, image_id: str) -> None:
-        """Remove an image with its labels and all their versions.
-
-        Raises:
-            ImageNotFoundException: there is no such image.
-            OSError: its file cannot be removed; nothing else is then.
-        """
+        """Remove an image with its labels and all their versions."""
         with self._folder.lock(image_id):
             self._images.remove(image_id, self._folder.labels_of(image_id))
             remove_files(self._folder.versions_of(image_id))
 
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
-        """Keep a copy of a Markups file as the newest label of an image.
-
-        Raises:
-            ValueError: the tag is no plain name, the file is no JSON object, or too much is noted about the label.
-            ImageNotFoundException: there is no such image.
-        """
+        """Save a copy of a Markups file as the current label of an image."""
         self._labels.save(image_id, _plain(label_tag), Path(label_filename).read_bytes(), label_info or {})
         return image_id
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
-        """Remove a label; its versions stay.
-
-        Raises:
-            LabelNotFoundException: there is no such label.
-        """
+        """Remove a label; its versions stay."""
         self._labels.remove(label_id, _plain(label_tag))
 
     def label_versions(self, image_id: str, tag: str) -> list[dict[str, Any]]:
@@ -235,116 +221,84 @@ class StudiesDatastore(Datastore):
         return self._labels.history(image_id, _plain(tag))
 
     def label_version(self, image_id: str, tag: str, version: int) -> bytes:
-        """What a version of a label says.
-
-        Raises:
-            ImageNotFoundException: there is no such image.
-            LabelNotFoundException: there is no such version.
-            OSError, ValueError: its file is missing or damaged.
-        """
+        """Content of a label version."""
         return self._labels.version(image_id, _plain(tag), version)[0]
 
     def restore_label(self, image_id: str, tag: str, version: int, info: dict[str, Any]) -> int:
-        """Save a version of a label once more as the newest, and return its new number.
-
-        Raises:
-            ImageNotFoundException: there is no such image.
-            LabelNotFoundException: there is no such version.
-            OSError, ValueError: its file is missing or damaged.
-        """
+        """Save a copy of a label version as the current one, and return its number."""
         return self._labels.restore(image_id, _plain(tag), version, info)
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
-        """Note facts about an image.
-
-        Raises:
-            ImageNotFoundException: there is no such image.
-            ValueError: too much is noted about it.
-        """
-        self._images.note(image_id, info)
+        """Merge values into the metadata of an image."""
+        self._images.update_metadata(image_id, info)
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
-        """Note facts about the newest label.
-
-        Raises:
-            LabelNotFoundException: there is no such label.
-            ValueError: too much is noted about it.
-        """
-        self._labels.note(label_id, _plain(label_tag), info)
+        """Merge values into the metadata of the current label."""
+        self._labels.update_metadata(label_id, _plain(label_tag), info)
 
     def file_state(self, image_id: str) -> FileState:
-        """Size and time of an image's file as it is now; (0, 0) if there is none."""
-        found = self._folder.look(Path(self.get_image_uri(image_id)))
-        return (0, 0) if found is None else (found.size, found.mtime_ns)
+        """Present size and mtime of an image file; (0, 0) if there is none."""
+        entry = self._folder.entry(Path(self.get_image_uri(image_id)))
+        return (0, 0) if entry is None else (entry.size, entry.mtime_ns)
 
     def note_unreadable(self, image_id: str, reason: str, file: FileState) -> None:
-        """Remember that reading an image failed, so that it is not handed out until its file is another.
-
-        Args:
-            image_id: of the image.
-            reason: in a sentence.
-            file: its ``file_state`` before it was read.
-        """
+        """Mark an image as unreadable until its file changes; ``file`` is its ``file_state`` before it was read."""
         self._images.note_unreadable(image_id, reason, file)
 
     def stated_side(self, image_id: str) -> StatedSide | None:
-        """The patient's side that a person has stated of an image; ``None`` where nobody has, or of another file."""
+        """The patient's side as stated by a person; ``None`` where nobody has, or for another file."""
         return self._images.stated_side(image_id)
 
     def state_side(self, image_id: str, image_left_is: str | None, user: str) -> None:
-        """Note the patient's side at the left of the upright image, or that nobody knows it.
+        """Store the patient's side at the left of the upright image.
 
         Args:
             image_id: of the image.
-            image_left_is: one of ``stated_side.SIDES``; ``None`` takes back what was stated.
-            user: who says so.
-
-        Raises:
-            ImageNotFoundException: there is no such image.
-            ValueError: it is no side.
+            image_left_is: one of ``images.SIDES``; ``None`` withdraws the statement.
+            user: who states it.
         """
         self._images.state_side(image_id, image_left_is, user)
 
     def pick_random(self, exclude: Collection[str] = (), unlabelled: bool = True) -> str | None:
-        """An image at random, each one once before any comes again; see ``Choosing.pick_random``."""
-        return self._there(lambda: self.choosing.pick_random(exclude, unlabelled))
+        """A random image; see ``ScoreQueries.pick_random``."""
+        return self._existing(lambda: self.score_queries.pick_random(exclude, unlabelled))
 
     def pick_first(self, exclude: Collection[str] = (), unlabelled: bool = True) -> str | None:
-        """The image that comes first in the order of the ids; ``None`` if there is none."""
-        return self._there(lambda: self.choosing.pick_first(exclude, unlabelled))
+        """The first image by id; ``None`` if there is none."""
+        return self._existing(lambda: self.score_queries.pick_first(exclude, unlabelled))
 
     def pick_by_score(self, strategy: str, model_version: str, exclude: Collection[str] = ()) -> str | None:
-        """The unlabelled image whose score is the highest; see ``Choosing.pick_by_score``."""
-        return self._there(lambda: self.choosing.pick_by_score(strategy, model_version, exclude))
+        """The unlabelled image with the highest score; see ``ScoreQueries.pick_by_score``."""
+        return self._existing(lambda: self.score_queries.pick_by_score(strategy, model_version, exclude))
 
-    def _there(self, pick: Callable[[], str | None]) -> str | None:
-        """A picked image whose file is there; those that went unnoticed are passed over from now on."""
-        for _ in range(MOST_MISSED):
+    def _existing(self, pick: Callable[[], str | None]) -> str | None:
+        """A picked image whose file exists; images found missing are marked."""
+        for _ in range(MAX_MISSED):
             image = pick()
             if image is None or self.get_image_uri(image):
                 return image
-            self._images.look_again(image)
-        self._scan.run()  # many are gone, so the others may be too
+            self._images.reconcile_image(image)
+        self._scan.run()  # many are missing, so others may be too
         return pick()
 
     def status(self) -> dict[str, Any]:
-        """How many images and labels there are, and what in the folder is not served as an image, and why."""
-        return self._listing.status()
+        """Numbers of images and labels, and what is not served as an image, with the reason."""
+        return self._queries.status()
 
     def json(self) -> dict[str, Any]:
-        """Everything that is known, in the shape of MONAI Label's ``datastore_v2.json``."""
-        return {**self._listing.head(), "objects": dict(self._listing.objects())}
+        """All images and labels, in the shape of MONAI Label's ``datastore_v2.json``."""
+        return {**self._queries.head(), "objects": dict(self._queries.objects())}
 
     def json_pieces(self) -> Iterator[str]:
-        """The same as JSON text in pieces, so that it need not be in memory as a whole."""
-        yield json.dumps(self._listing.head())[:-1] + ', "objects": {'
-        objects, separator = self._listing.objects(), ""
-        while some := dict(islice(objects, PIECE)):
-            yield separator + json.dumps(some)[1:-1]
+        """The same as chunks of JSON text, without holding all of it in memory."""
+        yield json.dumps(self._queries.head())[:-1] + ', "objects": {'
+        objects, separator = self._queries.objects(), ""
+        while chunk := dict(islice(objects, CHUNK)):
+            yield separator + json.dumps(chunk)[1:-1]
             separator = ", "
         yield "}}"
 
 
 def _plain(tag: str) -> str:
-    """The text of a tag, which MONAI Label's own are enumerations of."""
+    """A tag as text; MONAI Label's own are enumeration members."""
     return str(getattr(tag, "value", tag))

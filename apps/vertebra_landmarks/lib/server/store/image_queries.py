@@ -1,75 +1,82 @@
-"""What is in the store, in the shape that MONAI Label and its clients know."""
+"""Queries of the store: counts and lists for clients, the next image, and scores; the latter answered from an index."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+import random
+import time
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Connection, Row, Text, and_, cast, func, literal_column, select
 
 from ...spine.labels.markups import SUFFIX
 from .images import FINAL, REASON
-from .schema import GONE, LABELLED, OPEN, UNREADABLE, images, labels, spares, stores
-from .store_context import Holding
-from .studies_folder import LABELS, id_of
+from .schema import GONE, LABELLED, OPEN, UNREADABLE, images, labels, scores, spares, stores
+from .store_context import StoreContext
+from .studies_folder import LABELS, id_of, is_storable
 
 MAX_NOT_SERVED = 100
-"""Files and folders that are not served, and are named with the reason; of more, only the number is told."""
-_FETCHED = 500
-_TWIN = "another image of the folder has its id, the name without the ending"
-_NAME = "its name is no text, or too long"
+"""Skipped files and folders that are listed with the reason; of more, only the number is returned."""
+_FETCH_SIZE = 500
+_DUPLICATE = "another image of the folder has its id, the name without the ending"
+_BAD_NAME = "its name is no valid text, or too long"
+_BATCH = 500
+_ONE: Any = literal_column("1")
+"""A literal: with a parameter, PostgreSQL caches a generic plan that sorts all images or scores."""
 
 
-class Listing:
-    """Counts and lists of a studies folder."""
+class ImageQueries:
+    """Counts and lists of a studies folder, in the shape that MONAI Label's clients expect."""
 
-    def __init__(self, holding: Holding) -> None:
-        self._holding, self._database = holding, holding.database
-        self._ours = images.c.store == holding.key
+    def __init__(self, context: StoreContext) -> None:
+        self._context, self._database = context, context.database
+        self._ours = images.c.store == context.key
 
     def status(self) -> dict[str, Any]:
-        """How many images and labels there are, and what in the folder is not served as an image, and why."""
+        """Numbers of images and labels, and what is not served as an image, with the reason."""
         counts = select(images.c.state, func.count()).where(self._ours).group_by(images.c.state)
-        current = labels.c.store == self._holding.key, labels.c.is_current
+        current = labels.c.store == self._context.key, labels.c.is_current
         tags = select(labels.c.tag, func.count()).where(*current).group_by(labels.c.tag).order_by(labels.c.tag)
         of_gone = select(labels.c.tag, func.count()).join(images, images.c.key == labels.c.image)
         of_gone = of_gone.where(self._ours, images.c.state == GONE, labels.c.is_current).group_by(labels.c.tag)
-        twins = select(spares.c.file, spares.c.folded).where(spares.c.store == self._holding.key)
+        twins = select(spares.c.file, spares.c.folded).where(spares.c.store == self._context.key)
         unreadable = select(images.c.file, images.c.facts).where(self._ours, images.c.state == UNREADABLE)
         with self._database.reading(snapshot=True) as connection:
             by_state = {row[0]: row[1] for row in connection.execute(counts)}
             gone = {row[0]: row[1] for row in connection.execute(of_gone)}  # few, so quicker than a join of all
             by_tag = {row[0]: row[1] - gone.get(row[0], 0) for row in connection.execute(tags)}
             reasons = {
-                **self._holding.folder.others(),
-                **{row.file: _TWIN if row.folded else _NAME for row in connection.execute(twins)},
+                **self._context.folder.skipped(),
+                **{row.file: _DUPLICATE if row.folded else _BAD_NAME for row in connection.execute(twins)},
                 **{row.file: str(json.loads(row.facts).get(REASON)) for row in connection.execute(unreadable)},
             }
-            named = sorted(reasons)[:MAX_NOT_SERVED]
+            listed = sorted(reasons)[:MAX_NOT_SERVED]
             return {
                 "total": sum(by_state.get(state, 0) for state in (OPEN, LABELLED, UNREADABLE)),
                 "completed": by_state.get(LABELLED, 0),
                 "label_tags": {tag: count for tag, count in by_tag.items() if count},
-                "not_served": [{"file": _shown(file), "reason": reasons[file]} for file in named],
+                "not_served": [{"file": _as_text(file), "reason": reasons[file]} for file in listed],
                 "not_served_count": len(reasons),
             }
 
     def ids(self, *states: int) -> list[str]:
-        """Ids of the images in these states, in order."""
+        """Ids of the images in these states, sorted."""
         query = select(images.c.id).where(self._ours, images.c.state.in_(states)).order_by(images.c.id)
         with self._database.reading() as connection:
             return list(connection.execute(query).scalars())
 
     def labelled(self, tag: str) -> list[Row[Any]]:
-        """Id and file of the images that have a label of the tag, in order of the ids."""
+        """Rows of ``id`` and ``file`` of the images with a label of the tag, by id."""
         query = select(images.c.id, images.c.file).join(labels, labels.c.image == images.c.key)
         query = query.where(self._ours, images.c.state != GONE, labels.c.tag == tag, labels.c.is_current)
         with self._database.reading() as connection:
             return list(connection.execute(query.order_by(images.c.id)))
 
     def without_label(self, tag: str) -> list[str]:
-        """Ids of the images that can be read and have no label of the tag, in order."""
+        """Ids of the readable images without a label of the tag, sorted."""
         has = select(labels.c.key).where(labels.c.image == images.c.key, labels.c.tag == tag, labels.c.is_current)
         states = self._ours, images.c.state.not_in((GONE, UNREADABLE))
         query = select(images.c.id).where(*states, ~has.exists()).order_by(images.c.id)
@@ -77,26 +84,26 @@ class Listing:
             return list(connection.execute(query).scalars())
 
     def pairs(self) -> list[dict[str, str]]:
-        """Image and label ``final`` of every labelled image, to train on."""
-        folder = self._holding.folder
+        """Paths of image and label ``final`` of every labelled image, for training."""
+        folder = self._context.folder
         return [
             {"image": str((folder.path / row.file).resolve()), "label": str(folder.label(row.id, FINAL).resolve())}
             for row in self.labelled(FINAL)
         ]
 
     def head(self) -> dict[str, Any]:
-        """Name, description and places, without the images."""
+        """Name, description and folders, without the images."""
         with self._database.reading() as connection:
-            row = connection.execute(select(stores).where(stores.c.key == self._holding.key)).one()
+            row = connection.execute(select(stores).where(stores.c.key == self._context.key)).one()
         return {"name": row.name, "description": row.description, "images_dir": ".", "labels_dir": LABELS}
 
     def describe(self, **values: str) -> None:
         """Change name or description."""
         with self._database.writing() as connection:
-            connection.execute(stores.update().where(stores.c.key == self._holding.key).values(values))
+            connection.execute(stores.update().where(stores.c.key == self._context.key).values(values))
 
     def objects(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Every image and what is known about it, in order of the ids, without holding all of them at once."""
+        """All images with their metadata and labels, by id, without holding all of them in memory."""
         query = (
             select(images.c.id, images.c.file, images.c.facts, labels.c.tag, labels.c.facts.label("noted"))
             .join(labels, (labels.c.image == images.c.key) & labels.c.is_current, isouter=True)
@@ -104,22 +111,190 @@ class Listing:
             .order_by(images.c.id, labels.c.tag)
         )
         image: str = ""
-        known: dict[str, Any] = {}
+        entry: dict[str, Any] = {}
         with self._database.reading(snapshot=True) as connection:
-            for row in connection.execution_options(yield_per=_FETCHED).execute(query):
-                if known and row.id != image:
-                    yield image, known
-                    known = {}
-                if not known:
+            for row in connection.execution_options(yield_per=_FETCH_SIZE).execute(query):
+                if entry and row.id != image:
+                    yield image, entry
+                    entry = {}
+                if not entry:
                     extension = row.file[len(id_of(row.file)) :]
                     image = row.id
-                    known = {"image": {"ext": extension, "info": json.loads(row.facts)}, "labels": {}}
+                    entry = {"image": {"ext": extension, "info": json.loads(row.facts)}, "labels": {}}
                 if row.tag is not None:
-                    known["labels"][row.tag] = {"ext": SUFFIX, "info": json.loads(row.noted)}
-        if known:
-            yield image, known
+                    entry["labels"][row.tag] = {"ext": SUFFIX, "info": json.loads(row.noted)}
+        if entry:
+            yield image, entry
 
 
-def _shown(file: str) -> str:
-    """A name as text, which it need not be on the disk."""
+def _as_text(file: str) -> str:
+    """A file name as valid text, invalid bytes escaped."""
     return file.encode(errors="backslashreplace").decode()
+
+
+def predicted_by(model: str, size: Any, mtime_ns: Any) -> Any:
+    """Value of ``predicted_by`` in the metadata of a predicted label: model and file state, as text or as SQL."""
+    return model + " " + size + " " + mtime_ns
+
+
+class ScoreQueries:
+    """Picks the next image and stores scores, in a studies folder of any size."""
+
+    def __init__(self, context: StoreContext) -> None:
+        self._context, self._database = context, context.database
+        self._ours = images.c.store == context.key
+
+    def pick_random(self, exclude: Collection[str] = (), unlabelled: bool = True) -> str | None:
+        """A random image, without repetition until all were picked, across concurrent annotators.
+
+        As from a shuffled deck: the top card is dealt and goes to a random position of the next deck.
+
+        Args:
+            exclude: ids to skip.
+            unlabelled: only images without a label ``final``.
+
+        Returns:
+            Its id; ``None`` if there is none.
+        """
+        states = (OPEN,) if unlabelled else (OPEN, LABELLED)
+        with self._database.writing(durable=False) as connection:
+            tops: list[Any] = []
+            for state in states:
+                query = select(images.c.key, images.c.id, images.c.draw).where(self._ours, images.c.state == state)
+                query = (
+                    query.where(images.c.id.not_in([image for image in exclude if is_storable(image)]))
+                    .order_by(images.c.draw)
+                    .limit(_ONE)
+                )
+                tops += connection.execute(query.with_for_update(skip_locked=True)).all()
+            if not tops:
+                return None
+            top = min(tops, key=lambda row: row.draw)
+            again = math.floor(top.draw) + 1 + random.random()
+            connection.execute(images.update().where(images.c.key == top.key).values(draw=again))
+        return str(top.id)
+
+    def pick_first(self, exclude: Collection[str] = (), unlabelled: bool = True) -> str | None:
+        """The first image by id; ``None`` if there is none."""
+        found: list[str] = []
+        with self._database.reading() as connection:
+            for state in (OPEN,) if unlabelled else (OPEN, LABELLED):
+                query = select(images.c.id).where(self._ours, images.c.state == state)
+                query = (
+                    query.where(images.c.id.not_in([image for image in exclude if is_storable(image)]))
+                    .order_by(images.c.id)
+                    .limit(_ONE)
+                )
+                found += connection.execute(query).scalars()
+        return min(found, default=None)
+
+    def pick_by_score(self, strategy: str, model_version: str, exclude: Collection[str] = ()) -> str | None:
+        """The image without a label ``final`` with the highest score; ``None`` if none has a score.
+
+        Args:
+            strategy: of the score.
+            model_version: of the score.
+            exclude: ids to skip.
+        """
+        excluded = set(exclude)
+        best = select(scores.c.image).where(self._of(strategy, model_version), scores.c.is_open)
+        best = best.order_by(scores.c.value.desc(), scores.c.image).limit(literal_column(str(len(excluded) + 1)))
+        with self._database.reading() as connection:  # twice: joined, PostgreSQL may sort all scores of a new model
+            keys = list(connection.execute(best).scalars())
+            found = connection.execute(select(images.c.key, images.c.id).where(images.c.key.in_(keys)))
+            names = {row.key: str(row.id) for row in found}
+        return next((names[key] for key in keys if key in names and names[key] not in excluded), None)
+
+    def _of(self, strategy: str, model_version: str) -> Any:
+        return (
+            (scores.c.store == self._context.key)
+            & (scores.c.strategy == strategy)
+            & (scores.c.model_version == model_version)
+        )
+
+    def set_scores(self, strategy: str, model_version: str, values: Mapping[str, float]) -> int:
+        """Store scores of images; returns how many of them are in the folder, the others are ignored.
+
+        Raises:
+            ValueError: a score is not finite.
+        """
+        wrong = next((value for value in values.values() if not math.isfinite(value)), None)
+        if wrong is not None:
+            raise ValueError(f"scores must be finite numbers, got {wrong}")
+        count, items = 0, iter(sorted((image, value) for image, value in values.items() if is_storable(image)))
+        while batch := dict(islice(items, _BATCH)):
+            with self._database.writing(durable=False) as connection:
+                count += self._set(connection, strategy, model_version, batch)
+        return count
+
+    def _set(self, connection: Connection, strategy: str, model_version: str, values: Mapping[str, float]) -> int:
+        query = select(images.c.key, images.c.id, images.c.state).where(self._ours, images.c.id.in_(values))
+        found = connection.execute(query.where(images.c.state != GONE).with_for_update()).all()
+        rows = [
+            {
+                "image": row.key,
+                "strategy": strategy,
+                "model_version": model_version,
+                "store": self._context.key,
+                "value": float(values[row.id]),
+                "scored_at": time.time(),
+                "is_open": row.state == OPEN,
+            }
+            for row in found
+        ]
+        if rows:
+            insert = self._database.insert(scores)
+            changed = {name: insert.excluded[name] for name in ("value", "scored_at", "is_open")}
+            keys = [scores.c.image, scores.c.strategy, scores.c.model_version]
+            connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+        return len(rows)
+
+    def scores_of(self, image: str) -> list[dict[str, Any]]:
+        """All scores of an image: ``strategy``, ``model_version``, ``value`` and ``scored_at``."""
+        if not is_storable(image):
+            return []
+        names = scores.c.strategy, scores.c.model_version, scores.c.value, scores.c.scored_at
+        query = select(*names).join(images, images.c.key == scores.c.image).where(self._ours, images.c.id == image)
+        with self._database.reading() as connection:
+            return [dict(row._mapping) for row in connection.execute(query.order_by(*names[:2]))]
+
+    def without_score(self, strategy: str, model_version: str, limit: int, after: str = "") -> list[str]:
+        """Ids of images without a label ``final`` and without this score, sorted.
+
+        Args:
+            strategy: of the score.
+            model_version: of the score.
+            limit: maximum number of ids.
+            after: only ids greater than this one.
+        """
+        scored = select(scores.c.image).where(self._of(strategy, model_version), scores.c.image == images.c.key)
+        query = select(images.c.id).where(self._ours, images.c.state == OPEN, images.c.id > after, ~scored.exists())
+        with self._database.reading() as connection:
+            return list(connection.execute(query.order_by(images.c.id).limit(limit)).scalars())
+
+    def unpredicted(self, tag: str, model: str, limit: int, after: str = "") -> list[Any]:
+        """Images without a label ``final`` whose present file a model has not predicted, by id.
+
+        Args:
+            tag: of the predicted labels, whose metadata holds ``predicted_by``.
+            model: key of the model, without ``%`` and ``_``.
+            limit: maximum number of rows.
+            after: only ids greater than this one.
+
+        Returns:
+            Rows of ``id``, ``size``, ``mtime_ns``, and ``facts``, the JSON metadata of the current label of the tag or
+            ``None``.
+        """
+        done = predicted_by(model, cast(images.c.size, Text), cast(images.c.mtime_ns, Text))
+        current = and_(labels.c.image == images.c.key, labels.c.tag == tag, labels.c.is_current)
+        query = select(images.c.id, images.c.size, images.c.mtime_ns, labels.c.facts).outerjoin(labels, current)
+        query = query.where(self._ours, images.c.state == OPEN, images.c.id > after)
+        query = query.where(labels.c.facts.is_(None) | ~labels.c.facts.like('%"' + done + '"%'))
+        with self._database.reading() as connection:
+            return list(connection.execute(query.order_by(images.c.id).limit(limit)).all())
+
+    def delete_scores(self, strategy: str, keep: Collection[str]) -> None:
+        """Delete the scores of a strategy, except those of the model versions to keep."""
+        ours = scores.c.store == self._context.key, scores.c.strategy == strategy
+        with self._database.writing(durable=False) as connection:
+            connection.execute(scores.delete().where(*ours, scores.c.model_version.not_in(keep)))

@@ -1,4 +1,4 @@
-"""The images: a row for every id, and what to do when a file comes, changes or goes."""
+"""Images: one row per id, reconciled with files that appear, change or vanish."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 import random
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,15 @@ from monailabel.interfaces.exception import ImageNotFoundException
 from sqlalchemy import Connection, Row, exists, func, or_, select
 
 from ...learning.weights.weight_files import file_digest
-from ..filenames import check_image_id, folded
-from ..inference.stated_side import STATED_SIDE, StatedSide
+from ..filenames import casefold_key, check_image_id
 from .schema import GONE, LABELLED, OPEN, UNREADABLE, images, labels, scores, spares
-from .store_context import Holding, add_facts, to_text
+from .store_context import StoreContext, merge_metadata, metadata_json
 from .studies_folder import (
+    FileEntry,
     FileState,
-    Found,
     has_image_suffix,
     id_of,
-    is_own,
+    is_reserved,
     is_servable,
     is_storable,
     remove_files,
@@ -36,26 +35,63 @@ logger = logging.getLogger(__name__)
 
 FINAL = "final"
 REASON = "unreadable"
-"""Name of the fact that says why an image cannot be read."""
+"""Metadata key: why an image cannot be read."""
+SIDES = ("left", "right")
+STATED_SIDE = "stated_side"
+"""Metadata key, and key of a request of the app to its inference task: the ``StatedSide`` of an image."""
 _DIGITS = 32  # of the digest of an image's file
+
+
+@dataclass(frozen=True)
+class StatedSide:
+    """The patient's side of an image as a person has stated it, since the file does not.
+
+    Attributes:
+        image_left_is: the patient's side at the left of the upright image, one of ``SIDES``.
+        user: who stated it.
+        ts: when, in seconds since 1970.
+        digest: of the image file then; the statement does not hold for another file.
+
+    Raises:
+        ValueError: ``image_left_is`` is not one of ``SIDES``.
+    """
+
+    image_left_is: str
+    user: str
+    ts: int
+    digest: str
+
+    def __post_init__(self) -> None:
+        if self.image_left_is not in SIDES:
+            raise ValueError(f"image_left_is must be {' or '.join(SIDES)}, got {self.image_left_is!r:.40}")
+
+    @classmethod
+    def parse(cls, content: object) -> StatedSide | None:
+        """Read it from the metadata of an image; ``None`` where there is none."""
+        if not isinstance(content, Mapping):
+            return None
+        try:
+            return cls(**content)
+        except (TypeError, ValueError):
+            return None
 
 
 class Images:
     """The images of a studies folder."""
 
-    def __init__(self, holding: Holding) -> None:
-        self._holding, self._folder, self._database = holding, holding.folder, holding.database
-        self._ours = images.c.store == holding.key
+    def __init__(self, context: StoreContext) -> None:
+        self._context, self._folder, self._database = context, context.folder, context.database
+        self._ours = images.c.store == context.key
 
     def find(self, connection: Connection, image: str, even_gone: bool = False) -> Row[Any] | None:
-        """The row of an image whose file is there, or was if ``even_gone``."""
+        """Row of an image whose file exists, or existed if ``even_gone``."""
         if not is_storable(image):
             return None
         query = select(images).where(self._ours, images.c.id == image)
         return connection.execute(query if even_gone else query.where(images.c.state != GONE)).one_or_none()
 
     def require(self, connection: Connection, image: str, even_gone: bool = False) -> Row[Any]:
-        """The same.
+        """Row of an image.
 
         Raises:
             ImageNotFoundException: there is no such image.
@@ -66,31 +102,31 @@ class Images:
         return row
 
     def uri(self, image: str) -> str:
-        """Path of an image; "" if there is none of that id in the folder."""
+        """Path of an image; "" if there is none of that id."""
         with self._database.reading() as connection:
             row = self.find(connection, image)
         path = None if row is None else self._folder.path / row.file
-        return str(path.resolve()) if path is not None and self._folder.look(path) else ""
+        return str(path.resolve()) if path is not None and self._folder.entry(path) else ""
 
-    def facts(self, image: str) -> dict[str, Any]:
-        """What is noted about an image, with its path; nothing if there is no such image."""
+    def metadata(self, image: str) -> dict[str, Any]:
+        """Metadata of an image, with its path; empty if there is no such image."""
         with self._database.reading() as connection:
             row = self.find(connection, image)
         return {} if row is None else {**json.loads(row.facts), "path": str((self._folder.path / row.file).resolve())}
 
-    def note(self, image: str, facts: Mapping[str, Any]) -> None:
-        """Note facts about an image.
+    def update_metadata(self, image: str, metadata: Mapping[str, Any]) -> None:
+        """Merge values into the metadata of an image.
 
         Raises:
             ImageNotFoundException: there is no such image.
-            ValueError: too much is noted about it.
+            ValueError: it becomes too long.
         """
         with self._database.writing() as connection:
             row = self.require(connection, image)
-            add_facts(connection, images.c.facts, images.c.key == row.key, facts)
+            merge_metadata(connection, images.c.facts, images.c.key == row.key, metadata)
 
     def stated_side(self, image: str) -> StatedSide | None:
-        """The patient's side that a person has stated of an image; ``None`` where nobody has, or of another file."""
+        """The patient's side as stated by a person; ``None`` where nobody has, or for another file."""
         with self._database.reading() as connection:
             row = self.find(connection, image)
         stated = None if row is None else StatedSide.parse(json.loads(row.facts).get(STATED_SIDE))
@@ -99,128 +135,128 @@ class Images:
         return stated if stated.digest == file_digest(self._folder.path / row.file, _DIGITS) else None
 
     def state_side(self, image: str, image_left_is: str | None, user: str) -> None:
-        """Note which side of the patient is at the left of the upright image; ``None`` takes that back.
+        """Store the patient's side at the left of the upright image; ``None`` withdraws the statement.
 
         Raises:
             ImageNotFoundException: there is no such image.
-            ValueError: it is no side.
+            ValueError: it is not one of ``SIDES``.
         """
         with self._database.reading() as connection:
             path = self._folder.path / self.require(connection, image).file
         stated = None
         if image_left_is is not None:
             stated = asdict(StatedSide(image_left_is, user, int(time.time()), file_digest(path, _DIGITS)))
-        self.note(image, {STATED_SIDE: stated})
+        self.update_metadata(image, {STATED_SIDE: stated})
 
     def note_unreadable(self, image: str, reason: str, file: FileState) -> None:
-        """Remember that an image without a label ``final`` cannot be read, until its file is another.
+        """Mark an image without a label ``final`` as unreadable, until its file changes.
 
         Args:
             image: id.
-            reason: in a sentence.
-            file: as it was when it was read; of another one nothing is remembered.
+            reason: a sentence.
+            file: its state before it was read; nothing is marked if the row is of another one.
         """
         with self._database.writing(durable=False) as connection:
             row = self.find(connection, image)
             if row is not None and row.state == OPEN and (row.size, row.mtime_ns) == file:
-                facts = {**json.loads(row.facts), REASON: reason.removeprefix(f"{row.file}: ")}
-                values = {"state": UNREADABLE, "facts": to_text(facts)}
+                metadata = {**json.loads(row.facts), REASON: reason.removeprefix(f"{row.file}: ")}
+                values = {"state": UNREADABLE, "facts": metadata_json(metadata)}
                 connection.execute(images.update().where(images.c.key == row.key).values(values))
                 connection.execute(scores.update().where(scores.c.image == row.key).values(is_open=False))
 
     def check_new(self, image: str, file: Path) -> list[str]:
-        """Make sure that a file can become an image.
+        """Make sure that a file can be added as an image.
 
         Returns:
-            Ids in which it stands in the place of an image that is gone, and whose file was another.
+            Colliding ids of missing images whose files were other ones.
 
         Raises:
             ValueError: the id is no plain name.
             FileExistsError: there is an image of that id, or a file of that name.
         """
-        place = self._place(image, file)
+        path = self._path(image, file)
         with self._database.reading() as connection:
-            of_fold = self._ours, images.c.folded == folded(image)
-            rows = connection.execute(select(images).where(*of_fold)).all()
-        if place.is_symlink() or place.exists() or any(row.state != GONE for row in rows):
+            colliding = self._ours, images.c.folded == casefold_key(image)
+            rows = connection.execute(select(images).where(*colliding)).all()
+        if path.is_symlink() or path.exists() or any(row.state != GONE for row in rows):
             raise FileExistsError(f"there is an image {image!r:.80} already; remove it first, or use another id")
         state = file.stat()
         return [row.id for row in rows if (row.size, row.mtime_ns) != (state.st_size, state.st_mtime_ns)]
 
-    def _place(self, image: str, file: Path) -> Path:
+    def _path(self, image: str, file: Path) -> Path:
         suffix = file.name[len(id_of(file.name)) :]
         name = check_image_id(image) + suffix
-        if id_of(name) != image or is_own(name) or not has_image_suffix(name):
+        if id_of(name) != image or is_reserved(name) or not has_image_suffix(name):
             raise ValueError(f"image id {image!r:.80} with {suffix} is not the name of an image")
         return self._folder.path / name
 
-    def add(self, image: str, file: Path, facts: Mapping[str, Any]) -> None:
-        """Move a file into the folder under an id that was checked; the image's lock is held.
+    def add(self, image: str, file: Path, metadata: Mapping[str, Any]) -> None:
+        """Move a file into the folder under an id that was checked; the caller holds the image's lock.
 
         Raises:
-            ValueError: too much is noted.
+            ValueError: the metadata is too long.
             OSError: the file cannot be moved there.
         """
-        place, state = self._place(image, file), file.stat()
-        text = to_text(facts)
+        path, state = self._path(image, file), file.stat()
+        text = metadata_json(metadata)
         sync(file)
         with self._database.writing() as connection:
-            file.replace(place)
+            file.replace(path)
             sync(self._folder.path)
             gone = self._ours, images.c.id == image, images.c.state == GONE
             other = or_(images.c.size != state.st_size, images.c.mtime_ns != state.st_mtime_ns)
-            begun = {"facts": to_text({"ts": int(time.time()), "name": place.name})}
-            connection.execute(images.update().where(*gone, other).values(begun))  # they were of another picture
-            self._settle(connection, image, [place.name])
+            fresh = {"facts": metadata_json({"ts": int(time.time()), "name": path.name})}
+            connection.execute(images.update().where(*gone, other).values(fresh))  # the old ones were of another image
+            self._reconcile(connection, image, [path.name])
             row = self.require(connection, image)
-            add_facts(connection, images.c.facts, images.c.key == row.key, json.loads(text))
+            merge_metadata(connection, images.c.facts, images.c.key == row.key, json.loads(text))
 
-    def look_at(self, names: Iterable[str]) -> list[str]:
-        """Compare rows with files that came, changed or went; returns the ids of images that were not there before."""
+    def reconcile_files(self, names: Iterable[str]) -> list[str]:
+        """Reconcile rows with files that appeared, changed or vanished; returns the ids that were not served before."""
         appeared = []
         for name in names:
-            if is_servable(name) and (self._folder.look_at_image(name) is not None or self._is_known(name)):
+            if is_servable(name) and (self._folder.image_entry(name) is not None or self._is_known(name)):
                 image = id_of(name)
                 with self._folder.lock(image), self._database.writing(durable=False) as connection:
-                    appeared += self._settle(connection, image, [name])
+                    appeared += self._reconcile(connection, image, [name])
         return appeared
 
     def _is_known(self, name: str) -> bool:
-        """Whether a file is or was an image; one that is called like an image may be."""
-        if is_own(name) or has_image_suffix(name):
-            return not is_own(name)
-        by_row = select(images.c.key).where(self._ours, images.c.folded == folded(name), images.c.file == name)
-        by_spare = select(spares.c.file).where(spares.c.store == self._holding.key, spares.c.file == name)
+        """Whether a file is or was an image; a name with an image suffix may be."""
+        if is_reserved(name) or has_image_suffix(name):
+            return not is_reserved(name)
+        by_row = select(images.c.key).where(self._ours, images.c.folded == casefold_key(name), images.c.file == name)
+        by_spare = select(spares.c.file).where(spares.c.store == self._context.key, spares.c.file == name)
         with self._database.reading() as connection:
             return any(connection.execute(query).first() is not None for query in (by_row, by_spare))
 
-    def look_again(self, image: str) -> None:
-        """Compare the row of an image with its file."""
+    def reconcile_image(self, image: str) -> None:
+        """Reconcile the row of an image with its file."""
         with self._folder.lock(image), self._database.writing(durable=False) as connection:
-            self._settle(connection, image, [])
+            self._reconcile(connection, image, [])
 
-    def _settle(self, connection: Connection, image: str, names: Iterable[str]) -> list[str]:
-        """Let rows and spares be as the files are of all ids that are one on some disks: one of the files is served.
+    def _reconcile(self, connection: Connection, image: str, names: Iterable[str]) -> list[str]:
+        """Reconcile rows and spares with the files of all colliding ids; one of the files is served.
 
         Args:
             connection: in a writing transaction.
-            image: one of the ids.
+            image: one of the colliding ids.
             names: of files that may be new.
 
         Returns:
-            The id that is served, where it was not before.
+            The served id, if it was not served before.
         """
-        fold = folded(image)
-        of_fold = spares.c.store == self._holding.key, spares.c.folded == fold
-        rows = list(connection.execute(select(images).where(self._ours, images.c.folded == fold)))
+        key = casefold_key(image)
+        colliding = spares.c.store == self._context.key, spares.c.folded == key
+        rows = list(connection.execute(select(images).where(self._ours, images.c.folded == key)))
         rows.sort(key=lambda row: (row.state == GONE, row.id != image, row.id))
-        known = {*connection.execute(select(spares.c.file).where(*of_fold)).scalars(), *names, *(r.file for r in rows)}
-        found = [self._folder.look_at_image(name) for name in sorted(known)]
-        there = {file.name: file for file in found if file is not None}
-        served = next((there[row.file] for row in rows if row.file in there), None)
-        if served is None:  # of the others rather one of the same id
+        noted = connection.execute(select(spares.c.file).where(*colliding)).scalars()
+        entries = [self._folder.image_entry(name) for name in sorted({*noted, *names, *(row.file for row in rows)})]
+        files = {file.name: file for file in entries if file is not None}
+        served = next((files[row.file] for row in rows if row.file in files), None)
+        if served is None:  # prefer a file with the id of the first row
             first = rows[0].id if rows else image
-            served = min(there.values(), key=lambda file: (id_of(file.name) != first, file.name), default=None)
+            served = min(files.values(), key=lambda file: (id_of(file.name) != first, file.name), default=None)
         now = None if served is None else id_of(served.name)
         row = next((row for row in rows if row.id == now), None)
         others = [other.key for other in rows if other.id != now and other.state != GONE]
@@ -230,41 +266,41 @@ class Images:
             self.insert(connection, [(id_of(served.name), served)], {})
         elif served is not None and row is not None:
             self._update(connection, row, served)
-        connection.execute(spares.delete().where(*of_fold))
-        for name in there:
+        connection.execute(spares.delete().where(*colliding))
+        for name in files:
             if served is not None and name != served.name:
-                values = {"store": self._holding.key, "file": name, "folded": fold}
+                values = {"store": self._context.key, "file": name, "folded": key}
                 connection.execute(self._database.insert(spares).values(values).on_conflict_do_nothing())
         return [] if now is None or (row is not None and row.state != GONE) else [now]
 
     def insert_gone(self, ids: Iterable[str]) -> None:
-        """Begin rows of images whose files are not there, and nobody knows what these were called."""
+        """Insert rows of images whose files are missing; the names of these files are unknown."""
         with self._database.writing(durable=False) as connection:
-            self.insert(connection, [(image, Found(f"{image}.png", 0, 0)) for image in ids], {}, GONE)
+            self.insert(connection, [(image, FileEntry(f"{image}.png", 0, 0)) for image in ids], {}, GONE)
 
     def insert(
         self,
         connection: Connection,
-        new: Iterable[tuple[str, Found]],
-        adopted: Mapping[str, Mapping[str, Any]],
+        new: Iterable[tuple[str, FileEntry]],
+        imported: Mapping[str, Mapping[str, Any]],
         state: int = OPEN,
     ) -> None:
-        """Begin rows of images; ``adopted`` are facts known of them from before. An id that has a row keeps that."""
-        deck = connection.execute(
+        """Insert rows of images, with imported metadata by id; existing rows are kept."""
+        first_draw = connection.execute(
             select(func.min(images.c.draw)).where(self._ours, images.c.state == OPEN)
         ).scalar_one_or_none()
-        now, turn = int(time.time()), math.floor(deck or 0.0)
+        now, deck = int(time.time()), math.floor(first_draw or 0.0)
         rows = [
             {
-                "store": self._holding.key,
+                "store": self._context.key,
                 "id": image,
-                "folded": folded(image),
+                "folded": casefold_key(image),
                 "file": file.name,
                 "size": file.size,
                 "mtime_ns": file.mtime_ns,
                 "state": state,
-                "draw": turn + random.random(),
-                "facts": to_text({"ts": now, **adopted.get(image, {}), "name": file.name}),
+                "draw": deck + random.random(),
+                "facts": metadata_json({"ts": now, **imported.get(image, {}), "name": file.name}),
             }
             for image, file in new
         ]
@@ -272,52 +308,50 @@ class Images:
             connection.execute(self._database.insert(images).on_conflict_do_nothing(), rows)
 
     def mark_gone(self, connection: Connection, keys: Iterable[int]) -> None:
-        """Pass over images whose files are not there."""
+        """Mark images whose files are missing."""
         keys = list(keys)
         connection.execute(images.update().where(images.c.key.in_(keys)).values(state=GONE))
         connection.execute(scores.update().where(scores.c.image.in_(keys)).values(is_open=False))
 
-    def _update(self, connection: Connection, row: Row[Any], file: Found) -> None:
-        is_other = (row.size, row.mtime_ns, row.file) != (file.size, file.mtime_ns, file.name)
-        if is_other:
-            connection.execute(scores.delete().where(scores.c.image == row.key))  # they were of other pixels
+    def _update(self, connection: Connection, row: Row[Any], file: FileEntry) -> None:
+        is_changed = (row.size, row.mtime_ns, row.file) != (file.size, file.mtime_ns, file.name)
+        if is_changed:
+            connection.execute(scores.delete().where(scores.c.image == row.key))  # of the old pixels
             values = {"file": file.name, "size": file.size, "mtime_ns": file.mtime_ns}
             connection.execute(images.update().where(images.c.key == row.key).values(values))
         state = row.state
-        if state == UNREADABLE and is_other:
-            facts = {name: value for name, value in json.loads(row.facts).items() if name != REASON}
-            connection.execute(images.update().where(images.c.key == row.key).values(facts=to_text(facts)))
-        if state == GONE or (state == UNREADABLE and is_other):
+        if state == UNREADABLE and is_changed:
+            metadata = {name: value for name, value in json.loads(row.facts).items() if name != REASON}
+            connection.execute(images.update().where(images.c.key == row.key).values(facts=metadata_json(metadata)))
+        if state == GONE or (state == UNREADABLE and is_changed):
             final = select(labels.c.key).where(labels.c.image == row.key, labels.c.tag == FINAL, labels.c.is_current)
             state = LABELLED if connection.execute(select(exists(final))).scalar_one() else OPEN
             connection.execute(images.update().where(images.c.key == row.key).values(state=state))
             connection.execute(scores.update().where(scores.c.image == row.key).values(is_open=state == OPEN))
-        if is_other and state == LABELLED and row.mtime_ns:  # else nobody knows what it was
-            logger.warning(
-                "The file of an image with a label %r has changed: the label may be of another picture", FINAL
-            )
+        if is_changed and state == LABELLED and row.mtime_ns:  # 0: nobody knows what the old file was
+            logger.warning("The file of an image with a label %r has changed: the label may be of another image", FINAL)
 
     def remove(self, image: str, labels_: Iterable[Path]) -> None:
-        """Remove an image, then its labels and rows; a spare of its id takes its place. The image's lock is held.
+        """Remove an image with its labels and rows; a spare with its id is served instead. The caller holds the lock.
 
         Args:
             image: id.
-            labels_: files of its newest labels.
+            labels_: files of its current labels.
 
         Raises:
             ImageNotFoundException: there is no such image.
-            OSError: its file cannot be removed; nothing else is then.
+            OSError: its file cannot be removed; then nothing else is.
         """
         with self._database.writing() as connection:
             row = self.require(connection, image)
             (self._folder.path / row.file).unlink(missing_ok=True)
             remove_files(labels_)
             connection.execute(images.delete().where(images.c.key == row.key))
-            self._settle(connection, image, [])
+            self._reconcile(connection, image, [])
 
 
 def set_state(connection: Connection, key: int, state: int) -> None:
-    """Let an image whose file is there, and its scores, be labelled or open."""
+    """Set the state of an image whose file exists, and of its scores, to ``LABELLED`` or ``OPEN``."""
     at = images.c.key == key, images.c.state.not_in((GONE, state))
     if connection.execute(images.update().where(*at).values(state=state)).rowcount:
         connection.execute(scores.update().where(scores.c.image == key).values(is_open=state == OPEN))

@@ -1,44 +1,76 @@
-"""Row and newest file of a label are made to agree, and what people put there by hand is kept.
+"""Reconciles a label's row with its file: external edits become versions; incomplete files are moved aside.
 
-A newest file that differs from its row's was changed by somebody else, and becomes a version. One that is no whole
-label may be one that is being copied: it is left alone while it is new, and put aside under another name afterwards.
+A current file that differs from its row was changed from outside, and becomes a version. One that is no complete JSON
+object may still be being copied: it is left alone while it is new, and moved aside as ``.damaged`` afterwards.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import os
 import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, func, select
 
+from ...spine.atomic_write import atomic_write
 from ..filenames import is_inside
 from .images import FINAL, Images, set_state
-from .label_files import aside_of, digest_of, is_whole, next_version, read_version, write_version, write_whole
 from .schema import LABELLED, OPEN, images, labels
-from .store_context import Holding, to_text
-from .studies_folder import TAGS, Found
+from .store_context import StoreContext, metadata_json
+from .studies_folder import TAGS, FileEntry, StudiesFolder, sync
 
 logger = logging.getLogger(__name__)
 
-MOST_TAGS = 100
-"""Different label tags of one image; those that every folder has can be added even then."""
-WRITING_S = 10.0
-"""A file that changed so lately may still be written."""
+MAX_TAGS = 100
+"""Different label tags of one image, beside those that every folder has."""
+WRITE_GRACE_S = 10.0
+"""A file modified more recently may still be being written."""
 
 
-class Known(NamedTuple):
+def is_whole(content: bytes) -> bool:
+    """Whether content is one complete JSON object."""
+    try:
+        return isinstance(json.loads(content), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def digest_of(content: bytes) -> str:
+    """SHA-256 of a label, in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write or replace a file, whose folder is created.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def quarantine_path(path: Path) -> Path:
+    """A new name beside a damaged label, under which it is no label."""
+    return path.with_name(f".{path.name[:60]}.{uuid.uuid4().hex[:12]}.damaged")
+
+
+class LabelState(NamedTuple):
     """What the database says about a label.
 
     Attributes:
         key: of the image.
         image: its id.
         tag: of the label.
-        newest: the row of the last version, whether or not it was removed since; ``None`` if there is none.
-        last: its number, 0 if there is none.
+        newest: row of the last version, even if it was removed since; ``None`` if there is none.
+        last: number of that version, 0 if there is none.
     """
 
     key: int
@@ -49,24 +81,24 @@ class Known(NamedTuple):
 
     @property
     def row(self) -> Row[Any] | None:
-        """The row of the label as it is now; ``None`` if there is none."""
+        """Row of the current version; ``None`` if the image has no such label."""
         return self.newest if self.newest is not None and self.newest.is_current else None
 
 
-class Settling:
-    """Rows and newest files of labels. Whoever calls holds the image's lock, so that nothing changes meanwhile."""
+class LabelSync:
+    """Keeps rows, version files and current files of labels consistent. The caller holds the image's lock."""
 
-    def __init__(self, holding: Holding, images_: Images) -> None:
-        self._holding, self._folder, self._database = holding, holding.folder, holding.database
+    def __init__(self, context: StoreContext, images_: Images) -> None:
+        self._context, self._folder, self._database = context, context.folder, context.database
         self._images = images_
 
-    def known(self, image: str, tag: str, even_gone: bool = False) -> Known:
-        """What the database says.
+    def state(self, image: str, tag: str, even_gone: bool = False) -> LabelState:
+        """What the database says about a label.
 
         Args:
             image: id.
             tag: of the label.
-            even_gone: also of an image whose file is not there.
+            even_gone: also of an image whose file is missing.
 
         Raises:
             ImageNotFoundException: there is no such image.
@@ -75,62 +107,86 @@ class Settling:
             key = self._images.require(connection, image, even_gone).key
             query = select(labels).where(labels.c.image == key, labels.c.tag == tag)
             last = connection.execute(query.order_by(labels.c.version.desc()).limit(1)).one_or_none()
-        return Known(key, image, tag, last, last.version if last is not None else 0)
+        return LabelState(key, image, tag, last, last.version if last is not None else 0)
 
-    def append(
-        self, known: Known, content: bytes, facts: Mapping[str, Any], placed: Found | None, durable: bool = True
+    def add_version(
+        self,
+        state: LabelState,
+        content: bytes,
+        metadata: Mapping[str, Any],
+        placed: FileEntry | None,
+        durable: bool = True,
     ) -> tuple[int, int]:
-        """Write a version's file and row; returns its number and the row's key.
+        """Write the file and the row of a new current version; returns its number and the row's key.
 
         Args:
-            known: the label as it was.
+            state: of the label before.
             content: of the version.
-            facts: about it.
-            placed: the newest file, where it says this already.
-            durable: the version outlives a power cut.
+            metadata: of the version.
+            placed: the current file, where it has this content already.
+            durable: the version survives a power loss.
 
         Raises:
-            ValueError: there are too many facts or tags, or the tag differs from another in case only.
+            ValueError: the metadata is too long, there are too many tags, or the tag differs from another in case only.
             OSError: the file cannot be written.
         """
-        if not known.last and known.tag not in TAGS:
-            self._check_new_tag(known)
-        number = next_version(self._folder, known.image, known.tag, known.last)
+        if not state.last and state.tag not in TAGS:
+            self._check_new_tag(state)
+        number = _next_version(self._folder, state.image, state.tag, state.last)
         row = {
-            "store": self._holding.key,
-            "image": known.key,
-            "tag": known.tag,
+            "store": self._context.key,
+            "image": state.key,
+            "tag": state.tag,
             "version": number,
             "digest": digest_of(content),
-            "facts": to_text(facts),
+            "facts": metadata_json(metadata),
             "is_current": True,
             "is_placed": placed is not None,
             "size": placed.size if placed else 0,
             "mtime_ns": placed.mtime_ns if placed else 0,
         }
-        write_version(self._folder, known.image, known.tag, number, content, durable)
+        self._write_version(state, number, content, durable)
         with self._database.writing(durable) as connection:
-            self._end_current(connection, known)
+            self._end_current(connection, state)
             key = connection.execute(labels.insert().values(row)).inserted_primary_key
-            if known.tag == FINAL:
-                set_state(connection, known.key, LABELLED)
+            if state.tag == FINAL:
+                set_state(connection, state.key, LABELLED)
         assert key is not None
         return number, int(key[0])
 
-    def _check_new_tag(self, known: Known) -> None:
-        self._check_spelling(known.tag)
-        tags = select(func.count(labels.c.tag.distinct())).where(labels.c.image == known.key)
+    def _check_new_tag(self, state: LabelState) -> None:
+        self._check_spelling(state.tag)
+        tags = select(func.count(labels.c.tag.distinct())).where(labels.c.image == state.key)
         with self._database.reading() as connection:
-            if connection.execute(tags).scalar_one() >= MOST_TAGS:
-                raise ValueError(f"an image may have labels of {MOST_TAGS} tags at most")
+            if connection.execute(tags).scalar_one() >= MAX_TAGS:
+                raise ValueError(f"an image may have labels of {MAX_TAGS} tags at most")
 
     def _check_spelling(self, tag: str) -> None:
         other = self._folder.other_spelling(tag)
         if other is not None:
             raise ValueError(f"label tag {tag!r:.80} is the folder of {other!r:.80} on some disks: use that")
 
-    def place(self, key: int, path: Path, content: bytes) -> None:
-        """Make the newest file say what its row does.
+    def _write_version(self, state: LabelState, number: int, content: bytes, durable: bool) -> None:
+        path = _version_path(self._folder, state.image, state.tag, number)
+        is_new = not path.parent.is_dir()
+        write_atomically(path, content)
+        if durable:
+            sync(path, path.parent, *([path.parent.parent, path.parent.parent.parent] if is_new else []))
+
+    def content(self, image: str, row: Row[Any]) -> bytes:
+        """Content of a version.
+
+        Raises:
+            OSError: its file is missing.
+            ValueError: it is damaged, or lies outside the studies folder.
+        """
+        content = _version_path(self._folder, image, row.tag, row.version).read_bytes()
+        if digest_of(content) != row.digest:
+            raise ValueError(f"version {row.version} of label {row.tag!r} is damaged on the disk")
+        return content
+
+    def write_current(self, key: int, path: Path, content: bytes) -> None:
+        """Write the current file of a label to match its row.
 
         Raises:
             OSError: it cannot be written.
@@ -138,134 +194,151 @@ class Settling:
         """
         if not is_inside(path.parent, self._folder.path):
             raise ValueError(f"labels {path.parent.name!r:.80} lie outside the studies folder")
-        write_whole(path, content)
-        placed = self._folder.look(path)
-        if placed is not None:
-            self._note_placed(key, placed)
+        write_atomically(path, content)
+        entry = self._folder.entry(path)
+        if entry is not None:
+            self._record_placed(key, entry)
 
-    def _note_placed(self, key: int, placed: Found) -> None:
-        self._update(key, {"is_placed": True, "size": placed.size, "mtime_ns": placed.mtime_ns})
+    def _record_placed(self, key: int, entry: FileEntry) -> None:
+        self._update(key, {"is_placed": True, "size": entry.size, "mtime_ns": entry.mtime_ns})
 
     def _update(self, key: int, values: Mapping[str, Any]) -> None:
         with self._database.writing(durable=False) as connection:
             connection.execute(labels.update().where(labels.c.key == key).values(values))
 
-    def settle(
-        self, known: Known, facts: Mapping[str, Any] | None = None, durable: bool = True, may_repair: bool = False
+    def reconcile(
+        self,
+        state: LabelState,
+        metadata: Mapping[str, Any] | None = None,
+        durable: bool = True,
+        may_repair: bool = False,
     ) -> bool:
-        """Let row and newest file agree; returns whether anything had to be done.
+        """Make the row and the current file of a label agree; returns whether anything had to be done.
 
         Args:
-            known: the label.
-            facts: of a label that has no row yet.
-            durable: what becomes a version outlives a power cut.
-            may_repair: put the label back where an old file is no whole label, or is an earlier version that a power
-                cut brought back.
+            state: of the label.
+            metadata: of a label that has no row yet.
+            durable: what becomes a version survives a power loss.
+            may_repair: restore the current file where it is old and incomplete, or an earlier version that a power loss
+                brought back.
 
         Raises:
             OSError: a file cannot be read or written.
-            ValueError: the file of the version is damaged, or no version can be made; see ``append``.
+            ValueError: the file of the version is damaged, or no version can be added; see ``add_version``.
         """
-        path = self._folder.label(known.image, known.tag)
-        found, row = self._folder.look(path), known.row
-        if found is None:
+        path = self._folder.label(state.image, state.tag)
+        entry, row = self._folder.entry(path), state.row
+        if entry is None:
             if row is not None and row.is_placed:
-                self.let_go(known)
+                self.clear_current(state)
             elif row is not None:
-                self.place(row.key, path, self.content(known.image, row))
+                self.write_current(row.key, path, self.content(state.image, row))
             return row is not None
-        if row is not None and row.is_placed and (row.size, row.mtime_ns) == (found.size, found.mtime_ns):
+        if row is not None and row.is_placed and (row.size, row.mtime_ns) == (entry.size, entry.mtime_ns):
             return False
         content = path.read_bytes()
         digest = digest_of(content)
         if row is not None and digest == row.digest:
-            self._note_placed(row.key, found)
+            self._record_placed(row.key, entry)
         elif not is_whole(content):
-            self._settle_damaged(known, path, found, may_repair)
+            self._reconcile_damaged(state, path, entry, may_repair)
         else:
-            earlier = self._earlier(known, digest)
-            is_put_there = row is None or earlier is None or (row.is_placed and _came_at(path, found) > row.mtime_ns)
-            if is_put_there:
-                noted = json.loads(earlier.facts) if earlier else facts or {}
-                self.append(known, content, {"ts": int(time.time()), **noted, "name": path.name}, found, durable)
+            earlier = self._newest_with(state, digest)
+            is_edit = row is None or earlier is None or (row.is_placed and _arrival_ns(path, entry) > row.mtime_ns)
+            if is_edit:
+                inherited = json.loads(earlier.facts) if earlier else metadata or {}
+                metadata = {"ts": int(time.time()), **inherited, "name": path.name}
+                self.add_version(state, content, metadata, entry, durable)
             elif row is not None and (may_repair or not row.is_placed):
-                self.place(row.key, path, self.content(known.image, row))
+                self.write_current(row.key, path, self.content(state.image, row))
         return True
 
-    def _settle_damaged(self, known: Known, path: Path, found: Found, may_repair: bool) -> None:
-        row = known.row
-        if time.time() - found.mtime_ns / 1e9 < WRITING_S:
+    def _reconcile_damaged(self, state: LabelState, path: Path, entry: FileEntry, may_repair: bool) -> None:
+        row = state.row
+        if time.time() - entry.mtime_ns / 1e9 < WRITE_GRACE_S:
             return
         if row is not None and (may_repair or not row.is_placed):
-            content = self.content(known.image, row)
-            self._put_aside(known, path)
-            self.place(row.key, path, content)
+            content = self.content(state.image, row)
+            self._quarantine(state, path)
+            self.write_current(row.key, path, content)
         elif row is None and may_repair:
-            logger.warning("A file among the labels %r holds no JSON object and is no label", known.tag)
+            logger.warning("A file among the labels %r holds no JSON object and is no label", state.tag)
 
-    def make_way(self, known: Known) -> Known:
-        """Keep what the newest file says before another takes its place: as a version, or under another name.
+    def preserve_external_edit(self, state: LabelState) -> LabelState:
+        """Save the content of the current file before it is replaced: as a version, or moved aside if damaged.
 
         Returns:
-            The label as it is then.
+            The label's state then.
 
         Raises:
             ValueError: the tag is new, and differs from another in case only.
-            OSError: the file can neither be read nor put aside.
+            OSError: the file can neither be read nor moved aside.
         """
-        if not known.last and known.tag not in TAGS:
-            self._check_spelling(known.tag)
+        if not state.last and state.tag not in TAGS:
+            self._check_spelling(state.tag)
         try:
-            if not self.settle(known):
-                return known
+            if not self.reconcile(state):
+                return state
         except (OSError, ValueError) as error:
-            logger.warning("A label %r could not be compared with its file: %s", known.tag, type(error).__name__)
-        known = self.known(known.image, known.tag, even_gone=True)
-        path = self._folder.label(known.image, known.tag)
-        if self._folder.look(path) is not None and not self._is_kept(known, path):
-            self._put_aside(known, path)
-        return known
+            logger.warning("A label %r could not be compared with its file: %s", state.tag, type(error).__name__)
+        state = self.state(state.image, state.tag, even_gone=True)
+        path = self._folder.label(state.image, state.tag)
+        if self._folder.entry(path) is not None and not self._is_preserved(state, path):
+            self._quarantine(state, path)
+        return state
 
-    def _is_kept(self, known: Known, path: Path) -> bool:
+    def _is_preserved(self, state: LabelState, path: Path) -> bool:
         try:
-            return self._earlier(known, digest_of(path.read_bytes())) is not None
+            return self._newest_with(state, digest_of(path.read_bytes())) is not None
         except OSError:
             return False
 
-    def _put_aside(self, known: Known, path: Path) -> None:
-        if known.row is not None:
-            self._update(known.row.key, {"is_placed": False})  # so that nobody takes the label for removed
-        path.replace(aside_of(path))
-        logger.warning("A file among the labels %r is no whole label and was put aside as .damaged", known.tag)
+    def _quarantine(self, state: LabelState, path: Path) -> None:
+        if state.row is not None:
+            self._update(state.row.key, {"is_placed": False})  # so that the label is not taken for removed
+        path.replace(quarantine_path(path))
+        logger.warning("A file among the labels %r is no complete label and was moved aside as .damaged", state.tag)
 
-    def _earlier(self, known: Known, digest: str) -> Row[Any] | None:
-        """The newest version of this content."""
-        at = labels.c.image == known.key, labels.c.tag == known.tag, labels.c.digest == digest
+    def _newest_with(self, state: LabelState, digest: str) -> Row[Any] | None:
+        """The newest version with this content."""
+        at = labels.c.image == state.key, labels.c.tag == state.tag, labels.c.digest == digest
         with self._database.reading() as connection:
             query = select(labels).where(*at).order_by(labels.c.version.desc()).limit(1)
             return connection.execute(query).one_or_none()
 
-    def let_go(self, known: Known) -> None:
-        """Let the image have no such label; its versions stay."""
+    def clear_current(self, state: LabelState) -> None:
+        """Leave the image without a current label of this tag; its versions stay."""
         with self._database.writing() as connection:
-            self._end_current(connection, known)
-            if known.tag == FINAL:
-                set_state(connection, known.key, OPEN)
+            self._end_current(connection, state)
+            if state.tag == FINAL:
+                set_state(connection, state.key, OPEN)
 
-    def _end_current(self, connection: Connection, known: Known) -> None:
-        """Let no version be the newest one, also none of a writer who was killed while the database still committed."""
-        connection.execute(select(images.c.key).where(images.c.key == known.key).with_for_update())  # waits for that
-        at = labels.c.image == known.key, labels.c.tag == known.tag, labels.c.is_current
+    def _end_current(self, connection: Connection, state: LabelState) -> None:
+        """Mark no version as current, including one committed late for a writer that was killed."""
+        lock = select(images.c.key).where(images.c.key == state.key).with_for_update()
+        connection.execute(lock)  # waits for that commit
+        at = labels.c.image == state.key, labels.c.tag == state.tag, labels.c.is_current
         connection.execute(labels.update().where(*at).values(is_current=False))
 
-    def content(self, image: str, row: Row[Any]) -> bytes:
-        """What a version says; see ``read_version``."""
-        return read_version(self._folder, image, row.tag, row.version, row.digest)
+
+def _next_version(folder: StudiesFolder, image: str, tag: str, last: int) -> int:
+    """The first number after ``last`` without a file; a killed writer or a lost database may have left some."""
+    number = last + 1
+    while os.path.lexists(folder.version(image, tag, number)):
+        number += 1
+    return number
 
 
-def _came_at(path: Path, found: Found) -> int:
-    """When a file came to its place, in ns: a copy that keeps the time of its original came later than that says."""
+def _version_path(folder: StudiesFolder, image: str, tag: str, number: int) -> Path:
+    path = folder.version(image, tag, number)
+    if not is_inside(path, folder.path):
+        raise ValueError(f"versions of the labels {tag!r:.80} lie outside the studies folder")
+    return path
+
+
+def _arrival_ns(path: Path, entry: FileEntry) -> int:
+    """When a file appeared at its path, in ns; a copy that keeps the original's mtime arrived later than that."""
     try:
-        return max(found.mtime_ns, path.stat().st_ctime_ns)
-    except OSError:  # removed in this moment
-        return found.mtime_ns
+        return max(entry.mtime_ns, path.stat().st_ctime_ns)
+    except OSError:  # removed meanwhile
+        return entry.mtime_ns

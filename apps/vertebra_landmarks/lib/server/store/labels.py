@@ -1,7 +1,7 @@
-"""The labels: every version in a file of its own and in a row, and the newest where people look for it.
+"""Labels: every version as a file and a row, and the current one as a file under ``labels``.
 
-A label is saved in this order: the file of its version; the row, whose commit makes it true; the newest file. Whoever
-is killed in between leaves a row that says "not placed", and the next who looks puts the newest file in its place.
+A label is saved in this order: the version's file; its row, whose commit makes it the label; the current file. A writer
+that is killed in between leaves a row marked "not placed", and the next access writes the current file.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from sqlalchemy import Connection, Row, select
 
 from ..filenames import check_tag, is_inside
 from .images import Images
-from .label_files import is_whole
-from .label_sync import Known, Settling
+from .label_sync import LabelState, LabelSync, is_whole
 from .schema import GONE, images, labels
-from .store_context import Holding, add_facts
+from .store_context import StoreContext, merge_metadata
 from .studies_folder import is_storable
 
 logger = logging.getLogger(__name__)
@@ -30,20 +29,20 @@ logger = logging.getLogger(__name__)
 class Labels:
     """The labels of a studies folder."""
 
-    def __init__(self, holding: Holding, images_: Images) -> None:
-        self._holding, self._folder, self._database = holding, holding.folder, holding.database
-        self._images, self._settling = images_, Settling(holding, images_)
+    def __init__(self, context: StoreContext, images_: Images) -> None:
+        self._context, self._folder, self._database = context, context.folder, context.database
+        self._images, self._sync = images_, LabelSync(context, images_)
 
     def current(self, connection: Connection, image: str, tag: str) -> Row[Any] | None:
-        """The row of the newest version; ``None`` if the image has no label of the tag."""
+        """Row of the current version; ``None`` if the image has no label of the tag."""
         if not is_storable(image) or not is_storable(tag):
             return None
         query = select(labels).join(images, images.c.key == labels.c.image)
-        query = query.where(images.c.store == self._holding.key, images.c.id == image, images.c.state != GONE)
+        query = query.where(images.c.store == self._context.key, images.c.id == image, images.c.state != GONE)
         return connection.execute(query.where(labels.c.tag == tag, labels.c.is_current)).one_or_none()
 
     def require(self, connection: Connection, image: str, tag: str) -> Row[Any]:
-        """The same.
+        """Row of the current version.
 
         Raises:
             LabelNotFoundException: there is no such label.
@@ -54,49 +53,49 @@ class Labels:
         return row
 
     def uri(self, image: str, tag: str) -> str:
-        """Path of the newest label; "" if the image has none of that tag in the folder."""
+        """Path of the current label; "" if the image has none of that tag."""
         with self._database.reading() as connection:
             row = self.current(connection, image, tag)
         if row is None:
             return ""
         if not row.is_placed:
             try:
-                self.look_at(image, tag)
-            except (OSError, ValueError) as error:  # the next who looks tries again
-                logger.warning("The newest label %r could not be put in its place: %s", tag, type(error).__name__)
+                self.reconcile(image, tag)
+            except (OSError, ValueError) as error:  # the next access tries again
+                logger.warning("The current file of a label %r could not be written: %s", tag, type(error).__name__)
         path = self._folder.label(image, tag)
-        return str(path.resolve()) if self._folder.look(path) else ""
+        return str(path.resolve()) if self._folder.entry(path) else ""
 
     def tags(self, image: str) -> list[str]:
-        """Tags of which the image has a label."""
+        """Tags of the image's current labels."""
         with self._database.reading() as connection:
             row = self._images.find(connection, image)
             query = select(labels.c.tag).where(labels.c.image == (row and row.key), labels.c.is_current)
             return [] if row is None else list(connection.execute(query.order_by(labels.c.tag)).scalars())
 
-    def facts(self, image: str, tag: str) -> dict[str, Any]:
-        """What is noted about the newest version; nothing if there is no such label."""
+    def metadata(self, image: str, tag: str) -> dict[str, Any]:
+        """Metadata of the current version; empty if there is no such label."""
         with self._database.reading() as connection:
             row = self.current(connection, image, tag)
         return {} if row is None else json.loads(row.facts)
 
-    def note(self, image: str, tag: str, facts: Mapping[str, Any]) -> None:
-        """Note facts about the newest version.
+    def update_metadata(self, image: str, tag: str, metadata: Mapping[str, Any]) -> None:
+        """Merge values into the metadata of the current version.
 
         Raises:
             LabelNotFoundException: there is no such label.
-            ValueError: too much is noted about it.
+            ValueError: it becomes too long.
         """
         with self._database.writing() as connection:
             row = self.require(connection, image, tag)
-            add_facts(connection, labels.c.facts, labels.c.key == row.key, facts)
+            merge_metadata(connection, labels.c.facts, labels.c.key == row.key, metadata)
 
-    def save(self, image: str, tag: str, content: bytes, facts: Mapping[str, Any]) -> int:
-        """Keep a label as the newest version, and return its number.
+    def save(self, image: str, tag: str, content: bytes, metadata: Mapping[str, Any]) -> int:
+        """Save a label as its new current version, and return its number.
 
         Raises:
-            ValueError: the tag is no plain name or leads out of the folder, the content is no JSON object, or there
-                are too many facts or tags, or the tag differs from another in case only.
+            ValueError: the tag is no plain name, leads out of the folder, or differs from another in case only; the
+                content is no JSON object; the metadata is too long; or there are too many tags.
             ImageNotFoundException: there is no such image.
             OSError: it cannot be written.
         """
@@ -107,24 +106,24 @@ class Labels:
         if not is_inside(path.parent, self._folder.path):
             raise ValueError(f"labels {tag!r} lie outside the studies folder")
         with self._folder.lock(image):
-            known = self._settling.make_way(self._settling.known(image, tag))
-            noted = {**facts, "ts": int(time.time()), "name": path.name}
-            number, row = self._settling.append(known, content, noted, None)
+            state = self._sync.preserve_external_edit(self._sync.state(image, tag))
+            metadata = {**metadata, "ts": int(time.time()), "name": path.name}
+            number, row = self._sync.add_version(state, content, metadata, None)
             try:
-                self._settling.place(row, path, content)
-            except (OSError, ValueError) as error:  # it is saved, and the next who looks puts it in its place
-                logger.warning("A label %r is saved, but not in its place yet: %s", tag, type(error).__name__)
+                self._sync.write_current(row, path, content)
+            except (OSError, ValueError) as error:  # it is saved; the next access writes the file
+                logger.warning("A label %r is saved, but its current file is not: %s", tag, type(error).__name__)
         return number
 
-    def look_at(
+    def reconcile(
         self,
         image: str,
         tag: str,
-        facts: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         durable: bool = True,
         may_repair: bool = False,
     ) -> None:
-        """Let row and newest file of a label agree; see ``Settling.settle``.
+        """Make the row and the current file of a label agree; see ``LabelSync.reconcile``.
 
         Raises:
             OSError, ValueError: they cannot.
@@ -132,34 +131,34 @@ class Labels:
         if not is_storable(tag):
             return
         with self._folder.lock(image), suppress(ImageNotFoundException):
-            self._settling.settle(self._settling.known(image, tag), facts, durable, may_repair)
+            self._sync.reconcile(self._sync.state(image, tag), metadata, durable, may_repair)
 
-    def placed(self, tag: str, only: Collection[str] | None = None) -> dict[str, tuple[bool, int, int]]:
-        """By image, whether the newest label of the tag is in its place, and the size and time of its file then.
+    def placed_files(self, tag: str, only: Collection[str] | None = None) -> dict[str, tuple[bool, int, int]]:
+        """By image id, whether the current file of the label was written, and its size and mtime then.
 
         Args:
             tag: of the labels.
-            only: ids to ask for; else all.
+            only: ids; ``None`` for all.
         """
         query = select(images.c.id, labels.c.is_placed, labels.c.size, labels.c.mtime_ns)
-        query = query.join(labels, labels.c.image == images.c.key).where(images.c.store == self._holding.key)
+        query = query.join(labels, labels.c.image == images.c.key).where(images.c.store == self._context.key)
         query = query.where(images.c.state != GONE, labels.c.tag == tag, labels.c.is_current)
         if only is not None:
             query = query.where(images.c.id.in_([image for image in only if is_storable(image)]))
         with self._database.reading() as connection:
             return {row.id: tuple(row)[1:] for row in connection.execute(query)}
 
-    def changed(self, tag: str, only: Collection[str]) -> list[str]:
-        """Those of some images whose newest label's file is not as it was placed, so that it must be looked at."""
+    def changed_files(self, tag: str, only: Collection[str]) -> list[str]:
+        """Those of some images whose current file differs from its row, so that the label must be reconciled."""
         if not is_storable(tag):
             return []
-        rows = self.placed(tag, only)
-        found = {image: self._folder.look(self._folder.label(image, tag)) for image in only}
-        now = {image: None if file is None else (True, file.size, file.mtime_ns) for image, file in found.items()}
+        rows = self.placed_files(tag, only)
+        entries = {image: self._folder.entry(self._folder.label(image, tag)) for image in only}
+        now = {image: None if file is None else (True, file.size, file.mtime_ns) for image, file in entries.items()}
         return sorted(image for image in only if now[image] != rows.get(image))
 
     def remove(self, image: str, tag: str) -> None:
-        """Remove the newest label; its versions stay, and can be restored.
+        """Remove the current label; its versions stay and can be restored.
 
         Raises:
             LabelNotFoundException: there is no such label.
@@ -167,13 +166,13 @@ class Labels:
         with self._folder.lock(image):
             if is_storable(tag):
                 with suppress(ImageNotFoundException):
-                    self._settling.make_way(self._settling.known(image, tag))
+                    self._sync.preserve_external_edit(self._sync.state(image, tag))
             with self._database.reading() as connection:
                 self.require(connection, image, tag)
-            self._take_away(self._settling.known(image, tag))
+            self._remove_current(self._sync.state(image, tag))
 
-    def retire(self, image: str) -> None:
-        """Remove the newest labels of an image that is gone, before another picture takes its id; the lock is held.
+    def detach(self, image: str) -> None:
+        """Remove the current labels of a missing image before another one takes its id; the caller holds the lock.
 
         Raises:
             ImageNotFoundException: there never was such an image.
@@ -184,21 +183,21 @@ class Labels:
             query = select(labels.c.tag).where(labels.c.image == key, labels.c.is_current)
             tags = list(connection.execute(query).scalars())
         for tag in tags:
-            self._take_away(self._settling.make_way(self._settling.known(image, tag, even_gone=True)))
+            self._remove_current(self._sync.preserve_external_edit(self._sync.state(image, tag, even_gone=True)))
 
-    def _take_away(self, known: Known) -> None:
-        path = self._folder.label(known.image, known.tag)
+    def _remove_current(self, state: LabelState) -> None:
+        path = self._folder.label(state.image, state.tag)
         if is_inside(path.parent, self._folder.path):
             path.unlink(missing_ok=True)
-        self._settling.let_go(known)
+        self._sync.clear_current(state)
 
     def history(self, image: str, tag: str) -> list[dict[str, Any]]:
-        """All versions, oldest first: number, digest, facts, and whether it is the newest that counts."""
+        """All versions, oldest first: ``version``, ``digest``, ``info`` and ``is_current``."""
         with self._database.reading() as connection:
-            found = self._images.find(connection, image) if is_storable(tag) else None
-            if found is None:
+            row = self._images.find(connection, image) if is_storable(tag) else None
+            if row is None:
                 return []
-            query = select(labels).where(labels.c.image == found.key, labels.c.tag == tag).order_by(labels.c.version)
+            query = select(labels).where(labels.c.image == row.key, labels.c.tag == tag).order_by(labels.c.version)
             rows = connection.execute(query).all()
         return [
             {
@@ -211,12 +210,12 @@ class Labels:
         ]
 
     def version(self, image: str, tag: str, number: int) -> tuple[bytes, dict[str, Any]]:
-        """Content and facts of a version.
+        """Content and metadata of a version.
 
         Raises:
             ImageNotFoundException: there is no such image.
             LabelNotFoundException: there is no such version.
-            OSError: its file is not there.
+            OSError: its file is missing.
             ValueError: it is damaged.
         """
         with self._database.reading() as connection:
@@ -225,13 +224,13 @@ class Labels:
             row = connection.execute(select(labels).where(*at)).one_or_none() if is_storable(tag) else None
         if row is None:
             raise LabelNotFoundException(f"image {image!r:.80} has no version {number} of label {tag!r:.80}")
-        return self._settling.content(image, row), json.loads(row.facts)
+        return self._sync.content(image, row), json.loads(row.facts)
 
-    def restore(self, image: str, tag: str, number: int, facts: Mapping[str, Any]) -> int:
-        """Save the content of a version once more as the newest, and return the number that it has now.
+    def restore(self, image: str, tag: str, number: int, metadata: Mapping[str, Any]) -> int:
+        """Save a copy of a version as the new current one, and return its number.
 
         Raises:
             ImageNotFoundException, LabelNotFoundException, OSError, ValueError: see ``version``.
         """
-        content, noted = self.version(image, tag, number)
-        return self.save(image, tag, content, {**noted, **facts, "restored": number})
+        content, original = self.version(image, tag, number)
+        return self.save(image, tag, content, {**original, **metadata, "restored": number})

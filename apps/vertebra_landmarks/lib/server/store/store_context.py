@@ -1,4 +1,7 @@
-"""What all parts of the store work on: one folder, its database, and the number of the folder there."""
+"""Shared store context: the studies folder, its database, and the key of the folder's rows there.
+
+The folder notes its identity, by which databases know it, and the kind of database that holds its rows.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import logging
 import os
 import socket
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,28 +17,37 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from ..json_values import without_nan
-from ..models import FOLDER
-from .database import Database
-from .folder_note import BEGIN_ANEW, IDENTITY, identity_of, read_identity
+from ...spine.atomic_write import atomic_write
+from ..models import FOLDER, without_nan
+from .database import IN_FOLDER, OTHER_FILE, POSTGRESQL, Database
 from .schema import stores
-from .studies_folder import StudiesFolder
+from .studies_folder import StudiesFolder, sync
 
 logger = logging.getLogger(__name__)
 
-MOST_FACTS = 100_000
-"""Characters of JSON that may be noted about one image or label."""
+MAX_METADATA_CHARACTERS = 100_000
+"""Of JSON, per image or label."""
 NAME, DESCRIPTION = "studies", "Spine radiographs"
+IDENTITY, DATABASE = "identity", "database"
+START_OVER = (
+    f"to start over instead, with the labels and versions that are found as files, remove {FOLDER}/{DATABASE} there"
+)
+_NAME_IT = "name it, with --conf database of the server and --database of scripts"
+_ADVICE = {
+    IN_FOLDER: "in SQLite in the folder itself: leave out --conf database of the server and --database of scripts",
+    OTHER_FILE: f"in {{noted}}: {_NAME_IT}, or, if that file was moved, write its URL into {{note}} there",
+    POSTGRESQL: f"in PostgreSQL: {_NAME_IT}",
+}
 
 
 @dataclass(frozen=True)
-class Holding:
-    """A studies folder and where its rows are.
+class StoreContext:
+    """A studies folder and its rows.
 
     Attributes:
         folder: its files.
-        database: its rows, perhaps among those of other folders.
-        key: which of the rows are its own.
+        database: its rows, perhaps beside those of other folders.
+        key: of the folder in ``vl_stores``.
     """
 
     folder: StudiesFolder
@@ -42,82 +55,157 @@ class Holding:
     key: int
 
 
-def open_holding(folder: StudiesFolder, database: Database, is_known: bool) -> Holding:
-    """Find the rows of a folder, or begin them.
+def open_context(folder: StudiesFolder, database: Database, is_known: bool) -> StoreContext:
+    """Find or create the row of a folder.
 
     Args:
         folder: the studies folder.
-        database: where the rows are or will be.
-        is_known: it notes that its rows are in a database of this kind.
+        database: of the rows.
+        is_known: the folder notes that its rows are in a database of this kind.
 
     Raises:
-        ValueError: the identity of the folder is damaged, or the database knows the folder that it was copied from, or
-            does not know one that notes so, and is not its own.
+        ValueError: the folder's identity is damaged, the folder is a copy of one that the database knows, or it notes
+            rows in another database that is not its own.
     """
-    is_known = is_known and (folder.own / IDENTITY).exists()  # else somebody removed that to begin anew
-    identity = identity_of(folder)
-    place = {"host": socket.gethostname(), "path": os.fsencode(folder.path.resolve()).decode(errors="backslashreplace")}
-    begun = {"identity": identity, "name": NAME, "description": DESCRIPTION, "is_adopted": False, **place}
+    is_known = is_known and (folder.app_folder / IDENTITY).exists()  # else it was removed to start over
+    identity = _identity_of(folder)
+    location = {
+        "host": socket.gethostname(),
+        "path": os.fsencode(folder.path.resolve()).decode(errors="backslashreplace"),
+    }
+    new = {"identity": identity, "name": NAME, "description": DESCRIPTION, "is_adopted": False, **location}
     with database.writing() as connection:
         ours = select(stores).where(stores.c.identity == identity)
         if is_known and connection.execute(ours).one_or_none() is None:
-            _miss(database)
-        connection.execute(database.insert(stores).values(begun).on_conflict_do_nothing())
+            _report_missing_rows(database)
+        connection.execute(database.insert(stores).values(new).on_conflict_do_nothing())
         row = connection.execute(ours).one()
-        if not database.is_folders_own and row.host == place["host"] and _is_copy(folder, Path(row.path), identity):
+        is_same_host = row.host == location["host"]
+        if not database.is_in_folder and is_same_host and _is_copy(folder, Path(row.path), identity):
             raise ValueError(
                 f"this studies folder is a copy of {row.path}, whose labels the database holds: open that one; or move "
-                f"it away, and this one takes its place; or remove {FOLDER}/{IDENTITY} here, and this one begins anew"
+                f"it away, and this one takes its place; or remove {FOLDER}/{IDENTITY} here, and this one starts over"
             )
-        if (row.host, row.path) != (place["host"], place["path"]):
-            connection.execute(stores.update().where(stores.c.key == row.key).values(place))
-    return Holding(folder, database, row.key)
+        if (row.host, row.path) != (location["host"], location["path"]):
+            connection.execute(stores.update().where(stores.c.key == row.key).values(location))
+    return StoreContext(folder, database, row.key)
 
 
-def _miss(database: Database) -> None:
-    """A folder that was opened before is not known any more: its own database is lost, or another one is named."""
-    if not database.is_folders_own:
+def _report_missing_rows(database: Database) -> None:
+    """Warn that the folder's own database was lost; refuse another database that lacks the folder's rows."""
+    if not database.is_in_folder:
         raise ValueError(
             "the database does not know this studies folder, whose labels another one holds: name that one, with "
-            f"--conf database of the server and --database of scripts; {BEGIN_ANEW}"
+            f"--conf database of the server and --database of scripts; {START_OVER}"
         )
-    logger.warning("The database of the studies folder is not there any more: it is made anew from the files")
+    logger.warning("The database of the studies folder is missing: it is created anew from the files")
 
 
-def _is_copy(folder: StudiesFolder, noted: Path, identity: str) -> bool:
-    """Whether the folder that the database knows by the identity is still where it was, and another one."""
+def _is_copy(folder: StudiesFolder, original: Path, identity: str) -> bool:
+    """Whether the folder that the database knows by this identity still exists, and is another one."""
     try:
-        return read_identity(noted / FOLDER) == identity and not folder.path.samefile(noted)
+        return _read_identity(original / FOLDER) == identity and not folder.path.samefile(original)
     except (OSError, ValueError):
         return False
 
 
-def to_text(facts: Mapping[str, Any]) -> str:
-    """Facts as the database keeps them.
+def _identity_of(folder: StudiesFolder) -> str:
+    """The UUID by which databases know the folder; noted in the folder, so that it moves along.
 
     Raises:
-        ValueError: they are too many.
+        ValueError: the note is damaged.
     """
-    text = json.dumps(without_nan(facts), default=str)
-    if len(text) > MOST_FACTS:
-        raise ValueError(f"at most {MOST_FACTS:,} characters are noted about one image or label")
+    with folder.lock(IDENTITY):
+        note = folder.app_folder / IDENTITY
+        if not note.exists():
+            _write_note(note, str(uuid.uuid4()))
+        identity = _read_identity(folder.app_folder)
+    if identity is None:
+        raise ValueError(
+            f"{_relative(folder, IDENTITY)} in the studies folder, by which the database knows the folder, is damaged: "
+            "restore it from a backup, or remove it to start with new rows; files of labels stay as they are"
+        )
+    return identity
+
+
+def _read_identity(app_folder: Path) -> str | None:
+    """The noted identity; ``None`` if there is none."""
+    try:
+        return str(uuid.UUID((app_folder / IDENTITY).read_text(encoding="ascii").strip()))
+    except (OSError, ValueError):
+        return None
+
+
+def check_database(folder: StudiesFolder, kind: str) -> bool:
+    """Make sure that the rows of a folder are in this kind of database, before a new one is created.
+
+    Returns:
+        Whether the folder notes this kind: it was opened before.
+
+    Raises:
+        ValueError: it notes another kind, or the note is damaged.
+    """
+    note = folder.app_folder / DATABASE
+    if not note.exists():
+        return False
+    noted = note.read_text(encoding="utf-8", errors="replace").strip()
+    noted_kind = OTHER_FILE if noted.startswith(OTHER_FILE) else noted
+    if noted_kind not in _ADVICE:
+        raise ValueError(f"{_relative(folder, DATABASE)} must say {' or '.join(_ADVICE)}, got {noted!r:.40}")
+    if noted != kind:
+        advice = _ADVICE[noted_kind].format(noted=noted, note=_relative(folder, DATABASE))
+        raise ValueError(f"the versions of the labels in this studies folder are known {advice}; {START_OVER}")
+    return True
+
+
+def note_database(folder: StudiesFolder, kind: str) -> None:
+    """Note the kind of database that holds the rows of a folder, unless it is noted already.
+
+    Raises:
+        ValueError: another process has just noted another kind.
+    """
+    with folder.lock(DATABASE):
+        if not check_database(folder, kind):
+            _write_note(folder.app_folder / DATABASE, kind)
+
+
+def _write_note(note: Path, text: str) -> None:
+    with atomic_write(note) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        sync(temporary)
+    sync(note.parent)
+
+
+def _relative(folder: StudiesFolder, name: str) -> str:
+    return (folder.app_folder / name).relative_to(folder.path).as_posix()
+
+
+def metadata_json(metadata: Mapping[str, Any]) -> str:
+    """Metadata as stored in the database.
+
+    Raises:
+        ValueError: it is too long.
+    """
+    text = json.dumps(without_nan(metadata), default=str)
+    if len(text) > MAX_METADATA_CHARACTERS:
+        raise ValueError(f"the metadata of one image or label may have at most {MAX_METADATA_CHARACTERS:,} characters")
     return text
 
 
-def add_facts(connection: Connection, column: Any, where: Any, facts: Mapping[str, Any]) -> bool:
-    """Note facts in the one row that fits, and say whether there is one.
+def merge_metadata(connection: Connection, column: Any, where: Any, metadata: Mapping[str, Any]) -> bool:
+    """Merge metadata into the one row that matches, and return whether there is one.
 
     Args:
         connection: in a writing transaction.
-        column: that holds the facts.
-        where: which row.
-        facts: take the place of those of the same name.
+        column: that holds the metadata.
+        where: selects the row.
+        metadata: replaces values of the same name.
 
     Raises:
-        ValueError: they are too many.
+        ValueError: the result is too long.
     """
     present = connection.execute(select(column).where(where).with_for_update()).scalar_one_or_none()
     if present is not None:
-        text = to_text({**json.loads(present), **facts})
+        text = metadata_json({**json.loads(present), **metadata})
         connection.execute(column.table.update().where(where).values({column.name: text}))
     return present is not None

@@ -1,4 +1,4 @@
-"""The files of the studies folder: which are images and labels, where versions lie, and nothing outside of it."""
+"""Files of the studies folder: which are images and labels, where versions lie; nothing outside of it is touched."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
@@ -19,39 +20,41 @@ from ...image_io import IMAGE_SUFFIXES
 from ...image_io.formats import DICOM, HEAD_BYTES, format_of
 from ...learning.data.input_files import OVERLAY_SUFFIX
 from ...spine.labels.markups import SUFFIX
-from ..filenames import LONGEST_NAME_BYTES, check_tag, folded, is_inside
+from ..filenames import MAX_NAME_BYTES, casefold_key, check_tag, is_inside
 from ..models import FOLDER
 
 logger = logging.getLogger(__name__)
 
 LABELS = "labels"
 TAGS = ("final", "original")
-"""Tags that every folder has; others in the same letters are none."""
+"""Tags that every folder has; other spellings of them are refused."""
 SUBFOLDER = "a folder: only images at the top level of the studies folder are served"
 OUTSIDE = "a link that leads to no file in the studies folder"
 DICOMDIR = "an index of DICOM files and no image"
-GONE_OR_CLOSED = "the file cannot be opened"
-_NOTES_OF_MONAI_LABEL = "datastore_v2.json"
+UNOPENABLE = "the file cannot be opened"
+_MONAI_LABEL_FILE = "datastore_v2.json"
 _SUFFIXES = sorted((SUFFIX, *IMAGE_SUFFIXES), key=len, reverse=True)
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")  # of a version
 MAX_SNIFFED = 500_000
-"""Files whose content is remembered, so that they are opened once."""
+"""Files whose type by content is cached, so that each is opened once."""
 _LOCKS = 64
-_POLL_S = 0.005  # how often who waits for a lock looks
-_SYNCING = ThreadPoolExecutor(8, thread_name_prefix="sync")  # disks take several requests in the time of one
-
+_LOCK_POLL_INTERVAL_S = 0.005
+_SYNC_POOL = ThreadPoolExecutor(8, thread_name_prefix="sync")  # disks take several requests in the time of one
+TEMPORARY_AGE_S = 3600.0
+"""Temporary files older than this are leftovers of killed writers."""
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{12}\.tmp")
 
 FileState = tuple[int, int]
-"""Size of a file in bytes, and when it was changed last, in ns."""
+"""Size of a file in bytes, and its mtime in ns."""
 
 
-class Found(NamedTuple):
-    """A file in a folder.
+class FileEntry(NamedTuple):
+    """A regular file in a folder.
 
     Attributes:
         name: without its folder.
         size: bytes.
-        mtime_ns: time of its last change.
+        mtime_ns: time of its last modification.
     """
 
     name: str
@@ -60,7 +63,7 @@ class Found(NamedTuple):
 
 
 def id_of(file: str) -> str:
-    """The image id that a file's name stands for: the name without an image's ending, else the whole name."""
+    """The image id of a file name: the name without an image suffix."""
     lower = file.lower()
     for suffix in _SUFFIXES:
         if lower.endswith(suffix):
@@ -69,7 +72,7 @@ def id_of(file: str) -> str:
 
 
 def is_storable(name: str) -> bool:
-    """Whether a name can stand in a database: whole characters, and none of them NUL."""
+    """Whether a database can store a name: valid Unicode without NUL."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -78,141 +81,141 @@ def is_storable(name: str) -> bool:
 
 
 def is_servable(file: str) -> bool:
-    """Whether an image of this name can be served, and its labels have names that disks take."""
-    return is_storable(file) and len(id_of(file).encode()) <= LONGEST_NAME_BYTES
+    """Whether an image of this name can be served: storable, and short enough for the names of its labels."""
+    return is_storable(file) and len(id_of(file).encode()) <= MAX_NAME_BYTES
 
 
 class StudiesFolder:
     """Paths in the folder, and its files as they are now.
 
     Args:
-        path: the folder; it is made if it is missing.
+        path: the folder; it is created if missing.
 
     Raises:
-        ValueError: what the app keeps for itself leads out of the folder.
+        ValueError: a folder of the app leads out of the studies folder.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self.path.mkdir(parents=True, exist_ok=True)
-        self.own = self.path / FOLDER
-        self._sniffed: dict[Found, str | None] = {}
-        self._others: dict[str, str] = {}
-        self._versions, self._locks = self.own / "versions", self.own / "locks"
-        own = (self._locks, *(self._versions / tag for tag in TAGS), *(self.label_folder(tag) for tag in TAGS))
-        for folder in own:
+        self.app_folder = self.path / FOLDER
+        self._sniffed: dict[FileEntry, str | None] = {}
+        self._skipped: dict[str, str] = {}
+        self._versions, self._locks = self.app_folder / "versions", self.app_folder / "locks"
+        folders = (self._locks, *(self._versions / tag for tag in TAGS), *(self.label_folder(tag) for tag in TAGS))
+        for folder in folders:
             if not is_inside(folder, self.path):
                 raise ValueError(f"{folder.relative_to(self.path).as_posix()} leads out of the studies folder")
             folder.mkdir(parents=True, exist_ok=True)
 
     def lock(self, name: str) -> AbstractContextManager[object]:
-        """What only one thread of one process holds at a time for an image, however its id is written."""
-        stripe = hashlib.sha256(folded(name).encode(errors="replace")).digest()[0] % _LOCKS
-        lock: AbstractContextManager[object] = FileLock(self._locks / f"{stripe:02d}").acquire(poll_interval=_POLL_S)
-        return lock
+        """Lock of an image across threads and processes, the same for all spellings of its id."""
+        stripe = hashlib.sha256(casefold_key(name).encode(errors="replace")).digest()[0] % _LOCKS
+        lock = FileLock(self._locks / f"{stripe:02d}")
+        acquired: AbstractContextManager[object] = lock.acquire(poll_interval=_LOCK_POLL_INTERVAL_S)
+        return acquired
 
     def scan_lock(self) -> AbstractContextManager[object]:
-        """What only one process holds at a time while it compares the whole folder with the database."""
+        """Lock of a scan of the whole folder, across processes."""
         lock: AbstractContextManager[object] = FileLock(self._locks / "scan").acquire()
         return lock
 
     def label_folder(self, tag: str) -> Path:
-        """Where the newest labels of a tag lie."""
+        """Folder of the current labels of a tag."""
         return self.path / LABELS / tag
 
     def label(self, image: str, tag: str) -> Path:
-        """Where the newest label of an image lies."""
+        """Path of the current label of an image."""
         return self.label_folder(tag) / f"{image}{SUFFIX}"
 
     def version(self, image: str, tag: str, number: int) -> Path:
-        """Where a version of a label lies; 256 folders share the files of a tag."""
+        """Path of a label version; 256 folders share the files of a tag."""
         shard = hashlib.sha256(image.encode()).hexdigest()[:2]
         return self._versions / tag / shard / f"{image}.{number}{SUFFIX}"
 
     def labels_of(self, image: str) -> list[Path]:
-        """Where newest labels of an image may lie."""
+        """Paths of the current labels of an image, whether or not they exist."""
         return [self.label(image, tag) for tag in self.tags()]
 
     def all_versions(self) -> dict[tuple[str, str], list[int]]:
-        """Numbers, in order, of all versions that lie in the folder, by image and tag, whatever the rows say."""
-        found: dict[tuple[str, str], list[int]] = {}
+        """Ascending numbers of all version files, by image and tag, whether or not a row describes them."""
+        versions: dict[tuple[str, str], list[int]] = {}
         for tag in sorted(path.name for path in self._versions.iterdir() if self._is_tag(path.name)):
             for path in (self._versions / tag).glob(f"*/*{SUFFIX}"):
                 image, _, number = path.name.removesuffix(SUFFIX).rpartition(".")
                 is_version = is_storable(image) and _NUMBER.fullmatch(number)
-                if is_version and path == self.version(image, tag, int(number)) and self.look(path):
-                    found.setdefault((image, tag), []).append(int(number))
-        return {label: sorted(numbers) for label, numbers in sorted(found.items())}
+                if is_version and path == self.version(image, tag, int(number)) and self.entry(path):
+                    versions.setdefault((image, tag), []).append(int(number))
+        return {label: sorted(numbers) for label, numbers in sorted(versions.items())}
 
     def versions_of(self, image: str) -> list[Path]:
-        """All versions of an image's labels that lie in the folder, whether or not a row speaks of them."""
+        """All version files of an image's labels, whether or not a row describes them."""
         name = re.compile(re.escape(image) + r"\.[0-9]+" + re.escape(SUFFIX))
         shards = [folder / self.version(image, "final", 1).parent.name for folder in self._versions.iterdir()]
         inside = [shard for shard in shards if shard.is_dir() and is_inside(shard, self.path)]
         return sorted(path for shard in inside for path in shard.iterdir() if name.fullmatch(path.name))
 
-    def images(self, known: Iterable[Found] = ()) -> list[Found]:
-        """Images among the files, by name.
+    def images(self, known: Iterable[FileEntry] = ()) -> list[FileEntry]:
+        """The images at the top level, by name.
 
         Args:
-            known: files that are images; only other ones are opened where the name does not say what they are.
+            known: files known to be images; only others are opened where the name does not tell.
         """
-        self._sniffed.update((found, None) for found in known if not has_image_suffix(found.name))
-        images, others = [], {}
+        self._sniffed.update((file, None) for file in known if not has_image_suffix(file.name))
+        images, skipped = [], {}
         with os.scandir(self.path) as entries:
             for entry in entries:
-                if is_own(entry.name):
+                if is_reserved(entry.name):
                     continue
-                found, reason = self._judge(entry)
+                file, reason = self._classify(entry)
                 if reason is not None:
-                    others[entry.name] = reason
-                elif found is not None:
-                    images.append(found)
-        self._others = others
+                    skipped[entry.name] = reason
+                elif file is not None:
+                    images.append(file)
+        self._skipped = skipped
         return sorted(images)
 
-    def others(self) -> dict[str, str]:
-        """Files and folders at the top level that are no images as they were last looked at, and why they are none."""
-        return dict(self._others)
+    def skipped(self) -> dict[str, str]:
+        """Top-level files and folders that are no images, as last classified, with the reason."""
+        return dict(self._skipped)
 
-    def look_at_image(self, name: str) -> Found | None:
-        """An image as its file is now; ``None`` where there is none."""
-        if is_own(name):
+    def image_entry(self, name: str) -> FileEntry | None:
+        """The file of an image as it is now; ``None`` where there is none."""
+        if is_reserved(name):
             return None
-        found, reason = self._judge(self.path / name)
-        self._others.pop(name, None)
+        file, reason = self._classify(self.path / name)
+        self._skipped.pop(name, None)
         if reason is not None:
-            self._others[name] = reason
-        return found if reason is None else None
+            self._skipped[name] = reason
+        return file if reason is None else None
 
-    def _judge(self, entry: os.DirEntry[str] | Path) -> tuple[Found | None, str | None]:
-        """A file, and why it is no image; neither where there is nothing to tell of."""
+    def _classify(self, entry: os.DirEntry[str] | Path) -> tuple[FileEntry | None, str | None]:
+        """The file, and why it is no image; both ``None`` where there is nothing to report."""
         is_link = entry.is_symlink()
-        found = self.look(Path(entry)) if is_link else _of(entry.name, entry)
-        if found is None:
+        file = self.entry(Path(entry)) if is_link else _stat(entry.name, entry)
+        if file is None:
             return None, OUTSIDE if is_link else SUBFOLDER if entry.is_dir() else None
-        return found, None if has_image_suffix(found.name) else self._sniff(found)
+        return file, None if has_image_suffix(file.name) else self._sniff(file)
 
-    def _sniff(self, found: Found) -> str | None:
-        """Why a file is no image by its content; a file that has not changed is opened once."""
-        if found not in self._sniffed:
+    def _sniff(self, file: FileEntry) -> str | None:
+        """Why a file is no image by its content; an unchanged file is opened once."""
+        if file not in self._sniffed:
             if len(self._sniffed) >= MAX_SNIFFED:
                 self._sniffed.clear()
-            self._sniffed[found] = _not_an_image(self.path / found.name)
-        return self._sniffed[found]
+            self._sniffed[file] = _not_an_image(self.path / file.name)
+        return self._sniffed[file]
 
     def tags(self) -> list[str]:
-        """Folders of labels whose name is a tag."""
+        """Tags that have a label folder."""
         with suppress(FileNotFoundError), os.scandir(self.path / LABELS) as entries:
             return sorted(entry.name for entry in entries if entry.is_dir() and self._is_tag(entry.name))
         return []
 
     def other_spelling(self, tag: str) -> str | None:
-        """A tag with versions that is the same folder on disks that ignore case, where there is one."""
+        """A tag with versions whose folder collides with this one's on disks that ignore case, if any."""
         with os.scandir(self._versions) as entries:
-            return next(
-                (entry.name for entry in entries if entry.name != tag and folded(entry.name) == folded(tag)), None
-            )
+            key = casefold_key(tag)
+            return next((e.name for e in entries if e.name != tag and casefold_key(e.name) == key), None)
 
     def _is_tag(self, name: str) -> bool:
         try:
@@ -220,65 +223,65 @@ class StudiesFolder:
         except ValueError:
             return False
 
-    def labels(self, tag: str) -> list[Found]:
-        """Label files of a tag, by name; none where its folder is not there."""
+    def labels(self, tag: str) -> list[FileEntry]:
+        """Label files of a tag, by name; none where it has no folder."""
         files = self._files(self.label_folder(tag)) if self._is_tag(tag) else iter(())
         with suppress(FileNotFoundError):
-            return sorted(found for found in files if found.name.endswith(SUFFIX) and not found.name.startswith("."))
+            return sorted(file for file in files if file.name.endswith(SUFFIX) and not file.name.startswith("."))
         return []
 
-    def _files(self, folder: Path) -> Iterator[Found]:
+    def _files(self, folder: Path) -> Iterator[FileEntry]:
         with os.scandir(folder) as entries:
             for entry in entries:
-                found = self.look(Path(entry.path)) if entry.is_symlink() else _of(entry.name, entry)
-                if found is not None:
-                    yield found
+                file = self.entry(Path(entry.path)) if entry.is_symlink() else _stat(entry.name, entry)
+                if file is not None:
+                    yield file
 
-    def look(self, path: Path) -> Found | None:
-        """A file that lies in the folder, whatever links lead to it; ``None`` if there is none."""
+    def entry(self, path: Path) -> FileEntry | None:
+        """Size and time of a file that lies in the folder, links resolved; ``None`` if there is none."""
         try:
             if not is_inside(path, self.path):
                 return None
-            return _of(path.name, path)
+            return _stat(path.name, path)
         except (OSError, ValueError):
             return None
 
 
 def has_image_suffix(name: str) -> bool:
-    """Whether a file's name ends like an image's."""
+    """Whether a file name has the suffix of an image format."""
     return name.lower().endswith(IMAGE_SUFFIXES)
 
 
-def is_own(name: str) -> bool:
-    """Whether a name in the folder is hidden, that of the labels, or of a file of this project or MONAI Label."""
-    return name.startswith(".") or name in (LABELS, _NOTES_OF_MONAI_LABEL) or name.endswith((OVERLAY_SUFFIX, SUFFIX))
+def is_reserved(name: str) -> bool:
+    """Whether a name in the folder is hidden, or that of the labels or of a file of this project or MONAI Label."""
+    return name.startswith(".") or name in (LABELS, _MONAI_LABEL_FILE) or name.endswith((OVERLAY_SUFFIX, SUFFIX))
 
 
 def _not_an_image(path: Path) -> str | None:
-    """Why a file is no image, since its name does not say that it is one and its content neither."""
+    """Why a file without an image suffix is no image; ``None`` for a DICOM file."""
     if path.name.upper().startswith("DICOMDIR"):
         return DICOMDIR
     try:
         with path.open("rb") as stream:
             kind = format_of(stream.read(HEAD_BYTES))
     except OSError:
-        return GONE_OR_CLOSED
+        return UNOPENABLE
     if kind == DICOM:
         return None
     known = ", ".join(IMAGE_SUFFIXES)
     return f"{kind or 'a file of unknown kind'}: neither a DICOM file nor a name that ends with one of {known}"
 
 
-def _of(name: str, entry: os.DirEntry[str] | Path) -> Found | None:
+def _stat(name: str, entry: os.DirEntry[str] | Path) -> FileEntry | None:
     try:
         state = entry.stat()
-    except OSError:  # removed in this moment
+    except OSError:  # removed meanwhile
         return None
-    return Found(name, state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else None
+    return FileEntry(name, state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else None
 
 
 def remove_files(paths: Iterable[Path]) -> None:
-    """Remove what can be removed; a warning tells of the rest."""
+    """Remove files; those that cannot be removed are logged."""
     for path in paths:
         try:
             path.unlink(missing_ok=True)
@@ -287,12 +290,12 @@ def remove_files(paths: Iterable[Path]) -> None:
 
 
 def sync(*paths: Path) -> None:
-    """Let files, and the names in folders where the system can do so, outlive a power cut; all of them at once.
+    """Flush files, and on POSIX folders, to the disk in parallel.
 
     Raises:
         OSError: one is not there, or the disk fails.
     """
-    list(_SYNCING.map(_sync, (path for path in paths if os.name == "posix" or not path.is_dir())))
+    list(_SYNC_POOL.map(_sync, (path for path in paths if os.name == "posix" or not path.is_dir())))
 
 
 def _sync(path: Path) -> None:
@@ -301,3 +304,27 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def remove_temporary_files(folder: StudiesFolder) -> None:
+    """Remove leftover temporary files of labels, versions and notes."""
+    tops = (folder.path / LABELS, folder.app_folder / "versions")
+    remove_files(path for top in tops for path in _leftovers_below(top, folder.path))
+    remove_files(_leftovers(folder.app_folder, [path.name for path in folder.app_folder.iterdir()]))
+
+
+def _leftovers_below(top: Path, studies: Path) -> Iterator[Path]:
+    for parent, _, names in os.walk(top):
+        if is_inside(Path(parent), studies):
+            yield from _leftovers(Path(parent), names)
+
+
+def _leftovers(folder: Path, names: Iterable[str]) -> Iterator[Path]:
+    return (folder / name for name in names if _TEMPORARY.fullmatch(name) and _age_s(folder / name) > TEMPORARY_AGE_S)
+
+
+def _age_s(path: Path) -> float:
+    try:
+        return time.time() - path.lstat().st_mtime
+    except OSError:  # removed meanwhile
+        return 0.0

@@ -1,1 +1,1 @@
-"""One training round: labels, stages, publishing."""
+"""Training: request, dataset, stages, publish gate."""

@@ -1,4 +1,4 @@
-"""The films that a training learns from and those that it is checked on, out of the labels of the studies folder."""
+"""Training set and held-out set of a training, from the labels of the studies folder."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from ...learning.data.labelled_items import patient_of, read_item, split
 from ...learning.weights.weight_files import file_digest
 
-LEAST_LABELLED = 2
+MIN_LABELLED = 2
 _DIGITS = 16
-_MOST_READINGS = 3
+_MAX_READS = 3
 Item = dict[str, Any]
 Digests = dict[str, dict[str, str]]
-"""By image id the digests of its ``image`` and of its ``label``."""
+"""Digests of ``image`` and ``label`` by image id."""
 
 
 @dataclass(frozen=True)
-class Films:
-    """Labelled films on their sides.
+class TrainingDataset:
+    """Labelled images, split by patient.
 
     Attributes:
         items: training items by image id.
-        digests: of the same films.
-        new: ids of films whose label the served model has not learnt.
-        old: ids of films whose label it has.
-        held_out: ids of films to check on.
-        patients: how many patients the films are of.
-        skipped: by image id the reason why its label cannot be used.
+        digests: of the same images.
+        new: ids of training images whose label the served model was not trained on.
+        old: ids of the other training images.
+        held_out: ids of images to evaluate on.
+        patients: number of patients.
+        skipped: why a label cannot be used, by image id.
     """
 
     items: Mapping[str, Item]
@@ -43,16 +43,16 @@ class Films:
     skipped: Mapping[str, str]
 
     def items_of(self, names: Collection[str]) -> list[Item]:
-        """Training items of some films."""
+        """Training items of some images."""
         return [self.items[name] for name in names]
 
     def digests_of(self, names: Collection[str]) -> Digests:
-        """Digests of some films."""
+        """Digests of some images."""
         return {name: self.digests[name] for name in names}
 
 
-def labelled_films(datastore: Datastore) -> dict[str, tuple[Path, Path]]:
-    """Image and label file of every image with a final label, by image id."""
+def labelled_images(datastore: Datastore) -> dict[str, tuple[Path, Path]]:
+    """Paths of image and label of every image with a final label, by image id."""
     tag = DefaultLabelTag.FINAL.value
     return {
         name: (Path(datastore.get_image_uri(name)), Path(datastore.get_label_uri(name, tag)))
@@ -61,53 +61,53 @@ def labelled_films(datastore: Datastore) -> dict[str, tuple[Path, Path]]:
 
 
 def changed_labels(sources: Mapping[str, tuple[Path, Path]], digests: Digests) -> int:
-    """How many films of some that were read are labelled no longer, or otherwise."""
-    return sum(name not in sources or _is_other(sources[name][1], known["label"]) for name, known in digests.items())
+    """How many of some images are no longer labelled, or labelled otherwise."""
+    return sum(name not in sources or _is_changed(sources[name][1], of["label"]) for name, of in digests.items())
 
 
-def sort_films(
-    sources: Mapping[str, tuple[Path, Path]], held_out: float, pattern: str, learnt: Mapping[str, Any]
-) -> Films:
-    """Read the labelled films and put each on its side.
+def split_dataset(
+    sources: Mapping[str, tuple[Path, Path]], held_out: float, pattern: str, trained_on: Mapping[str, Any]
+) -> TrainingDataset:
+    """Read the labelled images and split them by patient.
 
     Args:
-        sources: image and label file by image id.
-        held_out: share of the patients to check on.
-        pattern: what tells patients apart, see ``patients.patient_of``.
-        learnt: digests of the films that the served model has learnt from, by image id.
+        sources: paths of image and label by image id.
+        held_out: share of the patients to hold out.
+        pattern: finds the patient in an image id, see ``patients.patient_of``.
+        trained_on: digests by image id of what the served model was trained on.
 
     Raises:
-        ValueError: too few labels can be used, or all of them belong to patients that are held out.
+        ValueError: too few labels can be used, or all belong to held-out patients.
     """
     items, skipped, digests = _read(sources)
-    if len(items) < LEAST_LABELLED:
+    if len(items) < MIN_LABELLED:
         raise ValueError(
-            f"training needs at least {LEAST_LABELLED} labels that can be used, {len(items)} of {len(sources)} can"
+            f"training needs at least {MIN_LABELLED} labels that can be used, {len(items)} of {len(sources)} can"
         )
     patients = {name: patient_of(name, sources[name][0], pattern) for name in items}
-    patients = _one_for_equal_images(patients, digests)
+    patients = _merge_duplicates(patients, digests)
     kept, checked = split(patients, held_out)
     if not kept:
         raise ValueError(
             f"all {len(items)} labelled images belong to patients that are held out to check on; label images of "
             "other patients, or train with another val_split"
         )
-    old = [name for name in kept if learnt.get(name) == digests[name]]
+    old = [name for name in kept if trained_on.get(name) == digests[name]]
     new = [name for name in kept if name not in old] or kept
     old = [name for name in kept if name not in new]
     count = len(set(patients.values()))
-    return Films(items, digests, tuple(new), tuple(old), tuple(checked), count, skipped)
+    return TrainingDataset(items, digests, tuple(new), tuple(old), tuple(checked), count, skipped)
 
 
 def _read(sources: Mapping[str, tuple[Path, Path]]) -> tuple[dict[str, Item], dict[str, str], Digests]:
-    """Items, why others are left out, and digests of what was read, also where a file changes meanwhile."""
+    """Items, reasons why others are skipped, and digests that match what was read, even if a file changes meanwhile."""
     items: dict[str, Item] = {}
     skipped: dict[str, str] = {}
     digests: Digests = {}
     for name, files in sources.items():
         try:
             before = _digests(*files)
-            for _ in range(_MOST_READINGS):
+            for _ in range(_MAX_READS):
                 items[name], digests[name] = read_item(*files), before
                 before = _digests(*files)
                 if before == digests[name]:
@@ -120,15 +120,15 @@ def _read(sources: Mapping[str, tuple[Path, Path]]) -> tuple[dict[str, Item], di
     return items, skipped, digests
 
 
-def _one_for_equal_images(patients: Mapping[str, str], digests: Digests) -> dict[str, str]:
-    """Patients by image id, the same one for all films with the same image: a copy is no film of somebody else."""
+def _merge_duplicates(patients: Mapping[str, str], digests: Digests) -> dict[str, str]:
+    """Patients by image id, the same one for identical images: a copy is not another patient."""
     first: dict[str, str] = {}
     for name in sorted(patients):
         first.setdefault(digests[name]["image"], patients[name])
     return {name: first[digests[name]["image"]] for name in patients}
 
 
-def _is_other(label: Path, digest: str) -> bool:
+def _is_changed(label: Path, digest: str) -> bool:
     try:
         return file_digest(label, _DIGITS) != digest
     except OSError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...learning.data.labelled_items import check_pattern
 from ...learning.models.devices import choose_device
-from ..models import LEAST_KEPT, MOST_KEPT
+from ..models import MAX_VERSIONS, MIN_VERSIONS
 from .publish_gate import ALWAYS, GATE, NEVER
 
 MOST_EPOCHS, MOST_PER_BATCH, MOST_LEARNING_RATE, MOST_HELD_OUT = 1000, 64, 0.1, 0.5
@@ -72,7 +72,7 @@ class TrainRequest:
     phantoms: int = 24
     patient_pattern: str = ""
     publish: str = GATE
-    keep_versions: int = MOST_KEPT
+    keep_versions: int = MAX_VERSIONS
     resume: bool = False
 
     def __post_init__(self) -> None:
@@ -86,7 +86,7 @@ class TrainRequest:
         _check_number("val_split", self.val_split, MOST_HELD_OUT)
         _check_number("rehearsal", self.rehearsal, MOST_REHEARSED)
         _check_integer("phantoms", self.phantoms, 0, MOST_PHANTOMS)
-        _check_integer("keep_versions", self.keep_versions, LEAST_KEPT, MOST_VERSIONS)
+        _check_integer("keep_versions", self.keep_versions, MIN_VERSIONS, MOST_VERSIONS)
         for name in ("pretrained", "resume"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be true or false, got {getattr(self, name)!r:.80}")

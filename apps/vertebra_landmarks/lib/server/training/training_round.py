@@ -1,4 +1,4 @@
-"""One round of learning: from the labels of a folder to a version of the model, published or not."""
+"""One training round: from the labels of a folder to a model version, published or not."""
 
 from __future__ import annotations
 
@@ -14,33 +14,31 @@ from ...learning.data.rehearsal import Rehearsal
 from ...learning.data.synthetic import synthetic_items
 from ...learning.models.devices import choose_device
 from ...learning.weights.weight_files import Weights, file_digest, load_weights, save_weights
-from ..models import ModelStore
-from ..versions import HELD_OUT, IMAGE_DIGEST, TRAINED_ON, version_of
-from .dataset import Films, sort_films
+from ..models import HELD_OUT, IMAGE_DIGEST, TRAINED_ON, ModelStore, version_name
+from .dataset import TrainingDataset, split_dataset
 from .publish_gate import Gate, decide, measure
+from .run_files import CHECK, PUBLISHING_SETTINGS, TrainReport, make_plan, read_plan, write_plan
 from .train_request import TrainRequest
-from .training_plan import DECIDED_LATER, make_plan, read_plan, write_plan
-from .training_report import CHECK, TrainReport
-from .training_stages import CornerStage, LandmarkStage, Learnt, Stage
+from .training_stages import CornerStage, LandmarkStage, Stage, StageResult
 
 logger = logging.getLogger(__name__)
 
 _CANDIDATE = "candidate.pt"
 _PHANTOM_SEED = 1_000_000
-_MOST_CHECKED = 20
-"""New films that the model is checked on where none is held out."""
-_SPINELESS = 4
-"""One image without a spine is rehearsed for so many phantoms."""
+_MAX_CHECKED = 20
+"""New images to evaluate on where none is held out."""
+_PHANTOMS_PER_SPINELESS = 4
+"""Phantoms per rehearsed image without a spine."""
 
 
-class Round:
-    """A round of learning that begins with the served model.
+class TrainingRound:
+    """Fine-tuning of the served model on a dataset, in stages.
 
     Args:
-        models: where the weights come from and go to.
-        folder: for the files of the run; what an interrupted training has left there is taken up if it fits.
-        sources: image and label file of every labelled image, by image id.
-        report: told how it goes.
+        models: source and destination of the weights.
+        folder: for the files of the run; an interrupted training there is resumed if it matches.
+        sources: paths of image and label of every labelled image, by image id.
+        report: of the progress.
     """
 
     def __init__(
@@ -50,87 +48,86 @@ class Round:
         self.parent = models.served_number
         self.served = load_weights(models.path_of(self.parent))
 
-    def learn(self, settings: TrainRequest, sent: Collection[str] = ()) -> dict[str, Any]:
-        """Train, compare with before, keep the result and maybe serve it.
+    def run(self, settings: TrainRequest, sent: Collection[str] = ()) -> dict[str, Any]:
+        """Train, evaluate, store the result as a version, and serve it if so decided.
 
         Args:
             settings: the parameters.
-            sent: names of those that the request gave; of a resumed training they count where nothing else depends on
-                them.
+            sent: names of the parameters in the request; of a resumed training only ``PUBLISHING_SETTINGS`` may change.
 
         Returns:
-            What the report says at the end.
+            The final values of the report.
 
         Raises:
-            ValueError: too few labels can be used, or the interrupted training cannot go on.
+            ValueError: too few labels can be used, or the interrupted training cannot be resumed.
             OSError: a file cannot be read or written.
             FloatingPointError: the loss is no longer finite.
         """
-        settings, films = self._prepared(settings, sent)
-        reported = {"training": len(films.new) + len(films.old), "validation": len(films.held_out)}
-        reported.update(new=len(films.new), patients=films.patients)
-        kept, rehearsal = _lesson(films, settings)
-        reported["phantoms"] = len(rehearsal.items) - (len(films.old) if rehearsal.items else 0)
+        settings, dataset = self._prepare(settings, sent)
+        counts = {"training": len(dataset.new) + len(dataset.old), "validation": len(dataset.held_out)}
+        counts.update(new=len(dataset.new), patients=dataset.patients)
+        items, rehearsal = _training_sets(dataset, settings)
+        counts["phantoms"] = len(rehearsal.items) - (len(dataset.old) if rehearsal.items else 0)
         stages: list[type[Stage]] = [LandmarkStage]
-        if self.served.refiner is not None and any(can_be_patched(item) for item in kept):
+        if self.served.refiner is not None and any(can_be_patched(item) for item in items):
             stages.append(CornerStage)
         self.report.update(
             settings=asdict(settings),
             epoch=0,
             percent=0,
-            version_before=version_of(self.served.facts),
+            version_before=version_name(self.served.facts),
             version_after=None,
-            skipped=films.skipped,
+            skipped=dataset.skipped,
             device=str(choose_device(settings.device)),
             total_epochs=len(stages) * settings.max_epochs,
-            images=reported,
+            images=counts,
         )
-        if films.skipped:
-            logger.warning("%d labels cannot be used; the report says which and why", len(films.skipped))
-        logger.info("Training on %d radiographs, checking on %d", reported["training"], reported["validation"])
-        weights, learnt = self.served, []
-        for number, stage in enumerate(stages):
-            folder, done = self.folder / stage.name, number * settings.max_epochs
-            held_out = films.items_of(films.held_out)
-            learnt.append(stage(weights, kept, rehearsal, held_out).learn(settings, folder, self.report, done))
-            weights = weights if learnt[-1].worse else learnt[-1].weights
-        if weights is self.served:  # all did worse: what was learnt is kept all the same, for who wants to publish it
-            weights = _all_new(learnt)
-        return self._judged(settings, films, weights, learnt)
+        if dataset.skipped:
+            logger.warning("%d labels cannot be used; the report says which and why", len(dataset.skipped))
+        logger.info("Training on %d radiographs, checking on %d", counts["training"], counts["validation"])
+        weights, results = self.served, []
+        for index, stage in enumerate(stages):
+            folder, epochs_done = self.folder / stage.name, index * settings.max_epochs
+            held_out = dataset.items_of(dataset.held_out)
+            results.append(stage(weights, items, rehearsal, held_out).train(settings, folder, self.report, epochs_done))
+            weights = weights if results[-1].worse else results[-1].weights
+        if weights is self.served:  # all did worse: the result is stored all the same, for manual publishing
+            weights = _combined(results)
+        return self._evaluate_and_publish(settings, dataset, weights, results)
 
-    def _prepared(self, settings: TrainRequest, sent: Collection[str]) -> tuple[TrainRequest, Films]:
-        """Settings and films, those of an interrupted training where it goes on; else its files are removed."""
-        left, sources = read_plan(self.folder), self.sources
-        if settings.resume and left is not None:
-            decided = {name: getattr(settings, name) for name in DECIDED_LATER if name in sent}
-            settings = TrainRequest(**{**left.settings, **decided, "resume": True})
-            sources = {name: files for name, files in sources.items() if name in left.films}
-        learnt = self.models.version(self.parent).films(TRAINED_ON)
-        films = sort_films(sources, settings.val_split, settings.patient_pattern, learnt)
-        plan = make_plan(settings, file_digest(self.models.path_of(self.parent)), films)
-        different = left.what_differs(plan) if left is not None else "there is none"
-        if different:
+    def _prepare(self, settings: TrainRequest, sent: Collection[str]) -> tuple[TrainRequest, TrainingDataset]:
+        """Settings and dataset, those of an interrupted training if it is resumed; else its files are removed."""
+        plan, sources = read_plan(self.folder), self.sources
+        if settings.resume and plan is not None:
+            changed = {name: getattr(settings, name) for name in PUBLISHING_SETTINGS if name in sent}
+            settings = TrainRequest(**{**plan.settings, **changed, "resume": True})
+            sources = {name: files for name, files in sources.items() if name in plan.films}
+        trained_on = self.models.version(self.parent).images(TRAINED_ON)
+        dataset = split_dataset(sources, settings.val_split, settings.patient_pattern, trained_on)
+        new_plan = make_plan(settings, file_digest(self.models.path_of(self.parent)), dataset)
+        difference = plan.diff(new_plan) if plan is not None else "there is none"
+        if difference:
             if settings.resume:
-                raise ValueError(f"the interrupted training cannot go on: {different}")
+                raise ValueError(f"the interrupted training cannot be resumed: {difference}")
             shutil.rmtree(self.folder, ignore_errors=True)
-            write_plan(plan, self.folder)
-        return settings, films
+            write_plan(new_plan, self.folder)
+        return settings, dataset
 
-    def _judged(
-        self, settings: TrainRequest, films: Films, weights: Weights, learnt: Sequence[Learnt]
+    def _evaluate_and_publish(
+        self, settings: TrainRequest, dataset: TrainingDataset, weights: Weights, results: Sequence[StageResult]
     ) -> dict[str, Any]:
-        """Measure the model as users see it, keep it as a version, and serve it where that was decided."""
+        """Evaluate the whole model, store it as a version, and serve it if the gate or the request says so."""
         candidate = self.folder / _CANDIDATE
         save_weights(candidate, weights.state, weights.config, weights.facts, weights.prior, weights.refiner)
         stage = self.report.content["stage"]
         self.report.update(stage=CHECK)
-        device, names = choose_device(settings.device), films.held_out or films.new[:_MOST_CHECKED]
-        before = measure(self.models.path_of(self.parent), films.items_of(names), device)
-        after = measure(candidate, films.items_of(names), device)
-        line = self.models.lineage(self.parent)
-        known = {digest for version in line for digest in version.images(TRAINED_ON)}
-        seen = [films.digests[name][IMAGE_DIGEST] in known for name in names]
-        all_worse, are_held_out = all(stage.worse for stage in learnt), bool(films.held_out)
+        device, names = choose_device(settings.device), dataset.held_out or dataset.new[:_MAX_CHECKED]
+        before = measure(self.models.path_of(self.parent), dataset.items_of(names), device)
+        after = measure(candidate, dataset.items_of(names), device)
+        lineage = self.models.lineage(self.parent)
+        trained_on = {digest for version in lineage for digest in version.image_digests(TRAINED_ON)}
+        seen = [dataset.digests[name][IMAGE_DIGEST] in trained_on for name in names]
+        all_worse, are_held_out = all(result.worse for result in results), bool(dataset.held_out)
         gate = decide(before, after, seen, settings.publish, all_worse, are_held_out)
         if gate.is_published and self.models.served_number != self.parent:
             gate = replace(gate, is_published=False, why=f"{gate.why[:-1]}; another model was served meanwhile.")
@@ -138,46 +135,46 @@ class Round:
             "settings": asdict(settings),
             "stages": self.report.content.get("stages", {}),
             "gate": gate.to_dict(),
-            TRAINED_ON: films.digests_of([*films.new, *films.old]),
-            HELD_OUT: films.digests_of(films.held_out),
+            TRAINED_ON: dataset.digests_of([*dataset.new, *dataset.old]),
+            HELD_OUT: dataset.digests_of(dataset.held_out),
         }
-        version = self.models.keep(load_weights(candidate), self.parent, facts)
+        version = self.models.add(load_weights(candidate), self.parent, facts)
         if gate.is_published:
             self.models.serve(version.number)
-        self.models.thin_out(settings.keep_versions)
+        self.models.prune(settings.keep_versions)
         return {
             "stage": stage,
             "gate": gate.to_dict(),
             "version_kept": version.name,
             "version_after": version.name if gate.is_published else None,
-            "message": self._message(gate, learnt),
+            "message": self._message(gate, results),
         }
 
-    def _message(self, gate: Gate, learnt: Sequence[Learnt]) -> str | None:
-        """What else there is to know about the end; ``None`` where all went as usual."""
-        worse = [stage.worse for stage in learnt if stage.worse]
-        told = []
+    def _message(self, gate: Gate, results: Sequence[StageResult]) -> str | None:
+        """What else to report at the end; ``None`` if nothing."""
+        worse = [result.worse for result in results if result.worse]
+        sentences = []
         if not gate.is_published:
-            told.append(f"Nothing was published: {' and '.join([*worse, gate.why])}")
+            sentences.append(f"Nothing was published: {' and '.join([*worse, gate.why])}")
         else:
-            if worse and len(worse) < len(learnt):
-                told.append(f"{worse[0][0].upper()}{worse[0][1:]} and stays as it was.")
+            if worse and len(worse) < len(results):
+                sentences.append(f"{worse[0][0].upper()}{worse[0][1:]} and stays as it was.")
             if gate.is_weak or not gate.is_passed:
-                told.append(gate.why)
-        if resumed := self.report.content.get("resumed_from"):
-            told.append(f"It went on from epoch {resumed} of an interrupted training.")
-        return " ".join(told) or None
+                sentences.append(gate.why)
+        if epoch := self.report.content.get("resumed_from"):
+            sentences.append(f"It was resumed from epoch {epoch} of an interrupted training.")
+        return " ".join(sentences) or None
 
 
-def _lesson(films: Films, settings: TrainRequest) -> tuple[list[dict[str, Any]], Rehearsal]:
-    """What is learnt, and what is rehearsed beside it; a batch of one has no room for both."""
+def _training_sets(dataset: TrainingDataset, settings: TrainRequest) -> tuple[list[dict[str, Any]], Rehearsal]:
+    """Items to train on, and items to rehearse; a batch of one has no room for both."""
     if settings.rehearsal == 0 or settings.batch_size == 1:
-        return films.items_of([*films.new, *films.old]), Rehearsal()
-    phantoms = synthetic_items(settings.phantoms, settings.phantoms // _SPINELESS, _PHANTOM_SEED + settings.seed)
-    return films.items_of(films.new), Rehearsal([*films.items_of(films.old), *phantoms], float(settings.rehearsal))
+        return dataset.items_of([*dataset.new, *dataset.old]), Rehearsal()
+    spineless, seed = settings.phantoms // _PHANTOMS_PER_SPINELESS, _PHANTOM_SEED + settings.seed
+    rehearsed = [*dataset.items_of(dataset.old), *synthetic_items(settings.phantoms, spineless, seed)]
+    return dataset.items_of(dataset.new), Rehearsal(rehearsed, float(settings.rehearsal))
 
 
-def _all_new(learnt: Sequence[Learnt]) -> Weights:
-    """Every stage's new network."""
-    first, last = learnt[0].weights, learnt[-1].weights
-    return replace(first, refiner=last.refiner)
+def _combined(results: Sequence[StageResult]) -> Weights:
+    """The new networks of all stages."""
+    return replace(results[0].weights, refiner=results[-1].weights.refiner)

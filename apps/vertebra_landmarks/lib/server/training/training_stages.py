@@ -1,4 +1,4 @@
-"""The stages of a training: each goes on training one network, and says if the former one did better."""
+"""Training stages: each fine-tunes one network, and compares it with the former one."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from ...learning.training.corner_trainer import CornerTrainer
 from ...learning.training.landmark_trainer import LandmarkTrainer
 from ...learning.training.trainer import Item, Progress, Trainer, describe
 from ...learning.weights.weight_files import CornerWeights, Weights, load_weights
+from .run_files import FORMER, NEW, TrainReport
 from .train_request import TrainRequest
-from .training_report import FORMER, NEW, TrainReport
 
 logger = logging.getLogger(__name__)
 
 LANDMARKS, CORNERS = "landmarks", "corners"
-"""Names of the stages: of the network that finds the vertebrae, and of the one that refines their corners."""
+"""Names of the stages: the network that finds the vertebrae, and the one that refines their corners."""
 
-_ALMOST = 99.0
-"""Percent where all is learnt, but the whole model is not measured yet."""
+_MAX_STAGE_PERCENT = 99.0
+"""The rest is the evaluation of the whole model."""
 
 State = dict[str, torch.Tensor]
 
 
-class Learnt(NamedTuple):
-    """What comes of a stage.
+class StageResult(NamedTuple):
+    """Result of a stage.
 
     Attributes:
         weights: with the new network.
-        worse: how it did worse than the one before, in words; empty where it did not.
+        worse: in what it did worse than the former network, in words; empty if it did not.
     """
 
     weights: Weights
@@ -49,85 +49,87 @@ class Learnt(NamedTuple):
 
 
 class Stage(ABC):
-    """Training of one of the two networks.
+    """Fine-tuning of one of the two networks.
 
     Args:
-        weights: both networks; the one that is not trained stays.
-        kept: items to learn from; those that the network cannot use are left out.
-        rehearsal: what is learnt once more beside them, likewise.
-        held_out: items to check on, likewise.
+        weights: of both networks; the other one stays.
+        items: to train on; those that the network cannot use are left out.
+        rehearsal: items to rehearse, likewise.
+        held_out: items to evaluate on, likewise.
     """
 
     name: ClassVar[str]
     network: ClassVar[str]
 
-    def __init__(self, weights: Weights, kept: Sequence[Item], rehearsal: Rehearsal, held_out: Sequence[Item]) -> None:
+    def __init__(self, weights: Weights, items: Sequence[Item], rehearsal: Rehearsal, held_out: Sequence[Item]) -> None:
         self.weights = weights
-        self.kept, self.held_out = ([item for item in items if self.can_use(item)] for items in (kept, held_out))
+        self.items, self.held_out = ([item for item in some if self.can_use(item)] for some in (items, held_out))
         rehearsed = [item for item in rehearsal.items if self.can_use(item) and self.can_rehearse(item)]
         self.rehearsal = Rehearsal(rehearsed, rehearsal.share)
 
-    @abstractmethod
     def can_use(self, item: Mapping[str, Any]) -> bool:
-        """Whether the network can learn from an item."""
+        """Whether the network can be trained on an item."""
+        return True
 
     def can_rehearse(self, item: Mapping[str, Any]) -> bool:
-        """Whether it is one of those that keep the network as it is."""
+        """Whether an item may be rehearsed."""
         return True
 
     @abstractmethod
-    def former(self) -> State:
-        """The network before."""
+    def former_state(self) -> State:
+        """State of the former network."""
 
     @abstractmethod
-    def run(self, settings: TrainRequest, folder: Path, initial: State | None) -> Trainer:
-        """A run that begins with a network, or with a random one."""
+    def trainer(self, settings: TrainRequest, folder: Path, initial: State | None) -> Trainer:
+        """A trainer that starts from a network state, or from a random one."""
 
     @abstractmethod
     def facts_of(self, weights: Weights) -> dict[str, Any]:
-        """What weights say about the network's training."""
+        """Metadata of the network in weights."""
 
-    def learn(self, settings: TrainRequest, folder: Path, report: TrainReport, done: int) -> Learnt:
-        """Train, and compare with before by one measure: the mean corner error on the held-out items.
+    def train(self, settings: TrainRequest, folder: Path, report: TrainReport, epochs_done: int) -> StageResult:
+        """Train, and compare with the former network by the mean corner error on the held-out items.
 
         Args:
-            settings: how long and how.
+            settings: parameters of the training.
             folder: for the files of the run.
-            report: told about every epoch, about the errors before and after, and about which network did better.
-            done: epochs of the stages before.
+            report: of the progress.
+            epochs_done: by earlier stages.
 
         Raises:
-            ValueError: there is no item to learn from.
+            ValueError: there is no item to train on.
             OSError: a file cannot be written.
             FloatingPointError: the loss is no longer finite.
         """
-        # Elsewhere, since a run takes up what an interrupted one has left in its folder.
-        before = self.run(settings, folder.with_name(f"{folder.name}-before"), self.former()).check(self.held_out)
-        run = self.run(settings, folder, self.former() if settings.pretrained else None)
+        # In another folder, since a trainer resumes from checkpoints in its own.
+        evaluator = self.trainer(settings, folder.with_name(f"{folder.name}-before"), self.former_state())
+        before = evaluator.check(self.held_out)
+        trainer = self.trainer(settings, folder, self.former_state() if settings.pretrained else None)
         images = {"training": self.radiographs, "validation": len(self.held_out)}
-        own = {"epochs": settings.max_epochs, "epoch": run.epoch, "images": images, "before": _plain(before)}
+        own = {"epochs": settings.max_epochs, "epoch": trainer.epoch, "images": images, "before": _plain(before)}
         own.update(validation=None, best_epoch=None, kept=None)
-        if run.epoch:
-            report.update(resumed_from=done + run.epoch)
-        report.tell_stage(self.name, own, loss=None, terms=None)
-        best = run.fit(self.kept, self.held_out, self._teller(report, done), rehearsal=self.rehearsal, keeps_last=True)
+        if trainer.epoch:
+            report.update(resumed_from=epochs_done + trainer.epoch)
+        report.update_stage(self.name, own, loss=None, terms=None)
+        on_epoch = self._progress_callback(report, epochs_done)
+        best = trainer.fit(self.items, self.held_out, on_epoch, rehearsal=self.rehearsal, keeps_last=True)
         if best is None:
             raise ValueError("the training wrote no weights")
-        learnt = load_weights(best)
-        facts = self.facts_of(learnt)
+        trained = load_weights(best)
+        facts = self.facts_of(trained)
         after = Localisation(**facts["validation"]) if facts["validation"] else None
-        worse = _what_is_worse(before, after)
+        worse = _describe_increase(before, after)
         own = {"validation": _plain(after), "best_epoch": facts["epoch"], "kept": FORMER if worse else NEW}
-        report.tell_stage(self.name, own)
-        return Learnt(learnt, f"{self.network} did worse on the held-out images ({worse})" if worse else "")
+        report.update_stage(self.name, own)
+        return StageResult(trained, f"{self.network} did worse on the held-out images ({worse})" if worse else "")
 
     @property
     def radiographs(self) -> int:
-        """How many films it learns from; phantoms, which have no file, do not count."""
-        return sum(isinstance(item[IMAGE], str) for item in [*self.kept, *self.rehearsal.items])
+        """Number of training images, rehearsed ones included; phantoms, which have no file, do not count."""
+        return sum(isinstance(item[IMAGE], str) for item in [*self.items, *self.rehearsal.items])
 
     def facts(self, settings: TrainRequest) -> dict[str, Any]:
-        """What the weights are to say about the training."""
+        """Metadata of the training for the weights."""
         return {
             "data": "labels of the studies folder",
             "radiographs": self.radiographs,
@@ -135,47 +137,41 @@ class Stage(ABC):
             "pretrained": settings.pretrained,
         }
 
-    def _teller(self, report: TrainReport, done: int) -> Callable[[Progress], None]:
-        """What tells the report about every epoch."""
-
-        def tell(progress: Progress) -> None:
+    def _progress_callback(self, report: TrainReport, epochs_done: int) -> Callable[[Progress], None]:
+        def on_epoch(progress: Progress) -> None:
             logger.info("Epoch %d of %d of the %s: %s", progress.epoch, progress.epochs, self.name, describe(progress))
-            epoch = done + progress.epoch
-            report.tell_stage(
+            epoch = epochs_done + progress.epoch
+            report.update_stage(
                 self.name,
                 {"epoch": progress.epoch, "validation": _plain(progress.validation)},
                 epoch=epoch,
-                percent=min(round(100 * epoch / report.content["total_epochs"], 1), _ALMOST),
+                percent=min(round(100 * epoch / report.content["total_epochs"], 1), _MAX_STAGE_PERCENT),
                 loss=progress.loss,
                 terms=progress.terms,
             )
 
-        return tell
+        return on_epoch
 
 
 class LandmarkStage(Stage):
-    """Training of the network that finds the vertebrae, on whole images."""
+    """Fine-tuning of the network that finds the vertebrae, on whole images."""
 
     name = LANDMARKS
     network = "the network that finds the vertebrae"
 
-    def can_use(self, item: Mapping[str, Any]) -> bool:
-        """Always."""
-        return True
-
-    def former(self) -> State:
-        """The network before."""
+    def former_state(self) -> State:
+        """State of the former network."""
         return self.weights.state
 
-    def run(self, settings: TrainRequest, folder: Path, initial: State | None) -> LandmarkTrainer:
-        """With the app's tunables, for the network that the weights are for and with the request's schedule."""
+    def trainer(self, settings: TrainRequest, folder: Path, initial: State | None) -> LandmarkTrainer:
+        """A trainer with the settings of ``model.yaml``, the network of the weights and the schedule of the request."""
         config, model = load_config(), self.weights.config
         schedule = _schedule(config.training, settings, settings.learning_rate)
         return LandmarkTrainer(
             replace(config, network=model.network, input=model.input, codec=model.codec, training=schedule),
             folder,
             choose_device(settings.device),
-            workers=0,  # a spawned one would not find the app
+            workers=0,  # a spawned process would not find the app
             initial=initial,
             facts=self.facts(settings),
             prior=self.weights.prior,
@@ -185,14 +181,12 @@ class LandmarkStage(Stage):
         )
 
     def facts_of(self, weights: Weights) -> dict[str, Any]:
-        """What weights say about the network's training."""
+        """Metadata of the network in weights."""
         return weights.facts
 
 
 class CornerStage(Stage):
-    """Training of the second network, in patches laid near the labelled centers.
-
-    Whether it does better is so a matter of this network alone, whatever the other one has learnt.
+    """Fine-tuning of the second network, on patches around the labelled centers, independent of the first network.
 
     Raises:
         ValueError: the weights have no second network.
@@ -202,19 +196,19 @@ class CornerStage(Stage):
     network = "the second network"
 
     def can_use(self, item: Mapping[str, Any]) -> bool:
-        """Whether patches can be laid on it."""
+        """Whether patches can be cut from it."""
         return can_be_patched(item)
 
     def can_rehearse(self, item: Mapping[str, Any]) -> bool:
-        """Films alone: it has never learnt from phantoms, whose corners lie where no person would put them."""
+        """Images of patients alone: the corners of phantoms lie where no person would put them."""
         return isinstance(item[IMAGE], str)
 
-    def former(self) -> State:
-        """The network before."""
+    def former_state(self) -> State:
+        """State of the former network."""
         return _refiner(self.weights).state
 
-    def run(self, settings: TrainRequest, folder: Path, initial: State | None) -> CornerTrainer:
-        """With the app's tunables, for the network that the weights are for and with the request's schedule."""
+    def trainer(self, settings: TrainRequest, folder: Path, initial: State | None) -> CornerTrainer:
+        """A trainer with the settings of ``model.yaml``, the network of the weights and the schedule of the request."""
         config, refiner = load_config(), _refiner(self.weights)
         schedule = _schedule(config.refiner_training, settings, settings.corner_learning_rate)
         return CornerTrainer(
@@ -231,7 +225,7 @@ class CornerStage(Stage):
         )
 
     def facts_of(self, weights: Weights) -> dict[str, Any]:
-        """What weights say about the network's training."""
+        """Metadata of the network in weights."""
         return _refiner(weights).facts
 
 
@@ -256,10 +250,10 @@ def _schedule(schedule: ScheduleT, settings: TrainRequest, learning_rate: float)
     )
 
 
-def _what_is_worse(before: Localisation | None, after: Localisation | None) -> str:
-    """The measure that has grown, in words; empty where it has not, or where nothing was held out.
+def _describe_increase(before: Localisation | None, after: Localisation | None) -> str:
+    """The increase of the mean corner error, in words; empty where it did not increase, or nothing was held out.
 
-    The mean corner error, by which a run chooses its best epoch; of labels without corners that of the centers.
+    Of labels without corners, that of the mean center error.
     """
     if before is None or after is None:
         return ""

@@ -1,1 +1,1 @@
-"""The web application: what MONAI Label's clients ask for, made safe to leave running."""
+"""The web application in place of MONAI Label's own: the same routes, hardened."""

@@ -1,4 +1,4 @@
-"""What a route needs of a request, written beside the route and read by the guard before the body is."""
+"""Access policy of a route: declared beside the route, enforced by the guard before the body is read."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from .auth import Role
 
 
 @dataclass(frozen=True)
-class Needs:
-    """The lowest role, ``None`` for nobody in particular, and whether the body carries an image."""
+class AccessPolicy:
+    """The minimum role, ``None`` for public routes, and whether the body carries a file."""
 
     role: Role | None
     upload: bool = False
 
 
-PUBLIC = Needs(None)
+PUBLIC = AccessPolicy(None)
 _ROLE, _UPLOAD = "x-role", "x-upload"
 
 
-def needs(role: Role | None, upload: bool = False) -> dict[str, Any]:
-    """The needs as ``openapi_extra`` of a route, so that the description of the interface shows them too."""
+def requires(role: Role | None, upload: bool = False) -> dict[str, Any]:
+    """The policy as ``openapi_extra`` of a route, so that the API description shows it."""
     return {_ROLE: role.name.lower() if role else None, _UPLOAD: upload}
 
 
-def needs_of(route: Route) -> Needs:
-    """What was written beside a route; without a word, the highest role.
+def policy_of(route: Route) -> AccessPolicy:
+    """The policy of a route; the highest role where none is declared.
 
-    The pages that describe the interface, which are FastAPI's own, name nobody and need no token.
+    FastAPI's own pages, which describe the API, are public.
     """
     if not isinstance(route, APIRoute):
         return PUBLIC
     extra = route.openapi_extra or {}
     role = extra.get(_ROLE, Role.ADMIN.name)
-    return Needs(Role[role.upper()] if role else None, bool(extra.get(_UPLOAD)))
+    return AccessPolicy(Role[role.upper()] if role else None, bool(extra.get(_UPLOAD)))

@@ -1,7 +1,7 @@
-"""The web application in the place of MONAI Label's own, which is left with starting and stopping.
+"""Assembly of the web application, which replaces MONAI Label's; that one only starts and stops the server.
 
-Only what stands in the routes beside this file is reachable: MONAI Label's proxy, viewer, slide inference, reload and
-change of weights are not.
+Only the routes beside this file are reachable: MONAI Label's proxy, viewer, slide inference, reload and change of
+weights are not.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from starlette.types import ASGIApp
 from ..config import ServerConfig
 from .auth import configured_login
 from .dependencies import MEGABYTE, Json, Service, make_service
-from .errors import PROBLEMS, add_error_handlers
+from .errors import ERROR_RESPONSES, add_error_handlers
 from .pixel_responses import FACTS
-from .request_guard import Guard
-from .routes import datastore, infer, info, models, session, tasks
+from .request_guard import RequestGuard
+from .routes import datastore, infer, info, session, tasks
 
 logger = logging.getLogger(__name__)
 
-ROUTERS = (models.router, info.router, infer.router, datastore.router, session.router, tasks.router)
+ROUTERS = (info.router, infer.router, datastore.router, session.router, tasks.router)
 
 
 def make_application(service: Service) -> ASGIApp:
-    """The routes with their errors, and the guard before them.
+    """The routes with their error handlers, behind the guard and, if configured, CORS.
 
     Raises:
-        ValueError: the login is not configured as it must be.
+        ValueError: the login is misconfigured.
     """
     config, app = service.config, service.app
     api = FastAPI(
@@ -48,7 +48,7 @@ def make_application(service: Service) -> ASGIApp:
         docs_url="/",
         redoc_url="/docs",
         default_response_class=Json,
-        responses=PROBLEMS,
+        responses=ERROR_RESPONSES,
         dependencies=[Depends(HTTPBearer(auto_error=False, description="see --conf tokens"))],
     )
     api.state.service = service
@@ -58,7 +58,7 @@ def make_application(service: Service) -> ASGIApp:
     add_error_handlers(api)
     pages = [page for page in api.routes if isinstance(page, Route) and not isinstance(page, APIRoute)]
     routes = [*pages, *(route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute))]
-    guard = Guard(api, routes, api.state.login, config.max_upload_mb * MEGABYTE, config.cors_origins)
+    guard = RequestGuard(api, routes, api.state.login, config.max_upload_mb * MEGABYTE, config.cors_origins)
     if not config.cors_origins:
         return guard
     return CORSMiddleware(
@@ -70,18 +70,18 @@ def make_application(service: Service) -> ASGIApp:
     )
 
 
-def serve(app: MONAILabelApp, config: ServerConfig, ends: Sequence[Callable[[], None]] = ()) -> Service:
-    """Answer all requests to the running server, and clean up when it ends.
+def serve(app: MONAILabelApp, config: ServerConfig, shutdown_hooks: Sequence[Callable[[], None]] = ()) -> Service:
+    """Replace the running server's web application, and clean up when the server ends.
 
     Args:
         app: MONAI Label's app.
         config: settings of the server.
-        ends: what else is to be called at the end; quick.
+        shutdown_hooks: called when the server ends; quick.
 
     Raises:
-        ValueError: the login is not configured as it must be.
+        ValueError: the login is misconfigured.
     """
-    from monailabel.app import app as upstream  # the running server; elsewhere this import would make one
+    from monailabel.app import app as upstream  # the running server; any other import would create one
 
     service = make_service(app, config)
     try:
@@ -89,26 +89,27 @@ def serve(app: MONAILabelApp, config: ServerConfig, ends: Sequence[Callable[[], 
     except ValueError:
         service.close()
         raise
-    service.board.start()
+    service.task_registry.start()
     if threading.current_thread() is threading.main_thread():
         loop = asyncio.get_running_loop()
         for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last exists on Windows
             number = getattr(signal, name, None)
             if number is not None:
-                signal.signal(number, _cleaning_up([service.close, *ends], loop, signal.getsignal(number)))
+                handler = _shutdown_handler([service.close, *shutdown_hooks], loop, signal.getsignal(number))
+                signal.signal(number, handler)
     return service
 
 
-def _cleaning_up(ends: Sequence[Callable[[], None]], loop: asyncio.AbstractEventLoop, before: Any) -> Any:
-    """The web server's own handler of a signal, and then the end of what else there is.
+def _shutdown_handler(hooks: Sequence[Callable[[], None]], loop: asyncio.AbstractEventLoop, original: Any) -> Any:
+    """A signal handler that runs the hooks, then the web server's own handler.
 
-    MONAI Label has no hook for the end, and the web server ends the process by the signal itself.
+    MONAI Label has no shutdown hook, and the web server ends the process by the signal itself.
     """
 
     def handle(number: int, frame: Any) -> None:
-        for end in ends:
-            loop.call_soon_threadsafe(end)
-        if callable(before):
-            before(number, frame)
+        for hook in hooks:
+            loop.call_soon_threadsafe(hook)
+        if callable(original):
+            original(number, frame)
 
     return handle

@@ -1,74 +1,110 @@
-"""What the routes share: the app, the lanes for slow work, and the files that clients send."""
+"""Dependencies of the routes: services, users, and bounded thread pools; excess requests get 503."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Request
+from anyio import CapacityLimiter, to_thread
+from fastapi import Depends, HTTPException, Request
 from fastapi.responses import JSONResponse
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 
 from ..config import ServerConfig
 from ..models import FOLDER
-from ..worker_registry import Presence
+from ..worker_registry import WorkerRegistry
 from .auth import User
 from .request_guard import user_of
 from .session_store import Sessions
 from .task_registry import TaskBoard
 from .uploads import Uploads
-from .worker_pools import Lane
 
 UPLOADS, SESSIONS = ".uploads", "sessions"
-"""Folder below the studies for what clients send, and the one in it that all servers of the studies share."""
+"""Folder below the studies for uploads, and the one in it that all servers of the studies share."""
 MEGABYTE = 1_000_000
 SESSIONS_TO_UPLOADS = 8
-"""Bytes of all sessions together, in largest uploads."""
+"""Limit of all sessions together, in multiples of the largest upload."""
+
+Result = TypeVar("Result")
+
+
+class WorkerPool:
+    """Threads for one kind of work; requests beyond the capacity are rejected at once.
+
+    Args:
+        work: what the threads do, for the error sentence.
+        workers: number of threads.
+        capacity: how many requests may run or wait.
+    """
+
+    def __init__(self, work: str, workers: int, capacity: int) -> None:
+        self._work, self._capacity, self._pending = work, capacity, 0
+        self._workers = CapacityLimiter(workers)
+
+    async def run(self, function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+        """Run a function in one of the threads.
+
+        Raises:
+            HTTPException: 503, the capacity is exhausted.
+        """
+        if self._pending >= self._capacity:
+            raise HTTPException(
+                503,
+                f"{self._capacity} requests wait for {self._work} already; try again later",
+                headers={"Retry-After": "10"},
+            )
+        self._pending += 1
+        try:
+            return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=self._workers)
+        finally:
+            self._pending -= 1
 
 
 @dataclass(frozen=True)
 class Service:
-    """What the routes work with.
+    """Everything that the routes use.
 
     Attributes:
         app: MONAI Label's app.
         config: settings of the server.
-        presence: by which other servers of the studies see that this one lives.
-        uploads: where files of clients are kept for a moment.
-        sessions: images that clients sent once to ask about them often.
-        board: training and other tasks of all servers of the studies.
-        inferring: requests that wait for landmarks; the app itself finds them one image at a time.
-        filing: reading and writing images and labels.
-        working: training, scoring and whole folders, when the client wants to wait for the end.
+        worker_registry: registers this server process among those of the studies.
+        uploads: temporary storage of uploaded files.
+        sessions: images that clients sent once for many requests.
+        task_registry: training and other tasks of all servers of the studies.
+        inference_pool: requests that wait for the inference queue.
+        io_pool: reading and writing of images and labels.
+        long_task_pool: synchronous training, scoring and batches.
     """
 
     app: MONAILabelApp
     config: ServerConfig
-    presence: Presence
+    worker_registry: WorkerRegistry
     uploads: Uploads
     sessions: Sessions
-    board: TaskBoard
-    inferring: Lane = field(default_factory=lambda: Lane("landmarks", workers=64, places=64))
-    filing: Lane = field(default_factory=lambda: Lane("files", workers=2, places=128))
-    working: Lane = field(default_factory=lambda: Lane("a long task", workers=1, places=1))
+    task_registry: TaskBoard
+    inference_pool: WorkerPool = field(default_factory=lambda: WorkerPool("landmarks", workers=64, capacity=64))
+    io_pool: WorkerPool = field(default_factory=lambda: WorkerPool("files", workers=2, capacity=128))
+    long_task_pool: WorkerPool = field(default_factory=lambda: WorkerPool("a long task", workers=1, capacity=1))
 
     def close(self) -> None:
-        """Leave nothing behind that only a running server needs."""
-        self.board.close()
-        self.presence.close()
+        """Remove what only a running server needs."""
+        self.task_registry.close()
+        self.worker_registry.close()
 
 
 def make_service(app: MONAILabelApp, config: ServerConfig) -> Service:
-    """The service of an app that was just loaded."""
+    """The service of a newly loaded app."""
     studies = Path(app.studies)
-    presence = Presence(studies / UPLOADS, studies / FOLDER, (SESSIONS,))
-    uploads = Uploads(presence.folder)
-    most_bytes = SESSIONS_TO_UPLOADS * config.max_upload_mb * MEGABYTE
-    kept = Sessions(studies / UPLOADS / SESSIONS, uploads, most_bytes, settings.MONAI_LABEL_SESSION_EXPIRY)
-    return Service(app, config, presence, uploads, kept, TaskBoard(presence))
+    registry = WorkerRegistry(studies / UPLOADS, studies / FOLDER, (SESSIONS,))
+    uploads = Uploads(registry.folder)
+    max_bytes = SESSIONS_TO_UPLOADS * config.max_upload_mb * MEGABYTE
+    sessions = Sessions(studies / UPLOADS / SESSIONS, uploads, max_bytes, settings.MONAI_LABEL_SESSION_EXPIRY)
+    return Service(app, config, registry, uploads, sessions, TaskBoard(registry))
 
 
 async def _service_of(request: Request) -> Service:
@@ -80,13 +116,13 @@ async def _user_of(request: Request) -> User:
     return user_of(request)
 
 
-Served = Annotated[Service, Depends(_service_of)]
-Asking = Annotated[User, Depends(_user_of)]
+ServiceDep = Annotated[Service, Depends(_service_of)]
+CurrentUser = Annotated[User, Depends(_user_of)]
 
 
 class Json(JSONResponse):
-    """JSON in ASCII, since names may hold characters that no encoding knows."""
+    """ASCII JSON, since image names may hold characters without an encoding."""
 
     def render(self, content: Any) -> bytes:
-        """The bytes of the answer."""
+        """Body of the response."""
         return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""What a request gets that cannot be answered: a status and ``{"detail": "a sentence"}``."""
+"""Error responses: a status and ``{"detail": "a sentence"}``."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from ...image_io import UnreadableImageError
 logger = logging.getLogger(__name__)
 
 UNREADABLE = 415
-LONGEST_DETAIL = 500
-_FULL = ("disk is full", "No space left")
-"""What SQLite and PostgreSQL say then."""
+MAX_DETAIL_LENGTH = 500
+_DISK_FULL = ("disk is full", "No space left")
+"""In the messages of SQLite and PostgreSQL."""
 
 
-class Problem(BaseModel):
-    """Body of every answer that is an error."""
+class ErrorBody(BaseModel):
+    """Body of every error response."""
 
     detail: str
 
 
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"description": words, "model": Problem}
-    for status, words in {
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": description, "model": ErrorBody}
+    for status, description in {
         400: "A parameter is wrong",
         401: "No valid token came with the request",
-        403: "The token's role does not suffice, or the request comes from the page of another site",
+        403: "The token's role does not suffice, or the request comes from a page of another site",
         404: "There is no such image, label, model, strategy or task",
         413: "The body is too large",
         415: "The image cannot be read",
@@ -49,71 +49,73 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         503: "Too many requests wait already, or the database does not answer",
     }.items()
 }
-"""The same errors for the description of the interface."""
+"""The same for the API description."""
 
 
-def problem(status: int, detail: object, headers: dict[str, str] | None = None) -> Response:
-    """The answer; ASCII, since a sentence may quote any character that a client sent."""
-    body = json.dumps({"detail": str(detail)[:LONGEST_DETAIL]})
+def error_response(status: int, detail: object, headers: dict[str, str] | None = None) -> Response:
+    """An error response; ASCII, since the sentence may quote any character of the request."""
+    body = json.dumps({"detail": str(detail)[:MAX_DETAIL_LENGTH]})
     return Response(body, status, headers=headers, media_type="application/json")
 
 
-def add_error_handlers(service: FastAPI) -> None:
-    """Have the application answer every error that way."""
-    service.exception_handler(StarletteHTTPException)(_stated)
-    service.exception_handler(RequestValidationError)(_malformed)
-    service.exception_handler(MONAILabelException)(_of_monai_label)
-    service.exception_handler(UnreadableImageError)(_unreadable)
-    service.exception_handler(DBAPIError)(_of_database)
-    service.exception_handler(Exception)(_unforeseen)
+def add_error_handlers(application: FastAPI) -> None:
+    """Turn every exception into an error response."""
+    application.exception_handler(StarletteHTTPException)(_http_error)
+    application.exception_handler(RequestValidationError)(_validation_error)
+    application.exception_handler(MONAILabelException)(_monai_label_error)
+    application.exception_handler(UnreadableImageError)(_unreadable)
+    application.exception_handler(DBAPIError)(_database_error)
+    application.exception_handler(Exception)(_internal_error)
 
 
-def _stated(_: Request, error: StarletteHTTPException) -> Response:
-    sentence = {404: "there is nothing at this address", 405: "this address does not know that method"}
+def _http_error(_: Request, error: StarletteHTTPException) -> Response:
+    sentences = {404: "there is nothing at this address", 405: "this address does not support that method"}
     is_bare = error.detail in ("Not Found", "Method Not Allowed")
-    detail = sentence[error.status_code] if is_bare else error.detail
-    return problem(error.status_code, detail, dict(error.headers or {}))
+    detail = sentences[error.status_code] if is_bare else error.detail
+    return error_response(error.status_code, detail, dict(error.headers or {}))
 
 
-def _malformed(_: Request, error: RequestValidationError) -> Response:
-    """422 is FastAPI's word for it, but here it means that an image shows no spine."""
+def _validation_error(_: Request, error: RequestValidationError) -> Response:
+    """400 instead of FastAPI's 422, which here means that an image shows no spine."""
     first = error.errors()[0]
-    place = " ".join(str(part) for part in first.get("loc", ()))
-    return problem(400, f"{place}: {first.get('msg', 'not as expected')}")
+    location = " ".join(str(part) for part in first.get("loc", ()))
+    return error_response(400, f"{location}: {first.get('msg', 'not as expected')}")
 
 
-def _of_monai_label(request: Request, error: MONAILabelException) -> Response:
+def _monai_label_error(request: Request, error: MONAILabelException) -> Response:
     if isinstance(error, (ImageNotFoundException, LabelNotFoundException)):
-        return problem(404, error.msg)
-    return problem(400, error.msg) if error.error == MONAILabelError.INVALID_INPUT else _unforeseen(request, error)
+        return error_response(404, error.msg)
+    if error.error == MONAILabelError.INVALID_INPUT:
+        return error_response(400, error.msg)
+    return _internal_error(request, error)
 
 
 def _unreadable(_: Request, error: UnreadableImageError) -> Response:
-    return problem(UNREADABLE, error)
+    return error_response(UNREADABLE, error)
 
 
-def _of_database(request: Request, error: DBAPIError) -> Response:
+def _database_error(request: Request, error: DBAPIError) -> Response:
     if not isinstance(error, (OperationalError, InterfaceError)):
-        return _unforeseen(request, error)
-    if any(words in str(error.orig) for words in _FULL):
-        return _of_full_disk()
+        return _internal_error(request, error)
+    if any(message in str(error.orig) for message in _DISK_FULL):
+        return _disk_full()
     logger.error("The database does not answer", exc_info=error)
-    return problem(503, "the server's database does not answer; nothing was changed", {"Retry-After": "10"})
+    return error_response(503, "the server's database does not answer; nothing was changed", {"Retry-After": "10"})
 
 
-def _of_full_disk() -> Response:
+def _disk_full() -> Response:
     logger.error("The disk is full")
-    return problem(507, "the server's disk is full; nothing was changed")
+    return error_response(507, "the server's disk is full; nothing was changed")
 
 
-def _unforeseen(_: Request, error: Exception) -> Response:
+def _internal_error(_: Request, error: Exception) -> Response:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _of_full_disk()
+        return _disk_full()
     number = secrets.token_hex(4)
     logger.error("Error %s", number, exc_info=error)
-    return problem(500, f"the server failed; its log says where, under error {number}")
+    return error_response(500, f"the server failed; its log says where, under error {number}")
 
 
 def bad_request(error: ValueError) -> HTTPException:
-    """The answer to a parameter that is wrong."""
+    """The error response to a wrong parameter."""
     return HTTPException(400, str(error))

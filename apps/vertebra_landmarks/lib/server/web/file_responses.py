@@ -1,4 +1,4 @@
-"""Files as answers, whole also where another file takes their place meanwhile."""
+"""Streamed file responses that stay consistent even if the file is replaced meanwhile."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from urllib.parse import quote
 from fastapi import HTTPException
 from fastapi.responses import StreamingResponse
 
-_PIECE = 1 << 18
+_CHUNK_BYTES = 1 << 18
 
 
 def file_response(path: Path, media_type: str, name: str | None = None) -> StreamingResponse:
-    """A file as it is now.
+    """Stream a file as it is now.
 
     Args:
         path: of the file.
         media_type: of its content.
-        name: that the client is told; by default the file's own.
+        name: shown to the client; by default the file's own.
 
     Raises:
         HTTPException: 404, it has just been removed.
@@ -31,14 +31,14 @@ def file_response(path: Path, media_type: str, name: str | None = None) -> Strea
         raise HTTPException(404, "the file has just been removed") from error
     size = os.fstat(stream.fileno()).st_size
     headers = {"Content-Length": str(size), "Content-Disposition": f"attachment; {_named(name or path.name)}"}
-    return StreamingResponse(_pieces(stream), media_type=media_type, headers=headers)
+    return StreamingResponse(_chunks(stream), media_type=media_type, headers=headers)
 
 
 def _named(name: str) -> str:
     return f'filename="{name}"' if quote(name) == name else f"filename*=utf-8''{quote(name)}"
 
 
-def _pieces(stream: BinaryIO) -> Iterator[bytes]:
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
     with stream:
-        while piece := stream.read(_PIECE):
-            yield piece
+        while chunk := stream.read(_CHUNK_BYTES):
+            yield chunk

@@ -15,8 +15,8 @@ from fastapi.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
 from ...image_io import Radiograph
-from ..inference.image_info import image_facts
-from ..inference.stated_side import StatedSide
+from ..inference.response import image_info
+from ..store.images import StatedSide
 
 FACTS = "X-Image-Facts"
 _LEVEL = 1  # films shrink little more with higher ones, which take several times as long
@@ -50,7 +50,7 @@ def pixels_response(radiograph: Radiograph, folder: Path, stated: StatedSide | N
             file.close()
             Path(file.name).unlink(missing_ok=True)
             raise
-    headers = {"Content-Encoding": "gzip", FACTS: json.dumps(image_facts(radiograph, stated))}
+    headers = {"Content-Encoding": "gzip", FACTS: json.dumps(image_info(radiograph, stated))}
     return PixelsResponse(file.name, media_type="application/x-npy", headers=headers)
 
 

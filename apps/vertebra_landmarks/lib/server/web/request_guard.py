@@ -1,4 +1,4 @@
-"""What every request passes before the application sees it: who asks, from where, and how much they send.
+"""Request guard: authentication, origin checks, and limits of size, time and number, before the application.
 
 The body is not read before the token is checked, and never as a whole: it is counted while it streams.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import re
 import time
 import urllib.parse
 from collections.abc import Iterable
@@ -18,131 +19,133 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..log_privacy import outline
-from .access_policy import PUBLIC, Needs, needs_of
+from ..log_privacy import redacted_traceback
+from .access_policy import PUBLIC, AccessPolicy, policy_of
 from .auth import ANYBODY, Login, Role, User, unauthorized
-from .errors import problem
-from .form_boundary import with_own_boundary
+from .errors import error_response
 
 logger = logging.getLogger(__name__)
 
-SMALL_BODY = 1_000_000
+SMALL_BODY_BYTES = 1_000_000
 FORM_OVERHEAD = 100_000
-"""Bytes of a form around the file that it carries."""
-LONGEST_ADDRESS = 8_000
-MOST_REQUESTS = 256
-MOST_LARGE_BODIES = 8
-"""Bodies above ``SMALL_BODY``, or of unknown size, that are on the way or on the disk at once."""
-PATIENCE_S = 60.0
-"""Time that a large body waits for its turn."""
-PAUSE_S, BODY_S, SEND_S = 30.0, 600.0, 60.0
-"""Longest pause within a body, longest time for a whole one, and longest time for a client to take a piece."""
-DRAINED_BYTES, DRAINED_S = 1_000_000_000, 60.0
-"""What is read and forgotten of a body that is too large, since many clients read no answer before they sent all."""
+"""Overhead of a form around its file, in bytes."""
+MAX_URL_LENGTH = 8_000
+MAX_REQUESTS = 256
+MAX_LARGE_BODIES = 8
+"""Concurrent bodies above ``SMALL_BODY_BYTES`` or of unknown size."""
+UPLOAD_QUEUE_TIMEOUT_S = 60.0
+"""For a large body to be admitted."""
+READ_TIMEOUT_S, BODY_TIMEOUT_S, SEND_TIMEOUT_S = 30.0, 600.0, 60.0
+"""For the next chunk of a body, for a whole body, and for a client to accept a chunk of the response."""
+MAX_DRAIN_BYTES, DRAIN_TIMEOUT_S = 1_000_000_000, 60.0
+"""Limits for draining a body that is too large; many clients read no response before they have sent all."""
+MAX_PEEKED = 200
+"""Bytes of a body to inspect: its first delimiter and the start of the first part's headers."""
 
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _BODILESS = frozenset({"GET", "HEAD", "DELETE"})
-"""Methods of whose requests no body is read, whatever their headers announce."""
+"""Methods whose bodies are ignored, whatever the headers announce."""
+_FIRST_PART = re.compile(rb"--([0-9A-Za-z'()+_,./:=?-]{1,70})\r\ncontent-disposition:\s*form-data\s*;", re.IGNORECASE)
 
 
-class Guard:
-    """The outermost layer of the web application.
+class RequestGuard:
+    """ASGI middleware around the web application.
 
     Args:
-        service: the application behind it.
-        routes: its routes, which say what they need.
-        login: how users are known; ``None`` lets everybody do everything.
-        largest_upload: bytes of the largest file.
+        application: the application.
+        routes: its routes, with their access policies.
+        login: authenticates users; ``None`` grants everybody everything.
+        max_upload: bytes of the largest file.
         origins: web sites whose pages may call.
     """
 
     def __init__(
         self,
-        service: ASGIApp,
+        application: ASGIApp,
         routes: Iterable[Route],
         login: Login | None,
-        largest_upload: int,
+        max_upload: int,
         origins: Iterable[str],
     ) -> None:
-        self._service, self._routes, self._login = service, list(routes), login
-        self._largest_upload, self._origins = largest_upload, frozenset(origins)
-        self._open, self._warned = 0, False
-        self._large_bodies = asyncio.Semaphore(MOST_LARGE_BODIES)
+        self._application, self._routes, self._login = application, list(routes), login
+        self._max_upload, self._origins = max_upload, frozenset(origins)
+        self._active, self._warned = 0, False
+        self._large_bodies = asyncio.Semaphore(MAX_LARGE_BODIES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close"})
         if scope["type"] != "http":
             return
-        sender = Sender(send)
-        self._open += 1
+        response = GuardedResponse(send)
+        self._active += 1
         try:
             async with AsyncExitStack() as stack:
-                body = await self._admit(scope, receive, sender, stack)
-                await self._service(scope, body, sender)
+                body = await self._admit(scope, receive, response, stack)
+                await self._application(scope, body, response)
         except HTTPException as error:
-            await problem(error.status_code, error.detail, dict(error.headers or {}))(scope, receive, sender)
+            await error_response(error.status_code, error.detail, dict(error.headers or {}))(scope, receive, response)
         except Exception as error:
-            if sender.status is None or sender.status < 500:  # else it was answered and logged
-                logger.error("An answer was cut short\n%s", outline(error))
-            if sender.status is None:
-                await problem(500, "the server failed; its log says where")(scope, receive, sender)
+            if response.status is None or response.status < 500:  # else it was logged with the error response
+                logger.error("A response was cut short\n%s", redacted_traceback(error))
+            if response.status is None:
+                await error_response(500, "the server failed; its log says where")(scope, receive, response)
         finally:
-            self._open -= 1
+            self._active -= 1
 
-    async def _admit(self, scope: Scope, receive: Receive, sender: Sender, stack: AsyncExitStack) -> Receive:
-        """See that the request may pass.
+    async def _admit(self, scope: Scope, receive: Receive, response: GuardedResponse, stack: AsyncExitStack) -> Receive:
+        """Admit a request.
 
         Args:
             scope: of the request.
-            receive: what its body comes from.
-            sender: what it is answered with; told to close the connection where the body is not read to its end.
-            stack: what ends with the request.
+            receive: reads its body.
+            response: to close the connection where the body is not read to its end.
+            stack: releases what the request holds.
 
         Returns:
-            What to read its body with.
+            Reads the guarded body.
 
         Raises:
-            HTTPException: it may not.
+            HTTPException: it is rejected.
         """
-        if self._open > MOST_REQUESTS:
+        if self._active > MAX_REQUESTS:
             raise HTTPException(503, "the server has too many requests at once", headers={"Retry-After": "5"})
-        if len(scope["path"]) + len(scope["query_string"]) > LONGEST_ADDRESS:
-            raise HTTPException(414, f"the address may have {LONGEST_ADDRESS} characters at most")
+        if len(scope["path"]) + len(scope["query_string"]) > MAX_URL_LENGTH:
+            raise HTTPException(414, f"the address may have at most {MAX_URL_LENGTH} characters")
         headers = Headers(scope=scope)
-        needs = self._needs(scope)
-        self._check_place(scope, headers)
+        policy = self._policy(scope)
+        self._check_origin(scope, headers)
         length = headers.get("content-length", "")
         announced, is_chunked = int(length) if length.isdecimal() else 0, "transfer-encoding" in headers
         if scope["method"] in _BODILESS:
-            sender.is_last = announced > 0 or is_chunked
-        scope.setdefault("state", {})["user"] = await self._user(headers, needs)
+            response.is_last = announced > 0 or is_chunked
+        scope.setdefault("state", {})["user"] = await self._user(headers, policy)
         if scope["method"] in _BODILESS:
-            return NoBody(receive)
-        limit = self._largest_upload + FORM_OVERHEAD if needs.upload else SMALL_BODY
-        body = Body(receive, limit)
+            return EmptyBody(receive)
+        limit = self._max_upload + FORM_OVERHEAD if policy.upload else SMALL_BODY_BYTES
+        body = GuardedBody(receive, limit)
         if announced > limit:
             if headers.get("expect", "").lower() != "100-continue":
                 await body.drain()
             raise body.too_large()
-        if needs.upload and (announced > SMALL_BODY or is_chunked):
+        if policy.upload and (announced > SMALL_BODY_BYTES or is_chunked):
             try:
-                await asyncio.wait_for(self._large_bodies.acquire(), PATIENCE_S)
+                await asyncio.wait_for(self._large_bodies.acquire(), UPLOAD_QUEUE_TIMEOUT_S)
             except asyncio.TimeoutError as error:
                 raise HTTPException(503, "too many uploads at once", headers={"Retry-After": "30"}) from error
             stack.callback(self._large_bodies.release)
-        return await with_own_boundary(scope, body) if needs.upload else body
+        return await with_repaired_boundary(scope, body) if policy.upload else body
 
-    def _needs(self, scope: Scope) -> Needs:
+    def _policy(self, scope: Scope) -> AccessPolicy:
         for route in self._routes:
             if route.matches(scope)[0] == Match.FULL:
-                return needs_of(route)
-        return Needs(Role.READER)
+                return policy_of(route)
+        return AccessPolicy(Role.READER)
 
-    def _check_place(self, scope: Scope, headers: Headers) -> None:
-        """Pages of other sites, which a browser on this network may show, neither change nor read anything here."""
+    def _check_origin(self, scope: Scope, headers: Headers) -> None:
+        """Reject calls by pages of other web sites, which a browser on this network may show."""
         host = headers.get("host", "")
         origin = headers.get("origin")
         if (
@@ -160,26 +163,26 @@ class Guard:
             self._warned = True
             logger.warning("There is no login, and requests come from other machines; see --conf tokens")
 
-    async def _user(self, headers: Headers, needs: Needs) -> User:
+    async def _user(self, headers: Headers, policy: AccessPolicy) -> User:
         if self._login is None:
             return ANYBODY
-        if needs == PUBLIC:
+        if policy == PUBLIC:
             return User("", Role.READER)
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise unauthorized("this server wants a token: Authorization: Bearer ...")
+            raise unauthorized("this server needs a token: Authorization: Bearer ...")
         user = await self._login.user(token.strip())
-        if needs.role is not None and user.role < needs.role:
+        if policy.role is not None and user.role < policy.role:
             raise HTTPException(
-                403, f"this needs the role {needs.role.name.lower()}, yours is {user.role.name.lower()}"
+                403, f"this needs the role {policy.role.name.lower()}, yours is {user.role.name.lower()}"
             )
         return user
 
 
 def is_local_name(host: str) -> bool:
-    """Whether a Host header holds an IP address or a name that nobody can register on the internet.
+    """Whether a Host header is an IP address, or a name that cannot be registered on the internet.
 
-    A web page elsewhere can let its own name point to this machine, and so reach a server that asks for no token.
+    A page elsewhere can point its own name to this machine (DNS rebinding), and so reach a server without a login.
     """
     try:
         name = urllib.parse.urlsplit(f"//{host}").hostname or ""
@@ -196,15 +199,15 @@ def _is_this_machine(scope: Scope) -> bool:
     client = scope.get("client")
     try:
         return client is None or ipaddress.ip_address(client[0]).is_loopback
-    except ValueError:  # a socket of this machine has a name instead
+    except ValueError:  # a Unix socket
         return True
 
 
-class NoBody:
-    """The body of a request that has none; what a client announces or sends nevertheless is not waited for.
+class EmptyBody:
+    """The empty body of a request; what a client announces or sends nevertheless is not awaited.
 
     Args:
-        receive: says when the client is gone.
+        receive: reports when the client disconnects.
     """
 
     def __init__(self, receive: Receive) -> None:
@@ -212,7 +215,7 @@ class NoBody:
         self._is_read = False
 
     async def __call__(self) -> Message:
-        """An empty body, and then the news that the client is gone."""
+        """An empty body, then the disconnection of the client."""
         if not self._is_read:
             self._is_read = True
             return {"type": "http.request", "body": b"", "more_body": False}
@@ -221,12 +224,12 @@ class NoBody:
         return message
 
 
-class Body:
-    """The body of a request, counted and timed while it is read.
+class GuardedBody:
+    """The body of a request, limited in size and time while it is read.
 
     Args:
-        receive: where it comes from.
-        limit: bytes that it may have.
+        receive: reads it.
+        limit: maximum number of bytes.
     """
 
     def __init__(self, receive: Receive, limit: int) -> None:
@@ -236,16 +239,18 @@ class Body:
         self._deadline: float | None = None
 
     async def __call__(self) -> Message:
-        """The next piece.
+        """The next chunk.
 
         Raises:
-            HTTPException: 408, it takes too long; 413, there are too many.
+            HTTPException: 408, it takes too long; 413, it is too large.
         """
-        if self._ended:  # what follows is only the news that the client is gone
+        if self._ended:  # only the disconnection follows
             return await self._receive()
-        self._deadline = self._deadline or time.monotonic() + BODY_S
+        self._deadline = self._deadline or time.monotonic() + BODY_TIMEOUT_S
         try:
-            message = await asyncio.wait_for(self._receive(), min(PAUSE_S, max(0.0, self._deadline - time.monotonic())))
+            message = await asyncio.wait_for(
+                self._receive(), min(READ_TIMEOUT_S, max(0.0, self._deadline - time.monotonic()))
+            )
         except asyncio.TimeoutError as error:
             raise HTTPException(408, "the body of the request did not arrive in time") from error
         self._bytes += len(message.get("body", b""))
@@ -256,27 +261,27 @@ class Body:
         return message
 
     async def drain(self) -> None:
-        """Read the rest and forget it, up to a limit."""
-        end = time.monotonic() + DRAINED_S
-        while not self._ended and self._bytes < DRAINED_BYTES and time.monotonic() < end:
+        """Read and discard the rest, up to a limit."""
+        end = time.monotonic() + DRAIN_TIMEOUT_S
+        while not self._ended and self._bytes < MAX_DRAIN_BYTES and time.monotonic() < end:
             try:
-                message = await asyncio.wait_for(self._receive(), PAUSE_S)
+                message = await asyncio.wait_for(self._receive(), READ_TIMEOUT_S)
             except asyncio.TimeoutError:
                 return
             self._bytes += len(message.get("body", b""))
             self._ended = not message.get("more_body", False)
 
     def too_large(self) -> HTTPException:
-        """The answer to a body above the limit."""
-        return HTTPException(413, f"the body may have {self._limit:,} bytes at most")
+        """The error response to a body above the limit."""
+        return HTTPException(413, f"the body may have at most {self._limit:,} bytes")
 
 
-class Sender:
-    """Sends an answer with the headers that all have, and gives up on a client that does not take it.
+class GuardedResponse:
+    """Sends a response with common security headers, and gives up on clients that do not accept it.
 
     Attributes:
-        status: of the answer; ``None`` before it is sent.
-        is_last: whether the connection is closed afterwards, since what follows on it may be a body that nobody read.
+        status: of the response; ``None`` before it is sent.
+        is_last: whether to close the connection afterwards, since an unread body may follow on it.
     """
 
     def __init__(self, send: Send) -> None:
@@ -285,10 +290,10 @@ class Sender:
         self.is_last = False
 
     async def __call__(self, message: Message) -> None:
-        """Send one piece.
+        """Send one message.
 
         Raises:
-            asyncio.TimeoutError: the client does not take it.
+            asyncio.TimeoutError: the client does not accept it.
         """
         if message["type"] == "http.response.start":
             self.status = message["status"]
@@ -297,10 +302,46 @@ class Sender:
                 headers.setdefault(name, value)
             if self.is_last:
                 headers["Connection"] = "close"
-        await asyncio.wait_for(self._send(message), SEND_S)
+        await asyncio.wait_for(self._send(message), SEND_TIMEOUT_S)
+
+
+async def with_repaired_boundary(scope: Scope, receive: Receive) -> Receive:
+    """Correct the boundary in a form's Content-Type to that of its body.
+
+    MONAI Label's client repeats the Content-Type of an earlier request after a login.
+
+    Args:
+        scope: of the request, whose header is corrected.
+        receive: reads its body.
+
+    Returns:
+        Reads the whole body from here.
+    """
+    peeked: list[Message] = []
+    begin = b""
+    while len(begin) < MAX_PEEKED and (not peeked or peeked[-1].get("more_body", False)):
+        peeked.append(await receive())
+        begin += peeked[-1].get("body", b"")
+    found = _FIRST_PART.match(begin)
+    if found:
+        _set_boundary(scope, found[1].decode("ascii"))
+    remaining = iter(peeked)
+
+    async def read() -> Message:
+        message = next(remaining, None)
+        return await receive() if message is None else message
+
+    return read
+
+
+def _set_boundary(scope: Scope, boundary: str) -> None:
+    headers = MutableHeaders(scope=scope)
+    named = headers.get("content-type", "").partition("boundary=")[2].strip('" ')
+    if named != boundary:
+        headers["content-type"] = f'multipart/form-data; boundary="{boundary}"'
 
 
 def user_of(request: Request) -> User:
-    """The user that the guard let pass."""
+    """The user that the guard has authenticated."""
     user: User = request.state.user
     return user

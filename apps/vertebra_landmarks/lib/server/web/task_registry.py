@@ -14,8 +14,8 @@ import psutil
 from monailabel.utils.async_tasks.utils import processes, stop_background_task, tasks
 
 from ...spine.atomic_write import atomic_write
-from ..log_privacy import outline
-from ..worker_registry import Presence
+from ..log_privacy import redacted_traceback
+from ..worker_registry import WorkerRegistry
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class TaskBoard:
         presence: folder of this process, and of the others that live.
     """
 
-    def __init__(self, presence: Presence) -> None:
+    def __init__(self, presence: WorkerRegistry) -> None:
         self._presence, self._written = presence, ""
         self._writing, self._over = threading.Lock(), threading.Event()
 
@@ -127,7 +127,7 @@ class TaskBoard:
                         _stop_file(self._presence.folder, kind).unlink()
                 self.tell()
             except Exception as error:  # it must go on, for all that comes later
-                logger.warning("The tasks could not be written down\n%s", outline(error))
+                logger.warning("The tasks could not be written down\n%s", redacted_traceback(error))
 
 
 def _process_ids(kind: str) -> set[int]:

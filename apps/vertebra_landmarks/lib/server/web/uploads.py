@@ -1,8 +1,9 @@
-"""Files that clients send: kept under names of our own in a private folder for as long as a request lasts."""
+"""Uploaded files: images, stored under names of our own for one request, and labels, validated against their image."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,14 +11,26 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fastapi import HTTPException
+from monailabel.interfaces.datastore import DefaultLabelTag
 
-from ...image_io import IMAGE_SUFFIXES, UnreadableImageError, is_dicom, read_radiograph
-
-UNREADABLE = 415
+from ...image_io import IMAGE_SUFFIXES, Radiograph, UnreadableImageError, is_dicom, read_radiograph
+from ...spine.imaging.image_geometry import DENSITY, ImageGeometry
+from ...spine.labels.label_exchange import fit_to_image
+from ...spine.labels.markups import (
+    SUFFIX,
+    from_markups,
+    is_before_0_8,
+    label_of,
+    parse_json,
+    stated_geometry,
+    with_undefined,
+)
+from ...spine.schema import Spine
+from .errors import UNREADABLE
 
 
 class Uploads:
-    """Images in a folder that only this process uses, on the disk of the studies, so that a file moves in one step.
+    """Uploaded images in a private folder of this process, on the disk of the studies, so that they move atomically.
 
     Args:
         folder: of this process.
@@ -27,43 +40,43 @@ class Uploads:
         self.folder = folder
 
     def store(self, stream: BinaryIO, client_name: str) -> Path:
-        """Keep an image under a name of our own, with the suffix that the client's name or the content gives it.
+        """Store an image under a name of our own, with the suffix that the client's name or the content implies.
 
         Raises:
-            HTTPException: 415, neither says that it is an image that can be read.
+            HTTPException: 415, neither implies a readable image format.
         """
         name = client_name.lower()
         suffix = max((end for end in IMAGE_SUFFIXES if name.endswith(end)), key=len, default="")
-        place = Path(tempfile.mkdtemp(dir=self.folder)) / f"image{suffix}"
+        path = Path(tempfile.mkdtemp(dir=self.folder)) / f"image{suffix}"
         try:
-            with place.open("wb") as file:
+            with path.open("wb") as file:
                 shutil.copyfileobj(stream, file, 1 << 20)
             if not suffix:
-                if not is_dicom(place):
+                if not is_dicom(path):
                     known = ", ".join(IMAGE_SUFFIXES)
                     raise HTTPException(UNREADABLE, f"the file's name must end with one of {known}")
-                place = place.rename(place.with_suffix(".dcm"))
+                path = path.rename(path.with_suffix(".dcm"))
         except BaseException:
-            self.discard(place)
+            self.discard(path)
             raise
-        return place
+        return path
 
     @contextlib.contextmanager
     def stored(self, stream: BinaryIO, client_name: str) -> Iterator[Path]:
-        """The same for as long as the block lasts."""
-        place = self.store(stream, client_name)
+        """The same, discarded at the end of the block."""
+        path = self.store(stream, client_name)
         try:
-            yield place
+            yield path
         finally:
-            self.discard(place)
+            self.discard(path)
 
-    def discard(self, place: Path) -> None:
-        """Remove a stored image, if it is still there."""
-        shutil.rmtree(place.parent, ignore_errors=True)
+    def discard(self, path: Path) -> None:
+        """Remove a stored image, if it still exists."""
+        shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def check_readable(image: Path) -> None:
-    """See that a stored file is a radiograph.
+    """Make sure that a stored file is a radiograph.
 
     Raises:
         HTTPException: 415, it is not.
@@ -72,3 +85,52 @@ def check_readable(image: Path) -> None:
         read_radiograph(image)
     except UnreadableImageError as error:
         raise HTTPException(UNREADABLE, str(error)) from error
+
+
+_LABEL_NAME = f"label{SUFFIX}"
+
+
+def checked_label(content: bytes, radiograph: Radiograph, tag: str) -> bytes:
+    """The label to save: byte for byte what was sent, unless it has visible points off the image.
+
+    Those become undefined; everything else in the file stays.
+
+    Args:
+        content: of the uploaded file.
+        radiograph: the image that is labelled.
+        tag: of the label.
+
+    Raises:
+        ValueError: it is no Markups file of vertebra landmarks, it is a final label without a point, it was written for
+            another image, or it is ambiguous which pixels its positions mean.
+    """
+    markups = parse_json(content, _LABEL_NAME)
+    if is_before_0_8(markups) and radiograph.geometry.source == DENSITY:
+        raise ValueError(
+            "the label was saved by a Slicer module before 0.8, which took 1 mm for a pixel of this image, while "
+            f"Slicer takes {radiograph.geometry.spacing[0]:g} mm from its density: update the module and save it again"
+        )
+    _check_geometry(stated_geometry(markups, _LABEL_NAME), radiograph.geometry)
+    spine = from_markups(markups, radiograph.geometry, _LABEL_NAME)
+    if tag == DefaultLabelTag.FINAL.value and not spine.visible.any():
+        raise ValueError("a final label needs at least one point, this one has none")
+    hidden = _visible(spine) - _visible(fit_to_image(spine, radiograph.width, radiograph.height))
+    return json.dumps(with_undefined(markups, hidden), indent=1).encode() if hidden else content
+
+
+def _check_geometry(stated: ImageGeometry | None, image: ImageGeometry) -> None:
+    """Raise if a label was written for an image at another position in Slicer's scene."""
+    if stated is not None and not stated.is_close(image):
+        raise ValueError(
+            f"the label was written for another image: with spacing {_listed(stated.spacing)} mm and origin "
+            f"{_listed(stated.origin)} mm, while this one has {_listed(image.spacing)} and {_listed(image.origin)}, or "
+            "with other directions"
+        )
+
+
+def _listed(numbers: tuple[float, ...]) -> str:
+    return " x ".join(f"{number:.6g}" for number in numbers)
+
+
+def _visible(spine: Spine) -> set[str]:
+    return {label_of(v, p) for v, p, mark in spine.points() if mark is not None and mark.is_visible}

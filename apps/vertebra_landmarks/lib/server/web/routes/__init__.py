@@ -1,1 +1,1 @@
-"""The routes, one file per URL prefix."""
+"""Routes, one file per URL prefix."""

@@ -1,4 +1,4 @@
-"""``/datastore``: the images and labels of the studies folder."""
+"""``/datastore``: images and labels of the studies folder."""
 
 from __future__ import annotations
 
@@ -13,65 +13,64 @@ from monailabel.utils.others.generic import file_checksum, get_mime_type
 
 from ....spine.labels.markups import SUFFIX
 from ...filenames import check_tag
-from ...inference.stated_side import STATED_SIDE, side_facts
-from ...store.images import REASON
-from ..access_policy import needs
+from ...inference.response import side_info
+from ...store.images import REASON, STATED_SIDE
+from ..access_policy import requires
 from ..auth import ANYBODY, Role, User
-from ..dependencies import Asking, Json, Served, Service
+from ..dependencies import CurrentUser, Json, Service, ServiceDep
 from ..errors import bad_request
 from ..file_responses import file_response
-from ..label_check import checked_label
 from ..pixel_responses import pixels_response
-from ..uploads import check_readable
+from ..uploads import check_readable, checked_label
 from ..validation import check_no_names, json_object
 
 router = APIRouter(tags=["Datastore"])
 
 RESERVED = ("strategy", "path", "name", "ts", STATED_SIDE, REASON)
-"""What the server itself notes about an image or a label."""
+"""Metadata keys that only the server sets."""
 CHECKSUMS = ("SHA256", "SHA512", "MD5")
 Version = Annotated[int, Query(ge=1, le=2**31 - 1)]
-READER, ANNOTATOR, ADMIN = needs(Role.READER), needs(Role.ANNOTATOR), needs(Role.ADMIN)
+READER, ANNOTATOR, ADMIN = requires(Role.READER), requires(Role.ANNOTATOR), requires(Role.ADMIN)
 
 
 class Listing(str, Enum):
-    """How much of the list of images is asked for."""
+    """How much of the datastore to list."""
 
     STATS = "stats"
     TRAIN = "train"
     ALL = "all"
 
 
-@router.get("/datastore/", openapi_extra=READER, summary="Images and labels, or how many there are")
-def list_images(served: Served, output: Listing = Listing.STATS) -> Response:
-    """Count, pairs for training, or everything that is known."""
-    store = served.app.datastore()
-    if output is Listing.ALL:  # with many images too much to hold at once
+@router.get("/datastore/", openapi_extra=READER, summary="List images and labels, or count them")
+def list_images(service: ServiceDep, output: Listing = Listing.STATS) -> Response:
+    """Counts, pairs of image and label for training, or all metadata."""
+    store = service.app.datastore()
+    if output is Listing.ALL:  # streamed: with many images too large for memory
         return StreamingResponse(store.json_pieces(), media_type="application/json")
     return Json(store.datalist() if output is Listing.TRAIN else store.status())
 
 
-@router.put("/datastore/", openapi_extra=needs(Role.ANNOTATOR, upload=True), include_in_schema=False)
-@router.put("/datastore/image", openapi_extra=needs(Role.ANNOTATOR, upload=True), summary="Add an image")
+@router.put("/datastore/", openapi_extra=requires(Role.ANNOTATOR, upload=True), include_in_schema=False)
+@router.put("/datastore/image", openapi_extra=requires(Role.ANNOTATOR, upload=True), summary="Add an image")
 async def add_image(
-    served: Served,
-    asking: Asking,
+    service: ServiceDep,
+    user: CurrentUser,
     file: Annotated[UploadFile, File()],
     image: str = "",
     params: Annotated[str, Form()] = "{}",
 ) -> Response:
-    """Add a radiograph under a new id, by default the file's name without extension."""
-    return Json({"image": await served.filing.run(_add_image, served, image, file, _facts(params, asking))})
+    """Add a radiograph under a new id, by default the file name without its suffix."""
+    return Json({"image": await service.io_pool.run(_add_image, service, image, file, _metadata(params, user))})
 
 
-def _add_image(served: Service, image: str, file: UploadFile, facts: dict[str, Any]) -> str:
-    with served.uploads.stored(file.file, file.filename or "") as place:
-        check_readable(place)
+def _add_image(service: Service, image: str, file: UploadFile, metadata: dict[str, Any]) -> str:
+    with service.uploads.stored(file.file, file.filename or "") as path:
+        check_readable(path)
         name = (file.filename or "").replace("\\", "/").rpartition("/")[2]
-        suffix = place.name.removeprefix("image")
+        suffix = path.name.removeprefix("image")
         image = image or (name[: -len(suffix)] if name.lower().endswith(suffix) else name)
         try:
-            added: str = served.app.datastore().add_image(image, str(place), facts)
+            added: str = service.app.datastore().add_image(image, str(path), metadata)
         except FileExistsError as error:
             raise HTTPException(409, str(error)) from error
         except ValueError as error:
@@ -81,217 +80,219 @@ def _add_image(served: Service, image: str, file: UploadFile, facts: dict[str, A
 
 @router.delete("/datastore/", openapi_extra=ADMIN, include_in_schema=False)
 @router.delete("/datastore/image", openapi_extra=ADMIN, summary="Remove an image and its labels")
-async def remove_image(served: Served, id: str) -> Response:
-    """Remove an image and its labels from the folder."""
-    await served.filing.run(served.app.datastore().remove_image, id)
+async def remove_image(service: ServiceDep, id: str) -> Response:
+    """Remove an image from the folder, with its labels and all their versions."""
+    await service.io_pool.run(service.app.datastore().remove_image, id)
     return Json({})
 
 
 @router.head("/datastore/image", openapi_extra=READER, summary="Whether an image exists")
-async def check_image(served: Served, image: str, check_sum: str = "") -> Response:
-    """200 if it does, and is the file that ``check_sum`` (``SHA256:...``) describes."""
-    path = _image_path(served, image)
+async def check_image(service: ServiceDep, image: str, check_sum: str = "") -> Response:
+    """200 if it exists and matches ``check_sum`` (``SHA256:...``), else 404."""
+    path = _image_path(service, image)
     if check_sum:
         algorithm, _, digest = check_sum.rpartition(":")
         algorithm = algorithm or CHECKSUMS[0]
         if algorithm not in CHECKSUMS:
             raise HTTPException(400, f"check_sum must begin with one of {', '.join(CHECKSUMS)} and a colon")
-        if await served.filing.run(file_checksum, path, algorithm) != f"{algorithm}:{digest}":
-            raise HTTPException(404, "the image is another one")
+        if await service.io_pool.run(file_checksum, path, algorithm) != f"{algorithm}:{digest}":
+            raise HTTPException(404, "the checksum does not match the image")
     return Json({})
 
 
 @router.get("/datastore/image", openapi_extra=READER, summary="Download an image")
-def download_image(served: Served, image: str) -> Response:
-    """The file as it lies in the folder."""
-    path = _image_path(served, image)
+def download_image(service: ServiceDep, image: str) -> Response:
+    """The image file as it is."""
+    path = _image_path(service, image)
     return file_response(Path(path), get_mime_type(path))
 
 
-@router.get("/datastore/image/pixels", openapi_extra=READER, summary="The pixels of an image")
-async def image_pixels(served: Served, image: str) -> Response:
-    """A gzipped ``.npy`` file, ``(H, W)`` of 8 or 16 bits with bright bone; the facts are in ``X-Image-Facts``."""
-    return await served.filing.run(_pixels, served, image)
+@router.get("/datastore/image/pixels", openapi_extra=READER, summary="Download the pixels of an image")
+async def image_pixels(service: ServiceDep, image: str) -> Response:
+    """A gzipped ``.npy`` file, ``(H, W)`` uint8 or uint16 with bright bone; ``X-Image-Facts`` holds the metadata."""
+    return await service.io_pool.run(_pixels, service, image)
 
 
-def _pixels(served: Service, image: str) -> Response:
-    radiograph = served.app.read_image(image)
-    stated = served.app.datastore().stated_side(image)
-    return pixels_response(radiograph, served.uploads.folder, stated)
+def _pixels(service: Service, image: str) -> Response:
+    radiograph = service.app.read_image(image)
+    stated = service.app.datastore().stated_side(image)
+    return pixels_response(radiograph, service.uploads.folder, stated)
 
 
-@router.get("/datastore/image/info", openapi_extra=READER, summary="Facts about an image")
-def image_facts(served: Served, image: str) -> Response:
-    """What is noted about it."""
-    _image_path(served, image)
-    return Json(served.app.datastore().get_image_info(image))
+@router.get("/datastore/image/info", openapi_extra=READER, summary="Metadata of an image")
+def image_info(service: ServiceDep, image: str) -> Response:
+    """What annotators and the server have stored about the image."""
+    _image_path(service, image)
+    return Json(service.app.datastore().get_image_info(image))
 
 
-@router.put("/datastore/image/info", openapi_extra=ANNOTATOR, summary="Note facts about an image")
-async def note_image_facts(served: Served, asking: Asking, image: str, info: Annotated[str, Form()] = "{}") -> Response:
-    """Add to what is noted about it."""
-    facts = _facts(info, asking, begun=False)
-    return Json(await served.filing.run(_noting, served.app.datastore().update_image_info, image, facts))
+@router.put("/datastore/image/info", openapi_extra=ANNOTATOR, summary="Update the metadata of an image")
+async def update_image_info(
+    service: ServiceDep, user: CurrentUser, image: str, info: Annotated[str, Form()] = "{}"
+) -> Response:
+    """Merge values into the metadata."""
+    metadata = _metadata(info, user, is_new=False)
+    return Json(await service.io_pool.run(_update_or_400, service.app.datastore().update_image_info, image, metadata))
 
 
 @router.put("/datastore/image/side", openapi_extra=ANNOTATOR, summary="State the patient's side of an image")
-async def state_side(served: Served, asking: Asking, image: str, image_left_is: str = "") -> Response:
-    """Say which side of the patient, ``left`` or ``right``, is at the left of the upright image; empty takes it back.
+async def state_side(service: ServiceDep, user: CurrentUser, image: str, image_left_is: str = "") -> Response:
+    """State which side of the patient, ``left`` or ``right``, is at the left of the upright image; empty withdraws it.
 
-    Only of an image whose file does not say it: that counts first.
+    Only for images whose file does not state it: the file takes precedence.
     """
-    return Json(await served.filing.run(_state_side, served, image, image_left_is or None, asking))
+    return Json(await service.io_pool.run(_state_side, service, image, image_left_is or None, user))
 
 
-def _state_side(served: Service, image: str, image_left_is: str | None, user: User) -> dict[str, Any]:
-    radiograph, store = served.app.read_image(image), served.app.datastore()
+def _state_side(service: Service, image: str, image_left_is: str | None, user: User) -> dict[str, Any]:
+    radiograph, store = service.app.read_image(image), service.app.datastore()
     if image_left_is is not None and radiograph.image_left_is is not None:
-        facts = side_facts(radiograph, None)
+        metadata = side_info(radiograph, None)
         raise HTTPException(
             409,
-            f"the file itself states the side of image {image!r:.80} ({facts['image_left_is_source']}): the left of "
-            f"the image is the patient's {facts['image_left_is']}",
+            f"the file itself states the side of image {image!r:.80} ({metadata['image_left_is_source']}): the left of "
+            f"the image is the patient's {metadata['image_left_is']}",
         )
     try:
         store.state_side(image, image_left_is, user.name)
     except ValueError as error:
         raise bad_request(error) from error
-    return {"image": image, **side_facts(radiograph, store.stated_side(image))}
+    return {"image": image, **side_info(radiograph, store.stated_side(image))}
 
 
 @router.put("/datastore/label", openapi_extra=ANNOTATOR, summary="Save a label")
 async def save_label(
-    served: Served,
-    asking: Asking,
+    service: ServiceDep,
+    user: CurrentUser,
     image: str,
     label: Annotated[UploadFile, File()],
     tag: str = "final",
     params: Annotated[str, Form()] = "{}",
 ) -> Response:
-    """Keep a Markups file of vertebra landmarks as the label of an image, in place of one with the same tag."""
-    facts = _facts(params, asking)
-    saved = await served.filing.run(_save_label, served, image, tag or "final", label, facts)
+    """Save a Markups file of vertebra landmarks as the current label of an image and tag."""
+    metadata = _metadata(params, user)
+    saved = await service.io_pool.run(_save_label, service, image, tag or "final", label, metadata)
     return Json({"image": image, "label": saved})
 
 
-def _save_label(served: Service, image: str, tag: str, label: UploadFile, facts: dict[str, Any]) -> str:
-    radiograph = served.app.read_image(image)
-    with tempfile.TemporaryDirectory(dir=served.uploads.folder) as folder:
-        place = Path(folder) / f"label{SUFFIX}"
+def _save_label(service: Service, image: str, tag: str, label: UploadFile, metadata: dict[str, Any]) -> str:
+    radiograph = service.app.read_image(image)
+    with tempfile.TemporaryDirectory(dir=service.uploads.folder) as folder:
+        path = Path(folder) / f"label{SUFFIX}"
         try:
-            place.write_bytes(checked_label(label.file.read(), radiograph, check_tag(tag)))
-            saved: str = served.app.datastore().save_label(image, str(place), tag, facts)
+            path.write_bytes(checked_label(label.file.read(), radiograph, check_tag(tag)))
+            saved: str = service.app.datastore().save_label(image, str(path), tag, metadata)
         except ValueError as error:
             raise bad_request(error) from error
-    served.app.on_save_label(image, saved)
+    service.app.on_save_label(image, saved)
     return saved
 
 
 @router.delete("/datastore/label", openapi_extra=ADMIN, summary="Remove a label")
-async def remove_label(served: Served, id: str, tag: str) -> Response:
-    """Remove the label of an image."""
-    _label_path(served, id, tag)
-    await served.filing.run(served.app.datastore().remove_label, id, tag)
+async def remove_label(service: ServiceDep, id: str, tag: str) -> Response:
+    """Remove the current label; its versions stay."""
+    _label_path(service, id, tag)
+    await service.io_pool.run(service.app.datastore().remove_label, id, tag)
     return Json({})
 
 
 @router.head("/datastore/label", openapi_extra=READER, summary="Whether a label exists")
-def check_label(served: Served, image: str, tag: str) -> Response:
-    """200 if it does."""
-    _label_path(served, image, tag)
+def check_label(service: ServiceDep, image: str, tag: str) -> Response:
+    """200 if it exists, else 404."""
+    _label_path(service, image, tag)
     return Json({})
 
 
 @router.get("/datastore/label", openapi_extra=READER, summary="Download a label")
-def download_label(served: Served, label: str, tag: str) -> Response:
+def download_label(service: ServiceDep, label: str, tag: str) -> Response:
     """The Markups file."""
-    return file_response(Path(_label_path(served, label, tag)), "application/json")
+    return file_response(Path(_label_path(service, label, tag)), "application/json")
 
 
-@router.get("/datastore/label/versions", openapi_extra=READER, summary="All versions of a label")
-def label_versions(served: Served, label: str, tag: str) -> Response:
-    """Oldest first: number, digest, what is noted, and which one is current; versions of a removed label stay."""
-    _image_path(served, label)
-    return Json({"versions": served.app.datastore().label_versions(label, tag)})
+@router.get("/datastore/label/versions", openapi_extra=READER, summary="List the versions of a label")
+def label_versions(service: ServiceDep, label: str, tag: str) -> Response:
+    """Number, digest, metadata, and which one is current, oldest first; versions of a removed label stay."""
+    _image_path(service, label)
+    return Json({"versions": service.app.datastore().label_versions(label, tag)})
 
 
 @router.post("/datastore/label/restore", openapi_extra=ANNOTATOR, summary="Restore a version of a label")
-async def restore_label(served: Served, asking: Asking, label: str, tag: str, version: Version) -> Response:
-    """Save a version once more as the newest; nothing is lost."""
-    return Json({"version": await served.filing.run(_restore_label, served, label, tag, version, asking)})
+async def restore_label(service: ServiceDep, user: CurrentUser, label: str, tag: str, version: Version) -> Response:
+    """Save a copy of a version as the current label; nothing is lost."""
+    return Json({"version": await service.io_pool.run(_restore_label, service, label, tag, version, user)})
 
 
-def _restore_label(served: Service, label: str, tag: str, version: int, user: User) -> int:
-    facts = {} if user == ANYBODY else {"user": user.name}
+def _restore_label(service: Service, label: str, tag: str, version: int, user: User) -> int:
+    metadata = {} if user == ANYBODY else {"user": user.name}
     try:
-        number: int = served.app.datastore().restore_label(label, tag, version, facts)
+        number: int = service.app.datastore().restore_label(label, tag, version, metadata)
     except (FileNotFoundError, ValueError) as error:
         raise HTTPException(409, f"version {version} of the label is missing or damaged on the disk") from error
-    served.app.on_save_label(label, label)
+    service.app.on_save_label(label, label)
     return number
 
 
-@router.get("/datastore/label/info", openapi_extra=READER, summary="Facts about a label")
-def label_facts(served: Served, label: str, tag: str) -> Response:
-    """What is noted about it."""
-    _label_path(served, label, tag)
-    return Json(served.app.datastore().get_label_info(label, tag))
+@router.get("/datastore/label/info", openapi_extra=READER, summary="Metadata of a label")
+def label_info(service: ServiceDep, label: str, tag: str) -> Response:
+    """What annotators and the server have stored about the label."""
+    _label_path(service, label, tag)
+    return Json(service.app.datastore().get_label_info(label, tag))
 
 
-@router.put("/datastore/label/info", openapi_extra=ANNOTATOR, summary="Note facts about a label")
-async def note_label_facts(
-    served: Served, asking: Asking, label: str, tag: str, info: Annotated[str, Form()] = "{}"
+@router.put("/datastore/label/info", openapi_extra=ANNOTATOR, summary="Update the metadata of a label")
+async def update_label_info(
+    service: ServiceDep, user: CurrentUser, label: str, tag: str, info: Annotated[str, Form()] = "{}"
 ) -> Response:
-    """Add to what is noted about it."""
-    facts = _facts(info, asking, begun=False)
-    return Json(await served.filing.run(_noting, served.app.datastore().update_label_info, label, tag, facts))
+    """Merge values into the metadata."""
+    update, metadata = service.app.datastore().update_label_info, _metadata(info, user, is_new=False)
+    return Json(await service.io_pool.run(_update_or_400, update, label, tag, metadata))
 
 
 @router.put("/datastore/updatelabelinfo", openapi_extra=ANNOTATOR, include_in_schema=False)
-async def note_label_facts_by_the_old_name(
-    served: Served, asking: Asking, label: str, tag: str, params: Annotated[str, Form()] = "{}"
+async def update_label_info_legacy(
+    service: ServiceDep, user: CurrentUser, label: str, tag: str, params: Annotated[str, Form()] = "{}"
 ) -> Response:
-    """What MONAI Label's client still calls."""
-    return await note_label_facts(served, asking, label, tag, params)
+    """The former path, which MONAI Label's client still uses."""
+    return await update_label_info(service, user, label, tag, params)
 
 
-def _facts(text: str, user: User, begun: bool = True) -> dict[str, Any]:
-    """What a client notes, and who it is: the name of the login, else what it says itself.
+def _metadata(text: str, user: User, is_new: bool = True) -> dict[str, Any]:
+    """Metadata from a request, with the user: the name of the login, else the one in the request.
 
     Args:
         text: JSON of the request.
-        user: who sent that.
-        begun: the facts are the first about something; else nobody's name takes the place of one that is there.
+        user: who sent it.
+        is_new: of a new image or label; otherwise an anonymous request does not replace the name of a user.
     """
     try:
-        facts = json_object(text, "params")
-        check_no_names(facts, RESERVED, "params")
+        metadata = json_object(text, "params")
+        check_no_names(metadata, RESERVED, "params")
     except ValueError as error:
         raise bad_request(error) from error
     if user != ANYBODY:
-        return {**facts, "user": user.name}
-    named = facts.pop("user", "")
+        return {**metadata, "user": user.name}
+    named = metadata.pop("user", "")
     if isinstance(named, str) and named.strip():
-        return {**facts, "user": named}
-    return {**facts, "user": user.name} if begun else facts
+        return {**metadata, "user": named}
+    return {**metadata, "user": user.name} if is_new else metadata
 
 
-def _noting(update: Any, *arguments: Any) -> None:
+def _update_or_400(update: Any, *arguments: Any) -> None:
     try:
         update(*arguments)
     except ValueError as error:
         raise bad_request(error) from error
 
 
-def _image_path(served: Service, image: str) -> str:
-    path: str = served.app.datastore().get_image_uri(image)
+def _image_path(service: Service, image: str) -> str:
+    path: str = service.app.datastore().get_image_uri(image)
     if not path:
         raise HTTPException(404, f"there is no image {image!r:.80} in the studies folder")
     return path
 
 
-def _label_path(served: Service, image: str, tag: str) -> str:
-    path: str = served.app.datastore().get_label_uri(image, tag)
+def _label_path(service: Service, image: str, tag: str) -> str:
+    path: str = service.app.datastore().get_label_uri(image, tag)
     if not path:
         raise HTTPException(404, f"image {image!r:.80} has no label {tag!r:.80}")
     return path

@@ -1,4 +1,4 @@
-"""``/infer``: the landmarks of one image."""
+"""``/infer``: landmarks of one image."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from typing import Annotated, Any
 from fastapi import APIRouter, File, Form, HTTPException, Response, UploadFile
 
 from ....spine.labels.markups import SUFFIX
-from ..access_policy import needs
+from ..access_policy import requires
 from ..auth import Role
-from ..dependencies import Asking, Json, Served, Service
+from ..dependencies import CurrentUser, Json, Service, ServiceDep
 from ..errors import bad_request
 from ..validation import check_kinds, json_object
 
 router = APIRouter(tags=["Infer"])
 
-MOST_PARAMS = 250_000
-"""Characters of ``params``, which may carry the points that somebody has set."""
+MAX_PARAMS_LENGTH = 250_000
+"""Characters of ``params``, which may hold fixed landmarks."""
 KINDS: dict[str, type] = {"save_label": bool, "label_tag": str}
-DECIDED = ("image", "model", "session", "file", "label", "description", "timeout")
-"""What the request's address or the server decides, whatever ``params`` say."""
+RESERVED_PARAMS = ("image", "model", "session", "file", "label", "description", "timeout")
+"""Keys that the URL or the server sets; they are ignored in ``params``."""
 
 
 class Output(str, Enum):
-    """What the answer is: numbers, a Markups file, or both."""
+    """Format of the response: numbers, a Markups file, or both."""
 
     JSON = "json"
     IMAGE = "image"
     ALL = "all"
 
 
-@router.post("/infer/{model}", openapi_extra=needs(Role.READER, upload=True), summary="Landmarks of one image")
+@router.post("/infer/{model}", openapi_extra=requires(Role.READER, upload=True), summary="Landmarks of one image")
 async def infer(
-    served: Served,
-    asking: Asking,
+    service: ServiceDep,
+    user: CurrentUser,
     model: str,
     image: str = "",
     session_id: str = "",
@@ -47,36 +47,38 @@ async def infer(
     file: Annotated[UploadFile | None, File()] = None,
     output: Output = Output.ALL,
 ) -> Response:
-    """Predict on an image of the folder, of a session, or on the file that comes with the request.
+    """Predict on an image of the folder, of a session, or on the uploaded file.
 
-    ``params`` is a JSON object; ``save_label`` and ``label_tag`` keep the result as a label.
+    ``params`` is a JSON object; ``save_label`` and ``label_tag`` store the result as a label.
     """
     try:
-        given = json_object(params, "params", MOST_PARAMS)
-        request = {name: value for name, value in given.items() if name not in DECIDED}
+        values = json_object(params, "params", MAX_PARAMS_LENGTH)
+        request = {name: value for name, value in values.items() if name not in RESERVED_PARAMS}
         check_kinds(request, KINDS, "params")
     except ValueError as error:
         raise bad_request(error) from error
     if not file and not image and not session_id:
         raise HTTPException(400, "name an image or a session, or send a file")
-    if request.get("save_label") and asking.role < Role.ANNOTATOR:
-        raise HTTPException(403, "save_label needs the role annotator")
-    answer, markups = await served.inferring.run(_run, served, {**request, "model": model}, image, session_id, file)
+    if request.get("save_label") and user.role < Role.ANNOTATOR:
+        raise HTTPException(403, "save_label requires the role annotator")
+    answer, markups = await service.inference_pool.run(
+        _run, service, {**request, "model": model}, image, session_id, file
+    )
     if output is Output.JSON:
         return Json(answer)
     name = f"landmarks{SUFFIX}"
     if output is Output.IMAGE:
         disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(markups, media_type="application/json", headers=disposition)
-    return _both(json.dumps(answer, allow_nan=False).encode(), markups, name)
+    return _multipart_response(json.dumps(answer, allow_nan=False).encode(), markups, name)
 
 
 def _run(
-    served: Service, request: dict[str, Any], image: str, session_id: str, file: UploadFile | None
+    service: Service, request: dict[str, Any], image: str, session_id: str, file: UploadFile | None
 ) -> tuple[dict[str, Any], bytes]:
-    """The answer and the content of the Markups file, which is removed."""
-    with _source(served, image, session_id, file) as source:
-        result = served.app.infer({**request, "image": source})
+    """The response and the content of the Markups file, which is deleted."""
+    with _source(service, image, session_id, file) as source:
+        result = service.app.infer({**request, "image": source})
     markups = Path(result["file"])
     try:
         return result["params"], markups.read_bytes()
@@ -85,26 +87,26 @@ def _run(
 
 
 @contextmanager
-def _source(served: Service, image: str, session_id: str, file: UploadFile | None) -> Iterator[Path | str]:
-    """The image: a path if this server stored the file itself, else the id."""
+def _source(service: Service, image: str, session_id: str, file: UploadFile | None) -> Iterator[Path | str]:
+    """The image: its path if this server stored the upload itself, else its id."""
     if file is not None:
-        with served.uploads.stored(file.file, file.filename or "") as place:
-            yield place
+        with service.uploads.stored(file.file, file.filename or "") as path:
+            yield path
     elif session_id:
-        yield served.sessions.get(session_id, touch=True).place
+        yield service.sessions.get(session_id, touch=True).place
     else:
         yield image
 
 
-def _both(answer: bytes, markups: bytes, name: str) -> Response:
-    """Numbers and file as a form, as MONAI Label's clients read it."""
-    edge = uuid.uuid4().hex
+def _multipart_response(answer: bytes, markups: bytes, name: str) -> Response:
+    """Numbers and file as a multipart form, the format that MONAI Label's clients expect."""
+    boundary = uuid.uuid4().hex
     parts = (("params", "", answer), ("image", f'; filename="{name}"', markups))
     body = b"".join(
-        f'--{edge}\r\nContent-Disposition: form-data; name="{field}"{extra}\r\n'.encode()
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"{extra}\r\n'.encode()
         + b"Content-Type: application/json\r\n\r\n"
         + content
         + b"\r\n"
         for field, extra, content in parts
     )
-    return Response(body + f"--{edge}--\r\n".encode(), media_type=f"multipart/form-data; boundary={edge}")
+    return Response(body + f"--{boundary}--\r\n".encode(), media_type=f"multipart/form-data; boundary={boundary}")

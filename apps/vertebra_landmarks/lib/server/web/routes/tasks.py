@@ -1,4 +1,4 @@
-"""``/activelearning``, ``/batch``, ``/train`` and ``/scoring``: the next image, and work that takes long."""
+"""``/activelearning``, ``/batch``, ``/train`` and ``/scoring``: the next image, and long-running tasks."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from monailabel.utils.async_tasks.task import AsyncTask
 from monailabel.utils.async_tasks.utils import tasks
 
 from ...filenames import check_tag
-from ...training.train_task import WAITS
-from ..access_policy import needs
+from ...training.train_task import BUSY, WAITS
+from ..access_policy import requires
 from ..auth import Role
-from ..dependencies import Asking, Json, Served, Service
+from ..dependencies import CurrentUser, Json, Service, ServiceDep
 from ..errors import bad_request
 from ..task_registry import BATCH, SCORING, TRAIN, shown
 from ..validation import check_kinds, check_no_names, check_object
 
 router = APIRouter()
 
-READER, ANNOTATOR, ADMIN = needs(Role.READER), needs(Role.ANNOTATOR), needs(Role.ADMIN)
-MOST_WAITING, MOST_REMEMBERED = 8, 100
-"""Tasks of a kind that wait or run, and that are kept for those who ask how they went."""
+READER, ANNOTATOR, ADMIN = requires(Role.READER), requires(Role.ANNOTATOR), requires(Role.ADMIN)
+MAX_PENDING, MAX_FINISHED = 8, 100
+"""Tasks of a kind that may wait or run, and finished ones that stay listed."""
 BATCH_KINDS: dict[str, type] = {
     "device": str,
     "multi_gpu": bool,
@@ -41,194 +41,178 @@ BATCH_KINDS: dict[str, type] = {
 Params = Annotated[dict[str, Any] | None, Body()]
 
 
-@router.post("/activelearning/{strategy}", openapi_extra=ANNOTATOR, tags=["ActiveLearning"], summary="The next image")
-async def next_image(served: Served, asking: Asking, strategy: str, params: Params = None) -> Response:
-    """An image to label next, by ``random`` or another strategy; ``{}`` when all are labelled."""
-    _check_known("strategy", strategy, served.app._strategies)
-    request = _checked(params, ("strategy",), {"client_id": str, "label_tag": str})
-    return Json(await served.filing.run(_next_image, served, strategy, request, asking.name))
+@router.post("/activelearning/{strategy}", openapi_extra=ANNOTATOR, tags=["ActiveLearning"], summary="Next image")
+async def next_image(service: ServiceDep, user: CurrentUser, strategy: str, params: Params = None) -> Response:
+    """The next image to label by a strategy; ``{}`` when all are labelled."""
+    _check_exists("strategy", strategy, service.app._strategies)
+    request = _validated(params, ("strategy",), {"client_id": str, "label_tag": str})
+    return Json(await service.io_pool.run(_next_image, service, strategy, request, user.name))
 
 
-def _next_image(served: Service, strategy: str, request: dict[str, Any], user: str) -> dict[str, Any]:
-    store = served.app.datastore()
-    sample = served.app.next_sample({**request, "strategy": strategy})
+def _next_image(service: Service, strategy: str, request: dict[str, Any], user: str) -> dict[str, Any]:
+    store = service.app.datastore()
+    sample = service.app.next_sample({**request, "strategy": strategy})
     if not sample:
         return {}
-    noted = store.get_image_info(sample["id"]).get("strategy", {})
-    noted[strategy] = {"ts": int(time.time()), "client_id": request.get("client_id", user)}
-    store.update_image_info(sample["id"], {"strategy": noted})
+    picks = store.get_image_info(sample["id"]).get("strategy", {})
+    picks[strategy] = {"ts": int(time.time()), "client_id": request.get("client_id", user)}
+    store.update_image_info(sample["id"], {"strategy": picks})
     return {**sample, **store.get_image_info(sample["id"])}
 
 
 @router.post("/batch/infer/{model}", openapi_extra=ADMIN, tags=["Infer"], summary="Landmarks of many images")
 async def start_batch(
-    served: Served,
+    service: ServiceDep,
     model: str,
     images: BatchInferImageType = BatchInferImageType.IMAGES_ALL,
     params: Params = None,
     run_sync: bool = False,
 ) -> Response:
-    """Predict on all, labelled or unlabelled images and keep the results as labels ``label_tag``."""
-    _check_known("model", model, served.app._infers)
-    request = _checked(params, ("model", "images"), BATCH_KINDS)
+    """Predict on all, labelled or unlabelled images, and store the results as labels ``label_tag``."""
+    _check_exists("model", model, service.app._infers)
+    request = _validated(params, ("model", "images"), BATCH_KINDS)
     try:
         check_tag(request.setdefault("label_tag", "original") or "original")
     except ValueError as error:
         raise bad_request(error) from error
     if run_sync:
-        return Json(await served.working.run(served.app.batch_infer, {**request, "model": model, "images": images}))
-    return await _start(served, BATCH, {"model": model, "images": images.value}, request, enqueue=False)
-
-
-@router.get("/batch/infer", openapi_extra=READER, tags=["Infer"], summary="How the batch goes")
-async def batch_status(served: Served, all: bool = False, check_if_running: bool = False) -> Response:
-    """The last task, or all."""
-    return await _status(served, BATCH, all, check_if_running)
-
-
-@router.delete("/batch/infer", openapi_extra=ADMIN, tags=["Infer"], summary="Stop the batch")
-async def stop_batch(served: Served) -> Response:
-    """End its process."""
-    return await _stop(served, BATCH)
+        return Json(
+            await service.long_task_pool.run(service.app.batch_infer, {**request, "model": model, "images": images})
+        )
+    task = {"model": model, "images": images.value}
+    return Json(await _submit(service, BATCH, task, request, enqueue=False))
 
 
 @router.post("/train/", openapi_extra=ADMIN, include_in_schema=False)
-async def start_all_trainings(served: Served, params: Params = None, run_sync: bool = False) -> Response:
-    """Train every model that can be trained, with the parameters that stand under its name."""
-    given = _checked(params, (), {})
+async def start_all_trainings(service: ServiceDep, params: Params = None, run_sync: bool = False) -> Response:
+    """Train every trainable model, with the parameters under its name."""
+    by_model = _validated(params, (), {})
     results = {}
-    for model in served.app._trainers:
-        own = given.get(model) or {}
-        request = await _training_params(served, model, own if isinstance(own, dict) else {}, enqueue=True)
-        answer = await _train(served, model, request, run_sync, enqueue=True)
+    for model in service.app._trainers:
+        own = by_model.get(model) or {}
+        request = await _training_params(service, model, own if isinstance(own, dict) else {}, enqueue=True)
+        answer = await _train(service, model, request, run_sync, enqueue=True)
         results[model] = {"result": answer, "detail": None}
     return Json(results)
 
 
 @router.post("/train/{model}", openapi_extra=ADMIN, tags=["Train"], summary="Train a model")
 async def start_training(
-    served: Served,
+    service: ServiceDep,
     model: str,
     params: Params = None,
     run_sync: bool = False,
     enqueue: bool = False,
 ) -> Response:
     """Train in a process of its own; ``/info/`` lists the parameters and their defaults."""
-    _check_known("model to train", model, served.app._trainers)
-    request = await _training_params(served, model, _checked(params, (), {}), enqueue)
-    return Json(await _train(served, model, request, run_sync, enqueue))
-
-
-@router.get("/train/", openapi_extra=READER, tags=["Train"], summary="How the training goes")
-async def training_status(served: Served, all: bool = False, check_if_running: bool = False) -> Response:
-    """The last task, or all."""
-    return await _status(served, TRAIN, all, check_if_running)
+    _check_exists("model to train", model, service.app._trainers)
+    request = await _training_params(service, model, _validated(params, (), {}), enqueue)
+    return Json(await _train(service, model, request, run_sync, enqueue))
 
 
 @router.delete("/train/", openapi_extra=ADMIN, tags=["Train"], summary="Stop the training")
-async def stop_training(served: Served) -> Response:
-    """End its process; what it has learnt so far is thrown away, also where the process was ended before."""
-    task = await served.filing.run(served.board.stop, TRAIN)
-    await served.filing.run(served.app.discard_training, is_ended=task is not None)
+async def stop_training(service: ServiceDep) -> Response:
+    """Kill its process and discard its progress, also if the process has ended before."""
+    task = await service.io_pool.run(service.task_registry.stop, TRAIN)
+    await service.io_pool.run(service.app.discard_training, is_ended=task is not None)
     return Json(task)
 
 
 @router.post("/scoring/", openapi_extra=ANNOTATOR, include_in_schema=False)
-async def start_all_scorings(served: Served, params: Params = None) -> Response:
+async def start_all_scorings(service: ServiceDep, params: Params = None) -> Response:
     """Run every scoring method."""
-    request = _checked(params, ("method",), {})
+    request = _validated(params, ("method",), {})
     results = {}
-    for method in served.app._scoring_methods:
-        answer = await _started(served, SCORING, {"method": method}, request, enqueue=True)
+    for method in service.app._scoring_methods:
+        answer = await _submit(service, SCORING, {"method": method}, request, enqueue=True)
         results[method] = {"result": answer, "detail": None}
     return Json(results)
 
 
 @router.post("/scoring/{method}", openapi_extra=ANNOTATOR, tags=["Scoring"], summary="Run a scoring method")
 async def start_scoring(
-    served: Served,
+    service: ServiceDep,
     method: str,
     params: Params = None,
     run_sync: bool = False,
 ) -> Response:
-    """Run it in a process of its own."""
-    _check_known("scoring method", method, served.app._scoring_methods)
-    request = _checked(params, ("method",), {})
+    """Run a scoring method in a process of its own."""
+    _check_exists("scoring method", method, service.app._scoring_methods)
+    request = _validated(params, ("method",), {})
     if run_sync:
-        return Json(await served.working.run(served.app.scoring, {**request, "method": method}))
-    return await _start(served, SCORING, {"method": method}, request, enqueue=False)
+        return Json(await service.long_task_pool.run(service.app.scoring, {**request, "method": method}))
+    return Json(await _submit(service, SCORING, {"method": method}, request, enqueue=False))
 
 
-@router.get("/scoring/", openapi_extra=READER, tags=["Scoring"], summary="How the scoring goes")
-async def scoring_status(served: Served, all: bool = False, check_if_running: bool = False) -> Response:
-    """The last task, or all."""
-    return await _status(served, SCORING, all, check_if_running)
+def _add_status_route(path: str, kind: str, tag: str, task: str) -> None:
+    @router.get(path, openapi_extra=READER, tags=[tag], summary=f"Status of the {task}", name=f"{kind}_status")
+    async def status(service: ServiceDep, all: bool = False, check_if_running: bool = False) -> Response:
+        """The last task, all tasks, or the running one."""
+        select = service.task_registry.active if check_if_running else service.task_registry.of
+        found = await service.io_pool.run(select, kind)
+        if not found:
+            raise HTTPException(404, f"no {kind} task {'runs' if check_if_running else 'was started'}")
+        if check_if_running:
+            return Json(found[0])
+        return Json(found if all else found[-1])
 
 
-@router.delete("/scoring/", openapi_extra=ANNOTATOR, tags=["Scoring"], summary="Stop the scoring")
-async def stop_scoring(served: Served) -> Response:
-    """End its process."""
-    return await _stop(served, SCORING)
+def _add_stop_route(path: str, kind: str, tag: str, task: str, policy: dict[str, Any]) -> None:
+    @router.delete(path, openapi_extra=policy, tags=[tag], summary=f"Stop the {task}", name=f"stop_{kind}")
+    async def stop(service: ServiceDep) -> Response:
+        """Kill its process."""
+        return Json(await service.io_pool.run(service.task_registry.stop, kind))
 
 
-def _check_known(what: str, name: str, known: Mapping[str, Any]) -> None:
+_add_status_route("/batch/infer", BATCH, "Infer", "batch")
+_add_status_route("/train/", TRAIN, "Train", "training")
+_add_status_route("/scoring/", SCORING, "Scoring", "scoring")
+_add_stop_route("/batch/infer", BATCH, "Infer", "batch", ADMIN)
+_add_stop_route("/scoring/", SCORING, "Scoring", "scoring", ANNOTATOR)
+
+
+def _check_exists(what: str, name: str, known: Mapping[str, Any]) -> None:
     if name not in known:
         choice = f"use {', '.join(map(repr, known))}" if known else "there is none"
         raise HTTPException(404, f"there is no {what} {name!r:.80}; {choice}")
 
 
-def _checked(params: Params, decided: tuple[str, ...], kinds: Mapping[str, type]) -> dict[str, Any]:
+def _validated(params: Params, reserved: tuple[str, ...], kinds: Mapping[str, type]) -> dict[str, Any]:
     try:
         request = check_object(params or {}, "the body")
-        check_no_names(request, decided, "the body")
+        check_no_names(request, reserved, "the body")
         check_kinds(request, kinds, "the body")
     except ValueError as error:
         raise bad_request(error) from error
     return request
 
 
-async def _training_params(served: Service, model: str, params: dict[str, Any], enqueue: bool) -> dict[str, Any]:
-    """The parameters, if the trainer takes them; none of them names a file."""
-    await served.filing.run(served.app.check_training, {**params, "model": model}, enqueue)
+async def _training_params(service: Service, model: str, params: dict[str, Any], enqueue: bool) -> dict[str, Any]:
+    """The parameters, after the trainer has accepted them."""
+    try:
+        await service.io_pool.run(service.app.check_training, {**params, "model": model}, enqueue)
+    except ValueError as error:
+        raise HTTPException(429 if str(error) == BUSY else 400, str(error)) from error
     return params
 
 
-async def _train(served: Service, model: str, request: dict[str, Any], run_sync: bool, enqueue: bool) -> Any:
+async def _train(service: Service, model: str, request: dict[str, Any], run_sync: bool, enqueue: bool) -> Any:
     if run_sync:
-        return await served.working.run(served.app.train, {**request, "model": model})
-    waits = {WAITS: True} if enqueue else {}  # for the one of another server, too
-    return await _started(served, TRAIN, {"model": model}, {**request, **waits}, enqueue)
+        return await service.long_task_pool.run(service.app.train, {**request, "model": model})
+    waits = {WAITS: True} if enqueue else {}  # also for a training of another server
+    return await _submit(service, TRAIN, {"model": model}, {**request, **waits}, enqueue)
 
 
-async def _start(
-    served: Service, kind: str, request: dict[str, Any], params: dict[str, Any], enqueue: bool
-) -> Response:
-    return Json(await _started(served, kind, request, params, enqueue))
-
-
-async def _started(
-    served: Service, kind: str, request: dict[str, Any], params: dict[str, Any], enqueue: bool
+async def _submit(
+    service: Service, kind: str, request: dict[str, Any], params: dict[str, Any], enqueue: bool
 ) -> dict[str, Any]:
-    waiting = await served.filing.run(served.board.active, kind)
-    if len(waiting) >= (MOST_WAITING if enqueue else 1):
+    active = await service.io_pool.run(service.task_registry.active, kind)
+    if len(active) >= (MAX_PENDING if enqueue else 1):
         raise HTTPException(429, "such a task runs already", headers={"Retry-After": "60"})
-    del tasks(kind)[:-MOST_REMEMBERED]
-    task, detail = await served.filing.run(AsyncTask.run, kind, request=request, params=params, enqueue=enqueue)
+    del tasks(kind)[:-MAX_FINISHED]
+    task, detail = await service.io_pool.run(AsyncTask.run, kind, request=request, params=params, enqueue=enqueue)
     if task is None:
         raise HTTPException(429, detail, headers={"Retry-After": "60"})
-    with contextlib.suppress(OSError):  # it is tried again soon
-        await served.filing.run(served.board.tell)
+    with contextlib.suppress(OSError):  # retried soon
+        await service.io_pool.run(service.task_registry.tell)
     return shown(task)
-
-
-async def _status(served: Service, kind: str, all: bool, check_if_running: bool) -> Response:
-    found = await served.filing.run(served.board.active if check_if_running else served.board.of, kind)
-    if not found:
-        raise HTTPException(404, f"no {kind} task {'runs' if check_if_running else 'was begun'}")
-    if check_if_running:
-        return Json(found[0])
-    return Json(found if all else found[-1])
-
-
-async def _stop(served: Service, kind: str) -> Response:
-    return Json(await served.filing.run(served.board.stop, kind))

@@ -1,4 +1,4 @@
-"""What answers say about the model: its version, its training, and what its expected errors are worth."""
+"""Information about the model in responses: version, training, and calibration of its expected errors."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ from lib.learning.weights.weight_files import (
     save_weights,
 )
 from lib.server.inference.infer_task import VertebraLandmarksInfer
-from lib.server.inference.model_info import read_model_facts
-from lib.server.models import ModelStore
-from lib.server.versions import VERSION, version_of
+from lib.server.inference.response import read_model_info
+from lib.server.models import VERSION, ModelStore, version_name
 
 KNOTS = ((0.1, 0.1), (1.0, 1.0))
 ERRORS = ErrorModel(KNOTS, KNOTS, 0.0, 0.0, 1.0, 1.0)
@@ -62,17 +61,17 @@ def test_expected_errors_are_measured_only_if_it_was_with_these_networks(trained
         (measured_on(trained, own, errors=None), None),
         (replace(trained, refiner=None), None),
     ):
-        assert read_model_facts(save(tmp_path, weights)).errors_measured is expected
+        assert read_model_info(save(tmp_path, weights)).errors_measured is expected
 
 
-def test_clients_are_told_which_model_it_is(trained: Weights, tmp_path: Path) -> None:
+def test_info_describes_the_served_model(trained: Weights, tmp_path: Path) -> None:
     """In JSON, which lacks the error that labels without corners have."""
     path = save(tmp_path, trained)
     info = VertebraLandmarksInfer(ModelStore(tmp_path / "studies", path), "cpu").info()
-    facts = read_model_facts(path)
-    assert info["model_version"] == facts.version == version_of(FACTS) == "3 (then)"
+    facts = read_model_info(path)
+    assert info["model_version"] == facts.version == version_name(FACTS) == "3 (then)"
     assert info["errors_measured"] is facts.errors_measured is False
     assert info["model"] == {**FACTS, "validation": {"corner_mean": None}}
     assert info["second_network"] == {"data": "patches"}
     json.dumps(info, allow_nan=False)
-    assert read_model_facts(save(tmp_path, replace(trained, refiner=None))).corners is None
+    assert read_model_info(save(tmp_path, replace(trained, refiner=None))).corners is None

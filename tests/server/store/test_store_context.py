@@ -82,7 +82,7 @@ def test_a_copy_does_not_share_the_rows_of_its_original(studies: Path, label: La
         assert len(store.label_versions("a", "final")) == 1
 
 
-def test_a_copy_takes_the_place_of_an_original_that_is_gone(studies: Path, label: Label, url: str) -> None:
+def test_a_copy_replaces_an_original_that_is_missing(studies: Path, label: Label, url: str) -> None:
     with closing(StudiesDatastore(str(studies), url)) as store:
         store.save_label("a", label(1), "final", {"user": "ada"})
     link = studies.with_name("link")

@@ -1,4 +1,4 @@
-"""A folder that MONAI Label served before."""
+"""Folders that MONAI Label has served before."""
 
 from __future__ import annotations
 
@@ -42,12 +42,14 @@ def test_it_is_taken_over_as_it_is(served_before: Path, opened: Open) -> None:
     assert files() == before
 
 
-def test_labels_of_other_kinds_are_told_of(served_before: Path, opened: Open, caplog: pytest.LogCaptureFixture) -> None:
+def test_labels_of_other_formats_are_reported(
+    served_before: Path, opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
     store = LocalDatastore(str(served_before), extensions=["*.png", "*.mrk.json", "*.nii.gz"])
     (served_before.parent / "a.nii.gz").write_bytes(b"a mask")
     store.save_label("a", str(served_before.parent / "a.nii.gz"), "final", {})
     now = opened(served_before)
-    assert "1 of the labels that MONAI Label noted are no .mrk.json files" in caplog.text
+    assert "1 of MONAI Label's labels are no .mrk.json files" in caplog.text
     assert now.get_labeled_images() == ["b"]
     assert (served_before / "labels" / "final" / "a.nii.gz").is_file()
 
@@ -75,7 +77,9 @@ def test_what_has_another_shape_counts_for_nothing(studies: Path, opened: Open, 
     assert opened(studies).list_images() == ["a", "b", "c"]
 
 
-def test_facts_that_do_not_fit_stop_no_start(studies: Path, opened: Open, caplog: pytest.LogCaptureFixture) -> None:
+def test_long_metadata_does_not_prevent_the_start(
+    studies: Path, opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
     (studies / "labels" / "final").mkdir(parents=True)
     (studies / "labels" / "final" / "a.mrk.json").write_text("{}")
     info = {"result": "x" * 200_000, "quality": float("nan"), "user": "ada"}

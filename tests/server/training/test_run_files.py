@@ -1,4 +1,4 @@
-"""The report of a training: whole at every moment, whatever happens to its writer."""
+"""The progress report of a training is complete at every moment."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from lib.server.training.training_report import DONE, PROCESSES, RUNNING, TrainReport, read_report
+from lib.server.training.run_files import DONE, PROCESSES, RUNNING, TrainReport, read_report
 
 
-def test_facts_are_added_and_replaced(tmp_path: Path) -> None:
+def test_values_are_added_and_replaced(tmp_path: Path) -> None:
     report = TrainReport(tmp_path / "r.json")
     report.begin(epoch=0)
     report.update(epoch=1, loss=2.5)
@@ -41,17 +41,17 @@ def test_a_new_training_forgets_the_one_before(tmp_path: Path) -> None:
     assert set(read_report(report.path)) == {"state", PROCESSES, "start_ts", "elapsed_s"}
 
 
-def test_stages_are_kept_apart_and_the_newest_one_stands_at_the_top(tmp_path: Path) -> None:
+def test_stages_are_separate_and_the_newest_one_is_at_the_top(tmp_path: Path) -> None:
     report = TrainReport(tmp_path / "r.json")
     report.begin()
-    report.tell_stage("landmarks", {"before": {"corner_mean": 3.0}, "validation": None})
-    report.tell_stage("landmarks", {"validation": {"corner_mean": 2.0}}, epoch=1)
+    report.update_stage("landmarks", {"before": {"corner_mean": 3.0}, "validation": None})
+    report.update_stage("landmarks", {"validation": {"corner_mean": 2.0}}, epoch=1)
     first = {"before": {"corner_mean": 3.0}, "validation": {"corner_mean": 2.0}}
     content = read_report(report.path)
     assert content["stages"] == {"landmarks": first}
     assert (content["stage"], content["epoch"]) == ("landmarks", 1)
     assert {name: content[name] for name in first} == first
-    report.tell_stage("corners", {"before": {"corner_mean": 1.0}})
+    report.update_stage("corners", {"before": {"corner_mean": 1.0}})
     content = read_report(report.path)
     assert content["stages"] == {"landmarks": first, "corners": {"before": {"corner_mean": 1.0}}}
     assert (content["stage"], content["epoch"]) == ("corners", 1)
@@ -98,11 +98,11 @@ def test_another_process_may_have_the_last_word(tmp_path: Path) -> None:
     report.begin(epoch=3)
     report.update(start_ts=report.content["start_ts"] - 100)
     other = TrainReport(report.path)
-    other.take_up()
+    other.load()
     other.end("stopped")
     content = read_report(report.path)
     assert (content["state"], content["epoch"]) == ("stopped", 3)
     assert content["elapsed_s"] >= 100
     nothing = TrainReport(tmp_path / "none.json")
-    nothing.take_up()
+    nothing.load()
     assert nothing.content == {}
