@@ -293,7 +293,7 @@ def test_replacing_a_file_that_is_open_is_retried_on_windows(
             raise PermissionError(13, "somebody reads it")
         return replace(path, target)
 
-    monkeypatch.setattr(atomic_write, "PATIENCE_S", patience_s)
+    monkeypatch.setattr(atomic_write, "REPLACE_TIMEOUT_S", patience_s)
     monkeypatch.setattr(Path, "replace", in_use)
     if is_written:
         write_atomically(tmp_path / "a", b"{}")
