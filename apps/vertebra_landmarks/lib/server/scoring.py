@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from ..learning.choosing import ORDERS, SCORES, STRATEGIES, Opinion, choose
 from ..learning.choosing.uncertainty import uncertainty_score
 from ..learning.image_io import UnreadableImageError
+from .background_worker import POLL_INTERVAL_S, BackgroundWorker
 from .opinion_file import OpinionFile
 from .privacy import outline
 from .scored_versions import ScoredVersions
@@ -22,9 +21,7 @@ from .store.datastore import StudiesDatastore
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 10.0
-"""How often it is seen whether there is another model, another image or another label."""
-LOCK, FOLDER = "scoring.lock", "opinions"
+FOLDER = "opinions"
 MOST_COMPARED = 1500
 """Films without a label, and films with one, that are compared with each other at once."""
 AHEAD = 60
@@ -33,7 +30,7 @@ _PIECE = 50
 _FINAL = "final"
 
 
-class Scoring:
+class Scoring(BackgroundWorker):
     """Keeps scores of the served model for every image without a final label, and what it says about labelled ones.
 
     Films are looked at one at a time, so that whoever asks for a prediction waits for one film at most. What is done
@@ -46,7 +43,7 @@ class Scoring:
         version: says which weights are served, so that they differ from all others.
         folder: for the files.
         shown: the same for people, who hear of it in ``status``.
-        every_s: seconds between two looks.
+        interval_s: seconds between two rounds.
     """
 
     def __init__(
@@ -56,26 +53,15 @@ class Scoring:
         version: Callable[[], str],
         folder: Path,
         shown: Callable[[], str] | None = None,
-        every_s: float = LOOK_EVERY_S,
+        interval_s: float = POLL_INTERVAL_S,
     ) -> None:
+        super().__init__("scoring", folder, interval_s, {"model_version": None, "scored": 0, "failed": 0})
         self._shown = shown or version
-        self._datastore, self._ask, self._version, self._folder = datastore, ask, version, folder
-        self._every_s = every_s
+        self._datastore, self._ask, self._version = datastore, ask, version
         self._versions = ScoredVersions(folder)
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="scoring", daemon=True)
         self._opinions: tuple[str, OpinionFile] | None = None
         self._failed: set[tuple[str, str, tuple[int, int]]] = set()
         self._ordered: object = None
-        self._status: dict[str, Any] = {"state": "waiting", "model_version": None, "scored": 0, "failed": 0}
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the film that is being looked at; does not wait for it."""
-        self._is_over.set()
 
     def status(self) -> dict[str, Any]:
         """How far it is.
@@ -85,20 +71,7 @@ class Scoring:
             this server does it; ``model_version``; how many films that version has ``scored``; ``failed``, how many
             could not be read.
         """
-        return dict(self._status)
-
-    def _work(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._folder / LOCK, timeout=0)
-        while not self._is_over.is_set():
-            try:
-                with lock:
-                    self.catch_up()
-            except Timeout:
-                self._status["state"] = "waiting"
-            except Exception as error:  # such as a datastore that is closed; the next look may go better
-                logger.error("Scoring in the background failed\n%s", outline(error))
-            self._is_over.wait(self._every_s)
+        return super().status()
 
     def catch_up(self) -> None:
         """Score all films that lack a score of the served model, until it is another one or it is stopped."""
@@ -108,7 +81,7 @@ class Scoring:
             self._ordered = None
         self._tell("working", version, opinions)
         for done, image in enumerate(self._missing(version, opinions), 1):
-            if self._is_over.is_set() or self._version() != version:
+            if self.is_stopping or self._version() != version:
                 return
             self._look_at(image, version, opinions)
             self._tell("working", version, opinions)
