@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 from VertebraLandmarksLib import answers
-from VertebraLandmarksLib.client import Client, stem
+from VertebraLandmarksLib.client import Client
 from VertebraLandmarksLib.connection import Connection
 from VertebraLandmarksLib.errors import ServerError
 from VertebraLandmarksLib.films import film_of
 from VertebraLandmarksLib.image_facts import image_facts
 from VertebraLandmarksLib.origin import origin_of
 from VertebraLandmarksLib.spine.image_geometry import ImageGeometry
+from VertebraLandmarksLib.spine.image_suffixes import file_stem
 from VertebraLandmarksLib.spine.image_warnings import ImageWarning
 from VertebraLandmarksLib.spine.markups import from_markups, to_markups
 from VertebraLandmarksLib.spine.orientation import Orientation
@@ -433,7 +434,7 @@ def test_images_are_listed_as_people_sort() -> None:
     [("/a/film.png", "film"), ("/a/film.NII.GZ", "film"), ("/a/film.a.dcm", "film.a"), ("/a/IM0001", "IM0001")],
 )
 def test_the_name_of_a_file_without_its_end(path: str, name: str) -> None:
-    assert stem(path) == name
+    assert file_stem(path) == name
 
 
 def test_labels_written_here_are_read_as_they_were() -> None:

@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 from VertebraLandmarksLib.measuring import Measurements, measure
 from VertebraLandmarksLib.sketch import (
-    DOUBTFUL,
-    FAINT,
-    IMPLAUSIBLE,
     PALETTE,
-    SURE,
     angle_texts,
     bodies,
     cobb_lines,
@@ -20,6 +16,7 @@ from VertebraLandmarksLib.sketch import (
 )
 from VertebraLandmarksLib.spine.anatomy import Violation
 from VertebraLandmarksLib.spine.curves import Curve
+from VertebraLandmarksLib.spine.display import DOUBTFUL, FAINT, IMPLAUSIBLE, SURE
 from VertebraLandmarksLib.spine.image_frame import ImageFrame
 from VertebraLandmarksLib.spine.schema import Spine
 

@@ -10,14 +10,8 @@ import numpy as np
 from .measuring import Measurements, at_fault
 from .spine.angle_interval import interval_text
 from .spine.curves import Curve
+from .spine.display import DOUBTFUL, FAINT, IMPLAUSIBLE, MEASURED, SURE
 from .spine.schema import CORNERS, POINTS, VERTEBRAE
-
-SURE, DOUBTFUL, IMPLAUSIBLE = (110, 230, 140), (255, 95, 85), (255, 170, 60)
-"""Red, green and blue of vertebrae: as they should be, in doubt by the model, or at odds with anatomy."""
-FAINT = (245, 235, 95)
-"""What ``SURE`` turns into, step by step, on the way to doubt."""
-MEASURED = (105, 195, 255)
-"""Red, green and blue of Cobb lines."""
 
 _PALE = 0.72
 """Share of their color's brightness that pale lines have."""

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from .answers import FINAL, NO_FACTS, PREDICTED, Answer, Film, ImageEntry, LabelFacts, ServerInfo, Training
-from .client import Client, stem
+from .client import Client
 from .drafts import Draft
 from .errors import NOT_FOUND, REFUSED, TAKEN, ServerError
 from .keeping import Keeper
 from .open_film import facts_of
+from .spine.image_suffixes import file_stem
 from .worker import Job
 
 _MOST_NAMES, _MOST_CHOICES = 100, 5
@@ -143,7 +144,7 @@ def store_file(client: Client, path: str, wanted: str, job: Job) -> str:
     Returns:
         Its name there.
     """
-    wanted = wanted or stem(path)
+    wanted = wanted or file_stem(path)
     for number in range(1, _MOST_NAMES):
         name = wanted if number == 1 else f"{wanted}_{number}"
         if client.has_image(name, path, job.signal):

@@ -8,6 +8,8 @@ from pathlib import Path
 import pydicom
 from pydicom.errors import InvalidDicomError
 
+from ..spine.image_suffixes import DICOM_SUFFIXES
+
 DEFAULT_PATTERN = r"(.*?\d.*?)(?:[ _.-]+[A-Za-z]{1,8})*"
 """Of an image id the part up to trailing words: ``P12_pre`` and ``P12_post`` are of ``P12``.
 
@@ -17,7 +19,6 @@ one. An id without a digit is a patient of its own.
 MOST_PATTERN = 200
 _NOBODY = frozenset({"", "0", "anon", "anonym", "anonymous", "anonymized", "anonymised", "none", "unknown"})
 """What stands in the place of a patient's id where it was removed."""
-_DICOM = (".dcm", ".dicom")
 
 
 def check_pattern(pattern: str) -> str:
@@ -56,7 +57,7 @@ def patient_of(image_id: str, image: Path, pattern: str = "") -> str:
 
 
 def _told_by_file(image: Path) -> str:
-    if not image.name.lower().endswith(_DICOM):
+    if not image.name.lower().endswith(DICOM_SUFFIXES):
         return ""
     try:
         header = pydicom.dcmread(image, stop_before_pixels=True, specific_tags=["PatientID"])

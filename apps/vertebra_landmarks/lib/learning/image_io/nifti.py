@@ -10,9 +10,9 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
+from ...spine.image_suffixes import NIFTI_SUFFIXES
 from ...spine.planes import Plane
 from .error_text import itk_text_of, text_of
-from .formats import NIFTI_SUFFIXES
 from .itk_geometry import geometry_of, open_with_itk, plane_axes
 from .limits import check_size
 from .luminance import finite, luminance

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ...spine.image_suffixes import DICOM_SUFFIXES, NIFTI_SUFFIXES
 from ...spine.image_warnings import square_pixel_warnings
 from . import formats
 from .dicom_image import read_dicom
@@ -66,9 +67,9 @@ def _format_of(path: Path) -> str:
     name = path.name.lower()
     if found in _READERS:
         return found
-    if found == "gzip archive" and name.endswith(formats.NIFTI_SUFFIXES):
+    if found == "gzip archive" and name.endswith(NIFTI_SUFFIXES):
         return formats.NIFTI
-    if found is None and name.endswith(formats.DICOM_SUFFIXES):
+    if found is None and name.endswith(DICOM_SUFFIXES):
         return formats.DICOM  # says what a DICOM file lacks
     known = f"{', '.join(formats.READABLE[:-1])} or {formats.READABLE[-1]}"
     if found is None:

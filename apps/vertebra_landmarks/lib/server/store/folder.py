@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from ...learning.image_io import IMAGE_SUFFIXES
 from ...learning.image_io.formats import DICOM, HEAD_BYTES, format_of
 from ...learning.inputs import OVERLAY_SUFFIX
+from ...spine.image_suffixes import IMAGE_SUFFIXES, image_suffix
 from ...spine.markups import SUFFIX
 from ..models import FOLDER
 from ..names import LONGEST_NAME_BYTES, check_tag, folded, is_inside
@@ -32,7 +32,6 @@ OUTSIDE = "a link that leads to no file in the studies folder"
 DICOMDIR = "an index of DICOM files and no image"
 GONE_OR_CLOSED = "the file cannot be opened"
 _NOTES_OF_MONAI_LABEL = "datastore_v2.json"
-_SUFFIXES = sorted((SUFFIX, *IMAGE_SUFFIXES), key=len, reverse=True)
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")  # of a version
 MAX_SNIFFED = 500_000
 """Files whose content is remembered, so that they are opened once."""
@@ -61,11 +60,8 @@ class Found(NamedTuple):
 
 def id_of(file: str) -> str:
     """The image id that a file's name stands for: the name without an image's ending, else the whole name."""
-    lower = file.lower()
-    for suffix in _SUFFIXES:
-        if lower.endswith(suffix):
-            return file[: -len(suffix)]
-    return file
+    suffix = SUFFIX if file.lower().endswith(SUFFIX) else image_suffix(file)
+    return file[: len(file) - len(suffix)]
 
 
 def is_storable(name: str) -> bool:
@@ -246,7 +242,7 @@ class StudiesFolder:
 
 def has_image_suffix(name: str) -> bool:
     """Whether a file's name ends like an image's."""
-    return name.lower().endswith(IMAGE_SUFFIXES)
+    return bool(image_suffix(name))
 
 
 def is_own(name: str) -> bool:

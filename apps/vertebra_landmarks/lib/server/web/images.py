@@ -11,6 +11,7 @@ from fastapi import APIRouter, File, Form, HTTPException, Query, Response, Uploa
 from fastapi.responses import StreamingResponse
 from monailabel.utils.others.generic import file_checksum, get_mime_type
 
+from ...spine.image_suffixes import image_stem
 from ...spine.markups import SUFFIX
 from ..label_check import checked_label
 from ..names import check_tag
@@ -68,8 +69,7 @@ def _add_image(served: Service, image: str, file: UploadFile, facts: dict[str, A
     with served.uploads.stored(file.file, file.filename or "") as place:
         check_readable(place)
         name = (file.filename or "").replace("\\", "/").rpartition("/")[2]
-        suffix = place.name.removeprefix("image")
-        image = image or (name[: -len(suffix)] if name.lower().endswith(suffix) else name)
+        image = image or image_stem(name)
         try:
             added: str = served.app.datastore().add_image(image, str(place), facts)
         except FileExistsError as error:

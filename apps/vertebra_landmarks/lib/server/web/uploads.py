@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 from fastapi import HTTPException
 
-from ...learning.image_io import IMAGE_SUFFIXES, UnreadableImageError, is_dicom, read_radiograph
+from ...learning.image_io import UnreadableImageError, is_dicom, read_radiograph
+from ...spine.image_suffixes import IMAGE_SUFFIXES, image_suffix
 
 UNREADABLE = 415
 
@@ -32,8 +33,7 @@ class Uploads:
         Raises:
             HTTPException: 415, neither says that it is an image that can be read.
         """
-        name = client_name.lower()
-        suffix = max((end for end in IMAGE_SUFFIXES if name.endswith(end)), key=len, default="")
+        suffix = image_suffix(client_name)
         place = Path(tempfile.mkdtemp(dir=self.folder)) / f"image{suffix}"
         try:
             with place.open("wb") as file:
