@@ -35,6 +35,8 @@ LEARNING = SPINE | {
     "yaml",
     "tqdm",
     "lib.learning",
+    "pydantic",
+    "pydantic_core",
     "lib.__version__",
 }
 WEB = {"fastapi", "starlette", "pydantic", "anyio", "jwt"}

@@ -13,6 +13,7 @@ from ..learning.devices import choose_device
 from ..learning.patch_views import can_be_patched
 from ..learning.rehearsal import Rehearsal
 from ..learning.synthetic import synthetic_items
+from ..learning.validation import checked
 from ..learning.weights import Weights, file_digest, load_weights, save_weights
 from .gate import Gate, decide, measure
 from .models import ModelStore
@@ -103,7 +104,7 @@ class Round:
         left, sources = read_plan(self.folder), self.sources
         if settings.resume and left is not None:
             decided = {name: getattr(settings, name) for name in DECIDED_LATER if name in sent}
-            settings = TrainRequest(**{**left.settings, **decided, "resume": True})
+            settings = checked(TrainRequest, {**left.settings, **decided, "resume": True})
             sources = {name: files for name, files in sources.items() if name in left.films}
         learnt = self.models.version(self.parent).films(TRAINED_ON)
         films = sort_films(sources, settings.val_split, settings.patient_pattern, learnt)

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from ...learning.image_io import UnreadableImageError
+from ...learning.validation import sentence
 
 logger = logging.getLogger(__name__)
 
@@ -77,9 +78,7 @@ def _stated(_: Request, error: StarletteHTTPException) -> Response:
 
 def _malformed(_: Request, error: RequestValidationError) -> Response:
     """422 is FastAPI's word for it, but here it means that an image shows no spine."""
-    first = error.errors()[0]
-    place = " ".join(str(part) for part in first.get("loc", ()))
-    return problem(400, f"{place}: {first.get('msg', 'not as expected')}")
+    return problem(400, sentence(error.errors()[0]))
 
 
 def _of_monai_label(request: Request, error: MONAILabelException) -> Response:

@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, HTTPException, Query, Response, UploadFile
+from fastapi import APIRouter, File, HTTPException, Query, Response, UploadFile
 from fastapi.responses import StreamingResponse
 from monailabel.utils.others.generic import file_checksum, get_mime_type
 
@@ -20,7 +20,7 @@ from ..store.images import REASON
 from .auth import ANYBODY, Role, User
 from .errors import bad_request
 from .needs import needs
-from .params import check_no_names, json_object
+from .params import FactsForm, check_no_names, json_object
 from .pixels import pixels_response
 from .sending import file_response
 from .service import Asking, Json, Served, Service
@@ -31,7 +31,12 @@ router = APIRouter(tags=["Datastore"])
 RESERVED = ("strategy", "path", "name", "ts", STATED_SIDE, REASON)
 """What the server itself notes about an image or a label."""
 CHECKSUMS = ("SHA256", "SHA512", "MD5")
-Version = Annotated[int, Query(ge=1, le=2**31 - 1)]
+Version = Annotated[int, Query(ge=1, le=2**31 - 1, examples=[2])]
+ImageId = Annotated[str, Query(description="Id of an image of the folder", examples=["phantom_1"])]
+NewId = Annotated[str, Query(description="Id that a new image gets", examples=["phantom_1"])]
+Tag = Annotated[str, Query(description="Tag of a label", examples=["final", "original"])]
+CheckSum = Annotated[str, Query(description="Algorithm and digest of a file", examples=[f"SHA256:{'0' * 64}"])]
+Side = Annotated[str, Query(description="The patient's side at the left of the image", examples=["left", "right", ""])]
 READER, ANNOTATOR, ADMIN = needs(Role.READER), needs(Role.ANNOTATOR), needs(Role.ADMIN)
 
 
@@ -58,8 +63,8 @@ async def add_image(
     served: Served,
     asking: Asking,
     file: Annotated[UploadFile, File()],
-    image: str = "",
-    params: Annotated[str, Form()] = "{}",
+    image: NewId = "",
+    params: FactsForm = "{}",
 ) -> Response:
     """Add a radiograph under a new id, by default the file's name without extension."""
     return Json({"image": await served.filing.run(_add_image, served, image, file, _facts(params, asking))})
@@ -81,14 +86,14 @@ def _add_image(served: Service, image: str, file: UploadFile, facts: dict[str, A
 
 @router.delete("/datastore/", openapi_extra=ADMIN, include_in_schema=False)
 @router.delete("/datastore/image", openapi_extra=ADMIN, summary="Remove an image and its labels")
-async def remove_image(served: Served, id: str) -> Response:
+async def remove_image(served: Served, id: ImageId) -> Response:
     """Remove an image and its labels from the folder."""
     await served.filing.run(served.app.datastore().remove_image, id)
     return Json({})
 
 
 @router.head("/datastore/image", openapi_extra=READER, summary="Whether an image exists")
-async def check_image(served: Served, image: str, check_sum: str = "") -> Response:
+async def check_image(served: Served, image: ImageId, check_sum: CheckSum = "") -> Response:
     """200 if it does, and is the file that ``check_sum`` (``SHA256:...``) describes."""
     path = _image_path(served, image)
     if check_sum:
@@ -102,14 +107,14 @@ async def check_image(served: Served, image: str, check_sum: str = "") -> Respon
 
 
 @router.get("/datastore/image", openapi_extra=READER, summary="Download an image")
-def download_image(served: Served, image: str) -> Response:
+def download_image(served: Served, image: ImageId) -> Response:
     """The file as it lies in the folder."""
     path = _image_path(served, image)
     return file_response(Path(path), get_mime_type(path))
 
 
 @router.get("/datastore/image/pixels", openapi_extra=READER, summary="The pixels of an image")
-async def image_pixels(served: Served, image: str) -> Response:
+async def image_pixels(served: Served, image: ImageId) -> Response:
     """A gzipped ``.npy`` file, ``(H, W)`` of 8 or 16 bits with bright bone; the facts are in ``X-Image-Facts``."""
     return await served.filing.run(_pixels, served, image)
 
@@ -121,21 +126,21 @@ def _pixels(served: Service, image: str) -> Response:
 
 
 @router.get("/datastore/image/info", openapi_extra=READER, summary="Facts about an image")
-def image_facts(served: Served, image: str) -> Response:
+def image_facts(served: Served, image: ImageId) -> Response:
     """What is noted about it."""
     _image_path(served, image)
     return Json(served.app.datastore().get_image_info(image))
 
 
 @router.put("/datastore/image/info", openapi_extra=ANNOTATOR, summary="Note facts about an image")
-async def note_image_facts(served: Served, asking: Asking, image: str, info: Annotated[str, Form()] = "{}") -> Response:
+async def note_image_facts(served: Served, asking: Asking, image: ImageId, info: FactsForm = "{}") -> Response:
     """Add to what is noted about it."""
     facts = _facts(info, asking, begun=False)
     return Json(await served.filing.run(_noting, served.app.datastore().update_image_info, image, facts))
 
 
 @router.put("/datastore/image/side", openapi_extra=ANNOTATOR, summary="State the patient's side of an image")
-async def state_side(served: Served, asking: Asking, image: str, image_left_is: str = "") -> Response:
+async def state_side(served: Served, asking: Asking, image: ImageId, image_left_is: Side = "") -> Response:
     """Say which side of the patient, ``left`` or ``right``, is at the left of the upright image; empty takes it back.
 
     Only of an image whose file does not say it: that counts first.
@@ -163,10 +168,10 @@ def _state_side(served: Service, image: str, image_left_is: str | None, user: Us
 async def save_label(
     served: Served,
     asking: Asking,
-    image: str,
+    image: ImageId,
     label: Annotated[UploadFile, File()],
-    tag: str = "final",
-    params: Annotated[str, Form()] = "{}",
+    tag: Tag = "final",
+    params: FactsForm = "{}",
 ) -> Response:
     """Keep a Markups file of vertebra landmarks as the label of an image, in place of one with the same tag."""
     facts = _facts(params, asking)
@@ -188,7 +193,7 @@ def _save_label(served: Service, image: str, tag: str, label: UploadFile, facts:
 
 
 @router.delete("/datastore/label", openapi_extra=ADMIN, summary="Remove a label")
-async def remove_label(served: Served, id: str, tag: str) -> Response:
+async def remove_label(served: Served, id: ImageId, tag: Tag) -> Response:
     """Remove the label of an image."""
     _label_path(served, id, tag)
     await served.filing.run(served.app.datastore().remove_label, id, tag)
@@ -196,27 +201,27 @@ async def remove_label(served: Served, id: str, tag: str) -> Response:
 
 
 @router.head("/datastore/label", openapi_extra=READER, summary="Whether a label exists")
-def check_label(served: Served, image: str, tag: str) -> Response:
+def check_label(served: Served, image: ImageId, tag: Tag) -> Response:
     """200 if it does."""
     _label_path(served, image, tag)
     return Json({})
 
 
 @router.get("/datastore/label", openapi_extra=READER, summary="Download a label")
-def download_label(served: Served, label: str, tag: str) -> Response:
+def download_label(served: Served, label: ImageId, tag: Tag) -> Response:
     """The Markups file."""
     return file_response(Path(_label_path(served, label, tag)), "application/json")
 
 
 @router.get("/datastore/label/versions", openapi_extra=READER, summary="All versions of a label")
-def label_versions(served: Served, label: str, tag: str) -> Response:
+def label_versions(served: Served, label: ImageId, tag: Tag) -> Response:
     """Oldest first: number, digest, what is noted, and which one is current; versions of a removed label stay."""
     _image_path(served, label)
     return Json({"versions": served.app.datastore().label_versions(label, tag)})
 
 
 @router.post("/datastore/label/restore", openapi_extra=ANNOTATOR, summary="Restore a version of a label")
-async def restore_label(served: Served, asking: Asking, label: str, tag: str, version: Version) -> Response:
+async def restore_label(served: Served, asking: Asking, label: ImageId, tag: Tag, version: Version) -> Response:
     """Save a version once more as the newest; nothing is lost."""
     return Json({"version": await served.filing.run(_restore_label, served, label, tag, version, asking)})
 
@@ -232,7 +237,7 @@ def _restore_label(served: Service, label: str, tag: str, version: int, user: Us
 
 
 @router.get("/datastore/label/info", openapi_extra=READER, summary="Facts about a label")
-def label_facts(served: Served, label: str, tag: str) -> Response:
+def label_facts(served: Served, label: ImageId, tag: Tag) -> Response:
     """What is noted about it."""
     _label_path(served, label, tag)
     return Json(served.app.datastore().get_label_info(label, tag))
@@ -240,7 +245,7 @@ def label_facts(served: Served, label: str, tag: str) -> Response:
 
 @router.put("/datastore/label/info", openapi_extra=ANNOTATOR, summary="Note facts about a label")
 async def note_label_facts(
-    served: Served, asking: Asking, label: str, tag: str, info: Annotated[str, Form()] = "{}"
+    served: Served, asking: Asking, label: ImageId, tag: Tag, info: FactsForm = "{}"
 ) -> Response:
     """Add to what is noted about it."""
     facts = _facts(info, asking, begun=False)
@@ -249,7 +254,7 @@ async def note_label_facts(
 
 @router.put("/datastore/updatelabelinfo", openapi_extra=ANNOTATOR, include_in_schema=False)
 async def note_label_facts_by_the_old_name(
-    served: Served, asking: Asking, label: str, tag: str, params: Annotated[str, Form()] = "{}"
+    served: Served, asking: Asking, label: ImageId, tag: Tag, params: FactsForm = "{}"
 ) -> Response:
     """What MONAI Label's client still calls."""
     return await note_label_facts(served, asking, label, tag, params)

@@ -10,20 +10,20 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, HTTPException, Response, UploadFile
+from fastapi import APIRouter, File, HTTPException, Query, Response, UploadFile
 
 from ...spine.markups import SUFFIX
+from ..infer_request import EXAMPLE, InferRequest
 from .auth import Role
 from .errors import bad_request
 from .needs import needs
-from .params import check_kinds, json_object
+from .params import json_form, json_object
 from .service import Asking, Json, Served, Service
 
 router = APIRouter(tags=["Infer"])
 
 MOST_PARAMS = 250_000
 """Characters of ``params``, which may carry the points that somebody has set."""
-KINDS: dict[str, type] = {"save_label": bool, "label_tag": str}
 DECIDED = ("image", "model", "session", "file", "label", "description", "timeout")
 """What the request's address or the server decides, whatever ``params`` say."""
 
@@ -41,9 +41,9 @@ async def infer(
     served: Served,
     asking: Asking,
     model: str,
-    image: str = "",
-    session_id: str = "",
-    params: Annotated[str, Form()] = "{}",
+    image: Annotated[str, Query(description="Id of an image of the folder", examples=["phantom_1"])] = "",
+    session_id: Annotated[str, Query(description="Or of a session, see /session/")] = "",
+    params: Annotated[str, json_form(InferRequest, EXAMPLE)] = "{}",
     file: Annotated[UploadFile | None, File()] = None,
     output: Output = Output.ALL,
 ) -> Response:
@@ -54,7 +54,7 @@ async def infer(
     try:
         given = json_object(params, "params", MOST_PARAMS)
         request = {name: value for name, value in given.items() if name not in DECIDED}
-        check_kinds(request, KINDS, "params")
+        InferRequest.parse(request)
     except ValueError as error:
         raise bad_request(error) from error
     if not file and not image and not session_id:

@@ -11,12 +11,12 @@ from ..models import ModelStore
 from .auth import Role
 from .errors import bad_request
 from .needs import needs
-from .params import check_kinds, check_no_names, check_object
+from .params import VersionParams
 from .service import Json, Served
 
 router = APIRouter(tags=["App"])
 
-Params = Annotated[dict[str, Any] | None, Body()]
+Params = Annotated[VersionParams | None, Body()]
 
 
 @router.get("/model/versions", openapi_extra=needs(Role.READER), summary="Versions of the model")
@@ -28,28 +28,16 @@ async def versions(served: Served) -> Response:
 @router.post("/model/rollback", openapi_extra=needs(Role.ADMIN), summary="Serve an earlier version again")
 async def roll_back(served: Served, params: Params = None) -> Response:
     """The one that the served version was trained from, or the one with the given ``version``."""
-    number = _number(params)
+    number = params.version if params else None
     return Json(await served.filing.run(_changed, served.app.models, served.app.models.roll_back, number))
 
 
 @router.post("/model/publish", openapi_extra=needs(Role.ADMIN), summary="Serve a version")
 async def publish(served: Served, params: Params = None) -> Response:
     """Such as one that the gate has held back."""
-    number = _number(params)
-    if number is None:
+    if params is None or params.version is None:
         raise HTTPException(400, "the body must name a version")
-    return Json(await served.filing.run(_changed, served.app.models, served.app.models.serve, number))
-
-
-def _number(params: Params) -> int | None:
-    try:
-        request = check_object(params or {}, "the body")
-        check_no_names(request, (), "the body")
-        check_kinds(request, {"version": int}, "the body")
-    except ValueError as error:
-        raise bad_request(error) from error
-    number: int | None = request.get("version")
-    return number
+    return Json(await served.filing.run(_changed, served.app.models, served.app.models.serve, params.version))
 
 
 def _changed(models: ModelStore, change: Callable[[int | None], object], number: int | None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ..train import WAITS
 from .auth import Role
 from .errors import bad_request
 from .needs import needs
-from .params import check_kinds, check_no_names, check_object
+from .params import BatchParams, NextImageParams, ScoringParams, TrainParams, sent
 from .service import Asking, Json, Served, Service
 from .task_board import BATCH, SCORING, TRAIN, shown
 
@@ -26,26 +26,15 @@ router = APIRouter()
 READER, ANNOTATOR, ADMIN = needs(Role.READER), needs(Role.ANNOTATOR), needs(Role.ADMIN)
 MOST_WAITING, MOST_REMEMBERED = 8, 100
 """Tasks of a kind that wait or run, and that are kept for those who ask how they went."""
-BATCH_KINDS: dict[str, type] = {
-    "device": str,
-    "multi_gpu": bool,
-    "gpus": str,
-    "logging": str,
-    "save_label": bool,
-    "label_tag": str,
-    "max_workers": int,
-    "max_batch_size": int,
-    "client_id": str,
-}
-
-Params = Annotated[dict[str, Any] | None, Body()]
 
 
 @router.post("/activelearning/{strategy}", openapi_extra=ANNOTATOR, tags=["ActiveLearning"], summary="The next image")
-async def next_image(served: Served, asking: Asking, strategy: str, params: Params = None) -> Response:
+async def next_image(
+    served: Served, asking: Asking, strategy: str, params: Annotated[NextImageParams | None, Body()] = None
+) -> Response:
     """An image to label next, by ``random`` or another strategy; ``{}`` when all are labelled."""
     _check_known("strategy", strategy, served.app._strategies)
-    request = _checked(params, ("strategy",), {"client_id": str, "label_tag": str})
+    request = sent(params)
     return Json(await served.filing.run(_next_image, served, strategy, request, asking.name))
 
 
@@ -65,12 +54,12 @@ async def start_batch(
     served: Served,
     model: str,
     images: BatchInferImageType = BatchInferImageType.IMAGES_ALL,
-    params: Params = None,
+    params: Annotated[BatchParams | None, Body()] = None,
     run_sync: bool = False,
 ) -> Response:
     """Predict on all, labelled or unlabelled images and keep the results as labels ``label_tag``."""
     _check_known("model", model, served.app._infers)
-    request = _checked(params, ("model", "images"), BATCH_KINDS)
+    request = sent(params)
     try:
         check_tag(request.setdefault("label_tag", "original") or "original")
     except ValueError as error:
@@ -93,9 +82,11 @@ async def stop_batch(served: Served) -> Response:
 
 
 @router.post("/train/", openapi_extra=ADMIN, include_in_schema=False)
-async def start_all_trainings(served: Served, params: Params = None, run_sync: bool = False) -> Response:
+async def start_all_trainings(
+    served: Served, params: Annotated[TrainParams | None, Body()] = None, run_sync: bool = False
+) -> Response:
     """Train every model that can be trained, with the parameters that stand under its name."""
-    given = _checked(params, (), {})
+    given = sent(params)
     results = {}
     for model in served.app._trainers:
         own = given.get(model) or {}
@@ -109,13 +100,13 @@ async def start_all_trainings(served: Served, params: Params = None, run_sync: b
 async def start_training(
     served: Served,
     model: str,
-    params: Params = None,
+    params: Annotated[TrainParams | None, Body()] = None,
     run_sync: bool = False,
     enqueue: bool = False,
 ) -> Response:
     """Train in a process of its own; ``/info/`` lists the parameters and their defaults."""
     _check_known("model to train", model, served.app._trainers)
-    request = await _training_params(served, model, _checked(params, (), {}), enqueue)
+    request = await _training_params(served, model, sent(params), enqueue)
     return Json(await _train(served, model, request, run_sync, enqueue))
 
 
@@ -134,9 +125,9 @@ async def stop_training(served: Served) -> Response:
 
 
 @router.post("/scoring/", openapi_extra=ANNOTATOR, include_in_schema=False)
-async def start_all_scorings(served: Served, params: Params = None) -> Response:
+async def start_all_scorings(served: Served, params: Annotated[ScoringParams | None, Body()] = None) -> Response:
     """Run every scoring method."""
-    request = _checked(params, ("method",), {})
+    request = sent(params)
     results = {}
     for method in served.app._scoring_methods:
         answer = await _started(served, SCORING, {"method": method}, request, enqueue=True)
@@ -148,12 +139,12 @@ async def start_all_scorings(served: Served, params: Params = None) -> Response:
 async def start_scoring(
     served: Served,
     method: str,
-    params: Params = None,
+    params: Annotated[ScoringParams | None, Body()] = None,
     run_sync: bool = False,
 ) -> Response:
     """Run it in a process of its own."""
     _check_known("scoring method", method, served.app._scoring_methods)
-    request = _checked(params, ("method",), {})
+    request = sent(params)
     if run_sync:
         return Json(await served.working.run(served.app.scoring, {**request, "method": method}))
     return await _start(served, SCORING, {"method": method}, request, enqueue=False)
@@ -175,16 +166,6 @@ def _check_known(what: str, name: str, known: Mapping[str, Any]) -> None:
     if name not in known:
         choice = f"use {', '.join(map(repr, known))}" if known else "there is none"
         raise HTTPException(404, f"there is no {what} {name!r:.80}; {choice}")
-
-
-def _checked(params: Params, decided: tuple[str, ...], kinds: Mapping[str, type]) -> dict[str, Any]:
-    try:
-        request = check_object(params or {}, "the body")
-        check_no_names(request, decided, "the body")
-        check_kinds(request, kinds, "the body")
-    except ValueError as error:
-        raise bad_request(error) from error
-    return request
 
 
 async def _training_params(served: Service, model: str, params: dict[str, Any], enqueue: bool) -> dict[str, Any]:
