@@ -25,14 +25,12 @@ from lib.learning.choosing.film import opinion_about
 from lib.learning.choosing.opinion import Opinion
 from lib.learning.image_io import Radiograph, read_radiograph
 from lib.server.config import parse_conf
-from lib.server.given import GivenFilms
 from lib.server.image_reading import reading
 from lib.server.infer import VertebraLandmarksInfer
 from lib.server.models import ModelStore
 from lib.server.names import check_tag
 from lib.server.prelabel import MODEL_VERSION, Prelabelling
 from lib.server.privacy import keep_patients_out_of_logs, outline
-from lib.server.scored_versions import ScoredVersions
 from lib.server.scoring import Scoring
 from lib.server.stated_side import STATED_SIDE
 from lib.server.store.datastore import StudiesDatastore
@@ -129,11 +127,7 @@ class VertebraLandmarksApp(MONAILabelApp):
 
     def init_strategies(self) -> dict[str, Strategy]:
         """Ways to choose the next image."""
-        return all_strategies(
-            lambda: str(self._infers[MODEL].model_key),
-            ScoredVersions(self.models.folder),
-            GivenFilms(self.models.folder),
-        )
+        return all_strategies(lambda: str(self._infers[MODEL].model_key))
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Run inference on an image: the id of one in the datastore, or the ``Path`` of a file that a client sent.

@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from lib.server import given
 from lib.server.given import GivenFilms
+from lib.server.store.holding import Holding
+from lib.server.store.tables import assignments
+
+from .store.conftest import Open, database, opened, postgresql  # noqa: F401
+
+
+@pytest.fixture
+def holding(tmp_path: Path, opened: Open) -> Holding:  # noqa: F811
+    return opened(tmp_path / "studies").holding
+
+
+@pytest.fixture
+def holdings(tmp_path: Path, opened: Open) -> list[Holding]:  # noqa: F811
+    """The same folder, as four processes open it."""
+    return [opened(tmp_path / "studies").holding for _ in range(4)]
 
 
 def first_of(*films: str) -> Callable[[Collection[str]], str | None]:
     return lambda passed_over: next((film for film in films if film not in passed_over), None)
 
 
-def test_two_workers_give_each_film_once_and_then_the_one_given_longest_ago(tmp_path: Path) -> None:
-    workers = [GivenFilms(tmp_path / "new"), GivenFilms(tmp_path / "new")]
+def test_two_workers_give_each_film_once_and_then_the_one_given_longest_ago(holding: Holding) -> None:
+    workers = [GivenFilms(holding), GivenFilms(holding)]
     asked = [workers[turn % 2].give(first_of("a", "b", "c")) for turn in range(7)]
     assert asked == ["a", "b", "c", "a", "b", "c", "a"]
 
 
-def test_films_that_were_labelled_since_are_passed_over(tmp_path: Path) -> None:
-    films = GivenFilms(tmp_path)
+def test_films_that_were_labelled_since_are_passed_over(holding: Holding) -> None:
+    films = GivenFilms(holding)
     assert [films.give(first_of(*"abcd")) for _ in range(4)] == list("abcd")
     assert [films.give(first_of("d", "b")) for _ in range(4)] == ["b", "d", "b", "d"]
 
 
-def test_few_questions_are_asked_where_most_films_are_labelled(tmp_path: Path) -> None:
-    films, names, asked = GivenFilms(tmp_path), [f"film{number:03d}" for number in range(300)], []
+def test_few_questions_are_asked_where_most_films_are_labelled(holding: Holding) -> None:
+    films, names, asked = GivenFilms(holding), [f"film{number:03d}" for number in range(300)], []
     for _ in names:
         films.give(first_of(*names))
 
@@ -43,19 +59,59 @@ def test_few_questions_are_asked_where_most_films_are_labelled(tmp_path: Path) -
     assert len(asked) <= 12
 
 
-def test_a_film_may_be_given_again_after_some_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    films, now = GivenFilms(tmp_path, minutes=1), [1000.0]
+def test_a_film_may_be_given_again_after_some_minutes(holding: Holding, monkeypatch: pytest.MonkeyPatch) -> None:
+    films, now = GivenFilms(holding, minutes=1), [1000.0]
     monkeypatch.setattr(given.time, "time", lambda: now[0])
     assert [films.give(first_of("a", "b")) for _ in range(2)] == ["a", "b"]
     now[0] = 1061.0
     assert films.give(first_of("a", "b")) == "a"
 
 
-def test_nothing_is_given_where_there_is_nothing(tmp_path: Path) -> None:
-    assert GivenFilms(tmp_path).give(first_of()) is None
+def test_nothing_is_given_where_there_is_nothing(holding: Holding) -> None:
+    assert GivenFilms(holding).give(first_of()) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"[1]", b'{"a": null}', b"\xff"], ids=["empty", "list", "null", "bytes"])
-def test_a_damaged_file_counts_as_none(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / given.FILE).write_bytes(content)
-    assert GivenFilms(tmp_path).give(first_of("a")) == "a"
+def test_an_image_is_given_to_one_of_many_who_ask_at_once(holdings: list[Holding]) -> None:
+    names, workers = [f"film{number}" for number in range(24)], [GivenFilms(holding) for holding in holdings]
+    with ThreadPoolExecutor(8) as pool:
+        asked = list(pool.map(lambda turn: workers[turn % 4].give(first_of(*names)), range(24)))
+    assert sorted(map(str, asked)) == sorted(names)
+
+
+def test_an_image_that_another_process_takes_meanwhile_is_left_to_it(holding: Holding) -> None:
+    mine, other = GivenFilms(holding), GivenFilms(holding)
+
+    def pick(passed_over: Collection[str]) -> str | None:
+        image = first_of("a", "b")(passed_over)
+        if not passed_over:
+            assert other.give(first_of("a")) == "a"
+        return image
+
+    assert mine.give(pick) == "b"
+
+
+def test_a_clock_that_was_wrong_does_not_hold_an_image_back_for_long(
+    holding: Holding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, now = GivenFilms(holding, minutes=1), [5000.0]
+    monkeypatch.setattr(given.time, "time", lambda: now[0])
+    assert images.give(first_of("a", "b")) == "a"
+    for second, image in enumerate(("a", "b", "a"), 1000):
+        now[0] = second
+        assert images.give(first_of("a", "b")) == image
+
+
+def test_what_is_labelled_or_was_given_long_ago_leaves_no_row(
+    holding: Holding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, now = GivenFilms(holding, minutes=1), [1000.0]
+    monkeypatch.setattr(given.time, "time", lambda: now[0])
+    for _ in range(3):
+        images.give(first_of("a", "b", "c"))
+        now[0] += 1
+    assert images.give(first_of("c")) == "c"  # a and b are labelled
+    now[0] += 61
+    assert images.give(first_of("d")) == "d"
+    with holding.database.reading() as connection:
+        rows = connection.execute(assignments.select().where(assignments.c.store == holding.key))
+        assert rows.one().image == "d"

@@ -15,6 +15,8 @@ GATE, ALIVE = "servers.lock", "alive.lock"
 class Presence:
     """A folder that only this process uses, by which other processes see that it lives.
 
+    The sign of life is a lock of the operating system and no row of the database: a process that crashes releases it.
+
     What servers that were killed have left goes when the next one begins; what all of them share, with the last one.
 
     Args:

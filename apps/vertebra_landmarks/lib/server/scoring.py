@@ -58,7 +58,7 @@ class Scoring(BackgroundWorker):
         super().__init__("scoring", folder, interval_s, {"model_version": None, "scored": 0, "failed": 0})
         self._shown = shown or version
         self._datastore, self._ask, self._version = datastore, ask, version
-        self._versions = ScoredVersions(folder)
+        self._versions = ScoredVersions(datastore.holding)
         self._opinions: tuple[str, OpinionFile] | None = None
         self._failed: set[tuple[str, str, tuple[int, int]]] = set()
         self._ordered: object = None

@@ -22,14 +22,10 @@ DESCRIPTIONS = {
 
 
 class Assigner:
-    """Gives out images that can be read; others are noted as unreadable, and passed over.
+    """Gives out images that can be read; others are noted as unreadable, and passed over."""
 
-    Args:
-        given: which images were just given.
-    """
-
-    def __init__(self, given: GivenFilms) -> None:
-        self._given, self._readable = given, ReadableImages()
+    def __init__(self) -> None:
+        self._readable = ReadableImages()
 
     def next(self, pick: Callable[[Collection[str]], str | None], datastore: StudiesDatastore) -> dict[str, Any] | None:
         """The answer of a strategy: the id of the picked image, ``None`` where there is none.
@@ -39,8 +35,9 @@ class Assigner:
             datastore: of the images.
         """
         tried: set[str] = set()
+        given = GivenFilms(datastore.holding)
         while True:
-            image = self._given.give(pick)
+            image = given.give(pick)
             if image is None or image in tried:
                 return None
             if self._readable.holds(datastore, image):
@@ -89,17 +86,16 @@ class ByScore(Strategy):
     Args:
         name: one of ``choosing.STRATEGIES``.
         version: says which weights are served.
-        versions: of which models all images have scores.
         assigner: gives it out.
     """
 
-    def __init__(self, name: str, version: Callable[[], str], versions: ScoredVersions, assigner: Assigner) -> None:
+    def __init__(self, name: str, version: Callable[[], str], assigner: Assigner) -> None:
         super().__init__(DESCRIPTIONS[name])
-        self._name, self._version, self._versions, self._assigner = name, version, versions, assigner
+        self._name, self._version, self._assigner = name, version, assigner
 
     def __call__(self, request: dict[str, Any], datastore: StudiesDatastore) -> dict[str, Any] | None:
         """Its id; ``None`` when all are labelled."""
-        served, complete = self._version(), self._versions.complete()
+        served, complete = self._version(), ScoredVersions(datastore.holding).complete()
         order = [served, *complete] if served in complete else [*complete, served]
 
         def pick(given: Collection[str]) -> str | None:
@@ -112,9 +108,9 @@ class ByScore(Strategy):
         return self._assigner.next(pick, datastore)
 
 
-def all_strategies(version: Callable[[], str], versions: ScoredVersions, given: GivenFilms) -> dict[str, Strategy]:
+def all_strategies(version: Callable[[], str]) -> dict[str, Strategy]:
     """Every strategy by its name, the default one first."""
-    assigner = Assigner(given)
+    assigner = Assigner()
     names = sorted(STRATEGIES, key=lambda name: name != DEFAULT)
-    scored = {name: ByScore(name, version, versions, assigner) for name in names}
+    scored = {name: ByScore(name, version, assigner) for name in names}
     return {**scored, "random": Random(assigner), "first": First(assigner)}

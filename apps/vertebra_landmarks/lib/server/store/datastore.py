@@ -15,6 +15,7 @@ from monailabel.interfaces.datastore import Datastore
 from sqlalchemy.exc import DBAPIError
 
 from ..stated_side import StatedSide
+from .adopted_files import adopt_files
 from .choosing import Choosing
 from .database import Database, kind_of
 from .folder import FileState, StudiesFolder, id_of, remove_files
@@ -77,6 +78,8 @@ class StudiesDatastore(Datastore):
             raise
 
     def _open(self, holding: Holding, auto_reload: bool, read_only: bool) -> None:
+        self.holding = holding
+        adopt_files(holding)
         self._images = Images(holding)
         self._labels = Labels(holding, self._images)
         self._listing = Listing(holding)

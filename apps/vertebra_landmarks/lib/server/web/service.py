@@ -67,8 +67,9 @@ def make_service(app: MONAILabelApp, config: ServerConfig) -> Service:
     presence = Presence(studies / UPLOADS, studies / FOLDER, (SESSIONS,))
     uploads = Uploads(presence.folder)
     most_bytes = SESSIONS_TO_UPLOADS * config.max_upload_mb * MEGABYTE
-    kept = Sessions(studies / UPLOADS / SESSIONS, uploads, most_bytes, settings.MONAI_LABEL_SESSION_EXPIRY)
-    return Service(app, config, presence, uploads, kept, TaskBoard(presence))
+    holding, kept = app.datastore().holding, studies / UPLOADS / SESSIONS
+    sessions = Sessions(holding, kept, uploads, most_bytes, settings.MONAI_LABEL_SESSION_EXPIRY)
+    return Service(app, config, presence, uploads, sessions, TaskBoard(presence, holding))
 
 
 async def _service_of(request: Request) -> Service:

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Body, HTTPException, Response
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 from monailabel.utils.async_tasks.task import AsyncTask
 from monailabel.utils.async_tasks.utils import tasks
+from sqlalchemy.exc import DBAPIError
 
 from ..names import check_tag
 from ..train import WAITS
@@ -197,7 +198,7 @@ async def _started(
     task, detail = await served.filing.run(AsyncTask.run, kind, request=request, params=params, enqueue=enqueue)
     if task is None:
         raise HTTPException(429, detail, headers={"Retry-After": "60"})
-    with contextlib.suppress(OSError):  # it is tried again soon
+    with contextlib.suppress(DBAPIError):  # it is tried again soon
         await served.filing.run(served.board.tell)
     return shown(task)
 
