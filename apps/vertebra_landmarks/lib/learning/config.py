@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from ..spine.schema import VERTEBRAE
@@ -33,19 +33,9 @@ DEFAULT_WEIGHTS_FILE = APP_DIR / "model" / "vertebra_landmarks.pt"
 _CLOSED = ConfigDict(extra="forbid")
 
 
-def _below_half(value: tuple[float, float]) -> tuple[float, float]:
-    if value[1] >= 0.5:
-        raise ValueError
-    return value
-
-
-def _one_or_all(value: int) -> int:
-    if value not in (1, len(VERTEBRAE)):
-        raise ValueError
-    return value
-
-
-_HeatmapChannels = Annotated[int, Field(strict=True), AfterValidator(_one_or_all), Expected(f"1 or {len(VERTEBRAE)}")]
+_HeatmapChannels = Annotated[
+    int, Field(strict=True), Expected(f"1 or {len(VERTEBRAE)}", lambda value: value in (1, len(VERTEBRAE)))
+]
 _MultipleOf8 = Annotated[int, Field(strict=True, gt=0, multiple_of=8), Expected("a positive multiple of 8")]
 _MultipleOf32 = Annotated[int, Field(strict=True, gt=0, multiple_of=32), Expected("a positive multiple of 32")]
 _BelowOne = Annotated[Number, Field(ge=0, lt=1), Expected("in 0...1, 1 excluded")]
@@ -161,7 +151,9 @@ class RefinerConfig:
 class PatchAugmentationConfig:
     """Ranges of the random changes made to patches in training; lengths are steps between vertebrae."""
 
-    place_noise: Annotated[Range, AfterValidator(_below_half), Expected("below half a step")]
+    place_noise: Annotated[
+        Range, Expected("two positive numbers, the smaller first, below half a step", lambda value: value[1] < 0.5)
+    ]
     drift: NotNegative
     scale_noise: NotNegative
     turn_noise_deg: NotNegative

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
+from pydantic import Field, Strict, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 T = TypeVar("T")
@@ -22,23 +22,26 @@ class Expected:
     """Metadata of an ``Annotated`` type: what a value must be, in the words of an error.
 
     It stands behind the checks that it speaks for: whichever of them fails, the sentence is the same.
+
+    Attributes:
+        words: after "must be".
+        holds: a check that pydantic does not know.
     """
 
     words: str
+    holds: Callable[[Any], bool] = lambda _: True
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], CoreSchema]) -> CoreSchema:
         """The schema of the type, with another error."""
-        return self.around(handler(source))
-
-    def around(self, schema: CoreSchema) -> CoreSchema:
-        """A schema with another error."""
-        return core_schema.no_info_wrap_validator_function(self._checked, schema)
+        return core_schema.no_info_wrap_validator_function(self._checked, handler(source))
 
     def _checked(self, value: Any, check: Callable[[Any], Any]) -> Any:
         try:
-            return check(value)
-        except (ValidationError, OverflowError) as error:
-            raise PydanticCustomError(_EXPECTED, "must be {words}", {"words": self.words}) from error
+            if self.holds(found := check(value)):
+                return found
+        except (ValidationError, OverflowError):
+            pass
+        raise PydanticCustomError(_EXPECTED, "must be {words}", {"words": self.words})
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,7 @@ class Between:
         """The schema of the number within its limits."""
         words = f"a {'whole ' if source is int else ''}number from {self.least} to {self.most}"
         limits: Any = {**handler(source), "ge": self.least, "le": self.most, "strict": True}
-        return Expected(words).around(limits)
-
-
-def _is_range(value: tuple[float, float]) -> tuple[float, float]:
-    if value[0] > value[1]:
-        raise ValueError
-    return value
+        return Expected(words).__get_pydantic_core_schema__(source, lambda _: limits)
 
 
 _Finite = Field(strict=True, allow_inf_nan=False)
@@ -73,8 +70,7 @@ Probability = Annotated[Number, Field(ge=0, le=1), Expected("a probability in 0.
 _PositiveNumber = Annotated[Number, Field(gt=0)]
 Range = Annotated[
     tuple[_PositiveNumber, _PositiveNumber],
-    AfterValidator(_is_range),
-    Expected("two positive numbers, the smaller first"),
+    Expected("two positive numbers, the smaller first", lambda value: value[0] <= value[1]),
 ]
 
 

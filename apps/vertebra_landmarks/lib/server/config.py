@@ -18,34 +18,15 @@ MAX_UPLOAD_MB = 4096
 _ORIGIN = re.compile(r"https?://[\w.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?", re.IGNORECASE)
 
 
-def _truth(text: object) -> object:
-    return {"true": True, "false": False}.get(str(text).lower(), text)
-
-
-def _words(text: object) -> object:
-    return text.split() if isinstance(text, str) else text
-
-
-def _url(text: str) -> str:
-    checked_url(text)
-    return text
-
-
-def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
-    if not all(map(_ORIGIN.fullmatch, origins)):
-        raise ValueError
-    return origins
-
-
 _File = Annotated[FilePath, Expected("a file that is there")]
-_Truth = Annotated[Flag, BeforeValidator(_truth)]
+_Truth = Annotated[Flag, BeforeValidator(lambda text: {"true": True, "false": False}.get(str(text).lower(), text))]
 _Megabytes = Annotated[int, Field(ge=1, le=MAX_UPLOAD_MB), Expected(f"a whole number from 1 to {MAX_UPLOAD_MB}")]
 _Origins = Annotated[
     tuple[str, ...],
-    BeforeValidator(_words),
-    AfterValidator(_origins),
-    Expected("addresses like https://viewer.example"),
+    BeforeValidator(lambda text: text.split() if isinstance(text, str) else text),
+    Expected("addresses like https://viewer.example", lambda origins: all(map(_ORIGIN.fullmatch, origins))),
 ]
+_Url = Annotated[str, AfterValidator(lambda text: checked_url(text) and text)]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", validate_default=True))
@@ -68,7 +49,7 @@ class ServerConfig:
     max_upload_mb: _Megabytes = 128
     tokens: _File | None = None
     cors_origins: _Origins = ()
-    database: Annotated[str, AfterValidator(_url)] | None = None
+    database: _Url | None = None
     prelabel: _Truth = False
     scoring: _Truth = True
 

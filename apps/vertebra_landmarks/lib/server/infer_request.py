@@ -21,12 +21,6 @@ EXAMPLE = {
 }
 
 
-def _no_truth(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError
-    return value
-
-
 def _fixed(values: object) -> FixedLandmarks:
     if isinstance(values, str):
         if len(values) > MAX_FIXED_CHARACTERS:
@@ -47,7 +41,10 @@ class InferRequest:
     ] = DECODERS[0]
     """How maps become landmarks."""
     min_score: Annotated[
-        float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_no_truth), Expected("a number in 0...1")
+        float,
+        Field(ge=0, le=1, allow_inf_nan=False),
+        BeforeValidator(lambda value: None if isinstance(value, bool) else value),
+        Expected("a number in 0...1"),
     ] = 0.0
     """Landmarks with a lower score are marked as not visible; none is dropped."""
     fixed: Annotated[FixedLandmarks, PlainValidator(_fixed), WithJsonSchema({"type": ["object", "string"]})] = Field(
