@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import sqlite3
 import time
@@ -283,14 +284,17 @@ def added(name: str, is_additive: bool = False) -> Migration:
 
 @pytest.fixture
 def engine(database: str | None, tmp_path: Path) -> Iterator[Engine]:
-    """An empty database."""
-    url = f"sqlite:///{tmp_path / 'x.sqlite3'}" if database is None else checked_url(database)
+    """An empty database of its own."""
+    url = make_url(f"sqlite:///{tmp_path / 'x.sqlite3'}") if database is None else checked_url(database)
+    if database is not None:
+        own = f"migrations_{secrets.token_hex(4)}"
+        server = create_engine(url, isolation_level="AUTOCOMMIT")
+        with server.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {own}")
+        server.dispose()
+        url = url.set(database=own)
     engine = create_engine(url)
-    with engine.begin() as connection:
-        metadata.drop_all(connection)
     yield engine
-    with engine.begin() as connection:
-        metadata.drop_all(connection)
     engine.dispose()
 
 

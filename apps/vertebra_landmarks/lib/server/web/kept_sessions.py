@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastapi import HTTPException
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from ..store.holding import Holding
 from ..store.tables import sessions as table
@@ -79,21 +79,21 @@ class Sessions:
             session = Session(name, self._folder / name / place.name, place.stat().st_size, now, now, life)
             self._folder.mkdir(exist_ok=True)
             with self._database.writing(durable=False) as connection:
-                ours = table.c.store == self._store
-                connection.execute(select(stores.c.key).where(stores.c.key == self._store).with_for_update())
-                count, size = connection.execute(
-                    select(func.count(), func.coalesce(func.sum(table.c.bytes), 0)).where(ours)
-                ).one()
-                if count >= MOST_SESSIONS or size + session.bytes > self._most_bytes:
-                    raise HTTPException(
-                        503, "the server keeps as many sessions as it can", headers={"Retry-After": "300"}
-                    )
+                self._check_room(connection, session.bytes)
                 connection.execute(table.insert().values(self._values(session)))
                 place.parent.rename(session.place.parent)
         except BaseException:
             self._uploads.discard(place)
             raise
         return session
+
+    def _check_room(self, connection: Connection, more: int) -> None:
+        """See that so many bytes more fit in; other servers wait until the transaction ends."""
+        connection.execute(select(stores.c.key).where(stores.c.key == self._store).with_for_update(key_share=True))
+        kept = select(func.count(), func.coalesce(func.sum(table.c.bytes), 0)).where(table.c.store == self._store)
+        count, size = connection.execute(kept).one()
+        if count >= MOST_SESSIONS or size + more > self._most_bytes:
+            raise HTTPException(503, "the server keeps as many sessions as it can", headers={"Retry-After": "300"})
 
     def get(self, name: str, touch: bool) -> Session:
         """A session; ``touch`` lets its time begin anew.
