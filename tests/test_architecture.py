@@ -37,6 +37,8 @@ LEARNING = (
         "yaml",
         "tqdm",
         "lib.learning",
+        "pydantic",
+        "pydantic_core",
         "lib.__version__",
     }
 )
@@ -131,7 +133,7 @@ RETIRED = {
     ),
     "server": (
         r"open_films?|OpenFilms?|GivenFilms|TaskBoard|task_board|tell_stage|kept_sessions|came_of_it",
-        r"[Ss]ettling|make_way|let_go|thin_out|what_differs|_noting|_both|needs_of|Presence|leftovers",
+        r"[Ss]ettling|make_way|let_go|thin_out|what_differs|_noting|_both|needs_of|WorkerRegistry|leftovers",
         r"keep_patients_out_of_logs|note_label_facts_by_the_old_name|opinion_file|scored_versions",
     ),
     "slicer": (

@@ -21,7 +21,7 @@ from lib.learning.decoders import make_decoder
 from lib.learning.models.landmark_net import Maps
 from lib.learning.training.criterion import TERMS, LandmarkCriterion
 from lib.phantoms import PhantomSpec, render_phantom
-from lib.server.active_learning.assignments import GivenFilms
+from lib.server.active_learning.assignments import Assignments
 from lib.server.active_learning.scored_versions import ScoredVersions
 from lib.server.active_learning.strategies import all_strategies
 from lib.server.inference.infer_request import InferRequest
@@ -83,7 +83,7 @@ def test_the_strategy_ranks_images_and_is_served(tmp_path: Path) -> None:
 
     pool = [descriptor(position) for position in (1.0, 9.0, 4.0)]
     assert STRATEGIES["farthest"].choose(pool, [descriptor(0.0)], 2) == [1, 2]
-    served = all_strategies(lambda: "1", ScoredVersions(tmp_path), GivenFilms(tmp_path))
+    served = all_strategies(lambda: "1", ScoredVersions(tmp_path), Assignments(tmp_path))
     assert served["farthest"].description == "The image that resembles no labelled one"
 
 

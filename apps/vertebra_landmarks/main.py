@@ -20,10 +20,8 @@ from monailabel.utils.async_tasks.utils import processes
 
 from lib import __version__
 from lib.image_io import Radiograph
-from lib.server.active_learning.assignments import GivenFilms
-from lib.server.active_learning.prelabel_worker import Prelabelling
-from lib.server.active_learning.scored_versions import ScoredVersions
-from lib.server.active_learning.scoring_worker import Scoring
+from lib.server.active_learning.prelabel_worker import PrelabelWorker
+from lib.server.active_learning.scoring_worker import ScoringWorker
 from lib.server.active_learning.strategies import all_strategies
 from lib.server.config import parse_conf
 from lib.server.filenames import check_studies
@@ -34,7 +32,7 @@ from lib.server.models import ModelStore
 from lib.server.store.datastore import StudiesDatastore
 from lib.server.training.train_task import VertebraLandmarksTrain
 from lib.server.web.app import serve
-from lib.server.web.task_registry import TRAIN, TaskBoard
+from lib.server.web.task_registry import TRAIN, TaskRegistry
 from lib.spine.schema import VERTEBRAE
 
 
@@ -49,9 +47,9 @@ class VertebraLandmarksApp(MONAILabelApp):
             _exit(str(error))
         self.config = parse_conf(conf or {})
         self.models = ModelStore(Path(studies), self.config.weights)
-        self._prelabelling: Prelabelling | None = None
-        self._scoring: Scoring | None = None
-        self._task_registry: TaskBoard | None = None
+        self._prelabelling: PrelabelWorker | None = None
+        self._scoring: ScoringWorker | None = None
+        self._task_registry: TaskRegistry | None = None
         settings.MONAI_LABEL_AUTO_UPDATE_SCORING = False  # else it starts a process after each image, for nothing
         settings.MONAI_LABEL_TRACKING_ENABLED = False  # else training asks for mlflow, which is not installed
         super().__init__(
@@ -90,11 +88,7 @@ class VertebraLandmarksApp(MONAILabelApp):
 
     def init_strategies(self) -> dict[str, Strategy]:
         """Strategies that choose the next image."""
-        return all_strategies(
-            lambda: self.inference.task.model_key,
-            ScoredVersions(self.models.folder),
-            GivenFilms(self.models.folder),
-        )
+        return all_strategies(lambda: self.inference.task.model_key)
 
     def info(self) -> dict[str, Any]:
         """MONAI Label's description of the app, with the served version and the state of the background workers."""
@@ -138,7 +132,7 @@ class VertebraLandmarksApp(MONAILabelApp):
         task.info()  # loads the weights, so that no request waits for them
         shutdown_hooks: list[Callable[[], None]] = []
         if self.config.prelabel:
-            self._prelabelling = Prelabelling(
+            self._prelabelling = PrelabelWorker(
                 self.datastore(),
                 self.inference.predict_in_background,
                 lambda: task.model_version,
@@ -148,7 +142,7 @@ class VertebraLandmarksApp(MONAILabelApp):
             self._prelabelling.start()
             shutdown_hooks.append(self._prelabelling.stop)
         if self.config.scoring:
-            self._scoring = Scoring(
+            self._scoring = ScoringWorker(
                 self.datastore(),
                 self.inference.describe,
                 lambda: task.model_key,

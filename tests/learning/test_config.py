@@ -47,7 +47,7 @@ def test_whole_numbers_stand_for_floats_but_not_the_reverse(values: dict[str, An
     alpha = config_from_dict(values).loss.alpha
     assert (alpha, type(alpha)) == (3.0, float)
     values["training"]["epochs"] = 3.0
-    with pytest.raises(ValueError, match=r"training\.epochs must be int, got 3\.0"):
+    with pytest.raises(ValueError, match=r"training\.epochs must be a positive whole number, got 3\.0"):
         config_from_dict(values)
 
 
@@ -113,7 +113,7 @@ OUT_OF_RANGE = [
     ("codec.sigma_cells", 0.0, "positive"),
     ("codec.sigma_cells", float("nan"), "positive"),
     ("codec.offset_radius_cells", -1, "zero or more"),
-    ("loss.alpha", -1.0, "zero or more"),
+    ("loss.alpha", -1.0, "at least 1"),
     ("loss.corner_weight", -0.5, "zero or more"),
     ("loss.unnamed_weight", -0.5, "zero or more"),
     ("loss.anatomy_weight", float("inf"), "zero or more"),

@@ -19,9 +19,12 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from fastapi import HTTPException
+from jwt.algorithms import RSAAlgorithm
 from PIL import Image
 
-from lib.server.web.auth import TokenLogin
+from lib.server.web import auth
+from lib.server.web.auth import KEY_LIFE_S, KEY_RETRY_S, KEYS_PATH, RealmLogin, TokenLogin
 
 if TYPE_CHECKING:
     from ..serving import Server, Start
@@ -173,12 +176,18 @@ class Realm:
     """A login server like Keycloak: it shows its public key and gives tokens for one password."""
 
     def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.is_up, self._turns = True, 0
         self.turn_key()
         realm = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self._answer({"public_key": realm.public, "token_endpoint": f"{realm.uri}/token"})
+                realm.asked.append(self.path)
+                if self.path.endswith(KEYS_PATH):
+                    self._answer({"keys": realm.keys} if realm.is_up else {}, 200 if realm.is_up else 500)
+                else:
+                    self._answer({"token_endpoint": f"{realm.uri}/token"})
 
             def do_POST(self) -> None:
                 sent = self.rfile.read(int(self.headers["Content-Length"]))
@@ -199,23 +208,25 @@ class Realm:
 
     def turn_key(self) -> None:
         """Sign with another key from now on."""
-        self._key = rsa.generate_private_key(65537, 2048)
-        der = self._key.public_key().public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        self.public = base64.b64encode(der).decode()
+        self._key, self._turns = rsa.generate_private_key(65537, 2048), self._turns + 1
+        self.kid = f"key {self._turns}"
+        shown = RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
+        encrypts = {**shown, "use": "enc", "alg": "RSA-OAEP", "kid": "another key"}  # as Keycloak lists, too
+        self.keys = [encrypts, {**shown, "use": "sig", "alg": "RS256", "kid": self.kid}]
 
     @property
     def pem(self) -> bytes:
-        """The public key as the server writes it."""
-        return f"-----BEGIN PUBLIC KEY-----\n{self.public}\n-----END PUBLIC KEY-----".encode()
+        """The public key as text."""
+        shown = self._key.public_key()
+        return shown.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).strip()
 
     def token(self, **claims: Any) -> str:
-        """A signed token; ``None`` leaves a claim out."""
+        """A signed token; ``None`` leaves a claim out. ``kid`` goes into its header."""
+        kid = claims.pop("kid", self.kid)
         usual = {"exp": time.time() + 60, "iss": self.uri, "azp": "monailabel-app", "aud": "account"}
         named = {"preferred_username": "dora", "realm_access": {"roles": ["monailabel-user"]}}
         kept = {name: value for name, value in {**usual, **named, **claims}.items() if value is not None}
-        return jwt.encode(kept, self._key, algorithm="RS256")
+        return jwt.encode(kept, self._key, algorithm="RS256", headers={"kid": kid} if kid else {})
 
     def close(self) -> None:
         """End the server."""
@@ -254,7 +265,7 @@ def test_a_token_without_a_role_here_is_403(joined: Server, realm: Realm, claims
     assert joined.said(joined.ask("/info/", headers=bearer(realm.token(**claims))))[0] == 403
 
 
-def forged(header: dict[str, str], token: str, key: bytes = b"") -> str:
+def forged(header: dict[str, Any], token: str, key: bytes = b"") -> str:
     """The claims of a token under another header, signed by HMAC with ``key``."""
     head = base64.urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=")
     signed = head + b"." + token.split(".")[1].encode()
@@ -268,13 +279,17 @@ def test_tokens_that_the_realm_did_not_give_are_401(joined: Server, realm: Realm
     other = Realm()
     other.close()
     tokens = {
-        "no algorithm": forged({"alg": "none", "typ": "JWT"}, good),
-        "no algorithm, shouted": forged({"alg": "NONE", "typ": "JWT"}, good),
-        "public key as secret": forged({"alg": "HS256", "typ": "JWT"}, good, realm.pem),
-        "public key as secret, with a line end": forged({"alg": "HS256", "typ": "JWT"}, good, realm.pem + b"\n"),
+        "no algorithm": forged({"alg": "none", "typ": "JWT", "kid": realm.kid}, good),
+        "no algorithm, shouted": forged({"alg": "NONE", "typ": "JWT", "kid": realm.kid}, good),
+        "public key as secret": forged({"alg": "HS256", "kid": realm.kid}, good, realm.pem),
+        "public key as secret, with a line end": forged({"alg": "HS256", "kid": realm.kid}, good, realm.pem + b"\n"),
         "other key": other.token(iss=realm.uri),
+        "no name of a key": realm.token(kid=None),
+        "unknown name of a key": realm.token(kid="key 99"),
+        "key for another use": realm.token(kid="another key"),
+        "name of a key that is no text": forged({"alg": "RS256", "kid": 5}, good),
         "own key in the header": jwt.encode(
-            {"exp": time.time() + 60, "iss": realm.uri}, other._key, "RS256", headers={"jwk": {"kty": "RSA"}}
+            {"exp": time.time() + 60, "iss": realm.uri}, other._key, "RS256", headers={"jwk": {}, "kid": realm.kid}
         ),
         "expired": realm.token(exp=time.time() - 60),
         "endless": realm.token(exp=None),
@@ -307,3 +322,83 @@ def test_a_new_key_of_the_realm_is_fetched(joined: Server, realm: Realm) -> None
     while (status := joined.ask("/info/", headers=bearer(realm.token()))[0]) == 401 and time.monotonic() < deadline:
         time.sleep(0.5)
     assert status == 200
+
+
+class Clock:
+    """The time in seconds, as PyJWT and the login read it."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", clock)
+    return clock
+
+
+@pytest.fixture
+def login(realm: Realm, monkeypatch: pytest.MonkeyPatch) -> Iterator[RealmLogin]:
+    """A login that has not asked the realm anything yet."""
+    monkeypatch.setattr(auth.settings, "MONAI_LABEL_AUTH_REALM_URI", realm.uri)
+    realm.asked.clear()
+    yield RealmLogin()
+    realm.is_up = True
+
+
+def status_of(login: RealmLogin, token: str) -> int:
+    try:
+        login._claims(token)
+    except HTTPException as error:
+        return error.status_code
+    return 200
+
+
+def test_keys_are_kept_for_a_while(login: RealmLogin, realm: Realm, clock: Clock) -> None:
+    assert [status_of(login, realm.token()) for _ in range(5)] == [200] * 5
+    assert len(realm.asked) == 1
+    clock.now += KEY_LIFE_S + 1
+    assert status_of(login, realm.token()) == 200
+    assert len(realm.asked) == 2
+
+
+def test_unknown_keys_do_not_make_the_server_flood_the_realm(login: RealmLogin, realm: Realm, clock: Clock) -> None:
+    assert status_of(login, realm.token()) == 200
+    for number in range(20):
+        assert status_of(login, realm.token(kid=f"unknown {number}")) == 401
+    assert len(realm.asked) == 1
+    clock.now += KEY_RETRY_S
+    assert [status_of(login, realm.token(kid="unknown")) for _ in range(5)] == [401] * 5
+    assert len(realm.asked) == 2
+
+
+def test_known_keys_go_on_working_while_the_realm_is_down(login: RealmLogin, realm: Realm, clock: Clock) -> None:
+    assert status_of(login, realm.token()) == 200
+    realm.is_up = False
+    clock.now += KEY_LIFE_S + 1
+    assert [status_of(login, realm.token()) for _ in range(5)] == [200] * 5
+    assert len(realm.asked) == 2
+
+
+def test_without_a_key_a_realm_that_is_down_is_503_and_is_asked_again_after_a_while(
+    login: RealmLogin, realm: Realm, clock: Clock
+) -> None:
+    realm.is_up = False
+    assert [status_of(login, realm.token()) for _ in range(5)] == [503] * 5
+    assert len(realm.asked) == 1
+    realm.is_up = True
+    clock.now += KEY_RETRY_S
+    assert status_of(login, realm.token()) == 200
+
+
+@pytest.mark.parametrize("keys", [[], "no list", [5], [{"kty": "RSA", "kid": "x"}]])
+def test_a_realm_whose_keys_cannot_be_used_is_503(login: RealmLogin, realm: Realm, keys: Any, clock: Clock) -> None:
+    good, realm.keys = realm.keys, keys
+    try:
+        assert status_of(login, realm.token()) == 503
+    finally:
+        realm.keys = good

@@ -169,7 +169,7 @@ def test_a_thousand_bad_requests_are_answered_with_a_reason(server: Server) -> N
     new = {path.name for path in server.studies.glob("*.*")} - images
     assert all(name.endswith(".png") or name == ".uploads" for name in new), new
     left = [path.name for path in (server.studies / ".uploads").rglob("*") if path.is_file()]
-    assert sorted(left) == ["alive.lock", "tasks.json"]
+    assert sorted(left) == ["alive.lock"]
     assert server.infer("small")[0] == 200
     assert server.process.poll() is None
 

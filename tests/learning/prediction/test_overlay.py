@@ -26,14 +26,14 @@ def overlay(radiograph: Radiograph, spine: Spine, orientation: Orientation = UPR
     return draw_overlay(radiograph, Prediction(spine, 1.0, "map", {}, frame, "found in the image", **told))
 
 
-def is_yellow(color: np.ndarray) -> bool:
+def is_blue(color: np.ndarray) -> bool:
     """Whether a color is the one of curves."""
-    return bool(color[0] > 200 and color[1] > 150 and color[2] < 150)
+    return bool(color[0] < 150 and color[1] > 150 and color[2] > 200)
 
 
 def is_green(color: np.ndarray) -> bool:
     """Whether a color is the one of sure points."""
-    return bool(color[1] > 150 and color[0] < 150)
+    return bool(color[1] > 150 and color[0] < 150 and color[2] < 180)
 
 
 def is_red(color: np.ndarray) -> bool:
@@ -118,9 +118,9 @@ def test_a_curve_is_drawn_as_its_endplates_with_the_angle_between_them(ladder: n
     """The lines go on where the endplates meet, at the image left, and end 1.6 body widths beyond the bodies."""
     straight = np.asarray(overlay(GRAY, Spine.from_arrays(ladder)))
     picture = np.asarray(overlay(GRAY, Spine.from_arrays(bent(ladder))))
-    yellow = np.apply_along_axis(is_yellow, 2, picture)
-    assert yellow[:, :38].any()
-    assert not np.apply_along_axis(is_yellow, 2, straight)[40:260, :38].all()
+    blue = np.apply_along_axis(is_blue, 2, picture)
+    assert blue[:, :38].any()
+    assert not np.apply_along_axis(is_blue, 2, straight)[40:260, :38].all()
 
 
 def test_an_upright_picture_is_made_of_an_image_on_its_side(ladder: np.ndarray) -> None:

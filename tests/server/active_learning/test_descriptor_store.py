@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lib.learning.active_learning import ImageDescriptor
-from lib.server.active_learning.descriptor_store import OpinionFile
+from lib.server.active_learning.descriptor_store import DescriptorStore
 
 
 def opinion(number: int) -> ImageDescriptor:
@@ -15,11 +15,11 @@ def opinion(number: int) -> ImageDescriptor:
 
 
 def test_what_was_added_is_read_after_a_restart(tmp_path: Path) -> None:
-    before = OpinionFile(tmp_path / "new", "1")
+    before = DescriptorStore(tmp_path / "new", "1")
     before.add("a", opinion(1))
     before.add("ä b", opinion(2))
     before.add("a", opinion(3))
-    after = OpinionFile(tmp_path / "new", "1")
+    after = DescriptorStore(tmp_path / "new", "1")
     assert (len(after), "ä b" in after, "c" in after) == (2, True, False)
     found = after.read(["ä b", "a", "c"])
     assert {image: one.violations for image, one in found.items()} == {"a": 3, "ä b": 2}
@@ -29,30 +29,30 @@ def test_what_was_added_is_read_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_an_incomplete_line_costs_only_that_image(tmp_path: Path) -> None:
-    first = OpinionFile(tmp_path, "1")
+    first = DescriptorStore(tmp_path, "1")
     first.add("a", opinion(1))
     first.add("b", opinion(2))
     path = next(tmp_path.iterdir())
     path.write_bytes(path.read_bytes()[:-40])
-    second = OpinionFile(tmp_path, "1")
+    second = DescriptorStore(tmp_path, "1")
     assert ("a" in second, "b" in second) == (True, False)
     second.add("c", opinion(4))
-    third = OpinionFile(tmp_path, "1")
+    third = DescriptorStore(tmp_path, "1")
     assert ("b" in third, third.read(["c"])["c"].violations) == (False, 4)
     assert second.read(["c"])["c"].violations == 4
 
 
 def test_models_do_not_share_a_file_and_old_ones_are_forgotten(tmp_path: Path) -> None:
     for version in ("1", "2", "../3"):
-        OpinionFile(tmp_path / "opinions", version).add("a", opinion(1))
-    newest = OpinionFile(tmp_path / "opinions", "../3")
+        DescriptorStore(tmp_path / "opinions", version).add("a", opinion(1))
+    newest = DescriptorStore(tmp_path / "opinions", "../3")
     newest.delete_others(["2"])
-    assert [len(OpinionFile(tmp_path / "opinions", version)) for version in ("1", "2", "../3")] == [0, 1, 1]
+    assert [len(DescriptorStore(tmp_path / "opinions", version)) for version in ("1", "2", "../3")] == [0, 1, 1]
     assert [path.name for path in tmp_path.iterdir()] == ["opinions"]
 
 
 def test_what_another_process_adds_is_seen(tmp_path: Path) -> None:
-    first, second = OpinionFile(tmp_path, "1"), OpinionFile(tmp_path, "1")
+    first, second = DescriptorStore(tmp_path, "1"), DescriptorStore(tmp_path, "1")
     first.add("a", opinion(1))
     assert [second.catch_up(), second.catch_up(), first.catch_up()] == [True, False, False]
     second.add("b", opinion(2))

@@ -14,7 +14,8 @@ from fastapi import HTTPException
 from filelock import FileLock
 
 from lib.phantoms import random_spec, render_phantom
-from lib.server.active_learning.prelabel_worker import LOCK, MODEL_VERSION, PREDICTED_BY, Prelabelling
+from lib.server.active_learning.prelabel_worker import MODEL_VERSION, PREDICTED_BY, PrelabelWorker
+from lib.server.background_worker import lock_name
 from lib.server.store.datastore import StudiesDatastore
 from lib.spine.labels.markups import write_markups
 
@@ -36,15 +37,15 @@ class Folder:
         write_markups(self.label, render_phantom(random_spec(1, 400, 200)).spine)
         self.work = self.again()
 
-    def again(self) -> Prelabelling:
+    def again(self) -> PrelabelWorker:
         """As after a restart."""
-        return Prelabelling(
+        return PrelabelWorker(
             self.store,
             self.predict,
             lambda: self.version,
             lambda: f"{self.version} {self.key}",
             self.path / ".run",
-            every_s=0.01,
+            interval_s=0.01,
         )
 
     def predict(self, image: str) -> tuple[Path, dict[str, Any]]:
@@ -163,8 +164,7 @@ def test_images_that_show_no_spine_are_asked_about_once(folder: Folder) -> None:
 def test_it_stops_after_the_image_that_is_being_predicted(folder: Folder) -> None:
     folder.before = lambda _: folder.work.stop()
     folder.work.start()
-    folder.work._thread.join(30)
-    assert not folder.work._thread.is_alive()
+    assert folder.work.join(30)
     assert folder.predicted == ["a"]
 
 
@@ -172,7 +172,7 @@ def test_of_several_workers_one_does_the_work(folder: Folder) -> None:
     done = threading.Event()
     folder.before = lambda image: done.set() if image == "c" else None
     (folder.path / ".run").mkdir()
-    with FileLock(folder.path / ".run" / LOCK):
+    with FileLock(folder.path / ".run" / lock_name("prelabel")):
         folder.work.start()
         assert not done.wait(0.3)
         assert folder.predicted == []

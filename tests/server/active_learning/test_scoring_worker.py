@@ -12,12 +12,12 @@ from PIL import Image
 
 from lib.image_io import UnreadableImageError
 from lib.learning.active_learning import STRATEGIES, ImageDescriptor
-from lib.server.active_learning.assignments import GivenFilms
-from lib.server.active_learning.scored_versions import FILE, ScoredVersions
-from lib.server.active_learning.scoring_worker import Scoring
+from lib.server.active_learning.scored_versions import MAX_VERSIONS, ScoredVersions
+from lib.server.active_learning.scoring_worker import ScoringWorker
 from lib.server.active_learning.strategies import all_strategies
 from lib.server.config import parse_conf
 from lib.server.store.datastore import StudiesDatastore
+from lib.server.store.schema import assignments, scored_versions
 
 NAMES = [f"film_{number:02d}" for number in range(12)]
 
@@ -60,8 +60,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "work"
 
 
-def scoring(store: StudiesDatastore, model: Model, folder: Path) -> Scoring:
-    return Scoring(store, model, lambda: model.version, folder)
+def scoring(store: StudiesDatastore, model: Model, folder: Path) -> ScoringWorker:
+    return ScoringWorker(store, model, lambda: model.version, folder)
 
 
 def label(store: StudiesDatastore, image: str, tmp_path: Path) -> None:
@@ -70,8 +70,8 @@ def label(store: StudiesDatastore, image: str, tmp_path: Path) -> None:
     store.save_label(image, str(file), "final", {})
 
 
-def following(store: StudiesDatastore, model: Model, folder: Path, strategy: str, count: int) -> list[str]:
-    strategies = all_strategies(lambda: model.version, ScoredVersions(folder), GivenFilms(folder))
+def following(store: StudiesDatastore, model: Model, strategy: str, count: int) -> list[str]:
+    strategies = all_strategies(lambda: model.version)
     return [strategies[strategy]({}, store)["id"] for _ in range(count)]  # type: ignore[index]
 
 
@@ -104,7 +104,7 @@ def test_workers_who_take_turns_ask_about_each_film_once_and_agree(
     second.catch_up()
     assert sorted(model.asked) == NAMES
     assert second.status()["scored"] == 12
-    assert following(store, model, folder, "diverse", 1) in (["film_05"], ["film_06"])  # the farthest from both
+    assert following(store, model, "diverse", 1) in (["film_05"], ["film_06"])  # the farthest from both
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -112,15 +112,15 @@ def test_every_strategy_gives_every_film_once(
     store: StudiesDatastore, model: Model, folder: Path, strategy: str
 ) -> None:
     scoring(store, model, folder).catch_up()
-    assert sorted(following(store, model, folder, strategy, 12)) == NAMES
+    assert sorted(following(store, model, strategy, 12)) == NAMES
 
 
 def test_the_least_sure_film_is_given_and_the_next_one_to_the_next_person(
     store: StudiesDatastore, model: Model, folder: Path
 ) -> None:
     scoring(store, model, folder).catch_up()
-    assert following(store, model, folder, "uncertainty", 3) == ["film_11", "film_10", "film_09"]
-    assert following(store, model, folder, "anatomy", 1) == ["film_08"]  # of another strategy, but given just now
+    assert following(store, model, "uncertainty", 3) == ["film_11", "film_10", "film_09"]
+    assert following(store, model, "anatomy", 1) == ["film_08"]  # of another strategy, but given just now
 
 
 def test_labelled_films_are_not_given_and_change_what_is_diverse(
@@ -130,11 +130,13 @@ def test_labelled_films_are_not_given_and_change_what_is_diverse(
     for name in NAMES[6:]:
         label(store, name, tmp_path)
     background.catch_up()
-    assert following(store, model, folder, "uncertainty", 1) == ["film_05"]
-    assert following(store, model, folder, "diverse", 1) == ["film_00"]  # the farthest from 6 to 11
+    assert following(store, model, "uncertainty", 1) == ["film_05"]
+    assert following(store, model, "diverse", 1) == ["film_00"]  # the farthest from 6 to 11
     label(store, "film_00", tmp_path)
     background.catch_up()
-    assert following(store, model, folder / "another", "diverse", 1) != ["film_00"]
+    with store.context.database.writing() as connection:
+        connection.execute(assignments.delete())
+    assert following(store, model, "diverse", 1) != ["film_00"]
     assert len(model.asked) == 12
 
 
@@ -145,9 +147,9 @@ def test_scores_of_the_model_before_count_until_those_of_a_new_one_are_complete(
     background.catch_up()
     model.version, model.sign = "2", -1.0
     store.score_queries.set_scores("uncertainty", "2", {"film_03": 9.0})
-    assert following(store, model, folder, "uncertainty", 1) == ["film_11"]
+    assert following(store, model, "uncertainty", 1) == ["film_11"]
     background.catch_up()
-    assert following(store, model, folder, "uncertainty", 2)[1] == "film_00"
+    assert following(store, model, "uncertainty", 2)[1] == "film_00"
     assert {row["model_version"] for row in store.score_queries.scores_of("film_05")} == {"1", "2"}
     model.version = "3"
     background.catch_up()
@@ -155,7 +157,7 @@ def test_scores_of_the_model_before_count_until_those_of_a_new_one_are_complete(
 
 
 def test_without_any_score_it_is_a_film_at_random(store: StudiesDatastore, model: Model, folder: Path) -> None:
-    assert sorted(following(store, model, folder, "informative", 12)) == NAMES
+    assert sorted(following(store, model, "informative", 12)) == NAMES
 
 
 def test_a_film_that_cannot_be_read_does_not_stop_the_others_and_is_given_last(
@@ -167,7 +169,7 @@ def test_a_film_that_cannot_be_read_does_not_stop_the_others_and_is_given_last(
     background.catch_up()
     assert model.asked.count("film_11") == 1
     assert background.status()["failed"] == 1
-    assert following(store, model, folder, "uncertainty", 12)[-1] == "film_11"
+    assert following(store, model, "uncertainty", 12)[-1] == "film_11"
 
 
 def test_work_ends_when_another_model_is_served(store: StudiesDatastore, model: Model, folder: Path) -> None:
@@ -177,13 +179,13 @@ def test_work_ends_when_another_model_is_served(store: StudiesDatastore, model: 
             model.version = "2"
         return said
 
-    background = Scoring(store, ask, lambda: model.version, folder)
+    background = ScoringWorker(store, ask, lambda: model.version, folder)
     background.catch_up()
     assert len(model.asked) == 3
-    assert ScoredVersions(folder).complete() == []
+    assert ScoredVersions(store.context).complete() == []
     background.catch_up()
     assert len(model.asked) == 15
-    assert ScoredVersions(folder).complete() == ["2"]
+    assert ScoredVersions(store.context).complete() == ["2"]
 
 
 def test_stopped_before_it_began_it_asks_nothing(store: StudiesDatastore, model: Model, folder: Path) -> None:
@@ -198,17 +200,18 @@ def test_nothing_is_given_when_all_are_labelled(
 ) -> None:
     for name in NAMES:
         label(store, name, tmp_path)
-    strategies = all_strategies(lambda: model.version, ScoredVersions(folder), GivenFilms(folder))
+    strategies = all_strategies(lambda: model.version)
     assert [strategy({}, store) for strategy in strategies.values()] == [None] * len(strategies)
     assert set(strategies) == {*STRATEGIES, "random", "first"}
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff"], ids=["empty", "no list", "bytes"])
-def test_a_damaged_list_of_versions_counts_as_none(folder: Path, content: bytes) -> None:
-    folder.mkdir()
-    (folder / FILE).write_bytes(content)
-    assert ScoredVersions(folder).complete() == []
-    assert ScoredVersions(folder).note("2") == ["2"]
+def test_versions_are_kept_newest_first(store: StudiesDatastore) -> None:
+    versions = ScoredVersions(store.context)
+    assert versions.complete() == []
+    assert [versions.note(version) for version in "1213"] == [["1"], ["2", "1"], ["1", "2"], ["3", "1"]]
+    assert versions.complete() == ["3", "1"]
+    with store.context.database.reading() as connection:
+        assert len(connection.execute(scored_versions.select()).all()) == MAX_VERSIONS
 
 
 def test_scoring_is_on_unless_it_is_turned_off() -> None:
@@ -238,5 +241,5 @@ def test_a_film_that_is_replaced_is_looked_at_again_and_keeps_its_place_among_th
 def test_two_people_who_ask_for_the_first_film_get_different_ones(
     store: StudiesDatastore, model: Model, folder: Path
 ) -> None:
-    assert following(store, model, folder, "first", 3) == NAMES[:3]
-    assert sorted({*NAMES[:3], *following(store, model, folder, "random", 9)}) == NAMES
+    assert following(store, model, "first", 3) == NAMES[:3]
+    assert sorted({*NAMES[:3], *following(store, model, "random", 9)}) == NAMES

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -23,8 +24,8 @@ from lib.server.config import parse_conf
 from lib.server.store import database as database_module
 from lib.server.store.database import Database, _prepare_sqlite, checked_url
 from lib.server.store.datastore import DATABASE_FILE, StudiesDatastore
-from lib.server.store.migrations import bring_up_to_date
-from lib.server.store.schema import labels, schema_version
+from lib.server.store.migrations import MIGRATIONS, Migration, bring_up_to_date
+from lib.server.store.schema import assignments, labels, metadata, schema_version, scored_versions, sessions, tasks
 from lib.server.web.errors import add_error_handlers
 
 Open = Callable[..., StudiesDatastore]
@@ -259,24 +260,82 @@ def test_tables_of_a_newer_app_are_refused(tmp_path: Path) -> None:
     Database(None, tmp_path / "x.sqlite3").close()
     with sqlite3.connect(tmp_path / "x.sqlite3") as connection:
         connection.execute("UPDATE vl_schema_version SET version = 99")
-    with pytest.raises(ValueError, match="version 99, and this app knows them up to 1: update the app"):
+    with pytest.raises(ValueError, match="version 99, and this app knows them up to 2: update the app"):
         Database(None, tmp_path / "x.sqlite3")
 
 
-def test_older_tables_are_changed_step_by_step(tmp_path: Path) -> None:
-    def add(name: str) -> Callable[[Connection], None]:
-        return lambda connection: connection.exec_driver_sql(f"ALTER TABLE vl_stores ADD COLUMN {name} TEXT") and None
+def versions_of(connection: Connection) -> tuple[int, int]:
+    """Version of the tables, and how many migrations were made."""
+    row = connection.execute(schema_version.select()).one()
+    return row.version, row.migrations
 
-    engine = create_engine(f"sqlite:///{tmp_path / 'x.sqlite3'}")
+
+def added(name: str, is_additive: bool = False) -> Migration:
+    return Migration(lambda c: c.exec_driver_sql(f"ALTER TABLE vl_stores ADD COLUMN {name} TEXT"), is_additive)
+
+
+@pytest.fixture
+def engine(database: str | None, tmp_path: Path) -> Iterator[Engine]:
+    """An empty database of its own."""
+    url = make_url(f"sqlite:///{tmp_path / 'x.sqlite3'}") if database is None else checked_url(database)
+    if database is not None:
+        own = f"migrations_{secrets.token_hex(4)}"
+        server = create_engine(url, isolation_level="AUTOCOMMIT")
+        with server.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {own}")
+        server.dispose()
+        url = url.set(database=own)
+    engine = create_engine(url)
+    yield engine
+    engine.dispose()
+
+
+def test_older_tables_are_changed_step_by_step(engine: Engine) -> None:
     with engine.begin() as connection:
         bring_up_to_date(connection)
-    for steps in ([add("one")], [add("one"), add("two")], [add("one"), add("two")]):
+    steps = [*MIGRATIONS, added("one"), added("two", is_additive=True), added("three")]
+    known, needed = len(MIGRATIONS), {1: 2, 2: 2, 3: 4}
+    for count in (1, 2, 2, 3):
         with engine.begin() as connection:
-            bring_up_to_date(connection, steps)
-            assert connection.execute(select(schema_version.c.version)).scalars().all() == [1 + len(steps)]
+            bring_up_to_date(connection, steps[: known + count])
+            assert versions_of(connection) == (known + needed[count], known + count)
     with engine.connect() as connection:
-        assert {"one", "two"} <= {column["name"] for column in inspect(connection).get_columns("vl_stores")}
-    engine.dispose()
+        assert {"one", "two", "three"} <= {column["name"] for column in inspect(connection).get_columns("vl_stores")}
+
+
+def test_what_a_newer_release_has_added_is_left_alone(engine: Engine) -> None:
+    newer = (*MIGRATIONS, added("one", is_additive=True))
+    for migrations in (newer, MIGRATIONS):
+        with engine.begin() as connection:
+            bring_up_to_date(connection, migrations)
+            assert versions_of(connection) == (1, len(newer))
+
+
+def test_what_a_newer_release_has_changed_is_refused(engine: Engine) -> None:
+    with engine.begin() as connection:
+        bring_up_to_date(connection, (*MIGRATIONS, added("one"), added("two")))
+    with pytest.raises(ValueError, match="version 4, and this app knows them up to 2"), engine.begin() as connection:
+        bring_up_to_date(connection)
+
+
+def test_tables_of_version_1_get_the_tables_of_servers(engine: Engine) -> None:
+    """As releases up to 0.8 have made them."""
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        for table in (assignments, scored_versions, sessions, tasks, schema_version):
+            table.drop(connection)
+        connection.exec_driver_sql("CREATE TABLE vl_schema_version (version INTEGER NOT NULL)")
+        connection.exec_driver_sql("INSERT INTO vl_schema_version VALUES (1)")
+    for _ in range(2):
+        with engine.begin() as connection:
+            bring_up_to_date(connection)
+            assert versions_of(connection) == (1, 1)
+            assert connection.execute(select(func.count()).select_from(sessions)).scalar_one() == 0
+    with engine.begin() as connection:  # a release of before writes its version again
+        assert connection.exec_driver_sql("SELECT version FROM vl_schema_version").scalar_one() == 1
+        connection.exec_driver_sql("UPDATE vl_schema_version SET version = 1")
+        bring_up_to_date(connection)
+        assert versions_of(connection) == (1, 1)
 
 
 def test_many_may_begin_at_once(studies: Path, opened: Open) -> None:

@@ -8,7 +8,7 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pydicom
@@ -17,8 +17,8 @@ import SimpleITK as sitk
 from PIL import Image
 from pydicom.uid import ExplicitVRLittleEndian
 
-from lib.image_io import read_radiograph
-from lib.server.web.pixel_responses import gray_16
+from lib.image_io import Radiograph, read_radiograph
+from lib.server.web.pixel_responses import gray_16, pixels_response
 
 if TYPE_CHECKING:
     from ...serving import Server, Start
@@ -45,6 +45,19 @@ def test_pixels_of_any_kind_become_8_or_16_bits(values: np.ndarray, expected: li
     found = gray_16(values)
     assert found.dtype == dtype
     assert np.abs(found.astype(int) - expected).max() <= 1 if values.dtype.kind == "f" else found.tolist() == expected
+
+
+@pytest.mark.parametrize("dtype", ["<u2", ">u2", "u1"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_file_is_one_that_clients_read_whatever_the_layout_in_memory(
+    tmp_path: Path, dtype: str, order: Literal["C", "F"]
+) -> None:
+    pixels = np.arange(12, dtype=dtype).reshape(3, 4)
+    answer = pixels_response(Radiograph(np.array(pixels, order=order)), tmp_path)
+    content = gzip.decompress(Path(answer.path).read_bytes())
+    kind = "|u1" if dtype == "u1" else "<u2"
+    assert f"'descr': '{kind}', 'fortran_order': False".encode() in content[:128]
+    assert np.array_equal(np.load(io.BytesIO(content)), pixels)
 
 
 def film(dtype: type = np.uint8) -> np.ndarray:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..spine.image_suffixes import image_suffix
+
 PNG, JPEG, TIFF, BMP, DICOM, NRRD, NIFTI = "PNG", "JPEG", "TIFF", "BMP", "DICOM", "NRRD", "NIfTI"
 READABLE = (PNG, JPEG, TIFF, BMP, DICOM, NRRD, NIFTI)
-
-DICOM_SUFFIXES = (".dcm", ".dicom")
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", *DICOM_SUFFIXES, ".nrrd", *NIFTI_SUFFIXES)
-"""Lower-case endings of file names that count as images when a folder is listed."""
 
 HEAD_BYTES = 352
 """Bytes at the beginning of a file that ``format_of`` needs."""
@@ -85,7 +82,7 @@ def _begins_with_data_element(head: bytes) -> bool:
 
 def is_image_name(path: Path) -> bool:
     """Whether the file's name ends like an image's."""
-    return path.name.lower().endswith(IMAGE_SUFFIXES)
+    return bool(image_suffix(path.name))
 
 
 def is_dicom(path: Path) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ..spine.image_suffixes import DICOM_SUFFIXES, NIFTI_SUFFIXES
 from ..spine.measurement.image_warnings import square_pixel_warnings
 from . import formats
 from .dicom.image import read_dicom
@@ -67,9 +68,9 @@ def _format_of(path: Path) -> str:
     name = path.name.lower()
     if kind in _READERS:
         return kind
-    if kind == "gzip archive" and name.endswith(formats.NIFTI_SUFFIXES):
+    if kind == "gzip archive" and name.endswith(NIFTI_SUFFIXES):
         return formats.NIFTI
-    if kind is None and name.endswith(formats.DICOM_SUFFIXES):
+    if kind is None and name.endswith(DICOM_SUFFIXES):
         return formats.DICOM  # whose reader names what is missing
     expected = f"{', '.join(formats.READABLE[:-1])} or {formats.READABLE[-1]}"
     if kind is None:

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, FilePath
+from pydantic.dataclasses import dataclass
 
 from ..learning.config import DEFAULT_WEIGHTS_FILE
+from ..learning.validation import Expected, Flag, checked
 from .store.database import checked_url
 
-MOST_UPLOAD_MB = 4096
+MAX_UPLOAD_MB = 4096
 _ORIGIN = re.compile(r"https?://[\w.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
+_File = Annotated[FilePath, Expected("a file that is there")]
+_Truth = Annotated[Flag, BeforeValidator(lambda text: {"true": True, "false": False}.get(str(text).lower(), text))]
+_Megabytes = Annotated[int, Field(ge=1, le=MAX_UPLOAD_MB), Expected(f"a whole number from 1 to {MAX_UPLOAD_MB}")]
+_Origins = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda text: text.split() if isinstance(text, str) else text),
+    Expected("addresses like https://viewer.example", lambda origins: all(map(_ORIGIN.fullmatch, origins))),
+]
+_Url = Annotated[str, AfterValidator(lambda text: checked_url(text) and text)]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", validate_default=True))
 class ServerConfig:
     """Settings of the running server.
 
@@ -31,26 +45,13 @@ class ServerConfig:
     """
 
     device: str = "auto"
-    weights: Path = DEFAULT_WEIGHTS_FILE
-    max_upload_mb: int = 128
-    tokens: Path | None = None
-    cors_origins: tuple[str, ...] = ()
-    database: str | None = None
-    prelabel: bool = False
-    scoring: bool = True
-
-    def __post_init__(self) -> None:
-        if not self.weights.is_file():
-            raise ValueError(f"--conf weights: there is no file {self.weights}")
-        if not 1 <= self.max_upload_mb <= MOST_UPLOAD_MB:
-            raise ValueError(f"--conf max_upload_mb must be 1 to {MOST_UPLOAD_MB}, got {self.max_upload_mb}")
-        if self.tokens is not None and not self.tokens.is_file():
-            raise ValueError(f"--conf tokens: there is no file {self.tokens}")
-        if self.database is not None:
-            checked_url(self.database)
-        for origin in self.cors_origins:
-            if not _ORIGIN.fullmatch(origin):
-                raise ValueError(f"--conf cors_origins must be addresses like https://viewer.example, got {origin!r}")
+    weights: _File = DEFAULT_WEIGHTS_FILE
+    max_upload_mb: _Megabytes = 128
+    tokens: _File | None = None
+    cors_origins: _Origins = ()
+    database: _Url | None = None
+    prelabel: _Truth = False
+    scoring: _Truth = True
 
 
 def parse_conf(conf: Mapping[str, str]) -> ServerConfig:
@@ -62,27 +63,8 @@ def parse_conf(conf: Mapping[str, str]) -> ServerConfig:
     Raises:
         ValueError: a name is unknown, or a value is not as its setting needs it; the message names the setting.
     """
-    readers: dict[str, Callable[[str], Any]] = {
-        "device": str,
-        "weights": Path,
-        "max_upload_mb": _whole_number,
-        "tokens": Path,
-        "database": str,
-        "cors_origins": lambda text: tuple(text.split()),
-        "prelabel": lambda text: _truth("prelabel", text),
-        "scoring": lambda text: _truth("scoring", text),
-    }
-    unknown = sorted(set(conf) - {*readers, "server_mode"})
+    known = [field.name for field in fields(ServerConfig)]
+    unknown = sorted(set(conf) - {*known, "server_mode"})
     if unknown:
-        raise ValueError(f"--conf {unknown[0]}: unknown setting; known are {', '.join(readers)}")
-    return ServerConfig(**{name: read(conf[name]) for name, read in readers.items() if name in conf})
-
-
-def _whole_number(text: str) -> int:
-    return int(text) if text.isdecimal() and len(text) < 10 else 0  # no size that passes
-
-
-def _truth(name: str, text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError(f"--conf {name} must be true or false, got {text!r:.80}")
-    return text.lower() == "true"
+        raise ValueError(f"--conf {unknown[0]}: unknown setting; known are {', '.join(known)}")
+    return checked(ServerConfig, {name: conf[name] for name in known if name in conf}, "--conf", " ")

@@ -10,8 +10,8 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
+from ...spine.image_suffixes import NIFTI_SUFFIXES
 from ..errors import UnreadableImageError, check_size, error_text, itk_error_text
-from ..formats import NIFTI_SUFFIXES
 from ..radiograph import Radiograph
 from ..raster.luminance import luminance
 from .itk_geometry import geometry_of, open_with_itk, plane_axes, plane_radiograph

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...image_io import is_dicom, is_image_name
+from ...spine.image_suffixes import image_stem
 
 OVERLAY_SUFFIX = ".overlay.png"
 
@@ -93,7 +94,7 @@ def _distinct_names(found: Iterable[tuple[Path, str]]) -> list[str]:
 
 def _distinct_stems(names: Sequence[str]) -> list[str]:
     """File name without extension, numbered where it would repeat (also on disks that ignore case)."""
-    plain = [_stem(name) for name in names]
+    plain = [image_stem(name.rsplit("/", 1)[-1]) for name in names]
     taken = set()
     stems = []
     for stem in plain:
@@ -105,10 +106,3 @@ def _distinct_stems(names: Sequence[str]) -> list[str]:
         taken.add(candidate.lower())
         stems.append(candidate)
     return stems
-
-
-def _stem(name: str) -> str:
-    file = name.rsplit("/", 1)[-1]
-    if file.lower().endswith(".nii.gz"):
-        return file[: -len(".nii.gz")]
-    return file.rsplit(".", 1)[0] or file if is_image_name(Path(file)) else file

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ...image_io import Radiograph
+from ...spine.display import DOUBTFUL, MEASURED, MIN_SURE_SCORE, SURE
 from ...spine.measurement.angle_interval import interval_sentence, interval_text
 from ...spine.measurement.cobb import Curve
 from ...spine.measurement.image_warnings import describe_orientation
@@ -25,9 +26,7 @@ MIN_TEXT_WIDTH = 420
 """Width of the text below it at least, pixels."""
 
 _OUTLINE = ("TL", "TR", "BR", "BL", "TL")
-_SURE, _DOUBTFUL, _HIDDEN, _CURVE = (90, 220, 120), (255, 90, 80), (150, 150, 150), (255, 210, 70)
-_TEXT, _PAPER = (235, 235, 235), (24, 24, 24)
-_DOUBT_BELOW = 0.5
+_HIDDEN, _TEXT, _PAPER = (150, 150, 150), (235, 235, 235), (24, 24, 24)
 _DASH = 6  # line widths
 _REACH = 1.6  # body widths by which the line of an endplate goes on beyond its body
 
@@ -110,7 +109,7 @@ class _Pen:
         positions = {name: self.at(np.array([p.x, p.y])) for name, p in points.items() if p is not None}
         hidden = {name for name, p in points.items() if p is not None and not p.is_visible}
         center = points["center"]
-        color = _SURE if center is not None and center.score >= _DOUBT_BELOW else _DOUBTFUL
+        color = SURE if center is not None and center.score >= MIN_SURE_SCORE else DOUBTFUL
         for a, b in pairwise(_OUTLINE):
             if a in positions and b in positions:
                 self.side(positions[a], positions[b], color, is_dashed=bool({a, b} & hidden))
@@ -138,10 +137,10 @@ class _Pen:
         inner = int(gaps[1] < gaps[0])  # the concave side: 0 image left, 1 image right
         ends = plates[:, inner] + (1 if inner else -1) * _REACH * width * along
         for plate, end in zip(plates, ends, strict=True):
-            self.draw.line([self.at(plate[1 - inner]), self.at(end)], fill=_CURVE, width=self.line)
+            self.draw.line([self.at(plate[1 - inner]), self.at(end)], fill=MEASURED, width=self.line)
         label = f"{curve.upper_end} to {curve.lower_end}\n{curve.angle_deg:.0f}°{interval_text(curve.half_width_deg)}"
         x, y = self.at(ends.mean(0))
-        self.text((x, y), label, _CURVE, "mm")
+        self.text((x, y), label, MEASURED, "mm")
 
     @staticmethod
     def plate(vertebra: Vertebra, row: str) -> np.ndarray:

@@ -1,61 +1,85 @@
-"""Which films were just given to somebody, so that two people do not label the same one."""
+"""Short-lived assignments of images, so that two annotators do not label the same one."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
 
-from filelock import FileLock
+from sqlalchemy import ColumnElement, not_, or_, select
 
-from ...spine.atomic_write import atomic_write
+from ..store.schema import assignments
+from ..store.store_context import StoreContext
 
-FILE, LOCK = "given.json", "given.lock"
 MINUTES = 20.0
-"""A film that is not labelled after so long may be given again."""
+"""An image that is not labelled after so long may be given again."""
 
 
-class GivenFilms:
-    """Films by the time at which they were given; in a file that all workers of a server share.
+class Assignments:
+    """Images by the time at which they were given, in the database that all servers of the folder share.
 
     Args:
-        folder: of the file.
-        minutes: for which a film is not given again while there are others.
+        context: the studies folder and its rows.
+        minutes: for which an image is not given again while there are others.
     """
 
-    def __init__(self, folder: Path, minutes: float = MINUTES) -> None:
-        self._folder, self._seconds = Path(folder), 60 * minutes
+    def __init__(self, context: StoreContext, minutes: float = MINUTES) -> None:
+        self._database, self._store, self._seconds = context.database, context.key, 60 * minutes
 
-    def give(self, pick: Callable[[Collection[str]], str | None]) -> str | None:
-        """The film that is picked when those just given are passed over; else of these the one given longest ago.
+    def assign(self, pick: Callable[[Collection[str]], str | None]) -> str | None:
+        """The image that is picked when those just given are passed over; else of these the one given longest ago.
 
         Args:
-            pick: the best film that is not among some; ``None`` if there is none.
-
-        Raises:
-            OSError: the file cannot be written.
+            pick: the best image that is not among some; ``None`` if there is none.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / FILE
-        with FileLock(self._folder / LOCK):
-            now = time.time()
-            given = {image: when for image, when in _read(path).items() if 0 <= now - when < self._seconds}
-            image, kept = _picked(pick, sorted(given, key=given.__getitem__, reverse=True))
-            if image is not None:
-                left = {name: given[name] for name in kept}
-                with atomic_write(path) as temporary:
-                    temporary.write_text(json.dumps({**left, image: now}), encoding="utf-8")
-        return image
+        while True:
+            given = self._given()
+            image, kept = _picked(pick, list(given))
+            if image is None or self._claim(image, given.get(image), set(given) - {*kept, image}):
+                return image
+
+    def _given(self) -> dict[str, float]:
+        """When images were given that are not open for everybody again, the newest first."""
+        when = assignments.c.assigned_at
+        query = select(assignments.c.image, when).where(
+            assignments.c.store == self._store, self._is_recent(time.time())
+        )
+        with self._database.reading() as connection:
+            return {row.image: row.assigned_at for row in connection.execute(query.order_by(when.desc()))}
+
+    def _is_recent(self, now: float) -> ColumnElement[bool]:
+        """As long before now, or after it by the clock of another machine, as an assignment lasts."""
+        return assignments.c.assigned_at.between(now - self._seconds, now + self._seconds)
+
+    def _claim(self, image: str, seen: float | None, gone: Collection[str]) -> bool:
+        """Note that an image is given now, unless another process has given it since.
+
+        Args:
+            image: its id.
+            seen: when it was given before, ``None`` where that is long ago.
+            gone: images that need not be passed over any more.
+        """
+        now, ours = time.time(), assignments.c.store == self._store
+        row = self._database.insert(assignments).values(store=self._store, image=image, assigned_at=now)
+        row = row.on_conflict_do_update(
+            index_elements=[assignments.c.store, assignments.c.image],
+            set_={"assigned_at": now},
+            where=assignments.c.assigned_at == seen if seen is not None else not_(self._is_recent(now)),
+        )
+        with self._database.writing(durable=False) as connection:
+            is_ours = connection.execute(row.returning(assignments.c.image)).one_or_none() is not None
+            if is_ours:
+                over = or_(assignments.c.assigned_at < now - self._seconds, assignments.c.image.in_(gone))
+                connection.execute(assignments.delete().where(ours, over))
+        return is_ours
 
 
 def _picked(
     pick: Callable[[Collection[str]], str | None], newest_first: Sequence[str]
 ) -> tuple[str | None, Sequence[str]]:
-    """The film that is picked when as many of those that were given last are passed over as quickly found.
+    """The image that is picked when as many of those that were given last are passed over as quickly found.
 
     Returns:
-        It, and of the films that were given those that may still be open.
+        It, and of the images that were given those that may still be open.
     """
     image, kept, freed = pick(newest_first), newest_first, 1
     while image is None and kept:
@@ -65,11 +89,3 @@ def _picked(
             kept = passed_over
         freed *= 2
     return image, kept
-
-
-def _read(path: Path) -> dict[str, float]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {str(image): float(when) for image, when in found.items()}
-    except (OSError, ValueError, AttributeError, TypeError):  # missing or damaged: nobody was given anything
-        return {}

@@ -18,7 +18,7 @@ _ARRAYS = {"features": (-1,), "shape": (-1, 2)}
 _SUFFIX = ".opinions"
 
 
-class OpinionFile:
+class DescriptorStore:
     """One JSON line per image, appended; memory holds only the offsets of the lines.
 
     An incomplete line of a killed server is ignored, and its image described again.

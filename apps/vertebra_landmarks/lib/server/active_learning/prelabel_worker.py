@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from fastapi import HTTPException
-from filelock import FileLock, Timeout
 from monailabel.interfaces.datastore import DefaultLabelTag
 
+from ..background_worker import POLL_INTERVAL_S, BackgroundWorker
 from ..inference.response import MODEL_VERSION
 from ..log_privacy import redacted_traceback
 from ..store.datastore import StudiesDatastore
@@ -23,15 +22,12 @@ logger = logging.getLogger(__name__)
 
 PREDICTED_BY = "predicted_by"
 """In the facts of a predicted label: which model has predicted which file."""
-LOOK_EVERY_S = 10.0
-"""How often it is seen whether there is another model, or another image."""
-LOCK = "prelabel.lock"
 _PIECE = 500
 
 _FINAL, _PREDICTED = DefaultLabelTag.FINAL.value, DefaultLabelTag.ORIGINAL.value
 
 
-class Prelabelling:
+class PrelabelWorker(BackgroundWorker):
     """Keeps a prediction of the served model beside every image without a final label.
 
     A label ``original`` that a person has made or changed stays as it is. An image whose file was replaced is
@@ -47,7 +43,7 @@ class Prelabelling:
         version: says which version of the model is served, for people.
         key: says which weights these are, so that they differ from all others.
         folder: for the file by which workers agree on one of them.
-        every_s: seconds between two looks.
+        interval_s: seconds between two rounds.
     """
 
     def __init__(
@@ -57,23 +53,12 @@ class Prelabelling:
         version: Callable[[], str],
         key: Callable[[], str],
         folder: Path,
-        every_s: float = LOOK_EVERY_S,
+        interval_s: float = POLL_INTERVAL_S,
     ) -> None:
-        self._datastore, self._predict, self._folder = datastore, predict, folder
+        super().__init__("prelabel", folder, interval_s, {MODEL_VERSION: None, "total": 0, "done": 0, "failed": 0})
+        self._datastore, self._predict = datastore, predict
         self._version, self._key = version, key
-        self._every_s = every_s
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="prelabel", daemon=True)
         self._failed: dict[str, tuple[str, FileState]] = {}
-        self._status: dict[str, Any] = {"state": "waiting", MODEL_VERSION: None, "total": 0, "done": 0, "failed": 0}
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the image that is being predicted; does not wait for it."""
-        self._is_over.set()
 
     def status(self) -> dict[str, Any]:
         """How far it is.
@@ -83,20 +68,7 @@ class Prelabelling:
             this server does it; ``model_version``; ``total`` images without a label of a person, of which ``done`` have
             a prediction of that model, and ``failed`` show no spine or cannot be read.
         """
-        return dict(self._status)
-
-    def _work(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._folder / LOCK, timeout=0)
-        while not self._is_over.is_set():
-            try:
-                with lock:
-                    self.catch_up()
-            except Timeout:
-                self._status["state"] = "waiting"
-            except Exception as error:  # such as a datastore that is closed; the next look may go better
-                logger.error("Predicting in the background failed\n%s", redacted_traceback(error))
-            self._is_over.wait(self._every_s)
+        return super().status()
 
     def catch_up(self) -> None:
         """Predict all images that lack a prediction of the served model, until it is another one or it is stopped."""
@@ -117,7 +89,7 @@ class Prelabelling:
             "failed": failed,
         }
         for image, file in missing:
-            if self._is_over.is_set() or self._key() != key:
+            if self.is_stopping or self._key() != key:
                 return
             came_of_it = None if self._is_taken(image) else self._predicted(image, file, key)
             if came_of_it is None:  # somebody was quicker

@@ -2,46 +2,49 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from sqlalchemy import func, select
 
-from ...spine.atomic_write import atomic_write
+from ..store.schema import scored_versions
+from ..store.store_context import StoreContext
 
-FILE = "scored.json"
-MOST_KEPT = 2
+MAX_VERSIONS = 2
 
 
 class ScoredVersions:
-    """Versions whose scores are complete, newest first; in a file that all workers of a server read.
+    """Versions whose scores are complete, newest first, in the database that all servers of the folder share.
 
     Args:
-        folder: of the file.
+        context: the studies folder and its rows.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._path = Path(folder) / FILE
+    def __init__(self, context: StoreContext) -> None:
+        self._database, self._store = context.database, context.key
+        self._ours = scored_versions.c.store == context.key
+        newest_first = select(scored_versions.c.model_version).where(self._ours)
+        self._newest_first = newest_first.order_by(scored_versions.c.number.desc()).limit(MAX_VERSIONS)
 
     def complete(self) -> list[str]:
-        """Versions with scores of all films, newest first; none where the file is missing or damaged."""
-        try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return []
-        return [str(version) for version in found] if isinstance(found, list) else []
+        """Versions with scores of all images, newest first."""
+        with self._database.reading() as connection:
+            return list(connection.execute(self._newest_first).scalars())
 
     def note(self, version: str) -> list[str]:
-        """Note that all films have scores of a version.
+        """Note that all images have scores of a version.
 
         Returns:
             The versions that are kept.
-
-        Raises:
-            OSError: the file cannot be written.
         """
-        before = self.complete()
-        kept = [version, *(other for other in before if other != version)][:MOST_KEPT]
-        if kept != before:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(self._path) as temporary:
-                temporary.write_text(json.dumps(kept), encoding="utf-8")
+        highest = select(func.coalesce(func.max(scored_versions.c.number), 0)).where(self._ours).scalar_subquery()
+        row = self._database.insert(scored_versions).values(
+            store=self._store, model_version=version, number=highest + 1
+        )
+        row = row.on_conflict_do_update(
+            index_elements=[scored_versions.c.store, scored_versions.c.model_version],
+            set_={"number": row.excluded.number},
+        )
+        with self._database.writing() as connection:
+            connection.execute(row)
+            kept = list(connection.execute(self._newest_first).scalars())
+            others = scored_versions.c.model_version.not_in(kept)
+            connection.execute(scored_versions.delete().where(self._ours, others))
         return kept

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from ...image_io import UnreadableImageError
 from ...learning.active_learning import STRATEGIES, ImageDescriptor, ScoreStrategy
+from ..background_worker import POLL_INTERVAL_S, BackgroundWorker
 from ..log_privacy import redacted_traceback
 from ..store.datastore import StudiesDatastore
-from .descriptor_store import OpinionFile
+from .descriptor_store import DescriptorStore
 from .scored_versions import ScoredVersions
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 10.0
-"""How often it is seen whether there is another model, another image or another label."""
-LOCK, FOLDER = "scoring.lock", "opinions"
-MOST_COMPARED = 1500
+FOLDER = "opinions"
+MAX_COMPARED = 1500
 """Films without a label, and films with one, that are compared with each other at once."""
 AHEAD = 60
 """How many next films the strategies that compare films choose in order; the others follow by their uncertainty."""
@@ -32,7 +29,7 @@ _PIECE = 50
 _FINAL = "final"
 
 
-class Scoring:
+class ScoringWorker(BackgroundWorker):
     """Keeps scores of the served model for every image without a final label, and what it says about labelled ones.
 
     Films are looked at one at a time, so that whoever asks for a prediction waits for one film at most. What is done
@@ -45,7 +42,7 @@ class Scoring:
         version: says which weights are served, so that they differ from all others.
         folder: for the files.
         shown: the same for people, who hear of it in ``status``.
-        every_s: seconds between two looks.
+        interval_s: seconds between two rounds.
     """
 
     def __init__(
@@ -55,26 +52,15 @@ class Scoring:
         version: Callable[[], str],
         folder: Path,
         shown: Callable[[], str] | None = None,
-        every_s: float = LOOK_EVERY_S,
+        interval_s: float = POLL_INTERVAL_S,
     ) -> None:
+        super().__init__("scoring", folder, interval_s, {"model_version": None, "scored": 0, "failed": 0})
         self._shown = shown or version
-        self._datastore, self._ask, self._version, self._folder = datastore, ask, version, folder
-        self._every_s = every_s
-        self._versions = ScoredVersions(folder)
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="scoring", daemon=True)
-        self._opinions: tuple[str, OpinionFile] | None = None
+        self._datastore, self._ask, self._version = datastore, ask, version
+        self._versions = ScoredVersions(datastore.context)
+        self._opinions: tuple[str, DescriptorStore] | None = None
         self._failed: set[tuple[str, str, tuple[int, int]]] = set()
         self._ordered: object = None
-        self._status: dict[str, Any] = {"state": "waiting", "model_version": None, "scored": 0, "failed": 0}
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the film that is being looked at; does not wait for it."""
-        self._is_over.set()
 
     def status(self) -> dict[str, Any]:
         """How far it is.
@@ -84,20 +70,7 @@ class Scoring:
             this server does it; ``model_version``; how many films that version has ``scored``; ``failed``, how many
             could not be read.
         """
-        return dict(self._status)
-
-    def _work(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._folder / LOCK, timeout=0)
-        while not self._is_over.is_set():
-            try:
-                with lock:
-                    self.catch_up()
-            except Timeout:
-                self._status["state"] = "waiting"
-            except Exception as error:  # such as a datastore that is closed; the next look may go better
-                logger.error("Scoring in the background failed\n%s", redacted_traceback(error))
-            self._is_over.wait(self._every_s)
+        return super().status()
 
     def catch_up(self) -> None:
         """Score all films that lack a score of the served model, until it is another one or it is stopped."""
@@ -107,7 +80,7 @@ class Scoring:
             self._ordered = None
         self._tell("working", version, opinions)
         for done, image in enumerate(self._missing(version, opinions), 1):
-            if self._is_over.is_set() or self._version() != version:
+            if self.is_stopping or self._version() != version:
                 return
             self._look_at(image, version, opinions)
             self._tell("working", version, opinions)
@@ -121,16 +94,16 @@ class Scoring:
             opinions.delete_others(kept)
         self._tell("idle", version, opinions)
 
-    def _opinions_of(self, version: str) -> OpinionFile:
+    def _opinions_of(self, version: str) -> DescriptorStore:
         if self._opinions is None or self._opinions[0] != version:
-            self._opinions = version, OpinionFile(self._folder / FOLDER, version)
+            self._opinions = version, DescriptorStore(self._folder / FOLDER, version)
         return self._opinions[1]
 
-    def _tell(self, state: str, version: str, opinions: OpinionFile) -> None:
+    def _tell(self, state: str, version: str, opinions: DescriptorStore) -> None:
         failed = len({image for image, of, _ in self._failed if of == version})
         self._status = {"state": state, "model_version": self._shown(), "scored": len(opinions), "failed": failed}
 
-    def _missing(self, version: str, opinions: OpinionFile) -> Iterator[str]:
+    def _missing(self, version: str, opinions: DescriptorStore) -> Iterator[str]:
         """Films without a label that lack a score, then labelled ones that the model has said nothing about."""
         strategy, after = next(name for name, one in STRATEGIES.items() if isinstance(one, ScoreStrategy)), ""
         while some := self._datastore.score_queries.without_score(strategy, version, _PIECE, after):
@@ -140,7 +113,7 @@ class Scoring:
             if image not in opinions and not self._has_failed(image, version):
                 yield image
 
-    def _look_at(self, image: str, version: str, opinions: OpinionFile) -> None:
+    def _look_at(self, image: str, version: str, opinions: DescriptorStore) -> None:
         try:
             opinion = self._ask(image)  # one of before was of other pixels, since its score is gone
         except Exception as error:  # the other films are still scored
@@ -165,7 +138,7 @@ class Scoring:
     def _has_failed(self, image: str, version: str) -> bool:
         return (image, version, self._stamp(image)) in self._failed
 
-    def _order(self, version: str, opinions: OpinionFile) -> None:
+    def _order(self, version: str, opinions: DescriptorStore) -> None:
         """Scores of the strategies that compare films: the next ones in order, then the others."""
         labelled = [image for image in self._datastore.get_labeled_images(_FINAL) if image in opinions]
         state = version, len(opinions), frozenset(labelled)
@@ -173,7 +146,7 @@ class Scoring:
             return
         known = set(labelled)
         pool = sorted((i for i in self._datastore.get_unlabeled_images(_FINAL) if i in opinions), key=_shuffled)
-        pool, beside = pool[:MOST_COMPARED], sorted(known, key=_shuffled)[:MOST_COMPARED]
+        pool, beside = pool[:MAX_COMPARED], sorted(known, key=_shuffled)[:MAX_COMPARED]
         found = opinions.read([*pool, *beside])
         asked, seen = [found[image] for image in pool], [found[image] for image in beside]
         rest = np.argsort([-opinion.uncertainty for opinion in asked], kind="stable").tolist()

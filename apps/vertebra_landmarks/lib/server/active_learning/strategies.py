@@ -10,30 +10,27 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from ...learning.active_learning import DEFAULT, STRATEGIES
 from ..inference.image_reading import ReadableImages
 from ..store.datastore import StudiesDatastore
-from .assignments import GivenFilms
+from .assignments import Assignments
 from .scored_versions import ScoredVersions
 
 
 class Assigner:
-    """Assigns readable images; others are marked as unreadable and skipped.
+    """Assigns readable images; others are marked as unreadable and skipped."""
 
-    Args:
-        assignments: recent assignments, of all processes.
-    """
-
-    def __init__(self, assignments: GivenFilms) -> None:
-        self._assignments, self._readable = assignments, ReadableImages()
+    def __init__(self) -> None:
+        self._readable = ReadableImages()
 
     def next(self, pick: Callable[[Collection[str]], str | None], datastore: StudiesDatastore) -> dict[str, Any] | None:
         """The result of a strategy: the id of the picked image, ``None`` if there is none.
 
         Args:
-            pick: see ``GivenFilms.give``.
+            pick: see ``Assignments.assign``.
             datastore: of the images.
         """
         tried: set[str] = set()
+        given = Assignments(datastore.context)
         while True:
-            image = self._assignments.give(pick)
+            image = given.assign(pick)
             if image is None or image in tried:
                 return None
             if self._readable.is_readable(datastore, image):
@@ -73,17 +70,16 @@ class ByScore(Strategy):
     Args:
         name: one of ``active_learning.STRATEGIES``.
         version: returns the key of the served weights.
-        versions: models whose scores are complete.
         assigner: assigns it.
     """
 
-    def __init__(self, name: str, version: Callable[[], str], versions: ScoredVersions, assigner: Assigner) -> None:
+    def __init__(self, name: str, version: Callable[[], str], assigner: Assigner) -> None:
         super().__init__(STRATEGIES[name].description)
-        self._name, self._version, self._versions, self._assigner = name, version, versions, assigner
+        self._name, self._version, self._assigner = name, version, assigner
 
     def __call__(self, request: dict[str, Any], datastore: StudiesDatastore) -> dict[str, Any] | None:
         """Id of the image; ``None`` when all are labelled."""
-        served, complete = self._version(), self._versions.complete()
+        served, complete = self._version(), ScoredVersions(datastore.context).complete()
         order = [served, *complete] if served in complete else [*complete, served]
 
         def pick(assigned: Collection[str]) -> str | None:
@@ -96,14 +92,12 @@ class ByScore(Strategy):
         return self._assigner.next(pick, datastore)
 
 
-def all_strategies(
-    version: Callable[[], str], versions: ScoredVersions, assignments: GivenFilms
-) -> dict[str, Strategy]:
+def all_strategies(version: Callable[[], str]) -> dict[str, Strategy]:
     """All strategies by name, the default first."""
-    assigner = Assigner(assignments)
+    assigner = Assigner()
     names = sorted(STRATEGIES, key=lambda name: name != DEFAULT)
     return {
-        **{name: ByScore(name, version, versions, assigner) for name in names},
+        **{name: ByScore(name, version, assigner) for name in names},
         "random": Unscored("An image at random", lambda store, assigned: store.pick_random(assigned), assigner),
         "first": Unscored("The first image by name", lambda store, assigned: store.pick_first(assigned), assigner),
     }

@@ -4,27 +4,57 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import fields
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic.dataclasses import dataclass
 
 from ...learning.decoders import DECODERS, DEFAULT_DECODER, FixedLandmarks
+from ...learning.validation import Expected, Flag, Text, checked
 
-_MOST_CHARACTERS = 100_000
+MAX_FIXED_CHARACTERS = 100_000
+EXAMPLE = {
+    "decoder": "map",
+    "min_score": 0.1,
+    "fixed": {"T12": {"center": [412.5, 980.0]}, "L1": {"TL": [388.0, 1012]}},
+}
 
 
-@dataclass(frozen=True, eq=False)
+def _fixed(values: object) -> FixedLandmarks:
+    if isinstance(values, str):
+        if len(values) > MAX_FIXED_CHARACTERS:
+            raise ValueError(f"fixed must have at most {MAX_FIXED_CHARACTERS:,} characters, got {len(values):,}")
+        try:
+            values = json.loads(values)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"fixed must be JSON, got {values!r:.80}") from error
+    return FixedLandmarks.parse({} if values is None else values)
+
+
+@dataclass(frozen=True, eq=False, config=ConfigDict(use_attribute_docstrings=True))
 class InferRequest:
-    """What a client may ask of an inference.
+    """What a client may ask of an inference."""
 
-    Attributes:
-        decoder: one of ``DECODERS``.
-        min_score: landmarks with a lower score are marked as not visible; none is dropped.
-        fixed: points that must stay, in pixels of the image.
-    """
-
-    decoder: str
-    min_score: float
-    fixed: FixedLandmarks
+    decoder: Annotated[
+        str, Field(strict=True, pattern=f"^({'|'.join(DECODERS)})$"), Expected(f"one of {', '.join(DECODERS)}")
+    ] = DEFAULT_DECODER
+    """How maps become landmarks."""
+    min_score: Annotated[
+        float,
+        Field(ge=0, le=1, allow_inf_nan=False),
+        BeforeValidator(lambda value: None if isinstance(value, bool) else value),
+        Expected("a number in 0...1"),
+    ] = 0.0
+    """Landmarks with a lower score are marked as not visible; none is dropped."""
+    fixed: Annotated[FixedLandmarks, PlainValidator(_fixed), WithJsonSchema({"type": ["object", "string"]})] = Field(
+        default_factory=FixedLandmarks.none
+    )
+    """Points that must stay, in pixels of the image, by vertebra and point; also as JSON text."""
+    save_label: Flag | None = None
+    """Whether the result is kept as a label; needs the role annotator."""
+    label_tag: Text | None = None
+    """Tag of that label, "original" if left out."""
 
     @staticmethod
     def defaults() -> dict[str, Any]:
@@ -42,29 +72,5 @@ class InferRequest:
         Raises:
             ValueError: a parameter is not as expected; the message names it.
         """
-        given = {name: value for name, value in request.items() if value is not None}
-        values = {**cls.defaults(), **given}
-        decoder, fixed = values["decoder"], values["fixed"]
-        if not isinstance(decoder, str) or decoder not in DECODERS:
-            raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, got {decoder!r:.80}")
-        if isinstance(fixed, str):
-            if len(fixed) > _MOST_CHARACTERS:
-                raise ValueError(f"fixed must have at most {_MOST_CHARACTERS:,} characters, got {len(fixed):,}")
-            try:
-                fixed = json.loads(fixed)
-            except (ValueError, RecursionError) as error:
-                raise ValueError(f"fixed must be JSON, got {fixed!r:.80}") from error
-        fixed = FixedLandmarks.parse({} if fixed is None else fixed)
-        return cls(decoder, _share(values["min_score"], "min_score"), fixed)
-
-
-def _share(value: object, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError(f"{name} must be a number in 0...1, got {value!r:.80}")
-    try:
-        number = float(value)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"{name} must be a number in 0...1, got {value!r:.80}") from error
-    if not 0.0 <= number <= 1.0:
-        raise ValueError(f"{name} must be a number in 0...1, got {value!r:.80}")
-    return number
+        names = [field.name for field in fields(cls)]
+        return checked(cls, {name: request[name] for name in names if request.get(name) is not None})

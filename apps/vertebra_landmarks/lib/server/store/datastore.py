@@ -14,6 +14,7 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 from sqlalchemy.exc import DBAPIError
 
+from .adopted_files import adopt_files
 from .database import Database, kind_of
 from .folder_scan import FolderScan
 from .folder_watcher import FolderWatcher
@@ -77,6 +78,8 @@ class StudiesDatastore(Datastore):
             raise
 
     def _open(self, context: StoreContext, auto_reload: bool, read_only: bool) -> None:
+        self.context = context
+        adopt_files(context)
         self._images = Images(context)
         self._labels = Labels(context, self._images)
         self._queries = ImageQueries(context)
@@ -290,7 +293,7 @@ class StudiesDatastore(Datastore):
         return {**self._queries.head(), "objects": dict(self._queries.objects())}
 
     def json_pieces(self) -> Iterator[str]:
-        """The same as chunks of JSON text, without holding all of it in memory."""
+        """The same as chunks of JSON text, without context all of it in memory."""
         yield json.dumps(self._queries.head())[:-1] + ', "objects": {'
         objects, separator = self._queries.objects(), ""
         while chunk := dict(islice(objects, CHUNK)):

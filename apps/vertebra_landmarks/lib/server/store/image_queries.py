@@ -103,7 +103,7 @@ class ImageQueries:
             connection.execute(stores.update().where(stores.c.key == self._context.key).values(values))
 
     def objects(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """All images with their metadata and labels, by id, without holding all of them in memory."""
+        """All images with their metadata and labels, by id, without context all of them in memory."""
         query = (
             select(images.c.id, images.c.file, images.c.facts, labels.c.tag, labels.c.facts.label("noted"))
             .join(labels, (labels.c.image == images.c.key) & labels.c.is_current, isouter=True)

@@ -1,17 +1,40 @@
-"""The version of the tables: made where there are none, brought up to date where they are older."""
+"""The version of the tables: made where there are none, brought up to date where they are older.
+
+A migration that only adds tables or columns, which older releases of the app do not look at, leaves the version as it
+is: these releases still open the database. Any other one raises it, and they refuse.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection, inspect, select
 
-from .schema import metadata, schema_version
+from .schema import assignments, metadata, schema_version, scored_versions, sessions, tasks
 
-Migration = Callable[[Connection], None]
 
-MIGRATIONS: tuple[Migration, ...] = ()
-"""The first brings tables of version 1 to version 2, and so on."""
+class Migration(NamedTuple):
+    """A change of the tables.
+
+    Attributes:
+        change: makes it, in the transaction of the connection.
+        is_additive: whether releases that do not know of it can go on working on the tables.
+    """
+
+    change: Callable[[Connection], object]
+    is_additive: bool = False
+
+
+def _add_tables_of_servers(connection: Connection) -> None:
+    """Assignments, scored versions, tasks and sessions were files, and ``migrations`` was no column."""
+    for table in (assignments, scored_versions, tasks, sessions):
+        table.create(connection)
+    connection.exec_driver_sql("ALTER TABLE vl_schema_version ADD COLUMN migrations INTEGER")
+
+
+MIGRATIONS = (Migration(_add_tables_of_servers, is_additive=True),)
+"""All changes since version 1, in their order."""
 
 
 def bring_up_to_date(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
@@ -24,16 +47,28 @@ def bring_up_to_date(connection: Connection, migrations: Sequence[Migration] = M
     Raises:
         ValueError: a newer version of the app has changed the tables.
     """
-    newest = 1 + len(migrations)
+    needed = 1 + max((number for number, one in enumerate(migrations, 1) if not one.is_additive), default=0)
     if not inspect(connection).has_table(schema_version.name):
         metadata.create_all(connection)
-        connection.execute(schema_version.insert().values(version=newest))
+        connection.execute(schema_version.insert().values(version=needed, migrations=len(migrations)))
         return
     present = connection.execute(select(schema_version.c.version)).scalar_one()
-    if present > newest:
+    if present > 1 + len(migrations):
         raise ValueError(
-            f"the database has tables of version {present}, and this app knows them up to {newest}: update the app"
+            f"the database has tables of version {present}, and this app knows them up to {1 + len(migrations)}: "
+            "update the app"
         )
-    for migrate in migrations[present - 1 :]:
-        migrate(connection)
-    connection.execute(schema_version.update().values(version=newest))
+    made = _made(connection, present)
+    for migration in migrations[made:]:
+        migration.change(connection)
+    if made < len(migrations):
+        connection.execute(schema_version.update().values(version=max(present, needed), migrations=len(migrations)))
+
+
+def _made(connection: Connection, version: int) -> int:
+    """How many migrations were made."""
+    columns = {column["name"] for column in inspect(connection).get_columns(schema_version.name)}
+    if schema_version.c.migrations.name not in columns:
+        return version - 1
+    made = connection.execute(select(schema_version.c.migrations)).scalar_one()
+    return int(made or version - 1)

@@ -106,4 +106,49 @@ Index(
     scores.c.image,
 )
 
-schema_version = Table("vl_schema_version", metadata, Column("version", Integer, nullable=False))
+assignments = Table(
+    "vl_assignments",
+    metadata,
+    Column("store", Integer, ForeignKey("vl_stores.key"), primary_key=True),
+    Column("image", _Name, primary_key=True),  # its id: what was assigned may be gone again
+    Column("assigned_at", Float(53), nullable=False),  # seconds since 1970
+)
+
+scored_versions = Table(
+    "vl_scored_versions",
+    metadata,
+    Column("store", Integer, ForeignKey("vl_stores.key"), primary_key=True),
+    Column("model_version", _Name, primary_key=True),  # of which all images have scores
+    Column("number", Integer, nullable=False),  # the newest has the highest
+)
+
+tasks = Table(
+    "vl_tasks",
+    metadata,
+    Column("store", Integer, ForeignKey("vl_stores.key"), primary_key=True),
+    Column("server", _Name, primary_key=True),  # folder of the process that has the task, see registry.py
+    Column("kind", _Name, primary_key=True),
+    Column("id", _Name, primary_key=True),
+    Column("content", Text, nullable=False),  # JSON
+    Column("process", Integer, nullable=True),  # that works on it
+    Column("is_to_stop", Boolean, nullable=False),  # another process asks for its end
+)
+
+sessions = Table(
+    "vl_sessions",
+    metadata,
+    Column("store", Integer, ForeignKey("vl_stores.key"), primary_key=True),
+    Column("name", String(36), primary_key=True),
+    Column("file", _Name, nullable=False),  # in a folder of the session's name
+    Column("bytes", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),  # seconds since 1970
+    Column("used_at", BigInteger, nullable=False),
+    Column("expiry_s", BigInteger, nullable=False),  # after its last use
+)
+
+schema_version = Table(
+    "vl_schema_version",
+    metadata,
+    Column("version", Integer, nullable=False),  # that an app must know at least
+    Column("migrations", Integer, nullable=True),  # that were made; releases before 0.9 know no such column
+)

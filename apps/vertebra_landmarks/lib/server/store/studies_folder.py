@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from ...image_io import IMAGE_SUFFIXES
 from ...image_io.formats import DICOM, HEAD_BYTES, format_of
 from ...learning.data.input_files import OVERLAY_SUFFIX
+from ...spine.image_suffixes import IMAGE_SUFFIXES, image_suffix
 from ...spine.labels.markups import SUFFIX
 from ..filenames import MAX_NAME_BYTES, casefold_key, check_tag, is_inside
 from ..models import FOLDER
@@ -33,7 +33,6 @@ OUTSIDE = "a link that leads to no file in the studies folder"
 DICOMDIR = "an index of DICOM files and no image"
 UNOPENABLE = "the file cannot be opened"
 _MONAI_LABEL_FILE = "datastore_v2.json"
-_SUFFIXES = sorted((SUFFIX, *IMAGE_SUFFIXES), key=len, reverse=True)
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")  # of a version
 MAX_SNIFFED = 500_000
 """Files whose type by content is cached, so that each is opened once."""
@@ -64,11 +63,8 @@ class FileEntry(NamedTuple):
 
 def id_of(file: str) -> str:
     """The image id of a file name: the name without an image suffix."""
-    lower = file.lower()
-    for suffix in _SUFFIXES:
-        if lower.endswith(suffix):
-            return file[: -len(suffix)]
-    return file
+    suffix = SUFFIX if file.lower().endswith(SUFFIX) else image_suffix(file)
+    return file[: len(file) - len(suffix)]
 
 
 def is_storable(name: str) -> bool:
@@ -249,7 +245,7 @@ class StudiesFolder:
 
 def has_image_suffix(name: str) -> bool:
     """Whether a file name has the suffix of an image format."""
-    return name.lower().endswith(IMAGE_SUFFIXES)
+    return bool(image_suffix(name))
 
 
 def is_reserved(name: str) -> bool:

@@ -13,6 +13,7 @@ from ...learning.data.patches import can_be_patched
 from ...learning.data.rehearsal import Rehearsal
 from ...learning.data.synthetic import synthetic_items
 from ...learning.models.devices import choose_device
+from ...learning.validation import checked
 from ...learning.weights.weight_files import Weights, file_digest, load_weights, save_weights
 from ..models import HELD_OUT, IMAGE_DIGEST, TRAINED_ON, ModelStore, version_name
 from .dataset import TrainingDataset, split_dataset
@@ -100,7 +101,7 @@ class TrainingRound:
         plan, sources = read_plan(self.folder), self.sources
         if settings.resume and plan is not None:
             changed = {name: getattr(settings, name) for name in PUBLISHING_SETTINGS if name in sent}
-            settings = TrainRequest(**{**plan.settings, **changed, "resume": True})
+            settings = checked(TrainRequest, {**plan.settings, **changed, "resume": True})
             sources = {name: files for name, files in sources.items() if name in plan.films}
         trained_on = self.models.version(self.parent).images(TRAINED_ON)
         dataset = split_dataset(sources, settings.val_split, settings.patient_pattern, trained_on)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import hashlib
 import hmac
 import json
+import logging
 import re
-import threading
 import time
 import urllib.error
 import urllib.parse
@@ -21,6 +20,8 @@ import jwt
 from anyio import to_thread
 from fastapi import HTTPException
 from monailabel.config import settings
+
+logger = logging.getLogger(__name__)
 
 
 class Role(enum.IntEnum):
@@ -125,6 +126,8 @@ def _hash(token: str) -> bytes:
 
 ALGORITHM = "RS256"
 KEY_LIFE_S, KEY_RETRY_S = 300.0, 10.0
+KEYS_PATH = "/protocol/openid-connect/certs"
+"""Below the address of a Keycloak realm: its signing keys."""
 LARGEST_REALM_BYTES = 1_000_000
 _ROLES = {
     settings.MONAI_LABEL_AUTH_ROLE_USER: Role.READER,
@@ -134,21 +137,52 @@ _ROLES = {
 }
 
 
+class RealmKeys(jwt.PyJWKClient):
+    """The signing keys of a realm by their ids; known ones go on working while the realm does not answer.
+
+    They are fetched again after ``KEY_LIFE_S``, and for an unknown id, since realms change keys; but at most every
+    ``KEY_RETRY_S``, also where the realm is down, so that requests neither pile up here nor flood it.
+
+    Args:
+        uri: of the realm.
+        timeout_s: for one answer of the realm.
+
+    Raises:
+        jwt.PyJWKClientConnectionError: from all methods, the realm gives no good answer and no key is known.
+        jwt.PyJWKClientError: from all methods, there is no key of that id.
+    """
+
+    def __init__(self, uri: str, timeout_s: float) -> None:
+        super().__init__(uri + KEYS_PATH, lifespan=KEY_LIFE_S, timeout=timeout_s, cooldown_duration=KEY_RETRY_S)
+        self._known: dict[str, Any] | None = None
+        self._tried = -KEY_RETRY_S
+
+    def fetch_data(self) -> dict[str, Any]:
+        """The realm's key set, else the one before."""
+        if time.monotonic() - self._tried >= KEY_RETRY_S:
+            self._tried = time.monotonic()
+            try:
+                self._known = super().fetch_data()
+            except (jwt.PyJWTError, OSError, ValueError):
+                logger.warning("The login server gives no signing keys", exc_info=True)
+        if self._known is None:
+            raise jwt.PyJWKClientConnectionError("the realm gives no signing keys")
+        return self._known
+
+
 class RealmLogin:
     """Tokens that a Keycloak realm signs, as MONAI Label's ``MONAI_LABEL_AUTH_...`` settings describe it.
 
-    A token counts if the realm's key signed it with RS256, the realm is its issuer, it was made for this client (as
-    audience or authorised party), and it has not expired. MONAI Label's own check names no algorithm, which PyJWT
-    refuses. The key is fetched again after a while, and when a signature does not fit, since realms change keys.
+    A token counts if one of the realm's keys signed it with RS256, the realm is its issuer, it was made for this client
+    (as audience or authorised party), and it has not expired. MONAI Label's own check names no algorithm, which PyJWT
+    refuses.
     """
 
     def __init__(self) -> None:
         self._uri = settings.MONAI_LABEL_AUTH_REALM_URI.rstrip("/")
         if urllib.parse.urlsplit(self._uri).scheme not in ("http", "https"):
             raise ValueError(f"MONAI_LABEL_AUTH_REALM_URI must be an http address, got {self._uri!r}")
-        self._lock = threading.Lock()
-        self._key: str | None = None
-        self._asked = -KEY_LIFE_S
+        self._keys = RealmKeys(self._uri, settings.MONAI_LABEL_AUTH_TIMEOUT)
 
     async def user(self, token: str) -> User:
         """See ``Login``."""
@@ -170,41 +204,19 @@ class RealmLogin:
         return token
 
     def _claims(self, token: str) -> dict[str, Any]:
-        try:
-            return self._decode(token, self._public_key(KEY_LIFE_S))
-        except jwt.InvalidSignatureError:
-            pass  # perhaps the realm has a new key
-        except jwt.InvalidTokenError as error:
-            raise unauthorized(_WRONG_TOKEN) from error
-        try:
-            return self._decode(token, self._public_key(KEY_RETRY_S))
-        except jwt.InvalidTokenError as error:
-            raise unauthorized(_WRONG_TOKEN) from error
-
-    def _decode(self, token: str, key: str) -> dict[str, Any]:
         options: Any = {"require": ["exp", "iss"], "verify_aud": False}  # Keycloak names the client in azp instead
         try:
+            key = self._keys.get_signing_key_from_jwt(token)
             claims = jwt.decode(token, key, algorithms=[ALGORITHM], issuer=self._uri, options=options)
-        except jwt.InvalidKeyError as error:
+        except jwt.PyJWKClientConnectionError as error:
             raise _realm_unreachable() from error
+        except jwt.PyJWTError as error:
+            raise unauthorized(_WRONG_TOKEN) from error
         audience = claims.get("aud")
         parties = [*(audience if isinstance(audience, list) else [audience]), claims.get("azp")]
         if settings.MONAI_LABEL_AUTH_CLIENT_ID not in parties:
-            raise jwt.InvalidAudienceError
+            raise unauthorized(_WRONG_TOKEN)
         return claims
-
-    def _public_key(self, life_s: float) -> str:
-        """The realm's key, asked for at most every ``life_s`` seconds."""
-        with self._lock:
-            if time.monotonic() - self._asked >= (life_s if self._key else KEY_RETRY_S):
-                self._asked = time.monotonic()
-                with contextlib.suppress(HTTPException):  # the key that is known goes on working
-                    found = self._ask(self._uri).get("public_key")
-                    if isinstance(found, str):
-                        self._key = f"-----BEGIN PUBLIC KEY-----\n{found}\n-----END PUBLIC KEY-----"
-            if self._key is None:
-                raise _realm_unreachable()
-            return self._key
 
     def _granted(self, name: str, password: str) -> object:
         form = {"client_id": settings.MONAI_LABEL_AUTH_CLIENT_ID, "grant_type": "password"}

@@ -21,7 +21,7 @@ from ..worker_registry import WorkerRegistry
 from .auth import User
 from .request_guard import user_of
 from .session_store import Sessions
-from .task_registry import TaskBoard
+from .task_registry import TaskRegistry
 from .uploads import Uploads
 
 UPLOADS, SESSIONS = ".uploads", "sessions"
@@ -86,7 +86,7 @@ class Service:
     worker_registry: WorkerRegistry
     uploads: Uploads
     sessions: Sessions
-    task_registry: TaskBoard
+    task_registry: TaskRegistry
     inference_pool: WorkerPool = field(default_factory=lambda: WorkerPool("landmarks", workers=64, capacity=64))
     io_pool: WorkerPool = field(default_factory=lambda: WorkerPool("files", workers=2, capacity=128))
     long_task_pool: WorkerPool = field(default_factory=lambda: WorkerPool("a long task", workers=1, capacity=1))
@@ -103,8 +103,9 @@ def make_service(app: MONAILabelApp, config: ServerConfig) -> Service:
     registry = WorkerRegistry(studies / UPLOADS, studies / FOLDER, (SESSIONS,))
     uploads = Uploads(registry.folder)
     max_bytes = SESSIONS_TO_UPLOADS * config.max_upload_mb * MEGABYTE
-    sessions = Sessions(studies / UPLOADS / SESSIONS, uploads, max_bytes, settings.MONAI_LABEL_SESSION_EXPIRY)
-    return Service(app, config, registry, uploads, sessions, TaskBoard(registry))
+    context, kept = app.datastore().context, studies / UPLOADS / SESSIONS
+    sessions = Sessions(context, kept, uploads, max_bytes, settings.MONAI_LABEL_SESSION_EXPIRY)
+    return Service(app, config, registry, uploads, sessions, TaskRegistry(registry, context))
 
 
 async def _service_of(request: Request) -> Service:

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from ...image_io import UnreadableImageError
+from ...learning.validation import sentence
 
 logger = logging.getLogger(__name__)
 
@@ -77,9 +78,7 @@ def _http_error(_: Request, error: StarletteHTTPException) -> Response:
 
 def _validation_error(_: Request, error: RequestValidationError) -> Response:
     """400 instead of FastAPI's 422, which here means that an image shows no spine."""
-    first = error.errors()[0]
-    location = " ".join(str(part) for part in first.get("loc", ()))
-    return error_response(400, f"{location}: {first.get('msg', 'not as expected')}")
+    return error_response(400, sentence(error.errors()[0]))
 
 
 def _monai_label_error(request: Request, error: MONAILabelException) -> Response:

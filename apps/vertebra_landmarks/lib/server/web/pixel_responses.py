@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
+import gzip
 import json
 import tempfile
-import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from anyio import CancelScope, to_thread
@@ -20,7 +18,6 @@ from ..store.images import StatedSide
 
 FACTS = "X-Image-Facts"
 _LEVEL = 1  # films shrink little more with higher ones, which take several times as long
-_ROWS_BYTES = 1 << 20
 
 
 class PixelsResponse(FileResponse):
@@ -45,7 +42,10 @@ def pixels_response(radiograph: Radiograph, folder: Path, stated: StatedSide | N
     """
     with tempfile.NamedTemporaryFile(dir=folder, prefix="pixels-", suffix=".npy.gz", delete=False) as file:
         try:
-            _write(file, gray_16(radiograph.pixels))
+            pixels = gray_16(radiograph.pixels)
+            pixels = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<"))  # as clients read it
+            with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=_LEVEL, mtime=0) as packed:
+                np.save(packed, pixels, allow_pickle=False)
         except BaseException:
             file.close()
             Path(file.name).unlink(missing_ok=True)
@@ -74,15 +74,3 @@ def gray_16(pixels: np.ndarray) -> np.ndarray:
     for row, line in enumerate(pixels):  # a line at a time: there may be 100 million pixels
         scaled[row] = np.rint((line.astype(np.float64) - offset) * factor)
     return scaled
-
-
-def _write(file: Any, pixels: np.ndarray) -> None:
-    pixels = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<"))
-    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(pixels))
-    file.write(packer.compress(header.getvalue()))
-    rows = max(1, _ROWS_BYTES // max(1, pixels.shape[1] * pixels.itemsize))
-    for begin in range(0, len(pixels), rows):
-        file.write(packer.compress(pixels[begin : begin + rows].data))
-    file.write(packer.flush())

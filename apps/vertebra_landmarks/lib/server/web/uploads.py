@@ -13,7 +13,8 @@ from typing import BinaryIO
 from fastapi import HTTPException
 from monailabel.interfaces.datastore import DefaultLabelTag
 
-from ...image_io import IMAGE_SUFFIXES, Radiograph, UnreadableImageError, is_dicom, read_radiograph
+from ...image_io import Radiograph, UnreadableImageError, is_dicom, read_radiograph
+from ...spine.image_suffixes import IMAGE_SUFFIXES, image_suffix
 from ...spine.imaging.image_geometry import DENSITY, ImageGeometry
 from ...spine.labels.label_exchange import fit_to_image
 from ...spine.labels.markups import (
@@ -45,8 +46,7 @@ class Uploads:
         Raises:
             HTTPException: 415, neither implies a readable image format.
         """
-        name = client_name.lower()
-        suffix = max((end for end in IMAGE_SUFFIXES if name.endswith(end)), key=len, default="")
+        suffix = image_suffix(client_name)
         path = Path(tempfile.mkdtemp(dir=self.folder)) / f"image{suffix}"
         try:
             with path.open("wb") as file:

@@ -1,18 +1,29 @@
-"""JSON that clients send along: bounded, without numbers that JSON does not know, and of the expected kinds."""
+"""JSON that clients send along: bounded, without numbers that JSON does not know, and as its model describes it."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Collection, Mapping
-from typing import Any, NoReturn
+from typing import Annotated, Any, ClassVar
 
-MOST_BYTES = 30_000
+from fastapi import Form
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+from ...learning.validation import Expected, Flag, Text
+from ..training.train_request import TrainRequest
+
+MAX_BYTES = 30_000
 """Of one set of parameters; a task gets them on a command line."""
-_DEEPEST = 8
+_MAX_DEPTH = 8
 
 
-def json_object(text: str, what: str, most: int = MOST_BYTES) -> dict[str, Any]:
+def json_form(kind: Any, example: Mapping[str, Any]) -> Any:
+    """A field of a form that holds a JSON object, described by a type that has no pydantic classes inside."""
+    schema = {**TypeAdapter(kind).json_schema(), "example": dict(example)}
+    return Form(json_schema_extra={"contentMediaType": "application/json", "contentSchema": schema})
+
+
+def json_object(text: str, what: str, most: int = MAX_BYTES) -> dict[str, Any]:
     """The object that a form field holds; an empty field is an empty object.
 
     Args:
@@ -26,7 +37,7 @@ def json_object(text: str, what: str, most: int = MOST_BYTES) -> dict[str, Any]:
     if len(text) > most:
         raise ValueError(f"{what} may have {most:,} characters at most")
     try:
-        value = json.loads(text or "{}", parse_constant=_refuse)
+        value = json.loads(text or "{}")
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{what} must be JSON") from error
     if not isinstance(value, dict):
@@ -34,36 +45,29 @@ def json_object(text: str, what: str, most: int = MOST_BYTES) -> dict[str, Any]:
     return check_object(value, what, most)
 
 
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-def check_object(value: Mapping[str, Any], what: str, most: int = MOST_BYTES) -> dict[str, Any]:
+def check_object(value: Mapping[str, Any], what: str, most: int = MAX_BYTES) -> dict[str, Any]:
     """An object that is small, not deep, and holds nothing that cannot be written again.
 
     Raises:
         ValueError: it is not.
     """
-    _check(value, what, _DEEPEST)
-    if len(json.dumps(value)) > most:
+    if not _is_shallow(value, _MAX_DEPTH):
+        raise ValueError(f"{what} may be nested {_MAX_DEPTH} times at most")
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{what} must hold whole characters only") from error
+    except ValueError as error:
+        raise ValueError(f"{what} must hold finite numbers only") from error
+    if len(text) > most:
         raise ValueError(f"{what} may have {most:,} characters at most")
     return dict(value)
 
 
-def _check(value: Any, what: str, depth: int) -> None:
-    if depth == 0:
-        raise ValueError(f"{what} may be nested {_DEEPEST} times at most")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{what} must hold finite numbers only")
-    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError(f"{what} must hold whole characters only")
-    if isinstance(value, Mapping):
-        for name, member in value.items():
-            _check(name, what, depth)
-            _check(member, what, depth - 1)
-    elif isinstance(value, list):
-        for member in value:
-            _check(member, what, depth - 1)
+def _is_shallow(value: Any, depth: int) -> bool:
+    members = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return depth > 0 and all(_is_shallow(member, depth - 1) for member in members)
 
 
 def check_no_names(params: Mapping[str, Any], names: Collection[str], what: str) -> None:
@@ -77,18 +81,85 @@ def check_no_names(params: Mapping[str, Any], names: Collection[str], what: str)
         raise ValueError(f"{what} must not name {found[0]!r}")
 
 
-def check_kinds(params: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]], what: str) -> None:
-    """See that the parameters which have an expected kind are of it; a number may be whole.
+FactsForm = Annotated[str, json_form(dict[str, Any], {"user": "reader-2", "seconds": 140, "edits": 6})]
+"""What a client notes about an image or a label."""
 
-    Raises:
-        ValueError: one is not.
+
+class Params(BaseModel):
+    """A JSON object that a client sends along; names that it does not list are passed on to the app.
+
+    It is no larger and no deeper than ``check_object`` allows. ``null`` stands for a value that is left out.
     """
-    for name, kind in kinds.items():
-        value = params.get(name)
-        if value is None:
-            continue
-        is_truth = isinstance(value, bool)
-        fits = isinstance(value, kind) and (not is_truth or kind is bool)
-        if not fits and not (kind is float and isinstance(value, int) and not is_truth):
-            wanted = kind.__name__ if isinstance(kind, type) else " or ".join(one.__name__ for one in kind)
-            raise ValueError(f"{what}: {name!r} must be of kind {wanted}, got {value!r:.80}")
+
+    model_config = ConfigDict(extra="allow", strict=True, use_attribute_docstrings=True)
+    decided: ClassVar[tuple[str, ...]] = ()
+    """Names that stand in the address of the request."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check(cls, values: Any) -> Any:
+        if isinstance(values, Mapping):
+            check_object(values, "the body")
+            check_no_names(values, cls.decided, "the body")
+        return values
+
+
+def sent(params: Params | None) -> dict[str, Any]:
+    """What the client has sent, and nothing of what it has left out."""
+    return params.model_dump(exclude_unset=True) if params is not None else {}
+
+
+_Count = Annotated[int, Field(strict=True), Expected("a whole number")]
+
+
+class NextImageParams(Params):
+    """Of the choice of the next image."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"client_id": "reader-2"}})
+    decided = ("strategy",)
+    client_id: Text | None = None
+    """Who works, for what is noted about the image; the user of the login if left out."""
+    label_tag: Text | None = None
+    """Decides nothing; MONAI Label's clients send it."""
+
+
+class BatchParams(Params):
+    """Of the prediction of many images; the parameters of an inference may be added."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"label_tag": "original", "save_label": True}})
+    decided = ("model", "images")
+    label_tag: Text | None = None
+    """Tag of the labels that are kept, "original" if left out."""
+    save_label: Flag | None = None
+    """Whether the results are kept as labels."""
+    device: Text | None = None
+    """Decides nothing; MONAI Label's clients send it, and the names below."""
+    multi_gpu: Flag | None = None
+    gpus: Text | None = None
+    logging: Text | None = None
+    max_workers: _Count | None = None
+    max_batch_size: _Count | None = None
+    client_id: Text | None = None
+
+
+class TrainParams(Params):
+    """Of a training, see ``train_request``, which checks them."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
+        """That of the request, which may hold other names, too."""
+        return {**handler(schema), **TypeAdapter(TrainRequest).json_schema(), "additionalProperties": True}
+
+
+class ScoringParams(Params):
+    """Of a scoring method."""
+
+    decided = ("method",)
+
+
+class VersionParams(Params):
+    """Names a version of the model."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"version": 3}})
+    version: _Count | None = None
+    """Number of the version."""

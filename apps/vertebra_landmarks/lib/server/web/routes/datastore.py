@@ -7,10 +7,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, HTTPException, Query, Response, UploadFile
+from fastapi import APIRouter, File, HTTPException, Query, Response, UploadFile
 from fastapi.responses import StreamingResponse
 from monailabel.utils.others.generic import file_checksum, get_mime_type
 
+from ....spine.image_suffixes import image_stem
 from ....spine.labels.markups import SUFFIX
 from ...filenames import check_tag
 from ...inference.response import side_info
@@ -22,14 +23,19 @@ from ..errors import bad_request
 from ..file_responses import file_response
 from ..pixel_responses import pixels_response
 from ..uploads import check_readable, checked_label
-from ..validation import check_no_names, json_object
+from ..validation import FactsForm, check_no_names, json_object
 
 router = APIRouter(tags=["Datastore"])
 
 RESERVED = ("strategy", "path", "name", "ts", STATED_SIDE, REASON)
 """Metadata keys that only the server sets."""
 CHECKSUMS = ("SHA256", "SHA512", "MD5")
-Version = Annotated[int, Query(ge=1, le=2**31 - 1)]
+Version = Annotated[int, Query(ge=1, le=2**31 - 1, examples=[2])]
+ImageId = Annotated[str, Query(description="Id of an image of the folder", examples=["phantom_1"])]
+NewId = Annotated[str, Query(description="Id that a new image gets", examples=["phantom_1"])]
+Tag = Annotated[str, Query(description="Tag of a label", examples=["final", "original"])]
+CheckSum = Annotated[str, Query(description="Algorithm and digest of a file", examples=[f"SHA256:{'0' * 64}"])]
+Side = Annotated[str, Query(description="The patient's side at the left of the image", examples=["left", "right", ""])]
 READER, ANNOTATOR, ADMIN = requires(Role.READER), requires(Role.ANNOTATOR), requires(Role.ADMIN)
 
 
@@ -56,8 +62,8 @@ async def add_image(
     service: ServiceDep,
     user: CurrentUser,
     file: Annotated[UploadFile, File()],
-    image: str = "",
-    params: Annotated[str, Form()] = "{}",
+    image: NewId = "",
+    params: FactsForm = "{}",
 ) -> Response:
     """Add a radiograph under a new id, by default the file name without its suffix."""
     return Json({"image": await service.io_pool.run(_add_image, service, image, file, _metadata(params, user))})
@@ -67,8 +73,7 @@ def _add_image(service: Service, image: str, file: UploadFile, metadata: dict[st
     with service.uploads.stored(file.file, file.filename or "") as path:
         check_readable(path)
         name = (file.filename or "").replace("\\", "/").rpartition("/")[2]
-        suffix = path.name.removeprefix("image")
-        image = image or (name[: -len(suffix)] if name.lower().endswith(suffix) else name)
+        image = image or image_stem(name)
         try:
             added: str = service.app.datastore().add_image(image, str(path), metadata)
         except FileExistsError as error:
@@ -80,14 +85,14 @@ def _add_image(service: Service, image: str, file: UploadFile, metadata: dict[st
 
 @router.delete("/datastore/", openapi_extra=ADMIN, include_in_schema=False)
 @router.delete("/datastore/image", openapi_extra=ADMIN, summary="Remove an image and its labels")
-async def remove_image(service: ServiceDep, id: str) -> Response:
+async def remove_image(service: ServiceDep, id: ImageId) -> Response:
     """Remove an image from the folder, with its labels and all their versions."""
     await service.io_pool.run(service.app.datastore().remove_image, id)
     return Json({})
 
 
 @router.head("/datastore/image", openapi_extra=READER, summary="Whether an image exists")
-async def check_image(service: ServiceDep, image: str, check_sum: str = "") -> Response:
+async def check_image(service: ServiceDep, image: ImageId, check_sum: CheckSum = "") -> Response:
     """200 if it exists and matches ``check_sum`` (``SHA256:...``), else 404."""
     path = _image_path(service, image)
     if check_sum:
@@ -101,14 +106,14 @@ async def check_image(service: ServiceDep, image: str, check_sum: str = "") -> R
 
 
 @router.get("/datastore/image", openapi_extra=READER, summary="Download an image")
-def download_image(service: ServiceDep, image: str) -> Response:
+def download_image(service: ServiceDep, image: ImageId) -> Response:
     """The image file as it is."""
     path = _image_path(service, image)
     return file_response(Path(path), get_mime_type(path))
 
 
 @router.get("/datastore/image/pixels", openapi_extra=READER, summary="Download the pixels of an image")
-async def image_pixels(service: ServiceDep, image: str) -> Response:
+async def image_pixels(service: ServiceDep, image: ImageId) -> Response:
     """A gzipped ``.npy`` file, ``(H, W)`` uint8 or uint16 with bright bone; ``X-Image-Facts`` holds the metadata."""
     return await service.io_pool.run(_pixels, service, image)
 
@@ -120,23 +125,21 @@ def _pixels(service: Service, image: str) -> Response:
 
 
 @router.get("/datastore/image/info", openapi_extra=READER, summary="Metadata of an image")
-def image_info(service: ServiceDep, image: str) -> Response:
+def image_info(service: ServiceDep, image: ImageId) -> Response:
     """What annotators and the server have stored about the image."""
     _image_path(service, image)
     return Json(service.app.datastore().get_image_info(image))
 
 
 @router.put("/datastore/image/info", openapi_extra=ANNOTATOR, summary="Update the metadata of an image")
-async def update_image_info(
-    service: ServiceDep, user: CurrentUser, image: str, info: Annotated[str, Form()] = "{}"
-) -> Response:
+async def update_image_info(service: ServiceDep, user: CurrentUser, image: ImageId, info: FactsForm = "{}") -> Response:
     """Merge values into the metadata."""
     metadata = _metadata(info, user, is_new=False)
     return Json(await service.io_pool.run(_update_or_400, service.app.datastore().update_image_info, image, metadata))
 
 
 @router.put("/datastore/image/side", openapi_extra=ANNOTATOR, summary="State the patient's side of an image")
-async def state_side(service: ServiceDep, user: CurrentUser, image: str, image_left_is: str = "") -> Response:
+async def state_side(service: ServiceDep, user: CurrentUser, image: ImageId, image_left_is: Side = "") -> Response:
     """State which side of the patient, ``left`` or ``right``, is at the left of the upright image; empty withdraws it.
 
     Only for images whose file does not state it: the file takes precedence.
@@ -164,10 +167,10 @@ def _state_side(service: Service, image: str, image_left_is: str | None, user: U
 async def save_label(
     service: ServiceDep,
     user: CurrentUser,
-    image: str,
+    image: ImageId,
     label: Annotated[UploadFile, File()],
-    tag: str = "final",
-    params: Annotated[str, Form()] = "{}",
+    tag: Tag = "final",
+    params: FactsForm = "{}",
 ) -> Response:
     """Save a Markups file of vertebra landmarks as the current label of an image and tag."""
     metadata = _metadata(params, user)
@@ -189,7 +192,7 @@ def _save_label(service: Service, image: str, tag: str, label: UploadFile, metad
 
 
 @router.delete("/datastore/label", openapi_extra=ADMIN, summary="Remove a label")
-async def remove_label(service: ServiceDep, id: str, tag: str) -> Response:
+async def remove_label(service: ServiceDep, id: ImageId, tag: Tag) -> Response:
     """Remove the current label; its versions stay."""
     _label_path(service, id, tag)
     await service.io_pool.run(service.app.datastore().remove_label, id, tag)
@@ -197,27 +200,27 @@ async def remove_label(service: ServiceDep, id: str, tag: str) -> Response:
 
 
 @router.head("/datastore/label", openapi_extra=READER, summary="Whether a label exists")
-def check_label(service: ServiceDep, image: str, tag: str) -> Response:
+def check_label(service: ServiceDep, image: ImageId, tag: Tag) -> Response:
     """200 if it exists, else 404."""
     _label_path(service, image, tag)
     return Json({})
 
 
 @router.get("/datastore/label", openapi_extra=READER, summary="Download a label")
-def download_label(service: ServiceDep, label: str, tag: str) -> Response:
+def download_label(service: ServiceDep, label: ImageId, tag: Tag) -> Response:
     """The Markups file."""
     return file_response(Path(_label_path(service, label, tag)), "application/json")
 
 
 @router.get("/datastore/label/versions", openapi_extra=READER, summary="List the versions of a label")
-def label_versions(service: ServiceDep, label: str, tag: str) -> Response:
+def label_versions(service: ServiceDep, label: ImageId, tag: Tag) -> Response:
     """Number, digest, metadata, and which one is current, oldest first; versions of a removed label stay."""
     _image_path(service, label)
     return Json({"versions": service.app.datastore().label_versions(label, tag)})
 
 
 @router.post("/datastore/label/restore", openapi_extra=ANNOTATOR, summary="Restore a version of a label")
-async def restore_label(service: ServiceDep, user: CurrentUser, label: str, tag: str, version: Version) -> Response:
+async def restore_label(service: ServiceDep, user: CurrentUser, label: ImageId, tag: Tag, version: Version) -> Response:
     """Save a copy of a version as the current label; nothing is lost."""
     return Json({"version": await service.io_pool.run(_restore_label, service, label, tag, version, user)})
 
@@ -233,7 +236,7 @@ def _restore_label(service: Service, label: str, tag: str, version: int, user: U
 
 
 @router.get("/datastore/label/info", openapi_extra=READER, summary="Metadata of a label")
-def label_info(service: ServiceDep, label: str, tag: str) -> Response:
+def label_info(service: ServiceDep, label: ImageId, tag: Tag) -> Response:
     """What annotators and the server have stored about the label."""
     _label_path(service, label, tag)
     return Json(service.app.datastore().get_label_info(label, tag))
@@ -241,7 +244,7 @@ def label_info(service: ServiceDep, label: str, tag: str) -> Response:
 
 @router.put("/datastore/label/info", openapi_extra=ANNOTATOR, summary="Update the metadata of a label")
 async def update_label_info(
-    service: ServiceDep, user: CurrentUser, label: str, tag: str, info: Annotated[str, Form()] = "{}"
+    service: ServiceDep, user: CurrentUser, label: ImageId, tag: Tag, info: FactsForm = "{}"
 ) -> Response:
     """Merge values into the metadata."""
     update, metadata = service.app.datastore().update_label_info, _metadata(info, user, is_new=False)
@@ -250,7 +253,7 @@ async def update_label_info(
 
 @router.put("/datastore/updatelabelinfo", openapi_extra=ANNOTATOR, include_in_schema=False)
 async def update_label_info_legacy(
-    service: ServiceDep, user: CurrentUser, label: str, tag: str, params: Annotated[str, Form()] = "{}"
+    service: ServiceDep, user: CurrentUser, label: ImageId, tag: Tag, params: FactsForm = "{}"
 ) -> Response:
     """The former path, which MONAI Label's client still uses."""
     return await update_label_info(service, user, label, tag, params)

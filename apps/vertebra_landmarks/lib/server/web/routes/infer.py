@@ -10,20 +10,20 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, HTTPException, Response, UploadFile
+from fastapi import APIRouter, File, HTTPException, Query, Response, UploadFile
 
 from ....spine.labels.markups import SUFFIX
+from ...inference.infer_request import EXAMPLE, InferRequest
 from ..access_policy import requires
 from ..auth import Role
 from ..dependencies import CurrentUser, Json, Service, ServiceDep
 from ..errors import bad_request
-from ..validation import check_kinds, json_object
+from ..validation import json_form, json_object
 
 router = APIRouter(tags=["Infer"])
 
 MAX_PARAMS_LENGTH = 250_000
 """Characters of ``params``, which may hold fixed landmarks."""
-KINDS: dict[str, type] = {"save_label": bool, "label_tag": str}
 RESERVED_PARAMS = ("image", "model", "session", "file", "label", "description", "timeout")
 """Keys that the URL or the server sets; they are ignored in ``params``."""
 
@@ -41,9 +41,9 @@ async def infer(
     service: ServiceDep,
     user: CurrentUser,
     model: str,
-    image: str = "",
-    session_id: str = "",
-    params: Annotated[str, Form()] = "{}",
+    image: Annotated[str, Query(description="Id of an image of the folder", examples=["phantom_1"])] = "",
+    session_id: Annotated[str, Query(description="Or of a session, see /session/")] = "",
+    params: Annotated[str, json_form(InferRequest, EXAMPLE)] = "{}",
     file: Annotated[UploadFile | None, File()] = None,
     output: Output = Output.ALL,
 ) -> Response:
@@ -54,7 +54,7 @@ async def infer(
     try:
         values = json_object(params, "params", MAX_PARAMS_LENGTH)
         request = {name: value for name, value in values.items() if name not in RESERVED_PARAMS}
-        check_kinds(request, KINDS, "params")
+        InferRequest.parse(request)
     except ValueError as error:
         raise bad_request(error) from error
     if not file and not image and not session_id:

@@ -17,13 +17,13 @@ from ..auth import Login, Role, unauthorized
 from ..dependencies import CurrentUser, Json, Service, ServiceDep
 from ..errors import bad_request
 from ..file_responses import file_response
-from ..validation import check_kinds, check_no_names, check_object
+from ..validation import VersionParams
 
 router = APIRouter(tags=["App"])
 
 MAX_LOG_LINES, MAX_LOG_BYTES = 1_000, 500_000
 
-Params = Annotated[dict[str, Any] | None, Body()]
+Params = Annotated[VersionParams | None, Body()]
 
 
 @router.get("/info/", openapi_extra=requires(Role.READER), summary="App, models, strategies, and number of images")
@@ -42,28 +42,18 @@ async def versions(service: ServiceDep) -> Response:
 @router.post("/model/rollback", openapi_extra=requires(Role.ADMIN), summary="Serve an earlier version again")
 async def roll_back(service: ServiceDep, params: Params = None) -> Response:
     """Serve the parent of the served version, or the given ``version``."""
-    number = _version_number(params)
+    number = params.version if params else None
     return Json(await service.io_pool.run(_change_version, service.app.models, service.app.models.roll_back, number))
 
 
 @router.post("/model/publish", openapi_extra=requires(Role.ADMIN), summary="Serve a version")
 async def publish(service: ServiceDep, params: Params = None) -> Response:
     """Serve the given ``version``, such as one that the publish gate has held back."""
-    number = _version_number(params)
-    if number is None:
+    if params is None or params.version is None:
         raise HTTPException(400, "the body must name a version")
-    return Json(await service.io_pool.run(_change_version, service.app.models, service.app.models.serve, number))
-
-
-def _version_number(params: Params) -> int | None:
-    try:
-        request = check_object(params or {}, "the body")
-        check_no_names(request, (), "the body")
-        check_kinds(request, {"version": int}, "the body")
-    except ValueError as error:
-        raise bad_request(error) from error
-    number: int | None = request.get("version")
-    return number
+    return Json(
+        await service.io_pool.run(_change_version, service.app.models, service.app.models.serve, params.version)
+    )
 
 
 def _change_version(models: ModelStore, change: Callable[[int | None], object], number: int | None) -> dict[str, Any]:

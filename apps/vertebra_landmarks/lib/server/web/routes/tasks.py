@@ -11,6 +11,7 @@ from fastapi import APIRouter, Body, HTTPException, Response
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 from monailabel.utils.async_tasks.task import AsyncTask
 from monailabel.utils.async_tasks.utils import tasks
+from sqlalchemy.exc import DBAPIError
 
 from ...filenames import check_tag
 from ...training.train_task import BUSY, WAITS
@@ -19,33 +20,22 @@ from ..auth import Role
 from ..dependencies import CurrentUser, Json, Service, ServiceDep
 from ..errors import bad_request
 from ..task_registry import BATCH, SCORING, TRAIN, shown
-from ..validation import check_kinds, check_no_names, check_object
+from ..validation import BatchParams, NextImageParams, ScoringParams, TrainParams, sent
 
 router = APIRouter()
 
 READER, ANNOTATOR, ADMIN = requires(Role.READER), requires(Role.ANNOTATOR), requires(Role.ADMIN)
 MAX_PENDING, MAX_FINISHED = 8, 100
 """Tasks of a kind that may wait or run, and finished ones that stay listed."""
-BATCH_KINDS: dict[str, type] = {
-    "device": str,
-    "multi_gpu": bool,
-    "gpus": str,
-    "logging": str,
-    "save_label": bool,
-    "label_tag": str,
-    "max_workers": int,
-    "max_batch_size": int,
-    "client_id": str,
-}
-
-Params = Annotated[dict[str, Any] | None, Body()]
 
 
 @router.post("/activelearning/{strategy}", openapi_extra=ANNOTATOR, tags=["ActiveLearning"], summary="Next image")
-async def next_image(service: ServiceDep, user: CurrentUser, strategy: str, params: Params = None) -> Response:
+async def next_image(
+    service: ServiceDep, user: CurrentUser, strategy: str, params: Annotated[NextImageParams | None, Body()] = None
+) -> Response:
     """The next image to label by a strategy; ``{}`` when all are labelled."""
     _check_exists("strategy", strategy, service.app._strategies)
-    request = _validated(params, ("strategy",), {"client_id": str, "label_tag": str})
+    request = sent(params)
     return Json(await service.io_pool.run(_next_image, service, strategy, request, user.name))
 
 
@@ -65,12 +55,12 @@ async def start_batch(
     service: ServiceDep,
     model: str,
     images: BatchInferImageType = BatchInferImageType.IMAGES_ALL,
-    params: Params = None,
+    params: Annotated[BatchParams | None, Body()] = None,
     run_sync: bool = False,
 ) -> Response:
     """Predict on all, labelled or unlabelled images, and store the results as labels ``label_tag``."""
     _check_exists("model", model, service.app._infers)
-    request = _validated(params, ("model", "images"), BATCH_KINDS)
+    request = sent(params)
     try:
         check_tag(request.setdefault("label_tag", "original") or "original")
     except ValueError as error:
@@ -84,9 +74,11 @@ async def start_batch(
 
 
 @router.post("/train/", openapi_extra=ADMIN, include_in_schema=False)
-async def start_all_trainings(service: ServiceDep, params: Params = None, run_sync: bool = False) -> Response:
+async def start_all_trainings(
+    service: ServiceDep, params: Annotated[TrainParams | None, Body()] = None, run_sync: bool = False
+) -> Response:
     """Train every trainable model, with the parameters under its name."""
-    by_model = _validated(params, (), {})
+    by_model = sent(params)
     results = {}
     for model in service.app._trainers:
         own = by_model.get(model) or {}
@@ -100,13 +92,13 @@ async def start_all_trainings(service: ServiceDep, params: Params = None, run_sy
 async def start_training(
     service: ServiceDep,
     model: str,
-    params: Params = None,
+    params: Annotated[TrainParams | None, Body()] = None,
     run_sync: bool = False,
     enqueue: bool = False,
 ) -> Response:
     """Train in a process of its own; ``/info/`` lists the parameters and their defaults."""
     _check_exists("model to train", model, service.app._trainers)
-    request = await _training_params(service, model, _validated(params, (), {}), enqueue)
+    request = await _training_params(service, model, sent(params), enqueue)
     return Json(await _train(service, model, request, run_sync, enqueue))
 
 
@@ -119,9 +111,9 @@ async def stop_training(service: ServiceDep) -> Response:
 
 
 @router.post("/scoring/", openapi_extra=ANNOTATOR, include_in_schema=False)
-async def start_all_scorings(service: ServiceDep, params: Params = None) -> Response:
+async def start_all_scorings(service: ServiceDep, params: Annotated[ScoringParams | None, Body()] = None) -> Response:
     """Run every scoring method."""
-    request = _validated(params, ("method",), {})
+    request = sent(params)
     results = {}
     for method in service.app._scoring_methods:
         answer = await _submit(service, SCORING, {"method": method}, request, enqueue=True)
@@ -133,12 +125,12 @@ async def start_all_scorings(service: ServiceDep, params: Params = None) -> Resp
 async def start_scoring(
     service: ServiceDep,
     method: str,
-    params: Params = None,
+    params: Annotated[ScoringParams | None, Body()] = None,
     run_sync: bool = False,
 ) -> Response:
     """Run a scoring method in a process of its own."""
     _check_exists("scoring method", method, service.app._scoring_methods)
-    request = _validated(params, ("method",), {})
+    request = sent(params)
     if run_sync:
         return Json(await service.long_task_pool.run(service.app.scoring, {**request, "method": method}))
     return Json(await _submit(service, SCORING, {"method": method}, request, enqueue=False))
@@ -177,16 +169,6 @@ def _check_exists(what: str, name: str, known: Mapping[str, Any]) -> None:
         raise HTTPException(404, f"there is no {what} {name!r:.80}; {choice}")
 
 
-def _validated(params: Params, reserved: tuple[str, ...], kinds: Mapping[str, type]) -> dict[str, Any]:
-    try:
-        request = check_object(params or {}, "the body")
-        check_no_names(request, reserved, "the body")
-        check_kinds(request, kinds, "the body")
-    except ValueError as error:
-        raise bad_request(error) from error
-    return request
-
-
 async def _training_params(service: Service, model: str, params: dict[str, Any], enqueue: bool) -> dict[str, Any]:
     """The parameters, after the trainer has accepted them."""
     try:
@@ -213,6 +195,6 @@ async def _submit(
     task, detail = await service.io_pool.run(AsyncTask.run, kind, request=request, params=params, enqueue=enqueue)
     if task is None:
         raise HTTPException(429, detail, headers={"Retry-After": "60"})
-    with contextlib.suppress(OSError):  # retried soon
+    with contextlib.suppress(DBAPIError):  # retried soon
         await service.io_pool.run(service.task_registry.tell)
     return shown(task)
