@@ -17,6 +17,8 @@ COPY = ROOT / "slicer_module" / "VertebraLandmarks" / "VertebraLandmarksLib" / "
 NEEDED = (
     "schema",
     "atomic_write",
+    "display",
+    "image_suffixes",
     "imaging/image_frame",
     "imaging/planes",
     "labels/markups",

@@ -17,6 +17,7 @@ from pathlib import Path
 import _app_path  # noqa: F401
 from harness.fake_slicer.desktop import PANEL_WIDTH, Desktop, desktop
 from harness.local_server import OwnServer, own_server
+from lib.spine.image_suffixes import image_stem
 from setup_environment import ROOT
 
 VIEW = (660, 1300)
@@ -111,7 +112,7 @@ def show(opened: Desktop, url: str, options: argparse.Namespace, server: "OwnSer
     if server is None:
         opened.controller.open_local(str(options.image.resolve()))
     else:
-        opened.controller.open_image(stem(options.image))
+        opened.controller.open_image(image_stem(options.image.name))
     opened.wait(
         lambda: (opened.state.current and not opened.state.busy) or opened.state.error, 180, "finding landmarks"
     )
@@ -130,11 +131,6 @@ def show(opened: Desktop, url: str, options: argparse.Namespace, server: "OwnSer
     holder = opened.module.widgetRepresentation()
     holder.window().resize(PANEL_WIDTH, max(VIEW[1], holder.minimumSizeHint.height()))
     opened.settle()
-
-
-def stem(path: Path) -> str:
-    """Name of an image at the server: that of the file without its extension."""
-    return path.name[: -len("".join(path.suffixes[-2:]))] if path.name.endswith(".nii.gz") else path.stem
 
 
 def raise_error(opened: Desktop) -> None:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
-from VertebraLandmarksLib.client.api import Client, responses, stem
+from VertebraLandmarksLib.client import responses
+from VertebraLandmarksLib.client.api import Client
 from VertebraLandmarksLib.client.connection import Connection
 from VertebraLandmarksLib.client.errors import ServerError
 from VertebraLandmarksLib.client.films import film_of
 from VertebraLandmarksLib.client.image_info import image_facts
 from VertebraLandmarksLib.client.provenance import origin_of
+from VertebraLandmarksLib.spine.image_suffixes import file_stem
 from VertebraLandmarksLib.spine.imaging.image_geometry import ImageGeometry
 from VertebraLandmarksLib.spine.imaging.orientation import Orientation
 from VertebraLandmarksLib.spine.labels.markups import from_markups, to_markups
@@ -432,7 +434,7 @@ def test_images_are_listed_as_people_sort() -> None:
     [("/a/film.png", "film"), ("/a/film.NII.GZ", "film"), ("/a/film.a.dcm", "film.a"), ("/a/IM0001", "IM0001")],
 )
 def test_the_name_of_a_file_without_its_end(path: str, name: str) -> None:
-    assert stem(path) == name
+    assert file_stem(path) == name
 
 
 def test_labels_written_here_are_read_as_they_were() -> None:

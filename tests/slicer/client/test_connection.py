@@ -16,8 +16,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from VertebraLandmarksLib.client import connection as connection_module
 from VertebraLandmarksLib.client.address import Address
-from VertebraLandmarksLib.client.api import connection as connection_module
 from VertebraLandmarksLib.client.cancel import Cancel
 from VertebraLandmarksLib.client.connection import Connection
 from VertebraLandmarksLib.client.errors import ServerError, of_status

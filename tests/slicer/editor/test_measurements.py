@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from VertebraLandmarksLib.client.provenance import Origin
 from VertebraLandmarksLib.editor.measurements import (
-    DOUBT_BELOW,
-    ERROR_LIMIT,
     Measurements,
     doubts,
     measure,
     uncertainties,
 )
+from VertebraLandmarksLib.spine.display import MAX_SURE_ERROR, MIN_SURE_SCORE
 from VertebraLandmarksLib.spine.geometry import transform_points
 from VertebraLandmarksLib.spine.imaging.image_frame import ImageFrame
 from VertebraLandmarksLib.spine.imaging.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
@@ -143,7 +142,7 @@ def test_a_vertebra_without_all_corners_is_compared_with_the_others(ladder: np.n
 
 def test_uncertainty_rises_to_where_the_doubt_begins(ladder: np.ndarray) -> None:
     scores, errors = SCORES.copy(), NO_ERRORS.copy()
-    scores[T7, 0], scores[T7 + 1, 0], errors[0, 3] = (1 + DOUBT_BELOW) / 2, 0.0, ERROR_LIMIT * 12 / 4
+    scores[T7, 0], scores[T7 + 1, 0], errors[0, 3] = (1 + MIN_SURE_SCORE) / 2, 0.0, MAX_SURE_ERROR * 12 / 4
     found = uncertainties(ladder, scores, errors)
     assert (found[T7], found[T7 + 1], found[0]) == pytest.approx((0.5, 1.0, 0.25))
     assert np.count_nonzero(found) == 3

@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 from VertebraLandmarksLib.editor.measurements import Measurements, measure
 from VertebraLandmarksLib.editor.overlay import (
-    DOUBTFUL,
-    FAINT,
-    IMPLAUSIBLE,
     PALETTE,
-    SURE,
     angle_texts,
     bodies,
     cobb_lines,
@@ -18,6 +14,7 @@ from VertebraLandmarksLib.editor.overlay import (
     name_texts,
     words,
 )
+from VertebraLandmarksLib.spine.display import DOUBTFUL, FAINT, IMPLAUSIBLE, SURE
 from VertebraLandmarksLib.spine.imaging.image_frame import ImageFrame
 from VertebraLandmarksLib.spine.measurement.anatomy import Violation
 from VertebraLandmarksLib.spine.measurement.cobb import Curve

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from VertebraLandmarksLib.editor.overlay import DOUBTFUL, IMPLAUSIBLE, MEASURED, SURE, words
+from VertebraLandmarksLib.editor.overlay import words
+from VertebraLandmarksLib.spine.display import DOUBTFUL, IMPLAUSIBLE, MEASURED, SURE
 from VertebraLandmarksLib.spine.schema import Spine
 
 from lib.phantoms import Phantom

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
 
+from ..spine.image_suffixes import file_stem
 from ..spine.labels.markups import SUFFIX
 from . import responses
 from .cancel import Cancel
@@ -70,7 +71,7 @@ class Client:
         reply = self.connection.request(
             "GET", f"/session/{_quoted(session_id)}", {"pixels": "true"}, cancel=cancel, on_progress=on_progress
         )
-        return film_of(stem(path), _facts(reply), reply.body, SESSION, path)
+        return film_of(file_stem(path), _facts(reply), reply.body, SESSION, path)
 
     def label(self, image_id: str, tag: str = FINAL, cancel: Optional[Cancel] = None) -> bytes:
         """A label as it is stored, a ``.mrk.json`` file; NOT_FOUND where there is none."""
@@ -216,9 +217,3 @@ def _facts(reply: Reply) -> Any:
 
 def _quoted(part: str) -> str:
     return urllib.parse.quote(part, safe="")
-
-
-def stem(path: str) -> str:
-    """A file's name without its extension, of which ``.nii.gz`` is one."""
-    name = Path(path).name
-    return name[: -len(".nii.gz")] if name.lower().endswith(".nii.gz") else Path(name).stem or name

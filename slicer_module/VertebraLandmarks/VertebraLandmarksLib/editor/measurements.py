@@ -9,18 +9,14 @@ from typing import Optional
 import numpy as np
 
 from ..client.provenance import UNKNOWN, Origin
+from ..spine.display import MAX_SURE_ERROR, MIN_SURE_SCORE
 from ..spine.geometry import body_heights, corners_of
 from ..spine.imaging.image_frame import ImageFrame
-from ..spine.measurement.anatomy import LIMITS, Violation, violations
+from ..spine.measurement.anatomy import Violation, violations
 from ..spine.measurement.angle_interval import are_names_doubtful, interval_sentence
 from ..spine.measurement.cobb import Curve, interval_half_width, measure_curves, patient_side
 from ..spine.measurement.reader_error import corrected_half_widths
 from ..spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE, Spine
-
-DOUBT_BELOW = 0.5
-"""Score of a center below which its vertebra is doubtful."""
-ERROR_LIMIT = LIMITS.center_offset
-"""Expected error in body heights above which a vertebra is doubtful: two readers differ by more in 5 % of corners."""
 
 _CENTER = POINTS.index(CENTER)
 _CERTAIN = (0.0,) * len(VERTEBRAE)
@@ -106,8 +102,8 @@ def uncertainties(xy: np.ndarray, scores: np.ndarray, errors: np.ndarray) -> np.
         what score and error say, rising evenly in between.
     """
     is_visible, largest, usual = _expected(xy, errors)
-    by_score = np.where(is_visible[:, _CENTER], (1 - scores[:, _CENTER]) / (1 - DOUBT_BELOW), 0.0)
-    by_error = np.where(np.isfinite(largest), largest, 0.0) / (ERROR_LIMIT * usual)
+    by_score = np.where(is_visible[:, _CENTER], (1 - scores[:, _CENTER]) / (1 - MIN_SURE_SCORE), 0.0)
+    by_error = np.where(np.isfinite(largest), largest, 0.0) / (MAX_SURE_ERROR * usual)
     return np.clip(np.maximum(by_score, by_error), 0.0, 1.0)
 
 
@@ -129,9 +125,9 @@ def doubts(xy: np.ndarray, scores: np.ndarray, errors: np.ndarray) -> tuple[tupl
         errors: ``(V, P)`` expected errors in pixels, NaN where there is none.
     """
     is_visible, largest, usual = _expected(xy, errors)
-    is_unsure = is_visible[:, _CENTER] & (scores[:, _CENTER] < DOUBT_BELOW)
+    is_unsure = is_visible[:, _CENTER] & (scores[:, _CENTER] < MIN_SURE_SCORE)
     found = []
-    for v in np.flatnonzero(is_unsure | (largest > ERROR_LIMIT * usual)).tolist():
+    for v in np.flatnonzero(is_unsure | (largest > MAX_SURE_ERROR * usual)).tolist():
         name = VERTEBRAE[v]
         if is_unsure[v]:
             why = f"The model is not sure where {name} is (score {scores[v, _CENTER]:.2f})."

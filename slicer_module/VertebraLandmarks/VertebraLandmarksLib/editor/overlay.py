@@ -7,17 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..spine.display import DOUBTFUL, FAINT, IMPLAUSIBLE, MEASURED, SURE
 from ..spine.measurement.angle_interval import interval_text
 from ..spine.measurement.cobb import Curve
 from ..spine.schema import CORNERS, POINTS, VERTEBRAE
 from .measurements import Measurements, at_fault
-
-SURE, DOUBTFUL, IMPLAUSIBLE = (110, 230, 140), (255, 95, 85), (255, 170, 60)
-"""Red, green and blue of vertebrae: as they should be, in doubt by the model, or at odds with anatomy."""
-FAINT = (245, 235, 95)
-"""What ``SURE`` turns into, step by step, on the way to doubt."""
-MEASURED = (105, 195, 255)
-"""Red, green and blue of Cobb lines."""
 
 _PALE = 0.72
 """Share of their color's brightness that pale lines have."""

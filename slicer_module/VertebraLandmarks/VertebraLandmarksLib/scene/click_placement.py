@@ -9,6 +9,7 @@ import numpy as np
 
 from ..editor.placement_guide import GUIDED, Guide, direction_at, sorted_corners
 from ..editor.spine_editor import SpineEditor
+from ..spine.display import CORNER, unit_color
 from ..spine.labels.markups import label_of
 from ..spine.schema import CORNERS, POINTS, VERTEBRAE
 from .frame import Frame
@@ -19,7 +20,6 @@ GUIDED_MODE, FREE_MODE = "guided", "free"
 """Point by point in the guided order; four corners of a vertebra in any order."""
 
 _WORDS = {"TL": "top left", "TR": "top right", "BL": "bottom left", "BR": "bottom right"}
-_COLOR = (1.0, 0.85, 0.3)
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ def _click_node(scene: Any, view: Optional[str]) -> Any:
     node.SetControlPointLabelFormat("%N")
     display = node.GetDisplayNode()
     with one_change(display):
-        display.SetSelectedColor(*_COLOR)
+        display.SetSelectedColor(*unit_color(CORNER))
         display.SetGlyphScale(1.3)
         display.SetGlyphTypeFromString("CrossDot2D")
         display.SetTextScale(2.6)

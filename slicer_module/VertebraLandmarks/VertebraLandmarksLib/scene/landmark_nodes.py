@@ -6,6 +6,7 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
+from ..spine.display import CORNER, DOUBTFUL, HOVERED, SURE, unit_color
 from ..spine.labels.markups import LISTS, label_of
 from ..spine.schema import POINTS, VERTEBRAE
 from .frame import Frame
@@ -21,10 +22,9 @@ _PLACES = {
 }
 """(vertebra, point) of every control point of a list."""
 
-_DOUBTFUL, _HOVERED = (1.0, 0.37, 0.33), (1.0, 1.0, 1.0)
 _LOOKS = {
-    "centers": {"name": "Vertebra centers", "color": (0.43, 0.9, 0.55), "glyph": "Circle2D", "scale": 0.9},
-    "corners": {"name": "Vertebra corners", "color": (1.0, 0.85, 0.3), "glyph": "Circle2D", "scale": 1.1},
+    "centers": {"name": "Vertebra centers", "color": SURE, "glyph": "Circle2D", "scale": 0.9},
+    "corners": {"name": "Vertebra corners", "color": CORNER, "glyph": "Circle2D", "scale": 1.1},
 }
 _TEXT_SCALE = 2.4
 _DEFINED = 2  # vtkMRMLMarkupsNode::PositionDefined
@@ -154,9 +154,9 @@ class PointNodes:
 
     def _dress(self, display: Any, look: dict[str, Any]) -> None:
         with one_change(display):
-            display.SetSelectedColor(*look["color"])
-            display.SetColor(*_DOUBTFUL)
-            display.SetActiveColor(*_HOVERED)
+            display.SetSelectedColor(*unit_color(look["color"]))
+            display.SetColor(*unit_color(DOUBTFUL))
+            display.SetActiveColor(*unit_color(HOVERED))
             display.SetGlyphTypeFromString(look["glyph"])
             display.SetUseGlyphScale(True)
             display.SetGlyphScale(look["scale"])

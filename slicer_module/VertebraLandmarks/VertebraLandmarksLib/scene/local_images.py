@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 import numpy as np
 import slicer
@@ -13,6 +13,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from ..client.image_info import ImageFacts
 from ..client.responses import LOCAL, Film
+from ..spine.image_suffixes import file_stem
 from ..spine.imaging.image_geometry import ImageGeometry
 from ..spine.imaging.planes import axis_of, plane_of
 from ..spine.measurement.image_warnings import square_pixel_warnings
@@ -28,9 +29,6 @@ _PICTURES = {
     ".tiff": vtk.vtkTIFFReader,
     ".bmp": vtk.vtkBMPReader,
 }
-SUFFIXES = (*_PICTURES, ".dcm", ".dicom", ".nrrd", ".nii", ".nii.gz")
-"""How names of files end that can be read, in lower case; a DICOM file may have any name."""
-
 _HEADER = "file header"
 _AS_STORED = 1  # ORIENTATION_TOPLEFT: the first row first, whatever the tag says
 _LUMINANCE = np.array((0.299, 0.587, 0.114))  # of red, green and blue, ITU-R BT.601
@@ -72,7 +70,7 @@ def begin_reading(path: str) -> Callable[[], Film]:
 def _film(file: Path, gray: np.ndarray, facts: ImageFacts) -> Film:
     pixels = np.ascontiguousarray(film_values(gray))
     pixels.setflags(write=False)
-    return Film(_stem(file), pixels, LOCAL, str(file), facts)
+    return Film(file_stem(str(file)), pixels, LOCAL, str(file), facts)
 
 
 def _picture_film(file: Path, kind: Any) -> Film:
@@ -181,9 +179,3 @@ def _gray(image: Any) -> np.ndarray:
         return np.array(values[..., 0])
     gray = values[..., : len(_LUMINANCE)] @ _LUMINANCE
     return np.rint(gray).astype(values.dtype) if values.dtype.kind == "u" else gray
-
-
-def _stem(file: Path) -> str:
-    name = file.name
-    ending: Optional[str] = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(s)), None)
-    return name[: -len(ending)] if ending else file.stem

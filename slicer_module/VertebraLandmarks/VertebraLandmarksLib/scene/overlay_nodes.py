@@ -9,14 +9,14 @@ import numpy as np
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 
-from ..editor.overlay import DOUBTFUL, MEASURED, PALETTE, Lines, Text
+from ..editor.overlay import PALETTE, Lines, Text
+from ..spine.display import DOUBTFUL, MEASURED, NAME, unit_color
 from .frame import Frame
 from .mrml_nodes import create, one_change, remove
 
 _LINE_PX, _COBB_PX = 1, 2
-_NAME_COLOR = (0.86, 0.93, 0.88)
 _TEXT_SCALES = {"names": 2.4, "angles": 3.0}
-_TEXT_COLORS = {"names": (_NAME_COLOR, DOUBTFUL), "angles": (MEASURED, MEASURED)}
+_TEXT_COLORS = {"names": (NAME, DOUBTFUL), "angles": (MEASURED, MEASURED)}
 _NO_GLYPH = 0.01
 FONT_PX = {name: 5 * scale for name, scale in _TEXT_SCALES.items()}
 """Height of the letters in pixels of the view: Slicer's markups draw texts of scale 1 with 5."""
@@ -114,7 +114,7 @@ class Drawing:
         node.SetTypeToUser()
         node.SetNumberOfColors(len(PALETTE))
         for i, color in enumerate(PALETTE):
-            node.SetColor(i, f"line {i}", *_unit(color), 1.0)
+            node.SetColor(i, f"line {i}", *unit_color(color), 1.0)
         return node
 
     def _model(self, role: str, width: int, view: Optional[str]) -> Any:
@@ -139,15 +139,11 @@ class Drawing:
         display = node.GetDisplayNode()
         plain, marked = _TEXT_COLORS[role]
         with one_change(display):
-            display.SetSelectedColor(*_unit(plain))
-            display.SetColor(*_unit(marked))
+            display.SetSelectedColor(*unit_color(plain))
+            display.SetColor(*unit_color(marked))
             display.SetUseGlyphScale(False)
             display.SetGlyphSize(_NO_GLYPH)
             display.SetTextScale(_TEXT_SCALES[role])
             display.SetPropertiesLabelVisibility(False)
             display.SetPointLabelsVisibility(True)
         return node
-
-
-def _unit(color: Sequence[float]) -> tuple[float, ...]:
-    return tuple(value / 255 if max(color) > 1 else value for value in color)

@@ -8,9 +8,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from ..client.api import Client, stem
+from ..client.api import Client
 from ..client.errors import NOT_FOUND, REFUSED, TAKEN, ServerError
 from ..client.responses import FINAL, NO_FACTS, PREDICTED, Answer, Film, ImageEntry, LabelFacts, ServerInfo, Training
+from ..spine.image_suffixes import file_stem
 from .drafts import Draft
 from .keeping import Keeper
 from .open_image import facts_of
@@ -143,7 +144,7 @@ def store_file(client: Client, path: str, wanted: str, job: Job) -> str:
     Returns:
         Its name there.
     """
-    wanted = wanted or stem(path)
+    wanted = wanted or file_stem(path)
     for number in range(1, _MOST_NAMES):
         name = wanted if number == 1 else f"{wanted}_{number}"
         if client.has_image(name, path, job.signal):

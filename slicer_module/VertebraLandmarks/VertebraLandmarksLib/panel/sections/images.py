@@ -4,10 +4,11 @@ import os
 
 import qt
 
+from ...spine.image_suffixes import IMAGE_SUFFIXES
 from ...workflow.actions.image_search import Search, line, stamp
 from ..tables import fill, fill_from, prepare, resize
 
-FILES = "Radiographs (*.png *.jpg *.jpeg *.tif *.tiff *.bmp *.dcm *.nrrd *.nii *.nii.gz);;All files (*)"
+FILES = f"Radiographs ({' '.join(f'*{suffix}' for suffix in IMAGE_SUFFIXES)});;All files (*)"
 SEARCH_AFTER_MS = 150
 """How long nothing is typed before the search begins."""
 STEP_S, STEP_ROWS = 0.01, 50
