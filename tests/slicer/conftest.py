@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from VertebraLandmarksLib.client.api import Client
-from VertebraLandmarksLib.client.connection import Connection
-from VertebraLandmarksLib.client.image_info import ImageFacts
+from VertebraLandmarksLib.client.http import Connection
 from VertebraLandmarksLib.client.provenance import UNKNOWN, Origin
-from VertebraLandmarksLib.client.responses import LOCAL, Answer, Film
+from VertebraLandmarksLib.client.radiograph import LOCAL, Film, ImageFacts
+from VertebraLandmarksLib.client.responses import Answer
 from VertebraLandmarksLib.editor.spine_editor import SpineEditor
 from VertebraLandmarksLib.spine.imaging.image_frame import ImageFrame
 from VertebraLandmarksLib.spine.labels.markups import from_markups, to_markups

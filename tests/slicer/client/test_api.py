@@ -13,11 +13,10 @@ import pytest
 from PIL import Image
 from VertebraLandmarksLib.client import responses
 from VertebraLandmarksLib.client.api import Client
-from VertebraLandmarksLib.client.connection import Connection
 from VertebraLandmarksLib.client.errors import ServerError
-from VertebraLandmarksLib.client.films import film_of
-from VertebraLandmarksLib.client.image_info import image_facts
+from VertebraLandmarksLib.client.http import Connection
 from VertebraLandmarksLib.client.provenance import origin_of
+from VertebraLandmarksLib.client.radiograph import film_of, image_facts
 from VertebraLandmarksLib.spine.image_suffixes import file_stem
 from VertebraLandmarksLib.spine.imaging.image_geometry import ImageGeometry
 from VertebraLandmarksLib.spine.imaging.orientation import Orientation

@@ -7,12 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from VertebraLandmarksLib.client.provenance import Origin
-from VertebraLandmarksLib.editor.measurements import (
-    Measurements,
-    doubts,
-    measure,
-    uncertainties,
-)
+from VertebraLandmarksLib.editor.measurements import Measurements, doubts, measure, uncertainties
 from VertebraLandmarksLib.spine.display import MAX_SURE_ERROR, MIN_SURE_SCORE
 from VertebraLandmarksLib.spine.geometry import transform_points
 from VertebraLandmarksLib.spine.imaging.image_frame import ImageFrame

@@ -5,15 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from VertebraLandmarksLib.editor.measurements import Measurements, measure
-from VertebraLandmarksLib.editor.overlay import (
-    PALETTE,
-    angle_texts,
-    bodies,
-    cobb_lines,
-    marks,
-    name_texts,
-    words,
-)
+from VertebraLandmarksLib.editor.overlay import PALETTE, angle_texts, bodies, cobb_lines, marks, name_texts, words
 from VertebraLandmarksLib.spine.display import DOUBTFUL, FAINT, IMPLAUSIBLE, SURE
 from VertebraLandmarksLib.spine.imaging.image_frame import ImageFrame
 from VertebraLandmarksLib.spine.measurement.anatomy import Violation

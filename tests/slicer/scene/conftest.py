@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import vtk
-from VertebraLandmarksLib.client.image_info import ImageFacts
-from VertebraLandmarksLib.client.responses import LOCAL, Film
+from VertebraLandmarksLib.client.radiograph import LOCAL, Film, ImageFacts
 from VertebraLandmarksLib.scene.logic import VertebraLandmarksLogic
 from VertebraLandmarksLib.spine.imaging.image_geometry import ImageGeometry
 

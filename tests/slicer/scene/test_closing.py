@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from VertebraLandmarksLib.scene.local_images import begin_reading
-from VertebraLandmarksLib.workflow import keeping
+from VertebraLandmarksLib.workflow import open_image
 from VertebraLandmarksLib.workflow.controller import Controller
 from VertebraLandmarksLib.workflow.drafts import Drafts
 
@@ -30,7 +30,7 @@ def poll_until(controller: Controller, is_reached: Callable[[], object]) -> None
 def test_a_film_whose_work_cannot_be_saved_is_shown_again(
     bench, tmp_path: Path, phantom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeping, "RETRY_S", 0.2)
+    monkeypatch.setattr(open_image, "RETRY_S", 0.2)
     Image.fromarray(phantom.pixels).save(tmp_path / "film.png")
     logic, drafts = bench.logic, Drafts(tmp_path / "drafts")
     controller = Controller(logic, drafts)

@@ -14,10 +14,10 @@ import pytest
 import SimpleITK as sitk
 import vtk
 from PIL import Image
-from VertebraLandmarksLib.client.image_info import ImageFacts
+from VertebraLandmarksLib.client.radiograph import ImageFacts
 from VertebraLandmarksLib.scene.gray_window import WINDOWS, film_values, window_of
 from VertebraLandmarksLib.scene.local_images import read_film
-from VertebraLandmarksLib.scene.picture_files import is_whole
+from VertebraLandmarksLib.scene.raster_files import is_whole
 from VertebraLandmarksLib.spine.imaging.orientation import EXIF_ORIENTATIONS
 from vtk.util.numpy_support import vtk_to_numpy
 

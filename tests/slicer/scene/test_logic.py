@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from VertebraLandmarksLib.client.image_info import ImageFacts
 from VertebraLandmarksLib.client.provenance import Origin
+from VertebraLandmarksLib.client.radiograph import ImageFacts
 from VertebraLandmarksLib.client.responses import Answer
 from VertebraLandmarksLib.editor.measurements import measure
 from VertebraLandmarksLib.editor.spine_editor import ADOPTED, LOADED, MOVED

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from VertebraLandmarksLib.client.image_info import ImageFacts
 from VertebraLandmarksLib.client.provenance import Origin
-from VertebraLandmarksLib.client.responses import Answer, Film
-from VertebraLandmarksLib.scene.frame import Frame
+from VertebraLandmarksLib.client.radiograph import Film, ImageFacts
+from VertebraLandmarksLib.client.responses import Answer
+from VertebraLandmarksLib.scene.mrml_nodes import Frame
 from VertebraLandmarksLib.spine.geometry import transform_points
 from VertebraLandmarksLib.spine.imaging.image_frame import ImageFrame
 from VertebraLandmarksLib.spine.imaging.image_geometry import ImageGeometry

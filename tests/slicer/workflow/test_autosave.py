@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from VertebraLandmarksLib.workflow import keeping
+from VertebraLandmarksLib.workflow import open_image
 
 from ..conftest import offline
 
@@ -50,7 +50,7 @@ def test_newer_work_is_not_overwritten_by_the_draft_it_began_with(
 def test_a_film_comes_back_when_the_scene_closes_and_its_work_cannot_be_saved(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeping, "RETRY_S", 0.2)
+    monkeypatch.setattr(open_image, "RETRY_S", 0.2)
     offline(desk, tmp_path)
     work = desk.logic.markups()
     with monkeypatch.context() as patch:

@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from VertebraLandmarksLib.client.api import Client
-from VertebraLandmarksLib.client.connection import Connection
 from VertebraLandmarksLib.client.errors import ServerError
+from VertebraLandmarksLib.client.http import Connection
 from VertebraLandmarksLib.spine.labels.markups import from_markups
 from VertebraLandmarksLib.spine.schema import SCHEMA_VERSION
-from VertebraLandmarksLib.workflow import keeping, requests
+from VertebraLandmarksLib.workflow import open_image, requests
 from VertebraLandmarksLib.workflow.drafts import SUBMITTING
 from VertebraLandmarksLib.workflow.state import ConnectionState
 
@@ -614,7 +614,7 @@ def test_a_full_disk_keeps_the_film_open(desk: Desk, tmp_path: Path, monkeypatch
         tries.append(1)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keeping, "RETRY_S", 0.2)  # a name could mean modules that were loaded anew
+    monkeypatch.setattr(open_image, "RETRY_S", 0.2)  # a name could mean modules that were loaded anew
     with monkeypatch.context() as patch:
         patch.setattr(desk.drafts, "save", full)
         desk.controller.open_local(str(tmp_path / "other.png"))

@@ -17,7 +17,7 @@ from VertebraLandmarksLib.spine.imaging.orientation import Orientation
 from VertebraLandmarksLib.spine.measurement.image_warnings import SECOND_SPINE, ImageWarning
 from VertebraLandmarksLib.workflow import drafts as drafts_module
 from VertebraLandmarksLib.workflow.drafts import SUBMITTING, Draft, Drafts, mask_of, names_of, new_key
-from VertebraLandmarksLib.workflow.keeping import LONGEST_S, QUIET_S, RETRY_S, Keeper
+from VertebraLandmarksLib.workflow.open_image import LONGEST_S, QUIET_S, RETRY_S, Keeper
 
 pytestmark = pytest.mark.slicer
 
@@ -66,7 +66,7 @@ def test_a_draft_of_an_older_module_is_read(tmp_path: Path) -> None:
 def test_a_draft_that_another_slicer_has_open_is_offered_when_that_ends(tmp_path: Path) -> None:
     code = (
         "import sys; from VertebraLandmarksLib.workflow.drafts import *\n"
-        "from VertebraLandmarksLib.workflow.keeping import *\n"
+        "from VertebraLandmarksLib.workflow.open_image import Keeper\n"
         "keeper = Keeper(Drafts(sys.argv[1]), 'k')\n"
         "keeper.write(Draft('k', 'i', 's', 'ben', b'1', (), 0.0, 1, 1.0), 1)\n"
         "print('open', flush=True)\n"

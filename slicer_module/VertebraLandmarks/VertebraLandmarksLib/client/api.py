@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
 
+from ..client import responses
 from ..spine.image_suffixes import file_stem
 from ..spine.labels.markups import SUFFIX
-from . import responses
-from .cancel import Cancel
-from .connection import Connection, OnProgress, Reply
 from .errors import NOT_FOUND, ServerError
-from .films import film_of
+from .http import Connection, OnProgress, Reply
 from .json_fields import json_of, table, text
-from .responses import FINAL, MODEL, SERVER, SESSION, Answer, Film, ImageEntry, LabelFacts, ServerInfo, Training
+from .radiograph import SERVER, SESSION, Film, film_of
+from .responses import FINAL, MODEL, Answer, ImageEntry, LabelFacts, ServerInfo, Training
+from .sockets import Cancel
 
 FACTS = "x-image-facts"
 _PIECE = 1 << 20

@@ -10,8 +10,8 @@ import numpy as np
 from ..spine.imaging.orientation import Orientation
 from ..spine.measurement.image_warnings import MEASURED_CODES, ImageWarning
 from ..spine.schema import VERTEBRAE
-from .image_info import orientation_in, warnings_in
 from .json_fields import number, optional_number, table, text
+from .radiograph import orientation_in, warnings_in
 
 
 @dataclass(frozen=True)

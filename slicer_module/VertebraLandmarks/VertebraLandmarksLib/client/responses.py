@@ -17,9 +17,9 @@ from ..spine.measurement.anatomy import KINDS, Violation
 from ..spine.measurement.cobb import REGIONS, SIDES, Curve
 from ..spine.schema import POINTS, SCHEMA_VERSION, VERTEBRAE, Spine
 from .errors import SCHEMA, WRONG_APP, ServerError
-from .image_info import ImageFacts, image_facts
 from .json_fields import bad_answer, choice, flag, listing, number, optional_number, table, text, whole
 from .provenance import UNKNOWN, Origin, origin_of
+from .radiograph import ImageFacts, image_facts
 
 APP, MODEL = "Vertebra Landmarks", "vertebra_landmarks"
 FINAL, PREDICTED = "final", "original"
@@ -30,32 +30,11 @@ UNLABELLED, HAS_PREDICTION, LABELLED = "unlabelled", "predicted", "labelled"
 STARTING, RUNNING, DONE, STOPPED, FAILED_TRAINING = "starting", "running", "done", "stopped", "failed"
 INTERRUPTED = "interrupted"
 """States of a training; one that was interrupted can go on."""
-SERVER, SESSION, LOCAL = "server", "session", "local"
-"""Where a film comes from: the server's folder, a file sent for a quick look, a file without a server."""
 NOBODY = "anybody"
 """What a server without a login calls every user."""
 
 _PLACES = {label_of(v, p): (i, POINTS.index(p)) for i, v in enumerate(VERTEBRAE) for p in POINTS}
 _FARTHEST_PX = 1e6
-
-
-@dataclass(frozen=True, eq=False)
-class Film:
-    """A radiograph to look at.
-
-    Attributes:
-        id: name of the image at the server; for a file that is not there yet, its name without extension.
-        pixels: ``(H, W)`` uint8 or uint16, read-only, bright bone, in the raster of the file.
-        source: ``SERVER``, ``SESSION`` or ``LOCAL``.
-        path: the file on this computer, ``None`` for an image of the server.
-        facts: what is known about it besides.
-    """
-
-    id: str
-    pixels: np.ndarray
-    source: str
-    path: Optional[str]
-    facts: ImageFacts
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from .sections.place import PlacePanel
 from .sections.submit import SubmitPanel
 from .sections.train import TrainPanel
 from .sections.view import ViewPanel
-from .settings import Settings
-from .shortcuts import Shortcuts
+from .settings import Settings, Shortcuts
 from .tables import fill, prepare
 
 POLL_MS = 15

@@ -8,8 +8,7 @@ import slicer
 import slicer.util
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
-from ..client.image_info import ImageFacts
-from ..client.responses import LOCAL, Film
+from ..client.radiograph import LOCAL, Film, ImageFacts
 from ..spine.schema import POINTS, VERTEBRAE, Spine
 
 TO_CLICK = (

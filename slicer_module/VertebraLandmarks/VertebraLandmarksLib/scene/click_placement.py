@@ -12,9 +12,7 @@ from ..editor.spine_editor import SpineEditor
 from ..spine.display import CORNER, unit_color
 from ..spine.labels.markups import label_of
 from ..spine.schema import CORNERS, POINTS, VERTEBRAE
-from .frame import Frame
-from .mrml_nodes import create, one_change, remove
-from .observers import Observers
+from .mrml_nodes import Frame, Observers, create, one_change, remove
 
 GUIDED_MODE, FREE_MODE = "guided", "free"
 """Point by point in the guided order; four corners of a vertebra in any order."""

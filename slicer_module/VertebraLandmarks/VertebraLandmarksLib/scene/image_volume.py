@@ -8,11 +8,9 @@ import numpy as np
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
-from ..client.responses import Film
-from .frame import Frame
+from ..client.radiograph import Film
 from .gray_window import window_of
-from .mrml_nodes import create, one_change, remove
-from .observers import Observers
+from .mrml_nodes import Frame, Observers, create, one_change, remove
 
 Window = Union[str, tuple[float, float]]
 """A preset of ``gray.WINDOWS``, or the gray values that become black and white."""

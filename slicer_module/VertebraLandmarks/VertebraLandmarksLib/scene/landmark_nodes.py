@@ -9,9 +9,7 @@ import numpy as np
 from ..spine.display import CORNER, DOUBTFUL, HOVERED, SURE, unit_color
 from ..spine.labels.markups import LISTS, label_of
 from ..spine.schema import POINTS, VERTEBRAE
-from .frame import Frame
-from .mrml_nodes import create, one_change, remove
-from .observers import Observers
+from .mrml_nodes import Frame, Observers, create, one_change, remove
 
 KINDS = tuple(LISTS)
 """The two lists: "centers" and "corners"."""

@@ -11,15 +11,13 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from ..client.image_info import ImageFacts
-from ..client.responses import LOCAL, Film
+from ..client.radiograph import LOCAL, Film, ImageFacts
 from ..spine.image_suffixes import file_stem
 from ..spine.imaging.image_geometry import ImageGeometry
 from ..spine.imaging.planes import axis_of, plane_of
 from ..spine.measurement.image_warnings import square_pixel_warnings
 from .gray_window import film_values
-from .image_tags import geometry_of_picture, orientation_of_picture
-from .picture_files import is_whole
+from .raster_files import geometry_of_picture, is_whole, orientation_of_picture
 
 _PICTURES = {
     ".png": vtk.vtkPNGReader,

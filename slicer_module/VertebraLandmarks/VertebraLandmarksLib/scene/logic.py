@@ -11,9 +11,9 @@ from typing import Any, Callable, Optional
 import numpy as np
 import slicer
 
-from ..client.image_info import ImageFacts
 from ..client.provenance import UNKNOWN, Origin
-from ..client.responses import Answer, Film
+from ..client.radiograph import Film, ImageFacts
+from ..client.responses import Answer
 from ..editor.measurements import Measurements, measure
 from ..editor.overlay import Text, angle_texts, bodies, cobb_lines, name_texts
 from ..editor.spine_editor import ADOPTED, LOADED, LOCKED, Change, SpineEditor, pivot_of
@@ -24,12 +24,11 @@ from ..spine.labels.markups import from_markups, label_of, to_markups
 from ..spine.measurement.image_warnings import ImageWarning, measurement_warnings
 from ..spine.schema import CENTER, POINTS, VERTEBRAE, Spine
 from .click_placement import Placing, PlacingStep
-from .frame import Frame
 from .gray_window import WINDOWS
 from .image_volume import FilmVolume, Window
 from .landmark_nodes import KINDS, PointNodes
 from .local_images import begin_reading, read_film
-from .observers import Observers
+from .mrml_nodes import Frame, Observers
 from .overlay_nodes import FONT_PX, Drawing
 from .slice_view import FilmView
 

@@ -11,8 +11,7 @@ from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 
 from ..editor.overlay import PALETTE, Lines, Text
 from ..spine.display import DOUBTFUL, MEASURED, NAME, unit_color
-from .frame import Frame
-from .mrml_nodes import create, one_change, remove
+from .mrml_nodes import Frame, create, one_change, remove
 
 _LINE_PX, _COBB_PX = 1, 2
 _TEXT_SCALES = {"names": 2.4, "angles": 3.0}

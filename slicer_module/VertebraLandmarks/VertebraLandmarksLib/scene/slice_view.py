@@ -6,9 +6,7 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
-from .frame import Frame
-from .mrml_nodes import one_change
-from .observers import Observers
+from .mrml_nodes import Frame, Observers, one_change
 
 NAME = "Red"
 _MARGIN = 1.02

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Callable, Optional
 
 from ..client.errors import FAILED, ServerError
-from .board import Board
 from .drafts import Draft, Drafts
-from .needs import Logic
 from .open_image import OpenFilm
+from .state import Board, Logic
 from .workers import Worker
 
 

@@ -7,24 +7,21 @@ from collections.abc import Mapping
 from typing import Any, Callable, Optional
 
 from ..client.api import Client
-from ..client.connection import Connection
 from ..client.errors import ServerError
+from ..client.http import Connection
 from ..client.responses import LABELLED, ImageEntry, LabelFacts, ServerInfo
 from ..editor.spine_editor import LOCKED, MOVED
-from . import server_tasks
+from ..workflow import server_tasks
 from .actions.image_loader import Opening
 from .actions.image_side import Sides
 from .actions.inference import Inferring
-from .actions.questions import Asked
-from .actions.submission import Submitting
+from .actions.submission import Asked, Submitting
 from .actions.training import Trainings
 from .autosave import Saving
-from .board import Board
 from .drafts import Draft, Drafts
-from .needs import Logic
 from .requests import Requests
 from .server_tasks import Opened
-from .state import ConnectionState, State
+from .state import Board, ConnectionState, Logic, State
 from .workers import Worker
 
 _NO_CHANGE = ("loaded", "adopted", "locked")

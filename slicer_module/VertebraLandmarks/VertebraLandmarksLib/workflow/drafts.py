@@ -1,4 +1,4 @@
-"""Work that is not submitted yet, as files: written as a whole or not at all, and kept even where damaged."""
+"""Drafts: unsubmitted work as files, written atomically and locked while they are open."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import contextlib
 import hashlib
 import json
 import os
+import socket
+import sys
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, TypeVar
+from typing import Any, BinaryIO, Optional, TypeVar
 
 import numpy as np
 
@@ -21,7 +23,57 @@ from ..spine.atomic_write import replacing
 from ..spine.labels.markups import label_of
 from ..spine.measurement.cobb import SIDES
 from ..spine.schema import POINTS, VERTEBRAE
-from .holding import Hold, is_held
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: BinaryIO) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(file: BinaryIO) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class Hold:
+    """A locked file, from now to ``release`` or the end of this process.
+
+    Args:
+        path: of the file; it is made, and says for people which process holds it.
+
+    Raises:
+        OSError: it cannot be made, or another process holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._file = path, path.open("wb")
+        try:
+            _lock(self._file)
+            self._file.write(f" {socket.gethostname()} {os.getpid()}\n".encode())
+            self._file.flush()
+        except OSError:
+            self._file.close()
+            raise
+
+    def release(self) -> None:
+        """Let go of the file and remove it."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process that lives holds the file; no where there is none, or where files cannot be locked."""
+    try:
+        with path.open("r+b") as file:
+            _lock(file)
+    except (BlockingIOError, PermissionError):
+        return True
+    except OSError:
+        return False
+    return False
+
 
 SUBMITTING = "submitting"
 """Note of a draft that was on its way to the server when it was written."""

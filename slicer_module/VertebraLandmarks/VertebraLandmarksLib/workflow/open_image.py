@@ -1,17 +1,150 @@
-"""The work on the film that is open: since when, how much, and where it is kept."""
+"""Edit session of the open image: autosave policy, working time, and the draft that is written."""
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Optional
+from dataclasses import dataclass, field, replace
+from typing import Any, Callable, Optional
 
 from ..client.responses import LabelFacts
-from .drafts import Draft, names_of
-from .effort import Effort
-from .keeping import Keeper
-from .needs import Logic
+from .drafts import Draft, Drafts, names_of
+from .state import Logic
+
+IDLE_S = 60.0
+"""A longer pause is no work."""
+
+
+class Effort:
+    """A clock that runs while somebody works.
+
+    Args:
+        seconds: worked before, where work is taken up again.
+        clock: seconds from any moment on.
+    """
+
+    def __init__(self, seconds: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds, self._clock = seconds, clock
+        self._last: Optional[float] = None
+
+    def active(self) -> None:
+        """Somebody did something; the time since the last such moment counts unless it was a long pause."""
+        now = self._clock()
+        pause = 0.0 if self._last is None else now - self._last
+        self._seconds += pause if pause <= IDLE_S else 0.0
+        self._last = now
+
+    @property
+    def seconds(self) -> float:
+        """Worked so far."""
+        return self._seconds
+
+
+QUIET_S, LONGEST_S = 0.4, 1.0
+"""Work is written when nothing happened for so long, and at the latest so long after the first change."""
+RETRY_S = 5.0
+
+
+class Keeper:
+    """The draft of one film. Revisions count changes; all but ``write`` and ``forget`` belong to one thread.
+
+    Args:
+        drafts: where it is written.
+        key: of the draft.
+        clock: seconds from any moment on.
+        taken_up: key of the draft that this one goes on with and replaces, "" where there is none; another Slicer may
+            have been offered that too, so this one has a name of its own.
+
+    Attributes:
+        revision: changes so far.
+        kept: the newest one on the disk.
+        submitted: the newest one at the server.
+    """
+
+    def __init__(
+        self, drafts: Drafts, key: str, clock: Callable[[], float] = time.monotonic, taken_up: str = ""
+    ) -> None:
+        self.key, self._taken_up = key, taken_up
+        self.revision = self.kept = 1 if taken_up else 0
+        self.submitted = 0
+        self._drafts, self._clock = drafts, clock
+        self._first: Optional[float] = None
+        self._due: Optional[float] = None
+        self._lock = threading.Lock()
+        self._written = self._forgotten = 0
+        self._is_released = False
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether nothing would be lost now."""
+        return max(self.kept, self.submitted) >= self.revision
+
+    @property
+    def is_unsaved(self) -> bool:
+        """Whether there is anything that the server does not have."""
+        return self.submitted < self.revision
+
+    def changed(self) -> None:
+        """The person changed something."""
+        now = self._clock()
+        self.revision += 1
+        if self._due is None:
+            self._first = now
+        self._due = min(now + QUIET_S, (self._first or now) + LONGEST_S)
+
+    def is_due(self) -> bool:
+        """Whether it is time to write; then it is so once."""
+        if self._due is None or self._clock() < self._due:
+            return False
+        self._due = None
+        return not self.is_kept
+
+    def later(self) -> None:
+        """Writing failed; try again in a while."""
+        self._due = self._clock() + RETRY_S
+
+    def write(self, draft: Draft, revision: int) -> int:
+        """Write the draft unless a newer one is written, or submitted, already; on any thread.
+
+        Returns:
+            The revision.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        with self._lock:
+            if revision >= self._written and revision > self._forgotten:
+                if not self._is_released:
+                    self._drafts.hold(self.key)
+                self._drafts.save(replace(draft, key=self.key))
+                self._written = revision
+                self._replace_taken_up()
+        return revision
+
+    def forget(self, revision: int) -> None:
+        """Remove the draft unless it is newer than what the server has now; on any thread.
+
+        Raises:
+            OSError: it cannot be removed.
+        """
+        with self._lock:
+            self._forgotten = max(self._forgotten, revision)
+            if self._written <= revision:
+                self._drafts.remove(self.key)
+                self._replace_taken_up()
+
+    def release(self) -> None:
+        """The film is no longer open here: the draft may be offered to all again; on any thread."""
+        with self._lock:
+            self._is_released = True
+            self._drafts.release(self.key)
+
+    def _replace_taken_up(self) -> None:
+        if self._taken_up:
+            with contextlib.suppress(OSError):  # what matters is written; tried again with the next writing
+                self._drafts.remove(self._taken_up)
+                self._taken_up = ""
 
 
 @dataclass(eq=False)

@@ -10,11 +10,11 @@ from typing import Any, Optional
 
 from ..client.api import Client
 from ..client.errors import NOT_FOUND, REFUSED, TAKEN, ServerError
-from ..client.responses import FINAL, NO_FACTS, PREDICTED, Answer, Film, ImageEntry, LabelFacts, ServerInfo, Training
+from ..client.radiograph import Film
+from ..client.responses import FINAL, NO_FACTS, PREDICTED, Answer, ImageEntry, LabelFacts, ServerInfo, Training
 from ..spine.image_suffixes import file_stem
 from .drafts import Draft
-from .keeping import Keeper
-from .open_image import facts_of
+from .open_image import Keeper, facts_of
 from .workers import Job
 
 _MOST_NAMES, _MOST_CHOICES = 100, 5

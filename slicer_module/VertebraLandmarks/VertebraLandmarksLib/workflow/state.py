@@ -1,13 +1,19 @@
-"""What the module is doing, as one frozen value: the panel shows it, the controller replaces it."""
+"""Observable state of the module, and the protocol of the logic that the workflow drives."""
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import Optional
+from dataclasses import dataclass, replace
+from typing import Any, Callable, Optional, Protocol
+
+import numpy as np
 
 from ..client.errors import ServerError
-from ..client.responses import ImageEntry, ServerInfo, Training
+from ..client.provenance import UNKNOWN, Origin
+from ..client.radiograph import Film
+from ..client.responses import NOBODY, Answer, ImageEntry, ServerInfo, Training
+from ..editor.spine_editor import SpineEditor
+from ..spine.imaging.image_frame import ImageFrame
 from .drafts import Draft
 
 
@@ -130,3 +136,107 @@ class State:
     def is_busy(self, name: str) -> bool:
         """Whether the job of that name runs."""
         return any(busy.name == name for busy in self.busy)
+
+
+class Board:
+    """What is going on, as the panel shows it.
+
+    Attributes:
+        state: replaced, never changed.
+        person: who works, where the server has no login.
+    """
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.person = ""
+        self._listeners: list[Callable[[State], object]] = []
+        self._is_told = True
+
+    @property
+    def user(self) -> str:
+        """Who works: the name of the login, else what the person said."""
+        info = self.state.info
+        return info.user if info is not None and info.user not in ("", NOBODY) else self.person
+
+    def set(self, **changes: Any) -> None:
+        """Replace attributes of the state."""
+        new = replace(self.state, **changes)
+        if new != self.state:
+            self.state, self._is_told = new, False
+
+    def set_current(self, **changes: Any) -> None:
+        """Replace attributes of what is said about the open film, if there is one."""
+        if self.state.current is not None:
+            self.set(current=replace(self.state.current, **changes))
+
+    def on_change(self, listener: Callable[[State], object]) -> Callable[[], None]:
+        """Call the listener from ``tell`` with the new state; returns what ends that."""
+        self._listeners.append(listener)
+
+        def end() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return end
+
+    def tell(self) -> None:
+        """Tell the listeners if the state is another than they know."""
+        if self._is_told:
+            return
+        self._is_told = True
+        for listener in tuple(self._listeners):
+            listener(self.state)
+
+    def clear(self) -> None:
+        """Forget the listeners."""
+        self._listeners.clear()
+
+
+class Logic(Protocol):
+    """The film and its points, see ``logic.VertebraLandmarksLogic``."""
+
+    editor: SpineEditor
+
+    @property
+    def film(self) -> Optional[Film]:
+        """The film that is shown."""
+
+    @property
+    def image_frame(self) -> ImageFrame:
+        """What measuring needs to know about the film."""
+
+    @property
+    def image_left_is(self) -> Optional[str]:
+        """The patient's side at the left of the upright image; ``None`` where nobody knows."""
+
+    def set_side(self, side: Optional[str]) -> None:
+        """Let the person say which of the patient's sides is at the left of the upright image."""
+
+    def show_film(self, film: Film) -> None:
+        """Show a film without points, in place of the one before."""
+
+    def close_film(self) -> None:
+        """Show nothing."""
+
+    def restore(self) -> bool:
+        """Show again what a closed scene took away; returns whether there was something."""
+
+    def begin_local(self, path: str) -> Callable[[], Film]:
+        """Begin to read a file without a server; what is returned gives the film, on any thread.
+
+        Both raise ValueError or OSError with a sentence.
+        """
+
+    def set_answer(self, answer: Answer) -> bool:
+        """Show what the server found; returns whether that is a step that can be undone."""
+
+    def follow_answer(self, answer: Answer) -> bool:
+        """Show what the server found around the last edit, as a part of it; returns whether that was done."""
+
+    def set_label(
+        self, markups: bytes, touched: Optional[np.ndarray] = None, origin: Origin = UNKNOWN, is_own: bool = False
+    ) -> None:
+        """Show the points of a ``.mrk.json`` file; raises ValueError where it is none."""
+
+    def markups(self) -> bytes:
+        """The points as content of a ``.mrk.json`` file, exactly as it is submitted."""

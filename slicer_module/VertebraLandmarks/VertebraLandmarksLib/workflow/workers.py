@@ -8,8 +8,8 @@ import threading
 import time
 from typing import Any, Callable, Optional
 
-from ..client.cancel import Cancel
 from ..client.errors import CANCELLED, FAILED, ServerError
+from ..client.sockets import Cancel
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from VertebraLandmarksLib.client.api import Client
-from VertebraLandmarksLib.client.connection import Connection
+from VertebraLandmarksLib.client.http import Connection
 from VertebraLandmarksLib.spine.schema import VERTEBRAE
 from VertebraLandmarksLib.workflow.state import ConnectionState
 

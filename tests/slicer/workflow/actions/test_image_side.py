@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from VertebraLandmarksLib.client.image_info import BY_PERSON, ImageFacts
-from VertebraLandmarksLib.client.responses import SERVER, Film
+from VertebraLandmarksLib.client.radiograph import BY_PERSON, SERVER, Film, ImageFacts
 from VertebraLandmarksLib.workflow.actions.image_side import side_words
 
 from ...conftest import Desk, facts, offline

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from VertebraLandmarksLib.client.api import Client
-from VertebraLandmarksLib.client.connection import Connection
+from VertebraLandmarksLib.client.http import Connection
 from VertebraLandmarksLib.workflow.controller import Controller
 
 from ...conftest import Desk, facts, stored

@@ -11,18 +11,15 @@ from typing import Callable, Optional
 
 from ...client.api import Client
 from ...client.errors import BAD_ANSWER, NOT_FOUND, UNREACHABLE, UNREADABLE, ServerError, is_about_connection
-from ...client.responses import LABELLED, SERVER, Film
-from .. import server_tasks
+from ...client.radiograph import SERVER, Film
+from ...client.responses import LABELLED
+from ...workflow import server_tasks
 from ..autosave import Saving
-from ..board import Board
 from ..drafts import SUBMITTING, Draft, mask_of, new_key
-from ..effort import Effort
-from ..keeping import Keeper
-from ..needs import Logic
-from ..open_image import OpenFilm
+from ..open_image import Effort, Keeper, OpenFilm
 from ..requests import Requests
 from ..server_tasks import Opened
-from ..state import ConnectionState, Current
+from ..state import Board, ConnectionState, Current, Logic
 from ..workers import Job
 
 Found = tuple[Opened, Optional[Draft]]

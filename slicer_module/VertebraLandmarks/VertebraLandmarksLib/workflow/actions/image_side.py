@@ -6,13 +6,11 @@ from typing import Optional
 
 from ...client.api import Client
 from ...client.errors import NOT_FOUND, TAKEN, ServerError
-from ...client.image_info import BY_PERSON
-from ...client.responses import SERVER, Film
+from ...client.radiograph import BY_PERSON, SERVER, Film
 from ..autosave import Saving
-from ..board import Board
-from ..needs import Logic
 from ..open_image import OpenFilm
 from ..requests import Requests
+from ..state import Board, Logic
 from ..workers import Job
 
 

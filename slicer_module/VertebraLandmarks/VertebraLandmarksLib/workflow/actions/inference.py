@@ -7,13 +7,12 @@ from typing import Callable, Optional
 from ...client.api import Client
 from ...client.errors import BAD_ANSWER, REFUSED, ServerError
 from ...client.responses import Answer
-from .. import server_tasks
+from ...workflow import server_tasks
 from ..autosave import Saving
-from ..board import Board
-from ..needs import Logic
 from ..open_image import OpenFilm
 from ..requests import Requests
 from ..server_tasks import Opened
+from ..state import Board, Logic
 from ..workers import Job
 from .image_loader import Opening
 

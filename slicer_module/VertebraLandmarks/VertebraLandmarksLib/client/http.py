@@ -1,4 +1,4 @@
-"""Requests to one server: within a time, with progress, and ended at once by whoever does not want to wait."""
+"""HTTP requests to one server, with timeouts, progress and cancellation."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Callable, Optional, Union
 
-from .address import Address
-from .cancel import Cancel
-from .dialing import dial, hang_up
 from .errors import BAD_ANSWER, CUT_SHORT, LOGIN, TIMEOUT, ServerError, of_status
 from .multipart import Bytes, Form, Part
+from .sockets import Address, Cancel, dial, hang_up
 
 OnProgress = Callable[[int, Optional[int]], object]
 Body = Union[Bytes, Form]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from VertebraLandmarksLib.client.responses import DONE, RUNNING, STARTING, STOPPED, Training
-from VertebraLandmarksLib.workflow.actions.watching import EVERY_S, LATEST_START_S, TrainingWatch
+from VertebraLandmarksLib.workflow.actions.training import EVERY_S, LATEST_START_S, TrainingWatch
 
 pytestmark = pytest.mark.slicer
 

@@ -1,9 +1,12 @@
-"""What a server says about an image besides its pixels, as checked values; an older server says less."""
+"""A radiograph as the server sends it: pixels in a ``.npy`` file, image information in a header."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Optional
+
+import numpy as np
 
 from ..spine.imaging.image_geometry import PIXELS, ImageGeometry
 from ..spine.imaging.orientation import Orientation
@@ -14,6 +17,10 @@ from .json_fields import bad_answer, flag, listing, number, numbers, optional_ch
 
 BY_PERSON = "stated by a person"
 """Source of a side that a person has stated; any other one is the file's."""
+
+
+SERVER, SESSION, LOCAL = "server", "session", "local"
+"""Where a film comes from: the server's folder, a file sent for a quick look, a file without a server."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,25 @@ class ImageFacts:
     def is_side_in_file(self) -> bool:
         """Whether the file states the patient's side, so that nobody else needs to."""
         return self.image_left_is is not None and self.image_left_is_source != BY_PERSON
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """A radiograph to look at.
+
+    Attributes:
+        id: name of the image at the server; for a file that is not there yet, its name without extension.
+        pixels: ``(H, W)`` uint8 or uint16, read-only, bright bone, in the raster of the file.
+        source: ``SERVER``, ``SESSION`` or ``LOCAL``.
+        path: the file on this computer, ``None`` for an image of the server.
+        facts: what is known about it besides.
+    """
+
+    id: str
+    pixels: np.ndarray
+    source: str
+    path: Optional[str]
+    facts: ImageFacts
 
 
 def image_facts(content: Any) -> ImageFacts:
@@ -124,3 +150,44 @@ def _side_source(facts: dict[str, Any]) -> Optional[str]:
         return None
     source = text(facts["image_left_is_source"] or "", "image_left_is_source")
     return "" if source == "none" else source
+
+
+_HEAD = re.compile(
+    rb"\x93NUMPY\x01\x00..{'descr': '(?P<kind>\|u1|<u2)', 'fortran_order': False, "
+    rb"'shape': \((?P<height>\d{1,6}), (?P<width>\d{1,6})\), } *\n",
+    re.DOTALL,
+)
+"""Begin of a ``.npy`` file of the only kinds that the server sends."""
+
+
+def film_of(image_id: str, facts: Any, body: bytes, source: str, path: Optional[str] = None) -> Film:
+    """Put a film together.
+
+    Args:
+        image_id: see ``Film``.
+        facts: what the header held, as JSON.
+        body: content of a ``.npy`` file with ``(H, W)`` unsigned pixels of 8 or 16 bits.
+        source: see ``Film``.
+        path: see ``Film``.
+
+    Raises:
+        ServerError: BAD_ANSWER, the parts are not like that or do not fit together.
+    """
+    known = image_facts(facts)
+    pixels = _array(body)
+    if pixels.shape != (known.height, known.width):
+        raise bad_answer(f"the pixels have shape {pixels.shape}, the facts say {(known.height, known.width)}")
+    return Film(image_id, pixels, source, path, known)
+
+
+def _array(body: bytes) -> np.ndarray:
+    """The array, without a copy of the pixels; numpy's own reader makes one, and trips over damaged heads."""
+    found = _HEAD.match(body)
+    if found is None:
+        raise bad_answer(f"the pixels are no .npy file of unsigned numbers: {body[:80]!r}")
+    dtype = np.dtype(found["kind"].decode())
+    shape = int(found["height"]), int(found["width"])
+    if len(body) - found.end() != shape[0] * shape[1] * dtype.itemsize:
+        raise bad_answer(f"the pixels have {len(body) - found.end()} bytes, {shape} of {dtype} has another number")
+    pixels = np.frombuffer(body, dtype, offset=found.end()).reshape(shape)
+    return pixels if dtype.isnative else pixels.astype(dtype.newbyteorder("="))

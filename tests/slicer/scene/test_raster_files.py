@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from PIL import Image
-from VertebraLandmarksLib.scene.image_tags import geometry_of_picture, orientation_of_picture
+from VertebraLandmarksLib.scene.raster_files import geometry_of_picture, orientation_of_picture
 from VertebraLandmarksLib.spine.imaging.orientation import EXIF_ORIENTATIONS
 
 pytestmark = pytest.mark.slicer

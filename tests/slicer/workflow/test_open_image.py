@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from VertebraLandmarksLib.workflow.effort import IDLE_S, Effort
+from VertebraLandmarksLib.workflow.open_image import IDLE_S, Effort
 
 pytestmark = pytest.mark.slicer
 

@@ -16,11 +16,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from VertebraLandmarksLib.client import connection as connection_module
-from VertebraLandmarksLib.client.address import Address
-from VertebraLandmarksLib.client.cancel import Cancel
-from VertebraLandmarksLib.client.connection import Connection
+from VertebraLandmarksLib.client import http as connection_module
 from VertebraLandmarksLib.client.errors import ServerError, of_status
+from VertebraLandmarksLib.client.http import Connection
+from VertebraLandmarksLib.client.sockets import Address, Cancel
 
 from ..misbehaving import Behave, answering, read_all, read_head, reply, serving
 

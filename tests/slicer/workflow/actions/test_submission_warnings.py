@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from VertebraLandmarksLib.client.responses import LabelFacts
-from VertebraLandmarksLib.workflow.actions.questions import questions_about
+from VertebraLandmarksLib.workflow.actions.submission import questions_about
 
 pytestmark = pytest.mark.slicer
 
