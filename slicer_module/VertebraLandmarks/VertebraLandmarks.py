@@ -78,7 +78,7 @@ class VertebraLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def onSceneEndClose(self, caller, event):
         """The scene is empty; the work is offered again."""
-        self.controller.film_is_gone()
+        self.controller.on_scene_closed()
 
     def onReload(self):
         """Load the source again, with that of the library."""

@@ -20,8 +20,8 @@ from PIL import Image
 from VertebraLandmarksLib.client.api import Client
 from VertebraLandmarksLib.client.http import Connection
 from VertebraLandmarksLib.client.provenance import UNKNOWN, Origin
-from VertebraLandmarksLib.client.radiograph import LOCAL, Film, ImageFacts
-from VertebraLandmarksLib.client.responses import Answer
+from VertebraLandmarksLib.client.radiograph import LOCAL, ImageInfo, Radiograph
+from VertebraLandmarksLib.client.responses import Prediction
 from VertebraLandmarksLib.editor.spine_editor import SpineEditor
 from VertebraLandmarksLib.spine.imaging.image_frame import ImageFrame
 from VertebraLandmarksLib.spine.labels.markups import from_markups, to_markups
@@ -95,8 +95,8 @@ class MemoryLogic:
 
     def __init__(self) -> None:
         self.editor = SpineEditor()
-        self.film: Film | None = None
-        self._lost: Film | None = None
+        self.film: Radiograph | None = None
+        self._lost: Radiograph | None = None
         self.image_left_is: str | None = None
         self.shown: list[str] = []
         self.readers: list[str] = []
@@ -110,12 +110,12 @@ class MemoryLogic:
     def set_side(self, side: str | None) -> None:
         self.image_left_is = side
 
-    def show_film(self, film: Film) -> None:
+    def show_image(self, film: Radiograph) -> None:
         self.film, self._lost, self.image_left_is = film, None, film.facts.image_left_is
         self.shown.append(film.id)
         self.editor.load(Spine.from_arrays(np.full((17, 5, 2), np.nan)))
 
-    def close_film(self) -> None:
+    def close_image(self) -> None:
         self.film = self._lost = None
         self.editor.load(Spine.from_arrays(np.full((17, 5, 2), np.nan)))
 
@@ -128,19 +128,19 @@ class MemoryLogic:
         self.film, self._lost = self._lost or self.film, None
         return is_there
 
-    def begin_local(self, path: str) -> Callable[[], Film]:
-        def read() -> Film:
+    def begin_local(self, path: str) -> Callable[[], Radiograph]:
+        def read() -> Radiograph:
             self.readers.append(threading.current_thread().name)
             pixels = np.array(Image.open(path).convert("L"))
-            facts = ImageFacts(pixels.shape[1], pixels.shape[0])
-            return Film(Path(path).stem, pixels, LOCAL, path, facts)
+            facts = ImageInfo(pixels.shape[1], pixels.shape[0])
+            return Radiograph(Path(path).stem, pixels, LOCAL, path, facts)
 
         return read
 
-    def set_answer(self, answer: Answer) -> bool:
+    def show_prediction(self, answer: Prediction) -> bool:
         return self.editor.propose(answer.spine, answer.origin)
 
-    def follow_answer(self, answer: Answer) -> bool:
+    def follow_prediction(self, answer: Prediction) -> bool:
         return self.editor.follow(answer.spine, answer.origin)
 
     def set_label(
@@ -181,7 +181,7 @@ class Desk:
 
     def idle(self) -> None:
         """Let time pass until nothing is being done and all is kept."""
-        self.until(lambda: not self.state.busy and (self.state.current is None or self.state.current.is_kept))
+        self.until(lambda: not self.state.busy and (self.state.current is None or self.state.current.is_saved))
 
     def connect(self, url: str, token: str = "") -> None:
         """Connect, and see that it worked."""

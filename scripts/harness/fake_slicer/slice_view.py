@@ -158,17 +158,17 @@ class Stage:
     def move(self, place: Place) -> None:
         """Move the mouse to the nearest pixel of the view."""
         self._mouse = place
-        self._tell()
+        self._notify()
         self.interactor.MouseMoveEvent()
 
     def press(self) -> None:
         """Press the left button."""
-        self._tell()
+        self._notify()
         self.interactor.LeftButtonPressEvent()
 
     def release(self) -> None:
         """Let the left button go."""
-        self._tell()
+        self._notify()
         self.interactor.LeftButtonReleaseEvent()
 
     def click(self, place: Place) -> None:
@@ -199,11 +199,11 @@ class Stage:
         """Turn the wheel at a place: forward for positive numbers."""
         self.move(place)
         for _ in range(abs(notches)):
-            self._tell(control)
+            self._notify(control)
             turn = self.interactor.MouseWheelForwardEvent if notches > 0 else self.interactor.MouseWheelBackwardEvent
             turn()
 
-    def _tell(self, control: bool = False) -> None:
+    def _notify(self, control: bool = False) -> None:
         x, y = (round(value) for value in self._mouse)
         self.interactor.SetEventInformation(x, y, int(control))
 

@@ -15,8 +15,8 @@ from VertebraLandmarksLib.client import responses
 from VertebraLandmarksLib.client.api import Client
 from VertebraLandmarksLib.client.errors import ServerError
 from VertebraLandmarksLib.client.http import Connection
-from VertebraLandmarksLib.client.provenance import origin_of
-from VertebraLandmarksLib.client.radiograph import film_of, image_facts
+from VertebraLandmarksLib.client.provenance import parse_origin
+from VertebraLandmarksLib.client.radiograph import parse_image_info, parse_radiograph
 from VertebraLandmarksLib.spine.image_suffixes import file_stem
 from VertebraLandmarksLib.spine.imaging.image_geometry import ImageGeometry
 from VertebraLandmarksLib.spine.imaging.orientation import Orientation
@@ -53,7 +53,7 @@ def test_the_server_says_who_and_what_it_is(client: Client) -> None:
     info = client.info()
     assert (info.app, info.schema_version) == ("Vertebra Landmarks", SCHEMA_VERSION)
     assert info.model == "vertebra_landmarks"
-    assert info.model_facts["data"]
+    assert info.model_info["data"]
     assert {"first", "random"} <= set(info.strategies)
     assert info.images == info.labelled + info.left >= 4
     assert (info.user, info.roles, info.may_label, info.may_train) == ("anybody", ("admin",), True, True)
@@ -118,13 +118,13 @@ def test_a_file_can_be_looked_at_without_being_stored(client: Client, server: Se
     path = tmp_path / "mine é.png"
     Image.open(server.studies / "phantom_002.png").save(path)
     before = client.images()
-    session = client.begin_session(str(path))
-    film = client.session_film(session, str(path))
+    session = client.create_session(str(path))
+    film = client.session_radiograph(session, str(path))
     assert (film.id, film.source, film.path) == ("mine é", "session", str(path))
     assert np.array_equal(film.pixels, client.film("phantom_002").pixels)
     found = client.infer(session_id=session).spine.xy
     assert np.allclose(found, client.infer("phantom_002").spine.xy)
-    client.end_session(session)
+    client.delete_session(session)
     with pytest.raises(ServerError) as caught:
         client.infer(session_id=session)
     assert caught.value.kind == "not_found"
@@ -158,7 +158,7 @@ def test_what_the_server_does_not_take_is_told(
         for content, kind in ((b"no picture", "unreadable"), (b"0" * 5_000_000, "too_large")):
             (tmp_path / "film.png").write_bytes(content)
             with pytest.raises(ServerError) as caught:
-                Client(Connection(running.url)).begin_session(str(tmp_path / "film.png"))
+                Client(Connection(running.url)).create_session(str(tmp_path / "film.png"))
             assert caught.value.kind == kind
         assert Client(Connection(running.url)).next_image("first") is None
 
@@ -196,24 +196,24 @@ def test_a_token_says_who_somebody_is_and_what_they_may(tmp_path: Path, start: S
 
 
 def test_info_is_read_into_values() -> None:
-    info = responses.server_info(INFO, OWNER)
+    info = responses.parse_server_info(INFO, OWNER)
     assert (info.images, info.labelled, info.left) == (5, 2, 3)
-    assert (info.model_version, info.model_facts) == ("a", {"data": "x"})
+    assert (info.model_version, info.model_info) == ("a", {"data": "x"})
     assert (info.user, info.may_label, info.may_train) == ("ada", True, False)
 
 
 def test_a_server_without_a_model_is_one_to_place_points_by_hand() -> None:
-    assert responses.server_info({**INFO, "models": {}}, OWNER).model == ""
+    assert responses.parse_server_info({**INFO, "models": {}}, OWNER).model == ""
 
 
 def test_another_app_and_another_schema_are_told() -> None:
     with pytest.raises(ServerError, match="runs the app “Radiology”") as caught:
-        responses.server_info({**INFO, "name": "Radiology"}, OWNER)
+        responses.parse_server_info({**INFO, "name": "Radiology"}, OWNER)
     assert caught.value.kind == "wrong_app"
     for version, words in ((SCHEMA_VERSION + 1, "Update the module"), (0, "Update the server")):
         models = {"vertebra_landmarks": {"schema_version": version}}
         with pytest.raises(ServerError, match=words) as caught:
-            responses.server_info({**INFO, "models": models}, OWNER)
+            responses.parse_server_info({**INFO, "models": models}, OWNER)
         assert caught.value.kind == "schema"
 
 
@@ -233,7 +233,7 @@ def test_another_app_and_another_schema_are_told() -> None:
 def test_what_is_no_answer_of_this_app_is_told(body: bytes, words: str) -> None:
     with serving(answering(reply(body))) as url, pytest.raises(ServerError, match=words) as caught:
         Client(Connection(url)).info()
-    assert caught.value.kind == "bad_answer"
+    assert caught.value.kind == "bad_response"
 
 
 ANSWER: dict[str, Any] = {
@@ -303,7 +303,7 @@ def test_what_servers_say_since_0_8_is_read() -> None:
     assert answer.image.geometry.as_dict() == GEOMETRY
     assert answer.image.warnings == (ImageWarning("names_doubtful", OF_POINTS["message"], ("T6", "T7")),)
     assert (answer.image.image_left_is_source, answer.image.is_side_in_file) == ("PatientOrientation", True)
-    assert origin_of(json.loads(json.dumps(answer.origin.as_facts()))) == answer.origin
+    assert parse_origin(json.loads(json.dumps(answer.origin.as_dict()))) == answer.origin
 
 
 def test_an_older_server_says_nothing_of_that() -> None:
@@ -322,7 +322,7 @@ def test_an_older_server_says_nothing_of_that() -> None:
     [(None, "none", False), ("left", "stated by a person", False), ("left", "PatientOrientation L\\F", True)],
 )
 def test_who_states_a_side_is_known(side: str | None, source: str, is_in_file: bool) -> None:
-    facts = image_facts({**FACTS, "image_left_is": side, "image_left_is_source": source})
+    facts = parse_image_info({**FACTS, "image_left_is": side, "image_left_is_source": source})
     assert facts.is_side_in_file == is_in_file
     assert facts.image_left_is_source == ("" if source == "none" else source)
 
@@ -341,7 +341,7 @@ def test_who_states_a_side_is_known(side: str | None, source: str, is_in_file: b
 def test_a_wrong_value_of_what_is_said_since_0_8_is_refused(place: tuple[Any, ...], value: object) -> None:
     with pytest.raises(ServerError) as caught:
         responses.answer(with_value(SAID_SINCE_0_8, place, value))
-    assert caught.value.kind == "bad_answer"
+    assert caught.value.kind == "bad_response"
 
 
 def with_value(content: Any, place: tuple[Any, ...], value: object) -> Any:
@@ -370,7 +370,7 @@ def with_value(content: Any, place: tuple[Any, ...], value: object) -> Any:
 def test_an_answer_with_a_wrong_value_is_refused(place: tuple[Any, ...], value: object) -> None:
     with pytest.raises(ServerError) as caught:
         responses.answer(with_value(ANSWER, place, value))
-    assert caught.value.kind in ("bad_answer", "schema")
+    assert caught.value.kind in ("bad_response", "schema")
 
 
 def npy(pixels: np.ndarray) -> bytes:
@@ -386,7 +386,7 @@ FACTS = {"width": 4, "height": 3, "spacing": [1.0, 1.0], "spacing_source": "none
 def test_a_film_is_read_without_a_copy() -> None:
     pixels = np.arange(12, dtype=np.uint16).reshape(3, 4)
     body = npy(pixels)
-    film = film_of("a", FACTS, body, "server")
+    film = parse_radiograph("a", FACTS, body, "server")
     assert np.array_equal(film.pixels, pixels)
     assert np.shares_memory(film.pixels, np.frombuffer(body, np.uint8))
 
@@ -409,8 +409,8 @@ def test_a_film_is_read_without_a_copy() -> None:
 )
 def test_what_is_no_film_is_refused(body: bytes) -> None:
     with pytest.raises(ServerError) as caught:
-        film_of("a", FACTS, body, "server")
-    assert caught.value.kind == "bad_answer"
+        parse_radiograph("a", FACTS, body, "server")
+    assert caught.value.kind == "bad_response"
 
 
 def test_images_are_listed_as_people_sort() -> None:
@@ -420,7 +420,7 @@ def test_images_are_listed_as_people_sort() -> None:
         "A": {"image": {"ext": ".dcm"}, "labels": {"original": {"info": {"ts": 3}}}},
         "c": {"image": {}, "labels": {"original": {"info": {}}, "final": label}},
     }
-    entries = responses.image_entries({"objects": objects})
+    entries = responses.parse_image_list({"objects": objects})
     assert [(one.id, one.status, one.user, one.when, one.file) for one in entries] == [
         ("A", "predicted", "", 3, "A.dcm"),
         ("b", "unlabelled", "", None, "b.png"),

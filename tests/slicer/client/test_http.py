@@ -17,19 +17,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from VertebraLandmarksLib.client import http as connection_module
-from VertebraLandmarksLib.client.errors import ServerError, of_status
+from VertebraLandmarksLib.client.errors import ServerError, error_of_status
 from VertebraLandmarksLib.client.http import Connection
-from VertebraLandmarksLib.client.sockets import Address, Cancel
+from VertebraLandmarksLib.client.sockets import CancelSignal, ServerUrl
 
 from ..misbehaving import Behave, answering, read_all, read_head, reply, serving
 
 pytestmark = pytest.mark.slicer
 
 
-def failure(behave: Behave, silence_s: float = 5.0, **request: object) -> ServerError:
+def failure(behave: Behave, read_timeout_s: float = 5.0, **request: object) -> ServerError:
     """What a request to such a server raises."""
     with serving(behave) as url, pytest.raises(ServerError) as caught:
-        Connection(url, silence_s=silence_s).request("GET", "/info/", **request)  # type: ignore[arg-type]
+        Connection(url, read_timeout_s=read_timeout_s).request("GET", "/info/", **request)  # type: ignore[arg-type]
     return caught.value
 
 
@@ -45,7 +45,7 @@ def failure(behave: Behave, silence_s: float = 5.0, **request: object) -> Server
     ],
 )
 def test_addresses_are_read_as_people_write_them(text: str, shown: str) -> None:
-    assert str(Address.parse(text)) == shown
+    assert str(ServerUrl.parse(text)) == shown
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_request_carries_query_token_and_host() -> None:
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(302, "bad_answer"), (400, "refused"), (401, "login"), (403, "forbidden"), (404, "not_found"), (409, "taken"),
+    [(302, "bad_response"), (400, "refused"), (401, "login"), (403, "forbidden"), (404, "not_found"), (409, "taken"),
      (413, "too_large"), (415, "unreadable"), (418, "refused"), (422, "no_spine"), (429, "busy"), (500, "failed"),
      (502, "failed"), (503, "busy"), (507, "failed")],
 )  # fmt: skip
@@ -94,7 +94,7 @@ def test_every_status_says_what_to_do_and_keeps_the_servers_words(status: int, k
     assert error.detail == "the server's own sentence."
     assert error.message.endswith(".")
     assert ".." not in error.message
-    bare = of_status(status)
+    bare = error_of_status(status)
     assert bare.message.endswith(".")
     assert " ." not in bare.message
     assert "{" not in bare.message
@@ -115,8 +115,8 @@ def test_a_web_page_as_error_is_not_quoted() -> None:
         pytest.param(reply(gzip.compress(b"x" * 999)[:-9], "200 OK", "Content-Encoding: gzip"), "cut_short", id="gzip"),
         pytest.param(reply(b"no gzip", "200 OK", "Content-Encoding: gzip"), "cut_short", id="no-gzip"),
         pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", "cut_short", id="chunk"),
-        pytest.param(b"SSH-2.0-OpenSSH_9.6\r\n", "bad_answer", id="other-protocol"),
-        pytest.param(b"HTTP/1.1 abc\r\n\r\n", "bad_answer", id="no-status"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.6\r\n", "bad_response", id="other-protocol"),
+        pytest.param(b"HTTP/1.1 abc\r\n\r\n", "bad_response", id="no-status"),
     ],
 )
 def test_what_is_no_whole_answer_is_an_error(answer: bytes, kind: str) -> None:
@@ -147,15 +147,15 @@ def test_the_answer_to_head_has_no_body_to_miss() -> None:
 
 
 def test_an_answer_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "LARGEST_ANSWER", 100_000)
+    monkeypatch.setattr(connection_module, "MAX_RESPONSE_BYTES", 100_000)
     error = failure(answering(reply(gzip.compress(b"0" * 10_000_000), "200 OK", "Content-Encoding: gzip")))
-    assert error.kind == "bad_answer"
+    assert error.kind == "bad_response"
     assert "larger" in error.message
 
 
 def test_silence_ends_after_its_time() -> None:
     begin = time.monotonic()
-    error = failure(lambda connection: (read_head(connection), time.sleep(3)), silence_s=0.3)
+    error = failure(lambda connection: (read_head(connection), time.sleep(3)), read_timeout_s=0.3)
     assert error.kind == "timeout"
     assert "0.3 seconds" in error.message
     assert time.monotonic() - begin < 2
@@ -167,7 +167,7 @@ def test_silence_in_the_middle_of_an_answer_ends_too() -> None:
         connection.sendall(reply(b"some", length=1000))
         time.sleep(3)
 
-    assert failure(behave, silence_s=0.3).kind == "timeout"
+    assert failure(behave, read_timeout_s=0.3).kind == "timeout"
 
 
 def test_a_slow_answer_that_goes_on_is_no_silence() -> None:
@@ -179,7 +179,7 @@ def test_a_slow_answer_that_goes_on_is_no_silence() -> None:
             connection.sendall(b"x")
 
     with serving(behave) as url:
-        assert Connection(url, silence_s=0.5).request("GET", "/").body == b"x" * 8
+        assert Connection(url, read_timeout_s=0.5).request("GET", "/").body == b"x" * 8
 
 
 def test_a_server_that_hangs_up_is_told() -> None:
@@ -200,7 +200,7 @@ def test_nobody_at_the_address() -> None:
 
 def test_a_computer_that_does_not_exist() -> None:
     with pytest.raises(ServerError, match="no computer") as caught:
-        Connection("http://no-such-name.invalid:8000", connect_s=3).request("GET", "/")
+        Connection("http://no-such-name.invalid:8000", connect_timeout_s=3).request("GET", "/")
     assert caught.value.kind == "unreachable"
 
 
@@ -216,7 +216,7 @@ def test_a_computer_that_does_not_answer() -> None:
             one.connect_ex(("127.0.0.1", port))
         begin = time.monotonic()
         with pytest.raises(ServerError, match="does not answer") as caught:
-            Connection(f"127.0.0.1:{port}", connect_s=0.4).request("GET", "/")
+            Connection(f"127.0.0.1:{port}", connect_timeout_s=0.4).request("GET", "/")
         assert caught.value.kind == "unreachable"
         assert 0.3 < time.monotonic() - begin < 2
         for one in waiting:
@@ -236,7 +236,7 @@ def test_cancel_ends_the_wait_at_once(after: str) -> None:
         reached.set()
         time.sleep(20)
 
-    cancel, errors, ended = Cancel(), [], []
+    cancel, errors, ended = CancelSignal(), [], []
     with serving(behave) as url:
 
         def ask() -> None:
@@ -258,7 +258,7 @@ def test_cancel_ends_the_wait_at_once(after: str) -> None:
 
 
 def test_cancel_ends_an_upload_that_the_server_does_not_take() -> None:
-    cancel, errors = Cancel(), []
+    cancel, errors = CancelSignal(), []
     with serving(lambda connection: (read_head(connection), time.sleep(20))) as url:
 
         def ask() -> None:
@@ -278,7 +278,7 @@ def test_cancel_ends_an_upload_that_the_server_does_not_take() -> None:
 
 
 def test_nothing_is_asked_once_it_was_cancelled() -> None:
-    cancel = Cancel()
+    cancel = CancelSignal()
     cancel.cancel()
     with pytest.raises(ServerError) as caught:
         Connection("http://127.0.0.1:9").request("GET", "/", cancel=cancel)
@@ -343,7 +343,7 @@ def test_an_answer_that_comes_before_the_end_of_the_upload_is_read() -> None:
         connection.sendall(reply(b'{"detail": "this server wants a token"}', "401 Unauthorized"))
         time.sleep(3)
 
-    error = failure(behave, silence_s=1.0, files={"file": ("film.png", b"0" * 30_000_000)})
+    error = failure(behave, read_timeout_s=1.0, files={"file": ("film.png", b"0" * 30_000_000)})
     assert error.kind == "login"
     assert error.detail == "this server wants a token"
 
@@ -403,7 +403,7 @@ def test_https_with_a_certificate_that_is_trusted(certificate: Path, monkeypatch
 
 def test_https_can_be_cancelled(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    reached, cancel, errors = threading.Event(), Cancel(), []
+    reached, cancel, errors = threading.Event(), CancelSignal(), []
 
     def behave(connection: socket.socket) -> None:
         read_head(connection)

@@ -44,7 +44,7 @@ def open_image(opened: Desktop, image: str, labelled_as: str = "prediction") -> 
 def show_spine(opened: Desktop) -> Any:
     """A film with a spine, without a server; returns the editor."""
     selftest = __import__("VertebraLandmarksLib.panel.self_test", fromlist=["selftest"])
-    opened.logic.show_film(selftest.film_of_steps())
+    opened.logic.show_image(selftest.film_of_steps())
     opened.logic.editor.load(selftest.straight_spine())
     return opened.logic.editor
 
@@ -163,12 +163,12 @@ def test_what_should_be_checked_is_listed_and_a_click_goes_there(opened: Desktop
 def test_layers_and_gray_values_are_switched_and_remembered(opened: Desktop, tmp_path: Path) -> None:
     show_spine(opened)
     ui, empty = opened.ui, opened.stage.picture()
-    for box in (ui.outlinesCheckBox, ui.endplatesCheckBox, ui.centersCheckBox, ui.cornersCheckBox, ui.filmCheckBox):
+    for box in (ui.outlinesCheckBox, ui.endplatesCheckBox, ui.centersCheckBox, ui.cornersCheckBox, ui.imageCheckBox):
         box.checked = False
         changed = opened.stage.picture()
         assert not np.array_equal(changed, empty), f"{box.name} must change the picture"
         empty = changed
-    ui.filmCheckBox.checked = True
+    ui.imageCheckBox.checked = True
     normal = opened.stage.picture().astype(float)
     ui.invertCheckBox.checked = True
     assert np.abs(opened.stage.picture().astype(float) - normal).mean() > 20
@@ -234,7 +234,7 @@ def test_keys_work_in_the_window_and_not_in_text_fields(opened: Desktop) -> None
     press(QtCore.Qt.Key.Key_L)
     assert (ui.cornersCheckBox.checked, ui.outlinesCheckBox.checked) == (True, False)
     press(QtCore.Qt.Key.Key_L)
-    assert (ui.cornersCheckBox.checked, ui.filmCheckBox.checked) == (False, True)
+    assert (ui.cornersCheckBox.checked, ui.imageCheckBox.checked) == (False, True)
     press(QtCore.Qt.Key.Key_L)
     assert ui.outlinesCheckBox.checked
     field = ui.searchLineEdit._target
@@ -464,7 +464,7 @@ def test_names_and_work_are_said_in_words(opened: Desktop, server: OwnServer) ->
     assert ui.namesRightLabel.text == f"Names right: {100 * opened.state.current.names_right:.0f} %"
     assert ui.inferButton.text == "Find landmarks"
     ui.namesDownButton.click()
-    opened.wait(lambda: opened.state.current.is_kept and opened.state.current.edits == 1)
+    opened.wait(lambda: opened.state.current.is_saved and opened.state.current.edits == 1)
     opened.settle()
     assert ui.namesRightLabel.text == ""
     assert ui.inferButton.text == "Re-run around my corrections"

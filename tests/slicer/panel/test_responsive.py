@@ -107,7 +107,7 @@ def test_a_list_of_100000_images_holds_nothing_up(opened: Desktop) -> None:
         answers.ImageEntry(f"film{i:06d}", kinds[i % 3], "Ada", 1.7e9 + i if i % 3 == 2 else None, "")
         for i in range(100_000)
     )
-    ui, board = opened.ui, opened.controller._board
+    ui, board = opened.ui, opened.controller._store
     opened.settle(0.3)
     gc.collect()
     ticks = Ticks()

@@ -35,7 +35,7 @@ def begin(opened: Desktop, url: str) -> bytes:
     return opened.logic.markups()
 
 
-def take_up(opened: Desktop) -> bytes:
+def resume_draft(opened: Desktop) -> bytes:
     """Go on with the newest unfinished work; returns the points as a file."""
     opened.wait(lambda: opened.state.offers)
     opened.settle()
@@ -66,7 +66,7 @@ def test_the_server_goes_away_in_the_middle_of_a_submit(studies: Path, tmp_path:
         assert second.state.offers[0].markups == work
         second.ui.connectButton.click()
         second.wait(lambda: second.state.is_connected)
-        assert take_up(second) == work
+        assert resume_draft(second) == work
         second.ui.nextAfterCheckBox.checked = False
         second.ui.submitButton.click()
         second.ui.noticeYesButton.click()
@@ -90,7 +90,7 @@ def test_the_scene_is_closed_in_the_middle_of_an_edit(
         assert opened.state.current is None
         assert opened.ui.imageLabel.text == "No image is open."
         assert "Traceback" not in capfd.readouterr().err, "VTK prints what an observer raises, and goes on"
-        assert take_up(opened) == work
+        assert resume_draft(opened) == work
 
 
 def test_the_process_is_killed(phantoms: Path, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_the_process_is_killed(phantoms: Path, tmp_path: Path) -> None:
             opened.wait(lambda: opened.state.current)
             for p in range(5):
                 opened.logic.editor.place(6, p, (200.25 + 10 * (p % 2), 300.5 + 10 * (p // 2)))
-            opened.wait(lambda: opened.state.current.is_unsaved and opened.state.current.is_kept)
+            opened.wait(lambda: opened.state.current.is_unsaved and opened.state.current.is_saved)
             Path({str(tmp_path / "work")!r}).write_bytes(opened.logic.markups())
             print("kept", flush=True)
             time.sleep(600)
@@ -118,7 +118,7 @@ def test_the_process_is_killed(phantoms: Path, tmp_path: Path) -> None:
         assert process.stdout.readline() == b"kept\n"
         process.kill()
     with desktop(folder) as opened:
-        assert take_up(opened) == (tmp_path / "work").read_bytes()
+        assert resume_draft(opened) == (tmp_path / "work").read_bytes()
         opened.ui.undoButton.click()
 
 

@@ -179,7 +179,7 @@ def test_a_side_that_the_file_states_cannot_be_chosen(opened: Desktop) -> None:
     selftest = __import__("VertebraLandmarksLib.panel.self_test", fromlist=["selftest"])
     film = selftest.film_of_steps()
     facts = type(film.facts)(240, 400, image_left_is="right", image_left_is_source="PatientOrientation L\\F")
-    opened.logic.show_film(type(film)(**{**vars(film), "facts": facts}))
+    opened.logic.show_image(type(film)(**{**vars(film), "facts": facts}))
     opened.panel._measure.refresh(opened.state)
     assert (opened.ui.sideComboBox.enabled, opened.ui.sideComboBox.currentText) == (False, "patient's right")
     assert opened.ui.sidesLabel.text == "Sides are the patient's, PatientOrientation L\\F."

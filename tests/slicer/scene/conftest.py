@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import vtk
-from VertebraLandmarksLib.client.radiograph import LOCAL, Film, ImageFacts
+from VertebraLandmarksLib.client.radiograph import LOCAL, ImageInfo, Radiograph
 from VertebraLandmarksLib.scene.logic import VertebraLandmarksLogic
 from VertebraLandmarksLib.spine.imaging.image_geometry import ImageGeometry
 
@@ -77,10 +77,10 @@ def phantom() -> Phantom:
 
 
 @pytest.fixture
-def film(phantom: Phantom) -> Film:
+def film(phantom: Phantom) -> Radiograph:
     """The phantom as a film with pixels that are not square, and nothing about the patient's side."""
     height, width = phantom.pixels.shape
-    return Film("phantom", phantom.pixels, LOCAL, None, ImageFacts(width, height, ImageGeometry(SPACING)))
+    return Radiograph("phantom", phantom.pixels, LOCAL, None, ImageInfo(width, height, ImageGeometry(SPACING)))
 
 
 @pytest.fixture
@@ -92,9 +92,9 @@ def bench(slicer_stage: Stage) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def labelled(bench: Bench, film: Film, phantom: Phantom) -> Bench:
+def labelled(bench: Bench, film: Radiograph, phantom: Phantom) -> Bench:
     """The logic with the phantom and its landmarks, fitted and rendered."""
-    bench.logic.show_film(film)
+    bench.logic.show_image(film)
     bench.logic.editor.load(phantom.spine)
     bench.stage.render()
     return bench

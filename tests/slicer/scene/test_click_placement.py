@@ -16,7 +16,7 @@ T1, T2, T7, L5 = 0, 1, 6, 16
 @pytest.fixture
 def empty(bench, film):
     """The film without points, fitted and rendered."""
-    bench.logic.show_film(film)
+    bench.logic.show_image(film)
     bench.stage.render()
     return bench
 
@@ -211,6 +211,6 @@ def test_there_is_nothing_to_place_on_without_a_film(bench) -> None:
 
 def test_another_film_ends_placing(empty, film) -> None:
     empty.logic.start_placing("guided")
-    empty.logic.show_film(film)
+    empty.logic.show_image(film)
     assert empty.logic.placing is None
     assert empty.nodes("placing") == []

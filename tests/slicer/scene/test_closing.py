@@ -30,14 +30,14 @@ def poll_until(controller: Controller, is_reached: Callable[[], object]) -> None
 def test_a_film_whose_work_cannot_be_saved_is_shown_again(
     bench, tmp_path: Path, phantom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(open_image, "RETRY_S", 0.2)
+    monkeypatch.setattr(open_image, "RETRY_INTERVAL_S", 0.2)
     Image.fromarray(phantom.pixels).save(tmp_path / "film.png")
     logic, drafts = bench.logic, Drafts(tmp_path / "drafts")
     controller = Controller(logic, drafts)
     scene = bench.stage.scene
     observed = [
         scene.AddObserver(scene.StartCloseEvent, lambda *_: controller.save_now()),
-        scene.AddObserver(scene.EndCloseEvent, lambda *_: controller.film_is_gone()),
+        scene.AddObserver(scene.EndCloseEvent, lambda *_: controller.on_scene_closed()),
     ]
     controller.open_local(str(tmp_path / "film.png"))
     poll_until(controller, lambda: controller.state.current)
@@ -55,8 +55,8 @@ def test_a_film_whose_work_cannot_be_saved_is_shown_again(
         assert logic.markups() == work
         assert np.allclose(bench.markups_xy("corners")[24:28], phantom.spine.xy[6, 1:])
         assert controller.state.current is not None
-        assert not controller.state.current.is_kept
-    poll_until(controller, lambda: controller.state.current.is_kept)
+        assert not controller.state.current.is_saved
+    poll_until(controller, lambda: controller.state.current.is_saved)
     scene.Clear(0)
     assert controller.state.current is None
     poll_until(controller, lambda: controller.state.offers)
@@ -67,12 +67,12 @@ def test_a_film_whose_work_cannot_be_saved_is_shown_again(
         scene.RemoveObserver(tag)
 
 
-@pytest.mark.parametrize("is_whole", [True, False])
-def test_pictures_are_read_on_another_thread(tmp_path: Path, is_whole: bool) -> None:
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_pictures_are_read_on_another_thread(tmp_path: Path, is_complete: bool) -> None:
     pixels = np.random.default_rng(0).integers(0, 65535, (300, 200)).astype(np.uint16)
     path = tmp_path / "film.tif"
     Image.fromarray(pixels).save(path)
-    if not is_whole:
+    if not is_complete:
         path.write_bytes(path.read_bytes()[:4000])
     finish = begin_reading(str(path))
     found: list[object] = []
@@ -87,7 +87,7 @@ def test_pictures_are_read_on_another_thread(tmp_path: Path, is_whole: bool) -> 
     thread.start()
     thread.join(60)
     (result,) = found
-    if is_whole:
+    if is_complete:
         assert np.array_equal(result, pixels)
     else:
         assert "damaged" in str(result)

@@ -18,7 +18,7 @@ CYCLES = 10
 
 def use(opened: Stage, logic: VertebraLandmarksLogic, film, phantom: Phantom) -> None:
     """What a person does with a film."""
-    logic.show_film(film)
+    logic.show_image(film)
     logic.editor.load(phantom.spine)
     opened.render()
     start = opened.place_of(tuple(-phantom.spine.xy[6, 1] * film.facts.geometry.spacing))

@@ -42,5 +42,5 @@ def test_showing_another_film_does_not_block(labelled, film) -> None:
     pixels = np.random.default_rng(0).integers(0, 65535, (4000, 2500), dtype=np.uint16)
     large = type(film)(**{**vars(film), "pixels": pixels})
     begin = time.thread_time()
-    labelled.logic.show_film(large)
+    labelled.logic.show_image(large)
     assert time.thread_time() - begin < 0.05

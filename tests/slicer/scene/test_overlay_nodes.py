@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from VertebraLandmarksLib.editor.overlay import words
+from VertebraLandmarksLib.editor.overlay import format_curve
 from VertebraLandmarksLib.spine.display import DOUBTFUL, IMPLAUSIBLE, MEASURED, SURE
 from VertebraLandmarksLib.spine.schema import Spine
 
@@ -20,7 +20,7 @@ T7 = 6
 def dark(labelled, film):
     """The phantom's landmarks on a black film, without points and names."""
     logic, spine = labelled.logic, labelled.logic.editor.spine()
-    logic.show_film(type(film)(**{**vars(film), "pixels": np.zeros_like(film.pixels)}))
+    logic.show_image(type(film)(**{**vars(film), "pixels": np.zeros_like(film.pixels)}))
     logic.editor.load(spine)
     for layer in ("centers", "corners", "labels"):
         logic.set_layer(layer, False)
@@ -84,7 +84,7 @@ def test_cobb_lines_and_angle_are_drawn_and_follow(dark, phantom: Phantom) -> No
     assert shares(color_on(dark, xy[a, TL], xy[a, TR]), MEASURED)
     (texts,) = dark.nodes("angles")
     labels = [texts.GetNthControlPointLabel(i) for i in range(texts.GetNumberOfControlPoints())]
-    assert words(curve) in labels
+    assert format_curve(curve) in labels
     before = dark.stage.picture()
     dark.logic.editor.rotate_vertebra(a, -8)
     after = [texts.GetNthControlPointLabel(i) for i in range(texts.GetNumberOfControlPoints())]

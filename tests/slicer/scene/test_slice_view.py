@@ -63,7 +63,7 @@ def test_the_film_is_the_only_volume_in_the_view(bench, film) -> None:
     composite = bench.stage.slice_logic.GetSliceCompositeNode()
     composite.SetBackgroundVolumeID(other.GetID())
     composite.SetForegroundVolumeID(other.GetID())
-    bench.logic.show_film(film)
+    bench.logic.show_image(film)
     assert composite.GetBackgroundVolumeID() == bench.nodes("film")[0].GetID()
     assert composite.GetForegroundVolumeID() is None
 
@@ -76,10 +76,10 @@ def test_the_view_is_given_back_as_it_was(bench, film) -> None:
     node.SetOrientation("Coronal")
     node.SetFieldOfView(77.0, 99.0, 1.0)
     before = view_of(bench)
-    bench.logic.show_film(film)
-    bench.logic.show_film(film)
+    bench.logic.show_image(film)
+    bench.logic.show_image(film)
     assert view_of(bench) != before
-    bench.logic.close_film()
+    bench.logic.close_image()
     assert view_of(bench) == before
 
 
@@ -87,9 +87,9 @@ def test_a_volume_that_was_removed_meanwhile_is_not_shown_again(bench, film) -> 
     other = user_volume(bench)
     composite = bench.stage.slice_logic.GetSliceCompositeNode()
     composite.SetBackgroundVolumeID(other.GetID())
-    bench.logic.show_film(film)
+    bench.logic.show_image(film)
     bench.stage.scene.RemoveNode(other)
-    bench.logic.close_film()
+    bench.logic.close_image()
     assert composite.GetBackgroundVolumeID() is None
 
 
@@ -97,12 +97,12 @@ def test_the_layout_is_one_slice_view_and_what_it_was_afterwards(bench, film) ->
     layout = slicer.vtkMRMLLayoutNode()
     bench.stage.scene.AddNode(layout)
     layout.SetViewArrangement(layout.SlicerLayoutFourUpView)
-    bench.logic.show_film(film)
+    bench.logic.show_image(film)
     assert layout.GetViewArrangement() == layout.SlicerLayoutOneUpRedSliceView
     layout.SetViewArrangement(layout.SlicerLayoutConventionalView)
-    bench.logic.show_film(film)
+    bench.logic.show_image(film)
     assert layout.GetViewArrangement() == layout.SlicerLayoutConventionalView, "the user's choice counts"
-    bench.logic.close_film()
+    bench.logic.close_image()
     assert layout.GetViewArrangement() == layout.SlicerLayoutFourUpView
 
 
@@ -137,7 +137,7 @@ def test_jumping_to_a_hidden_vertebra_shows_where_it_would_be(labelled, phantom:
 
 
 def test_jumping_without_points_changes_nothing(bench, film) -> None:
-    bench.logic.show_film(film)
+    bench.logic.show_image(film)
     before = view_of(bench)
     bench.logic.jump_to("T7")
     assert view_of(bench) == before
@@ -161,7 +161,7 @@ def test_a_scene_without_a_view_is_enough(film, phantom: Phantom) -> None:
 
     scene = slicer.vtkMRMLScene()
     logic = VertebraLandmarksLogic(scene)
-    logic.show_film(film)
+    logic.show_image(film)
     logic.editor.load(phantom.spine)
     logic.fit()
     logic.jump_to("T7")

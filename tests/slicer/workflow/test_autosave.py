@@ -33,13 +33,13 @@ def test_newer_work_is_not_overwritten_by_the_draft_it_began_with(
     desk.until(lambda: bool(desk.state.offers))
     go = threading.Event()
     desk.controller._saving._saver.start(lambda job: go.wait(60))  # a slow disk: what comes after has to wait
-    desk.controller.take_up(desk.state.offers[0])
+    desk.controller.resume_draft(desk.state.offers[0])
     desk.until(lambda: desk.state.current is not None)
     desk.move()
     work = desk.logic.markups()
     desk.controller.save_now()
     desk.logic.scene_closes()
-    desk.controller.film_is_gone()
+    desk.controller.on_scene_closed()
     assert desk.state.current is None
     go.set()
     desk.until(lambda: bool(desk.state.offers))
@@ -50,17 +50,17 @@ def test_newer_work_is_not_overwritten_by_the_draft_it_began_with(
 def test_a_film_comes_back_when_the_scene_closes_and_its_work_cannot_be_saved(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(open_image, "RETRY_S", 0.2)
+    monkeypatch.setattr(open_image, "RETRY_INTERVAL_S", 0.2)
     offline(desk, tmp_path)
     work = desk.logic.markups()
     with monkeypatch.context() as patch:
         patch.setattr(desk.drafts, "save", full)
         desk.controller.save_now()
         desk.logic.scene_closes()
-        desk.controller.film_is_gone()
+        desk.controller.on_scene_closed()
         desk.until(lambda: desk.logic.film is not None)
         assert desk.state.current is not None
-        assert (desk.state.current.id, desk.state.current.is_kept) == ("film", False)
+        assert (desk.state.current.id, desk.state.current.is_saved) == ("film", False)
         assert desk.state.error is not None
         assert "stays open" in desk.state.error.message
         assert desk.logic.markups() == work
@@ -68,7 +68,7 @@ def test_a_film_comes_back_when_the_scene_closes_and_its_work_cannot_be_saved(
     assert [draft.markups for draft in desk.drafts.list()] == [work]
     desk.controller.save_now()
     desk.logic.scene_closes()
-    desk.controller.film_is_gone()
+    desk.controller.on_scene_closed()
     assert desk.state.current is None
     desk.until(lambda: [draft.markups for draft in desk.state.offers] == [work])
 

@@ -137,7 +137,7 @@ def test_the_others_follow_a_move_and_undo_takes_both_back(desk: Desk, server: S
     moved = editor.xy
     desk.until(lambda: not np.array_equal(editor.xy, moved))
     assert np.array_equal(editor.xy[T7, 0], kept)
-    assert (editor.edits, editor.predictions, editor.touched.sum()) == (2, 0, 1)
+    assert (editor.edits, editor.prediction_count, editor.touched.sum()) == (2, 0, 1)
     followed = editor.xy
     desk.idle()
     editor.undo()
@@ -279,7 +279,7 @@ def test_unsaved_edits_outlive_the_choice_of_another_image(desk: Desk, server: S
     desk.until(lambda: desk.state.offers == (draft,))
     assert not np.isfinite(desk.logic.editor.xy).any()
 
-    desk.controller.take_up(draft)
+    desk.controller.resume_draft(draft)
     desk.until(lambda: desk.state.current is not None and desk.state.current.label == "draft")
     assert desk.logic.markups() == edited
     assert np.array_equal(desk.logic.editor.touched, touched)
@@ -325,11 +325,11 @@ def test_a_process_that_is_killed_loses_nothing(new_desk: Callable[..., Desk], s
     second.until(lambda: bool(second.state.offers))
     (draft,) = second.state.offers
     assert draft.markups == edited
-    second.controller.take_up(draft)
+    second.controller.resume_draft(draft)
     assert second.state.error is not None
     assert f"belongs to the server {server.url}" in second.state.error.message
     second.connect(server.url)
-    second.controller.take_up(draft)
+    second.controller.resume_draft(draft)
     second.until(lambda: second.state.current is not None)
     assert second.logic.markups() == edited
 
@@ -397,7 +397,7 @@ def test_a_label_that_had_arrived_before_the_kill_is_recognised(
     second = new_desk(tmp_path / "left")
     second.connect(server.url)
     second.until(lambda: bool(second.state.offers))
-    second.controller.take_up(second.state.offers[0])
+    second.controller.resume_draft(second.state.offers[0])
     second.until(lambda: second.state.current is not None)
     assert "had reached the server" in second.state.notice
     assert second.state.current is not None
@@ -480,7 +480,7 @@ def test_edits_during_a_submit_are_not_taken_for_submitted(desk: Desk, server: S
 def test_a_server_that_comes_back_is_noticed(
     desk: Desk, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(requests, "RECONNECT_S", 0.2)
+    monkeypatch.setattr(requests, "RECONNECT_INTERVAL_S", 0.2)
     desk.connect(server.url)
     address = desk.controller._requests.client.connection.address  # type: ignore[union-attr]
     connection = desk.controller._requests.client.connection  # type: ignore[union-attr]
@@ -517,7 +517,7 @@ def test_landmarks_may_be_asked_for_at_once(desk: Desk, server: Server) -> None:
 def test_a_failed_connect_says_why(desk: Desk) -> None:
     other = json.dumps({"name": "Radiology", "models": {}}).encode()
     for answer, kind in (
-        (reply(b"<html>Welcome</html>"), "bad_answer"),
+        (reply(b"<html>Welcome</html>"), "bad_response"),
         (reply(b'{"detail": "this server wants a token"}', "401 Unauthorized"), "login"),
         (reply(other), "wrong_app"),
     ):
@@ -550,7 +550,7 @@ def test_edits_are_on_the_disk_within_a_second(desk: Desk, tmp_path: Path) -> No
     begin = time.monotonic()
     assert desk.state.current is not None
     assert desk.state.current.is_unsaved
-    assert not desk.state.current.is_kept
+    assert not desk.state.current.is_saved
     desk.idle()
     assert time.monotonic() - begin < 1.5
     (draft,) = desk.drafts.list()
@@ -586,7 +586,7 @@ def test_close_keeps_what_was_edited_just_now(new_desk: Callable[..., Desk], tmp
 
     second = new_desk()
     second.until(lambda: bool(second.state.offers))
-    second.controller.take_up(second.state.offers[0])
+    second.controller.resume_draft(second.state.offers[0])
     second.until(lambda: second.state.current is not None)
     assert second.logic.markups() == edited
     assert second.state.current is not None
@@ -597,8 +597,8 @@ def test_a_scene_that_closes_leaves_the_work_as_an_offer(desk: Desk, tmp_path: P
     offline(desk, tmp_path)
     edited = desk.logic.markups()
     desk.controller.save_now()
-    desk.logic.close_film()
-    desk.controller.film_is_gone()
+    desk.logic.close_image()
+    desk.controller.on_scene_closed()
     assert desk.state.current is None
     desk.until(lambda: bool(desk.state.offers))
     assert [draft.markups for draft in desk.state.offers] == [edited]
@@ -614,7 +614,7 @@ def test_a_full_disk_keeps_the_film_open(desk: Desk, tmp_path: Path, monkeypatch
         tries.append(1)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(open_image, "RETRY_S", 0.2)  # a name could mean modules that were loaded anew
+    monkeypatch.setattr(open_image, "RETRY_INTERVAL_S", 0.2)  # a name could mean modules that were loaded anew
     with monkeypatch.context() as patch:
         patch.setattr(desk.drafts, "save", full)
         desk.controller.open_local(str(tmp_path / "other.png"))
@@ -622,9 +622,9 @@ def test_a_full_disk_keeps_the_film_open(desk: Desk, tmp_path: Path, monkeypatch
         assert desk.state.error is not None
         assert "cannot be saved on this computer" in desk.state.error.message
         assert desk.state.current is not None
-        assert (desk.state.current.id, desk.state.current.is_kept) == ("film", False)
+        assert (desk.state.current.id, desk.state.current.is_saved) == ("film", False)
         desk.until(lambda: len(tries) > 5, 10)  # it is tried again and again
-    desk.until(lambda: desk.state.current is not None and desk.state.current.is_kept)
+    desk.until(lambda: desk.state.current is not None and desk.state.current.is_saved)
     desk.controller.open_local(str(tmp_path / "other.png"))
     desk.until(lambda: desk.state.current is not None and desk.state.current.id == "other")
     assert len(desk.drafts.list()) == 1
@@ -637,7 +637,7 @@ def test_a_draft_whose_film_is_gone_is_kept(new_desk: Callable[..., Desk], tmp_p
     (tmp_path / "film.png").unlink()
     second = new_desk()
     second.until(lambda: bool(second.state.offers))
-    second.controller.take_up(second.state.offers[0])
+    second.controller.resume_draft(second.state.offers[0])
     assert second.state.error is not None
     assert str(tmp_path / "film.png") in second.state.error.message
     assert second.state.current is None
@@ -754,15 +754,15 @@ def test_a_training_is_watched_stopped_and_begun_again(
         assert 0 < training.percent < 100
         assert training.stage
         controller.stop_training()
-        desk.until(lambda: desk.state.training is not None and not desk.state.training.is_going_on, 60)
+        desk.until(lambda: desk.state.training is not None and not desk.state.training.is_ongoing, 60)
         assert desk.state.training is not None
         assert desk.state.training.state == "stopped"
         assert "model stays" in desk.state.notice
         assert desk.state.info.model_version == before
 
         controller.start_training({"max_epochs": 1, "val_split": 0})
-        desk.until(lambda: desk.state.training is not None and desk.state.training.is_going_on, 60)
-        desk.until(lambda: desk.state.training is not None and not desk.state.training.is_going_on, 400)
+        desk.until(lambda: desk.state.training is not None and desk.state.training.is_ongoing, 60)
+        desk.until(lambda: desk.state.training is not None and not desk.state.training.is_ongoing, 400)
         training = desk.state.training
         assert training is not None
         assert training.state == "done", training

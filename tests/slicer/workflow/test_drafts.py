@@ -17,7 +17,7 @@ from VertebraLandmarksLib.spine.imaging.orientation import Orientation
 from VertebraLandmarksLib.spine.measurement.image_warnings import SECOND_SPINE, ImageWarning
 from VertebraLandmarksLib.workflow import drafts as drafts_module
 from VertebraLandmarksLib.workflow.drafts import SUBMITTING, Draft, Drafts, mask_of, names_of, new_key
-from VertebraLandmarksLib.workflow.open_image import LONGEST_S, QUIET_S, RETRY_S, Keeper
+from VertebraLandmarksLib.workflow.open_image import MAX_DELAY_S, QUIET_INTERVAL_S, RETRY_INTERVAL_S, AutosavePolicy
 
 pytestmark = pytest.mark.slicer
 
@@ -66,8 +66,8 @@ def test_a_draft_of_an_older_module_is_read(tmp_path: Path) -> None:
 def test_a_draft_that_another_slicer_has_open_is_offered_when_that_ends(tmp_path: Path) -> None:
     code = (
         "import sys; from VertebraLandmarksLib.workflow.drafts import *\n"
-        "from VertebraLandmarksLib.workflow.open_image import Keeper\n"
-        "keeper = Keeper(Drafts(sys.argv[1]), 'k')\n"
+        "from VertebraLandmarksLib.workflow.open_image import AutosavePolicy\n"
+        "keeper = AutosavePolicy(Drafts(sys.argv[1]), 'k')\n"
         "keeper.write(Draft('k', 'i', 's', 'ben', b'1', (), 0.0, 1, 1.0), 1)\n"
         "print('open', flush=True)\n"
         "while command := sys.stdin.readline().strip():\n"
@@ -101,7 +101,7 @@ def test_a_draft_that_another_slicer_has_open_is_offered_when_that_ends(tmp_path
 
 def test_what_a_process_itself_has_open_is_listed(tmp_path: Path) -> None:
     drafts = Drafts(tmp_path)
-    keeper = Keeper(drafts, "key")
+    keeper = AutosavePolicy(drafts, "key")
     keeper.write(draft(), 1)
     assert [one.key for one in drafts.list()] == ["key"]
     assert Drafts(tmp_path).list() == ()
@@ -216,15 +216,15 @@ class Clock:
 
 def test_work_is_written_when_it_pauses_and_at_the_latest_after_a_while(tmp_path: Path) -> None:
     clock = Clock()
-    keeper = Keeper(Drafts(tmp_path), "key", clock)
+    keeper = AutosavePolicy(Drafts(tmp_path), "key", clock)
     assert not keeper.is_due()
     keeper.changed()
-    clock.now += QUIET_S / 2
+    clock.now += QUIET_INTERVAL_S / 2
     assert not keeper.is_due()
     keeper.changed()
-    clock.now += QUIET_S * 0.75
+    clock.now += QUIET_INTERVAL_S * 0.75
     assert not keeper.is_due()
-    clock.now += QUIET_S * 0.5
+    clock.now += QUIET_INTERVAL_S * 0.5
     assert keeper.is_due()
     assert not keeper.is_due()
     begin = clock.now
@@ -232,16 +232,16 @@ def test_work_is_written_when_it_pauses_and_at_the_latest_after_a_while(tmp_path
     while not keeper.is_due():
         clock.now += 0.05
         keeper.changed()
-    assert clock.now - begin <= LONGEST_S + 0.1
+    assert clock.now - begin <= MAX_DELAY_S + 0.1
     keeper.later()
     assert not keeper.is_due()
-    clock.now += RETRY_S
+    clock.now += RETRY_INTERVAL_S
     assert keeper.is_due()
 
 
 def test_an_older_writing_never_replaces_a_newer_one(tmp_path: Path) -> None:
     drafts = Drafts(tmp_path)
-    keeper = Keeper(drafts, "key")
+    keeper = AutosavePolicy(drafts, "key")
     keeper.write(draft(edits=2), 2)
     keeper.write(draft(edits=1), 1)
     assert [one.edits for one in drafts.list()] == [2]
@@ -250,7 +250,7 @@ def test_an_older_writing_never_replaces_a_newer_one(tmp_path: Path) -> None:
 
 def test_what_was_submitted_is_forgotten_and_newer_work_is_not(tmp_path: Path) -> None:
     drafts = Drafts(tmp_path)
-    keeper = Keeper(drafts, "key")
+    keeper = AutosavePolicy(drafts, "key")
     keeper.write(draft(), 1)
     keeper.forget(1)
     assert drafts.list() == ()
@@ -267,8 +267,8 @@ def test_a_draft_that_is_taken_up_stays_until_its_successor_is_written(
     drafts = Drafts(tmp_path)
     old = draft(key="old")
     drafts.save(old)
-    keeper = Keeper(drafts, "new", taken_up="old")
-    assert keeper.is_kept
+    keeper = AutosavePolicy(drafts, "new", resumed_key="old")
+    assert keeper.is_saved
     assert keeper.is_unsaved
 
     def full(_: object) -> None:
@@ -288,19 +288,19 @@ def test_a_draft_that_is_taken_up_stays_until_its_successor_is_written(
 def test_a_draft_that_is_taken_up_and_submitted_at_once_is_gone(tmp_path: Path) -> None:
     drafts = Drafts(tmp_path)
     drafts.save(draft(key="old"))
-    Keeper(drafts, "new", taken_up="old").forget(2)
+    AutosavePolicy(drafts, "new", resumed_key="old").forget(2)
     assert drafts.list() == ()
 
 
 def test_kept_and_unsaved_are_told_apart(tmp_path: Path) -> None:
-    keeper = Keeper(Drafts(tmp_path), "key")
-    assert keeper.is_kept
+    keeper = AutosavePolicy(Drafts(tmp_path), "key")
+    assert keeper.is_saved
     assert not keeper.is_unsaved
     keeper.changed()
-    assert not keeper.is_kept
+    assert not keeper.is_saved
     assert keeper.is_unsaved
     keeper.kept = 1
-    assert keeper.is_kept
+    assert keeper.is_saved
     assert keeper.is_unsaved
     keeper.submitted = 1
     assert not keeper.is_unsaved

@@ -13,11 +13,11 @@ from ..client import responses
 from ..spine.image_suffixes import file_stem
 from ..spine.labels.markups import SUFFIX
 from .errors import NOT_FOUND, ServerError
-from .http import Connection, OnProgress, Reply
-from .json_fields import json_of, table, text
-from .radiograph import SERVER, SESSION, Film, film_of
-from .responses import FINAL, MODEL, Answer, ImageEntry, LabelFacts, ServerInfo, Training
-from .sockets import Cancel
+from .http import Connection, OnProgress, Response
+from .json_fields import as_object, as_string, parse_json
+from .radiograph import SERVER, SESSION, Radiograph, parse_radiograph
+from .responses import FINAL, MODEL, ImageEntry, LabelInfo, Prediction, ServerInfo, Training
+from .sockets import CancelSignal
 
 FACTS = "x-image-facts"
 _PIECE = 1 << 20
@@ -36,51 +36,55 @@ class Client:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
-    def info(self, cancel: Optional[Cancel] = None) -> ServerInfo:
+    def info(self, cancel: Optional[CancelSignal] = None) -> ServerInfo:
         """The server as it is now, if it is one that this module can work with (else WRONG_APP, SCHEMA)."""
         info = self._json("GET", "/info/", cancel=cancel)
         owner = {"username": "", "roles": []}
         if isinstance(info, dict) and info.get("name") == responses.APP:
             owner = self._json("GET", "/auth/token/valid", cancel=cancel)
-        return responses.server_info(info, owner)
+        return responses.parse_server_info(info, owner)
 
-    def images(self, cancel: Optional[Cancel] = None) -> tuple[ImageEntry, ...]:
+    def images(self, cancel: Optional[CancelSignal] = None) -> tuple[ImageEntry, ...]:
         """The images of the server's folder, by name."""
-        return responses.image_entries(self._json("GET", "/datastore/", {"output": "all"}, cancel=cancel))
+        return responses.parse_image_list(self._json("GET", "/datastore/", {"output": "all"}, cancel=cancel))
 
-    def next_image(self, strategy: str, cancel: Optional[Cancel] = None) -> Optional[str]:
+    def next_image(self, strategy: str, cancel: Optional[CancelSignal] = None) -> Optional[str]:
         """An image to label next; ``None`` when all are labelled."""
-        sample = table(self._json("POST", f"/activelearning/{_quoted(strategy)}", json={}, cancel=cancel), "next image")
-        return text(sample.get("id"), "id") if sample else None
+        sample = as_object(
+            self._json("POST", f"/activelearning/{_quoted(strategy)}", json={}, cancel=cancel), "next image"
+        )
+        return as_string(sample.get("id"), "id") if sample else None
 
-    def film(self, image_id: str, cancel: Optional[Cancel] = None, on_progress: Optional[OnProgress] = None) -> Film:
+    def film(
+        self, image_id: str, cancel: Optional[CancelSignal] = None, on_progress: Optional[OnProgress] = None
+    ) -> Radiograph:
         """An image of the server's folder, to look at."""
         reply = self.connection.request(
             "GET", "/datastore/image/pixels", {"image": image_id}, cancel=cancel, on_progress=on_progress
         )
-        return film_of(image_id, _facts(reply), reply.body, SERVER)
+        return parse_radiograph(image_id, _facts(reply), reply.body, SERVER)
 
-    def session_film(
+    def session_radiograph(
         self,
         session_id: str,
         path: str,
-        cancel: Optional[Cancel] = None,
+        cancel: Optional[CancelSignal] = None,
         on_progress: Optional[OnProgress] = None,
-    ) -> Film:
+    ) -> Radiograph:
         """The image of an upload session, to look at; ``path`` is the file that was sent."""
         reply = self.connection.request(
             "GET", f"/session/{_quoted(session_id)}", {"pixels": "true"}, cancel=cancel, on_progress=on_progress
         )
-        return film_of(file_stem(path), _facts(reply), reply.body, SESSION, path)
+        return parse_radiograph(file_stem(path), _facts(reply), reply.body, SESSION, path)
 
-    def label(self, image_id: str, tag: str = FINAL, cancel: Optional[Cancel] = None) -> bytes:
+    def label(self, image_id: str, tag: str = FINAL, cancel: Optional[CancelSignal] = None) -> bytes:
         """A label as it is stored, a ``.mrk.json`` file; NOT_FOUND where there is none."""
         return self.connection.request("GET", "/datastore/label", {"label": image_id, "tag": tag}, cancel=cancel).body
 
-    def label_facts(self, image_id: str, tag: str = FINAL, cancel: Optional[Cancel] = None) -> LabelFacts:
+    def parse_label_info(self, image_id: str, tag: str = FINAL, cancel: Optional[CancelSignal] = None) -> LabelInfo:
         """What is noted about a label; NOT_FOUND where there is none."""
         query = {"label": image_id, "tag": tag}
-        return responses.label_facts(self._json("GET", "/datastore/label/info", query, cancel=cancel))
+        return responses.parse_label_info(self._json("GET", "/datastore/label/info", query, cancel=cancel))
 
     def infer(
         self,
@@ -88,8 +92,8 @@ class Client:
         session_id: Optional[str] = None,
         fixed: Optional[Mapping[str, Mapping[str, Any]]] = None,
         decoder: Optional[str] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> Answer:
+        cancel: Optional[CancelSignal] = None,
+    ) -> Prediction:
         """The landmarks of an image or a session.
 
         Args:
@@ -105,19 +109,19 @@ class Client:
         form = {"params": json.dumps(params, allow_nan=False)}
         return responses.answer(self._json("POST", f"/infer/{MODEL}", query, form=form, cancel=cancel))
 
-    def begin_session(
-        self, path: str, cancel: Optional[Cancel] = None, on_progress: Optional[OnProgress] = None
+    def create_session(
+        self, path: str, cancel: Optional[CancelSignal] = None, on_progress: Optional[OnProgress] = None
     ) -> str:
         """Send a file for a quick look; it is not stored. Gives the session's id."""
         files = {"files": (Path(path).name, Path(path))}
         reply = self.connection.request("PUT", "/session/", files=files, cancel=cancel, on_progress=on_progress)
-        return text(table(json_of(reply.body), "session").get("session_id"), "session_id")
+        return as_string(as_object(parse_json(reply.body), "session").get("session_id"), "session_id")
 
-    def end_session(self, session_id: str, cancel: Optional[Cancel] = None) -> None:
+    def delete_session(self, session_id: str, cancel: Optional[CancelSignal] = None) -> None:
         """Have the server forget the file."""
         self.connection.request("DELETE", f"/session/{_quoted(session_id)}", cancel=cancel)
 
-    def has_image(self, image_id: str, path: str, cancel: Optional[Cancel] = None) -> bool:
+    def has_image(self, image_id: str, path: str, cancel: Optional[CancelSignal] = None) -> bool:
         """Whether the image of that name is this very file, byte for byte."""
         digest = hashlib.sha256()
         with Path(path).open("rb") as file:
@@ -133,7 +137,11 @@ class Client:
         return True
 
     def add_image(
-        self, path: str, image_id: str = "", cancel: Optional[Cancel] = None, on_progress: Optional[OnProgress] = None
+        self,
+        path: str,
+        image_id: str = "",
+        cancel: Optional[CancelSignal] = None,
+        on_progress: Optional[OnProgress] = None,
     ) -> str:
         """Store a file in the server's folder.
 
@@ -151,7 +159,7 @@ class Client:
         reply = self.connection.request(
             "PUT", "/datastore/image", query, form={}, files=files, cancel=cancel, on_progress=on_progress
         )
-        return text(table(json_of(reply.body), "image").get("image"), "image")
+        return as_string(as_object(parse_json(reply.body), "image").get("image"), "image")
 
     def save_label(
         self,
@@ -159,7 +167,7 @@ class Client:
         markups: bytes,
         facts: Mapping[str, Any],
         tag: str = FINAL,
-        cancel: Optional[Cancel] = None,
+        cancel: Optional[CancelSignal] = None,
     ) -> None:
         """Store a label, in place of one with the same tag.
 
@@ -176,7 +184,7 @@ class Client:
             "PUT", "/datastore/label", {"image": image_id, "tag": tag}, form=form, files=files, cancel=cancel
         )
 
-    def state_side(self, image_id: str, side: Optional[str], cancel: Optional[Cancel] = None) -> None:
+    def set_side(self, image_id: str, side: Optional[str], cancel: Optional[CancelSignal] = None) -> None:
         """Have the server keep which of the patient's sides is at the left of an image whose file does not say it.
 
         Args:
@@ -187,15 +195,15 @@ class Client:
         query = {"image": image_id, "image_left_is": side or ""}
         self.connection.request("PUT", "/datastore/image/side", query, form={}, cancel=cancel)
 
-    def start_training(self, params: Optional[Mapping[str, Any]] = None, cancel: Optional[Cancel] = None) -> None:
+    def start_training(self, params: Optional[Mapping[str, Any]] = None, cancel: Optional[CancelSignal] = None) -> None:
         """Train on the final labels; BUSY where a training runs."""
         self._json("POST", f"/train/{MODEL}", json=dict(params or {}), cancel=cancel)
 
-    def training(self, cancel: Optional[Cancel] = None) -> Optional[Training]:
+    def training(self, cancel: Optional[CancelSignal] = None) -> Optional[Training]:
         """How the newest training is getting on; ``None`` where there was none."""
         return responses.training(self._json("GET", "/info/", cancel=cancel))
 
-    def stop_training(self, cancel: Optional[Cancel] = None) -> None:
+    def stop_training(self, cancel: Optional[CancelSignal] = None) -> None:
         """End the training that runs; the model stays as it was."""
         self._json("DELETE", "/train/", cancel=cancel)
 
@@ -206,13 +214,13 @@ class Client:
         query: Optional[Mapping[str, str]] = None,
         form: Optional[Mapping[str, str]] = None,
         json: Any = None,
-        cancel: Optional[Cancel] = None,
+        cancel: Optional[CancelSignal] = None,
     ) -> Any:
-        return json_of(self.connection.request(method, path, query, form, json=json, cancel=cancel).body)
+        return parse_json(self.connection.request(method, path, query, form, json=json, cancel=cancel).body)
 
 
-def _facts(reply: Reply) -> Any:
-    return json_of(reply.headers.get(FACTS, "").encode())
+def _facts(reply: Response) -> Any:
+    return parse_json(reply.headers.get(FACTS, "").encode())
 
 
 def _quoted(part: str) -> str:

@@ -32,7 +32,7 @@ BUSY = "busy"
 """429 and 503: not now."""
 FAILED = "failed"
 """500 and the like: the server, or this module, made a mistake."""
-BAD_ANSWER = "bad_answer"
+BAD_RESPONSE = "bad_response"
 """The answer is not what was asked for."""
 WRONG_APP = "wrong_app"
 """A MONAI Label server, but with another app."""
@@ -54,7 +54,7 @@ class ServerError(Exception):
         self.kind, self.message, self.detail = kind, message, detail
 
 
-def is_about_connection(error: ServerError) -> bool:
+def is_connection_error(error: ServerError) -> bool:
     """Whether the server itself is out of reach, so that every other request would fail too."""
     return error.kind in (UNREACHABLE, TIMEOUT, CUT_SHORT)
 
@@ -80,11 +80,11 @@ _BY_STATUS = {
     507: (FAILED, "The server's disk is full; nothing was stored. Tell whoever runs the server."),
 }
 _OTHER_4XX = (REFUSED, "The server did not accept this{why}")
-_OTHER_3XX = (BAD_ANSWER, "The address leads elsewhere. Check the server's address.")
+_OTHER_3XX = (BAD_RESPONSE, "The address leads elsewhere. Check the server's address.")
 _OTHER = (FAILED, "The server made a mistake{why} Try again; if it stays, tell whoever runs the server.")
 
 
-def of_status(status: int, detail: str = "") -> ServerError:
+def error_of_status(status: int, detail: str = "") -> ServerError:
     """The error that an HTTP status stands for.
 
     Args:

@@ -14,20 +14,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Callable, Optional, Union
 
-from .errors import BAD_ANSWER, CUT_SHORT, LOGIN, TIMEOUT, ServerError, of_status
+from .errors import BAD_RESPONSE, CUT_SHORT, LOGIN, TIMEOUT, ServerError, error_of_status
 from .multipart import Bytes, Form, Part
-from .sockets import Address, Cancel, dial, hang_up
+from .sockets import CancelSignal, ServerUrl, close_socket, open_socket
 
 OnProgress = Callable[[int, Optional[int]], object]
 Body = Union[Bytes, Form]
 
-LARGEST_ANSWER = 500_000_000
+MAX_RESPONSE_BYTES = 500_000_000
 """Bytes, after decompression; a film of 100 million pixels has 200 million."""
 _PIECE = 1 << 17
 
 
 @dataclass(frozen=True)
-class Reply:
+class Response:
     """An answer.
 
     Attributes:
@@ -47,16 +47,16 @@ class Connection:
     Args:
         url: its address.
         token: of the user, "" where the server has no login.
-        connect_s: longest time until it accepts a connection.
-        silence_s: longest time without a byte in either direction.
+        connect_timeout_s: longest time until it accepts a connection.
+        read_timeout_s: longest time without a byte in either direction.
 
     Raises:
         ServerError: ADDRESS or LOGIN, address or token cannot be one.
     """
 
-    def __init__(self, url: str, token: str = "", connect_s: float = 5.0, silence_s: float = 30.0) -> None:
-        self.address = Address.parse(url)
-        self._token, self._connect_s, self._silence_s = token.strip(), connect_s, silence_s
+    def __init__(self, url: str, token: str = "", connect_timeout_s: float = 5.0, read_timeout_s: float = 30.0) -> None:
+        self.address = ServerUrl.parse(url)
+        self._token, self._connect_s, self._silence_s = token.strip(), connect_timeout_s, read_timeout_s
         if not (self._token.isascii() and self._token.isprintable()) or " " in self._token:
             raise ServerError(LOGIN, "The token must be one word of letters, digits and signs. Copy it again.")
 
@@ -68,9 +68,9 @@ class Connection:
         form: Optional[Mapping[str, str]] = None,
         files: Optional[Mapping[str, tuple[str, Part]]] = None,
         json: Any = None,
-        cancel: Optional[Cancel] = None,
+        cancel: Optional[CancelSignal] = None,
         on_progress: Optional[OnProgress] = None,
-    ) -> Reply:
+    ) -> Response:
         """Ask, and read the whole answer.
 
         Args:
@@ -88,23 +88,23 @@ class Connection:
             ServerError: there is no answer, or its status is 300 or above.
             OSError: a file cannot be read.
         """
-        cancel = cancel or Cancel()
+        cancel = cancel or CancelSignal()
         body = _body(form, files, json)
         target = f"{self.address.path}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
         with self._telling(cancel):
-            open_socket = dial(self.address, self._connect_s, self._silence_s, cancel)
-        with contextlib.closing(open_socket), cancel.closes(lambda: hang_up(open_socket)):
+            sock = open_socket(self.address, self._connect_s, self._silence_s, cancel)
+        with contextlib.closing(sock), cancel.closes(lambda: close_socket(sock)):
             connection = http.client.HTTPConnection(self.address.host, self.address.port)
-            connection.sock = open_socket
+            connection.sock = sock
             with self._telling(cancel):
                 self._send_head(connection, method, target, body)
-            self._send_body(open_socket, body, cancel, on_progress if files else None)
+            self._send_body(sock, body, cancel, on_progress if files else None)
             with self._telling(cancel), contextlib.closing(connection.getresponse()) as answer:
                 content = _read(answer, None if files else on_progress)
             cancel.check()
         if answer.status >= 300:
-            raise of_status(answer.status, _detail(content))
-        return Reply(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
+            raise error_of_status(answer.status, _detail(content))
+        return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
 
     def _send_head(
         self, connection: http.client.HTTPConnection, method: str, target: str, body: Optional[Body]
@@ -123,14 +123,14 @@ class Connection:
         connection.endheaders()
 
     def _send_body(
-        self, open_socket: socket.socket, body: Optional[Body], cancel: Cancel, on_progress: Optional[OnProgress]
+        self, sock: socket.socket, body: Optional[Body], cancel: CancelSignal, on_progress: Optional[OnProgress]
     ) -> None:
         """Send until all is sent, or the server has answered without waiting for the rest."""
         done = 0
         for piece in body.pieces() if body is not None else ():
             with self._telling(cancel):
                 try:
-                    if not self._send(open_socket, piece):
+                    if not self._send(sock, piece):
                         return
                 except ConnectionError:
                     return  # what it said before it hung up, if anything, is read now
@@ -139,25 +139,25 @@ class Connection:
             if on_progress is not None and body is not None:
                 on_progress(done, body.length)
 
-    def _send(self, open_socket: socket.socket, piece: bytes) -> bool:
+    def _send(self, sock: socket.socket, piece: bytes) -> bool:
         """Send a piece; returns whether the server wants more, which with TLS cannot be seen."""
-        if isinstance(open_socket, ssl.SSLSocket):
-            open_socket.sendall(piece)
+        if isinstance(sock, ssl.SSLSocket):
+            sock.sendall(piece)
             return True
         left = memoryview(piece)
         with selectors.DefaultSelector() as selector:
-            selector.register(open_socket, selectors.EVENT_READ | selectors.EVENT_WRITE)
+            selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
             while left:
                 events = selector.select(self._silence_s)
                 if not events:
                     raise socket.timeout("the server takes no more")
                 if events[0][1] & selectors.EVENT_READ:
                     return False
-                left = left[open_socket.send(left) :]
+                left = left[sock.send(left) :]
         return True
 
     @contextlib.contextmanager
-    def _telling(self, cancel: Cancel) -> Iterator[None]:
+    def _telling(self, cancel: CancelSignal) -> Iterator[None]:
         """Have whatever goes wrong on the network say what that means."""
         try:
             yield
@@ -174,7 +174,7 @@ class Connection:
             sentence = "The connection broke off before the answer was complete. Check that the server runs; try again."
             return ServerError(CUT_SHORT, sentence, repr(error))
         sentence = f"At {self.address.shown} is no web server, or one of another kind. Check the server's address."
-        return ServerError(BAD_ANSWER, sentence, repr(error))
+        return ServerError(BAD_RESPONSE, sentence, repr(error))
 
 
 def _body(
@@ -190,7 +190,7 @@ def _read(answer: http.client.HTTPResponse, on_progress: Optional[OnProgress]) -
 
     Raises:
         EOFError: it ends too early.
-        ServerError: BAD_ANSWER, it is too large.
+        ServerError: BAD_RESPONSE, it is too large.
         zlib.error: it is damaged.
     """
     total = answer.length  # what is announced; it counts down while the body is read
@@ -201,9 +201,9 @@ def _read(answer: http.client.HTTPResponse, on_progress: Optional[OnProgress]) -
         if not piece:
             break
         done += len(piece)
-        content += piece if unpack is None else unpack.decompress(piece, LARGEST_ANSWER + 1 - len(content))
-        if len(content) > LARGEST_ANSWER:
-            raise ServerError(BAD_ANSWER, f"The answer is larger than {LARGEST_ANSWER // 1_000_000} MB.")
+        content += piece if unpack is None else unpack.decompress(piece, MAX_RESPONSE_BYTES + 1 - len(content))
+        if len(content) > MAX_RESPONSE_BYTES:
+            raise ServerError(BAD_RESPONSE, f"The answer is larger than {MAX_RESPONSE_BYTES // 1_000_000} MB.")
         if on_progress is not None:
             on_progress(done, total)
     if (total is not None and done < total) or (unpack is not None and done and not unpack.eof):

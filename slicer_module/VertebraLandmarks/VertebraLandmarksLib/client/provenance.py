@@ -10,7 +10,7 @@ import numpy as np
 from ..spine.imaging.orientation import Orientation
 from ..spine.measurement.image_warnings import MEASURED_CODES, ImageWarning
 from ..spine.schema import VERTEBRAE
-from .json_fields import number, optional_number, table, text
+from .json_fields import as_number, as_object, as_string, optional_number
 from .radiograph import orientation_in, warnings_in
 
 
@@ -46,8 +46,8 @@ class Origin:
                 widths[v + by] = width
         return replace(self, names_right=None, tilt_half_widths=tuple(widths))
 
-    def as_facts(self) -> dict[str, Any]:
-        """As JSON, for ``origin_of``."""
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON, for ``parse_origin``."""
         widths = dict(zip(VERTEBRAE, self.tilt_half_widths)) or None
         return {
             "model_version": self.model_version,
@@ -62,19 +62,19 @@ UNKNOWN = Origin()
 """Of points that no model found, or nobody knows which."""
 
 
-def origin_of(facts: Any) -> Origin:
+def parse_origin(facts: Any) -> Origin:
     """Read what is said beside points, in an answer, in the facts of a label or in a draft; other entries may be there.
 
     Raises:
-        ServerError: BAD_ANSWER.
+        ServerError: BAD_RESPONSE.
     """
-    facts = table(facts, "facts")
+    facts = as_object(facts, "facts")
     widths = facts.get("tilt_half_widths_deg")
-    by_vertebra = {} if widths is None else table(widths, "tilt_half_widths_deg")
+    by_vertebra = {} if widths is None else as_object(widths, "tilt_half_widths_deg")
     right = facts.get("names_right")
     return Origin(
-        model_version=text(facts.get("model_version") or "", "model_version"),
-        names_right=None if right is None else number(right, "names_right", 0, 1),
+        model_version=as_string(facts.get("model_version") or "", "model_version"),
+        names_right=None if right is None else as_number(right, "names_right", 0, 1),
         tilt_half_widths=tuple(optional_number(by_vertebra.get(v), v, 0) for v in VERTEBRAE) if by_vertebra else (),
         orientation=orientation_in(facts),
         warnings=tuple(one for one in warnings_in(facts) if one.code not in MEASURED_CODES),

@@ -13,7 +13,17 @@ from ..spine.imaging.orientation import Orientation
 from ..spine.measurement.cobb import SIDES
 from ..spine.measurement.image_warnings import ImageWarning
 from ..spine.schema import VERTEBRAE
-from .json_fields import bad_answer, flag, listing, number, numbers, optional_choice, table, text, whole
+from .json_fields import (
+    as_bool,
+    as_integer,
+    as_list,
+    as_number,
+    as_numbers,
+    as_object,
+    as_string,
+    bad_response,
+    optional_choice,
+)
 
 BY_PERSON = "stated by a person"
 """Source of a side that a person has stated; any other one is the file's."""
@@ -24,7 +34,7 @@ SERVER, SESSION, LOCAL = "server", "session", "local"
 
 
 @dataclass(frozen=True)
-class ImageFacts:
+class ImageInfo:
     """What is known about an image besides its pixels.
 
     Attributes:
@@ -56,7 +66,7 @@ class ImageFacts:
 
 
 @dataclass(frozen=True, eq=False)
-class Film:
+class Radiograph:
     """A radiograph to look at.
 
     Attributes:
@@ -71,22 +81,22 @@ class Film:
     pixels: np.ndarray
     source: str
     path: Optional[str]
-    facts: ImageFacts
+    facts: ImageInfo
 
 
-def image_facts(content: Any) -> ImageFacts:
+def parse_image_info(content: Any) -> ImageInfo:
     """Read what stands beside an image or in an answer.
 
     Raises:
-        ServerError: BAD_ANSWER.
+        ServerError: BAD_RESPONSE.
     """
-    facts = table(content, "image")
+    facts = as_object(content, "image")
     size = facts.get("millimetres")
-    return ImageFacts(
-        width=whole(facts.get("width"), "width", 1),
-        height=whole(facts.get("height"), "height", 1),
+    return ImageInfo(
+        width=as_integer(facts.get("width"), "width", 1),
+        height=as_integer(facts.get("height"), "height", 1),
         geometry=_geometry(facts),
-        millimetres=None if size is None else _size(table(size, "millimetres")),
+        millimetres=None if size is None else _size(as_object(size, "millimetres")),
         image_left_is=optional_choice(facts.get("image_left_is"), SIDES, "image_left_is"),
         image_left_is_source=_side_source(facts),
         orientation=orientation_in(facts),
@@ -98,57 +108,57 @@ def orientation_in(facts: dict[str, Any]) -> Optional[Orientation]:
     """The entry ``orientation``, as ``Orientation.as_dict`` makes it; ``None`` where it is absent or null.
 
     Raises:
-        ServerError: BAD_ANSWER.
+        ServerError: BAD_RESPONSE.
     """
     content = facts.get("orientation")
     if content is None:
         return None
-    orientation = table(content, "orientation")
-    turn = whole(orientation.get("turn_deg"), "turn_deg")
+    orientation = as_object(content, "orientation")
+    turn = as_integer(orientation.get("turn_deg"), "turn_deg")
     if turn not in (0, 90, 180, 270):
-        raise bad_answer(f"turn_deg must be 0, 90, 180 or 270, got {turn}")
-    return Orientation(turn // 90, flag(orientation.get("mirrored"), "mirrored"))
+        raise bad_response(f"turn_deg must be 0, 90, 180 or 270, got {turn}")
+    return Orientation(turn // 90, as_bool(orientation.get("mirrored"), "mirrored"))
 
 
 def warnings_in(facts: dict[str, Any]) -> tuple[ImageWarning, ...]:
     """The entry ``warnings``, as lists of ``ImageWarning.as_dict``; empty where it is absent.
 
     Raises:
-        ServerError: BAD_ANSWER.
+        ServerError: BAD_RESPONSE.
     """
-    return tuple(_warning(table(one, "warning")) for one in listing(facts.get("warnings", []), "warnings"))
+    return tuple(_warning(as_object(one, "warning")) for one in as_list(facts.get("warnings", []), "warnings"))
 
 
 def _warning(content: dict[str, Any]) -> ImageWarning:
     """A warning, of whichever code: a newer server may know others."""
-    named = {text(name, "vertebra") for name in listing(content.get("vertebrae", []), "vertebrae")}
+    named = {as_string(name, "vertebra") for name in as_list(content.get("vertebrae", []), "vertebrae")}
     return ImageWarning(
-        code=text(content.get("code"), "code"),
-        message=text(content.get("message"), "message"),
+        code=as_string(content.get("code"), "code"),
+        message=as_string(content.get("message"), "message"),
         vertebrae=tuple(name for name in VERTEBRAE if name in named),
     )
 
 
 def _geometry(facts: dict[str, Any]) -> ImageGeometry:
     """``geometry``, or from a server before 0.8 what it knew of it: spacing and where that comes from."""
-    spacing = numbers(facts.get("spacing"), 2, "spacing", 1e-6, 1e3)
+    spacing = as_numbers(facts.get("spacing"), 2, "spacing", 1e-6, 1e3)
     if facts.get("geometry") is None:
-        source = text(facts.get("spacing_source", "none"), "spacing_source")
+        source = as_string(facts.get("spacing_source", "none"), "spacing_source")
         return ImageGeometry((spacing[0], spacing[1]), source=source)
     try:
         return ImageGeometry.parse(facts["geometry"])
     except ValueError as error:
-        raise bad_answer(str(error)) from error
+        raise bad_response(str(error)) from error
 
 
 def _size(content: dict[str, Any]) -> tuple[float, float]:
-    return number(content.get("x"), "millimetres", 1e-6, 1e3), number(content.get("y"), "millimetres", 1e-6, 1e3)
+    return as_number(content.get("x"), "millimetres", 1e-6, 1e3), as_number(content.get("y"), "millimetres", 1e-6, 1e3)
 
 
 def _side_source(facts: dict[str, Any]) -> Optional[str]:
     if "image_left_is_source" not in facts:
         return None
-    source = text(facts["image_left_is_source"] or "", "image_left_is_source")
+    source = as_string(facts["image_left_is_source"] or "", "image_left_is_source")
     return "" if source == "none" else source
 
 
@@ -160,34 +170,34 @@ _HEAD = re.compile(
 """Begin of a ``.npy`` file of the only kinds that the server sends."""
 
 
-def film_of(image_id: str, facts: Any, body: bytes, source: str, path: Optional[str] = None) -> Film:
+def parse_radiograph(image_id: str, facts: Any, body: bytes, source: str, path: Optional[str] = None) -> Radiograph:
     """Put a film together.
 
     Args:
-        image_id: see ``Film``.
+        image_id: see ``Radiograph``.
         facts: what the header held, as JSON.
         body: content of a ``.npy`` file with ``(H, W)`` unsigned pixels of 8 or 16 bits.
-        source: see ``Film``.
-        path: see ``Film``.
+        source: see ``Radiograph``.
+        path: see ``Radiograph``.
 
     Raises:
-        ServerError: BAD_ANSWER, the parts are not like that or do not fit together.
+        ServerError: BAD_RESPONSE, the parts are not like that or do not fit together.
     """
-    known = image_facts(facts)
+    known = parse_image_info(facts)
     pixels = _array(body)
     if pixels.shape != (known.height, known.width):
-        raise bad_answer(f"the pixels have shape {pixels.shape}, the facts say {(known.height, known.width)}")
-    return Film(image_id, pixels, source, path, known)
+        raise bad_response(f"the pixels have shape {pixels.shape}, the facts say {(known.height, known.width)}")
+    return Radiograph(image_id, pixels, source, path, known)
 
 
 def _array(body: bytes) -> np.ndarray:
     """The array, without a copy of the pixels; numpy's own reader makes one, and trips over damaged heads."""
     found = _HEAD.match(body)
     if found is None:
-        raise bad_answer(f"the pixels are no .npy file of unsigned numbers: {body[:80]!r}")
+        raise bad_response(f"the pixels are no .npy file of unsigned numbers: {body[:80]!r}")
     dtype = np.dtype(found["kind"].decode())
     shape = int(found["height"]), int(found["width"])
     if len(body) - found.end() != shape[0] * shape[1] * dtype.itemsize:
-        raise bad_answer(f"the pixels have {len(body) - found.end()} bytes, {shape} of {dtype} has another number")
+        raise bad_response(f"the pixels have {len(body) - found.end()} bytes, {shape} of {dtype} has another number")
     pixels = np.frombuffer(body, dtype, offset=found.end()).reshape(shape)
     return pixels if dtype.isnative else pixels.astype(dtype.newbyteorder("="))

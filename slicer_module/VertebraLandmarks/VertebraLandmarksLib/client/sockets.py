@@ -21,7 +21,7 @@ _EXAMPLE = "Write it like http://127.0.0.1:8000."
 
 
 @dataclass(frozen=True)
-class Address:
+class ServerUrl:
     """Where a server is.
 
     Attributes:
@@ -37,7 +37,7 @@ class Address:
     path: str
 
     @classmethod
-    def parse(cls, text: str) -> Address:
+    def parse(cls, text: str) -> ServerUrl:
         """Read an address; without a scheme it is http, without a port the scheme's own.
 
         Raises:
@@ -78,7 +78,7 @@ class Address:
         return f"{'https' if self.is_tls else 'http'}://{self.shown}{self.path}"
 
 
-class Cancel:
+class CancelSignal:
     """Set once; whoever works looks at it, or has something closed by it."""
 
     def __init__(self) -> None:
@@ -130,24 +130,26 @@ _SLICE_S = 0.05
 _STARTED = (0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0))
 
 
-def dial(address: Address, connect_s: float, silence_s: float, cancel: Cancel) -> socket.socket:
+def open_socket(
+    address: ServerUrl, connect_timeout_s: float, read_timeout_s: float, cancel: CancelSignal
+) -> socket.socket:
     """A socket that is connected, with TLS where the address says so.
 
     Args:
         address: of the server.
-        connect_s: longest time to find the computer and to be answered by it, for each.
-        silence_s: time-out of the socket from then on.
+        connect_timeout_s: longest time to find the computer and to be answered by it, for each.
+        read_timeout_s: time-out of the socket from then on.
         cancel: ends the wait.
 
     Raises:
         ServerError: UNREACHABLE, ADDRESS or CANCELLED.
     """
     failure: Optional[OSError] = None
-    for family, kind, protocol, _, place in _places(address, connect_s, cancel):
+    for family, kind, protocol, _, place in _places(address, connect_timeout_s, cancel):
         plain = socket.socket(family, kind, protocol)
         try:
-            _connect(plain, place, connect_s, cancel)
-            plain.settimeout(silence_s)
+            _connect(plain, place, connect_timeout_s, cancel)
+            plain.settimeout(read_timeout_s)
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return _secured(plain, address, cancel) if address.is_tls else plain
         except OSError as error:
@@ -161,13 +163,13 @@ def dial(address: Address, connect_s: float, silence_s: float, cancel: Cancel) -
     raise _unreachable(address, failure)
 
 
-def hang_up(open_socket: socket.socket) -> None:
+def close_socket(open_socket: socket.socket) -> None:
     """End whatever waits for the socket, on any thread, at once."""
     with contextlib.suppress(OSError):
         socket.socket.shutdown(open_socket, socket.SHUT_RDWR)  # closing alone wakes nobody; TLS must not say goodbye
 
 
-def _places(address: Address, connect_s: float, cancel: Cancel) -> list[Any]:
+def _places(address: ServerUrl, connect_timeout_s: float, cancel: CancelSignal) -> list[Any]:
     """What the name stands for; the system's own question for that can take long and cannot be ended."""
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
@@ -178,7 +180,7 @@ def _places(address: Address, connect_s: float, cancel: Cancel) -> list[Any]:
             answers.put(error)
 
     threading.Thread(target=ask, name="vertebra-landmarks-name", daemon=True).start()
-    end = time.monotonic() + connect_s
+    end = time.monotonic() + connect_timeout_s
     while time.monotonic() < end:
         cancel.check()
         with contextlib.suppress(queue.Empty):
@@ -190,13 +192,13 @@ def _places(address: Address, connect_s: float, cancel: Cancel) -> list[Any]:
     raise ServerError(UNREACHABLE, sentence)
 
 
-def _connect(plain: socket.socket, place: Any, connect_s: float, cancel: Cancel) -> None:
+def _connect(plain: socket.socket, place: Any, connect_timeout_s: float, cancel: CancelSignal) -> None:
     """Raises OSError where nobody answers in time."""
     plain.setblocking(False)
     state = plain.connect_ex(place)
     if state not in _STARTED:
         raise OSError(state, "the connection was refused")
-    end = time.monotonic() + connect_s
+    end = time.monotonic() + connect_timeout_s
     with selectors.DefaultSelector() as selector:
         selector.register(plain, selectors.EVENT_WRITE)
         while not selector.select(_SLICE_S):
@@ -208,13 +210,13 @@ def _connect(plain: socket.socket, place: Any, connect_s: float, cancel: Cancel)
         raise OSError(state, "the connection was refused")
 
 
-def _secured(plain: socket.socket, address: Address, cancel: Cancel) -> socket.socket:
+def _secured(plain: socket.socket, address: ServerUrl, cancel: CancelSignal) -> socket.socket:
     context = ssl.create_default_context()
     try:
         with contextlib.ExitStack() as stack:
             secured = context.wrap_socket(plain, server_hostname=address.host, do_handshake_on_connect=False)
             stack.callback(secured.close)
-            with cancel.closes(lambda: hang_up(secured)):
+            with cancel.closes(lambda: close_socket(secured)):
                 secured.do_handshake()
             stack.pop_all()
             return secured
@@ -231,7 +233,7 @@ def _secured(plain: socket.socket, address: Address, cancel: Cancel) -> socket.s
         raise ServerError(TIMEOUT, f"{address.shown} does not answer with https in time. Try again.") from error
 
 
-def _unreachable(address: Address, failure: Optional[OSError]) -> ServerError:
+def _unreachable(address: ServerUrl, failure: Optional[OSError]) -> ServerError:
     if isinstance(failure, socket.timeout):
         sentence = (
             f"{address.shown} does not answer. Check the address and the network, and that no firewall is in between."

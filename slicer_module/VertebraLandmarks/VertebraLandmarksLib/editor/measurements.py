@@ -61,7 +61,7 @@ def measure(spine: Spine, frame: ImageFrame, origin: Origin = UNKNOWN) -> Measur
     return Measurements(
         curves,
         violations(xy),
-        doubts(xy, scores, errors),
+        doubtful_vertebrae(xy, scores, errors),
         tuple(uncertainties(xy, scores, errors).tolist()),
         _interval_words(curves, by_reader, origin.names_right),
         upright.visible,
@@ -82,7 +82,7 @@ def _interval_words(curves: Collection[Curve], by_reader: np.ndarray, names_righ
     return interval_sentence(names_right, is_corrected) if shown else ""
 
 
-def at_fault(violation: Violation) -> tuple[str, ...]:
+def culprits(violation: Violation) -> tuple[str, ...]:
     """Which of the vertebrae that a violation is about are to be looked at; the first of them first."""
     if violation.kind == "step":
         return violation.vertebrae
@@ -98,7 +98,7 @@ def uncertainties(xy: np.ndarray, scores: np.ndarray, errors: np.ndarray) -> np.
         errors: ``(V, P)`` expected errors in pixels, NaN where there is none.
 
     Returns:
-        ``(V,)``: 0 for a score of 1 and no expected error, 1 from where ``doubts`` names the vertebra; the larger of
+        ``(V,)``: 0 for a score of 1 and no expected error, 1 from where ``doubtful_vertebrae`` names the vertebra; the larger of
         what score and error say, rising evenly in between.
     """
     is_visible, largest, usual = _expected(xy, errors)
@@ -116,7 +116,7 @@ def _expected(xy: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return is_visible, largest, np.where(np.isfinite(heights), heights, np.median(known) if len(known) else np.inf)
 
 
-def doubts(xy: np.ndarray, scores: np.ndarray, errors: np.ndarray) -> tuple[tuple[str, str], ...]:
+def doubtful_vertebrae(xy: np.ndarray, scores: np.ndarray, errors: np.ndarray) -> tuple[tuple[str, str], ...]:
     """Vertebrae that the model is not sure of, and why; from top to bottom.
 
     Args:

@@ -11,7 +11,7 @@ from ..spine.display import DOUBTFUL, FAINT, IMPLAUSIBLE, MEASURED, SURE
 from ..spine.measurement.angle_interval import interval_text
 from ..spine.measurement.cobb import Curve
 from ..spine.schema import CORNERS, POINTS, VERTEBRAE
-from .measurements import Measurements, at_fault
+from .measurements import Measurements, culprits
 
 _PALE = 0.72
 """Share of their color's brightness that pale lines have."""
@@ -45,19 +45,19 @@ class Text(NamedTuple):
     is_marked: bool = False
 
 
-def marks(found: Measurements) -> dict[str, tuple[int, int, int]]:
+def vertebra_colors(found: Measurements) -> dict[str, tuple[int, int, int]]:
     """Colors of the vertebrae that should be looked at; doubt goes before what is implausible."""
-    colors = {name: IMPLAUSIBLE for violation in found.violations for name in at_fault(violation)}
+    colors = {name: IMPLAUSIBLE for violation in found.violations for name in culprits(violation)}
     colors.update({name: DOUBTFUL for name, _ in found.doubtful})
     return colors
 
 
-def bodies(xy: np.ndarray, found: Measurements, layers: Collection[str]) -> Lines:
+def body_lines(xy: np.ndarray, found: Measurements, layers: Collection[str]) -> Lines:
     """Sides and endplates of the vertebrae.
 
     Args:
         xy: ``(V, P, 2)`` pixels, NaN where absent; a line with an absent end is left out.
-        found: colors the vertebrae, see ``marks``; the others go from ``SURE`` to ``FAINT`` with their uncertainty.
+        found: colors the vertebrae, see ``vertebra_colors``; the others go from ``SURE`` to ``FAINT`` with their uncertainty.
         layers: "outlines" asks for the sides, which are pale, and pale endplates; "endplates" for bright endplates.
     """
     wanted = []
@@ -67,7 +67,7 @@ def bodies(xy: np.ndarray, found: Measurements, layers: Collection[str]) -> Line
         wanted += [(pair, "endplates" not in layers) for pair in _ENDPLATES]
     if not wanted:
         return Lines(np.empty((0, 2, 2)), np.empty(0, int))
-    marked = marks(found)
+    marked = vertebra_colors(found)
     colors = np.array(
         [
             _BRIGHT_COLORS.index(marked[name]) if name in marked else round(_STEPS * uncertainty)
@@ -104,7 +104,7 @@ def angle_texts(xy: np.ndarray, curves: Collection[Curve], width: float, letter:
     texts = []
     for curve in curves:
         upper, lower = _pair(xy, curve)
-        text = words(curve)
+        text = format_curve(curve)
         at_right = _closes_at_right(xy, curve)
         outer = np.array([upper[int(at_right)], lower[int(at_right)]])
         x = outer[:, 0].max() if at_right else outer[:, 0].min() - letter * len(text)
@@ -113,7 +113,7 @@ def angle_texts(xy: np.ndarray, curves: Collection[Curve], width: float, letter:
     return texts
 
 
-def words(curve: Curve) -> str:
+def format_curve(curve: Curve) -> str:
     """Angle, levels and side of a curve in short."""
     larger = ", may be larger" if curve.open_ends else ""
     angle = f"{curve.angle_deg:.1f}{interval_text(curve.half_width_deg)}°"
@@ -125,10 +125,10 @@ def name_texts(xy: np.ndarray, found: Measurements, gap: float) -> list[Text]:
 
     Args:
         xy: ``(V, P, 2)`` pixels.
-        found: see ``marks``.
+        found: see ``vertebra_colors``.
         gap: between vertebra and name in pixels.
     """
-    marked = marks(found)
+    marked = vertebra_colors(found)
     texts = []
     for name, points in zip(VERTEBRAE, xy):
         there = points[np.isfinite(points).all(axis=1)]

@@ -18,7 +18,7 @@ _WIDE = 0.5
 """What a body twice as wide as high counts, against lying straight: bodies are wider than high in 99 of 100 films."""
 
 
-class Guide:
+class PlacementGuide:
     """Goes through an order of places and knows which one is next.
 
     Args:
@@ -74,7 +74,7 @@ class Guide:
         return not np.isfinite(xy[self._order[at]]).all()
 
 
-def sorted_corners(points: np.ndarray, down: Optional[np.ndarray] = None) -> np.ndarray:
+def sort_corners(points: np.ndarray, down: Optional[np.ndarray] = None) -> np.ndarray:
     """Four corners of a vertebra in the order of ``CORNERS``, whichever order they come in.
 
     The outline goes round clockwise. Of the four ways to begin, the one counts whose upper side looks up the spine;
@@ -82,7 +82,7 @@ def sorted_corners(points: np.ndarray, down: Optional[np.ndarray] = None) -> np.
 
     Args:
         points: ``(4, 2)`` pixels.
-        down: (x, y) direction of the spine here, see ``direction_at``; down the image when left out.
+        down: (x, y) direction of the spine here, see ``spine_direction``; down the image when left out.
 
     Returns:
         ``(4, 2)`` the same points.
@@ -115,7 +115,7 @@ def _straightness(corners: np.ndarray, down: np.ndarray) -> float:
     return float(axis @ down) / height + _WIDE * float(np.tanh(np.log(width / height)))
 
 
-def direction_at(xy: np.ndarray, v: int, place: np.ndarray) -> Optional[np.ndarray]:
+def spine_direction(xy: np.ndarray, v: int, place: np.ndarray) -> Optional[np.ndarray]:
     """Which way the spine runs down where a vertebra lies, by what is known of the others.
 
     Args:

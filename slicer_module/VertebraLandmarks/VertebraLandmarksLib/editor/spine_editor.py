@@ -38,12 +38,12 @@ class Change:
     Attributes:
         kind: one of the constants above; ``LOCKED`` also for unlocking.
         vertebrae: indices of the vertebrae that may look different now, from top to bottom.
-        is_going_on: whether this is an instant of a drag, after which more follows.
+        is_ongoing: whether this is an instant of a drag, after which more follows.
     """
 
     kind: str
     vertebrae: tuple[int, ...]
-    is_going_on: bool = False
+    is_ongoing: bool = False
 
 
 class _State(NamedTuple):
@@ -139,7 +139,7 @@ class SpineEditor:
         return self._state.origin
 
     @property
-    def predictions(self) -> int:
+    def prediction_count(self) -> int:
         """New predictions since ``load`` that were adopted and not undone."""
         return sum(not step.is_edit for step in self._undo)
 
@@ -153,7 +153,7 @@ class SpineEditor:
         if bool(on) != self._locked:
             self.end()
             self._locked = bool(on)
-            self._tell(Change(LOCKED, ()))
+            self._notify(Change(LOCKED, ()))
 
     @property
     def can_undo(self) -> bool:
@@ -204,7 +204,7 @@ class SpineEditor:
         self._state.touched[_NAMED] = touched
         self.is_own = is_own
         self._undo, self._redo, self._begun = [], [], None
-        self._tell(Change(LOADED, tuple(range(_V))))
+        self._notify(Change(LOADED, tuple(range(_V))))
 
     def propose(self, spine: Spine, origin: Origin = UNKNOWN) -> bool:
         """Take a prediction: as a beginning while there is nobody's work, else as a step that can be undone.
@@ -229,7 +229,7 @@ class SpineEditor:
         before = self._state.copy()
         self._take(spine, origin)
         self._push(before, is_edit=False)
-        self._tell(Change(ADOPTED, tuple(range(_V))))
+        self._notify(Change(ADOPTED, tuple(range(_V))))
 
     def follow(self, spine: Spine, origin: Origin = UNKNOWN) -> bool:
         """Adopt a prediction around the last edit as a part of it, so that undo takes both back at once.
@@ -240,7 +240,7 @@ class SpineEditor:
         if self._begun is not None or not self._undo or not self._undo[-1].is_edit:
             return False
         self._take(spine, origin)
-        self._tell(Change(ADOPTED, tuple(range(_V))))
+        self._notify(Change(ADOPTED, tuple(range(_V))))
         return True
 
     def begin(self) -> None:
@@ -255,7 +255,7 @@ class SpineEditor:
         before, self._begun = self._begun, None
         if not before.is_same(self._state):
             self._push(before, is_edit=True)
-            self._tell(Change(MOVED, tuple(sorted(self._in_step))))
+            self._notify(Change(MOVED, tuple(sorted(self._in_step))))
 
     def cancel(self) -> bool:
         """Go back to where the step that is going on began; returns whether that changed anything."""
@@ -265,7 +265,7 @@ class SpineEditor:
         if before.is_same(self._state):
             return False
         self._state = before
-        self._tell(Change(CANCELLED, tuple(sorted(self._in_step))))
+        self._notify(Change(CANCELLED, tuple(sorted(self._in_step))))
         return True
 
     def move_point(self, v: int, p: int, xy: tuple[float, float]) -> bool:
@@ -464,14 +464,14 @@ class SpineEditor:
         if self._locked:
             yield False
             return
-        is_going_on = self._begun is not None
-        before = None if is_going_on else self._state.copy()
+        is_ongoing = self._begun is not None
+        before = None if is_ongoing else self._state.copy()
         yield True
         if before is None:
             self._in_step.update(vertebrae)
         else:
             self._push(before, is_edit=True)
-        self._tell(Change(kind, vertebrae, is_going_on))
+        self._notify(Change(kind, vertebrae, is_ongoing))
 
     def _push(self, before: _State, is_edit: bool) -> None:
         self._undo.append(_Step(before, is_edit))
@@ -484,10 +484,10 @@ class SpineEditor:
         target.append(_Step(self._state, is_edit))
         before, self._state = self._state, state.copy()
         rows = np.flatnonzero([not _same_row(before, state, _V + v) for v in range(_V)])
-        self._tell(Change(kind, tuple(rows.tolist())))
+        self._notify(Change(kind, tuple(rows.tolist())))
         return True
 
-    def _tell(self, change: Change) -> None:
+    def _notify(self, change: Change) -> None:
         for listener in tuple(self._listeners):
             listener(change)
 

@@ -3,15 +3,15 @@
 import qt
 import slicer.util
 
-from .sections.connection import ConnectionPanel
-from .sections.correct import CorrectPanel
-from .sections.images import ImagesPanel
-from .sections.measure import MeasurePanel
-from .sections.notice import NoticePanel
-from .sections.place import PlacePanel
-from .sections.submit import SubmitPanel
-from .sections.train import TrainPanel
-from .sections.view import ViewPanel
+from .sections.connection import ConnectionSection
+from .sections.correct import CorrectSection
+from .sections.images import ImagesSection
+from .sections.measure import MeasureSection
+from .sections.notice import NoticeBar
+from .sections.place import PlaceSection
+from .sections.submit import SubmitSection
+from .sections.train import TrainSection
+from .sections.view import ViewSection
 from .settings import Settings, Shortcuts
 from .tables import fill, prepare
 
@@ -32,21 +32,21 @@ class VertebraLandmarksPanel:
         self.widget = slicer.util.loadUI(path)
         self.ui = slicer.util.childWidgetVariables(self.widget)
         settings = Settings()
-        self.notice = NoticePanel(self.ui, controller.dismiss)
-        self._images = ImagesPanel(self.ui, controller, settings, self.notice)
-        self._view = ViewPanel(self.ui, logic, settings)
-        self._correct = CorrectPanel(self.ui, controller, logic, settings)
-        self._place = PlacePanel(self.ui, logic)
-        self._measure = MeasurePanel(self.ui, controller, logic)
-        self._submit = SubmitPanel(self.ui, controller, settings, self.notice)
+        self.notice = NoticeBar(self.ui, controller.dismiss)
+        self._images = ImagesSection(self.ui, controller, settings, self.notice)
+        self._view = ViewSection(self.ui, logic, settings)
+        self._correct = CorrectSection(self.ui, controller, logic, settings)
+        self._place = PlaceSection(self.ui, logic)
+        self._measure = MeasureSection(self.ui, controller, logic)
+        self._submit = SubmitSection(self.ui, controller, settings, self.notice)
         self._by_state = (
-            ConnectionPanel(self.ui, controller, settings),
+            ConnectionSection(self.ui, controller, settings),
             self._images,
             self._correct,
             self._place,
             self._measure,
             self._submit,
-            TrainPanel(self.ui, controller),
+            TrainSection(self.ui, controller),
         )
         self._shortcuts = Shortcuts(self._actions())
         self._keep_sections(settings)
@@ -127,7 +127,7 @@ class VertebraLandmarksPanel:
         for panel in self._by_state:
             panel.refresh(state)
         self._show_task(state)
-        self._tell(state)
+        self._notify(state)
 
     def _show_task(self, state):
         ui, busy = self.ui, state.busy
@@ -138,7 +138,7 @@ class VertebraLandmarksPanel:
             ui.taskProgressBar.maximum = job.total or 0
             ui.taskProgressBar.value = job.done if job.total else 0
 
-    def _tell(self, state):
+    def _notify(self, state):
         news = (state.error, state.notice)
         if news == self._told:
             return
@@ -152,7 +152,7 @@ class VertebraLandmarksPanel:
 
     def _show_points(self, change=None):
         """After every change of the points; in the middle of a drag, only what has to keep up with it."""
-        if change is not None and change.is_going_on:
+        if change is not None and change.is_ongoing:
             self._measure.refresh_angles()
             self._correct.refresh_doubts()
         else:

@@ -8,7 +8,7 @@ import slicer
 import slicer.util
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
-from ..client.radiograph import LOCAL, Film, ImageFacts
+from ..client.radiograph import LOCAL, ImageInfo, Radiograph
 from ..spine.schema import POINTS, VERTEBRAE, Spine
 
 TO_CLICK = (
@@ -43,7 +43,7 @@ class VertebraLandmarksTest(ScriptedLoadableModuleTest):
 
     def tearDown(self):
         """Close the film of the test."""
-        self.widget().logic.close_film()
+        self.widget().logic.close_image()
 
     def widget(self):
         """The module's widget, as Slicer holds it."""
@@ -52,7 +52,7 @@ class VertebraLandmarksTest(ScriptedLoadableModuleTest):
     def show(self):
         """A film with a straight spine; returns the logic."""
         logic = self.widget().logic
-        logic.show_film(film_of_steps())
+        logic.show_image(film_of_steps())
         logic.editor.load(straight_spine())
         return logic
 
@@ -68,7 +68,7 @@ class VertebraLandmarksTest(ScriptedLoadableModuleTest):
         logic = self.show()
         after = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode")
         assert after - before >= 2
-        logic.close_film()
+        logic.close_image()
         assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode") == before
 
     def test_correction_is_measured_and_undone(self):
@@ -91,7 +91,7 @@ class VertebraLandmarksTest(ScriptedLoadableModuleTest):
         """What the user made stays as it was."""
         own = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Mine")
         own.AddControlPoint(1.0, 2.0, 3.0)
-        self.show().close_film()
+        self.show().close_image()
         assert slicer.mrmlScene.GetNodeByID(own.GetID()) is not None
         assert own.GetNumberOfControlPoints() == 1
         slicer.mrmlScene.RemoveNode(own)
@@ -113,7 +113,7 @@ class VertebraLandmarksTest(ScriptedLoadableModuleTest):
 def film_of_steps():
     """A film of gray steps, 240 x 400."""
     pixels = np.repeat((np.arange(400) // 2).astype(np.uint8)[:, None], 240, axis=1)
-    return Film("self test", pixels, LOCAL, None, ImageFacts(240, 400))
+    return Radiograph("self test", pixels, LOCAL, None, ImageInfo(240, 400))
 
 
 def straight_spine():

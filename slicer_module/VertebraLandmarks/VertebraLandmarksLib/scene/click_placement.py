@@ -7,12 +7,12 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
-from ..editor.placement_guide import GUIDED, Guide, direction_at, sorted_corners
+from ..editor.placement_guide import GUIDED, PlacementGuide, sort_corners, spine_direction
 from ..editor.spine_editor import SpineEditor
 from ..spine.display import CORNER, unit_color
 from ..spine.labels.markups import label_of
 from ..spine.schema import CORNERS, POINTS, VERTEBRAE
-from .mrml_nodes import Frame, Observers, create, one_change, remove
+from .mrml_nodes import Observers, SceneFrame, create, one_change, remove
 
 GUIDED_MODE, FREE_MODE = "guided", "free"
 """Point by point in the guided order; four corners of a vertebra in any order."""
@@ -21,7 +21,7 @@ _WORDS = {"TL": "top left", "TR": "top right", "BL": "bottom left", "BR": "botto
 
 
 @dataclass(frozen=True)
-class PlacingStep:
+class PlacementStep:
     """What the next click does.
 
     Attributes:
@@ -37,7 +37,7 @@ class PlacingStep:
     text: str
 
 
-class Placing:
+class ClickPlacement:
     """Leads through the places, from ``start`` to ``stop`` or the last place.
 
     Args:
@@ -49,26 +49,26 @@ class Placing:
     def __init__(self, scene: Any, editor: SpineEditor, changed: Callable[[], None]) -> None:
         self._scene, self._editor, self._changed = scene, editor, changed
         self._mode = GUIDED_MODE
-        self._guide: Optional[Guide] = None
+        self._guide: Optional[PlacementGuide] = None
         self._clicked: list[tuple[int, np.ndarray]] = []
         self._node: Any = None
-        self._frame = Frame()
+        self._frame = SceneFrame()
         self._before: Optional[tuple[str, str, int, int]] = None
         self._observers = Observers()
 
     @property
-    def step(self) -> Optional[PlacingStep]:
+    def step(self) -> Optional[PlacementStep]:
         """What is next; ``None`` while nothing is placed."""
         if self._guide is None or self._guide.current is None:
             return None
         v, p = self._guide.current
         name, point = VERTEBRAE[v], POINTS[p]
         if self._mode == GUIDED_MODE:
-            return PlacingStep(self._mode, name, point, f"Click {label_of(name, point)}: its {_WORDS[point]} corner.")
+            return PlacementStep(self._mode, name, point, f"Click {label_of(name, point)}: its {_WORDS[point]} corner.")
         done = f"{len(self._clicked)} of {len(CORNERS)}"
-        return PlacingStep(self._mode, name, None, f"Click the four corners of {name} in any order: {done} done.")
+        return PlacementStep(self._mode, name, None, f"Click the four corners of {name} in any order: {done} done.")
 
-    def start(self, mode: str, vertebra: Optional[str], frame: Frame, view: Optional[str]) -> None:
+    def start(self, mode: str, vertebra: Optional[str], frame: SceneFrame, view: Optional[str]) -> None:
         """Begin.
 
         Args:
@@ -86,7 +86,7 @@ class Placing:
             raise ValueError(f"vertebra {vertebra!r:.40} is not one of {', '.join(VERTEBRAE)}")
         self.stop()
         self._mode, self._frame = mode, frame
-        guide = Guide(self._editor.xy, GUIDED)
+        guide = PlacementGuide(self._editor.xy, GUIDED)
         if vertebra is not None:
             guide.go_to(VERTEBRAE.index(vertebra), self._editor.xy)
         if guide.current is None:
@@ -145,8 +145,8 @@ class Placing:
             self._clicked.append((index, xy))
         if len(self._clicked) == len(CORNERS):
             four = self._frame.to_upright(np.stack([place for _, place in self._clicked]))
-            down = direction_at(self._frame.to_upright(self._editor.xy), v, four.mean(axis=0))
-            self._editor.place_corners(v, self._frame.to_stored(sorted_corners(four, down)))
+            down = spine_direction(self._frame.to_upright(self._editor.xy), v, four.mean(axis=0))
+            self._editor.place_corners(v, self._frame.to_stored(sort_corners(four, down)))
             self._guide.skip_vertebra(self._editor.xy)
             self._proceed()
         else:

@@ -48,7 +48,7 @@ def _without_borders(values: np.ndarray) -> np.ndarray:
     return inner if len(inner) else values
 
 
-def film_values(values: np.ndarray) -> np.ndarray:
+def to_unsigned(values: np.ndarray) -> np.ndarray:
     """Gray values as a film has them: unsigned integers of 8 or 16 bits, in the same order of brightness.
 
     Args:
@@ -57,9 +57,9 @@ def film_values(values: np.ndarray) -> np.ndarray:
     """
     if values.dtype in (np.uint8, np.uint16):
         return values
-    is_whole = values.dtype.kind in "iub"
+    is_complete = values.dtype.kind in "iub"
     values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
-    factor = 1.0 if is_whole and high - low <= 65535 else 65535 / ((high - low) or 1.0)
-    offset = 0.0 if is_whole and low >= 0 and high <= 65535 else low
+    factor = 1.0 if is_complete and high - low <= 65535 else 65535 / ((high - low) or 1.0)
+    offset = 0.0 if is_complete and low >= 0 and high <= 65535 else low
     return np.rint((values - offset) * factor).astype(np.uint16)

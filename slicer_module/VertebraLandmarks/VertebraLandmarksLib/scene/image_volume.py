@@ -8,9 +8,9 @@ import numpy as np
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
-from ..client.radiograph import Film
+from ..client.radiograph import Radiograph
 from .gray_window import window_of
-from .mrml_nodes import Frame, Observers, create, one_change, remove
+from .mrml_nodes import Observers, SceneFrame, create, one_change, remove
 
 Window = Union[str, tuple[float, float]]
 """A preset of ``gray.WINDOWS``, or the gray values that become black and white."""
@@ -18,7 +18,7 @@ Window = Union[str, tuple[float, float]]
 _GRAY, _INVERTED_GRAY = "vtkMRMLColorTableNodeGrey", "vtkMRMLColorTableNodeInvertedGrey"
 
 
-class FilmVolume:
+class ImageVolume:
     """The volume of the film that is open.
 
     Args:
@@ -28,7 +28,7 @@ class FilmVolume:
     def __init__(self, scene: Any) -> None:
         self._scene = scene
         self._node: Any = None
-        self._film: Optional[Film] = None
+        self._film: Optional[Radiograph] = None
         self._window: Window = "Automatic"
         self._is_inverted = False
         self._shown: Optional[tuple[float, float]] = None
@@ -40,7 +40,7 @@ class FilmVolume:
         """The volume node; ``None`` without one."""
         return self._node if self._node is not None and self._scene.IsNodePresent(self._node) else None
 
-    def show(self, film: Film, frame: Frame) -> None:
+    def show(self, film: Radiograph, frame: SceneFrame) -> None:
         """Put a film, turned upright, in the place of the one before."""
         self._film = film
         if self.node is None:

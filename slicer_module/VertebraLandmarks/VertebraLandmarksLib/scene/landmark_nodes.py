@@ -9,7 +9,7 @@ import numpy as np
 from ..spine.display import CORNER, DOUBTFUL, HOVERED, SURE, unit_color
 from ..spine.labels.markups import LISTS, label_of
 from ..spine.schema import POINTS, VERTEBRAE
-from .mrml_nodes import Frame, Observers, create, one_change, remove
+from .mrml_nodes import Observers, SceneFrame, create, one_change, remove
 
 KINDS = tuple(LISTS)
 """The two lists: "centers" and "corners"."""
@@ -29,7 +29,7 @@ _DEFINED = 2  # vtkMRMLMarkupsNode::PositionDefined
 _UNSET = None
 
 
-class PointNodes:
+class LandmarkNodes:
     """Two fiducial nodes that show the points and hear what the user does to them.
 
     Args:
@@ -58,7 +58,7 @@ class PointNodes:
         self._sure: dict[str, list[bool]] = {}
         self._hovering: dict[str, Optional[tuple[int, int]]] = {}
         self._observers = Observers()
-        self._frame = Frame()
+        self._frame = SceneFrame()
         self._is_ours = False
 
     @property
@@ -70,7 +70,7 @@ class PointNodes:
         """The node of a list; ``None`` without one."""
         return self._nodes.get(kind)
 
-    def create(self, frame: Frame, view: Optional[str] = None) -> None:
+    def create(self, frame: SceneFrame, view: Optional[str] = None) -> None:
         """Make the nodes, without a visible point, where they are not there yet.
 
         Args:

@@ -11,13 +11,13 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from ..client.radiograph import LOCAL, Film, ImageFacts
+from ..client.radiograph import LOCAL, ImageInfo, Radiograph
 from ..spine.image_suffixes import file_stem
 from ..spine.imaging.image_geometry import ImageGeometry
 from ..spine.imaging.planes import axis_of, plane_of
 from ..spine.measurement.image_warnings import square_pixel_warnings
-from .gray_window import film_values
-from .raster_files import geometry_of_picture, is_whole, orientation_of_picture
+from .gray_window import to_unsigned
+from .raster_files import is_complete, raster_geometry, raster_orientation
 
 _PICTURES = {
     ".png": vtk.vtkPNGReader,
@@ -32,12 +32,12 @@ _AS_STORED = 1  # ORIENTATION_TOPLEFT: the first row first, whatever the tag say
 _LUMINANCE = np.array((0.299, 0.587, 0.114))  # of red, green and blue, ITU-R BT.601
 
 
-def read_film(path: str) -> Film:
+def read_image(path: str) -> Radiograph:
     """Read a film at once; see ``begin_reading``, whose errors this raises."""
     return begin_reading(path)()
 
 
-def begin_reading(path: str) -> Callable[[], Film]:
+def begin_reading(path: str) -> Callable[[], Radiograph]:
     """Begin to read PNG, JPEG, TIFF, BMP, DICOM, NRRD or NIfTI.
 
     Colour becomes luminance, and bone is bright in DICOM files whatever their photometric interpretation. What DICOM
@@ -65,27 +65,27 @@ def begin_reading(path: str) -> Callable[[], Film]:
     return lambda: _volume_film(file, image, geometry)
 
 
-def _film(file: Path, gray: np.ndarray, facts: ImageFacts) -> Film:
-    pixels = np.ascontiguousarray(film_values(gray))
+def _film(file: Path, gray: np.ndarray, facts: ImageInfo) -> Radiograph:
+    pixels = np.ascontiguousarray(to_unsigned(gray))
     pixels.setflags(write=False)
-    return Film(file_stem(str(file)), pixels, LOCAL, str(file), facts)
+    return Radiograph(file_stem(str(file)), pixels, LOCAL, str(file), facts)
 
 
-def _picture_film(file: Path, kind: Any) -> Film:
+def _picture_film(file: Path, kind: Any) -> Radiograph:
     content = file.read_bytes()
-    if not is_whole(content, file.suffix.lower()):
+    if not is_complete(content, file.suffix.lower()):
         raise ValueError(f"it is no {file.suffix[1:].upper()} image, or it is damaged")
     gray = _picture(file, kind)
     height, width = gray.shape
-    geometry = geometry_of_picture(content, width, height)
-    return _film(file, gray, ImageFacts(width, height, geometry, orientation=orientation_of_picture(content)))
+    geometry = raster_geometry(content, width, height)
+    return _film(file, gray, ImageInfo(width, height, geometry, orientation=raster_orientation(content)))
 
 
-def _volume_film(file: Path, image: Any, geometry: ImageGeometry) -> Film:
+def _volume_film(file: Path, image: Any, geometry: ImageGeometry) -> Radiograph:
     """A film that stands, and has sides, as the directions of its plane say."""
     gray = _gray(image)
     warnings = square_pixel_warnings(*geometry.spacing, _HEADER)
-    facts = ImageFacts(gray.shape[1], gray.shape[0], geometry, warnings=warnings)
+    facts = ImageInfo(gray.shape[1], gray.shape[0], geometry, warnings=warnings)
     plane = plane_of(axis_of(np.array(geometry.along_row)), axis_of(np.array(geometry.down_column)))
     if plane is not None and not plane.is_half_turned:  # what some programs write where nothing is known
         facts = replace(

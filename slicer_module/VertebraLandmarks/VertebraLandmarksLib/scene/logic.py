@@ -12,10 +12,10 @@ import numpy as np
 import slicer
 
 from ..client.provenance import UNKNOWN, Origin
-from ..client.radiograph import Film, ImageFacts
-from ..client.responses import Answer
+from ..client.radiograph import ImageInfo, Radiograph
+from ..client.responses import Prediction
 from ..editor.measurements import Measurements, measure
-from ..editor.overlay import Text, angle_texts, bodies, cobb_lines, name_texts
+from ..editor.overlay import Text, angle_texts, body_lines, cobb_lines, name_texts
 from ..editor.spine_editor import ADOPTED, LOADED, LOCKED, Change, SpineEditor, pivot_of
 from ..spine.geometry import body_heights, corners_of
 from ..spine.imaging.image_frame import ImageFrame
@@ -23,21 +23,21 @@ from ..spine.imaging.orientation import UPRIGHT, orientation_of
 from ..spine.labels.markups import from_markups, label_of, to_markups
 from ..spine.measurement.image_warnings import ImageWarning, measurement_warnings
 from ..spine.schema import CENTER, POINTS, VERTEBRAE, Spine
-from .click_placement import Placing, PlacingStep
+from .click_placement import ClickPlacement, PlacementStep
 from .gray_window import WINDOWS
-from .image_volume import FilmVolume, Window
-from .landmark_nodes import KINDS, PointNodes
-from .local_images import begin_reading, read_film
-from .mrml_nodes import Frame, Observers
-from .overlay_nodes import FONT_PX, Drawing
-from .slice_view import FilmView
+from .image_volume import ImageVolume, Window
+from .landmark_nodes import KINDS, LandmarkNodes
+from .local_images import begin_reading, read_image
+from .mrml_nodes import Observers, SceneFrame
+from .overlay_nodes import FONT_PX, OverlayNodes
+from .slice_view import SliceView
 
 LAYERS = ("film", "centers", "corners", "outlines", "endplates", "angles", "labels")
 """What of the view can be shown and hidden."""
 POINT, VERTEBRA, ROTATE = "point", "vertebra", "rotate"
 """What dragging a point moves: the point; its whole vertebra; its vertebra about the center."""
 
-_NO_FACTS = ImageFacts(1, 1)
+_NO_INFO = ImageInfo(1, 1)
 _NOTHING = Spine.from_arrays(np.full((len(VERTEBRAE), len(POINTS), 2), np.nan))
 _CENTER = POINTS.index(CENTER)
 _OTHER_POINTS = (LOADED, ADOPTED)
@@ -53,7 +53,7 @@ class VertebraLandmarksLogic:
     """Shows one film with its points in a scene, and lets them be corrected there.
 
     Everything that changes points goes through ``editor``; the nodes in the scene only show them. Only nodes that
-    this object made are ever changed or removed, but for the slice view, which ``close_film`` puts back.
+    this object made are ever changed or removed, but for the slice view, which ``close_image`` puts back.
 
     Args:
         scene: a ``vtkMRMLScene``; Slicer's own when left out.
@@ -70,27 +70,27 @@ class VertebraLandmarksLogic:
         self._scene = slicer.mrmlScene if scene is None else scene
         self.editor = SpineEditor()
         self._drag_mode = POINT
-        self._film: Optional[Film] = None
-        self._lost: Optional[Film] = None
+        self._film: Optional[Radiograph] = None
+        self._lost: Optional[Radiograph] = None
         self._orientation = UPRIGHT
         self._side: Optional[str] = None
         self._measurements: Optional[Measurements] = None
         self._hidden_layers: set[str] = set()
         self._hovered: Optional[tuple[int, int]] = None
         self._listeners: list[Callable[[Optional[Change]], object]] = []
-        self._volume = FilmVolume(self._scene)
-        self._points = PointNodes(
+        self._volume = ImageVolume(self._scene)
+        self._points = LandmarkNodes(
             self._scene, self._on_begin, self._on_move, self._on_unset, self.editor.end, self._on_hover
         )
-        self._drawing = Drawing(self._scene)
-        self._view = FilmView(self._scene, self._draw_texts)
-        self._placing = Placing(self._scene, self.editor, lambda: self._tell(None))
+        self._drawing = OverlayNodes(self._scene)
+        self._view = SliceView(self._scene, self._draw_texts)
+        self._placing = ClickPlacement(self._scene, self.editor, lambda: self._notify(None))
         self._observers = Observers()
         self._observers.add(self._scene, self._scene.EndCloseEvent, lambda *_: self._on_scene_closed())
         self._unsubscribe = self.editor.subscribe(self._on_edit)
 
     @property
-    def film(self) -> Optional[Film]:
+    def film(self) -> Optional[Radiograph]:
         """The film that is shown; ``None`` without one, and after the scene was closed."""
         return self._film
 
@@ -143,7 +143,7 @@ class VertebraLandmarksLogic:
         return self._hovered
 
     @property
-    def placing(self) -> Optional[PlacingStep]:
+    def placing(self) -> Optional[PlacementStep]:
         """What the next click places; ``None`` while nothing is placed."""
         return self._placing.step
 
@@ -171,7 +171,7 @@ class VertebraLandmarksLogic:
 
         return end
 
-    def show_film(self, film: Film) -> None:
+    def show_image(self, film: Radiograph) -> None:
         """Show a film without points, in place of the one before."""
         self._placing.remove()
         self._film, self._lost = film, None
@@ -180,7 +180,7 @@ class VertebraLandmarksLogic:
         self._build()
         self.editor.load(_NOTHING)
 
-    def close_film(self) -> None:
+    def close_image(self) -> None:
         """Show nothing; points are forgotten, and the view is as it was before."""
         self._placing.remove()
         self._film = self._lost = self._hovered = self._side = None
@@ -197,11 +197,11 @@ class VertebraLandmarksLogic:
         self._refresh(None)
         return True
 
-    def begin_local(self, path: str) -> Callable[[], Film]:
+    def begin_local(self, path: str) -> Callable[[], Radiograph]:
         """Begin to read a film from a file, without a server, see ``local_files.begin_reading``.
 
         Returns:
-            What gives the film, on any thread; ``show_film`` shows it.
+            What gives the film, on any thread; ``show_image`` shows it.
 
         Raises:
             OSError: there is no such file; what is returned raises it too.
@@ -209,18 +209,18 @@ class VertebraLandmarksLogic:
         """
         return begin_reading(path)
 
-    def load_local(self, path: str) -> Film:
+    def load_local(self, path: str) -> Radiograph:
         """Read a film from a file at once; raises as ``begin_local`` does."""
-        return read_film(path)
+        return read_image(path)
 
-    def set_answer(self, answer: Answer) -> bool:
+    def show_prediction(self, answer: Prediction) -> bool:
         """Show what the server found, see ``SpineEditor.propose``; returns whether that is a step that can be undone.
 
         Points that the person touched stay as they are.
         """
         return self.editor.propose(self._on_film(answer.spine), answer.origin)
 
-    def follow_answer(self, answer: Answer) -> bool:
+    def follow_prediction(self, answer: Prediction) -> bool:
         """Show what the server found around the last edit, see ``SpineEditor.follow``; returns whether it did so."""
         return self.editor.follow(self._on_film(answer.spine), answer.origin)
 
@@ -347,28 +347,28 @@ class VertebraLandmarksLogic:
 
     def cleanup(self) -> None:
         """Remove all nodes and observers; the object is of no use afterwards."""
-        self.close_film()
+        self.close_image()
         self._observers.remove()
         self._unsubscribe()
         self._listeners = []
 
     @property
-    def _facts(self) -> ImageFacts:
+    def _facts(self) -> ImageInfo:
         film = self._film or self._lost
-        return _NO_FACTS if film is None else film.facts
+        return _NO_INFO if film is None else film.facts
 
     @property
-    def frame(self) -> Frame:
+    def frame(self) -> SceneFrame:
         """Where the film's pixels lie in the scene."""
         facts = self._facts
-        return Frame(facts.width, facts.height, facts.geometry.spacing, self._orientation)
+        return SceneFrame(facts.width, facts.height, facts.geometry.spacing, self._orientation)
 
     def _on_film(self, spine: Spine, touched: Optional[np.ndarray] = None) -> Spine:
         """A spine with what lies off the film not visible, but for what the person placed there."""
         facts = self._facts
         cut = spine.cut_to(facts.width, facts.height)
-        is_kept = np.zeros(spine.visible.shape, bool) if touched is None else np.asarray(touched, bool)
-        return Spine.from_arrays(spine.xy, spine.scores, spine.errors, np.where(is_kept, spine.visible, cut.visible))
+        is_saved = np.zeros(spine.visible.shape, bool) if touched is None else np.asarray(touched, bool)
+        return Spine.from_arrays(spine.xy, spine.scores, spine.errors, np.where(is_saved, spine.visible, cut.visible))
 
     def _turn(self) -> None:
         """Show the film as the model found it upright, else as its file says, and in both cases as its points stand."""
@@ -412,7 +412,7 @@ class VertebraLandmarksLogic:
         self._placing.remove()
         self._lost, self._film, self._hovered = self._film, None, None
         self._tear_down()
-        self._tell(None)
+        self._notify(None)
 
     def _on_edit(self, change: Change) -> None:
         if change.kind == LOCKED:
@@ -427,7 +427,7 @@ class VertebraLandmarksLogic:
         self._measurements = None
         if self._film is not None:
             self._draw()
-        self._tell(change)
+        self._notify(change)
 
     def _draw(self) -> None:
         if not (self._points.are_there and self._drawing.is_there and self._volume.node is not None):
@@ -435,7 +435,7 @@ class VertebraLandmarksLogic:
         xy, found = self._visible_xy, self.measurements
         doubtful = {name for name, _ in found.doubtful}
         self._points.show(self.editor.xy, np.array([name in doubtful for name in VERTEBRAE]))
-        self._drawing.draw_lines("bodies", bodies(xy, found, self._shown))
+        self._drawing.draw_lines("bodies", body_lines(xy, found, self._shown))
         self._drawing.draw_lines("cobb", cobb_lines(xy, found.curves))
         self._draw_texts()
 
@@ -482,7 +482,7 @@ class VertebraLandmarksLogic:
         if self._film is None:
             return
         shown = self._shown
-        self._view.show_film("film" in shown)
+        self._view.show_image("film" in shown)
         for kind in KINDS:
             self._points.set_visible(kind, kind in shown)
         self._drawing.set_visible("bodies", bool(shown & {"outlines", "endplates"}))
@@ -524,7 +524,7 @@ class VertebraLandmarksLogic:
             self._hovered = at
             self._draw_texts()
 
-    def _tell(self, change: Optional[Change]) -> None:
+    def _notify(self, change: Optional[Change]) -> None:
         for listener in tuple(self._listeners):
             listener(change)
 

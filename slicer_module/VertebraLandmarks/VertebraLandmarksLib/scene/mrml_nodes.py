@@ -118,7 +118,7 @@ class Observers:
 
 
 @dataclass(frozen=True)
-class Frame:
+class SceneFrame:
     """The plane z = 0, in which an image lies: RAS is ``(-x sx, -y sy, 0)`` of an upright pixel (x, y).
 
     That is the module's own placement, in which up is up on the screen. Where Slicer's reader places the pixels of a
@@ -137,10 +137,10 @@ class Frame:
     orientation: Orientation = UPRIGHT
 
     @property
-    def upright(self) -> Frame:
+    def upright(self) -> SceneFrame:
         """The frame of the upright image: the same places for upright pixels."""
         width, height = self.orientation.size(self.width, self.height)
-        return Frame(width, height, self._upright_spacing)
+        return SceneFrame(width, height, self._upright_spacing)
 
     @property
     def _upright_spacing(self) -> tuple[float, float]:

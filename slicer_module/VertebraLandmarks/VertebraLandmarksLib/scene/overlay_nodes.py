@@ -11,7 +11,7 @@ from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 
 from ..editor.overlay import PALETTE, Lines, Text
 from ..spine.display import DOUBTFUL, MEASURED, NAME, unit_color
-from .mrml_nodes import Frame, create, one_change, remove
+from .mrml_nodes import SceneFrame, create, one_change, remove
 
 _LINE_PX, _COBB_PX = 1, 2
 _TEXT_SCALES = {"names": 2.4, "angles": 3.0}
@@ -21,7 +21,7 @@ FONT_PX = {name: 5 * scale for name, scale in _TEXT_SCALES.items()}
 """Height of the letters in pixels of the view: Slicer's markups draw texts of scale 1 with 5."""
 
 
-class Drawing:
+class OverlayNodes:
     """Two models with a palette, and two lists of texts: bodies, Cobb lines, names and angles.
 
     Args:
@@ -30,7 +30,7 @@ class Drawing:
 
     def __init__(self, scene: Any) -> None:
         self._scene = scene
-        self._frame = Frame()
+        self._frame = SceneFrame()
         self._nodes: dict[str, Any] = {}
         self._written: dict[str, tuple[Text, ...]] = {}
 
@@ -39,7 +39,7 @@ class Drawing:
         """Whether the nodes are in the scene."""
         return bool(self._nodes) and all(self._scene.IsNodePresent(node) for node in self._nodes.values())
 
-    def create(self, frame: Frame, view: Optional[str] = None) -> None:
+    def create(self, frame: SceneFrame, view: Optional[str] = None) -> None:
         """Make the nodes, empty, where they are not there yet.
 
         Args:

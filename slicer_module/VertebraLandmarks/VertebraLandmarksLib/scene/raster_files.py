@@ -17,7 +17,7 @@ _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
 """First column and row, and steps between them, of the seven passes of an interlaced PNG file."""
 
 
-def is_whole(content: bytes, suffix: str) -> bool:
+def is_complete(content: bytes, suffix: str) -> bool:
     """Whether the content is what the name's ending says, with nothing missing at its end.
 
     Args:
@@ -96,7 +96,7 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SCAN = 0xDA
 
 
-def orientation_of_picture(content: bytes) -> Optional[Orientation]:
+def raster_orientation(content: bytes) -> Optional[Orientation]:
     """How the stored raster must be turned to stand upright, by TIFF's or EXIF's tag; ``None`` where there is none.
 
     Args:
@@ -105,7 +105,7 @@ def orientation_of_picture(content: bytes) -> Optional[Orientation]:
     return EXIF_ORIENTATIONS.get(int(_tags(_exif(content)).get(_ORIENTATION, 0)))
 
 
-def geometry_of_picture(content: bytes, width: int, height: int) -> ImageGeometry:
+def raster_geometry(content: bytes, width: int, height: int) -> ImageGeometry:
     """Where Slicer's own reader places the stored pixels.
 
     It obeys the density of TIFF and JPEG (JFIF), and of TIFF's orientation that it reverses columns and rows. It sees

@@ -6,13 +6,13 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
-from .mrml_nodes import Frame, Observers, one_change
+from .mrml_nodes import Observers, SceneFrame, one_change
 
 NAME = "Red"
 _MARGIN = 1.02
 
 
-class FilmView:
+class SliceView:
     """One slice view, fitted to the film while it is open, and as it was before when it is closed.
 
     Without a slice view in the scene, nothing of this does anything.
@@ -24,7 +24,7 @@ class FilmView:
 
     def __init__(self, scene: Any, zoomed: Callable[[], None]) -> None:
         self._scene, self._zoomed = scene, zoomed
-        self._frame = Frame()
+        self._frame = SceneFrame()
         self._volume_id: Optional[str] = None
         self._before: Optional[_Before] = None
         self._observers = Observers()
@@ -48,7 +48,7 @@ class FilmView:
             return 1.0
         return float(node.GetFieldOfView()[0] / node.GetDimensions()[0] / self._frame.spacing[0])
 
-    def open(self, frame: Frame, volume_id: str) -> None:
+    def open(self, frame: SceneFrame, volume_id: str) -> None:
         """Show a film alone.
 
         Args:
@@ -66,7 +66,7 @@ class FilmView:
                 layout.SetViewArrangement(layout.SlicerLayoutOneUpRedSliceView)
         self._observers.remove()
         self._observers.add(node, "ModifiedEvent", lambda *_: self._look())
-        self.show_film(True)
+        self.show_image(True)
         self.fit()
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class FilmView:
         if before is not None:
             before.restore(self._scene, self.slice_node, self.composite_node)
 
-    def show_film(self, on: bool) -> None:
+    def show_image(self, on: bool) -> None:
         """Show or hide the film; what is drawn over it stays."""
         composite = self.composite_node
         if composite is None or self._volume_id is None:

@@ -9,26 +9,26 @@ from typing import Any, Callable, Optional
 from ..client.api import Client
 from ..client.errors import ServerError
 from ..client.http import Connection
-from ..client.responses import LABELLED, ImageEntry, LabelFacts, ServerInfo
+from ..client.responses import LABELLED, ImageEntry, LabelInfo, ServerInfo
 from ..editor.spine_editor import LOCKED, MOVED
 from ..workflow import server_tasks
-from .actions.image_loader import Opening
-from .actions.image_side import Sides
-from .actions.inference import Inferring
-from .actions.submission import Asked, Submitting
-from .actions.training import Trainings
-from .autosave import Saving
+from .actions.image_loader import ImageLoader
+from .actions.image_side import ImageSideAction
+from .actions.inference import InferenceAction
+from .actions.submission import ConfirmationRequest, SubmissionAction
+from .actions.training import TrainingAction
+from .autosave import Autosave
 from .drafts import Draft, Drafts
-from .requests import Requests
-from .server_tasks import Opened
-from .state import Board, ConnectionState, Logic, State
-from .workers import Worker
+from .requests import ServerRequests
+from .server_tasks import LoadedImage
+from .state import ConnectionState, Logic, State, StateStore
+from .workers import WorkerPool
 
 _NO_CHANGE = ("loaded", "adopted", "locked")
 """Kinds of the editor's changes that are none of the person."""
 
 
-def client_of(url: str, token: str) -> Client:
+def make_client(url: str, token: str) -> Client:
     """The client for an address; raises ``ServerError`` where address or token cannot be one."""
     return Client(Connection(url, token))
 
@@ -58,24 +58,24 @@ class Controller:
         self,
         logic: Logic,
         drafts: Drafts,
-        connect_to: Callable[[str, str], Client] = client_of,
-        worker: Optional[Worker] = None,
-        saver: Optional[Worker] = None,
+        connect_to: Callable[[str, str], Client] = make_client,
+        worker: Optional[WorkerPool] = None,
+        saver: Optional[WorkerPool] = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.strategy = ""
         self.next_after_submit = self.infer_on_open = self.follow_moves = False
         self._logic, self._connect_to = logic, connect_to
-        self._worker = worker or Worker(3)
-        self._board = Board()
-        self._requests = Requests(self._board, self._worker, clock)
-        own_saver = saver or Worker(1, "vertebra-landmarks-drafts")
-        self._saving = Saving(self._board, logic, drafts, own_saver, self._requests.failed)
-        self._opening = Opening(self._board, self._requests, self._saving, logic, clock, self._is_shown)
-        self._inferring = Inferring(self._board, self._requests, self._saving, self._opening, logic, clock)
-        self._submitting = Submitting(self._board, self._requests, self._saving, logic, self._is_stored)
-        self._sides = Sides(self._board, self._requests, self._saving, logic)
-        self._trainings = Trainings(self._board, self._requests, clock, self._is_trained)
+        self._worker = worker or WorkerPool(3)
+        self._store = StateStore()
+        self._requests = ServerRequests(self._store, self._worker, clock)
+        own_saver = saver or WorkerPool(1, "vertebra-landmarks-drafts")
+        self._saving = Autosave(self._store, logic, drafts, own_saver, self._requests.failed)
+        self._opening = ImageLoader(self._store, self._requests, self._saving, logic, clock, self._on_shown)
+        self._inferring = InferenceAction(self._store, self._requests, self._saving, self._opening, logic, clock)
+        self._submitting = SubmissionAction(self._store, self._requests, self._saving, logic, self._on_label_stored)
+        self._sides = ImageSideAction(self._store, self._requests, self._saving, logic)
+        self._trainings = TrainingAction(self._store, self._requests, clock, self._on_training_finished)
         self._is_closed = self._is_new_model = False
         self._unsubscribe = logic.editor.subscribe(self._changed)
         self._saving.list()
@@ -83,22 +83,22 @@ class Controller:
     @property
     def state(self) -> State:
         """What is going on; replaced, never changed."""
-        return self._board.state
+        return self._store.state
 
     @property
     def person(self) -> str:
         """Who works, for labels and drafts where the server has no login."""
-        return self._board.person
+        return self._store.person
 
     @person.setter
     def person(self, name: str) -> None:
-        self._board.person = name
+        self._store.person = name
 
     # what the panel does besides the buttons
 
     def on_change(self, listener: Callable[[State], object]) -> Callable[[], None]:
         """Call the listener from ``poll`` with the new state whenever it is another; returns what ends that."""
-        return self._board.on_change(listener)
+        return self._store.on_change(listener)
 
     def poll(self) -> None:
         """Run what is due: results of jobs, saving, looking after training and server. Every 10 to 20 ms."""
@@ -108,10 +108,10 @@ class Controller:
         self._opening.poll()
         self._saving.poll()
         self._inferring.poll()
-        self._trainings.look_after()
-        if self._requests.is_time_to_look():
-            self._look_quietly()
-        self._board.tell()
+        self._trainings.poll()
+        if self._requests.is_reconnect_due():
+            self._refresh_in_background()
+        self._store.tell()
 
     def active(self) -> None:
         """The person does something with the film: counts as time of work. Edits are noticed without."""
@@ -121,70 +121,70 @@ class Controller:
 
     def dismiss(self) -> None:
         """Forget the last error and notice."""
-        self._board.set(error=None, notice="")
+        self._store.set(error=None, notice="")
 
     def cancel(self, name: str = "") -> None:
         """Cancel the job of that name (see ``Busy.name``), or all that the person waits for."""
         is_connecting = self.state.connection is ConnectionState.CONNECTING and name in ("", "connect")
         self._requests.jobs.cancel(name)
         if is_connecting:
-            self._board.set(connection=ConnectionState.DISCONNECTED)
+            self._store.set(connection=ConnectionState.DISCONNECTED)
 
     # connection
 
     def connect(self, url: str, token: str = "") -> None:
         """Connect to a server; the film that is open stays so if it is no image of another server."""
         self.disconnect()
-        self._board.set(url=url, info=None, images=(), training=None, all_labelled=False, notice="", error=None)
+        self._store.set(url=url, info=None, images=(), training=None, all_labelled=False, notice="", error=None)
         try:
             client = self._connect_to(url, token)
         except ServerError as error:
-            self._board.set(connection=ConnectionState.FAILED, error=error)
+            self._store.set(connection=ConnectionState.FAILED, error=error)
             return
-        self._board.set(connection=ConnectionState.CONNECTING)
+        self._store.set(connection=ConnectionState.CONNECTING)
         self._requests.jobs.start(
             "connect",
             "Connecting",
-            lambda job: server_tasks.look_around(client, job),
+            lambda job: server_tasks.fetch_server_state(client, job),
             lambda found: self._connected(client, *found),
-            lambda error: self._board.set(connection=ConnectionState.FAILED, error=error),
+            lambda error: self._store.set(connection=ConnectionState.FAILED, error=error),
         )
 
     def _connected(self, client: Client, info: ServerInfo, images: tuple[ImageEntry, ...]) -> None:
         self._requests.client = client
-        self._board.set(connection=ConnectionState.CONNECTED, training=info.training, error=None)
-        self._saw(info, images)
+        self._store.set(connection=ConnectionState.CONNECTED, training=info.training, error=None)
+        self._on_server_state(info, images)
         self._opening.connected()
 
     def disconnect(self) -> None:
         """Ask nothing any more; the film stays open."""
         self._requests.end()
-        self._board.set(connection=ConnectionState.DISCONNECTED)
+        self._store.set(connection=ConnectionState.DISCONNECTED)
 
     def refresh(self) -> None:
         """Read the list of images, the counts and the model again."""
-        work = server_tasks.look_around
-        self._requests.ask("refresh", "Reading the list of images", work, lambda found: self._saw(*found))
+        work = server_tasks.fetch_server_state
+        self._requests.ask("refresh", "Reading the list of images", work, lambda found: self._on_server_state(*found))
 
-    def _look_quietly(self) -> None:
-        self._requests.quietly(server_tasks.look_around, lambda found: self._saw(*found))
+    def _refresh_in_background(self) -> None:
+        self._requests.quietly(server_tasks.fetch_server_state, lambda found: self._on_server_state(*found))
 
-    def _saw(self, info: ServerInfo, images: tuple[ImageEntry, ...]) -> None:
-        self._board.set(images=images)
+    def _on_server_state(self, info: ServerInfo, images: tuple[ImageEntry, ...]) -> None:
+        self._store.set(images=images)
         film = self._saving.film
         entry = None if film is None else next((one for one in images if one.id == film.image_id), None)
         if film is not None and entry is not None and film.server == self._requests.server:
-            film.final = LabelFacts(entry.user, entry.when) if entry.status == LABELLED else None
-        self._saw_info(info)
+            film.final = LabelInfo(entry.user, entry.when) if entry.status == LABELLED else None
+        self._on_server_info(info)
 
-    def _saw_info(self, info: ServerInfo) -> None:
+    def _on_server_info(self, info: ServerInfo) -> None:
         before = self.state.info
         is_new = before is not None and before.model_version != info.model_version
-        self._board.set(info=info)
+        self._store.set(info=info)
         self._trainings.saw(info.training)
         if is_new or self._is_new_model:
             self._is_new_model = False
-            self._inferring.infer_again()
+            self._inferring.infer_with_new_model()
 
     # choosing
 
@@ -209,7 +209,7 @@ class Controller:
         """Open a file of this computer: as the server reads it while there is one, else as Slicer does."""
         self._opening.file(path)
 
-    def close_film(self) -> None:
+    def close_image(self) -> None:
         """Show nothing."""
         self._opening.close()
 
@@ -217,23 +217,23 @@ class Controller:
         """Keep the edits as a draft, and show again what the server has."""
         self._opening.again()
 
-    def film_is_gone(self) -> None:
+    def on_scene_closed(self) -> None:
         """The scene was closed and took the film with it; call ``save_now`` before it does.
 
         Where its work could not be saved the film comes back, and saving is tried again.
         """
-        self._opening.is_gone()
+        self._opening.on_scene_closed()
 
-    def _is_shown(self, opened: Opened, is_work: bool) -> None:
+    def _on_shown(self, opened: LoadedImage, is_work: bool) -> None:
         """A film is open: ask for landmarks where there are none, or those of another model."""
         if not is_work:
-            self._inferring.infer_where_due(opened, self.infer_on_open)
+            self._inferring.infer_if_outdated(opened, self.infer_on_open)
 
     # drafts
 
-    def take_up(self, draft: Draft) -> None:
+    def resume_draft(self, draft: Draft) -> None:
         """Open the film of a draft and go on with its points."""
-        self._opening.take_up(draft)
+        self._opening.resume_draft(draft)
 
     def discard(self, draft: Draft) -> None:
         """Delete a draft; besides a submit the only way in which unsaved work goes away."""
@@ -250,7 +250,7 @@ class Controller:
         self._is_closed = True
         self._saving.close()
         self._unsubscribe()
-        self._board.clear()
+        self._store.clear()
         self._requests.jobs.cancel()
         self._worker.close()
 
@@ -262,7 +262,7 @@ class Controller:
         film.changes += 1
         if not self._opening.is_ours and kind not in _NO_CHANGE:
             self._saving.edited(film)
-            self._inferring.moved(self.follow_moves and kind == MOVED and not change.is_going_on)
+            self._inferring.moved(self.follow_moves and kind == MOVED and not change.is_ongoing)
 
     # landmarks
 
@@ -270,11 +270,11 @@ class Controller:
         """Ask for landmarks; points that the person touched stay, and the rest is decoded around them."""
         self._inferring.infer()
 
-    def state_side(self, side: Optional[str]) -> None:
+    def set_side(self, side: Optional[str]) -> None:
         """Say which of the patient's sides, "left" or "right", is at the left of the open image; ``None`` for none."""
         self._sides.state(side)
 
-    def submit(self, confirmed: Optional[Asked] = None) -> Optional[Asked]:
+    def submit(self, confirmed: Optional[ConfirmationRequest] = None) -> Optional[ConfirmationRequest]:
         """Store the label as final.
 
         Args:
@@ -286,9 +286,9 @@ class Controller:
         """
         return self._submitting.submit(confirmed)
 
-    def _is_stored(self, is_open: bool) -> None:
+    def _on_label_stored(self, is_open: bool) -> None:
         """The server has a label: show the counts, and go on."""
-        self._requests.quietly(lambda client, job: client.info(job.signal), self._saw_info)
+        self._requests.quietly(lambda client, job: client.info(job.signal), self._on_server_info)
         if self.next_after_submit and is_open:
             self.next_image()
 
@@ -302,6 +302,6 @@ class Controller:
         """End the training that runs; the model stays as it was."""
         self._trainings.stop()
 
-    def _is_trained(self, is_new_model: bool) -> None:
+    def _on_training_finished(self, is_new_model: bool) -> None:
         self._is_new_model = is_new_model
-        self._look_quietly()
+        self._refresh_in_background()

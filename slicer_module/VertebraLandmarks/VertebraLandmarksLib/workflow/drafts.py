@@ -18,7 +18,7 @@ import numpy as np
 
 from ..client.errors import ServerError
 from ..client.json_fields import optional_choice
-from ..client.provenance import UNKNOWN, Origin, origin_of
+from ..client.provenance import UNKNOWN, Origin, parse_origin
 from ..spine.atomic_write import replacing
 from ..spine.labels.markups import label_of
 from ..spine.measurement.cobb import SIDES
@@ -37,7 +37,7 @@ else:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-class Hold:
+class FileLock:
     """A locked file, from now to ``release`` or the end of this process.
 
     Args:
@@ -63,7 +63,7 @@ class Hold:
         self._path.unlink(missing_ok=True)
 
 
-def is_held(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
     """Whether a process that lives holds the file; no where there is none, or where files cannot be locked."""
     try:
         with path.open("r+b") as file:
@@ -137,7 +137,7 @@ class Drafts:
 
     def __init__(self, folder: Path) -> None:
         self._folder = Path(folder)
-        self._holds: dict[str, Hold] = {}
+        self._holds: dict[str, FileLock] = {}
 
     def save(self, draft: Draft) -> None:
         """Write a draft in place of the one with the same key; afterwards it survives a power cut.
@@ -152,7 +152,7 @@ class Drafts:
             "seconds": float(draft.seconds),
             "saved": float(draft.saved),
             "markups": draft.markups.decode("utf-8", "surrogateescape"),
-            "origin": draft.origin.as_facts(),
+            "origin": draft.origin.as_dict(),
             "sha256": hashlib.sha256(draft.markups).hexdigest(),
         }
         with replacing(self._path(draft.key)) as temporary, temporary.open("xb") as file:
@@ -170,7 +170,7 @@ class Drafts:
             return
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._holds[key] = Hold(self._hold_path(key))
+            self._holds[key] = FileLock(self._hold_path(key))
 
     def release(self, key: str) -> None:
         """Let a draft be offered again."""
@@ -208,7 +208,7 @@ class Drafts:
 
     def _read(self, path: Path) -> Optional[Draft]:
         key = path.name[: -len(_SUFFIX)]
-        if key not in self._holds and is_held(self._hold_path(key)):
+        if key not in self._holds and is_locked(self._hold_path(key)):
             return None
         try:
             return _draft(json.loads(path.read_text(encoding="utf-8")), key)
@@ -241,7 +241,7 @@ def _draft(content: Any, key: str) -> Draft:
         saved=_of_kind(content, "saved", float),
         source=_of_kind(content, "source", str),
         note=_of_kind(content, "note", str),
-        origin=origin_of(content.get("origin", {})),
+        origin=parse_origin(content.get("origin", {})),
         is_proposal=content.get("is_proposal") is True,
         begun_by=str(content.get("begun_by", "")),
         image_left_is=optional_choice(content.get("image_left_is"), SIDES, "image_left_is"),

@@ -8,15 +8,15 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Optional
 
-from ..client.responses import LabelFacts
+from ..client.responses import LabelInfo
 from .drafts import Draft, Drafts, names_of
 from .state import Logic
 
-IDLE_S = 60.0
+MAX_PAUSE_S = 60.0
 """A longer pause is no work."""
 
 
-class Effort:
+class WorkTimer:
     """A clock that runs while somebody works.
 
     Args:
@@ -32,7 +32,7 @@ class Effort:
         """Somebody did something; the time since the last such moment counts unless it was a long pause."""
         now = self._clock()
         pause = 0.0 if self._last is None else now - self._last
-        self._seconds += pause if pause <= IDLE_S else 0.0
+        self._seconds += pause if pause <= MAX_PAUSE_S else 0.0
         self._last = now
 
     @property
@@ -41,19 +41,19 @@ class Effort:
         return self._seconds
 
 
-QUIET_S, LONGEST_S = 0.4, 1.0
+QUIET_INTERVAL_S, MAX_DELAY_S = 0.4, 1.0
 """Work is written when nothing happened for so long, and at the latest so long after the first change."""
-RETRY_S = 5.0
+RETRY_INTERVAL_S = 5.0
 
 
-class Keeper:
+class AutosavePolicy:
     """The draft of one film. Revisions count changes; all but ``write`` and ``forget`` belong to one thread.
 
     Args:
         drafts: where it is written.
         key: of the draft.
         clock: seconds from any moment on.
-        taken_up: key of the draft that this one goes on with and replaces, "" where there is none; another Slicer may
+        resumed_key: key of the draft that this one goes on with and replaces, "" where there is none; another Slicer may
             have been offered that too, so this one has a name of its own.
 
     Attributes:
@@ -63,10 +63,10 @@ class Keeper:
     """
 
     def __init__(
-        self, drafts: Drafts, key: str, clock: Callable[[], float] = time.monotonic, taken_up: str = ""
+        self, drafts: Drafts, key: str, clock: Callable[[], float] = time.monotonic, resumed_key: str = ""
     ) -> None:
-        self.key, self._taken_up = key, taken_up
-        self.revision = self.kept = 1 if taken_up else 0
+        self.key, self._taken_up = key, resumed_key
+        self.revision = self.kept = 1 if resumed_key else 0
         self.submitted = 0
         self._drafts, self._clock = drafts, clock
         self._first: Optional[float] = None
@@ -76,7 +76,7 @@ class Keeper:
         self._is_released = False
 
     @property
-    def is_kept(self) -> bool:
+    def is_saved(self) -> bool:
         """Whether nothing would be lost now."""
         return max(self.kept, self.submitted) >= self.revision
 
@@ -91,18 +91,18 @@ class Keeper:
         self.revision += 1
         if self._due is None:
             self._first = now
-        self._due = min(now + QUIET_S, (self._first or now) + LONGEST_S)
+        self._due = min(now + QUIET_INTERVAL_S, (self._first or now) + MAX_DELAY_S)
 
     def is_due(self) -> bool:
         """Whether it is time to write; then it is so once."""
         if self._due is None or self._clock() < self._due:
             return False
         self._due = None
-        return not self.is_kept
+        return not self.is_saved
 
     def later(self) -> None:
         """Writing failed; try again in a while."""
-        self._due = self._clock() + RETRY_S
+        self._due = self._clock() + RETRY_INTERVAL_S
 
     def write(self, draft: Draft, revision: int) -> int:
         """Write the draft unless a newer one is written, or submitted, already; on any thread.
@@ -148,7 +148,7 @@ class Keeper:
 
 
 @dataclass(eq=False)
-class OpenFilm:
+class EditSession:
     """What belongs to one film from its opening to the next one's.
 
     Attributes:
@@ -173,14 +173,14 @@ class OpenFilm:
     server: str
     path: Optional[str]
     session: str
-    keeper: Keeper
-    effort: Effort
+    keeper: AutosavePolicy
+    effort: WorkTimer
     edits_before: int = 0
     begun_by: str = ""
-    final: Optional[LabelFacts] = None
+    final: Optional[LabelInfo] = None
     note: str = ""
     is_proposal: bool = False
-    predictions: int = 0
+    prediction_count: int = 0
     changes: int = 0
     image_left_is: Optional[str] = None
     now: Callable[[], float] = field(default=time.time, repr=False)
@@ -188,7 +188,7 @@ class OpenFilm:
     def shows_proposal(self, logic: Logic) -> bool:
         """Whether points that are shown are a model's, which nobody submitted or placed."""
         editor = logic.editor
-        is_new = self.is_proposal or editor.predictions != self.predictions
+        is_new = self.is_proposal or editor.prediction_count != self.prediction_count
         return is_new and not bool(editor.touched.all())
 
     def edits(self, logic: Logic) -> int:
@@ -216,7 +216,7 @@ class OpenFilm:
         )
 
 
-def facts_of(draft: Draft) -> dict[str, Any]:
+def label_info_of(draft: Draft) -> dict[str, Any]:
     """What is noted at the server about a label beside the name of the login.
 
     ``annotator`` is who worked, ``begun_by`` who did before, ``submitted`` when (UTC), ``seconds`` how long, ``edits``
@@ -231,6 +231,6 @@ def facts_of(draft: Draft) -> dict[str, Any]:
         "edits": draft.edits,
         "touched": len(draft.touched),
         **({} if draft.image_left_is is None else {"image_left_is": draft.image_left_is}),
-        **draft.origin.as_facts(),
+        **draft.origin.as_dict(),
         "client": "3D Slicer, VertebraLandmarks",
     }

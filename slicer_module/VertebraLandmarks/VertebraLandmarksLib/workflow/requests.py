@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any, Callable, Optional
 
 from ..client.api import Client
-from ..client.errors import UNREACHABLE, ServerError, is_about_connection
-from .state import Board, Busy, ConnectionState
-from .workers import Done, Failed, Job, Work, Worker
+from ..client.errors import UNREACHABLE, ServerError, is_connection_error
+from .state import Busy, ConnectionState, StateStore
+from .workers import Done, Failed, Job, Work, WorkerPool
 
 
-class Jobs:
+class JobList:
     """What the person waits for.
 
     Args:
@@ -19,7 +19,7 @@ class Jobs:
         changed: called when ``busy`` is another.
     """
 
-    def __init__(self, worker: Worker, changed: Callable[[], object]) -> None:
+    def __init__(self, worker: WorkerPool, changed: Callable[[], object]) -> None:
         self._worker, self._changed = worker, changed
         self._running: dict[str, tuple[Job, Busy]] = {}
 
@@ -28,16 +28,16 @@ class Jobs:
         """Those that run, in the order of their begin."""
         return tuple(busy for _, busy in self._running.values())
 
-    def start(self, name: str, what: str, work: Work, done: Done, failed: Failed, tell_cancelled: bool = False) -> None:
+    def start(self, name: str, what: str, work: Work, done: Done, failed: Failed, reports_cancel: bool = False) -> None:
         """Run a job in place of the one of that name, which is cancelled.
 
         Args:
             name: of the job.
             what: is being done, for people.
-            work: see ``Worker.start``.
+            work: see ``WorkerPool.start``.
             done: called with the result.
             failed: called with the error.
-            tell_cancelled: see ``Worker.start``.
+            reports_cancel: see ``WorkerPool.start``.
         """
         self.cancel(name)
 
@@ -55,7 +55,7 @@ class Jobs:
                 self._running[name] = (job, replace(self._running[name][1], done=done_bytes, total=total))
                 self._changed()
 
-        job = self._worker.start(work, ending(done), ending(failed), progress, tell_cancelled)
+        job = self._worker.start(work, ending(done), ending(failed), progress, reports_cancel)
         self._running[name] = (job, Busy(name, what))
         self._changed()
 
@@ -70,11 +70,11 @@ class Jobs:
         return name in self._running and self._running[name][0] is job
 
 
-RECONNECT_S = 5.0
+RECONNECT_INTERVAL_S = 5.0
 """How often a lost server is asked whether it is back."""
 
 
-class Requests:
+class ServerRequests:
     """Requests to the server that the person is connected to.
 
     Args:
@@ -87,10 +87,10 @@ class Requests:
         jobs: what the person waits for.
     """
 
-    def __init__(self, board: Board, worker: Worker, clock: Callable[[], float]) -> None:
+    def __init__(self, board: StateStore, worker: WorkerPool, clock: Callable[[], float]) -> None:
         self.client: Optional[Client] = None
-        self.jobs = Jobs(worker, lambda: board.set(busy=self.jobs.busy))
-        self._board, self._worker, self._clock = board, worker, clock
+        self.jobs = JobList(worker, lambda: board.set(busy=self.jobs.busy))
+        self._store, self._worker, self._clock = board, worker, clock
         self._asking: Optional[Job] = None
         self._next_try = 0.0
 
@@ -100,7 +100,7 @@ class Requests:
         return "" if self.client is None else str(self.client.connection.address)
 
     @property
-    def is_asking_quietly(self) -> bool:
+    def is_background_running(self) -> bool:
         """Whether something is asked that nobody waits for."""
         return self._asking is not None and self._asking.is_running()
 
@@ -111,9 +111,9 @@ class Requests:
         work: Callable[[Client, Job], Any],
         done: Callable[[Any], object],
         failed: Optional[Callable[[ServerError], object]] = None,
-        tell_cancelled: bool = False,
+        reports_cancel: bool = False,
     ) -> None:
-        """Ask something that the person waits for; arguments as ``Jobs.start`` has them. Errors are shown."""
+        """Ask something that the person waits for; arguments as ``JobList.start`` has them. Errors are shown."""
         client = self.client
         if client is None:
             self.failed(ServerError(UNREACHABLE, "Connect to a server first."))
@@ -121,10 +121,10 @@ class Requests:
 
         def answered(value: Any) -> None:
             self._is_back()
-            self._board.set(error=None)
+            self._store.set(error=None)
             done(value)
 
-        self.jobs.start(name, what, lambda job: work(client, job), answered, failed or self.failed, tell_cancelled)
+        self.jobs.start(name, what, lambda job: work(client, job), answered, failed or self.failed, reports_cancel)
 
     def quietly(self, work: Callable[[Client, Job], Any], done: Callable[[Any], object]) -> None:
         """Ask something that nobody waits for, and whose errors nobody needs to see."""
@@ -138,18 +138,18 @@ class Requests:
 
         self._asking = self._worker.start(lambda job: work(client, job), answered, self._lost)
 
-    def end_session(self, session: str) -> None:
+    def delete_session(self, session: str) -> None:
         """Have the server forget a file that was sent; "" is none."""
         client = self.client
         if client is not None and session:
-            self._worker.start(lambda job: client.end_session(session, job.signal))
+            self._worker.start(lambda job: client.delete_session(session, job.signal))
 
     def failed(self, error: ServerError) -> None:
         """Show what went wrong."""
         self._lost(error)
-        self._board.set(error=error)
+        self._store.set(error=error)
 
-    def may_ask_about(self, server: str) -> bool:
+    def check_same_server(self, server: str) -> bool:
         """Whether the image of a server, "" for a file of this computer, may be spoken of here; if not, says so.
 
         Another server may well have another image of that name.
@@ -160,10 +160,10 @@ class Requests:
         self.failed(ServerError(UNREACHABLE, sentence))
         return False
 
-    def is_time_to_look(self) -> bool:
+    def is_reconnect_due(self) -> bool:
         """Whether a lost server should be asked now whether it is back."""
-        is_lost = self._board.state.connection is ConnectionState.LOST
-        return is_lost and self._clock() >= self._next_try and not self.is_asking_quietly
+        is_lost = self._store.state.connection is ConnectionState.LOST
+        return is_lost and self._clock() >= self._next_try and not self.is_background_running
 
     def end(self) -> None:
         """Ask nothing any more."""
@@ -174,11 +174,11 @@ class Requests:
 
     def _lost(self, error: ServerError) -> None:
         """Notice where the server is out of reach."""
-        if is_about_connection(error) and self.client is not None:
-            self._next_try = self._clock() + RECONNECT_S
-            if self._board.state.connection is ConnectionState.CONNECTED:
-                self._board.set(connection=ConnectionState.LOST)
+        if is_connection_error(error) and self.client is not None:
+            self._next_try = self._clock() + RECONNECT_INTERVAL_S
+            if self._store.state.connection is ConnectionState.CONNECTED:
+                self._store.set(connection=ConnectionState.LOST)
 
     def _is_back(self) -> None:
-        if self._board.state.connection is ConnectionState.LOST:
-            self._board.set(connection=ConnectionState.CONNECTED)
+        if self._store.state.connection is ConnectionState.LOST:
+            self._store.set(connection=ConnectionState.CONNECTED)

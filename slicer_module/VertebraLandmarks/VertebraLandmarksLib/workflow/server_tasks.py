@@ -10,18 +10,18 @@ from typing import Any, Optional
 
 from ..client.api import Client
 from ..client.errors import NOT_FOUND, REFUSED, TAKEN, ServerError
-from ..client.radiograph import Film
-from ..client.responses import FINAL, NO_FACTS, PREDICTED, Answer, ImageEntry, LabelFacts, ServerInfo, Training
+from ..client.radiograph import Radiograph
+from ..client.responses import FINAL, NO_LABEL_INFO, PREDICTED, ImageEntry, LabelInfo, Prediction, ServerInfo, Training
 from ..spine.image_suffixes import file_stem
 from .drafts import Draft
-from .open_image import Keeper, facts_of
+from .open_image import AutosavePolicy, label_info_of
 from .workers import Job
 
-_MOST_NAMES, _MOST_CHOICES = 100, 5
+_MAX_NAMES, _MAX_CHOICES = 100, 5
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
+class LoadedImage:
     """A film and what the server has about it.
 
     Attributes:
@@ -32,10 +32,10 @@ class Opened:
         session: upload session that holds the film, "" for an image of the server's folder.
     """
 
-    film: Film
+    film: Radiograph
     label: Optional[bytes] = None
     is_final: bool = False
-    facts: LabelFacts = NO_FACTS
+    facts: LabelInfo = NO_LABEL_INFO
     session: str = ""
 
 
@@ -47,7 +47,7 @@ class ReplacedLabelError(ServerError):
         final: what is noted about that label.
     """
 
-    def __init__(self, image_id: str, final: LabelFacts) -> None:
+    def __init__(self, image_id: str, final: LabelInfo) -> None:
         when = "" if final.when is None else time.strftime(" at %Y-%m-%d %H:%M", time.localtime(final.when))
         who = f" by {final.user}" if final.user else ""
         sentence = f"{image_id} has a label{who}{when} that you have not seen. It was not replaced; your work is kept."
@@ -55,27 +55,27 @@ class ReplacedLabelError(ServerError):
         self.final = final
 
 
-def look_around(client: Client, job: Job) -> tuple[ServerInfo, tuple[ImageEntry, ...]]:
+def fetch_server_state(client: Client, job: Job) -> tuple[ServerInfo, tuple[ImageEntry, ...]]:
     """The server and its images."""
     return client.info(job.signal), client.images(job.signal)
 
 
-def open_image(client: Client, image_id: str, job: Job) -> Opened:
+def open_image(client: Client, image_id: str, job: Job) -> LoadedImage:
     """An image of the server's folder, with the label that a person submitted, else the prediction kept there."""
     film = client.film(image_id, job.signal, job.report)
     for tag in (FINAL, PREDICTED):
         try:
             label = client.label(image_id, tag, job.signal)
-            return Opened(film, label, tag == FINAL, client.label_facts(image_id, tag, job.signal))
+            return LoadedImage(film, label, tag == FINAL, client.parse_label_info(image_id, tag, job.signal))
         except ServerError as error:
             if error.kind != NOT_FOUND:
                 raise
-    return Opened(film)
+    return LoadedImage(film)
 
 
 def open_next(
     client: Client, strategy: str, present: str, passed: Collection[str], left: tuple[str, ...], job: Job
-) -> Optional[Opened]:
+) -> Optional[LoadedImage]:
     """The image that the strategy chooses, or the next one where the person has passed over that.
 
     Args:
@@ -93,7 +93,7 @@ def open_next(
         ServerError: REFUSED, the present one is the only one that has no label.
     """
     chosen = ""
-    for _ in range(_MOST_CHOICES):
+    for _ in range(_MAX_CHOICES):
         found = client.next_image(strategy, job.signal)
         if found is None:
             return None
@@ -110,23 +110,23 @@ def open_next(
     return open_image(client, next((name for name in others if name not in passed), others[0]), job)
 
 
-def open_file(client: Client, path: str, job: Job) -> Opened:
+def open_file(client: Client, path: str, job: Job) -> LoadedImage:
     """A file of this computer, through an upload session."""
-    session = client.begin_session(path, job.signal, job.report)
+    session = client.create_session(path, job.signal, job.report)
     try:
-        return Opened(client.session_film(session, path, job.signal, job.report), session=session)
+        return LoadedImage(client.session_radiograph(session, path, job.signal, job.report), session=session)
     except ServerError:
         with contextlib.suppress(ServerError):
-            client.end_session(session)
+            client.delete_session(session)
         raise
 
 
-def infer_image(client: Client, image_id: str, fixed: Mapping[str, Any], job: Job) -> tuple[Answer, str]:
+def infer_image(client: Client, image_id: str, fixed: Mapping[str, Any], job: Job) -> tuple[Prediction, str]:
     """Landmarks of an image of the server's folder; the second value, a session, is empty."""
     return client.infer(image_id, fixed=fixed, cancel=job.signal), ""
 
 
-def infer_file(client: Client, path: str, session: str, fixed: Mapping[str, Any], job: Job) -> tuple[Answer, str]:
+def infer_file(client: Client, path: str, session: str, fixed: Mapping[str, Any], job: Job) -> tuple[Prediction, str]:
     """Landmarks of a file, and the session that holds it now: the one before may be over."""
     if session:
         try:
@@ -134,7 +134,7 @@ def infer_file(client: Client, path: str, session: str, fixed: Mapping[str, Any]
         except ServerError as error:
             if error.kind != NOT_FOUND:
                 raise
-    session = client.begin_session(path, job.signal, job.report)
+    session = client.create_session(path, job.signal, job.report)
     return client.infer(session_id=session, fixed=fixed, cancel=job.signal), session
 
 
@@ -145,7 +145,7 @@ def store_file(client: Client, path: str, wanted: str, job: Job) -> str:
         Its name there.
     """
     wanted = wanted or file_stem(path)
-    for number in range(1, _MOST_NAMES):
+    for number in range(1, _MAX_NAMES):
         name = wanted if number == 1 else f"{wanted}_{number}"
         if client.has_image(name, path, job.signal):
             return name
@@ -160,8 +160,8 @@ def store_file(client: Client, path: str, wanted: str, job: Job) -> str:
 
 
 def submit(
-    client: Client, draft: Draft, keeper: Keeper, revision: int, known: Optional[LabelFacts], job: Job
-) -> tuple[str, LabelFacts]:
+    client: Client, draft: Draft, keeper: AutosavePolicy, revision: int, known: Optional[LabelInfo], job: Job
+) -> tuple[str, LabelInfo]:
     """Store a label, and before that the film where the server does not have it.
 
     Until the server has said yes, the draft stays on the disk, with the note that it was on its way.
@@ -185,33 +185,33 @@ def submit(
     image_id = draft.image_id
     if draft.source:
         image_id = store_file(client, draft.source, draft.image_id, job)
-    present = final_of(client, image_id, job)
+    present = fetch_final_label_info(client, image_id, job)
     is_known = present is None or (known is not None and present.is_same_label(known))
     if present is not None and not is_known and client.label(image_id, FINAL, job.signal) != draft.markups:
         raise ReplacedLabelError(image_id, present)
-    client.save_label(image_id, draft.markups, facts_of(draft), cancel=job.signal)
+    client.save_label(image_id, draft.markups, label_info_of(draft), cancel=job.signal)
     if draft.image_left_is is not None:
         with contextlib.suppress(ServerError):  # it stands among the label's facts, too
-            client.state_side(image_id, draft.image_left_is, job.signal)
+            client.set_side(image_id, draft.image_left_is, job.signal)
     with contextlib.suppress(OSError):
         keeper.forget(revision)
     stored = None
     with contextlib.suppress(ServerError):
-        stored = final_of(client, image_id, job)
-    return image_id, stored or LabelFacts(draft.user, None, draft.origin)
+        stored = fetch_final_label_info(client, image_id, job)
+    return image_id, stored or LabelInfo(draft.user, None, draft.origin)
 
 
-def final_of(client: Client, image_id: str, job: Job) -> Optional[LabelFacts]:
+def fetch_final_label_info(client: Client, image_id: str, job: Job) -> Optional[LabelInfo]:
     """What is noted about the label that a person submitted; ``None`` where nobody did."""
     try:
-        return client.label_facts(image_id, FINAL, job.signal)
+        return client.parse_label_info(image_id, FINAL, job.signal)
     except ServerError as error:
         if error.kind != NOT_FOUND:
             raise
         return None
 
 
-def begin_training(client: Client, settings: Mapping[str, Any], job: Job) -> Optional[Training]:
+def start_training_run(client: Client, settings: Mapping[str, Any], job: Job) -> Optional[Training]:
     """Start a training, and say what was known about the one before."""
     before = client.training(job.signal)
     client.start_training(settings, job.signal)

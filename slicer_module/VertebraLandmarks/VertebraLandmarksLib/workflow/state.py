@@ -10,8 +10,8 @@ import numpy as np
 
 from ..client.errors import ServerError
 from ..client.provenance import UNKNOWN, Origin
-from ..client.radiograph import Film
-from ..client.responses import NOBODY, Answer, ImageEntry, ServerInfo, Training
+from ..client.radiograph import Radiograph
+from ..client.responses import ANONYMOUS, ImageEntry, Prediction, ServerInfo, Training
 from ..editor.spine_editor import SpineEditor
 from ..spine.imaging.image_frame import ImageFrame
 from .drafts import Draft
@@ -48,7 +48,7 @@ class Busy:
 
 
 @dataclass(frozen=True)
-class Question:
+class SubmissionWarning:
     """What must be asked before a label is submitted.
 
     Attributes:
@@ -71,8 +71,8 @@ class Current:
         source: ``answers.SERVER``, ``SESSION`` or ``LOCAL``.
         path: the file on this computer, ``None`` for an image of the server.
         label: "" (nothing yet), "prediction", "label" (submitted before) or "draft" (work taken up again).
-        is_unsaved: whether there are edits that were not submitted; they are on this computer's disk, see ``is_kept``.
-        is_kept: whether all of them are on the disk.
+        is_unsaved: whether there are edits that were not submitted; they are on this computer's disk, see ``is_saved``.
+        is_saved: whether all of them are on the disk.
         model_version: of the model that points which nobody set come from, "" where that is not known.
         names_right: chance that the names it gave are right; ``None`` where unknown, or where names were shifted.
         edits: steps of the person on this film, with those of a draft that was taken up.
@@ -86,7 +86,7 @@ class Current:
     path: Optional[str] = None
     label: str = ""
     is_unsaved: bool = False
-    is_kept: bool = True
+    is_saved: bool = True
     model_version: str = ""
     names_right: Optional[float] = None
     edits: int = 0
@@ -138,7 +138,7 @@ class State:
         return any(busy.name == name for busy in self.busy)
 
 
-class Board:
+class StateStore:
     """What is going on, as the panel shows it.
 
     Attributes:
@@ -156,7 +156,7 @@ class Board:
     def user(self) -> str:
         """Who works: the name of the login, else what the person said."""
         info = self.state.info
-        return info.user if info is not None and info.user not in ("", NOBODY) else self.person
+        return info.user if info is not None and info.user not in ("", ANONYMOUS) else self.person
 
     def set(self, **changes: Any) -> None:
         """Replace attributes of the state."""
@@ -198,7 +198,7 @@ class Logic(Protocol):
     editor: SpineEditor
 
     @property
-    def film(self) -> Optional[Film]:
+    def film(self) -> Optional[Radiograph]:
         """The film that is shown."""
 
     @property
@@ -212,25 +212,25 @@ class Logic(Protocol):
     def set_side(self, side: Optional[str]) -> None:
         """Let the person say which of the patient's sides is at the left of the upright image."""
 
-    def show_film(self, film: Film) -> None:
+    def show_image(self, film: Radiograph) -> None:
         """Show a film without points, in place of the one before."""
 
-    def close_film(self) -> None:
+    def close_image(self) -> None:
         """Show nothing."""
 
     def restore(self) -> bool:
         """Show again what a closed scene took away; returns whether there was something."""
 
-    def begin_local(self, path: str) -> Callable[[], Film]:
+    def begin_local(self, path: str) -> Callable[[], Radiograph]:
         """Begin to read a file without a server; what is returned gives the film, on any thread.
 
         Both raise ValueError or OSError with a sentence.
         """
 
-    def set_answer(self, answer: Answer) -> bool:
+    def show_prediction(self, answer: Prediction) -> bool:
         """Show what the server found; returns whether that is a step that can be undone."""
 
-    def follow_answer(self, answer: Answer) -> bool:
+    def follow_prediction(self, answer: Prediction) -> bool:
         """Show what the server found around the last edit, as a part of it; returns whether that was done."""
 
     def set_label(

@@ -9,7 +9,7 @@ import time
 from typing import Any, Callable, Optional
 
 from ..client.errors import CANCELLED, FAILED, ServerError
-from ..client.sockets import Cancel
+from ..client.sockets import CancelSignal
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Job:
     """
 
     def __init__(self, waiting: queue.SimpleQueue[Callable[[], None]], progress: Optional[Progress]) -> None:
-        self.signal = Cancel()
+        self.signal = CancelSignal()
         self._waiting, self._progress = waiting, progress
         self._lock = threading.Lock()
         self._news: Optional[tuple[int, Optional[int]]] = None
@@ -49,16 +49,16 @@ class Job:
         with self._lock:
             is_told, self._news = self._news is not None, (done, total)
         if not is_told:
-            self._waiting.put(self._tell)
+            self._waiting.put(self._notify)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         with self._lock:
             news, self._news = self._news, None
         if self._is_running and self._progress is not None and news is not None:
             self._progress(*news)
 
 
-class Worker:
+class WorkerPool:
     """A few threads that take one job after the other.
 
     Nothing that a job does can stop the process from ending: the threads are daemons.
@@ -85,7 +85,7 @@ class Worker:
         done: Optional[Done] = None,
         failed: Optional[Failed] = None,
         progress: Optional[Progress] = None,
-        tell_cancelled: bool = False,
+        reports_cancel: bool = False,
     ) -> Job:
         """Have ``work(job)`` run on a thread.
 
@@ -94,7 +94,7 @@ class Worker:
             done: called by ``poll`` with the value.
             failed: called by ``poll`` with what was raised; anything but a ``ServerError`` becomes one of kind FAILED.
             progress: called by ``poll`` with what ``job.report`` was given last.
-            tell_cancelled: call ``failed`` with kind CANCELLED after ``job.cancel()``; else nothing is called then.
+            reports_cancel: call ``failed`` with kind CANCELLED after ``job.cancel()``; else nothing is called then.
 
         Returns:
             The job; one that is cancelled already where the worker is closed.
@@ -109,7 +109,7 @@ class Worker:
                 thread = threading.Thread(target=self._run, name=f"{self._name}-{len(self._threads)}", daemon=True)
                 self._threads.append(thread)
                 thread.start()
-        self._jobs.put((job, work, done, failed, tell_cancelled))
+        self._jobs.put((job, work, done, failed, reports_cancel))
         return job
 
     def poll(self, most_s: float = 0.005) -> int:
@@ -148,12 +148,12 @@ class Worker:
             taken = self._jobs.get()
             if taken is None:
                 return
-            job, work, done, failed, tell_cancelled = taken
+            job, work, done, failed, reports_cancel = taken
             value, error = _result(job, work)
             with self._lock:
                 self._open.discard(job)
             if not self._is_closed:
-                self._waiting.put(_ending(job, value, error, done, failed, tell_cancelled))
+                self._waiting.put(_ending(job, value, error, done, failed, reports_cancel))
 
 
 def _result(job: Job, work: Work) -> tuple[Any, Optional[ServerError]]:
@@ -179,14 +179,14 @@ def _ending(
     error: Optional[ServerError],
     done: Optional[Done],
     failed: Optional[Failed],
-    tell_cancelled: bool,
+    reports_cancel: bool,
 ) -> Callable[[], None]:
     """What ``poll`` runs when the work is over; whether it was cancelled is known only then."""
 
     def end() -> None:
         job._is_running = False
         if job.signal.is_set():
-            if tell_cancelled and failed is not None:
+            if reports_cancel and failed is not None:
                 failed(ServerError(CANCELLED, "Cancelled."))
         elif error is not None:
             if failed is not None:

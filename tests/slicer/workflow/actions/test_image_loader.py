@@ -146,7 +146,7 @@ def test_what_somebody_else_began_is_said_and_noted(desk: Desk, server: Server) 
     (draft,) = desk.state.offers
     assert (draft.user, draft.edits) == ("ada", 1)
     desk.controller.person = "ben"
-    desk.controller.take_up(draft)
+    desk.controller.resume_draft(draft)
     desk.until(lambda: desk.state.current is not None and desk.state.current.label == "draft")
     assert desk.state.current is not None
     assert (desk.state.current.begun_by, desk.state.current.edits) == ("ada", 1)

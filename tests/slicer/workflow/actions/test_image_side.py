@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from VertebraLandmarksLib.client.radiograph import BY_PERSON, SERVER, Film, ImageFacts
-from VertebraLandmarksLib.workflow.actions.image_side import side_words
+from VertebraLandmarksLib.client.radiograph import BY_PERSON, SERVER, ImageInfo, Radiograph
+from VertebraLandmarksLib.workflow.actions.image_side import format_side
 
 from ...conftest import Desk, facts, offline
 
@@ -26,7 +26,7 @@ def test_without_a_server_the_side_stays_in_the_draft(
 ) -> None:
     offline(desk, tmp_path)
     assert desk.state.current.image_left_is is None
-    desk.controller.state_side("right")
+    desk.controller.set_side("right")
     assert desk.state.current.image_left_is == desk.logic.image_left_is == "right"
     assert desk.state.current.is_unsaved
     desk.controller.close()
@@ -34,7 +34,7 @@ def test_without_a_server_the_side_stays_in_the_draft(
     assert draft.image_left_is == "right"
     again = new_desk()
     again.until(lambda: again.state.offers)
-    again.controller.take_up(again.state.offers[0])
+    again.controller.resume_draft(again.state.offers[0])
     again.until(lambda: again.state.current is not None)
     assert again.state.current.image_left_is == again.logic.image_left_is == "right"
 
@@ -43,8 +43,8 @@ def test_a_side_that_the_file_states_is_not_replaced(desk: Desk, tmp_path: Path)
     offline(desk, tmp_path)
     film = desk.logic.film
     stated = replace(film, facts=replace(film.facts, image_left_is="left", image_left_is_source="PatientOrientation"))
-    desk.logic.show_film(stated)
-    desk.controller.state_side("right")
+    desk.logic.show_image(stated)
+    desk.controller.set_side("right")
     assert desk.logic.image_left_is == "left"
 
 
@@ -53,7 +53,7 @@ def test_a_side_that_the_file_states_is_not_replaced(desk: Desk, tmp_path: Path)
 def test_the_server_keeps_the_side(desk: Desk, new_desk: Callable[..., Desk], server: Server) -> None:
     desk.connect(server.url)
     desk.open("phantom_003")
-    desk.controller.state_side("right")
+    desk.controller.set_side("right")
     desk.idle()
     assert not desk.state.current.is_unsaved, "there is nothing that only this computer knows"
     other = new_desk()
@@ -61,7 +61,7 @@ def test_the_server_keeps_the_side(desk: Desk, new_desk: Callable[..., Desk], se
     other.open("phantom_003")
     assert other.state.current.image_left_is == other.logic.image_left_is == "right"
     assert other.logic.film.facts.image_left_is_source == BY_PERSON
-    other.controller.state_side(None)
+    other.controller.set_side(None)
     other.idle()
     desk.controller.open_image("phantom_003")
     desk.until(lambda: desk.state.current.image_left_is is None)
@@ -71,7 +71,7 @@ def test_the_server_keeps_the_side(desk: Desk, new_desk: Callable[..., Desk], se
 @pytest.mark.usefixtures("fresh_labels")
 def test_the_side_of_a_file_goes_to_the_server_with_its_label(desk: Desk, server: Server, tmp_path: Path) -> None:
     offline(desk, tmp_path)
-    desk.controller.state_side("left")
+    desk.controller.set_side("left")
     desk.idle()
     desk.connect(server.url)
     desk.submit()
@@ -89,9 +89,9 @@ def test_an_older_server_leaves_the_side_to_the_draft(desk: Desk, server: Server
     desk.connect(server.url)
     desk.open("phantom_002")
     film = desk.logic.film
-    of_old = Film(film.id, film.pixels, SERVER, None, ImageFacts(film.facts.width, film.facts.height))
-    desk.logic.show_film(of_old)
-    desk.controller.state_side("left")
+    of_old = Radiograph(film.id, film.pixels, SERVER, None, ImageInfo(film.facts.width, film.facts.height))
+    desk.logic.show_image(of_old)
+    desk.controller.set_side("left")
     desk.idle()
     assert desk.state.current.is_unsaved
     assert [draft.image_left_is for draft in desk.drafts.list()] == ["left"]
@@ -114,4 +114,4 @@ def test_the_panel_says_whose_sides_are_meant(
     offline(desk, tmp_path)
     film = desk.logic.film
     known = replace(film.facts, image_left_is=in_file, image_left_is_source=source)
-    assert side_words(replace(film, facts=known), side) == words
+    assert format_side(replace(film, facts=known), side) == words

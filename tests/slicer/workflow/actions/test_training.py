@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from VertebraLandmarksLib.client.responses import DONE, RUNNING, STARTING, STOPPED, Training
-from VertebraLandmarksLib.workflow.actions.training import EVERY_S, LATEST_START_S, TrainingWatch
+from VertebraLandmarksLib.workflow.actions.training import POLL_INTERVAL_S, START_TIMEOUT_S, TrainingWatch
 
 pytestmark = pytest.mark.slicer
 
@@ -27,7 +27,7 @@ def test_it_asks_now_and_then_while_something_goes_on() -> None:
     assert not watch.is_due(OLD)
     assert watch.is_due(Training(RUNNING))
     assert not watch.is_due(Training(RUNNING))
-    clock.now += EVERY_S
+    clock.now += POLL_INTERVAL_S
     assert watch.is_due(Training(STARTING))
 
 
@@ -46,7 +46,7 @@ def test_a_training_that_never_shows_up_is_given_up() -> None:
     clock = Clock()
     watch = TrainingWatch(clock)
     watch.started(OLD)
-    clock.now += LATEST_START_S
+    clock.now += START_TIMEOUT_S
     assert watch.seen(OLD) == OLD
 
 

@@ -11,7 +11,7 @@ STATES = {
 }
 
 
-class ConnectionPanel:
+class ConnectionSection:
     """Address, token and name, and how the server answers.
 
     Args:
@@ -46,8 +46,8 @@ class ConnectionPanel:
         ui.connectButton.text = "Disconnect" if is_open else "Connect"
         for field in (ui.serverLineEdit, ui.tokenLineEdit):
             field.setEnabled(not is_open)
-        ui.modelLabel.text = "-" if state.info is None else model_words(state.info)
-        ui.countsLabel.text = "-" if state.info is None else counts_words(state.info)
+        ui.modelLabel.text = "-" if state.info is None else format_model(state.info)
+        ui.countsLabel.text = "-" if state.info is None else format_counts(state.info)
 
     def _name(self):
         self._settings["user"] = self._controller.person = self._ui.userLineEdit.text.strip()
@@ -66,9 +66,9 @@ class ConnectionPanel:
 
     def _keep_token(self):
         """Store the token if that is wished, else see that none is stored."""
-        is_kept = self._ui.tokenRememberCheckBox.checked
-        self._settings["rememberToken"] = is_kept
-        self._settings["token"] = self._ui.tokenLineEdit.text.strip() if is_kept else ""
+        is_saved = self._ui.tokenRememberCheckBox.checked
+        self._settings["rememberToken"] = is_saved
+        self._settings["token"] = self._ui.tokenLineEdit.text.strip() if is_saved else ""
 
 
 def is_begun(state):
@@ -76,13 +76,13 @@ def is_begun(state):
     return state.is_connected or state.connection is ConnectionState.CONNECTING
 
 
-def model_words(info):
+def format_model(info):
     """Name and version of the model."""
     if not info.model:
         return "none: place the points by hand"
     return f"{info.model}, version {info.model_version}" if info.model_version else info.model
 
 
-def counts_words(info):
+def format_counts(info):
     """How many images there are, and how many are still to be labelled."""
     return f"{info.images} in all, {info.labelled} labelled, {info.left} left"

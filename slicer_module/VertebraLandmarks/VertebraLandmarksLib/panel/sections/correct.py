@@ -1,6 +1,6 @@
 """The section Correct: the model's proposal put right, undo and redo, names, and what should be looked at."""
 
-from ...editor.measurements import at_fault
+from ...editor.measurements import culprits
 from ...scene.logic import POINT, ROTATE, VERTEBRA
 from ...spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE
 from ..tables import fill, prepare
@@ -14,7 +14,7 @@ DRAGS = (
 WORDS = dict(zip(POINTS, ("center", "top left", "top right", "bottom left", "bottom right")))
 
 
-class CorrectPanel:
+class CorrectSection:
     """Buttons that change the points.
 
     Args:
@@ -62,7 +62,7 @@ class CorrectPanel:
         is_open = state.current is not None
         ui.inferButton.setEnabled(is_open and state.is_connected and not state.is_busy("infer"))
         ui.revertButton.setEnabled(is_open and state.is_connected and state.current.is_unsaved)
-        ui.namesRightLabel.text = names_words(state.current)
+        ui.namesRightLabel.text = format_name_confidence(state.current)
 
     def refresh_points(self):
         """Show what the points allow, and what should be looked at."""
@@ -84,7 +84,7 @@ class CorrectPanel:
     def refresh_doubts(self):
         """Show what should be looked at; cheap, as it runs with every move."""
         ui, found = self._ui, self._logic.measurements
-        doubts = (*found.doubtful, *((at_fault(one)[0], one.message) for one in found.violations))
+        doubts = (*found.doubtful, *((culprits(one)[0], one.message) for one in found.violations))
         self._doubts = sorted(doubts, key=lambda doubt: VERTEBRAE.index(doubt[0]))
         fill(ui.doubtsTable, self._doubts)
         ui.doubtsLabel.text = f"To check: {len(self._doubts) or 'nothing'}"
@@ -137,7 +137,7 @@ class CorrectPanel:
         self._logic.rotate_vertebra(self._ui.vertebraComboBox.currentIndex, sign * self._ui.rotateSpinBox.value)
 
 
-def names_words(current):
+def format_name_confidence(current):
     """How likely the names are right, where the model says so and nobody changed them."""
     if current is None or current.names_right is None:
         return ""

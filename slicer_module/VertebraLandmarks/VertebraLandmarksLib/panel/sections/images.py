@@ -5,7 +5,7 @@ import os
 import qt
 
 from ...spine.image_suffixes import IMAGE_SUFFIXES
-from ...workflow.actions.image_search import Search, line, stamp
+from ...workflow.actions.image_search import ImageSearch, format_time, line
 from ..tables import fill, fill_from, prepare, resize
 
 FILES = f"Radiographs ({' '.join(f'*{suffix}' for suffix in IMAGE_SUFFIXES)});;All files (*)"
@@ -21,7 +21,7 @@ LABELS = {
 }
 
 
-class ImagesPanel:
+class ImagesSection:
     """What to work on.
 
     Args:
@@ -36,7 +36,7 @@ class ImagesPanel:
         self._strategies = self._images = self._offers = ()
         self._ids = []
         self._dialog = None
-        self._search = Search()
+        self._search = ImageSearch()
         self._shown = 0
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
@@ -52,7 +52,7 @@ class ImagesPanel:
         ui.openFileButton.connect("clicked(bool)", lambda: self.choose_file())
         ui.inferOnOpenCheckBox.checked = controller.infer_on_open = settings["inferOnOpen"]
         ui.inferOnOpenCheckBox.connect("toggled(bool)", self._set_infer)
-        ui.resumeDraftButton.connect("clicked(bool)", lambda: self._with_offer(controller.take_up))
+        ui.resumeDraftButton.connect("clicked(bool)", lambda: self._with_offer(controller.resume_draft))
         ui.discardDraftButton.connect("clicked(bool)", lambda: self._with_offer(self._discard))
 
     def refresh(self, state):
@@ -61,7 +61,7 @@ class ImagesPanel:
         ui.nextButton.setEnabled(state.is_connected and not state.is_busy("open"))
         ui.previousButton.setEnabled(state.can_go_back)
         ui.refreshButton.setEnabled(state.is_connected)
-        ui.imageLabel.text = film_words(state.current, state.all_labelled)
+        ui.imageLabel.text = format_image(state.current, state.all_labelled)
         strategies = () if state.info is None else state.info.strategies
         if strategies != self._strategies:
             self._strategies = strategies
@@ -72,7 +72,7 @@ class ImagesPanel:
             self._list()
         if state.offers != self._offers:
             self._offers = state.offers
-            fill(ui.draftsTable, [offer_line(one) for one in state.offers])
+            fill(ui.draftsTable, [draft_row(one) for one in state.offers])
             ui.draftsTable.selectRow(0)
             ui.draftsFrame.setVisible(bool(state.offers))
 
@@ -145,16 +145,16 @@ class ImagesPanel:
             action(self._offers[row])
 
     def _discard(self, draft):
-        text = f"Discard your work on {draft.image_id} of {stamp(draft.saved)}? It cannot be brought back."
+        text = f"Discard your work on {draft.image_id} of {format_time(draft.saved)}? It cannot be brought back."
         self._notice.ask(text, "Discard", lambda: self._controller.discard(draft), "Keep")
 
 
-def offer_line(draft):
+def draft_row(draft):
     """Image, time, person and edits of work that was not submitted."""
-    return draft.image_id, stamp(draft.saved), draft.user, str(draft.edits)
+    return draft.image_id, format_time(draft.saved), draft.user, str(draft.edits)
 
 
-def film_words(current, all_labelled):
+def format_image(current, all_labelled):
     """What is open."""
     if current is None:
         return "All images have a label." if all_labelled else "No image is open."

@@ -1,7 +1,7 @@
 """The section Measurements: the curves, renewed with every move of a point, what to doubt of them, and whose sides."""
 
 from ...spine.measurement.angle_interval import interval_text
-from ...workflow.actions.image_side import side_words
+from ...workflow.actions.image_side import format_side
 from ..tables import fill, prepare
 from .notice import COLOURS
 
@@ -9,7 +9,7 @@ SIDES = ((None, "not stated"), ("left", "patient's left"), ("right", "patient's 
 """What a person can state about the left of the upright image, and the words for it."""
 
 
-class MeasurePanel:
+class MeasureSection:
     """The curves of the points as they are now.
 
     Args:
@@ -26,7 +26,7 @@ class MeasurePanel:
         )
         for _, words in SIDES:
             ui.sideComboBox.addItem(words)
-        ui.sideComboBox.connect("activated(int)", lambda index: controller.state_side(SIDES[index][0]))
+        ui.sideComboBox.connect("activated(int)", lambda index: controller.set_side(SIDES[index][0]))
         self.refresh_points()
 
     def refresh(self, state):
@@ -34,7 +34,7 @@ class MeasurePanel:
         ui, film, side = self._ui, self._logic.film, self._logic.image_left_is
         ui.sideComboBox.setEnabled(film is not None and not film.facts.is_side_in_file)
         ui.sideComboBox.setCurrentIndex([stated for stated, _ in SIDES].index(side))
-        ui.sidesLabel.text = "" if film is None else side_words(film, side)
+        ui.sidesLabel.text = "" if film is None else format_side(film, side)
 
     def refresh_points(self):
         """Show what is measured, and what gives reason to doubt it."""

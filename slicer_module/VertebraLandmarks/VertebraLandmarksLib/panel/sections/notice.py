@@ -4,7 +4,7 @@ COLOURS = {"info": "#d9ebf7", "question": "#fdf0cd", "error": "#f9d9d6"}
 """Backgrounds; the text on them is black in light and dark styles alike."""
 
 
-class NoticePanel:
+class NoticeBar:
     """One message or question at a time.
 
     A new message replaces the one before. A question stays until it is answered, taken back or followed by another one:

@@ -7,7 +7,7 @@ MODES = ((GUIDED_MODE, "Guided, point by point"), (FREE_MODE, "Four corners of a
 FIRST = "first missing point"
 
 
-class PlacePanel:
+class PlaceSection:
     """Starts, leads and ends placing.
 
     Args:

@@ -1,7 +1,7 @@
 """The section Submit: the points become the final label of the image."""
 
 
-class SubmitPanel:
+class SubmitSection:
     """Sends the label, after asking about what is incomplete or implausible.
 
     Args:
@@ -38,8 +38,8 @@ class SubmitPanel:
         if state.is_connected and not may:
             return "Your token may look at images, but not store labels."
         current = state.current
-        kept = "" if current.is_kept else ", being saved …"
-        kept = ", saved on this computer" if current.is_unsaved and current.is_kept else kept
+        kept = "" if current.is_saved else ", being saved …"
+        kept = ", saved on this computer" if current.is_unsaved and current.is_saved else kept
         return f"{current.edits} edit{'' if current.edits == 1 else 's'} in {duration(current.seconds)}{kept}"
 
     def _set_next(self, on):

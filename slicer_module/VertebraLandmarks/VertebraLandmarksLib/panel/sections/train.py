@@ -12,7 +12,7 @@ STATES = {
 }
 
 
-class TrainPanel:
+class TrainSection:
     """Starts, stops and shows a training.
 
     Args:
@@ -29,21 +29,21 @@ class TrainPanel:
         """Show how it is getting on."""
         ui, training = self._ui, state.training
         may = state.is_connected and state.info is not None and state.info.may_train
-        is_going_on = training is not None and training.is_going_on
-        ui.trainButton.setEnabled(may and not is_going_on and not state.is_busy("train"))
-        ui.stopTrainButton.setEnabled(may and is_going_on)
-        ui.epochsSpinBox.setEnabled(not is_going_on)
+        is_ongoing = training is not None and training.is_ongoing
+        ui.trainButton.setEnabled(may and not is_ongoing and not state.is_busy("train"))
+        ui.stopTrainButton.setEnabled(may and is_ongoing)
+        ui.epochsSpinBox.setEnabled(not is_ongoing)
         ui.trainProgressBar.value = 0 if training is None else round(training.percent)
-        ui.trainStateLabel.text = state_words(training, state)
-        ui.trainErrorLabel.text = "-" if training is None else error_words(training)
-        ui.trainModelLabel.text = "-" if training is None else version_words(training)
+        ui.trainStateLabel.text = format_state(training, state)
+        ui.trainErrorLabel.text = "-" if training is None else format_errors(training)
+        ui.trainModelLabel.text = "-" if training is None else format_versions(training)
 
     def _start(self):
         epochs = self._ui.epochsSpinBox.value
         self._controller.start_training({"max_epochs": epochs} if epochs else {})
 
 
-def state_words(training, state):
+def format_state(training, state):
     """State, stage and epoch."""
     if training is None:
         if state.info is not None and not state.info.may_train:
@@ -52,14 +52,14 @@ def state_words(training, state):
     words = STATES[training.state]
     if training.state == DONE and not training.version_after:
         words = "done; the model stayed as it was"
-    if training.is_going_on and training.total_epochs:
+    if training.is_ongoing and training.total_epochs:
         words += f", epoch {training.epoch} of {training.total_epochs}"
-    if training.is_going_on and training.stage:
+    if training.is_ongoing and training.stage:
         words += f" ({training.stage})"
     return f"{words}: {training.message}" if training.message else words
 
 
-def error_words(training):
+def format_errors(training):
     """Loss, and corner errors before and now."""
     parts = []
     if training.loss is not None:
@@ -70,7 +70,7 @@ def error_words(training):
     return ", ".join(parts) or "-"
 
 
-def version_words(training):
+def format_versions(training):
     """Version before and after."""
     if training.version_after:
         return f"version {training.version_before} → {training.version_after}"

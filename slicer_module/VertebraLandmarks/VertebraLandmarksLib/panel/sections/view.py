@@ -7,7 +7,7 @@ POINTS_ONLY = ("film", "centers", "corners")
 FILM_ONLY = ("film",)
 
 
-class ViewPanel:
+class ViewSection:
     """What is shown of the film and on it.
 
     Args:
@@ -19,7 +19,7 @@ class ViewPanel:
     def __init__(self, ui, logic, settings):
         self._ui, self._logic, self._settings = ui, logic, settings
         self._boxes = {
-            "film": ui.filmCheckBox,
+            "film": ui.imageCheckBox,
             "centers": ui.centersCheckBox,
             "corners": ui.cornersCheckBox,
             "outlines": ui.outlinesCheckBox,

@@ -7,19 +7,19 @@ from collections.abc import Sequence
 
 from ...client.responses import HAS_PREDICTION, LABELLED, UNLABELLED, ImageEntry
 
-MOST_HITS = 500
+MAX_HITS = 500
 """How many images are listed; one finds the others by a search."""
 STATUS = {UNLABELLED: "unlabelled", HAS_PREDICTION: "predicted", LABELLED: "labelled"}
-_AT_ONCE = 200
+_BATCH_SIZE = 200
 
 
-class Search:
+class ImageSearch:
     """Looks for words in name, status, user and time of images.
 
     The text of an image is put together once, and kept while the image stays the same at its place in the list.
 
     Attributes:
-        hits: the first images found, ``MOST_HITS`` at most, in the order of the list.
+        hits: the first images found, ``MAX_HITS`` at most, in the order of the list.
         count: of all that were found.
         is_done: whether all of the list was looked through.
     """
@@ -48,17 +48,17 @@ class Search:
         self._words, self._next = words.casefold().split(), 0
         self.hits, self.count, self.is_done = [], 0, False
         if not self._words:
-            self.hits, self.count, self.is_done = list(entries[:MOST_HITS]), len(entries), True
+            self.hits, self.count, self.is_done = list(entries[:MAX_HITS]), len(entries), True
 
     def go_on(self, seconds: float) -> bool:
         """Look on for about so long; returns whether all is found."""
         end = time.perf_counter() + seconds
         while not self.is_done and time.perf_counter() < end:
-            some = range(self._next, min(self._next + _AT_ONCE, len(self._entries)))
+            some = range(self._next, min(self._next + _BATCH_SIZE, len(self._entries)))
             found = [self._entries[i] for i in some if self._has_words(i)]
             self.count += len(found)
-            self.hits += found[: MOST_HITS - len(self.hits)]
-            self._next += _AT_ONCE
+            self.hits += found[: MAX_HITS - len(self.hits)]
+            self._next += _BATCH_SIZE
             self.is_done = self._next >= len(self._entries)
         return self.is_done
 
@@ -74,9 +74,9 @@ class Search:
 
 def line(entry: ImageEntry) -> tuple[str, str, str, str]:
     """Name, status, user and time of an image."""
-    return entry.id, STATUS[entry.status], entry.user, "" if entry.when is None else stamp(entry.when)
+    return entry.id, STATUS[entry.status], entry.user, "" if entry.when is None else format_time(entry.when)
 
 
-def stamp(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """A time as people read it."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

@@ -6,15 +6,15 @@ from typing import Optional
 
 from ...client.api import Client
 from ...client.errors import NOT_FOUND, TAKEN, ServerError
-from ...client.radiograph import BY_PERSON, SERVER, Film
-from ..autosave import Saving
-from ..open_image import OpenFilm
-from ..requests import Requests
-from ..state import Board, Logic
+from ...client.radiograph import BY_PERSON, SERVER, Radiograph
+from ..autosave import Autosave
+from ..open_image import EditSession
+from ..requests import ServerRequests
+from ..state import Logic, StateStore
 from ..workers import Job
 
 
-class Sides:
+class ImageSideAction:
     """Takes what the person states, and has the server keep it; what the server does not keep stays in the draft.
 
     Args:
@@ -24,8 +24,8 @@ class Sides:
         logic: measures with the side.
     """
 
-    def __init__(self, board: Board, requests: Requests, saving: Saving, logic: Logic) -> None:
-        self._board, self._requests, self._saving, self._logic = board, requests, saving, logic
+    def __init__(self, board: StateStore, requests: ServerRequests, saving: Autosave, logic: Logic) -> None:
+        self._store, self._requests, self._saving, self._logic = board, requests, saving, logic
 
     def state(self, side: Optional[str]) -> None:
         """Say which side is at the left of the upright image.
@@ -37,26 +37,26 @@ class Sides:
         if film is None or shown is None or shown.facts.is_side_in_file:
             return
         self._logic.set_side(side)
-        self._board.set_current(image_left_is=side)
+        self._store.set_current(image_left_is=side)
         if self._is_kept_by_server(film, shown):
             self._send(film, side)
         else:
             self._keep(film, side)
 
-    def _is_kept_by_server(self, film: OpenFilm, shown: Film) -> bool:
-        info = self._board.state.info
-        is_there = shown.source == SERVER and film.server == self._requests.server and self._board.state.is_connected
+    def _is_kept_by_server(self, film: EditSession, shown: Radiograph) -> bool:
+        info = self._store.state.info
+        is_there = shown.source == SERVER and film.server == self._requests.server and self._store.state.is_connected
         return is_there and shown.facts.image_left_is_source is not None and info is not None and info.may_label
 
-    def _keep(self, film: OpenFilm, side: Optional[str]) -> None:
+    def _keep(self, film: EditSession, side: Optional[str]) -> None:
         film.image_left_is = side
         self._saving.edited(film)
 
-    def _send(self, film: OpenFilm, side: Optional[str]) -> None:
+    def _send(self, film: EditSession, side: Optional[str]) -> None:
         image_id = film.image_id
 
         def work(client: Client, job: Job) -> None:
-            client.state_side(image_id, side, job.signal)
+            client.set_side(image_id, side, job.signal)
 
         def stored(_: None) -> None:
             film.image_left_is = None
@@ -73,7 +73,7 @@ class Sides:
         self._requests.ask("side", "Stating the patient's side", work, stored, failed)
 
 
-def side_words(film: Film, side: Optional[str]) -> str:
+def format_side(film: Radiograph, side: Optional[str]) -> str:
     """Who says which side is at the left of the image, for people.
 
     Args:

@@ -10,12 +10,12 @@ from ...client.api import Client
 from ...client.errors import FAILED, ServerError
 from ...client.responses import DONE, INTERRUPTED, STARTING, STOPPED, Training
 from ...workflow import server_tasks
-from ..requests import Requests
-from ..state import Board
+from ..requests import ServerRequests
+from ..state import StateStore
 from ..workers import Job
 
-EVERY_S = 1.5
-LATEST_START_S = 60.0
+POLL_INTERVAL_S = 1.5
+START_TIMEOUT_S = 60.0
 """Time in which a training that was asked for must show up."""
 
 
@@ -34,7 +34,7 @@ class TrainingWatch:
 
     def started(self, before: Optional[Training]) -> Training:
         """A training was asked for; ``before`` is what the server said until then."""
-        self._before, self._until = before, self._clock() + LATEST_START_S
+        self._before, self._until = before, self._clock() + START_TIMEOUT_S
         return Training(STARTING)
 
     def stopped(self) -> None:
@@ -44,9 +44,9 @@ class TrainingWatch:
     def is_due(self, shown: Optional[Training]) -> bool:
         """Whether it is time to ask; then it is so once."""
         now = self._clock()
-        if shown is None or not shown.is_going_on or now < self._next:
+        if shown is None or not shown.is_ongoing or now < self._next:
             return False
-        self._next = now + EVERY_S
+        self._next = now + POLL_INTERVAL_S
         return True
 
     def seen(self, said: Optional[Training]) -> Optional[Training]:
@@ -57,7 +57,7 @@ class TrainingWatch:
         return said
 
 
-class Trainings:
+class TrainingAction:
     """What is known of the newest training.
 
     Args:
@@ -69,12 +69,12 @@ class Trainings:
 
     def __init__(
         self,
-        board: Board,
-        requests: Requests,
+        board: StateStore,
+        requests: ServerRequests,
         clock: Callable[[], float],
         is_done: Callable[[bool], object],
     ) -> None:
-        self._board, self._requests, self._is_done = board, requests, is_done
+        self._store, self._requests, self._is_done = board, requests, is_done
         self._watch = TrainingWatch(clock)
 
     def start(self, settings: Mapping[str, Any]) -> None:
@@ -82,10 +82,10 @@ class Trainings:
         given = dict(settings)
 
         def work(client: Client, job: Job) -> Optional[Training]:
-            return server_tasks.begin_training(client, given, job)
+            return server_tasks.start_training_run(client, given, job)
 
         def started(before: Optional[Training]) -> None:
-            self._board.set(training=self._watch.started(before))
+            self._store.set(training=self._watch.started(before))
 
         self._requests.ask("train", "Starting the training", work, started)
 
@@ -97,27 +97,27 @@ class Trainings:
 
         self._requests.ask("train", "Stopping the training", work, lambda _: self._watch.stopped())
 
-    def look_after(self) -> None:
+    def poll(self) -> None:
         """Ask how it is getting on, if it is time to."""
-        if not self._requests.is_asking_quietly and self._watch.is_due(self._board.state.training):
+        if not self._requests.is_background_running and self._watch.is_due(self._store.state.training):
             self._requests.quietly(lambda client, job: client.training(job.signal), self.saw)
 
     def saw(self, said: Optional[Training]) -> None:
         """The server said how it is getting on."""
-        before, training = self._board.state.training, self._watch.seen(said)
-        self._board.set(training=training)
-        if before is None or not before.is_going_on or training is None or training.is_going_on:
+        before, training = self._store.state.training, self._watch.seen(said)
+        self._store.set(training=training)
+        if before is None or not before.is_ongoing or training is None or training.is_ongoing:
             return
         if training.state == DONE:
             is_new = bool(training.version_after)
             result = f"Model {training.version_after} is served from now on." if is_new else ""
-            self._board.set(notice=" ".join(filter(None, ("The training is done.", result, training.message))))
+            self._store.set(notice=" ".join(filter(None, ("The training is done.", result, training.message))))
             self._is_done(is_new)
         elif training.state == STOPPED:
-            self._board.set(notice="The training was stopped. The model stays as it was.")
+            self._store.set(notice="The training was stopped. The model stays as it was.")
         elif training.state == INTERRUPTED:
             notice = "The training was interrupted. The model stays as it was; started again, it goes on."
-            self._board.set(notice=notice)
+            self._store.set(notice=notice)
         else:
             why = f": {training.message.rstrip('.')}." if training.message else "."
             sentence = f"The training failed{why} The model stays as it was."
