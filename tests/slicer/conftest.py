@@ -82,9 +82,9 @@ def facts(server: Server, image_id: str) -> dict[str, Any]:
 
 
 def offline(desk: Desk, folder: Path) -> None:
-    """A film without a server, with all points placed."""
-    Image.fromarray(np.zeros((300, 100), np.uint8)).save(folder / "film.png")
-    desk.open_file(folder / "film.png")
+    """An image without a server, with all points placed."""
+    Image.fromarray(np.zeros((300, 100), np.uint8)).save(folder / "image.png")
+    desk.open_file(folder / "image.png")
     for v in range(17):
         for p, (dx, dy) in enumerate(((0, 0), (-10, -6), (10, -6), (-10, 6), (10, 6))):
             desk.logic.editor.place(v, p, (50.0 + dx, 20.0 + 16 * v + dy))
@@ -95,7 +95,7 @@ class MemoryLogic:
 
     def __init__(self) -> None:
         self.editor = SpineEditor()
-        self.film: Radiograph | None = None
+        self.radiograph: Radiograph | None = None
         self._lost: Radiograph | None = None
         self.image_left_is: str | None = None
         self.shown: list[str] = []
@@ -103,29 +103,29 @@ class MemoryLogic:
 
     @property
     def image_frame(self) -> ImageFrame:
-        assert self.film is not None
-        facts = self.film.facts
+        assert self.radiograph is not None
+        facts = self.radiograph.info
         return ImageFrame(facts.width, facts.height, facts.orientation, self.image_left_is)
 
     def set_side(self, side: str | None) -> None:
         self.image_left_is = side
 
-    def show_image(self, film: Radiograph) -> None:
-        self.film, self._lost, self.image_left_is = film, None, film.facts.image_left_is
-        self.shown.append(film.id)
+    def show_image(self, radiograph: Radiograph) -> None:
+        self.radiograph, self._lost, self.image_left_is = radiograph, None, radiograph.info.image_left_is
+        self.shown.append(radiograph.id)
         self.editor.load(Spine.from_arrays(np.full((17, 5, 2), np.nan)))
 
     def close_image(self) -> None:
-        self.film = self._lost = None
+        self.radiograph = self._lost = None
         self.editor.load(Spine.from_arrays(np.full((17, 5, 2), np.nan)))
 
     def scene_closes(self) -> None:
         """What the real logic does when Slicer removes every node: the points stay in the editor."""
-        self.film, self._lost = None, self.film
+        self.radiograph, self._lost = None, self.radiograph
 
     def restore(self) -> bool:
         is_there = self._lost is not None
-        self.film, self._lost = self._lost or self.film, None
+        self.radiograph, self._lost = self._lost or self.radiograph, None
         return is_there
 
     def begin_local(self, path: str) -> Callable[[], Radiograph]:
@@ -146,13 +146,13 @@ class MemoryLogic:
     def set_label(
         self, markups: bytes, touched: np.ndarray | None = None, origin: Origin = UNKNOWN, is_own: bool = False
     ) -> None:
-        assert self.film is not None
-        self.editor.load(from_markups(json.loads(markups), self.film.facts.geometry), touched, origin, is_own)
+        assert self.radiograph is not None
+        self.editor.load(from_markups(json.loads(markups), self.radiograph.info.geometry), touched, origin, is_own)
 
     def markups(self) -> bytes:
-        film = self.film or self._lost
-        assert film is not None
-        return json.dumps(to_markups(self.editor.spine(), film.facts.geometry)).encode()
+        radiograph = self.radiograph or self._lost
+        assert radiograph is not None
+        return json.dumps(to_markups(self.editor.spine(), radiograph.info.geometry)).encode()
 
 
 class Desk:
@@ -162,9 +162,9 @@ class Desk:
         self.logic, self.folder = MemoryLogic(), folder
         self.drafts = Drafts(folder)
         self.controller = Controller(self.logic, self.drafts, clock=clock)
-        self.controller.person = "ada"
+        self.controller.annotator = "ada"
         self.states = [self.controller.state]
-        self.controller.on_change(self.states.append)
+        self.controller.subscribe(self.states.append)
 
     @property
     def state(self):

@@ -38,8 +38,8 @@ def failure(behave: Behave, read_timeout_s: float = 5.0, **request: object) -> S
     [
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
         ("  Localhost:8000/ ", "http://localhost:8000"),
-        ("https://films.example/labels/", "https://films.example/labels"),
-        ("http://films.example:80", "http://films.example"),
+        ("https://images.example/labels/", "https://images.example/labels"),
+        ("http://images.example:80", "http://images.example"),
         ("[::1]:8000", "http://[::1]:8000"),
         ("http://röntgen.example", "http://xn--rntgen-wxa.example"),
     ],
@@ -263,7 +263,7 @@ def test_cancel_ends_an_upload_that_the_server_does_not_take() -> None:
 
         def ask() -> None:
             try:
-                files = {"file": ("film.png", b"0" * 50_000_000)}
+                files = {"file": ("image.png", b"0" * 50_000_000)}
                 Connection(url).request("PUT", "/", files=files, cancel=cancel)
             except ServerError as error:
                 errors.append(error.kind)
@@ -292,15 +292,15 @@ def test_files_are_streamed_as_a_form(tmp_path: Path) -> None:
         bodies.append(read_all(connection))
         connection.sendall(reply(b"{}"))
 
-    film = tmp_path / 'the "film" ü.png'
-    film.write_bytes(bytes(range(256)) * 3000)
+    radiograph = tmp_path / 'the "image" ü.png'
+    radiograph.write_bytes(bytes(range(256)) * 3000)
     seen: list[tuple[int, int | None]] = []
     with serving(behave) as url:
         Connection(url).request(
             "PUT",
             "/datastore/image",
             form={"params": '{"a": "ü"}'},
-            files={"file": (film.name, film)},
+            files={"file": (radiograph.name, radiograph)},
             on_progress=lambda done, total: seen.append((done, total)),
         )
     head, body = bodies[0]
@@ -308,16 +308,16 @@ def test_files_are_streamed_as_a_form(tmp_path: Path) -> None:
     parts = body.split(b"--" + edge)
     assert parts[-1] == b"--\r\n"
     assert 'name="params"\r\n\r\n{"a": "ü"}\r\n'.encode() in parts[1]
-    assert 'name="file"; filename="the %22film%22 ü.png"'.encode() in parts[2]
-    assert parts[2].endswith(b"\r\n\r\n" + film.read_bytes() + b"\r\n")
+    assert 'name="file"; filename="the %22image%22 ü.png"'.encode() in parts[2]
+    assert parts[2].endswith(b"\r\n\r\n" + radiograph.read_bytes() + b"\r\n")
     assert seen[-1] == (len(body), len(body))
 
 
 def test_a_form_with_files_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
     import tracemalloc
 
-    film, size = tmp_path / "film.dcm", 60_000_000
-    with film.open("wb") as file:
+    radiograph, size = tmp_path / "image.dcm", 60_000_000
+    with radiograph.open("wb") as file:
         file.truncate(size)
 
     def behave(connection: socket.socket) -> None:
@@ -329,21 +329,21 @@ def test_a_form_with_files_is_never_in_memory_as_a_whole(tmp_path: Path) -> None
 
     with serving(behave) as url:
         tracemalloc.start()
-        Connection(url).request("PUT", "/", files={"file": (film.name, film)})
+        Connection(url).request("PUT", "/", files={"file": (radiograph.name, radiograph)})
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 5_000_000
 
 
 def test_an_answer_that_comes_before_the_end_of_the_upload_is_read() -> None:
-    """A server that asks for a login does not read a film first."""
+    """A server that asks for a login does not read an image first."""
 
     def behave(connection: socket.socket) -> None:
         read_head(connection)
         connection.sendall(reply(b'{"detail": "this server wants a token"}', "401 Unauthorized"))
         time.sleep(3)
 
-    error = failure(behave, read_timeout_s=1.0, files={"file": ("film.png", b"0" * 30_000_000)})
+    error = failure(behave, read_timeout_s=1.0, files={"file": ("image.png", b"0" * 30_000_000)})
     assert error.kind == "login"
     assert error.detail == "this server wants a token"
 

@@ -1,4 +1,4 @@
-"""Lines and texts over a film, in its pixels."""
+"""Lines and texts over an image, in its pixels."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_colors_go_from_sure_to_faint_with_the_uncertainty(ladder: np.ndarray) -
     ],
     ids=lambda value: value.kind if isinstance(value, Violation) else "",
 )
-def test_the_vertebra_to_look_at_first_is_marked(broken: Violation, marked: set[str]) -> None:
+def test_the_vertebra_to_look_at_first_is_highlighted(broken: Violation, marked: set[str]) -> None:
     assert set(vertebra_colors(Measurements((), (broken,)))) == marked
 
 
@@ -135,7 +135,7 @@ def test_cobb_lines_reach_farther_and_texts_stand_where_they_come_together(bent:
     assert upper[:, 1].min() < text.y < lower[:, 1].max()
 
 
-def test_angle_texts_stay_on_the_film(bent: np.ndarray) -> None:
+def test_angle_texts_stay_on_the_image(bent: np.ndarray) -> None:
     (text,) = angle_texts(bent, [curve()], 70, 2)
     assert text.x >= 0
     assert text.x + 2 * len(text.text) <= 70
@@ -170,4 +170,4 @@ def test_names_stand_at_the_right_of_what_is_visible(ladder: np.ndarray) -> None
 def test_names_of_what_should_be_looked_at_are_marked(ladder: np.ndarray) -> None:
     found = Measurements((), (violation("aspect", "T3"),), (("T7", "why"),))
     texts = name_texts(ladder, found, 3)
-    assert [text.text for text in texts if text.is_marked] == ["T3 !", "T7 ?"]
+    assert [text.text for text in texts if text.is_highlighted] == ["T3 !", "T7 ?"]

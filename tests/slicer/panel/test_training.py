@@ -40,7 +40,7 @@ def test_a_training_is_stopped_begun_again_and_published(studies: Path, phantoms
         ui.stopTrainButton.click()
         opened.wait(lambda: not opened.state.training.is_ongoing, 60, "stopping")
         opened.settle()
-        assert ui.trainStateLabel.text == "stopped; the model stayed as it was"
+        assert ui.trainStateLabel.text == "stopped; the model is unchanged"
         assert opened.state.info.model_version == first
 
         ui.epochsSpinBox.value = 1

@@ -76,14 +76,14 @@ def test_pixels_lie_where_itk_puts_them(
     written.SetOrigin((10.0, -20.0, 7.0))
     written.SetDirection(direction)
     sitk.WriteImage(written, str(path))
-    image, film = sitk.ReadImage(str(path)), read_image(str(path))
-    assert np.array_equal(film.pixels, VALUES)
+    image, radiograph = sitk.ReadImage(str(path)), read_image(str(path))
+    assert np.array_equal(radiograph.pixels, VALUES)
     array = sitk.GetArrayFromImage(image)
     for y, x in ((0, 0), (0, 3), (2, 1)):
         (index,) = np.argwhere(array == VALUES[y, x])
         expected = image.TransformIndexToPhysicalPoint([int(i) for i in index[::-1]])
-        assert film.facts.geometry.to_physical(np.array([x, y])) == pytest.approx(expected, abs=1e-4)
-    assert film.facts.geometry.source == "file header"
+        assert radiograph.info.geometry.to_physical(np.array([x, y])) == pytest.approx(expected, abs=1e-4)
+    assert radiograph.info.geometry.source == "file header"
 
 
 @pytest.mark.parametrize("suffix", ["nrrd", "nii.gz"])
@@ -97,7 +97,7 @@ def test_they_stand_as_the_server_reads_them(
     written.SetSpacing((0.5, 0.25, 0.125))
     written.SetDirection(direction)
     sitk.WriteImage(written, str(path))
-    expected, facts = read_radiograph(path), read_image(str(path)).facts
+    expected, facts = read_radiograph(path), read_image(str(path)).info
     said = None if expected.orientation is None else expected.orientation.as_dict()
     assert (None if facts.orientation is None else facts.orientation.as_dict()) == said
     assert facts.image_left_is == expected.image_left_is
@@ -109,5 +109,5 @@ def test_two_dimensions_are_a_plane(tmp_path: Path) -> None:
     written.SetSpacing((0.5, 0.25))
     written.SetDirection((0, 1, 1, 0))
     sitk.WriteImage(written, str(tmp_path / "image.nrrd"))
-    geometry = read_image(str(tmp_path / "image.nrrd")).facts.geometry
+    geometry = read_image(str(tmp_path / "image.nrrd")).info.geometry
     assert geometry.to_physical(np.array([3, 2]))[:2] == pytest.approx(written.TransformIndexToPhysicalPoint((3, 2)))

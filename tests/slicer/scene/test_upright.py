@@ -29,7 +29,7 @@ T1, T7, L5, CENTER, TL = 0, 6, 16, 0, 1
 
 
 def stored(
-    phantom: Phantom, film: Radiograph, orientation: Orientation, is_stated: bool = True
+    phantom: Phantom, radiograph: Radiograph, orientation: Orientation, is_stated: bool = True
 ) -> tuple[Radiograph, Spine]:
     """The upright phantom as a file holds it that must be turned by ``orientation``, and its points in that raster."""
     height, width = phantom.pixels.shape
@@ -39,7 +39,7 @@ def stored(
     facts = ImageInfo(pixels.shape[1], pixels.shape[0], ImageGeometry(spacing))
     facts = replace(facts, orientation=orientation) if is_stated else facts
     xy = transform_points(back.matrix(width, height), phantom.spine.xy)
-    return replace(film, pixels=pixels, facts=facts), Spine.from_arrays(xy)
+    return replace(radiograph, pixels=pixels, info=facts), Spine.from_arrays(xy)
 
 
 def answer_with(spine: Spine, facts: ImageInfo, orientation: Orientation | None = None) -> Prediction:
@@ -56,46 +56,46 @@ def shown_lines(bench: Bench) -> np.ndarray:
 def upright(labelled: Bench) -> dict[str, np.ndarray]:
     """What the scene holds of the upright phantom."""
     (corners,) = labelled.nodes("corners")
-    (film,) = labelled.nodes("film")
-    image = film.GetImageData()
+    (radiograph,) = labelled.nodes("image")
+    image = radiograph.GetImageData()
     return {
         "corners": np.array([corners.GetNthControlPointPosition(i) for i in range(68)]),
         "lines": shown_lines(labelled).copy(),
         "image": vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[1], -1).copy(),
-        "spacing": np.array(film.GetSpacing()),
-        "picture": labelled.stage.picture(),
+        "spacing": np.array(radiograph.GetSpacing()),
+        "picture": labelled.stage.screenshot(),
     }
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_a_stored_image_of_every_orientation_looks_like_the_upright_one(
-    labelled: Bench, upright: dict[str, np.ndarray], film: Radiograph, phantom: Phantom, orientation: Orientation
+    labelled: Bench, upright: dict[str, np.ndarray], radiograph: Radiograph, phantom: Phantom, orientation: Orientation
 ) -> None:
     measured = labelled.logic.measurements
-    turned, spine = stored(phantom, film, orientation)
+    turned, spine = stored(phantom, radiograph, orientation)
     labelled.logic.show_image(turned)
     labelled.logic.editor.load(spine)
-    (corners,), (volume,) = labelled.nodes("corners"), labelled.nodes("film")
+    (corners,), (volume,) = labelled.nodes("corners"), labelled.nodes("image")
     image = volume.GetImageData()
     pixels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[1], -1)
     assert np.array_equal(pixels, upright["image"])
     assert np.allclose(volume.GetSpacing(), upright["spacing"])
     assert np.allclose([corners.GetNthControlPointPosition(i) for i in range(68)], upright["corners"])
     assert np.allclose(shown_lines(labelled), upright["lines"])
-    assert np.abs(labelled.stage.picture().astype(int) - upright["picture"]).mean() < 0.2
+    assert np.abs(labelled.stage.screenshot().astype(int) - upright["picture"]).mean() < 0.2
     assert [replace(one, apical_deviation_px=0) for one in labelled.logic.measurements.curves] == [
         replace(one, apical_deviation_px=0) for one in measured.curves
     ]
     assert np.array_equal(labelled.logic.editor.xy, spine.xy), "points stay in stored pixels"
     content = json.loads(labelled.logic.markups())
-    assert content["vertebraLandmarks"]["geometry"] == turned.facts.geometry.as_dict()
+    assert content["vertebraLandmarks"]["geometry"] == turned.info.geometry.as_dict()
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_a_drag_on_the_screen_moves_the_stored_point(
-    bench: Bench, film: Radiograph, phantom: Phantom, orientation: Orientation
+    bench: Bench, radiograph: Radiograph, phantom: Phantom, orientation: Orientation
 ) -> None:
-    turned, spine = stored(phantom, film, orientation)
+    turned, spine = stored(phantom, radiograph, orientation)
     bench.logic.show_image(turned)
     bench.logic.editor.load(spine)
     bench.stage.render()
@@ -111,9 +111,9 @@ def test_a_drag_on_the_screen_moves_the_stored_point(
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_keys_move_and_turn_a_vertebra_as_the_screen_shows_it(
-    bench: Bench, film: Radiograph, phantom: Phantom, orientation: Orientation
+    bench: Bench, radiograph: Radiograph, phantom: Phantom, orientation: Orientation
 ) -> None:
-    turned, spine = stored(phantom, film, orientation)
+    turned, spine = stored(phantom, radiograph, orientation)
     bench.logic.show_image(turned)
     bench.logic.editor.load(spine)
     frame = bench.logic.frame
@@ -129,12 +129,12 @@ def test_keys_move_and_turn_a_vertebra_as_the_screen_shows_it(
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_four_clicks_are_sorted_as_the_screen_shows_them(
-    bench: Bench, film: Radiograph, phantom: Phantom, orientation: Orientation
+    bench: Bench, radiograph: Radiograph, phantom: Phantom, orientation: Orientation
 ) -> None:
-    turned, spine = stored(phantom, film, orientation)
+    turned, spine = stored(phantom, radiograph, orientation)
     bench.logic.show_image(turned)
     bench.stage.render()
-    bench.logic.start_placing("free", "T7")
+    bench.logic.start_placement("free", "T7")
     for p in (4, 1, 3, 2):
         bench.stage.click(bench.place_of(spine.xy[T7, p]))
     assert np.abs(bench.logic.editor.xy[T7, 1:] - spine.xy[T7, 1:]).max() < 1
@@ -142,24 +142,24 @@ def test_four_clicks_are_sorted_as_the_screen_shows_them(
 
 @pytest.mark.parametrize("orientation", [Orientation(2), Orientation(1), Orientation(3)])
 def test_the_view_turns_when_the_answer_says_how(
-    bench: Bench, film: Radiograph, phantom: Phantom, orientation: Orientation
+    bench: Bench, radiograph: Radiograph, phantom: Phantom, orientation: Orientation
 ) -> None:
-    turned, spine = stored(phantom, film, orientation, is_stated=False)
+    turned, spine = stored(phantom, radiograph, orientation, is_stated=False)
     bench.logic.show_image(turned)
     assert bench.logic.frame.orientation == UPRIGHT
-    bench.logic.show_prediction(answer_with(spine, turned.facts, orientation))
+    bench.logic.show_prediction(answer_with(spine, turned.info, orientation))
     assert bench.logic.frame.orientation == orientation
     assert bench.logic.frame.upright == SceneFrame(200, 400, SPACING)
-    bench.logic.show_image(film)
-    assert bench.logic.frame.orientation == UPRIGHT, "the next film is looked at for itself"
+    bench.logic.show_image(radiograph)
+    assert bench.logic.frame.orientation == UPRIGHT, "the next image is looked at for itself"
 
 
 @pytest.mark.parametrize("orientation", [Orientation(2), Orientation(1), Orientation(3)])
 def test_a_label_says_by_its_points_how_the_image_stands(
-    bench: Bench, film: Radiograph, phantom: Phantom, orientation: Orientation
+    bench: Bench, radiograph: Radiograph, phantom: Phantom, orientation: Orientation
 ) -> None:
     """Of a server before 0.8, whose answers and drafts say nothing about it."""
-    turned, spine = stored(phantom, film, orientation, is_stated=False)
+    turned, spine = stored(phantom, radiograph, orientation, is_stated=False)
     bench.logic.show_image(turned)
     bench.logic.editor.load(spine)
     assert bench.logic.frame.orientation == orientation
@@ -171,10 +171,10 @@ def test_a_label_says_by_its_points_how_the_image_stands(
 
 
 def test_a_few_points_do_not_turn_the_view_that_the_model_turned(
-    bench: Bench, film: Radiograph, phantom: Phantom
+    bench: Bench, radiograph: Radiograph, phantom: Phantom
 ) -> None:
     orientation = Orientation(2)
-    turned, spine = stored(phantom, film, orientation, is_stated=False)
+    turned, spine = stored(phantom, radiograph, orientation, is_stated=False)
     centers = np.full((17, 5, 2), np.nan)
     centers[T7:, CENTER] = spine.xy[T7:, CENTER]
     bench.logic.show_image(turned)
@@ -182,11 +182,11 @@ def test_a_few_points_do_not_turn_the_view_that_the_model_turned(
     assert bench.logic.frame.orientation == orientation
 
 
-def test_undo_leaves_the_view_as_it_is(bench: Bench, film: Radiograph, phantom: Phantom) -> None:
-    turned, spine = stored(phantom, film, Orientation(2), is_stated=False)
+def test_undo_leaves_the_view_as_it_is(bench: Bench, radiograph: Radiograph, phantom: Phantom) -> None:
+    turned, spine = stored(phantom, radiograph, Orientation(2), is_stated=False)
     bench.logic.show_image(turned)
     bench.logic.editor.place(T7, TL, (30.0, 30.0))
-    assert bench.logic.show_prediction(answer_with(spine, turned.facts, Orientation(2)))
+    assert bench.logic.show_prediction(answer_with(spine, turned.info, Orientation(2)))
     assert bench.logic.frame.orientation == Orientation(2)
     bench.logic.editor.undo()
     assert bench.logic.frame.orientation == Orientation(2)
@@ -194,13 +194,13 @@ def test_undo_leaves_the_view_as_it_is(bench: Bench, film: Radiograph, phantom: 
 
 
 def test_what_lies_off_the_image_is_neither_drawn_nor_measured_until_it_is_placed(
-    bench: Bench, film: Radiograph, phantom: Phantom
+    bench: Bench, radiograph: Radiograph, phantom: Phantom
 ) -> None:
     cut = int(phantom.spine.xy[3, :, 1].mean())  # through T4
-    lower = replace(film, pixels=phantom.pixels[cut:], facts=replace(film.facts, height=400 - cut))
+    lower = replace(radiograph, pixels=phantom.pixels[cut:], info=replace(radiograph.info, height=400 - cut))
     spine = Spine.from_arrays(phantom.spine.xy - (0, cut), np.full((17, 5), 0.9))
     bench.logic.show_image(lower)
-    bench.logic.show_prediction(answer_with(spine, lower.facts))
+    bench.logic.show_prediction(answer_with(spine, lower.info))
     assert np.isnan(bench.logic.editor.xy[:3]).all()
     assert np.isnan(bench.markups_xy("corners")[:12]).all()
     assert all(curve.ends[0] > 2 for curve in bench.logic.measurements.curves)
@@ -229,16 +229,16 @@ def test_a_person_says_which_side_is_at_the_left(labelled: Bench) -> None:
     logic.set_side("left")
     assert [curve.side for curve in logic.measurements.curves] == in_image
     assert logic.image_frame.image_left_is == "left"
-    logic.show_image(logic.film)
+    logic.show_image(logic.radiograph)
     assert logic.image_left_is is None
 
 
 def test_a_file_that_is_wrong_about_the_orientation_is_not_believed_about_the_side(
-    bench: Bench, film: Radiograph, phantom: Phantom
+    bench: Bench, radiograph: Radiograph, phantom: Phantom
 ) -> None:
-    turned, spine = stored(phantom, film, Orientation(2), is_stated=False)
-    facts = replace(turned.facts, image_left_is="right", image_left_is_source="PatientOrientation")
-    bench.logic.show_image(replace(turned, facts=facts))
+    turned, spine = stored(phantom, radiograph, Orientation(2), is_stated=False)
+    facts = replace(turned.info, image_left_is="right", image_left_is_source="PatientOrientation")
+    bench.logic.show_image(replace(turned, info=facts))
     assert bench.logic.image_left_is == "right"
     bench.logic.show_prediction(answer_with(spine, facts, Orientation(2)))
     assert bench.logic.image_left_is is None

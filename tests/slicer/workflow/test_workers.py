@@ -64,11 +64,11 @@ def test_errors_come_back_as_such(worker: WorkerPool) -> None:
 
         return work
 
-    worker.start(fail(ServerError("busy", "Too busy.")), failed=errors.append)
+    worker.start(fail(ServerError("busy", "Too busy.")), on_error=errors.append)
     poll_until(worker, lambda: len(errors) == 1)
-    worker.start(fail(PermissionError(13, "Permission denied", "/films/a.png")), failed=errors.append)
+    worker.start(fail(PermissionError(13, "Permission denied", "/images/a.png")), on_error=errors.append)
     poll_until(worker, lambda: len(errors) == 2)
-    worker.start(fail(ZeroDivisionError("division by zero")), failed=errors.append)
+    worker.start(fail(ZeroDivisionError("division by zero")), on_error=errors.append)
     poll_until(worker, lambda: len(errors) == 3)
     assert [error.kind for error in errors] == ["busy", "failed", "failed"]
     assert "Permission denied" in errors[1].message
@@ -78,7 +78,7 @@ def test_errors_come_back_as_such(worker: WorkerPool) -> None:
 
 def test_a_failure_nobody_foresaw_is_logged(worker: WorkerPool, caplog: pytest.LogCaptureFixture) -> None:
     errors: list[ServerError] = []
-    worker.start(lambda job: {}["missing"], failed=errors.append)
+    worker.start(lambda job: {}["missing"], on_error=errors.append)
     poll_until(worker, lambda: bool(errors))
     assert "KeyError: 'missing'" in caplog.text
 
@@ -111,7 +111,7 @@ def test_only_the_latest_progress_is_told(worker: WorkerPool) -> None:
             job.report(done, 1000)
         return "end"
 
-    worker.start(work, values.append, progress=lambda done, total: seen.append((done, total)))
+    worker.start(work, values.append, on_progress=lambda done, total: seen.append((done, total)))
     time.sleep(0.2)
     poll_until(worker, lambda: bool(values))
     assert seen == [(999, 1000)]
@@ -151,7 +151,7 @@ def test_a_job_that_waits_is_never_begun_after_its_cancel() -> None:
 
 def test_whoever_wants_to_hear_of_the_cancel_does(worker: WorkerPool) -> None:
     errors: list[ServerError] = []
-    job = worker.start(lambda job: time.sleep(0.1), failed=errors.append, reports_cancel=True)
+    job = worker.start(lambda job: time.sleep(0.1), on_error=errors.append, reports_cancel=True)
     job.cancel()
     poll_until(worker, lambda: bool(errors))
     assert [error.kind for error in errors] == ["cancelled"]

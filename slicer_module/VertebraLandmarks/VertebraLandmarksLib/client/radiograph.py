@@ -26,28 +26,27 @@ from .json_fields import (
 )
 
 BY_PERSON = "stated by a person"
-"""Source of a side that a person has stated; any other one is the file's."""
+"""Source of a side that a user stated; any other source is the file."""
 
 
 SERVER, SESSION, LOCAL = "server", "session", "local"
-"""Where a film comes from: the server's folder, a file sent for a quick look, a file without a server."""
+"""Source of a radiograph: the server's folder, a file in an upload session, a file read without a server."""
 
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What is known about an image besides its pixels.
+    """Image information besides the pixels.
 
     Attributes:
         width: columns of the stored raster.
         height: rows of the stored raster.
         geometry: where Slicer's own reader places the pixels.
-        millimetres: (x, y) size of a pixel in the patient, for measuring; ``None`` where the file does not say.
-        image_left_is: the patient's side at the left of the upright image, "left" or "right"; ``None`` where nobody
-            has stated it.
-        image_left_is_source: who or what states it; "" where nobody does, ``None`` where the server is too old to keep
-            what a person states.
-        orientation: how the file says that the raster must be turned to stand upright; ``None`` where it says nothing.
-        warnings: what reading the file gave reason to doubt.
+        millimetres: (x, y) size of a pixel in the patient, for measuring; ``None`` where the file does not state it.
+        image_left_is: the patient's side at the left of the upright image, "left" or "right"; ``None`` where unknown.
+        image_left_is_source: who or what states the side; "" where it is unknown, ``None`` where the server is too old
+            to store a side stated by a user.
+        orientation: how the raster must be turned to be upright, by the file; ``None`` where it does not state it.
+        warnings: raised by reading the file.
     """
 
     width: int
@@ -61,56 +60,56 @@ class ImageInfo:
 
     @property
     def is_side_in_file(self) -> bool:
-        """Whether the file states the patient's side, so that nobody else needs to."""
+        """Whether the file itself states the patient's side."""
         return self.image_left_is is not None and self.image_left_is_source != BY_PERSON
 
 
 @dataclass(frozen=True, eq=False)
 class Radiograph:
-    """A radiograph to look at.
+    """Decoded image.
 
     Attributes:
-        id: name of the image at the server; for a file that is not there yet, its name without extension.
+        id: name of the image on the server; of a file that is not there yet, its name without extension.
         pixels: ``(H, W)`` uint8 or uint16, read-only, bright bone, in the raster of the file.
         source: ``SERVER``, ``SESSION`` or ``LOCAL``.
         path: the file on this computer, ``None`` for an image of the server.
-        facts: what is known about it besides.
+        info: image information besides the pixels.
     """
 
     id: str
     pixels: np.ndarray
     source: str
     path: Optional[str]
-    facts: ImageInfo
+    info: ImageInfo
 
 
 def parse_image_info(content: Any) -> ImageInfo:
-    """Read what stands beside an image or in an answer.
+    """Parse the image information of an image or a prediction.
 
     Raises:
         ServerError: BAD_RESPONSE.
     """
-    facts = as_object(content, "image")
-    size = facts.get("millimetres")
+    fields = as_object(content, "image")
+    size = fields.get("millimetres")
     return ImageInfo(
-        width=as_integer(facts.get("width"), "width", 1),
-        height=as_integer(facts.get("height"), "height", 1),
-        geometry=_geometry(facts),
+        width=as_integer(fields.get("width"), "width", 1),
+        height=as_integer(fields.get("height"), "height", 1),
+        geometry=_geometry(fields),
         millimetres=None if size is None else _size(as_object(size, "millimetres")),
-        image_left_is=optional_choice(facts.get("image_left_is"), SIDES, "image_left_is"),
-        image_left_is_source=_side_source(facts),
-        orientation=orientation_in(facts),
-        warnings=warnings_in(facts),
+        image_left_is=optional_choice(fields.get("image_left_is"), SIDES, "image_left_is"),
+        image_left_is_source=_side_source(fields),
+        orientation=orientation_in(fields),
+        warnings=warnings_in(fields),
     )
 
 
-def orientation_in(facts: dict[str, Any]) -> Optional[Orientation]:
-    """The entry ``orientation``, as ``Orientation.as_dict`` makes it; ``None`` where it is absent or null.
+def orientation_in(fields: dict[str, Any]) -> Optional[Orientation]:
+    """Parse the entry ``orientation``, made by ``Orientation.as_dict``; ``None`` where it is absent or null.
 
     Raises:
         ServerError: BAD_RESPONSE.
     """
-    content = facts.get("orientation")
+    content = fields.get("orientation")
     if content is None:
         return None
     orientation = as_object(content, "orientation")
@@ -120,17 +119,17 @@ def orientation_in(facts: dict[str, Any]) -> Optional[Orientation]:
     return Orientation(turn // 90, as_bool(orientation.get("mirrored"), "mirrored"))
 
 
-def warnings_in(facts: dict[str, Any]) -> tuple[ImageWarning, ...]:
-    """The entry ``warnings``, as lists of ``ImageWarning.as_dict``; empty where it is absent.
+def warnings_in(fields: dict[str, Any]) -> tuple[ImageWarning, ...]:
+    """Parse the entry ``warnings``, a list of ``ImageWarning.as_dict``; empty where it is absent.
 
     Raises:
         ServerError: BAD_RESPONSE.
     """
-    return tuple(_warning(as_object(one, "warning")) for one in as_list(facts.get("warnings", []), "warnings"))
+    return tuple(_warning(as_object(one, "warning")) for one in as_list(fields.get("warnings", []), "warnings"))
 
 
 def _warning(content: dict[str, Any]) -> ImageWarning:
-    """A warning, of whichever code: a newer server may know others."""
+    """A warning of any code, as newer servers may add some."""
     named = {as_string(name, "vertebra") for name in as_list(content.get("vertebrae", []), "vertebrae")}
     return ImageWarning(
         code=as_string(content.get("code"), "code"),
@@ -139,14 +138,14 @@ def _warning(content: dict[str, Any]) -> ImageWarning:
     )
 
 
-def _geometry(facts: dict[str, Any]) -> ImageGeometry:
-    """``geometry``, or from a server before 0.8 what it knew of it: spacing and where that comes from."""
-    spacing = as_numbers(facts.get("spacing"), 2, "spacing", 1e-6, 1e3)
-    if facts.get("geometry") is None:
-        source = as_string(facts.get("spacing_source", "none"), "spacing_source")
+def _geometry(fields: dict[str, Any]) -> ImageGeometry:
+    """The entry ``geometry``; servers before 0.8 send spacing and its source only."""
+    spacing = as_numbers(fields.get("spacing"), 2, "spacing", 1e-6, 1e3)
+    if fields.get("geometry") is None:
+        source = as_string(fields.get("spacing_source", "none"), "spacing_source")
         return ImageGeometry((spacing[0], spacing[1]), source=source)
     try:
-        return ImageGeometry.parse(facts["geometry"])
+        return ImageGeometry.parse(fields["geometry"])
     except ValueError as error:
         raise bad_response(str(error)) from error
 
@@ -155,49 +154,51 @@ def _size(content: dict[str, Any]) -> tuple[float, float]:
     return as_number(content.get("x"), "millimetres", 1e-6, 1e3), as_number(content.get("y"), "millimetres", 1e-6, 1e3)
 
 
-def _side_source(facts: dict[str, Any]) -> Optional[str]:
-    if "image_left_is_source" not in facts:
+def _side_source(fields: dict[str, Any]) -> Optional[str]:
+    if "image_left_is_source" not in fields:
         return None
-    source = as_string(facts["image_left_is_source"] or "", "image_left_is_source")
+    source = as_string(fields["image_left_is_source"] or "", "image_left_is_source")
     return "" if source == "none" else source
 
 
-_HEAD = re.compile(
+_HEADER = re.compile(
     rb"\x93NUMPY\x01\x00..{'descr': '(?P<kind>\|u1|<u2)', 'fortran_order': False, "
     rb"'shape': \((?P<height>\d{1,6}), (?P<width>\d{1,6})\), } *\n",
     re.DOTALL,
 )
-"""Begin of a ``.npy`` file of the only kinds that the server sends."""
+"""Header of the two kinds of ``.npy`` files that the server sends."""
 
 
-def parse_radiograph(image_id: str, facts: Any, body: bytes, source: str, path: Optional[str] = None) -> Radiograph:
-    """Put a film together.
+def parse_radiograph(image_id: str, info: Any, body: bytes, source: str, path: Optional[str] = None) -> Radiograph:
+    """Parse the response with an image.
 
     Args:
         image_id: see ``Radiograph``.
-        facts: what the header held, as JSON.
+        info: JSON content of the header.
         body: content of a ``.npy`` file with ``(H, W)`` unsigned pixels of 8 or 16 bits.
         source: see ``Radiograph``.
         path: see ``Radiograph``.
 
     Raises:
-        ServerError: BAD_RESPONSE, the parts are not like that or do not fit together.
+        ServerError: BAD_RESPONSE, header or body are malformed or inconsistent.
     """
-    known = parse_image_info(facts)
+    image_info = parse_image_info(info)
     pixels = _array(body)
-    if pixels.shape != (known.height, known.width):
-        raise bad_response(f"the pixels have shape {pixels.shape}, the facts say {(known.height, known.width)}")
-    return Radiograph(image_id, pixels, source, path, known)
+    if pixels.shape != (image_info.height, image_info.width):
+        raise bad_response(
+            f"the pixels have shape {pixels.shape}, the header states {(image_info.height, image_info.width)}"
+        )
+    return Radiograph(image_id, pixels, source, path, image_info)
 
 
 def _array(body: bytes) -> np.ndarray:
-    """The array, without a copy of the pixels; numpy's own reader makes one, and trips over damaged heads."""
-    found = _HEAD.match(body)
-    if found is None:
-        raise bad_response(f"the pixels are no .npy file of unsigned numbers: {body[:80]!r}")
-    dtype = np.dtype(found["kind"].decode())
-    shape = int(found["height"]), int(found["width"])
-    if len(body) - found.end() != shape[0] * shape[1] * dtype.itemsize:
-        raise bad_response(f"the pixels have {len(body) - found.end()} bytes, {shape} of {dtype} has another number")
-    pixels = np.frombuffer(body, dtype, offset=found.end()).reshape(shape)
+    """The array without copying the pixels; numpy's own reader copies, and fails on malformed headers."""
+    header = _HEADER.match(body)
+    if header is None:
+        raise bad_response(f"the pixels are not a .npy file of unsigned integers: {body[:80]!r}")
+    dtype = np.dtype(header["kind"].decode())
+    shape = int(header["height"]), int(header["width"])
+    if len(body) - header.end() != shape[0] * shape[1] * dtype.itemsize:
+        raise bad_response(f"the pixels have {len(body) - header.end()} bytes, expected those of {shape} {dtype}")
+    pixels = np.frombuffer(body, dtype, offset=header.end()).reshape(shape)
     return pixels if dtype.isnative else pixels.astype(dtype.newbyteorder("="))

@@ -1,7 +1,6 @@
-"""What the server says, as values: read from JSON, checked, and frozen.
+"""Responses of the server as validated, frozen values.
 
-Whatever an answer holds, what comes out is of the stated kind, shape and range, or a ``ServerError`` of kind
-``BAD_RESPONSE``, ``WRONG_APP`` or ``SCHEMA``.
+Invalid content raises a ``ServerError`` of kind ``BAD_RESPONSE``, ``WRONG_APP`` or ``SCHEMA``.
 """
 
 from __future__ import annotations
@@ -33,80 +32,79 @@ from .radiograph import ImageInfo, parse_image_info
 
 APP, MODEL = "Vertebra Landmarks", "vertebra_landmarks"
 FINAL, PREDICTED = "final", "original"
-"""Tags of labels: what a person submitted, and what the server itself predicted."""
+"""Tags of labels: submitted by a user, and predicted by the server."""
 
 UNLABELLED, HAS_PREDICTION, LABELLED = "unlabelled", "predicted", "labelled"
 """States of an image."""
 STARTING, RUNNING, DONE, STOPPED, FAILED_TRAINING = "starting", "running", "done", "stopped", "failed"
 INTERRUPTED = "interrupted"
-"""States of a training; one that was interrupted can go on."""
+"""States of a training; an interrupted one can be resumed."""
 ANONYMOUS = "anybody"
-"""What a server without a login calls every user."""
+"""User name on a server without login."""
 
-_PLACES = {label_of(v, p): (i, POINTS.index(p)) for i, v in enumerate(VERTEBRAE) for p in POINTS}
-_FARTHEST_PX = 1e6
+_INDICES = {label_of(v, p): (i, POINTS.index(p)) for i, v in enumerate(VERTEBRAE) for p in POINTS}
+_MAX_COORDINATE_PX = 1e6
 
 
 @dataclass(frozen=True)
 class ImageEntry:
-    """One line of the list of images.
+    """Row of the list of images.
 
     Attributes:
-        id: name at the server.
+        id: name on the server.
         status: ``UNLABELLED``, ``HAS_PREDICTION`` or ``LABELLED``.
-        user: who labelled it, "" where nobody or nobody knows.
-        when: seconds since 1970 of the label or prediction; ``None`` where there is none.
+        user: who labelled it, "" where nobody did or that is unknown.
+        timestamp: of the label or prediction, seconds since 1970; ``None`` without one.
         file: name of the image file.
     """
 
     id: str
     status: str
     user: str
-    when: Optional[float]
+    timestamp: Optional[float]
     file: str
 
 
 @dataclass(frozen=True)
 class LabelInfo:
-    """What the server notes about a label.
+    """Information about a label.
 
     Attributes:
-        user: who stored it, "" where nobody or nobody knows.
-        when: seconds since 1970; ``None`` where that is not known.
-        origin: where points that its user did not set come from.
+        user: who stored it, "" where unknown.
+        timestamp: seconds since 1970; ``None`` where unknown.
+        origin: provenance of the points that the user did not set.
     """
 
     user: str = ""
-    when: Optional[float] = None
+    timestamp: Optional[float] = None
     origin: Origin = UNKNOWN
 
     def is_same_label(self, other: LabelInfo) -> bool:
-        """Whether both are about the same storing; where a time is unknown that cannot be denied."""
-        return None in (self.when, other.when) or (self.user, self.when) == (other.user, other.when)
+        """Whether both describe the same version of a label; an unknown time counts as equal."""
+        return None in (self.timestamp, other.timestamp) or (self.user, self.timestamp) == (other.user, other.timestamp)
 
 
 NO_LABEL_INFO = LabelInfo()
-"""Of a label of which nothing is known."""
+"""Of a label without any information."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """How the newest training is getting on, or how it ended.
+    """Progress or outcome of the newest training.
 
     Attributes:
         state: ``STARTING``, ``RUNNING``, ``DONE``, ``STOPPED``, ``INTERRUPTED`` or ``FAILED_TRAINING``.
-        stage: what is being learnt, "" where that is not known yet.
-        epoch: epochs that are done, of all stages together.
-        total_epochs: of all stages; 0 where that is not known yet.
+        stage: network being trained, "" where unknown yet.
+        epoch: completed epochs of all stages together.
+        total_epochs: of all stages; 0 where unknown yet.
         percent: 0...100.
         loss: of the last epoch; ``None`` before the first.
-        validation: mean corner error in pixels on the held-out images now, of what the stage learns; ``None`` where
-            there are none.
-        before: the same before the training.
-        version_before: model that the training began with, "" where that is not known.
-        version_after: model that it published, "" where it did not, or not yet.
-        message: why it failed, or what else there is to know about its end; "" otherwise.
-        seconds: since it began.
+        validation: mean corner error of the stage on the held-out images in pixels; ``None`` without any.
+        before: the same before training.
+        version_before: model version that training started from, "" where unknown.
+        version_after: published model version, "" where none was, or not yet.
+        message: why it failed, or a remark about its outcome; "" otherwise.
+        seconds: elapsed.
     """
 
     state: str
@@ -124,29 +122,29 @@ class Training:
 
     @property
     def is_ongoing(self) -> bool:
-        """Whether there is more to come."""
+        """Whether it is starting or running."""
         return self.state in (STARTING, RUNNING)
 
 
 @dataclass(frozen=True)
 class ServerInfo:
-    """The server as it is now.
+    """State of the server.
 
     Attributes:
         app: name of the app, ``APP``.
         version: of the app.
-        model: name of the model, "" where the server has none that works: then points are placed by hand.
-        model_version: which weights, for people.
-        schema_version: of the points, the same as this module's.
-        strategies: ways to choose the next image.
-        images: how many there are.
-        labelled: how many of them have a final label.
-        left: how many have none.
-        user: name that the token stands for, ``ANONYMOUS`` without a login.
+        model: name of the model, "" where the server has no usable one.
+        model_version: of the weights, for display.
+        schema_version: of the landmarks; equal to this module's.
+        strategies: for choosing the next image.
+        images: their number.
+        labelled: number of images with a final label.
+        unlabelled: number of images without one.
+        user: name of the token's owner, ``ANONYMOUS`` without login.
         roles: "reader", "annotator" or "admin".
-        training: the newest one, ``None`` where there was none.
-        train_settings: parameters of a training and their defaults.
-        model_info: what the model was trained on, validation errors.
+        training: the newest one, ``None`` without any.
+        train_settings: training parameters and their defaults.
+        model_info: training data and validation errors of the model.
     """
 
     app: str
@@ -157,7 +155,7 @@ class ServerInfo:
     strategies: tuple[str, ...]
     images: int
     labelled: int
-    left: int
+    unlabelled: int
     user: str = ANONYMOUS
     roles: tuple[str, ...] = ()
     training: Optional[Training] = None
@@ -177,16 +175,16 @@ class ServerInfo:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """The landmarks that the server found in a film, and what it says about them.
+    """Landmarks predicted for an image.
 
     Attributes:
-        spine: points in stored pixels, with scores, expected errors, and which of them the image shows.
-        image: size and facts of the film that it looked at.
-        curves: Cobb angles as the server measured them.
-        origin: the model that found them, and what it says of the spine as a whole.
-        anatomy: violated anatomical priors.
-        decoder: how the points were found.
-        seconds: that the server worked.
+        spine: points in stored pixels, with scores, expected errors and visibility.
+        image: information about the image.
+        curves: Cobb angles measured by the server.
+        origin: provenance of the points.
+        anatomy: violated anatomical limits.
+        decoder: name of the decoder.
+        seconds: computing time.
     """
 
     spine: Spine
@@ -199,10 +197,10 @@ class Prediction:
 
 
 def parse_server_info(info: Any, owner: Any) -> ServerInfo:
-    """Read ``/info/`` and ``/auth/token/valid``.
+    """Parse ``/info/`` and ``/auth/token/valid``.
 
     Raises:
-        ServerError: WRONG_APP or SCHEMA, this module cannot work with the server; BAD_RESPONSE.
+        ServerError: WRONG_APP or SCHEMA, the server is incompatible with this module; BAD_RESPONSE.
     """
     info, owner = as_object(info, "info"), as_object(owner, "owner of the token")
     app, models = as_string(info.get("name"), "name of the app"), as_object(info.get("models"), "models")
@@ -217,8 +215,8 @@ def parse_server_info(info: Any, owner: Any) -> ServerInfo:
     if schema != SCHEMA_VERSION:
         older = "server" if schema < SCHEMA_VERSION else "module"
         sentence = (
-            f"Server and module mean different points (version {schema} and {SCHEMA_VERSION}). Update the {older} "
-            "before you go on."
+            f"Server and module use different landmark schemas (version {schema} and {SCHEMA_VERSION}). Update the "
+            f"{older} first."
         )
         raise ServerError(SCHEMA, sentence)
     store = as_object(info.get("datastore"), "datastore")
@@ -234,17 +232,17 @@ def parse_server_info(info: Any, owner: Any) -> ServerInfo:
         strategies=tuple(as_object(info.get("strategies"), "strategies")),
         images=images,
         labelled=labelled,
-        left=max(0, images - labelled),
+        unlabelled=max(0, images - labelled),
         user=as_string(owner.get("username"), "username"),
         roles=tuple(as_string(role, "role") for role in as_list(owner.get("roles"), "roles")),
-        training=training(info),
+        training=parse_training(info),
         train_settings=settings,
-        model_info=as_object(model.get("model", {}), "facts of the model"),
+        model_info=as_object(model.get("model", {}), "info of the model"),
     )
 
 
-def training(info: Any) -> Optional[Training]:
-    """How the newest training is getting on, by ``/info/``; ``None`` where there was none.
+def parse_training(info: Any) -> Optional[Training]:
+    """Parse the newest training in ``/info/``; ``None`` without any.
 
     Raises:
         ServerError: BAD_RESPONSE.
@@ -278,7 +276,7 @@ def _corner_error(figures: Any) -> Optional[float]:
 
 
 def parse_image_list(listed: Any) -> tuple[ImageEntry, ...]:
-    """Read ``/datastore/?output=all``; sorted by name as people sort.
+    """Parse ``/datastore/?output=all``; sorted by name, ignoring case.
 
     Raises:
         ServerError: BAD_RESPONSE.
@@ -292,35 +290,35 @@ def _image_entry(name: str, known: dict[str, Any]) -> ImageEntry:
     image, labels = as_object(known.get("image"), "image"), as_object(known.get("labels"), "labels")
     status = LABELLED if FINAL in labels else HAS_PREDICTION if labels else UNLABELLED
     label = as_object(labels[FINAL if FINAL in labels else next(iter(labels))], "label") if labels else {}
-    facts = as_object(label.get("info", {}), "facts of a label")
+    info = as_object(label.get("info", {}), "info of a label")
     return ImageEntry(
         id=name,
         status=status,
-        user=_labeller(facts) if status == LABELLED else "",
-        when=_when(facts),
+        user=_labeller(info) if status == LABELLED else "",
+        timestamp=_timestamp(info),
         file=name + as_string(image.get("ext", ""), "ext"),
     )
 
 
 def replace_entry(entries: tuple[ImageEntry, ...], entry: ImageEntry) -> tuple[ImageEntry, ...]:
-    """The list with one line replaced, or put where it belongs."""
+    """The list with one entry replaced, or inserted in order."""
     if any(one.id == entry.id for one in entries):
         return tuple(entry if one.id == entry.id else one for one in entries)
     return tuple(sorted((*entries, entry), key=_by_name))
 
 
 def parse_label_info(info: Any) -> LabelInfo:
-    """Read ``/datastore/label/info``.
+    """Parse ``/datastore/label/info``.
 
     Raises:
         ServerError: BAD_RESPONSE.
     """
-    facts = as_object(info, "facts of a label")
-    return LabelInfo(_labeller(facts), _when(facts), parse_origin(facts))
+    info = as_object(info, "label information")
+    return LabelInfo(_labeller(info), _timestamp(info), parse_origin(info))
 
 
-def _when(facts: dict[str, Any]) -> Optional[float]:
-    when = facts.get("ts")
+def _timestamp(info: dict[str, Any]) -> Optional[float]:
+    when = info.get("ts")
     return None if when is None else as_number(when, "ts", 0, 1e12)
 
 
@@ -328,22 +326,22 @@ def _by_name(entry: ImageEntry) -> tuple[str, str]:
     return entry.id.casefold(), entry.id
 
 
-def _labeller(facts: dict[str, Any]) -> str:
-    """Name of the login; without one, what the person said."""
-    user = facts.get("user")
-    said = facts.get("annotator")
+def _labeller(info: dict[str, Any]) -> str:
+    """Name of the login; without one, the name that the annotator entered."""
+    user = info.get("user")
+    said = info.get("annotator")
     return next((name for name in (user, said) if isinstance(name, str) and name not in ("", ANONYMOUS)), "")
 
 
-def answer(content: Any) -> Prediction:
-    """Read the answer to an inference.
+def parse_prediction(content: Any) -> Prediction:
+    """Parse the response to an inference request.
 
     Raises:
         ServerError: SCHEMA or BAD_RESPONSE.
     """
     content = as_object(content, "answer")
     if content.get("schema_version") != SCHEMA_VERSION:
-        sentence = "Server and module mean different points. Install module and server of the same version."
+        sentence = "Server and module use different landmark schemas. Install the same version of both."
         raise ServerError(SCHEMA, sentence, f"schema_version is {content.get('schema_version')!r:.40}")
     cobb = as_object(content.get("cobb"), "cobb")
     return Prediction(
@@ -364,14 +362,16 @@ def _spine(landmarks: Any) -> Spine:
     for one in as_list(landmarks, "landmarks"):
         landmark = as_object(one, "landmark")
         name = as_string(landmark.get("name"), "name of a landmark")
-        place = _PLACES.get(name)
-        if place is None or np.isfinite(xy[place]).any():
-            raise bad_response(f"landmark {name!r:.40} is unknown or stands twice")
-        xy[place] = [as_number(landmark.get(axis), name, -_FARTHEST_PX, _FARTHEST_PX) for axis in ("x", "y")]
-        scores[place] = as_number(landmark.get("score"), name, 0, 1)
+        index = _INDICES.get(name)
+        if index is None or np.isfinite(xy[index]).any():
+            raise bad_response(f"landmark {name!r:.40} is unknown or given twice")
+        xy[index] = [
+            as_number(landmark.get(axis), name, -_MAX_COORDINATE_PX, _MAX_COORDINATE_PX) for axis in ("x", "y")
+        ]
+        scores[index] = as_number(landmark.get("score"), name, 0, 1)
         error = optional_number(landmark.get("error_px"), name, 0)
-        errors[place] = np.nan if error is None else error
-        visible[place] = as_bool(landmark.get("visible", True), name)
+        errors[index] = np.nan if error is None else error
+        visible[index] = as_bool(landmark.get("visible", True), name)
     return Spine.from_arrays(xy, scores, errors, visible)
 
 

@@ -15,7 +15,7 @@ DEFAULTS = {
     "inferOnOpen": True,
     "followMoves": True,
     "nextAfterSubmit": True,
-    "film": True,
+    "film": True,  # visibility of the image; the key is that of earlier versions
     "centers": True,
     "corners": True,
     "outlines": True,
@@ -27,7 +27,7 @@ DEFAULTS = {
 
 
 class Settings:
-    """Values by name in Slicer's user settings; the kinds of the defaults say what is read."""
+    """Settings by name in Slicer's user settings, with the types of their defaults."""
 
     def __getitem__(self, name):
         """The value, or its default.
@@ -48,15 +48,15 @@ class Settings:
         qt.QSettings().setValue(f"{GROUP}/{name}", type(DEFAULTS[name])(value))
 
 
-_CLAIMS = (("QAction", "shortcut", "shortcutContext", qt.Qt.WidgetShortcut), ("QShortcut", "key", "enabled", False))
-"""What claims keys in Qt: class, property that holds the key, and property with the value that ends the claim."""
+_KEY_OWNERS = (("QAction", "shortcut", "shortcutContext", qt.Qt.WidgetShortcut), ("QShortcut", "key", "enabled", False))
+"""Objects with keys in Qt: class, property of the key, and property with the value that disables it."""
 
 
 class Shortcuts:
-    """Keys, what they do, and the table that lists them.
+    """Keyboard shortcuts while the module is open.
 
     Args:
-        actions: pairs of a name of ``KEYS`` and what to call.
+        actions: functions by name of ``KEYS``.
     """
 
     KEYS = (
@@ -66,13 +66,13 @@ class Shortcuts:
         ("submit", ("Ctrl+Enter", "Ctrl+Return"), "Submit"),
         ("undo", ("Ctrl+Z",), "Undo"),
         ("redo", ("Ctrl+Y", "Ctrl+Shift+Z"), "Redo"),
-        ("layers", ("L",), "Show everything, the points only, the film only"),
+        ("layers", ("L",), "Show everything, the points only, the image only"),
         ("doubt", ("D",), "Next vertebra to check"),
-        ("hide", ("X",), "Not visible: the point under the mouse, or what is chosen"),
+        ("hide", ("X",), "Not visible: the point under the mouse, else the selected one"),
         ("place", ("G",), "Start or stop placing points"),
         ("help", ("H",), "Show or hide this list"),
     )
-    """Name, keys and meaning, in the order of the list."""
+    """Name, keys and description, in the order of the help."""
 
     def __init__(self, actions):
         missing = {name for name, _, _ in self.KEYS} ^ set(actions)
@@ -83,10 +83,9 @@ class Shortcuts:
         self._muted = []
 
     def install(self, window):
-        """Let the keys work in a window; text fields keep the letters that are typed into them.
+        """Enable the keys in a window; text fields keep the letters that are typed into them.
 
-        Where something else in the window has one of the keys too, Qt would call the two in turn. So the other one has
-        it no longer in all of the window, until ``remove``.
+        Other actions of the window with one of the keys are disabled until ``remove``, as Qt would call both in turn.
         """
         if self._installed or window is None:
             return
@@ -99,27 +98,27 @@ class Shortcuts:
                 self._installed.append(shortcut)
 
     def remove(self):
-        """Give the keys back."""
+        """Disable the keys, and enable the other actions again."""
         for shortcut in self._installed:
             shortcut.disconnect("activated()")
             shortcut.setParent(None)
             shortcut.deleteLater()
         self._installed = []
-        for other, claim, before in self._muted:
+        for other, switch, before in self._muted:
             if other:
-                setattr(other, claim, before)
+                setattr(other, switch, before)
         self._muted = []
 
     def _mute(self, window):
-        """Take the keys from whatever else has them in the window."""
+        """Disable the keys of other actions in the window."""
         wanted = {qt.QKeySequence(key).toString() for _, keys, _ in self.KEYS for key in keys}
-        for kind, key, claim, silent in _CLAIMS:
+        for kind, key, switch, disabled in _KEY_OWNERS:
             for other in slicer.util.findChildren(window, className=kind):
                 if getattr(other, key).toString() in wanted:
-                    self._muted.append((other, claim, getattr(other, claim)))
-                    setattr(other, claim, silent)
+                    self._muted.append((other, switch, getattr(other, switch)))
+                    setattr(other, switch, disabled)
 
     @classmethod
-    def lines(cls):
-        """Pairs of the first key and meaning, for the list."""
+    def rows(cls):
+        """First key and description, for the help."""
         return [(keys[0], text) for _, keys, text in cls.KEYS]

@@ -12,18 +12,19 @@ from ..spine.imaging.orientation import EXIF_ORIENTATIONS, Orientation
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""Values per pixel by the kind of colour of a PNG file."""
+"""Values per pixel, by the color type of a PNG file."""
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-"""First column and row, and steps between them, of the seven passes of an interlaced PNG file."""
+"""First column, first row and steps of the seven passes of an interlaced PNG file."""
 
 
 def is_complete(content: bytes, suffix: str) -> bool:
-    """Whether the content is what the name's ending says, with nothing missing at its end.
+    """Whether the content has the format that the suffix states, and is not truncated.
+
+    VTK's PNG reader ends the process, and so Slicer, on an incomplete file.
 
     Args:
-        content: of a PNG, JPEG, TIFF or BMP file. TIFF is only looked at where it begins: VTK's reader tells of the
-            rest.
-        suffix: how the file's name ends, in lower case, such as ".png".
+        content: of a PNG, JPEG, TIFF or BMP file. Of TIFF only the signature is checked: VTK's reader reports the rest.
+        suffix: of the file name in lower case, such as ".png".
     """
     if suffix == ".png":
         return _is_whole_png(content)
@@ -35,7 +36,7 @@ def is_complete(content: bytes, suffix: str) -> bool:
 
 
 def _is_whole_png(content: bytes) -> bool:
-    """Every part has its checksum, and the pixels unpack to as many bytes as the size asks for."""
+    """Whether all chunks have valid checksums, and the pixels decompress to the expected size."""
     if not content.startswith(_PNG):
         return False
     at, packed, header, name = len(_PNG), [], b"", b""
@@ -64,7 +65,7 @@ def _unpacks_to(packed: bytes, length: int) -> bool:
 
 
 def _png_bytes(header: bytes) -> int:
-    """Bytes of the unpacked pixels by a PNG file's first part; 0 where that is not valid."""
+    """Size of the decompressed pixels by the IHDR chunk; 0 where that is invalid."""
     width, height, depth, color, _, _, interlaced = struct.unpack(">IIBBBBB", header)
     bits = _CHANNELS.get(color, 0) * depth
     passes = _PASSES if interlaced else ((0, 0, 1, 1),)
@@ -87,9 +88,9 @@ _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _UNIT = 274, 282, 283, 296
 """Tags of TIFF 6.0, which EXIF shares."""
 _TIFF_UNITS = {2: 25.4, 3: 10.0}
 _JFIF_UNITS = {1: 25.4, 2: 10.0}
-"""Millimetres of the unit that a density counts pixels in; without a unit it is a ratio only."""
+"""Millimetres per unit of a density; without a unit it is an aspect ratio only."""
 _COLUMNS_REVERSED, _ROWS_REVERSED = (2, 3, 6, 7), (3, 4, 7, 8)
-"""Values of the orientation tag by which ITK's reader of TIFF reverses the stored raster; it never turns it."""
+"""Values of the orientation tag at which ITK's TIFF reader flips the stored raster; it never turns it."""
 _SHORT, _LONG, _RATIONAL = 3, 4, 5
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -97,7 +98,7 @@ _SCAN = 0xDA
 
 
 def raster_orientation(content: bytes) -> Optional[Orientation]:
-    """How the stored raster must be turned to stand upright, by TIFF's or EXIF's tag; ``None`` where there is none.
+    """How the stored raster must be turned upright, by its TIFF or EXIF tag; ``None`` without one.
 
     Args:
         content: of a PNG, JPEG, TIFF or BMP file.
@@ -108,8 +109,8 @@ def raster_orientation(content: bytes) -> Optional[Orientation]:
 def raster_geometry(content: bytes, width: int, height: int) -> ImageGeometry:
     """Where Slicer's own reader places the stored pixels.
 
-    It obeys the density of TIFF and JPEG (JFIF), and of TIFF's orientation that it reverses columns and rows. It sees
-    no density in PNG and BMP, and no orientation in EXIF.
+    It uses the density of TIFF and JPEG (JFIF) and the flips of the TIFF orientation; it ignores the density of PNG
+    and BMP, and the EXIF orientation.
 
     Args:
         content: of a PNG, JPEG, TIFF or BMP file.

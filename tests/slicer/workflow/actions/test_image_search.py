@@ -14,21 +14,21 @@ pytestmark = pytest.mark.slicer
 
 def entries(count: int) -> tuple[ImageEntry, ...]:
     return tuple(
-        ImageEntry(f"Film{i:06d}", LABELLED if i % 10 == 0 else UNLABELLED, "Ada", None, "") for i in range(count)
+        ImageEntry(f"Image{i:06d}", LABELLED if i % 10 == 0 else UNLABELLED, "Ada", None, "") for i in range(count)
     )
 
 
 def found(search: ImageSearch, words: str, listed: tuple[ImageEntry, ...]) -> list[str]:
-    search.begin(listed, words)
-    while not search.go_on(0.01):
+    search.start(listed, words)
+    while not search.advance(0.01):
         pass
     return [entry.id for entry in search.hits]
 
 
 def test_all_words_must_occur_in_name_status_or_user() -> None:
     search, listed = ImageSearch(), entries(30)
-    assert found(search, "LABELLED ada 02", listed) == [f"Film0000{i}" for i in ("02", "20", *range(21, 30))][:11]
-    assert found(search, "film000020 unlabelled", listed) == []
+    assert found(search, "LABELLED ada 02", listed) == [f"Image0000{i}" for i in ("02", "20", *range(21, 30))][:11]
+    assert found(search, "image000020 unlabelled", listed) == []
     assert found(search, "", listed) == [entry.id for entry in listed]
     assert found(search, "x", ()) == []
 
@@ -52,11 +52,11 @@ def test_a_step_is_short_whatever_the_list() -> None:
     search = ImageSearch()
     gc.collect()
     gc.freeze()  # what other tests left behind
-    search.begin(entries(100_000), "nothing like it")
+    search.start(entries(100_000), "nothing like it")
     steps, most = 0, 0.0
     while not search.is_done:
         begun = time.thread_time()
-        search.go_on(0.01)
+        search.advance(0.01)
         most, steps = max(most, time.thread_time() - begun), steps + 1
     gc.unfreeze()
     assert steps > 1

@@ -33,16 +33,18 @@ def test_without_a_server_the_side_stays_in_the_draft(
     (draft,) = desk.drafts.list()
     assert draft.image_left_is == "right"
     again = new_desk()
-    again.until(lambda: again.state.offers)
-    again.controller.resume_draft(again.state.offers[0])
+    again.until(lambda: again.state.drafts)
+    again.controller.resume_draft(again.state.drafts[0])
     again.until(lambda: again.state.current is not None)
     assert again.state.current.image_left_is == again.logic.image_left_is == "right"
 
 
 def test_a_side_that_the_file_states_is_not_replaced(desk: Desk, tmp_path: Path) -> None:
     offline(desk, tmp_path)
-    film = desk.logic.film
-    stated = replace(film, facts=replace(film.facts, image_left_is="left", image_left_is_source="PatientOrientation"))
+    radiograph = desk.logic.radiograph
+    stated = replace(
+        radiograph, info=replace(radiograph.info, image_left_is="left", image_left_is_source="PatientOrientation")
+    )
     desk.logic.show_image(stated)
     desk.controller.set_side("right")
     assert desk.logic.image_left_is == "left"
@@ -60,7 +62,7 @@ def test_the_server_keeps_the_side(desk: Desk, new_desk: Callable[..., Desk], se
     other.connect(server.url)
     other.open("phantom_003")
     assert other.state.current.image_left_is == other.logic.image_left_is == "right"
-    assert other.logic.film.facts.image_left_is_source == BY_PERSON
+    assert other.logic.radiograph.info.image_left_is_source == BY_PERSON
     other.controller.set_side(None)
     other.idle()
     desk.controller.open_image("phantom_003")
@@ -76,11 +78,11 @@ def test_the_side_of_a_file_goes_to_the_server_with_its_label(desk: Desk, server
     desk.connect(server.url)
     desk.submit()
     desk.until(lambda: "stored as final" in desk.state.notice)
-    assert facts(server, "film")["image_left_is"] == "left"
-    desk.controller.open_image("film")
-    desk.until(lambda: desk.logic.film.source == SERVER)
-    assert desk.logic.film.facts.image_left_is == "left"
-    assert desk.logic.film.facts.image_left_is_source == BY_PERSON
+    assert facts(server, "image")["image_left_is"] == "left"
+    desk.controller.open_image("image")
+    desk.until(lambda: desk.logic.radiograph.source == SERVER)
+    assert desk.logic.radiograph.info.image_left_is == "left"
+    assert desk.logic.radiograph.info.image_left_is_source == BY_PERSON
 
 
 @pytest.mark.integration
@@ -88,8 +90,10 @@ def test_an_older_server_leaves_the_side_to_the_draft(desk: Desk, server: Server
     """One whose facts say nothing of who states a side."""
     desk.connect(server.url)
     desk.open("phantom_002")
-    film = desk.logic.film
-    of_old = Radiograph(film.id, film.pixels, SERVER, None, ImageInfo(film.facts.width, film.facts.height))
+    radiograph = desk.logic.radiograph
+    of_old = Radiograph(
+        radiograph.id, radiograph.pixels, SERVER, None, ImageInfo(radiograph.info.width, radiograph.info.height)
+    )
     desk.logic.show_image(of_old)
     desk.controller.set_side("left")
     desk.idle()
@@ -112,6 +116,6 @@ def test_the_panel_says_whose_sides_are_meant(
     desk: Desk, tmp_path: Path, side: str | None, in_file: str | None, source: str | None, words: str
 ) -> None:
     offline(desk, tmp_path)
-    film = desk.logic.film
-    known = replace(film.facts, image_left_is=in_file, image_left_is_source=source)
-    assert format_side(replace(film, facts=known), side) == words
+    radiograph = desk.logic.radiograph
+    known = replace(radiograph.info, image_left_is=in_file, image_left_is_source=source)
+    assert format_side(replace(radiograph, info=known), side) == words

@@ -46,10 +46,10 @@ def test_an_unusual_spine_is_asked_about_in_the_words_of_the_priors(ladder: np.n
 @pytest.mark.parametrize(
     ("labeller", "is_proposal", "said"),
     [
-        ("ben", False, "ben labelled this film already. Yours will replace the label of 19"),
-        ("ben", True, "ben labelled this film already. Points of the model will replace the label of 19"),
-        ("ada", True, "You labelled this film already. Points of the model will replace the label of 19"),
-        ("", True, "Somebody labelled this film already. Points of the model"),
+        ("ben", False, "ben labelled this image already. Yours will replace the label of 19"),
+        ("ben", True, "ben labelled this image already. Points of the model will replace the label of 19"),
+        ("ada", True, "You labelled this image already. Points of the model will replace the label of 19"),
+        ("", True, "Somebody labelled this image already. Points of the model"),
         ("ada", False, None),
         ("", False, None),
     ],

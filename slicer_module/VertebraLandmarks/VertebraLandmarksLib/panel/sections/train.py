@@ -1,4 +1,4 @@
-"""The section Train: the model goes on learning from the submitted labels."""
+"""Section Train: training of the server's model on the submitted labels."""
 
 from ...client.responses import DONE, FAILED_TRAINING, INTERRUPTED, RUNNING, STARTING, STOPPED
 
@@ -6,8 +6,8 @@ STATES = {
     STARTING: "starting",
     RUNNING: "running",
     DONE: "done; the new model is in use",
-    STOPPED: "stopped; the model stayed as it was",
-    INTERRUPTED: "interrupted; the model stayed as it was",
+    STOPPED: "stopped; the model is unchanged",
+    INTERRUPTED: "interrupted; the model is unchanged",
     FAILED_TRAINING: "failed",
 }
 
@@ -17,7 +17,7 @@ class TrainSection:
 
     Args:
         ui: the widgets.
-        controller: trains.
+        controller: the workflow.
     """
 
     def __init__(self, ui, controller):
@@ -26,7 +26,7 @@ class TrainSection:
         ui.stopTrainButton.connect("clicked(bool)", lambda: controller.stop_training())
 
     def refresh(self, state):
-        """Show how it is getting on."""
+        """Show the progress."""
         ui, training = self._ui, state.training
         may = state.is_connected and state.info is not None and state.info.may_train
         is_ongoing = training is not None and training.is_ongoing
@@ -44,34 +44,34 @@ class TrainSection:
 
 
 def format_state(training, state):
-    """State, stage and epoch."""
+    """State, epoch and stage."""
     if training is None:
         if state.info is not None and not state.info.may_train:
-            return "Your token may not train."
+            return "Your token does not allow training."
         return "no training yet"
-    words = STATES[training.state]
+    text = STATES[training.state]
     if training.state == DONE and not training.version_after:
-        words = "done; the model stayed as it was"
+        text = "done; the model is unchanged"
     if training.is_ongoing and training.total_epochs:
-        words += f", epoch {training.epoch} of {training.total_epochs}"
+        text += f", epoch {training.epoch} of {training.total_epochs}"
     if training.is_ongoing and training.stage:
-        words += f" ({training.stage})"
-    return f"{words}: {training.message}" if training.message else words
+        text += f" ({training.stage})"
+    return f"{text}: {training.message}" if training.message else text
 
 
 def format_errors(training):
-    """Loss, and corner errors before and now."""
+    """Loss, and corner errors before and after."""
     parts = []
     if training.loss is not None:
         parts.append(f"loss {training.loss:.3f}")
     if training.validation is not None:
         before = "" if training.before is None else f"{training.before:.1f} → "
-        parts.append(f"corners {before}{training.validation:.1f} px off on held-out films")
+        parts.append(f"corners {before}{training.validation:.1f} px off on held-out images")
     return ", ".join(parts) or "-"
 
 
 def format_versions(training):
-    """Version before and after."""
+    """Model versions before and after."""
     if training.version_after:
         return f"version {training.version_before} → {training.version_after}"
     return f"version {training.version_before}" if training.version_before else "-"
