@@ -1,8 +1,8 @@
-"""Screenshot of the Slicer module at work, without 3D Slicer: ``slicer_snapshot.py IMAGE --output FILE.png``.
+"""Screenshot of the Slicer module without 3D Slicer: ``slicer_snapshot.py IMAGE --output FILE.png``.
 
 Opens the image in the module, which runs on Slicer's own libraries with the panel on Qt (offscreen), and writes slice
-view and panel side by side. Without ``--server`` a server is started for it, with a copy of the image; with one, the
-image is sent for a quick look and nothing is stored there.
+view and panel side by side. Without ``--server`` a server is started with a copy of the image; with one, the image is
+opened through an upload session, and nothing is stored there.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from setup_environment import ROOT
 VIEW = (660, 1300)
 STATES = ("normal", "doubtful", "training", "error")
 COMPANIONS = 3
-"""Generated radiographs with labels that a training learns from."""
+"""Number of generated radiographs with labels for the training."""
 
 
 def main(arguments: "list[str] | None" = None) -> int:
@@ -39,7 +39,7 @@ def main(arguments: "list[str] | None" = None) -> int:
             print(error, file=sys.stderr)
             return 1
         options.output.parent.mkdir(parents=True, exist_ok=True)
-        if not opened.picture().save(str(options.output)):
+        if not opened.screenshot().save(str(options.output)):
             print(f"{options.output} cannot be written; choose a name that ends with .png", file=sys.stderr)
             return 1
     print(f"Wrote {options.output}.")
@@ -67,7 +67,7 @@ def parse_arguments(arguments: "list[str] | None") -> argparse.Namespace:
 
 @contextlib.contextmanager
 def server_for(options: argparse.Namespace, folder: Path) -> "Iterator[OwnServer | None]":
-    """The server to show; ``None`` where there is one already."""
+    """Start a server; ``None`` where one is given."""
     if options.server:
         yield None
         return
@@ -81,15 +81,15 @@ def server_for(options: argparse.Namespace, folder: Path) -> "Iterator[OwnServer
 
 
 def draw_companions(studies: Path) -> None:
-    """Draw labelled radiographs into a folder.
+    """Generate labelled radiographs in a folder.
 
     Raises:
-        RuntimeError: they could not be drawn.
+        RuntimeError: the generator failed.
     """
     made = studies.parent / "made"
     command = [sys.executable, str(ROOT / "scripts" / "make_phantoms.py"), "--output", str(made), "--labels"]
     if subprocess.call([*command, "--count", str(COMPANIONS)], stdout=subprocess.DEVNULL):
-        raise RuntimeError("the radiographs to learn from could not be drawn")
+        raise RuntimeError("the radiographs for the training could not be generated")
     for path in [path for path in made.rglob("*") if path.is_file()]:
         target = studies / path.relative_to(made).parent / f"learn_{path.name}"
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -97,15 +97,15 @@ def draw_companions(studies: Path) -> None:
 
 
 def show(opened: Desktop, url: str, options: argparse.Namespace, server: "OwnServer | None") -> None:
-    """Bring the module into the state that is asked for.
+    """Bring the module into the wanted state.
 
     Raises:
-        TimeoutError: it did not get there.
+        TimeoutError: it did not reach it.
     """
     ui = opened.ui
     ui.serverLineEdit.text = url
     ui.userLineEdit.text = "Ada"
-    ui.followCheckBox.checked = options.state != "doubtful"  # there the others would follow what is put wrong
+    ui.followCheckBox.checked = options.state != "doubtful"  # else the others would follow the misplaced corner
     ui.connectButton.click()
     opened.wait(lambda: opened.state.is_connected or opened.state.error, what="connecting")
     raise_error(opened)
@@ -134,13 +134,13 @@ def show(opened: Desktop, url: str, options: argparse.Namespace, server: "OwnSer
 
 
 def raise_error(opened: Desktop) -> None:
-    """What the module says, as an exception."""
+    """Raise the error that the module shows, if any."""
     if opened.state.error is not None:
         raise RuntimeError(opened.state.error.message)
 
 
 def spoil(opened: Desktop) -> None:
-    """Put a corner of T7 where none is, and go there."""
+    """Misplace a corner of T7, and show it."""
     editor, table = opened.logic.editor, opened.ui.doubtsTable
     (left, _), (x, y) = editor.xy[6, 1], editor.xy[6, 2]
     editor.move_point(6, 2, (x + 0.45 * (x - left), y - 0.9 * (x - left)))
@@ -150,7 +150,7 @@ def spoil(opened: Desktop) -> None:
 
 
 def train(opened: Desktop) -> None:
-    """Start a training and wait until it has begun to learn."""
+    """Start a training and wait for its first epoch."""
     for section in (opened.ui.imagesSection, opened.ui.correctSection):
         section.collapsed = True
     opened.ui.trainSection.collapsed = False
@@ -165,7 +165,7 @@ def train(opened: Desktop) -> None:
 
 
 def submit(opened: Desktop) -> None:
-    """Submit, whatever the module asks."""
+    """Submit, and confirm warnings."""
     opened.ui.submitButton.click()
     if opened.panel.notice.is_question:
         opened.ui.noticeYesButton.click()

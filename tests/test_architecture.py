@@ -68,7 +68,7 @@ MODULE_TIERS = {
 }
 """Folders of the Slicer module's library: the folders and the libraries that each may import besides itself."""
 SPEAKS_HTTP = frozenset({"client", "workflow"})
-HTTP = ("http", "urllib.request", "socket", "ssl", *(f"VertebraLandmarksLib.client.{n}" for n in ("connection", "api")))
+HTTP = ("http", "urllib.request", "socket", "ssl", *(f"VertebraLandmarksLib.client.{n}" for n in ("http", "api")))
 """What the other folders may not import: requests are the workflow's, on threads."""
 
 
@@ -329,7 +329,7 @@ def test_the_slicer_module_imports_point_downwards_only() -> None:
         pytest.param("scene", "from ..panel.panel import P", id="scene imports panel"),
         pytest.param("scene", "from ..client.api import Client", id="scene asks the server"),
         pytest.param("panel", "import urllib.request", id="panel asks the server"),
-        pytest.param("panel.sections", "from ...client.connection import C", id="a section asks the server"),
+        pytest.param("panel.sections", "from ...client.http import C", id="a section asks the server"),
         pytest.param("panel.sections", "import vtk", id="a section draws"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own for a while, on loopback and in a temporary directory."""
+"""Temporary PostgreSQL server on loopback, with its data in a temporary folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 USER = "tester"
-START_LIMIT_S = 60
+START_TIMEOUT_S = 60
 
 
 class OwnPostgresql(NamedTuple):
@@ -32,7 +32,7 @@ class OwnPostgresql(NamedTuple):
 
 
 def binaries() -> Path | None:
-    """The folder of ``initdb`` and ``postgres``: Debian's newest, or what ``PATH`` names; ``None`` without them."""
+    """Folder of ``initdb`` and ``postgres``: Debian's newest, else from ``PATH``; ``None`` without one."""
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name))
     found = shutil.which("initdb")
     folders = [*([Path(found).parent] if found else []), *folders]
@@ -41,10 +41,10 @@ def binaries() -> Path | None:
 
 @contextlib.contextmanager
 def own_postgresql(*settings: str) -> Iterator[OwnPostgresql]:
-    """Run one until the block ends.
+    """Run a server for the time of the block.
 
     Args:
-        settings: such as ``fsync=off``.
+        settings: of the server, such as ``fsync=off``.
 
     Raises:
         RuntimeError: PostgreSQL is not installed, or does not start.
@@ -74,14 +74,14 @@ def own_postgresql(*settings: str) -> Iterator[OwnPostgresql]:
             _wait(folder, port, server, place / "log")
             yield OwnPostgresql(f"postgresql://{USER}@127.0.0.1:{port}/postgres", password)
         finally:
-            server.send_signal(signal.SIGINT)  # what PostgreSQL calls a fast shutdown
+            server.send_signal(signal.SIGINT)  # fast shutdown
             server.wait(60)
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
 
 def _unprivileged(place: Path) -> dict[str, Any]:
-    """Arguments for running as somebody else than root, which PostgreSQL refuses; the folder is theirs."""
+    """Arguments to run as another user than root, which PostgreSQL refuses; the folder is given to that user."""
     if os.geteuid() != 0:
         return {}
     import pwd  # not on Windows, where nobody is root
@@ -93,7 +93,7 @@ def _unprivileged(place: Path) -> dict[str, Any]:
 
 
 def _wait(folder: Path, port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + START_LIMIT_S
+    end = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < end and server.poll() is None:
         asked = [str(folder / "pg_isready"), "--host", "127.0.0.1", "--port", str(port)]
         if subprocess.run(asked, capture_output=True).returncode == 0:

@@ -1,4 +1,4 @@
-"""A server for as long as a command or a test needs it, on a port of its own."""
+"""Temporary MONAI Label server of this app on a free port, for tests and commands."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ class OwnServer:
 
     Attributes:
         url: its address.
-        studies: the folder that it serves.
+        studies: folder that it serves.
         process: its process.
         log: what it printed.
     """
@@ -27,7 +27,7 @@ class OwnServer:
         self.url, self.studies, self.process, self.log = url, studies, process, log
 
     def kill(self) -> None:
-        """End it without a word, as a power cut would."""
+        """Kill it without a clean shutdown."""
         self.process.kill()
         self.process.wait()
 
@@ -45,14 +45,14 @@ def own_server(
 
     Args:
         studies: folder of images.
-        log: file for what the server prints.
+        log: file for the server's output.
         conf: settings of the app.
-        port: to listen on; a free one if it is 0.
-        options: further words of MONAI Label's command line.
-        env: variables for it, besides those of this process.
+        port: to listen on; 0 for a free one.
+        options: further options of MONAI Label's command line.
+        env: environment variables, besides those of this process.
 
     Raises:
-        RuntimeError: the server does not answer.
+        RuntimeError: the server does not respond.
     """
     if not port:
         with socket.socket() as probe:

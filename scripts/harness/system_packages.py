@@ -1,6 +1,6 @@
-"""What the tests need of a Linux system and wheels do not bring: libraries of Qt and VTK, and a PostgreSQL server.
+"""System packages that the tests need on Linux besides wheels: libraries of Qt and VTK, and PostgreSQL.
 
-Used by ``test.py`` before anything is imported, hence the standard library only.
+Used by ``test.py`` before anything is installed, hence only the standard library.
 """
 
 import ctypes
@@ -19,11 +19,11 @@ LIBRARIES = (
     ("libfontconfig.so.1", "libfontconfig1"),
     ("libglib-2.0.so.0", "libglib2.0-0"),
 )
-"""What is loaded, and the package of Debian and Ubuntu that has it."""
+"""Shared libraries, and the packages of Debian and Ubuntu that contain them."""
 
 
 DATABASE = "postgresql"
-"""Package of the server that the datastore is tested with; without it those tests are skipped."""
+"""Package of the database server; without it its tests are skipped."""
 
 
 def missing_packages(libraries: "tuple[tuple[str, str], ...]" = LIBRARIES) -> "list[str]":
@@ -32,10 +32,10 @@ def missing_packages(libraries: "tuple[tuple[str, str], ...]" = LIBRARIES) -> "l
 
 
 def provide() -> "str | None":
-    """Install what is missing, as root on Debian and Ubuntu.
+    """Install missing packages, as root on Debian and Ubuntu.
 
     Returns:
-        What the user has to install, as a sentence; None if all is there.
+        Advice on what the user has to install; None if nothing is missing.
     """
     packages = missing_packages()
     wanted = packages if has_postgresql() else [*packages, DATABASE]
@@ -49,13 +49,13 @@ def provide() -> "str | None":
     return advice(packages) if packages else None
 
 
-def has_postgresql(place: "Path" = Path("/usr/lib/postgresql")) -> bool:
-    """Whether there is a PostgreSQL server to start, in Debian's place or on ``PATH``."""
-    return any(place.glob("*/bin/postgres")) or shutil.which("postgres") is not None
+def has_postgresql(folder: "Path" = Path("/usr/lib/postgresql")) -> bool:
+    """Whether PostgreSQL is installed, in Debian's folder or on ``PATH``."""
+    return any(folder.glob("*/bin/postgres")) or shutil.which("postgres") is not None
 
 
 def advice(packages: "list[str]") -> str:
-    """The sentence that names them."""
+    """Advice that names the packages."""
     return (
         "The Slicer tests need system libraries that are missing. On Debian and Ubuntu: sudo apt install "
         f"{' '.join(packages)}; elsewhere, install what has the same files. Without them run the tests with -m "

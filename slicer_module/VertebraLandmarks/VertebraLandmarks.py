@@ -1,7 +1,4 @@
-"""Vertebra Landmarks: centers and corners of T1 to L5, found by a server, corrected and measured here.
-
-Slicer looks for the classes below by name; what they do lies in ``VertebraLandmarksLib``.
-"""
+"""Slicer module Vertebra Landmarks: entry points that Slicer finds by name; the code is in ``VertebraLandmarksLib``."""
 
 import importlib
 import sys
@@ -20,7 +17,7 @@ __all__ = ["VertebraLandmarks", "VertebraLandmarksLogic", "VertebraLandmarksTest
 
 
 class VertebraLandmarks(ScriptedLoadableModule):
-    """What Slicer shows of the module in its lists."""
+    """Description of the module for Slicer."""
 
     def __init__(self, parent):
         super().__init__(parent)
@@ -30,7 +27,7 @@ class VertebraLandmarks(ScriptedLoadableModule):
         parent.contributors = ["Vertebra Landmarks contributors"]
         parent.helpText = (
             "Puts 17 centers and 68 corners on the vertebrae T1 to L5 of anteroposterior spine radiographs, with the "
-            "help of a Vertebra Landmarks server, to be corrected, measured (Cobb angles), submitted and learnt from. "
+            "help of a Vertebra Landmarks server. Correct them, measure Cobb angles, and submit labels to train on. "
             "Open <b>Connection</b>, enter the address that <tt>scripts/start.py</tt> prints, and press <b>Next "
             "image</b>; <b>Keyboard help</b> lists the keys. For research only; not a medical device."
         )
@@ -48,7 +45,7 @@ class VertebraLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         VTKObservationMixin.__init__(self)
 
     def setup(self):
-        """Make the panel."""
+        """Create the panel."""
         super().setup()
         folder = Path(slicer.app.slicerUserSettingsFilePath).parent / "VertebraLandmarks" / "drafts"
         self.logic = VertebraLandmarksLogic()
@@ -64,11 +61,11 @@ class VertebraLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.panel.enter()
 
     def exit(self):
-        """The user goes to another module."""
+        """The user leaves the module."""
         self.panel.exit()
 
     def cleanup(self):
-        """Slicer ends, or the module is loaded again."""
+        """Slicer closes, or the module is reloaded."""
         self.removeObservers()
         self.panel.cleanup()
 
@@ -77,11 +74,11 @@ class VertebraLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.controller.save_now()
 
     def onSceneEndClose(self, caller, event):
-        """The scene is empty; the work is offered again."""
-        self.controller.film_is_gone()
+        """The scene is empty; its work is listed as unfinished."""
+        self.controller.on_scene_closed()
 
     def onReload(self):
-        """Load the source again, with that of the library."""
+        """Reload the source, including the library."""
         for name in [name for name in sys.modules if name.split(".")[0] == "VertebraLandmarksLib"]:
             del sys.modules[name]
         importlib.invalidate_caches()

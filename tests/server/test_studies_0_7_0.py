@@ -12,13 +12,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from lib.server.training.training_plan import read_plan
 from VertebraLandmarksLib.spine.labels.markups import from_markups
 from VertebraLandmarksLib.workflow.drafts import SUBMITTING, Drafts
 
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, config_from_dict, load_config, model_config_from_dict
 from lib.learning.validation import checked
-from lib.learning.weights.weight_files import build_network, build_refiner, load_weights
+from lib.learning.weights.weight_files import build_corner_net, build_network, load_weights
 from lib.server.active_learning import assignments
 from lib.server.active_learning.assignments import Assignments
 from lib.server.active_learning.descriptor_store import DescriptorStore
@@ -26,6 +25,7 @@ from lib.server.active_learning.scored_versions import ScoredVersions
 from lib.server.models import ModelStore
 from lib.server.store.adopted_files import ASSIGNMENTS_FILE, SCORED_VERSIONS_FILE
 from lib.server.store.datastore import StudiesDatastore
+from lib.server.training.run_files import read_plan
 from lib.server.training.train_request import TrainRequest
 from lib.server.training.train_task import RUN
 from lib.server.web.session_store import Sessions
@@ -134,7 +134,7 @@ def test_the_version_of_the_model_is_served_and_its_weights_are_read(old: Path) 
     weights = load_weights(models.served)
     assert build_network(weights, models.served) is not None
     assert weights.refiner is not None
-    assert build_refiner(weights.refiner, models.served) is not None
+    assert build_corner_net(weights.refiner, models.served) is not None
     stored = json.loads((old / "config.json").read_text())
     assert model_config_from_dict(stored, "config.json") == weights.config
 

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from VertebraLandmarksLib.client.api import Client
-from VertebraLandmarksLib.client.connection import Connection
-from VertebraLandmarksLib.client.image_info import ImageFacts
+from VertebraLandmarksLib.client.http import Connection
 from VertebraLandmarksLib.client.provenance import UNKNOWN, Origin
-from VertebraLandmarksLib.client.responses import LOCAL, Answer, Film
+from VertebraLandmarksLib.client.radiograph import LOCAL, ImageInfo, Radiograph
+from VertebraLandmarksLib.client.responses import Prediction
 from VertebraLandmarksLib.editor.spine_editor import SpineEditor
 from VertebraLandmarksLib.spine.imaging.image_frame import ImageFrame
 from VertebraLandmarksLib.spine.labels.markups import from_markups, to_markups
@@ -82,9 +82,9 @@ def facts(server: Server, image_id: str) -> dict[str, Any]:
 
 
 def offline(desk: Desk, folder: Path) -> None:
-    """A film without a server, with all points placed."""
-    Image.fromarray(np.zeros((300, 100), np.uint8)).save(folder / "film.png")
-    desk.open_file(folder / "film.png")
+    """An image without a server, with all points placed."""
+    Image.fromarray(np.zeros((300, 100), np.uint8)).save(folder / "image.png")
+    desk.open_file(folder / "image.png")
     for v in range(17):
         for p, (dx, dy) in enumerate(((0, 0), (-10, -6), (10, -6), (-10, 6), (10, 6))):
             desk.logic.editor.place(v, p, (50.0 + dx, 20.0 + 16 * v + dy))
@@ -95,64 +95,64 @@ class MemoryLogic:
 
     def __init__(self) -> None:
         self.editor = SpineEditor()
-        self.film: Film | None = None
-        self._lost: Film | None = None
+        self.radiograph: Radiograph | None = None
+        self._lost: Radiograph | None = None
         self.image_left_is: str | None = None
         self.shown: list[str] = []
         self.readers: list[str] = []
 
     @property
     def image_frame(self) -> ImageFrame:
-        assert self.film is not None
-        facts = self.film.facts
+        assert self.radiograph is not None
+        facts = self.radiograph.info
         return ImageFrame(facts.width, facts.height, facts.orientation, self.image_left_is)
 
     def set_side(self, side: str | None) -> None:
         self.image_left_is = side
 
-    def show_film(self, film: Film) -> None:
-        self.film, self._lost, self.image_left_is = film, None, film.facts.image_left_is
-        self.shown.append(film.id)
+    def show_image(self, radiograph: Radiograph) -> None:
+        self.radiograph, self._lost, self.image_left_is = radiograph, None, radiograph.info.image_left_is
+        self.shown.append(radiograph.id)
         self.editor.load(Spine.from_arrays(np.full((17, 5, 2), np.nan)))
 
-    def close_film(self) -> None:
-        self.film = self._lost = None
+    def close_image(self) -> None:
+        self.radiograph = self._lost = None
         self.editor.load(Spine.from_arrays(np.full((17, 5, 2), np.nan)))
 
     def scene_closes(self) -> None:
         """What the real logic does when Slicer removes every node: the points stay in the editor."""
-        self.film, self._lost = None, self.film
+        self.radiograph, self._lost = None, self.radiograph
 
     def restore(self) -> bool:
         is_there = self._lost is not None
-        self.film, self._lost = self._lost or self.film, None
+        self.radiograph, self._lost = self._lost or self.radiograph, None
         return is_there
 
-    def begin_local(self, path: str) -> Callable[[], Film]:
-        def read() -> Film:
+    def begin_local(self, path: str) -> Callable[[], Radiograph]:
+        def read() -> Radiograph:
             self.readers.append(threading.current_thread().name)
             pixels = np.array(Image.open(path).convert("L"))
-            facts = ImageFacts(pixels.shape[1], pixels.shape[0])
-            return Film(Path(path).stem, pixels, LOCAL, path, facts)
+            facts = ImageInfo(pixels.shape[1], pixels.shape[0])
+            return Radiograph(Path(path).stem, pixels, LOCAL, path, facts)
 
         return read
 
-    def set_answer(self, answer: Answer) -> bool:
+    def show_prediction(self, answer: Prediction) -> bool:
         return self.editor.propose(answer.spine, answer.origin)
 
-    def follow_answer(self, answer: Answer) -> bool:
+    def follow_prediction(self, answer: Prediction) -> bool:
         return self.editor.follow(answer.spine, answer.origin)
 
     def set_label(
         self, markups: bytes, touched: np.ndarray | None = None, origin: Origin = UNKNOWN, is_own: bool = False
     ) -> None:
-        assert self.film is not None
-        self.editor.load(from_markups(json.loads(markups), self.film.facts.geometry), touched, origin, is_own)
+        assert self.radiograph is not None
+        self.editor.load(from_markups(json.loads(markups), self.radiograph.info.geometry), touched, origin, is_own)
 
     def markups(self) -> bytes:
-        film = self.film or self._lost
-        assert film is not None
-        return json.dumps(to_markups(self.editor.spine(), film.facts.geometry)).encode()
+        radiograph = self.radiograph or self._lost
+        assert radiograph is not None
+        return json.dumps(to_markups(self.editor.spine(), radiograph.info.geometry)).encode()
 
 
 class Desk:
@@ -162,9 +162,9 @@ class Desk:
         self.logic, self.folder = MemoryLogic(), folder
         self.drafts = Drafts(folder)
         self.controller = Controller(self.logic, self.drafts, clock=clock)
-        self.controller.person = "ada"
+        self.controller.annotator = "ada"
         self.states = [self.controller.state]
-        self.controller.on_change(self.states.append)
+        self.controller.subscribe(self.states.append)
 
     @property
     def state(self):
@@ -181,7 +181,7 @@ class Desk:
 
     def idle(self) -> None:
         """Let time pass until nothing is being done and all is kept."""
-        self.until(lambda: not self.state.busy and (self.state.current is None or self.state.current.is_kept))
+        self.until(lambda: not self.state.busy and (self.state.current is None or self.state.current.is_saved))
 
     def connect(self, url: str, token: str = "") -> None:
         """Connect, and see that it worked."""

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 pytestmark = pytest.mark.slicer
-pythonqt = pytest.importorskip("harness.fake_slicer.pythonqt", reason="needs slicer-core and PySide6")
+application = pytest.importorskip("harness.fake_slicer.application", reason="needs slicer-core and PySide6")
+from harness.fake_slicer import pythonqt, scripted_module  # noqa: E402
 
 
 @pytest.fixture
 def qt(tmp_path: Any) -> Any:
-    pythonqt.install(tmp_path)
+    application.install(tmp_path)
     import qt  # type: ignore[import-not-found]
 
     return qt
@@ -39,7 +40,7 @@ def test_properties_are_attributes_both_ways(qt: Any) -> None:
         pytest.param(lambda qt, b: b.connect("clickd()", print), ValueError, "no signal", id="unknown signal"),
         pytest.param(lambda qt, b: b.connect("clicked(int)", print), ValueError, "no signal", id="other signature"),
         pytest.param(lambda qt, b: b.connect("clicked", print), ValueError, "no signal", id="no signature"),
-        pytest.param(lambda qt, b: b.connect("clicked()", None), TypeError, "something to call", id="no slot"),
+        pytest.param(lambda qt, b: b.connect("clicked()", None), TypeError, "needs a callable", id="no slot"),
         pytest.param(lambda qt, b: b.clicked.connect(print), AttributeError, "is a signal", id="the way of PySide"),
         pytest.param(lambda qt, b: b.snake_case, AttributeError, "no attribute", id="snake case"),
         pytest.param(lambda qt, b: qt.QPushButon, AttributeError, "no attribute 'QPushButon'", id="unknown class"),
@@ -129,6 +130,6 @@ def test_a_collapsed_section_hides_and_shows_what_lies_in_it(qt: Any) -> None:
 
 
 def test_a_module_is_described_by_known_words_only() -> None:
-    parent = pythonqt.ScriptedModuleParent("module.py")
+    parent = scripted_module.ScriptedModuleParent("module.py")
     with pytest.raises(AttributeError, match="caption"):
         parent.caption = "Vertebra Landmarks"

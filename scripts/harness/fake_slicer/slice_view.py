@@ -1,7 +1,7 @@
-"""Slicer's own libraries without its desktop: a scene, one slice view that is rendered, and a mouse to use in it.
+"""Slicer's own libraries without its desktop: a scene, one rendered slice view, and simulated mouse events.
 
-``Stage()`` makes what the application makes when it starts: application logic, scene, the logics of Markups and
-colors, and a slice view ``Red`` with its displayable managers and interactor style, drawn off the screen (EGL).
+``Stage()`` creates what the application creates when it starts: application logic, scene, the logics of Markups and
+colors, and a slice view ``Red`` with its displayable managers and interactor style, rendered off screen (EGL).
 """
 
 import os
@@ -23,8 +23,8 @@ _MANAGERS = (
     "vtkMRMLMarkupsDisplayableManager",
     "vtkMRMLRulerDisplayableManager",
 )
-Place = tuple[float, float]
-"""(x, y) in the view: pixels from its lower left corner, y up, as VTK counts."""
+ViewPosition = tuple[float, float]
+"""(x, y) pixels from the lower left corner of the view, y up, as in VTK."""
 
 
 class Stage:
@@ -35,11 +35,11 @@ class Stage:
 
     Attributes:
         scene: ``slicer.mrmlScene`` while the stage is open.
-        app_logic: what ``slicer.app.applicationLogic()`` is in the desktop.
+        app_logic: ``slicer.app.applicationLogic()`` of the desktop.
         slice_logic: of the view.
         slice_node: of the view.
-        interactor: takes the events of the mouse.
-        window: is rendered when ``render`` says so, never by itself.
+        interactor: receives mouse events.
+        window: rendered by ``render`` only.
     """
 
     def __init__(self, size: tuple[int, int] = (600, 1000)) -> None:
@@ -60,7 +60,7 @@ class Stage:
         self.app_logic.SetModuleLogic("Markups", self.markups_logic)
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(self.scene, True)
         self._make_view(size)
-        self._mouse: Place = (0.0, 0.0)
+        self._mouse: ViewPosition = (0.0, 0.0)
 
     def _make_view(self, size: tuple[int, int]) -> None:
         self.renderer, overlay = vtk.vtkRenderer(), vtk.vtkRenderer()
@@ -77,11 +77,11 @@ class Stage:
         self.interactor = vtk.vtkGenericRenderWindowInteractor()
         self.interactor.SetRenderWindow(self.window)
         self.interactor.EnableRenderOff()
-        self._mapper, self._film = vtk.vtkImageMapper(), vtk.vtkActor2D()
+        self._mapper, self._image = vtk.vtkImageMapper(), vtk.vtkActor2D()
         self._mapper.SetColorWindow(255)  # the volume's display node made gray values of 0 to 255
         self._mapper.SetColorLevel(127.5)
-        self._film.SetMapper(self._mapper)
-        self._film.GetProperty().SetDisplayLocationToBackground()
+        self._image.SetMapper(self._mapper)
+        self._image.GetProperty().SetDisplayLocationToBackground()
         factory = slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance()
         factory.SetMRMLApplicationLogic(self.app_logic)
         for name in _MANAGERS:
@@ -110,7 +110,7 @@ class Stage:
         return width, height
 
     def close(self) -> None:
-        """Let go of view and scene; ``slicer.mrmlScene`` is what it was before."""
+        """Release view and scene, and restore ``slicer.mrmlScene``."""
         self._style.SetInteractor(None)
         self._style.SetDisplayableManagers(None)
         self._managers.SetMRMLDisplayableNode(None)
@@ -121,17 +121,17 @@ class Stage:
         slicer.mrmlScene = self._scene_before
 
     def render(self) -> None:
-        """Draw what the scene holds now."""
+        """Render the scene."""
         image = self.slice_logic.GetImageDataConnection()
         self._mapper.SetInputConnection(image)
         if image is None:
-            self.renderer.RemoveViewProp(self._film)
-        elif not self.renderer.HasViewProp(self._film):
-            self.renderer.AddViewProp(self._film)
+            self.renderer.RemoveViewProp(self._image)
+        elif not self.renderer.HasViewProp(self._image):
+            self.renderer.AddViewProp(self._image)
         self.window.Render()
 
-    def picture(self) -> np.ndarray:
-        """``(H, W, 3)`` uint8: the view as it looks now, first row at the top."""
+    def screenshot(self) -> np.ndarray:
+        """``(H, W, 3)`` uint8: the rendered view, first row at the top."""
         self.render()
         grab = vtk.vtkWindowToImageFilter()
         grab.SetInput(self.window)
@@ -143,48 +143,50 @@ class Stage:
         pixels = vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars()).reshape(height, width, 3)
         return np.ascontiguousarray(pixels[::-1])
 
-    def place_of(self, ras: tuple[float, float]) -> Place:
-        """Where a point of the scene, (R, A) in millimetres, lies in the view."""
+    def position_of(self, ras: tuple[float, float]) -> ViewPosition:
+        """Position in the view of a point of the scene, (R, A) in millimetres."""
         to_view = vtk.vtkMatrix4x4()
         vtk.vtkMatrix4x4.Invert(self.slice_node.GetXYToRAS(), to_view)
         x, y, _, _ = to_view.MultiplyPoint((*ras, 0.0, 1.0))
         return x, y
 
-    def ras_of(self, place: Place) -> tuple[float, float]:
-        """Which point of the scene, (R, A) in millimetres, lies at a place of the view."""
-        right, anterior, _, _ = self.slice_node.GetXYToRAS().MultiplyPoint((*place, 0.0, 1.0))
+    def ras_of(self, position: ViewPosition) -> tuple[float, float]:
+        """Point of the scene, (R, A) in millimetres, at a position in the view."""
+        right, anterior, _, _ = self.slice_node.GetXYToRAS().MultiplyPoint((*position, 0.0, 1.0))
         return right, anterior
 
-    def move(self, place: Place) -> None:
+    def move(self, position: ViewPosition) -> None:
         """Move the mouse to the nearest pixel of the view."""
-        self._mouse = place
-        self._tell()
+        self._mouse = position
+        self._notify()
         self.interactor.MouseMoveEvent()
 
     def press(self) -> None:
         """Press the left button."""
-        self._tell()
+        self._notify()
         self.interactor.LeftButtonPressEvent()
 
     def release(self) -> None:
-        """Let the left button go."""
-        self._tell()
+        """Release the left button."""
+        self._notify()
         self.interactor.LeftButtonReleaseEvent()
 
-    def click(self, place: Place) -> None:
-        """Move to a place, press and let go."""
-        self.move(place)
+    def click(self, position: ViewPosition) -> None:
+        """Move to a position and click."""
+        self.move(position)
         self.press()
         self.release()
 
-    def drag(self, start: Place, stop: Place, steps: int = 8, after_each: Callable[[], None] | None = None) -> None:
-        """Press at a place, move to another one in equal steps, and let go.
+    def drag(
+        self, start: ViewPosition, stop: ViewPosition, steps: int = 8, after_each: Callable[[], None] | None = None
+    ) -> None:
+        """Drag from one position to another in equal steps.
 
         Args:
             start: where the button is pressed.
-            stop: where it is let go.
-            steps: how many events of moving lie between.
-            after_each: called after every one of them.
+            stop: where it is released.
+            steps: number of move events.
+            after_each: called after each of them.
         """
         self.move(start)
         self.press()
@@ -195,38 +197,38 @@ class Stage:
                 after_each()
         self.release()
 
-    def wheel(self, place: Place, notches: int, control: bool = False) -> None:
-        """Turn the wheel at a place: forward for positive numbers."""
-        self.move(place)
+    def wheel(self, position: ViewPosition, notches: int, control: bool = False) -> None:
+        """Turn the wheel at a position: forward for positive numbers."""
+        self.move(position)
         for _ in range(abs(notches)):
-            self._tell(control)
+            self._notify(control)
             turn = self.interactor.MouseWheelForwardEvent if notches > 0 else self.interactor.MouseWheelBackwardEvent
             turn()
 
-    def _tell(self, control: bool = False) -> None:
+    def _notify(self, control: bool = False) -> None:
         x, y = (round(value) for value in self._mouse)
         self.interactor.SetEventInformation(x, y, int(control))
 
     def node_counts(self) -> Counter[str]:
-        """How many nodes of each class the scene holds."""
+        """Number of nodes of the scene by class."""
         return Counter(self.scene.GetNthNode(i).GetClassName() for i in range(self.scene.GetNumberOfNodes()))
 
     def observer_counts(self) -> dict[str, int]:
-        """How many observers each node of the scene has, by its ID, and the scene itself as ``scene``."""
+        """Number of observers of each node by its ID, and of the scene itself as ``scene``."""
         nodes = [self.scene.GetNthNode(i) for i in range(self.scene.GetNumberOfNodes())]
         return {"scene": observers(self.scene), **{node.GetID(): observers(node) for node in nodes}}
 
 
-def observers(thing: Any) -> int:
-    """How many observers a VTK object has, in C++ and in Python."""
-    newest = thing.AddObserver("DeleteEvent", lambda *_: None)
-    thing.RemoveObserver(newest)
-    return sum(thing.GetCommand(tag) is not None for tag in range(1, newest))
+def observers(observed: Any) -> int:
+    """Number of observers of a VTK object, in C++ and in Python."""
+    newest = observed.AddObserver("DeleteEvent", lambda *_: None)
+    observed.RemoveObserver(newest)
+    return sum(observed.GetCommand(tag) is not None for tag in range(1, newest))
 
 
 @contextmanager
 def stage(size: tuple[int, int] = (600, 1000)) -> Iterator[Stage]:
-    """A stage that is closed when the block ends."""
+    """A stage for the time of the block."""
     opened = Stage(size)
     try:
         yield opened

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
-from VertebraLandmarksLib.client.api import Client, responses
-from VertebraLandmarksLib.client.connection import Connection
+from VertebraLandmarksLib.client import responses
+from VertebraLandmarksLib.client.api import Client
 from VertebraLandmarksLib.client.errors import ServerError
-from VertebraLandmarksLib.client.films import film_of
-from VertebraLandmarksLib.client.image_info import image_facts
-from VertebraLandmarksLib.client.provenance import origin_of
+from VertebraLandmarksLib.client.http import Connection
+from VertebraLandmarksLib.client.provenance import parse_origin
+from VertebraLandmarksLib.client.radiograph import parse_image_info, parse_radiograph
 from VertebraLandmarksLib.spine.image_suffixes import file_stem
 from VertebraLandmarksLib.spine.imaging.image_geometry import ImageGeometry
 from VertebraLandmarksLib.spine.imaging.orientation import Orientation
@@ -53,7 +53,7 @@ def test_the_server_says_who_and_what_it_is(client: Client) -> None:
     info = client.info()
     assert (info.app, info.schema_version) == ("Vertebra Landmarks", SCHEMA_VERSION)
     assert info.model == "vertebra_landmarks"
-    assert info.model_facts["data"]
+    assert info.model_info["data"]
     assert {"first", "random"} <= set(info.strategies)
     assert info.images == info.labelled + info.left >= 4
     assert (info.user, info.roles, info.may_label, info.may_train) == ("anybody", ("admin",), True, True)
@@ -62,13 +62,18 @@ def test_the_server_says_who_and_what_it_is(client: Client) -> None:
 
 
 @pytest.mark.integration
-def test_a_film_has_the_pixels_of_the_file(client: Client, server: Server) -> None:
+def test_an_image_has_the_pixels_of_the_file(client: Client, server: Server) -> None:
     seen: list[tuple[int, int | None]] = []
-    film = client.film("phantom_000", on_progress=lambda done, total: seen.append((done, total)))
-    assert np.array_equal(film.pixels, np.array(Image.open(server.studies / "phantom_000.png")))
-    assert (film.id, film.source, film.path, film.facts.geometry.spacing) == ("phantom_000", "server", None, (1.0, 1.0))
+    radiograph = client.radiograph("phantom_000", on_progress=lambda done, total: seen.append((done, total)))
+    assert np.array_equal(radiograph.pixels, np.array(Image.open(server.studies / "phantom_000.png")))
+    assert (radiograph.id, radiograph.source, radiograph.path, radiograph.info.geometry.spacing) == (
+        "phantom_000",
+        "server",
+        None,
+        (1.0, 1.0),
+    )
     assert seen[-1][0] == seen[-1][1] > 0
-    assert not film.pixels.flags.writeable
+    assert not radiograph.pixels.flags.writeable
 
 
 @pytest.mark.integration
@@ -100,8 +105,8 @@ def test_a_label_comes_back_byte_for_byte_with_its_facts(client: Client) -> None
     assert client.label("phantom_001") == markups
     entry = next(one for one in client.images() if one.id == "phantom_001")
     assert (entry.status, entry.user, entry.file) == ("labelled", "ada", "phantom_001.png")
-    assert entry.when is not None
-    assert abs(entry.when - begin) < 60
+    assert entry.timestamp is not None
+    assert abs(entry.timestamp - begin) < 60
 
 
 @pytest.mark.integration
@@ -118,13 +123,13 @@ def test_a_file_can_be_looked_at_without_being_stored(client: Client, server: Se
     path = tmp_path / "mine é.png"
     Image.open(server.studies / "phantom_002.png").save(path)
     before = client.images()
-    session = client.begin_session(str(path))
-    film = client.session_film(session, str(path))
-    assert (film.id, film.source, film.path) == ("mine é", "session", str(path))
-    assert np.array_equal(film.pixels, client.film("phantom_002").pixels)
+    session = client.create_session(str(path))
+    radiograph = client.session_radiograph(session, str(path))
+    assert (radiograph.id, radiograph.source, radiograph.path) == ("mine é", "session", str(path))
+    assert np.array_equal(radiograph.pixels, client.radiograph("phantom_002").pixels)
     found = client.infer(session_id=session).spine.xy
     assert np.allclose(found, client.infer("phantom_002").spine.xy)
-    client.end_session(session)
+    client.delete_session(session)
     with pytest.raises(ServerError) as caught:
         client.infer(session_id=session)
     assert caught.value.kind == "not_found"
@@ -156,9 +161,9 @@ def test_what_the_server_does_not_take_is_told(
     studies = tmp_path_factory.mktemp("small")
     with start(studies, "--conf", "max_upload_mb", "1") as running:
         for content, kind in ((b"no picture", "unreadable"), (b"0" * 5_000_000, "too_large")):
-            (tmp_path / "film.png").write_bytes(content)
+            (tmp_path / "image.png").write_bytes(content)
             with pytest.raises(ServerError) as caught:
-                Client(Connection(running.url)).begin_session(str(tmp_path / "film.png"))
+                Client(Connection(running.url)).create_session(str(tmp_path / "image.png"))
             assert caught.value.kind == kind
         assert Client(Connection(running.url)).next_image("first") is None
 
@@ -177,7 +182,7 @@ TOKENS = "ada reader the-token-of-a-reader\nben annotator the-token-of-ben-here\
 @pytest.mark.integration
 def test_a_token_says_who_somebody_is_and_what_they_may(tmp_path: Path, start: Start) -> None:
     (tmp_path / "studies").mkdir()
-    Image.fromarray(np.full((40, 30), 7, np.uint8)).save(tmp_path / "studies" / "film.png")
+    Image.fromarray(np.full((40, 30), 7, np.uint8)).save(tmp_path / "studies" / "image.png")
     (tmp_path / "tokens").write_text(TOKENS)
     with start(tmp_path / "studies", "--conf", "tokens", str(tmp_path / "tokens")) as running:
         for token, kind in (("", "login"), ("wrong-token-wrong", "login")):
@@ -187,7 +192,7 @@ def test_a_token_says_who_somebody_is_and_what_they_may(tmp_path: Path, start: S
         reader = Client(Connection(running.url, "the-token-of-a-reader"))
         info = reader.info()
         assert (info.user, info.roles, info.may_label, info.may_train) == ("ada", ("reader",), False, False)
-        assert reader.film("film").pixels.shape == (40, 30)
+        assert reader.radiograph("image").pixels.shape == (40, 30)
         with pytest.raises(ServerError, match="not allowed") as caught:
             reader.next_image("first")
         assert caught.value.kind == "forbidden"
@@ -196,24 +201,24 @@ def test_a_token_says_who_somebody_is_and_what_they_may(tmp_path: Path, start: S
 
 
 def test_info_is_read_into_values() -> None:
-    info = responses.server_info(INFO, OWNER)
-    assert (info.images, info.labelled, info.left) == (5, 2, 3)
-    assert (info.model_version, info.model_facts) == ("a", {"data": "x"})
+    info = responses.parse_server_info(INFO, OWNER)
+    assert (info.images, info.labelled, info.unlabelled) == (5, 2, 3)
+    assert (info.model_version, info.model_info) == ("a", {"data": "x"})
     assert (info.user, info.may_label, info.may_train) == ("ada", True, False)
 
 
 def test_a_server_without_a_model_is_one_to_place_points_by_hand() -> None:
-    assert responses.server_info({**INFO, "models": {}}, OWNER).model == ""
+    assert responses.parse_server_info({**INFO, "models": {}}, OWNER).model == ""
 
 
 def test_another_app_and_another_schema_are_told() -> None:
     with pytest.raises(ServerError, match="runs the app “Radiology”") as caught:
-        responses.server_info({**INFO, "name": "Radiology"}, OWNER)
+        responses.parse_server_info({**INFO, "name": "Radiology"}, OWNER)
     assert caught.value.kind == "wrong_app"
     for version, words in ((SCHEMA_VERSION + 1, "Update the module"), (0, "Update the server")):
         models = {"vertebra_landmarks": {"schema_version": version}}
         with pytest.raises(ServerError, match=words) as caught:
-            responses.server_info({**INFO, "models": models}, OWNER)
+            responses.parse_server_info({**INFO, "models": models}, OWNER)
         assert caught.value.kind == "schema"
 
 
@@ -221,19 +226,19 @@ def test_another_app_and_another_schema_are_told() -> None:
     ("body", "words"),
     [
         pytest.param(b"<!doctype html><html>Welcome</html>", "web page", id="html"),
-        pytest.param(b"Hello", "makes no sense", id="text"),
-        pytest.param(b"", "makes no sense", id="nothing"),
-        pytest.param(b"[1, 2]", "makes no sense", id="list"),
-        pytest.param(b'{"name": 7}', "makes no sense", id="kind"),
-        pytest.param(b'{"name": "x", "models": {}}'[:-4], "makes no sense", id="cut"),
-        pytest.param(b"[" * 99_999, "makes no sense", id="deep"),
-        pytest.param(b"\xff\xfe", "makes no sense", id="bytes"),
+        pytest.param(b"Hello", "cannot read", id="text"),
+        pytest.param(b"", "cannot read", id="nothing"),
+        pytest.param(b"[1, 2]", "cannot read", id="list"),
+        pytest.param(b'{"name": 7}', "cannot read", id="kind"),
+        pytest.param(b'{"name": "x", "models": {}}'[:-4], "cannot read", id="cut"),
+        pytest.param(b"[" * 99_999, "cannot read", id="deep"),
+        pytest.param(b"\xff\xfe", "cannot read", id="bytes"),
     ],
 )
 def test_what_is_no_answer_of_this_app_is_told(body: bytes, words: str) -> None:
     with serving(answering(reply(body))) as url, pytest.raises(ServerError, match=words) as caught:
         Client(Connection(url)).info()
-    assert caught.value.kind == "bad_answer"
+    assert caught.value.kind == "bad_response"
 
 
 ANSWER: dict[str, Any] = {
@@ -257,7 +262,7 @@ ANSWER: dict[str, Any] = {
 
 
 def test_an_answer_is_read_into_values() -> None:
-    answer = responses.answer(ANSWER)
+    answer = responses.parse_prediction(ANSWER)
     assert answer.spine["T7"].center is not None
     assert (answer.spine["T7"].center.x, answer.spine["T7"].center.score) == (1.5, 0.5)
     assert answer.spine["T8"].is_absent
@@ -293,7 +298,7 @@ SAID_SINCE_0_8: dict[str, Any] = {
 
 
 def test_what_servers_say_since_0_8_is_read() -> None:
-    answer = responses.answer(SAID_SINCE_0_8)
+    answer = responses.parse_prediction(SAID_SINCE_0_8)
     assert answer.spine["T7"].center is not None
     assert not answer.spine["T7"].center.is_visible
     assert answer.curves[0].open_ends == ("T5",)
@@ -303,11 +308,11 @@ def test_what_servers_say_since_0_8_is_read() -> None:
     assert answer.image.geometry.as_dict() == GEOMETRY
     assert answer.image.warnings == (ImageWarning("names_doubtful", OF_POINTS["message"], ("T6", "T7")),)
     assert (answer.image.image_left_is_source, answer.image.is_side_in_file) == ("PatientOrientation", True)
-    assert origin_of(json.loads(json.dumps(answer.origin.as_facts()))) == answer.origin
+    assert parse_origin(json.loads(json.dumps(answer.origin.as_dict()))) == answer.origin
 
 
 def test_an_older_server_says_nothing_of_that() -> None:
-    answer = responses.answer(ANSWER)
+    answer = responses.parse_prediction(ANSWER)
     assert answer.spine["T7"].center is not None
     assert answer.spine["T7"].center.is_visible
     assert (answer.origin.orientation, answer.origin.warnings, answer.curves[0].open_ends) == (None, (), ())
@@ -322,9 +327,9 @@ def test_an_older_server_says_nothing_of_that() -> None:
     [(None, "none", False), ("left", "stated by a person", False), ("left", "PatientOrientation L\\F", True)],
 )
 def test_who_states_a_side_is_known(side: str | None, source: str, is_in_file: bool) -> None:
-    facts = image_facts({**FACTS, "image_left_is": side, "image_left_is_source": source})
-    assert facts.is_side_in_file == is_in_file
-    assert facts.image_left_is_source == ("" if source == "none" else source)
+    info = parse_image_info({**FACTS, "image_left_is": side, "image_left_is_source": source})
+    assert info.is_side_in_file == is_in_file
+    assert info.image_left_is_source == ("" if source == "none" else source)
 
 
 @pytest.mark.parametrize(
@@ -340,8 +345,8 @@ def test_who_states_a_side_is_known(side: str | None, source: str, is_in_file: b
 )  # fmt: skip
 def test_a_wrong_value_of_what_is_said_since_0_8_is_refused(place: tuple[Any, ...], value: object) -> None:
     with pytest.raises(ServerError) as caught:
-        responses.answer(with_value(SAID_SINCE_0_8, place, value))
-    assert caught.value.kind == "bad_answer"
+        responses.parse_prediction(with_value(SAID_SINCE_0_8, place, value))
+    assert caught.value.kind == "bad_response"
 
 
 def with_value(content: Any, place: tuple[Any, ...], value: object) -> Any:
@@ -369,8 +374,8 @@ def with_value(content: Any, place: tuple[Any, ...], value: object) -> Any:
 )  # fmt: skip
 def test_an_answer_with_a_wrong_value_is_refused(place: tuple[Any, ...], value: object) -> None:
     with pytest.raises(ServerError) as caught:
-        responses.answer(with_value(ANSWER, place, value))
-    assert caught.value.kind in ("bad_answer", "schema")
+        responses.parse_prediction(with_value(ANSWER, place, value))
+    assert caught.value.kind in ("bad_response", "schema")
 
 
 def npy(pixels: np.ndarray) -> bytes:
@@ -383,12 +388,12 @@ def npy(pixels: np.ndarray) -> bytes:
 FACTS = {"width": 4, "height": 3, "spacing": [1.0, 1.0], "spacing_source": "none", "image_left_is": None}
 
 
-def test_a_film_is_read_without_a_copy() -> None:
+def test_an_image_is_read_without_a_copy() -> None:
     pixels = np.arange(12, dtype=np.uint16).reshape(3, 4)
     body = npy(pixels)
-    film = film_of("a", FACTS, body, "server")
-    assert np.array_equal(film.pixels, pixels)
-    assert np.shares_memory(film.pixels, np.frombuffer(body, np.uint8))
+    radiograph = parse_radiograph("a", FACTS, body, "server")
+    assert np.array_equal(radiograph.pixels, pixels)
+    assert np.shares_memory(radiograph.pixels, np.frombuffer(body, np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -407,10 +412,10 @@ def test_a_film_is_read_without_a_copy() -> None:
         pytest.param(b"\x93NUMPY\x09\x00", id="another-version"),
     ],
 )
-def test_what_is_no_film_is_refused(body: bytes) -> None:
+def test_what_is_no_image_is_refused(body: bytes) -> None:
     with pytest.raises(ServerError) as caught:
-        film_of("a", FACTS, body, "server")
-    assert caught.value.kind == "bad_answer"
+        parse_radiograph("a", FACTS, body, "server")
+    assert caught.value.kind == "bad_response"
 
 
 def test_images_are_listed_as_people_sort() -> None:
@@ -420,8 +425,8 @@ def test_images_are_listed_as_people_sort() -> None:
         "A": {"image": {"ext": ".dcm"}, "labels": {"original": {"info": {"ts": 3}}}},
         "c": {"image": {}, "labels": {"original": {"info": {}}, "final": label}},
     }
-    entries = responses.image_entries({"objects": objects})
-    assert [(one.id, one.status, one.user, one.when, one.file) for one in entries] == [
+    entries = responses.parse_image_list({"objects": objects})
+    assert [(one.id, one.status, one.user, one.timestamp, one.file) for one in entries] == [
         ("A", "predicted", "", 3, "A.dcm"),
         ("b", "unlabelled", "", None, "b.png"),
         ("c", "labelled", "ben", 5, "c"),
@@ -430,13 +435,13 @@ def test_images_are_listed_as_people_sort() -> None:
 
 @pytest.mark.parametrize(
     ("path", "name"),
-    [("/a/film.png", "film"), ("/a/film.NII.GZ", "film"), ("/a/film.a.dcm", "film.a"), ("/a/IM0001", "IM0001")],
+    [("/a/image.png", "image"), ("/a/image.NII.GZ", "image"), ("/a/image.a.dcm", "image.a"), ("/a/IM0001", "IM0001")],
 )
 def test_the_name_of_a_file_without_its_end(path: str, name: str) -> None:
     assert file_stem(path) == name
 
 
 def test_labels_written_here_are_read_as_they_were() -> None:
-    spine = responses.answer(ANSWER).spine
+    spine = responses.parse_prediction(ANSWER).spine
     content = json.loads(json.dumps(to_markups(spine, ImageGeometry((0.1, 0.2)))))
     assert np.allclose(from_markups(content).xy, spine.xy, equal_nan=True)

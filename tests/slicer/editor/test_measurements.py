@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from VertebraLandmarksLib.client.provenance import Origin
-from VertebraLandmarksLib.editor.measurements import Measurements, doubts, measure, uncertainties
+from VertebraLandmarksLib.editor.measurements import Measurements, doubtful_vertebrae, measure, uncertainties
 from VertebraLandmarksLib.spine.display import MAX_SURE_ERROR, MIN_SURE_SCORE
 from VertebraLandmarksLib.spine.geometry import transform_points
 from VertebraLandmarksLib.spine.imaging.image_frame import ImageFrame
@@ -111,27 +111,27 @@ def test_no_interval_is_promised_where_the_names_are_doubtful(bent: np.ndarray) 
 def test_a_low_score_is_a_doubt(ladder: np.ndarray) -> None:
     scores = SCORES.copy()
     scores[T7, 0] = 0.3
-    assert doubts(ladder, scores, NO_ERRORS) == (("T7", "The model is not sure where T7 is (score 0.30)."),)
+    assert doubtful_vertebrae(ladder, scores, NO_ERRORS) == (("T7", "The model is not sure where T7 is (score 0.30)."),)
 
 
 def test_a_large_expected_error_is_a_doubt(ladder: np.ndarray) -> None:
     errors = np.full((17, 5), 3.0)
-    assert doubts(ladder, SCORES, errors) == ()
+    assert doubtful_vertebrae(ladder, SCORES, errors) == ()
     errors[T7, 2] = 4.0  # bodies are 12 px high
-    assert doubts(ladder, SCORES, errors) == (("T7", "T7 may be off by 4 px, 0.33 of its height."),)
+    assert doubtful_vertebrae(ladder, SCORES, errors) == (("T7", "T7 may be off by 4 px, 0.33 of its height."),)
 
 
 def test_what_is_not_visible_is_no_doubt(ladder: np.ndarray) -> None:
     scores, errors = np.zeros((17, 5)), np.full((17, 5), 50.0)
-    assert len(doubts(ladder, scores, errors)) == 17
-    assert doubts(np.full_like(ladder, np.nan), scores, errors) == ()
+    assert len(doubtful_vertebrae(ladder, scores, errors)) == 17
+    assert doubtful_vertebrae(np.full_like(ladder, np.nan), scores, errors) == ()
 
 
 def test_a_vertebra_without_all_corners_is_compared_with_the_others(ladder: np.ndarray) -> None:
     errors = np.full((17, 5), 3.0)
     ladder[T7, 1] = np.nan
     errors[T7] = 5.0
-    assert [name for name, _ in doubts(ladder, SCORES, errors)] == ["T7"]
+    assert [name for name, _ in doubtful_vertebrae(ladder, SCORES, errors)] == ["T7"]
 
 
 def test_uncertainty_rises_to_where_the_doubt_begins(ladder: np.ndarray) -> None:

@@ -1,11 +1,19 @@
-"""Lines and texts over a film, in its pixels."""
+"""Lines and texts over an image, in its pixels."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from VertebraLandmarksLib.editor.measurements import Measurements, measure
-from VertebraLandmarksLib.editor.overlay import PALETTE, angle_texts, bodies, cobb_lines, marks, name_texts, words
+from VertebraLandmarksLib.editor.overlay import (
+    PALETTE,
+    angle_texts,
+    body_lines,
+    cobb_lines,
+    format_curve,
+    name_texts,
+    vertebra_colors,
+)
 from VertebraLandmarksLib.spine.display import DOUBTFUL, FAINT, IMPLAUSIBLE, SURE
 from VertebraLandmarksLib.spine.imaging.image_frame import ImageFrame
 from VertebraLandmarksLib.spine.measurement.anatomy import Violation
@@ -40,7 +48,7 @@ def colors(lines) -> list[tuple[int, ...]]:
 
 
 def test_a_body_has_two_sides_and_two_endplates(ladder: np.ndarray) -> None:
-    lines = bodies(ladder, Measurements(), BOTH)
+    lines = body_lines(ladder, Measurements(), BOTH)
     assert lines.ends.shape == (68, 2, 2)
     of_t7 = {tuple(map(tuple, ends)) for ends in lines.ends[6::17].tolist()}
     xy = [tuple(point) for point in ladder[6].tolist()]
@@ -48,7 +56,7 @@ def test_a_body_has_two_sides_and_two_endplates(ladder: np.ndarray) -> None:
 
 
 def test_endplates_are_bright_and_sides_are_pale(ladder: np.ndarray) -> None:
-    lines = bodies(ladder, Measurements(), BOTH)
+    lines = body_lines(ladder, Measurements(), BOTH)
     is_endplate = lines.ends[:, 0, 1] == lines.ends[:, 1, 1]
     assert {color for color, is_bright in zip(colors(lines), is_endplate, strict=True) if is_bright} == {SURE}
     (pale,) = {color for color, is_bright in zip(colors(lines), is_endplate, strict=True) if not is_bright}
@@ -57,7 +65,7 @@ def test_endplates_are_bright_and_sides_are_pale(ladder: np.ndarray) -> None:
 
 @pytest.mark.parametrize(("layers", "count"), [(("endplates",), 34), (("outlines",), 68), ((), 0)])
 def test_layers_choose_the_lines(ladder: np.ndarray, layers: tuple[str, ...], count: int) -> None:
-    lines = bodies(ladder, Measurements(), layers)
+    lines = body_lines(ladder, Measurements(), layers)
     assert lines.ends.shape == (count, 2, 2)
     assert (SURE in colors(lines)) == ("endplates" in layers)
 
@@ -65,26 +73,26 @@ def test_layers_choose_the_lines(ladder: np.ndarray, layers: tuple[str, ...], co
 def test_lines_to_a_point_that_is_not_visible_are_left_out(ladder: np.ndarray) -> None:
     ladder[6, TL] = np.nan
     ladder[16] = np.nan
-    lines = bodies(ladder, Measurements(), BOTH)
+    lines = body_lines(ladder, Measurements(), BOTH)
     assert len(lines.ends) == 68 - 2 - 4
     assert np.isfinite(lines.ends).all()
 
 
 def test_doubt_and_what_is_implausible_have_colors(ladder: np.ndarray) -> None:
     found = Measurements((), (violation("size", "T6", "T7"), violation("aspect", "T3")), (("T7", "why"),))
-    assert marks(found) == {"T7": DOUBTFUL, "T3": IMPLAUSIBLE}
-    lines = bodies(ladder, found, ("endplates",))
+    assert vertebra_colors(found) == {"T7": DOUBTFUL, "T3": IMPLAUSIBLE}
+    lines = body_lines(ladder, found, ("endplates",))
     assert [colors(lines)[v] for v in (2, 3, 6)] == [IMPLAUSIBLE, SURE, DOUBTFUL]
 
 
 def test_colors_go_from_sure_to_faint_with_the_uncertainty(ladder: np.ndarray) -> None:
     found = Measurements((), (), (("L5", "why"),), tuple(np.linspace(0, 1, 17)))
-    reds = [color[0] for color in colors(bodies(ladder, found, ("endplates",)))[:17]]
+    reds = [color[0] for color in colors(body_lines(ladder, found, ("endplates",)))[:17]]
     assert reds[:16] == sorted(reds[:16])
     assert len(set(reds[:16])) >= 8
-    assert colors(bodies(ladder, found, ("endplates",)))[16] == DOUBTFUL
+    assert colors(body_lines(ladder, found, ("endplates",)))[16] == DOUBTFUL
     nearly = Measurements((), (), (), (0.99,) * 17)
-    assert set(colors(bodies(ladder, nearly, ("endplates",)))) == {FAINT}
+    assert set(colors(body_lines(ladder, nearly, ("endplates",)))) == {FAINT}
 
 
 @pytest.mark.parametrize(
@@ -98,8 +106,8 @@ def test_colors_go_from_sure_to_faint_with_the_uncertainty(ladder: np.ndarray) -
     ],
     ids=lambda value: value.kind if isinstance(value, Violation) else "",
 )
-def test_the_vertebra_to_look_at_first_is_marked(broken: Violation, marked: set[str]) -> None:
-    assert set(marks(Measurements((), (broken,)))) == marked
+def test_the_vertebra_to_look_at_first_is_highlighted(broken: Violation, marked: set[str]) -> None:
+    assert set(vertebra_colors(Measurements((), (broken,)))) == marked
 
 
 def test_cobb_lines_lie_on_the_endplates_that_bound_the_curve(bent: np.ndarray) -> None:
@@ -127,7 +135,7 @@ def test_cobb_lines_reach_farther_and_texts_stand_where_they_come_together(bent:
     assert upper[:, 1].min() < text.y < lower[:, 1].max()
 
 
-def test_angle_texts_stay_on_the_film(bent: np.ndarray) -> None:
+def test_angle_texts_stay_on_the_image(bent: np.ndarray) -> None:
     (text,) = angle_texts(bent, [curve()], 70, 2)
     assert text.x >= 0
     assert text.x + 2 * len(text.text) <= 70
@@ -136,8 +144,8 @@ def test_angle_texts_stay_on_the_film(bent: np.ndarray) -> None:
 
 
 def test_words_tell_angle_levels_and_side() -> None:
-    assert words(curve()) == "42.0°  T5–T11 right"  # noqa: RUF001
-    assert words(curve(half_width_deg=4.6)) == "42.0 ± 5°  T5–T11 right"  # noqa: RUF001
+    assert format_curve(curve()) == "42.0°  T5–T11 right"  # noqa: RUF001
+    assert format_curve(curve(half_width_deg=4.6)) == "42.0 ± 5°  T5–T11 right"  # noqa: RUF001
 
 
 def test_no_curve_needs_no_line(ladder: np.ndarray) -> None:
@@ -162,4 +170,4 @@ def test_names_stand_at_the_right_of_what_is_visible(ladder: np.ndarray) -> None
 def test_names_of_what_should_be_looked_at_are_marked(ladder: np.ndarray) -> None:
     found = Measurements((), (violation("aspect", "T3"),), (("T7", "why"),))
     texts = name_texts(ladder, found, 3)
-    assert [text.text for text in texts if text.is_marked] == ["T3 !", "T7 ?"]
+    assert [text.text for text in texts if text.is_highlighted] == ["T3 !", "T7 ?"]

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from VertebraLandmarksLib.editor.placement_guide import GUIDED, Guide, direction_at, sorted_corners
+from VertebraLandmarksLib.editor.placement_guide import GUIDED, PlacementGuide, sort_corners, spine_direction
 
 pytestmark = pytest.mark.slicer
 
@@ -29,7 +29,7 @@ def test_the_guided_order_goes_down_the_spine() -> None:
 
 
 def test_a_guide_leads_through_all_places() -> None:
-    xy, guide = NOTHING.copy(), Guide(NOTHING)
+    xy, guide = NOTHING.copy(), PlacementGuide(NOTHING)
     seen = []
     while guide.current is not None:
         seen.append(guide.current)
@@ -44,21 +44,21 @@ def test_a_guide_begins_at_the_first_place_without_a_point() -> None:
     xy = NOTHING.copy()
     xy[:2] = 1
     xy[2, TL] = 1
-    assert Guide(xy).current == (2, TR)
+    assert PlacementGuide(xy).current == (2, TR)
 
 
 def test_a_guide_over_a_whole_spine_has_nothing_to_place() -> None:
-    assert Guide(np.zeros((17, 5, 2))).current is None
+    assert PlacementGuide(np.zeros((17, 5, 2))).current is None
 
 
 def test_skipping_leaves_a_place_out() -> None:
-    guide = Guide(NOTHING)
+    guide = PlacementGuide(NOTHING)
     guide.advance(NOTHING)
     assert guide.current == (0, TR)
 
 
 def test_skipping_a_vertebra_goes_to_the_next_one() -> None:
-    guide = Guide(NOTHING)
+    guide = PlacementGuide(NOTHING)
     guide.advance(NOTHING)
     guide.skip_vertebra(NOTHING)
     assert guide.current == (1, TL)
@@ -70,7 +70,7 @@ def test_skipping_a_vertebra_goes_to_the_next_one() -> None:
 
 
 def test_going_back_offers_the_place_before_though_it_has_a_point() -> None:
-    xy, guide = NOTHING.copy(), Guide(NOTHING)
+    xy, guide = NOTHING.copy(), PlacementGuide(NOTHING)
     xy[0, TL] = 1
     guide.advance(xy)
     guide.back()
@@ -82,13 +82,13 @@ def test_going_back_offers_the_place_before_though_it_has_a_point() -> None:
 
 
 def test_going_back_after_the_end_offers_the_last_place() -> None:
-    guide = Guide(np.zeros((17, 5, 2)))
+    guide = PlacementGuide(np.zeros((17, 5, 2)))
     guide.back()
     assert guide.current == (16, BR)
 
 
 def test_a_guide_goes_to_a_vertebra() -> None:
-    guide = Guide(NOTHING)
+    guide = PlacementGuide(NOTHING)
     guide.go_to(6)
     assert guide.current == (6, TL)
     with pytest.raises(ValueError, match="no place of vertebra 17"):
@@ -99,7 +99,7 @@ def test_a_guide_goes_to_the_first_free_place_from_a_vertebra_on() -> None:
     xy = NOTHING.copy()
     xy[6:8] = 1
     xy[8, TL] = 1
-    guide = Guide(xy)
+    guide = PlacementGuide(xy)
     guide.go_to(6, xy)
     assert guide.current == (8, TR)
     xy[8:] = 1
@@ -112,49 +112,49 @@ def test_a_guide_goes_to_the_first_free_place_from_a_vertebra_on() -> None:
 def test_four_corners_are_sorted_whatever_their_order_and_tilt(width: float, degrees: float) -> None:
     corners = body(width, 1.0, degrees)
     for order in permutations(range(4)):
-        assert np.array_equal(sorted_corners(corners[list(order)]), corners)
+        assert np.array_equal(sort_corners(corners[list(order)]), corners)
 
 
 @pytest.mark.parametrize("degrees", [-80, -60, 60, 80])
 def test_the_direction_of_the_spine_settles_steep_vertebrae(degrees: float) -> None:
     corners = body(1.2, 1.0, degrees)
     down = np.array([-np.sin(np.radians(degrees)), np.cos(np.radians(degrees))])
-    assert np.array_equal(sorted_corners(corners[[2, 0, 3, 1]], down), corners)
+    assert np.array_equal(sort_corners(corners[[2, 0, 3, 1]], down), corners)
 
 
 def test_a_body_higher_than_wide_is_sorted_by_the_image_while_it_is_upright() -> None:
     corners = body(0.7, 1.0, 5)
-    assert np.array_equal(sorted_corners(corners[[3, 1, 0, 2]]), corners)
+    assert np.array_equal(sort_corners(corners[[3, 1, 0, 2]]), corners)
 
 
 @pytest.mark.parametrize("wrong", [np.zeros((4, 2)), np.zeros((3, 2)), np.full((4, 2), np.nan)])
 def test_corners_that_are_not_four_points_are_refused(wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match="corners must be four different points"):
-        sorted_corners(wrong)
+        sort_corners(wrong)
 
 
 def test_a_direction_without_length_is_refused() -> None:
     with pytest.raises(ValueError, match="down must be a direction"):
-        sorted_corners(body(), np.zeros(2))
+        sort_corners(body(), np.zeros(2))
 
 
 def test_the_direction_leads_from_the_neighbour_above_to_the_one_below(ladder: np.ndarray) -> None:
     xy = NOTHING.copy()
     xy[3], xy[5] = ladder[3] + (10, 0), ladder[5]
-    assert np.allclose(direction_at(xy, 4, (0, 0)), (-10, 32))
+    assert np.allclose(spine_direction(xy, 4, (0, 0)), (-10, 32))
 
 
 def test_the_direction_uses_the_place_where_a_neighbour_is_missing(ladder: np.ndarray) -> None:
     xy = NOTHING.copy()
     xy[3, 1:] = ladder[3, 1:]
     center = ladder[3, 0]
-    assert np.allclose(direction_at(xy, 4, center + np.array((4, 16))), (4, 16))
-    assert np.allclose(direction_at(xy, 2, center - np.array((4, 16))), (4, 16))
+    assert np.allclose(spine_direction(xy, 4, center + np.array((4, 16))), (4, 16))
+    assert np.allclose(spine_direction(xy, 2, center - np.array((4, 16))), (4, 16))
 
 
 def test_there_is_no_direction_beside_nothing(ladder: np.ndarray) -> None:
     xy = NOTHING.copy()
     xy[4] = ladder[4]
     xy[5, TL] = ladder[5, TL]
-    assert direction_at(xy, 4, (0, 0)) is None
-    assert direction_at(xy, 5, ladder[4, 0]) is None
+    assert spine_direction(xy, 4, (0, 0)) is None
+    assert spine_direction(xy, 5, ladder[4, 0]) is None

@@ -323,9 +323,9 @@ def test_a_prediction_is_a_beginning_only_where_there_is_nobodys_work(ladder: np
     assert not editor.can_undo
     editor.load(spine, is_own=True)
     assert editor.propose(Spine.from_arrays(ladder + 1))
-    assert (editor.predictions, editor.edits, editor.can_undo) == (1, 0, True)
+    assert (editor.prediction_count, editor.edits, editor.can_undo) == (1, 0, True)
     editor.undo()
-    assert editor.predictions == 0
+    assert editor.prediction_count == 0
     assert np.array_equal(editor.xy, ladder)
     editor.load(spine, touched)
     assert editor.propose(spine)
@@ -411,7 +411,7 @@ def test_what_follows_an_edit_is_a_part_of_it(editor: SpineEditor, ladder: np.nd
     origin = Origin("2")
     assert editor.follow(Spine.from_arrays(ladder + 0.125), origin)
     assert [change.kind for change in told] == [ADOPTED]
-    assert (editor.edits, editor.predictions, editor.origin) == (2, 0, origin)
+    assert (editor.edits, editor.prediction_count, editor.origin) == (2, 0, origin)
     followed = editor.xy
     assert followed[T7, TL].tolist() == [1 / 3, 2 / 7]
     assert np.isnan(followed[L5]).all()
@@ -510,7 +510,7 @@ def test_listeners_hear_what_happened(editor: SpineEditor, ladder: np.ndarray) -
     editor.locked = True
     editor.load(Spine.from_arrays(ladder))
     assert changes == [
-        Change(MOVED, (T7,), is_going_on=True),
+        Change(MOVED, (T7,), is_ongoing=True),
         Change(MOVED, (T7,)),
         Change(HIDDEN, (L5,)),
         Change(PLACED, (T1,)),
@@ -518,7 +518,7 @@ def test_listeners_hear_what_happened(editor: SpineEditor, ladder: np.ndarray) -
         Change(UNDONE, everything),
         Change(UNDONE, (T1,)),
         Change(REDONE, (T1,)),
-        Change(MOVED, (T7,), is_going_on=True),
+        Change(MOVED, (T7,), is_ongoing=True),
         Change(CANCELLED, (T7,)),
         Change(ADOPTED, everything),
         Change(LOCKED, ()),
@@ -541,9 +541,9 @@ def test_who_unsubscribes_hears_nothing_more(editor: SpineEditor) -> None:
         (lambda e: e.move_point(17, TL, (0, 0)), r"a vertebra is a number from 0 \(T1\) to 16 \(L5\), got 17"),
         (lambda e: e.place(-1, TL, (0, 0)), "a vertebra is a number"),
         (lambda e: e.hide(T1, 5), r"a point is a number from 0 \(center\) to 4 \(BR\), got 5"),
-        (lambda e: e.place(T1, TL, (np.nan, 0)), "a place must be two finite numbers"),
-        (lambda e: e.place(T1, TL, (1, 2, 3)), "a place must be two finite numbers"),
-        (lambda e: e.move_vertebra(T1, (np.inf, 0)), "a place must be two finite numbers"),
+        (lambda e: e.place(T1, TL, (np.nan, 0)), "a position must be two finite numbers"),
+        (lambda e: e.place(T1, TL, (1, 2, 3)), "a position must be two finite numbers"),
+        (lambda e: e.move_vertebra(T1, (np.inf, 0)), "a position must be two finite numbers"),
         (lambda e: e.rotate_vertebra(T1, np.nan), "degrees must be a finite number"),
         (lambda e: e.place_corners(T1, np.zeros((3, 2))), "corners must be four points"),
         (lambda e: e.shift_names(2), "names are shifted by 1 or -1, got 2"),

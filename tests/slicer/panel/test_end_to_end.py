@@ -1,4 +1,4 @@
-"""One film from the server to the server, with buttons that are pressed and a mouse that drags in the slice view."""
+"""One image from the server to the server, with buttons that are pressed and a mouse that drags in the slice view."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def curves(opened: Desktop) -> list[tuple[str, ...]]:
     return [tuple(table.item(row, column).text() for column in range(4)) for row in range(table.rowCount)]
 
 
-def test_a_film_is_predicted_corrected_submitted_and_followed_by_the_next(opened: Desktop, server: OwnServer) -> None:
+def test_an_image_is_predicted_corrected_submitted_and_followed_by_the_next(opened: Desktop, server: OwnServer) -> None:
     ui, editor = opened.ui, opened.logic.editor
     ui.serverLineEdit.text, ui.userLineEdit.text = server.url, "Ada"
     ui.connectButton.click()
@@ -41,7 +41,7 @@ def test_a_film_is_predicted_corrected_submitted_and_followed_by_the_next(opened
 
     before, shown = editor.xy, curves(opened)
     seen: list[list[tuple[str, ...]]] = []
-    x, y = opened.place_of(T7, TL)
+    x, y = opened.position_of(T7, TL)
     opened.stage.render()
     opened.stage.drag((x, y), (x + 12, y + 30), after_each=lambda: seen.append(curves(opened)))
     assert abs(editor.xy[T7, TL] - before[T7, TL]).max() > 5

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from PySide6 import QtCore, QtWidgets
+from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtTest import QTest
 
-from harness.fake_slicer import pythonqt
+from harness.fake_slicer import application, scripted_module
 from harness.fake_slicer.desktop import MODULE, Desktop, desktop
 from harness.fake_slicer.slice_view import stage
 from harness.local_server import OwnServer, own_server
@@ -42,9 +42,9 @@ def open_image(opened: Desktop, image: str, labelled_as: str = "prediction") -> 
 
 
 def show_spine(opened: Desktop) -> Any:
-    """A film with a spine, without a server; returns the editor."""
+    """An image with a spine, without a server; returns the editor."""
     selftest = __import__("VertebraLandmarksLib.panel.self_test", fromlist=["selftest"])
-    opened.logic.show_film(selftest.film_of_steps())
+    opened.logic.show_image(selftest.image_of_steps())
     opened.logic.editor.load(selftest.straight_spine())
     return opened.logic.editor
 
@@ -162,16 +162,16 @@ def test_what_should_be_checked_is_listed_and_a_click_goes_there(opened: Desktop
 
 def test_layers_and_gray_values_are_switched_and_remembered(opened: Desktop, tmp_path: Path) -> None:
     show_spine(opened)
-    ui, empty = opened.ui, opened.stage.picture()
-    for box in (ui.outlinesCheckBox, ui.endplatesCheckBox, ui.centersCheckBox, ui.cornersCheckBox, ui.filmCheckBox):
+    ui, empty = opened.ui, opened.stage.screenshot()
+    for box in (ui.outlinesCheckBox, ui.endplatesCheckBox, ui.centersCheckBox, ui.cornersCheckBox, ui.imageCheckBox):
         box.checked = False
-        changed = opened.stage.picture()
+        changed = opened.stage.screenshot()
         assert not np.array_equal(changed, empty), f"{box.name} must change the picture"
         empty = changed
-    ui.filmCheckBox.checked = True
-    normal = opened.stage.picture().astype(float)
+    ui.imageCheckBox.checked = True
+    normal = opened.stage.screenshot().astype(float)
     ui.invertCheckBox.checked = True
-    assert np.abs(opened.stage.picture().astype(float) - normal).mean() > 20
+    assert np.abs(opened.stage.screenshot().astype(float) - normal).mean() > 20
     ui.windowComboBox.setCurrentIndex(2)
     chosen = ui.windowComboBox.currentText
     settings = opened.panel._view._settings
@@ -234,7 +234,7 @@ def test_keys_work_in_the_window_and_not_in_text_fields(opened: Desktop) -> None
     press(QtCore.Qt.Key.Key_L)
     assert (ui.cornersCheckBox.checked, ui.outlinesCheckBox.checked) == (True, False)
     press(QtCore.Qt.Key.Key_L)
-    assert (ui.cornersCheckBox.checked, ui.filmCheckBox.checked) == (False, True)
+    assert (ui.cornersCheckBox.checked, ui.imageCheckBox.checked) == (False, True)
     press(QtCore.Qt.Key.Key_L)
     assert ui.outlinesCheckBox.checked
     field = ui.searchLineEdit._target
@@ -253,11 +253,11 @@ def test_keys_work_in_the_window_and_not_in_text_fields(opened: Desktop) -> None
 
 def test_the_keys_of_the_list_are_those_that_are_installed(opened: Desktop) -> None:
     shown = column(opened.ui.keysTable, 0)
-    shortcuts = slicer.app.main_window.findChildren(pythonqt.QtGui.QShortcut)
+    shortcuts = slicer.app.main_window.findChildren(QtGui.QShortcut)
     assert set(shown) <= {shortcut.key().toString() for shortcut in shortcuts}
     opened.panel.exit()
     opened.settle()
-    assert slicer.app.main_window.findChildren(pythonqt.QtGui.QShortcut) == []
+    assert slicer.app.main_window.findChildren(QtGui.QShortcut) == []
 
 
 def test_what_was_typed_is_there_at_the_next_start(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_what_was_typed_is_there_at_the_next_start(tmp_path: Path) -> None:
     with desktop(tmp_path) as second:
         ui = second.ui
         assert (ui.serverLineEdit.text, ui.tokenLineEdit.text) == ("http://127.0.0.1:9", "secret")
-        assert (ui.userLineEdit.text, second.controller.person) == ("Ada", "Ada")
+        assert (ui.userLineEdit.text, second.controller.annotator) == ("Ada", "Ada")
         assert (ui.nextAfterCheckBox.checked, second.controller.next_after_submit) == (False, False)
         assert (ui.followCheckBox.checked, second.controller.follow_moves) == (False, False)
         assert (ui.viewSection.collapsed, ui.imagesSection.collapsed) == (False, True)
@@ -314,7 +314,7 @@ def test_the_whole_spine_follows_one_drag(opened: Desktop, server: OwnServer) ->
     assert np.array_equal(editor.xy, before)
 
 
-def test_many_presses_and_one_yes_submit_one_film(opened: Desktop, server: OwnServer) -> None:
+def test_many_presses_and_one_yes_submit_one_image(opened: Desktop, server: OwnServer) -> None:
     opened.ui.inferOnOpenCheckBox.checked = False
     opened.ui.nextAfterCheckBox.checked = True
     connect(opened, server.url)
@@ -335,8 +335,8 @@ def test_many_presses_and_one_yes_submit_one_film(opened: Desktop, server: OwnSe
 def test_a_message_waits_for_the_answer_to_a_question_and_a_question_does_not(opened: Desktop) -> None:
     notice, ui, said = opened.panel.notice, opened.ui, []
     notice.ask("Discard it?", "Discard", lambda: said.append("discard"))
-    notice.say("The server is gone.", "error")
-    notice.say("It is back.")
+    notice.show("The server is gone.", "error")
+    notice.show("It is back.")
     notice.ask("Submit it?", "Submit", lambda: said.append("submit"))
     assert (ui.noticeLabel.text, ui.noticeYesButton.text) == ("Submit it?", "Submit")
     ui.noticeYesButton.click()
@@ -347,7 +347,7 @@ def test_a_message_waits_for_the_answer_to_a_question_and_a_question_does_not(op
     assert not ui.noticeFrame.visible
 
 
-def test_a_question_is_forgotten_with_the_film_it_is_about(opened: Desktop, server: OwnServer) -> None:
+def test_a_question_is_forgotten_with_the_image_it_is_about(opened: Desktop, server: OwnServer) -> None:
     opened.ui.inferOnOpenCheckBox.checked = False
     connect(opened, server.url)
     open_image(opened, "phantom_000", "")
@@ -422,7 +422,7 @@ def test_the_choice_of_dragging_says_what_the_mouse_moves(
     opened.ui.dragComboBox.setCurrentIndex(mode)
     opened.stage.render()
     before = editor.xy[T7]
-    x, y = opened.place_of(T7, TL)
+    x, y = opened.position_of(T7, TL)
     opened.stage.drag((x, y), (x, y + 12))
     moved = np.linalg.norm(editor.xy[T7] - before, axis=1) > 0.3
     assert moved[TL]
@@ -432,7 +432,7 @@ def test_the_choice_of_dragging_says_what_the_mouse_moves(
     sides = [np.linalg.norm(xy[1] - xy[2]) for xy in (before, editor.xy[T7])]
     assert (abs(sides[0] - sides[1]) < 0.1) == (whole or turned)
     editor.undo()
-    x, y = opened.place_of(T7, 0)
+    x, y = opened.position_of(T7, 0)
     opened.stage.drag((x, y), (x + 10, y))
     shift = editor.xy[T7] - before
     assert np.allclose(shift, shift[0], atol=1e-6), "with its center the vertebra moves"
@@ -464,7 +464,7 @@ def test_names_and_work_are_said_in_words(opened: Desktop, server: OwnServer) ->
     assert ui.namesRightLabel.text == f"Names right: {100 * opened.state.current.names_right:.0f} %"
     assert ui.inferButton.text == "Find landmarks"
     ui.namesDownButton.click()
-    opened.wait(lambda: opened.state.current.is_kept and opened.state.current.edits == 1)
+    opened.wait(lambda: opened.state.current.is_saved and opened.state.current.edits == 1)
     opened.settle()
     assert ui.namesRightLabel.text == ""
     assert ui.inferButton.text == "Re-run around my corrections"
@@ -479,7 +479,7 @@ def test_a_key_that_slicer_has_too_belongs_to_the_module_while_it_is_open(opened
     action = window.addToolBar("Edit").addAction("Undo")
     action.setShortcut("Ctrl+Z")
     action.triggered.connect(lambda: pressed.append("Slicer"))
-    other = pythonqt.QtGui.QShortcut("Ctrl+Y", window)
+    other = QtGui.QShortcut("Ctrl+Y", window)
     other.activated.connect(lambda: pressed.append("other module"))
     opened.settle(0.2)
     opened.panel.exit()
@@ -514,17 +514,17 @@ def test_reload_gives_a_panel_from_the_source_as_it_is_now(opened: Desktop) -> N
 
 @pytest.mark.parametrize("cycles", [10])
 def test_nothing_is_left_after_the_module_is_closed(tmp_path: Path, cycles: int) -> None:
-    pythonqt.install(tmp_path)
+    application.install(tmp_path)
 
     def left() -> tuple[Any, ...]:
         QtWidgets.QApplication.processEvents()
         timers = [thing for thing in _objects(QtCore.QTimer) if thing.isActive()]
-        shortcuts = slicer.app.main_window.findChildren(pythonqt.QtGui.QShortcut)
+        shortcuts = slicer.app.main_window.findChildren(QtGui.QShortcut)
         widgets = len(QtWidgets.QApplication.allWidgets())
         return view.node_counts(), view.observer_counts(), len(timers), len(shortcuts), widgets
 
     def cycle() -> None:
-        module = pythonqt.load_module(MODULE)
+        module = application.load_module(MODULE)
         module.show(470)
         show_spine(Desktop(view, module))
         module.unload()
@@ -550,7 +550,7 @@ def test_the_modules_own_test_passes(opened: Desktop, capsys: pytest.CaptureFixt
 
 def test_the_test_that_ctest_runs_passes(opened: Desktop) -> None:
     path = MODULE.parent / "Testing" / "Python" / "VertebraLandmarksModuleTest.py"
-    found = pythonqt.load_source(path.stem, path).VertebraLandmarksModuleTest("test_module")
+    found = scripted_module.load_source(path.stem, path).VertebraLandmarksModuleTest("test_module")
     result = found.run()
     assert result is not None
     assert result.wasSuccessful(), result.errors + result.failures
@@ -558,9 +558,9 @@ def test_the_test_that_ctest_runs_passes(opened: Desktop) -> None:
 
 def test_unittest_runs_every_test_of_the_module_on_its_own(tmp_path: Path) -> None:
     """As ``slicer_add_python_unittest`` does: nobody has opened the module, and ``runTest`` is not called."""
-    pythonqt.install(tmp_path)
+    application.install(tmp_path)
     with stage():
-        module = pythonqt.load_module(MODULE)
+        module = application.load_module(MODULE)
         tests = unittest.defaultTestLoader.loadTestsFromTestCase(module_test())
         assert tests.countTestCases() == 6
         result = unittest.TestResult()

@@ -1,4 +1,4 @@
-"""The panel never waits: a timer goes on ticking while a server is slow and a large film comes in."""
+"""The panel never waits: a timer goes on ticking while a server is slow and a large image comes in."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ class Ticks:
 
 
 @pytest.fixture
-def studies_with_a_large_film(studies: Path) -> Path:
-    """The phantoms, and one film of 20 MB that cannot be compressed."""
+def studies_with_a_large_image(studies: Path) -> Path:
+    """The phantoms, and one image of 20 MB that cannot be compressed."""
     pixels = np.random.default_rng(0).integers(0, 65535, (3600, 2800), dtype=np.uint16)
     Image.fromarray(pixels).save(studies / "large.png")
     return studies
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are paused with signals of POSIX")
-def test_a_slow_server_and_a_large_film_hold_nothing_up(studies_with_a_large_film: Path, tmp_path: Path) -> None:
-    with own_server(studies_with_a_large_film, tmp_path / "server.log") as server, desktop(tmp_path) as opened:
+def test_a_slow_server_and_a_large_image_hold_nothing_up(studies_with_a_large_image: Path, tmp_path: Path) -> None:
+    with own_server(studies_with_a_large_image, tmp_path / "server.log") as server, desktop(tmp_path) as opened:
         ui = opened.ui
         ui.inferOnOpenCheckBox.checked = False
         connect(opened, server.url)
@@ -73,7 +73,7 @@ def test_a_slow_server_and_a_large_film_hold_nothing_up(studies_with_a_large_fil
         opened.controller.open_image("large")
         seen: set[int] = set()
         opened.wait(lambda: seen.add(ui.taskProgressBar.value) or opened.state.current.id == "large", 120)
-        assert opened.logic.film.pixels.nbytes > 20_000_000
+        assert opened.logic.radiograph.pixels.nbytes > 20_000_000
         assert len(seen) > 3, "the progress of the download must be seen"
         opened.settle(0.3)
         said = ticks.stop()
@@ -104,10 +104,10 @@ def test_a_list_of_100000_images_holds_nothing_up(opened: Desktop) -> None:
     answers = sys.modules["VertebraLandmarksLib.client.responses"]
     kinds = (answers.UNLABELLED, answers.HAS_PREDICTION, answers.LABELLED)
     images = tuple(
-        answers.ImageEntry(f"film{i:06d}", kinds[i % 3], "Ada", 1.7e9 + i if i % 3 == 2 else None, "")
+        answers.ImageEntry(f"image{i:06d}", kinds[i % 3], "Ada", 1.7e9 + i if i % 3 == 2 else None, "")
         for i in range(100_000)
     )
-    ui, board = opened.ui, opened.controller._board
+    ui, board = opened.ui, opened.controller._store
     opened.settle(0.3)
     gc.collect()
     ticks = Ticks()
@@ -115,14 +115,18 @@ def test_a_list_of_100000_images_holds_nothing_up(opened: Desktop) -> None:
     opened.wait(lambda: ui.moreImagesLabel.visible)
     assert (ui.imageTable.rowCount, ui.moreImagesLabel.text) == (500, "and 99,500 more: search")
     opened.settle(0.2)
-    for words, rows, more in (("film09999", 10, False), ("LABELLED ada film0", 500, True), ("no such film", 0, False)):
+    for words, rows, more in (
+        ("image09999", 10, False),
+        ("LABELLED adan image0", 500, True),
+        ("no such image", 0, False),
+    ):
         ui.searchLineEdit.text = words
         opened.wait(lambda rows=rows: ui.imageTable.rowCount == rows)
         opened.settle(0.2)
         assert ui.moreImagesLabel.visible == more
     ui.searchLineEdit.text = ""
     opened.wait(lambda: ui.imageTable.rowCount == 500 and ui.imageTable.item(499, 0) is not None)
-    changed = answers.ImageEntry("film000001", answers.LABELLED, "Eve", 1.7e9, "")
+    changed = answers.ImageEntry("image000001", answers.LABELLED, "Eve", 1.7e9, "")
     board.set(images=(images[0], changed, *images[2:]))
     opened.wait(lambda: ui.imageTable.item(1, 2).text() == "Eve")
     said = ticks.stop()

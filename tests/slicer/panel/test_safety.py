@@ -35,9 +35,9 @@ def begin(opened: Desktop, url: str) -> bytes:
     return opened.logic.markups()
 
 
-def take_up(opened: Desktop) -> bytes:
+def resume_draft(opened: Desktop) -> bytes:
     """Go on with the newest unfinished work; returns the points as a file."""
-    opened.wait(lambda: opened.state.offers)
+    opened.wait(lambda: opened.state.drafts)
     opened.settle()
     assert opened.ui.draftsFrame.visible
     opened.ui.resumeDraftButton.click()
@@ -62,11 +62,11 @@ def test_the_server_goes_away_in_the_middle_of_a_submit(studies: Path, tmp_path:
             assert first.ui.noticeFrame.visible
             assert first.logic.markups() == work
     with own_server(studies, tmp_path / "server.log", port=port) as server, desktop(folder) as second:
-        second.wait(lambda: second.state.offers)
-        assert second.state.offers[0].markups == work
+        second.wait(lambda: second.state.drafts)
+        assert second.state.drafts[0].markups == work
         second.ui.connectButton.click()
         second.wait(lambda: second.state.is_connected)
-        assert take_up(second) == work
+        assert resume_draft(second) == work
         second.ui.nextAfterCheckBox.checked = False
         second.ui.submitButton.click()
         second.ui.noticeYesButton.click()
@@ -80,7 +80,7 @@ def test_the_scene_is_closed_in_the_middle_of_an_edit(
     with own_server(studies, tmp_path / "server.log") as server, desktop(tmp_path / "slicer") as opened:
         begin(opened, server.url)
         opened.stage.render()
-        x, y = opened.place_of(T7, TL)
+        x, y = opened.position_of(T7, TL)
         opened.stage.move((x, y))
         opened.stage.press()
         opened.stage.move((x + 9, y + 9))
@@ -90,23 +90,23 @@ def test_the_scene_is_closed_in_the_middle_of_an_edit(
         assert opened.state.current is None
         assert opened.ui.imageLabel.text == "No image is open."
         assert "Traceback" not in capfd.readouterr().err, "VTK prints what an observer raises, and goes on"
-        assert take_up(opened) == work
+        assert resume_draft(opened) == work
 
 
 def test_the_process_is_killed(phantoms: Path, tmp_path: Path) -> None:
-    film, folder = tmp_path / "film.png", tmp_path / "slicer"
-    shutil.copy(phantoms / "phantom_000.png", film)
+    radiograph, folder = tmp_path / "image.png", tmp_path / "slicer"
+    shutil.copy(phantoms / "phantom_000.png", radiograph)
     program = f"""
         import time
         from pathlib import Path
         import _app_path
         from harness.fake_slicer.desktop import desktop
         with desktop(Path({str(folder)!r})) as opened:
-            opened.controller.open_local({str(film)!r})
+            opened.controller.open_local({str(radiograph)!r})
             opened.wait(lambda: opened.state.current)
             for p in range(5):
                 opened.logic.editor.place(6, p, (200.25 + 10 * (p % 2), 300.5 + 10 * (p // 2)))
-            opened.wait(lambda: opened.state.current.is_unsaved and opened.state.current.is_kept)
+            opened.wait(lambda: opened.state.current.is_unsaved and opened.state.current.is_saved)
             Path({str(tmp_path / "work")!r}).write_bytes(opened.logic.markups())
             print("kept", flush=True)
             time.sleep(600)
@@ -118,7 +118,7 @@ def test_the_process_is_killed(phantoms: Path, tmp_path: Path) -> None:
         assert process.stdout.readline() == b"kept\n"
         process.kill()
     with desktop(folder) as opened:
-        assert take_up(opened) == (tmp_path / "work").read_bytes()
+        assert resume_draft(opened) == (tmp_path / "work").read_bytes()
         opened.ui.undoButton.click()
 
 
@@ -128,15 +128,15 @@ def test_work_is_discarded_only_after_a_question(studies: Path, tmp_path: Path) 
         begin(first, server.url)
     with desktop(folder) as second:
         ui = second.ui
-        second.wait(lambda: second.state.offers)
+        second.wait(lambda: second.state.drafts)
         second.settle()
         ui.discardDraftButton.click()
         assert "cannot be brought back" in ui.noticeLabel.text
         ui.noticeNoButton.click()
         second.settle()
-        assert len(second.state.offers) == 1
+        assert len(second.state.drafts) == 1
         ui.discardDraftButton.click()
         ui.noticeYesButton.click()
-        second.wait(lambda: not second.state.offers)
+        second.wait(lambda: not second.state.drafts)
         second.settle()
         assert not ui.draftsFrame.visible

@@ -38,9 +38,9 @@ def test_a_training_is_stopped_begun_again_and_published(studies: Path, phantoms
         assert 0 < ui.trainProgressBar.value < 100
         assert not ui.trainButton.enabled
         ui.stopTrainButton.click()
-        opened.wait(lambda: not opened.state.training.is_going_on, 60, "stopping")
+        opened.wait(lambda: not opened.state.training.is_ongoing, 60, "stopping")
         opened.settle()
-        assert ui.trainStateLabel.text == "stopped; the model stayed as it was"
+        assert ui.trainStateLabel.text == "stopped; the model is unchanged"
         assert opened.state.info.model_version == first
 
         ui.epochsSpinBox.value = 1

@@ -78,7 +78,7 @@ def answer_of(server: OwnServer, image: str) -> dict:
 
 def in_view(opened: Desktop) -> np.ndarray:
     """``(V, 2)`` places of the centers in the view, y up."""
-    return np.array([opened.place_of(v, 0) for v in range(len(VERTEBRAE))])
+    return np.array([opened.position_of(v, 0) for v in range(len(VERTEBRAE))])
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_a_turned_image_is_corrected_upright_and_submitted_as_it_is_stored(
     opened: Desktop, server: OwnServer, truth: Spine, image: str, orientation: Orientation, geometry: ImageGeometry
 ) -> None:
     open_image(opened, server, image)
-    logic, editor, film = opened.logic, opened.logic.editor, opened.logic.film
-    height, width = film.pixels.shape
+    logic, editor, radiograph = opened.logic, opened.logic.editor, opened.logic.radiograph
+    height, width = radiograph.pixels.shape
     stored_truth = transform_points(np.linalg.inv(orientation.matrix(width, height)), truth.xy)
     assert logic.frame.orientation.as_dict() == orientation.as_dict()
     assert np.nanmedian(np.abs(editor.xy - stored_truth)) < 3, "points are those of the stored raster"
@@ -101,7 +101,7 @@ def test_a_turned_image_is_corrected_upright_and_submitted_as_it_is_stored(
     assert (np.diff(places[:, 1]) < 0).all(), "T1 is above L5 on the screen"
 
     before = editor.xy
-    x, y = opened.place_of(T7, TL)
+    x, y = opened.position_of(T7, TL)
     opened.stage.drag((x, y), (x + 10, y - 15))
     moved = logic.frame.to_upright(editor.xy[T7, TL]) - logic.frame.to_upright(before[T7, TL])
     assert (moved > 1).all(), "right and down on the screen"
@@ -141,7 +141,7 @@ def test_a_cut_image_says_what_it_does_not_show(opened: Desktop, server: OwnServ
     for curve in logic.measurements.curves:
         said = angles[f"{curve.upper_end} to {curve.lower_end}"]
         assert said.endswith(", may be larger") == bool(curve.open_ends)
-    place = (float(logic.film.pixels.shape[1] / 2), 6.0)
+    place = (float(logic.radiograph.pixels.shape[1] / 2), 6.0)
     logic.editor.place(lost[-1], TL, place)
     assert logic.editor.xy[lost[-1], TL] == pytest.approx(place), "a point may be placed inside"
 
@@ -177,9 +177,9 @@ def test_a_person_states_the_side(server: OwnServer, tmp_path: Path) -> None:
 
 def test_a_side_that_the_file_states_cannot_be_chosen(opened: Desktop) -> None:
     selftest = __import__("VertebraLandmarksLib.panel.self_test", fromlist=["selftest"])
-    film = selftest.film_of_steps()
-    facts = type(film.facts)(240, 400, image_left_is="right", image_left_is_source="PatientOrientation L\\F")
-    opened.logic.show_film(type(film)(**{**vars(film), "facts": facts}))
+    radiograph = selftest.image_of_steps()
+    facts = type(radiograph.info)(240, 400, image_left_is="right", image_left_is_source="PatientOrientation L\\F")
+    opened.logic.show_image(type(radiograph)(**{**vars(radiograph), "facts": facts}))
     opened.panel._measure.refresh(opened.state)
     assert (opened.ui.sideComboBox.enabled, opened.ui.sideComboBox.currentText) == (False, "patient's right")
     assert opened.ui.sidesLabel.text == "Sides are the patient's, PatientOrientation L\\F."

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import vtk
-from VertebraLandmarksLib.client.image_info import ImageFacts
-from VertebraLandmarksLib.client.responses import LOCAL, Film
+from VertebraLandmarksLib.client.radiograph import LOCAL, ImageInfo, Radiograph
 from VertebraLandmarksLib.scene.logic import VertebraLandmarksLogic
 from VertebraLandmarksLib.spine.imaging.image_geometry import ImageGeometry
 
-from harness.fake_slicer.slice_view import Place, Stage, stage
+from harness.fake_slicer.slice_view import Stage, ViewPosition, stage
 from lib.phantoms import Phantom, PhantomSpec, render_phantom
 
 SPACING = (0.5, 0.25)
@@ -26,12 +25,12 @@ class Bench:
         self.stage = opened
         self.logic = VertebraLandmarksLogic(opened.scene)
 
-    def place_of(self, xy: np.ndarray) -> Place:
-        """Where a stored pixel of the film lies in the view."""
+    def place_of(self, xy: np.ndarray) -> ViewPosition:
+        """Where a stored pixel of the image lies in the view."""
         right, anterior, _ = self.logic.frame.to_ras(np.asarray(xy))
-        return self.stage.place_of((right, anterior))
+        return self.stage.position_of((right, anterior))
 
-    def point(self, v: int, p: int) -> Place:
+    def point(self, v: int, p: int) -> ViewPosition:
         """Where a point lies in the view."""
         return self.place_of(self.logic.editor.xy[v, p])
 
@@ -78,24 +77,24 @@ def phantom() -> Phantom:
 
 
 @pytest.fixture
-def film(phantom: Phantom) -> Film:
-    """The phantom as a film with pixels that are not square, and nothing about the patient's side."""
+def radiograph(phantom: Phantom) -> Radiograph:
+    """The phantom as an image with pixels that are not square, and nothing about the patient's side."""
     height, width = phantom.pixels.shape
-    return Film("phantom", phantom.pixels, LOCAL, None, ImageFacts(width, height, ImageGeometry(SPACING)))
+    return Radiograph("phantom", phantom.pixels, LOCAL, None, ImageInfo(width, height, ImageGeometry(SPACING)))
 
 
 @pytest.fixture
 def bench(slicer_stage: Stage) -> Iterator[Bench]:
-    """The logic without a film."""
+    """The logic without an image."""
     made = Bench(slicer_stage)
     yield made
     made.logic.cleanup()
 
 
 @pytest.fixture
-def labelled(bench: Bench, film: Film, phantom: Phantom) -> Bench:
+def labelled(bench: Bench, radiograph: Radiograph, phantom: Phantom) -> Bench:
     """The logic with the phantom and its landmarks, fitted and rendered."""
-    bench.logic.show_film(film)
+    bench.logic.show_image(radiograph)
     bench.logic.editor.load(phantom.spine)
     bench.stage.render()
     return bench

@@ -1,4 +1,4 @@
-"""A film in the scene: geometry, gray values, files of this computer."""
+"""An image in the scene: geometry, gray values, files of this computer."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 import SimpleITK as sitk
 import vtk
 from PIL import Image
-from VertebraLandmarksLib.client.image_info import ImageFacts
-from VertebraLandmarksLib.scene.gray_window import WINDOWS, film_values, window_of
-from VertebraLandmarksLib.scene.local_images import read_film
-from VertebraLandmarksLib.scene.picture_files import is_whole
+from VertebraLandmarksLib.client.radiograph import ImageInfo
+from VertebraLandmarksLib.scene.gray_window import WINDOWS, to_unsigned, window_of
+from VertebraLandmarksLib.scene.local_images import read_image
+from VertebraLandmarksLib.scene.raster_files import is_complete
 from VertebraLandmarksLib.spine.imaging.orientation import EXIF_ORIENTATIONS
 from vtk.util.numpy_support import vtk_to_numpy
 
@@ -32,23 +32,23 @@ COLOR = np.stack([GRAY, GRAY[::-1], 255 - GRAY], -1)
 
 
 def volume(bench):
-    (node,) = bench.nodes("film")
+    (node,) = bench.nodes("image")
     return node
 
 
-def test_the_film_lies_where_its_pixels_times_spacing_say(labelled, film) -> None:
+def test_the_image_lies_where_its_pixels_times_spacing_say(labelled, radiograph) -> None:
     node, matrix = volume(labelled), vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     assert [matrix.GetElement(i, i) for i in range(3)] == [-0.5, -0.25, 1.0]
-    stored = vtk_to_numpy(node.GetImageData().GetPointData().GetScalars()).reshape(film.pixels.shape)
-    assert np.array_equal(stored, film.pixels)
+    stored = vtk_to_numpy(node.GetImageData().GetPointData().GetScalars()).reshape(radiograph.pixels.shape)
+    assert np.array_equal(stored, radiograph.pixels)
 
 
-def test_the_film_is_drawn_upright_and_not_mirrored(bench, film) -> None:
-    pixels = np.zeros_like(film.pixels)
+def test_the_image_is_drawn_upright_and_not_mirrored(bench, radiograph) -> None:
+    pixels = np.zeros_like(radiograph.pixels)
     pixels[:100, :50] = 255
-    bench.logic.show_film(type(film)(**{**vars(film), "pixels": pixels}))
-    picture = bench.stage.picture()[..., 0]
+    bench.logic.show_image(type(radiograph)(**{**vars(radiograph), "pixels": pixels}))
+    picture = bench.stage.screenshot()[..., 0]
     bright = np.argwhere(picture > 128)
     left, top = bench.place_of((0, 0))
     right, bottom = bench.place_of((49, 99))
@@ -57,9 +57,9 @@ def test_the_film_is_drawn_upright_and_not_mirrored(bench, film) -> None:
     assert np.allclose(bright.max(axis=0), (height - 1 - bottom, right), atol=3)
 
 
-def test_another_film_takes_the_place_of_the_first(labelled, film) -> None:
-    other = replace(film, id="other", pixels=DEEP, facts=ImageFacts(30, 40))
-    labelled.logic.show_film(other)
+def test_another_image_takes_the_place_of_the_first(labelled, radiograph) -> None:
+    other = replace(radiograph, id="other", pixels=DEEP, info=ImageInfo(30, 40))
+    labelled.logic.show_image(other)
     node = volume(labelled)
     assert node.GetName() == "other"
     assert node.GetImageData().GetDimensions() == (30, 40, 1)
@@ -68,23 +68,23 @@ def test_another_film_takes_the_place_of_the_first(labelled, film) -> None:
     assert np.isnan(labelled.markups_xy("corners")).all()
 
 
-def test_presets_choose_gray_values(labelled, film) -> None:
+def test_presets_choose_gray_values(labelled, radiograph) -> None:
     display = volume(labelled).GetDisplayNode()
     seen = {}
     for preset in labelled.logic.WINDOWS:
         labelled.logic.set_window(preset)
         seen[preset] = (display.GetWindowLevelMin(), display.GetWindowLevelMax())
-        assert seen[preset] == pytest.approx(window_of(film.pixels, preset))
+        assert seen[preset] == pytest.approx(window_of(radiograph.pixels, preset))
     assert len(set(seen.values())) == len(WINDOWS)
-    assert seen["Full range"] == (film.pixels.min(), film.pixels.max())
+    assert seen["Full range"] == (radiograph.pixels.min(), radiograph.pixels.max())
     assert seen["Bone"][0] > seen["Automatic"][0]
     assert seen["Soft tissue"][1] < seen["Automatic"][1]
     assert not display.GetAutoWindowLevel()
 
 
-def test_a_window_of_ones_own_stays_for_the_next_film(labelled, film) -> None:
+def test_a_window_of_ones_own_stays_for_the_next_image(labelled, radiograph) -> None:
     labelled.logic.set_window((20, 90))
-    labelled.logic.show_film(film)
+    labelled.logic.show_image(radiograph)
     display = volume(labelled).GetDisplayNode()
     assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (20, 90)
 
@@ -97,12 +97,12 @@ def test_a_window_that_is_none_is_refused(labelled, window) -> None:
 
 def test_inverting_makes_bone_dark(labelled) -> None:
     labelled.logic.set_layer("outlines", False)
-    before = labelled.stage.picture().astype(int)[400:600, 200:400].mean()
+    before = labelled.stage.screenshot().astype(int)[400:600, 200:400].mean()
     labelled.logic.invert(True)
-    after = labelled.stage.picture().astype(int)[400:600, 200:400].mean()
+    after = labelled.stage.screenshot().astype(int)[400:600, 200:400].mean()
     assert after == pytest.approx(255 - before, abs=8)
     labelled.logic.invert(False)
-    assert labelled.stage.picture().astype(int)[400:600, 200:400].mean() == pytest.approx(before, abs=2)
+    assert labelled.stage.screenshot().astype(int)[400:600, 200:400].mean() == pytest.approx(before, abs=2)
 
 
 def test_borders_do_not_count_for_the_automatic_window() -> None:
@@ -115,12 +115,12 @@ def test_borders_do_not_count_for_the_automatic_window() -> None:
 
 @pytest.mark.parametrize("value", [0, 77])
 @pytest.mark.parametrize("preset", WINDOWS)
-def test_an_even_film_has_a_window_too(preset: str, value: int) -> None:
+def test_an_even_image_has_a_window_too(preset: str, value: int) -> None:
     low, high = window_of(np.full((20, 20), value, np.uint8), preset)
     assert high > low
 
 
-def test_a_large_film_is_windowed_fast() -> None:
+def test_a_large_image_is_windowed_fast() -> None:
     import time
 
     pixels = np.random.default_rng(0).integers(0, 65535, (4000, 2500), dtype=np.uint16)
@@ -142,15 +142,15 @@ def test_a_large_film_is_windowed_fast() -> None:
     ],
     ids=["whole", "negative", "too many", "fractions", "not a number", "whole floats", "even"],
 )
-def test_any_values_become_those_of_a_film(values: np.ndarray, expected: list) -> None:
-    found = film_values(values)
+def test_any_values_become_those_of_an_image(values: np.ndarray, expected: list) -> None:
+    found = to_unsigned(values)
     assert found.dtype == np.uint16
     assert found.tolist() == expected
 
 
 def test_values_of_8_and_16_bits_are_kept() -> None:
-    assert film_values(GRAY) is GRAY
-    assert film_values(DEEP) is DEEP
+    assert to_unsigned(GRAY) is GRAY
+    assert to_unsigned(DEEP) is DEEP
 
 
 @pytest.mark.parametrize("kind", ["u1", "u2", "i1", "i2", "i4", "i8", "f4", "f8", "b1", "u4"])
@@ -159,7 +159,7 @@ def test_values_become_the_same_as_at_the_server(kind: str, values: list) -> Non
     with np.errstate(all="ignore"):
         array = np.array([values]).astype(kind)
     for signed in (array, -array) if kind[0] in "if" else (array,):
-        assert np.array_equal(film_values(signed), gray_16(signed))
+        assert np.array_equal(to_unsigned(signed), gray_16(signed))
 
 
 @pytest.mark.parametrize("name", ["holes.nrrd", "whole.nrrd", "holes.tif"])
@@ -172,7 +172,7 @@ def test_floats_are_read_from_files_as_the_server_reads_them(tmp_path: Path, nam
         Image.fromarray(pixels).save(path)
     else:
         sitk.WriteImage(sitk.GetImageFromArray(pixels), str(path))
-    assert np.array_equal(read_film(str(path)).pixels, gray_16(read_radiograph(path).pixels))
+    assert np.array_equal(read_image(str(path)).pixels, gray_16(read_radiograph(path).pixels))
 
 
 @pytest.mark.parametrize("is_big", [False, True])
@@ -183,15 +183,15 @@ def test_a_tiff_file_is_read_as_stored_with_what_its_tag_says(
 ) -> None:
     path = tmp_path / "turned.tif"
     Image.fromarray(pixels).save(path)
-    straight = read_film(str(path))
-    assert straight.facts.orientation is None
+    straight = read_image(str(path))
+    assert straight.info.orientation is None
     Image.fromarray(pixels).save(path, tiffinfo={274: orientation}, big_tiff=is_big)
-    film = read_film(str(path))
-    assert np.array_equal(film.pixels, straight.pixels)
-    assert film.facts.orientation == EXIF_ORIENTATIONS[orientation]
+    radiograph = read_image(str(path))
+    assert np.array_equal(radiograph.pixels, straight.pixels)
+    assert radiograph.info.orientation == EXIF_ORIENTATIONS[orientation]
 
 
-def test_a_window_set_with_the_mouse_stays_for_the_next_film_of_its_kind(labelled, film) -> None:
+def test_a_window_set_with_the_mouse_stays_for_the_next_image_of_its_kind(labelled, radiograph) -> None:
     display = volume(labelled).GetDisplayNode()
     display.SetWindowLevelMinMax(11, 77)  # what the mouse does in Slicer's mode for it
 
@@ -200,14 +200,14 @@ def test_a_window_set_with_the_mouse_stays_for_the_next_film_of_its_kind(labelle
 
     labelled.logic.invert(True)
     assert shown() == (11, 77)
-    labelled.logic.show_film(film)
+    labelled.logic.show_image(radiograph)
     assert shown() == (11, 77)
-    labelled.logic.show_film(replace(film, pixels=DEEP))
+    labelled.logic.show_image(replace(radiograph, pixels=DEEP))
     assert shown() == pytest.approx(window_of(DEEP, "Automatic"))
-    labelled.logic.show_film(film)
+    labelled.logic.show_image(radiograph)
     assert shown() == (11, 77)
     labelled.logic.set_window("Automatic")
-    assert shown() == pytest.approx(window_of(film.pixels, "Automatic"))
+    assert shown() == pytest.approx(window_of(radiograph.pixels, "Automatic"))
 
 
 def write_dicom(path: Path, photometric: str) -> None:
@@ -248,26 +248,26 @@ def write(folder: Path, name: str) -> Path:
 def test_files_are_read_as_the_server_reads_them(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, name)
     expected = read_radiograph(path)
-    film = read_film(str(path))
-    assert film.pixels.dtype in (np.uint8, np.uint16)
-    assert film.pixels.shape == expected.pixels.shape
-    kept = film_values(expected.pixels).astype(int)
-    assert np.abs(film.pixels.astype(int) - kept).max() <= (1 if "color" in name else 0)  # rounding of luminance
+    radiograph = read_image(str(path))
+    assert radiograph.pixels.dtype in (np.uint8, np.uint16)
+    assert radiograph.pixels.shape == expected.pixels.shape
+    kept = to_unsigned(expected.pixels).astype(int)
+    assert np.abs(radiograph.pixels.astype(int) - kept).max() <= (1 if "color" in name else 0)  # rounding of luminance
     corners = np.array([(0, 0), (29, 0), (0, 39)])
-    assert film.facts.geometry.to_physical(corners) == pytest.approx(expected.geometry.to_physical(corners))
-    assert (film.id, film.source, film.path) == (name.split(".")[0], "local", str(path))
-    assert (film.facts.width, film.facts.height) == (30, 40)
-    json.dumps(film.facts.geometry.as_dict())
+    assert radiograph.info.geometry.to_physical(corners) == pytest.approx(expected.geometry.to_physical(corners))
+    assert (radiograph.id, radiograph.source, radiograph.path) == (name.split(".")[0], "local", str(path))
+    assert (radiograph.info.width, radiograph.info.height) == (30, 40)
+    json.dumps(radiograph.info.geometry.as_dict())
 
 
 def test_a_dicom_file_may_have_any_name(tmp_path: Path) -> None:
     path = write(tmp_path, "dicom_file.000")
-    assert np.array_equal(read_film(str(path)).pixels, DEEP)
+    assert np.array_equal(read_image(str(path)).pixels, DEEP)
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"there is no file nothing\.png"):
-        read_film(str(tmp_path / "nothing.png"))
+        read_image(str(tmp_path / "nothing.png"))
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9])
@@ -276,15 +276,15 @@ def test_a_file_that_is_cut_short_is_an_error(tmp_path: Path, name: str, share: 
     path = write(tmp_path, name)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ValueError, match="damaged"):
-        read_film(str(path))
+    with pytest.raises(ValueError, match="corrupt"):
+        read_image(str(path))
 
 
 def test_a_dicom_file_without_its_pixels_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path, "plain.dcm")
     path.write_bytes(path.read_bytes()[:600])
-    with pytest.raises(ValueError, match="damaged"):
-        read_film(str(path))
+    with pytest.raises(ValueError, match="corrupt"):
+        read_image(str(path))
 
 
 def test_a_png_file_with_a_wrong_byte_is_an_error(tmp_path: Path) -> None:
@@ -293,15 +293,15 @@ def test_a_png_file_with_a_wrong_byte_is_an_error(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     for at in range(len(content)):
         path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
-        with pytest.raises(ValueError, match="damaged"):
-            read_film(str(path))
+        with pytest.raises(ValueError, match="corrupt"):
+            read_image(str(path))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I;16"])
 def test_png_files_of_every_kind_are_whole(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "image.png"
     (Image.fromarray(DEEP) if mode == "I;16" else Image.fromarray(COLOR).convert(mode)).save(path)
-    assert is_whole(path.read_bytes(), path.suffix)
+    assert is_complete(path.read_bytes(), path.suffix)
 
 
 def test_an_interlaced_png_file_is_whole(tmp_path: Path) -> None:
@@ -318,23 +318,23 @@ def test_an_interlaced_png_file_is_whole(tmp_path: Path) -> None:
     ]
     path = tmp_path / "image.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
-    assert np.array_equal(read_film(str(path)).pixels, np.array(Image.open(path)))
+    assert np.array_equal(read_image(str(path)).pixels, np.array(Image.open(path)))
 
 
 @pytest.mark.parametrize("name", ["text.png", "text.dcm", "text.txt"])
 def test_a_file_without_an_image_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("this is no image")
-    with pytest.raises(ValueError, match="it is no"):
-        read_film(str(tmp_path / name))
+    with pytest.raises(ValueError, match=r"it is not a|cannot read it"):
+        read_image(str(tmp_path / name))
 
 
 def test_several_slices_are_an_error(tmp_path: Path) -> None:
     sitk.WriteImage(sitk.GetImageFromArray(np.stack([DEEP, DEEP, DEEP])), str(tmp_path / "stack.nrrd"))
     with pytest.raises(ValueError, match="it has 3 slices; expected one radiograph"):
-        read_film(str(tmp_path / "stack.nrrd"))
+        read_image(str(tmp_path / "stack.nrrd"))
 
 
 def test_the_logic_reads_files(bench, tmp_path: Path) -> None:
-    film = bench.logic.load_local(str(write(tmp_path, "deep.png")))
-    bench.logic.show_film(film)
+    radiograph = bench.logic.load_local(str(write(tmp_path, "deep.png")))
+    bench.logic.show_image(radiograph)
     assert volume(bench).GetName() == "deep"

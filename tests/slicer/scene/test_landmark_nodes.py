@@ -56,8 +56,8 @@ def test_dragging_a_corner_moves_it_and_its_center_follows(labelled, phantom: Ph
     others = np.ones((17, 5), dtype=bool)
     others[T7, [CENTER, TL]] = False
     assert np.array_equal(moved[others], xy[others])
-    assert [change.kind for change in changes] == [MOVED if not c.is_going_on else "placed" for c in changes]
-    assert [change.is_going_on for change in changes] == [True] * 6 + [False]
+    assert [change.kind for change in changes] == [MOVED if not c.is_ongoing else "placed" for c in changes]
+    assert [change.is_ongoing for change in changes] == [True] * 6 + [False]
     assert labelled.logic.editor.edits == 1
     assert list(labelled.logic.editor.fixed()) == ["T7"]
 

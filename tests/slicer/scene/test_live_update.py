@@ -21,7 +21,7 @@ T7 = 6
 def test_a_move_event_takes_at_most_8_ms_in_the_median(labelled, mode: str, p: int, record_property) -> None:
     labelled.logic.drag_mode = mode
     read = []
-    labelled.logic.on_change(lambda change: read.append(labelled.logic.measurements))
+    labelled.logic.subscribe(lambda change: read.append(labelled.logic.measurements))
     start = labelled.point(T7, p)
     labelled.stage.move(start)
     labelled.stage.press()
@@ -38,9 +38,9 @@ def test_a_move_event_takes_at_most_8_ms_in_the_median(labelled, mode: str, p: i
     assert np.median(seconds) < LIMIT_S
 
 
-def test_showing_another_film_does_not_block(labelled, film) -> None:
+def test_showing_another_image_does_not_block(labelled, radiograph) -> None:
     pixels = np.random.default_rng(0).integers(0, 65535, (4000, 2500), dtype=np.uint16)
-    large = type(film)(**{**vars(film), "pixels": pixels})
+    large = type(radiograph)(**{**vars(radiograph), "pixels": pixels})
     begin = time.thread_time()
-    labelled.logic.show_film(large)
+    labelled.logic.show_image(large)
     assert time.thread_time() - begin < 0.05

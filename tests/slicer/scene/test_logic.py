@@ -1,4 +1,4 @@
-"""The logic: film, answers and labels, scenes that are closed, and what listeners hear."""
+"""The logic: image, answers and labels, scenes that are closed, and what listeners hear."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from VertebraLandmarksLib.client.image_info import ImageFacts
 from VertebraLandmarksLib.client.provenance import Origin
-from VertebraLandmarksLib.client.responses import Answer
+from VertebraLandmarksLib.client.radiograph import ImageInfo
+from VertebraLandmarksLib.client.responses import Prediction
 from VertebraLandmarksLib.editor.measurements import measure
 from VertebraLandmarksLib.editor.spine_editor import ADOPTED, LOADED, MOVED
 from VertebraLandmarksLib.scene.logic import VertebraLandmarksLogic
@@ -37,27 +37,27 @@ CENTER, TL = 0, 1
 T3, T7, L5 = 2, 6, 16
 
 
-def answer_with(xy: np.ndarray, score: float = 0.8) -> Answer:
+def answer_with(xy: np.ndarray, score: float = 0.8) -> Prediction:
     spine = Spine.from_arrays(xy, np.full((17, 5), score), np.full((17, 5), 1.5))
-    return Answer(spine, ImageFacts(200, 400), (), Origin("v1", 0.97, (2.0,) * 17), (), "map", 0.5)
+    return Prediction(spine, ImageInfo(200, 400), (), Origin("v1", 0.97, (2.0,) * 17), (), "map", 0.5)
 
 
-def test_the_scene_is_slicers_own_when_left_out(slicer_stage, film) -> None:
+def test_the_scene_is_slicers_own_when_left_out(slicer_stage, radiograph) -> None:
     logic = VertebraLandmarksLogic()
-    logic.show_film(film)
+    logic.show_image(radiograph)
     assert slicer_stage.node_counts()["vtkMRMLScalarVolumeNode"] == 1
     logic.cleanup()
 
 
-def test_a_film_is_shown_without_points(bench, film) -> None:
-    assert bench.logic.film is None
-    bench.logic.show_film(film)
-    assert bench.logic.film is film
+def test_an_image_is_shown_without_points(bench, radiograph) -> None:
+    assert bench.logic.radiograph is None
+    bench.logic.show_image(radiograph)
+    assert bench.logic.radiograph is radiograph
     assert np.isnan(bench.logic.editor.xy).all()
     assert bench.logic.measurements.curves == ()
-    bench.logic.close_film()
-    assert bench.logic.film is None
-    assert bench.nodes("film") == bench.nodes("corners") == bench.nodes("bodies") == []
+    bench.logic.close_image()
+    assert bench.logic.radiograph is None
+    assert bench.nodes("image") == bench.nodes("corners") == bench.nodes("bodies") == []
 
 
 def test_points_are_measured_anew_after_every_change(labelled, phantom: Phantom) -> None:
@@ -73,20 +73,20 @@ def test_points_are_measured_anew_after_every_change(labelled, phantom: Phantom)
     assert logic.measurements == first
 
 
-def test_an_answer_is_a_new_beginning_while_nothing_was_changed(bench, film, phantom: Phantom) -> None:
-    bench.logic.show_film(film)
-    bench.logic.set_answer(answer_with(phantom.spine.xy))
+def test_an_answer_is_a_new_beginning_while_nothing_was_changed(bench, radiograph, phantom: Phantom) -> None:
+    bench.logic.show_image(radiograph)
+    bench.logic.show_prediction(answer_with(phantom.spine.xy))
     assert np.array_equal(bench.logic.editor.xy, phantom.spine.xy)
     assert not bench.logic.editor.can_undo
     assert bench.logic.measurements.curves[0].half_width_deg == pytest.approx(np.hypot(2, 2))
 
 
-def test_an_answer_in_the_place_of_a_label_can_be_undone(bench, film, phantom: Phantom) -> None:
-    bench.logic.show_film(film)
+def test_an_answer_in_the_place_of_a_label_can_be_undone(bench, radiograph, phantom: Phantom) -> None:
+    bench.logic.show_image(radiograph)
     bench.logic.editor.load(phantom.spine)
     label = bench.logic.markups()
     bench.logic.set_label(label, origin=Origin("v0"), is_own=True)
-    assert bench.logic.set_answer(answer_with(phantom.spine.xy + 2))
+    assert bench.logic.show_prediction(answer_with(phantom.spine.xy + 2))
     assert bench.logic.editor.origin.model_version == "v1"
     assert bench.logic.measurements.curves[0].half_width_deg == pytest.approx(np.hypot(2, 2))
     assert bench.logic.editor.undo()
@@ -99,7 +99,7 @@ def test_an_answer_in_the_place_of_a_label_can_be_undone(bench, film, phantom: P
 def test_an_answer_leaves_what_was_touched(labelled, phantom: Phantom) -> None:
     labelled.logic.editor.move_point(T7, TL, (100.5, 120.25))
     labelled.logic.editor.hide(L5)
-    labelled.logic.set_answer(answer_with(phantom.spine.xy + 2))
+    labelled.logic.show_prediction(answer_with(phantom.spine.xy + 2))
     xy = labelled.logic.editor.xy
     assert xy[T7, TL].tolist() == [100.5, 120.25]
     assert np.isnan(xy[L5]).all()
@@ -110,14 +110,14 @@ def test_an_answer_leaves_what_was_touched(labelled, phantom: Phantom) -> None:
     assert np.array_equal(labelled.logic.editor.xy[0], phantom.spine.xy[0])
 
 
-def test_markups_are_those_of_the_numpy_tier(labelled, film, tmp_path: Path) -> None:
+def test_markups_are_those_of_the_numpy_tier(labelled, radiograph, tmp_path: Path) -> None:
     labelled.logic.editor.move_point(T7, TL, (100.5, 120.25))
     labelled.logic.editor.hide(L5)
     path = tmp_path / "label.mrk.json"
-    write_markups(path, labelled.logic.editor.spine(), film.facts.geometry)
+    write_markups(path, labelled.logic.editor.spine(), radiograph.info.geometry)
     assert labelled.logic.markups() == path.read_bytes()
     path.write_bytes(labelled.logic.markups())
-    again = read_markups(path, film.facts.geometry).xy
+    again = read_markups(path, radiograph.info.geometry).xy
     assert np.allclose(again, labelled.logic.editor.xy, equal_nan=True)
 
 
@@ -163,16 +163,18 @@ def test_a_label_that_slicer_saved_is_read(labelled, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_label_comes_back_byte_for_byte(bench, film, seed: int) -> None:
+def test_a_label_comes_back_byte_for_byte(bench, radiograph, seed: int) -> None:
     """Whatever the spacing, which division and multiplication do not leave alone."""
     rng = np.random.default_rng(seed)
-    film = replace(film, facts=replace(film.facts, geometry=ImageGeometry(tuple(rng.uniform(0.1, 0.9, 2).tolist()))))
+    radiograph = replace(
+        radiograph, info=replace(radiograph.info, geometry=ImageGeometry(tuple(rng.uniform(0.1, 0.9, 2).tolist())))
+    )
     xy = rng.uniform(0, (199, 399), (17, 5, 2))
     xy[rng.uniform(size=(17, 5)) < 0.1] = np.nan
-    bench.logic.show_film(film)
+    bench.logic.show_image(radiograph)
     bench.logic.editor.load(Spine.from_arrays(xy, rng.uniform(size=(17, 5)), rng.uniform(0, 9, (17, 5))))
     written = bench.logic.markups()
-    bench.logic.show_film(film)
+    bench.logic.show_image(radiograph)
     bench.logic.set_label(written)
     assert bench.logic.markups() == written
     bench.logic.editor.load(bench.logic.editor.spine(), np.zeros((17, 5), dtype=bool))
@@ -194,7 +196,7 @@ def test_what_is_no_label_is_refused_and_changes_nothing(labelled, content: byte
 
 def test_listeners_hear_every_change_during_a_drag(labelled) -> None:
     heard = []
-    end = labelled.logic.on_change(lambda change: heard.append((change.kind, labelled.logic.measurements.curves)))
+    end = labelled.logic.subscribe(lambda change: heard.append((change.kind, labelled.logic.measurements.curves)))
     start = labelled.point(T7, TL)
     labelled.stage.drag(start, (start[0] - 20, start[1] + 20), steps=6)
     assert len(heard) == 7
@@ -206,28 +208,28 @@ def test_listeners_hear_every_change_during_a_drag(labelled) -> None:
     assert len(heard) == 7
 
 
-def test_listeners_hear_of_films_and_answers(bench, film, phantom: Phantom) -> None:
+def test_listeners_hear_of_images_and_answers(bench, radiograph, phantom: Phantom) -> None:
     heard = []
-    bench.logic.on_change(lambda change: heard.append(None if change is None else change.kind))
-    bench.logic.show_film(film)
-    bench.logic.set_answer(answer_with(phantom.spine.xy))
+    bench.logic.subscribe(lambda change: heard.append(None if change is None else change.kind))
+    bench.logic.show_image(radiograph)
+    bench.logic.show_prediction(answer_with(phantom.spine.xy))
     bench.logic.editor.hide(L5)
-    bench.logic.set_answer(answer_with(phantom.spine.xy))
-    bench.logic.close_film()
+    bench.logic.show_prediction(answer_with(phantom.spine.xy))
+    bench.logic.close_image()
     assert heard == [LOADED, LOADED, "hidden", ADOPTED, LOADED]
 
 
-def test_a_closed_scene_leaves_the_work_in_the_editor(labelled, film) -> None:
+def test_a_closed_scene_leaves_the_work_in_the_editor(labelled, radiograph) -> None:
     labelled.logic.editor.move_point(T7, TL, (100.5, 120.25))
     label, xy, heard = labelled.logic.markups(), labelled.logic.editor.xy, []
-    labelled.logic.on_change(heard.append)
+    labelled.logic.subscribe(heard.append)
     labelled.stage.scene.Clear(0)
-    assert labelled.logic.film is None
+    assert labelled.logic.radiograph is None
     assert heard == [None]
     assert labelled.logic.markups() == label
     assert labelled.logic.editor.edits == 1
     assert labelled.logic.restore()
-    assert labelled.logic.film is film
+    assert labelled.logic.radiograph is radiograph
     assert np.array_equal(labelled.logic.editor.xy, xy)
     assert np.allclose(labelled.markups_xy("corners"), xy[:, 1:].reshape(-1, 2))
     labelled.stage.render()
@@ -252,24 +254,24 @@ def test_a_scene_that_is_closed_in_the_middle_of_a_drag_loses_nothing(labelled) 
     assert not labelled.logic.editor.is_changed
 
 
-def test_a_scene_that_is_closed_while_placing_ends_it(bench, film) -> None:
-    bench.logic.show_film(film)
-    bench.logic.start_placing("guided")
+def test_a_scene_that_is_closed_while_placing_ends_it(bench, radiograph) -> None:
+    bench.logic.show_image(radiograph)
+    bench.logic.start_placement("guided")
     bench.stage.scene.Clear(0)
-    assert bench.logic.placing is None
+    assert bench.logic.placement is None
     bench.logic.restore()
-    bench.logic.start_placing("guided")
-    assert bench.logic.placing is not None
+    bench.logic.start_placement("guided")
+    assert bench.logic.placement is not None
 
 
-def test_another_film_after_a_closed_scene_needs_no_restoring(labelled, film) -> None:
+def test_another_image_after_a_closed_scene_needs_no_restoring(labelled, radiograph) -> None:
     labelled.stage.scene.Clear(0)
-    labelled.logic.show_film(film)
+    labelled.logic.show_image(radiograph)
     assert not labelled.logic.restore()
     assert np.isnan(labelled.logic.editor.xy).all()
 
 
-@pytest.mark.parametrize("role", ["film", "centers", "corners", "bodies", "names"])
+@pytest.mark.parametrize("role", ["image", "centers", "corners", "bodies", "names"])
 def test_nodes_that_the_user_removes_come_back_with_the_next_change(labelled, role: str) -> None:
     (node,) = labelled.nodes(role)
     labelled.stage.scene.RemoveNode(node)
@@ -278,7 +280,7 @@ def test_nodes_that_the_user_removes_come_back_with_the_next_change(labelled, ro
     assert np.allclose(labelled.markups_xy("centers"), labelled.logic.editor.xy[:, CENTER])
 
 
-def test_nodes_of_the_user_are_left_alone(bench, film, phantom: Phantom) -> None:
+def test_nodes_of_the_user_are_left_alone(bench, radiograph, phantom: Phantom) -> None:
     scene = bench.stage.scene
     own = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "centers")
     own.CreateDefaultDisplayNodes()
@@ -287,11 +289,11 @@ def test_nodes_of_the_user_are_left_alone(bench, film, phantom: Phantom) -> None
     before, changes, place_node = bench.stage.node_counts(), [], selection.GetActivePlaceNodeID()
     for event in ("ModifiedEvent", own.PointModifiedEvent):
         own.AddObserver(event, lambda *_: changes.append("changed"))
-    bench.logic.show_film(film)
+    bench.logic.show_image(radiograph)
     bench.logic.editor.load(phantom.spine)
     bench.logic.editor.move_vertebra(T7, (1, 1))
     assert selection.GetActivePlaceNodeID() == place_node == own.GetID()
-    bench.logic.close_film()
+    bench.logic.close_image()
     assert selection.GetActivePlaceNodeID() == place_node
     assert bench.stage.node_counts() == before
     assert own.GetNthControlPointPosition(0) == (1.0, 2.0, 0.0)
@@ -299,7 +301,7 @@ def test_nodes_of_the_user_are_left_alone(bench, film, phantom: Phantom) -> None
 
 
 def test_an_unknown_layer_is_refused(labelled) -> None:
-    with pytest.raises(ValueError, match="layer 'ribs' is not one of film, centers"):
+    with pytest.raises(ValueError, match="layer 'ribs' is not one of image, centers"):
         labelled.logic.set_layer("ribs", True)
 
 
@@ -307,13 +309,13 @@ def test_an_unknown_layer_is_refused(labelled) -> None:
     ("layer", "role"),
     [("centers", "centers"), ("corners", "corners"), ("labels", "names"), ("angles", "cobb"), ("angles", "angles")],
 )
-def test_layers_stay_hidden_for_the_next_film(labelled, film, layer: str, role: str) -> None:
+def test_layers_stay_hidden_for_the_next_image(labelled, radiograph, layer: str, role: str) -> None:
     labelled.logic.set_layer(layer, False)
     for _ in range(2):
         (node,) = labelled.nodes(role)
         assert not node.GetDisplayNode().GetVisibility()
-        labelled.logic.close_film()
-        labelled.logic.show_film(film)
+        labelled.logic.close_image()
+        labelled.logic.show_image(radiograph)
     labelled.logic.set_layer(layer, True)
     assert labelled.nodes(role)[0].GetDisplayNode().GetVisibility()
 
@@ -329,10 +331,10 @@ def of_0_7(spine: Spine, spacing: tuple[float, float]) -> bytes:
     ("source", "written_with"), [("density", (1.0, 1.0)), ("PixelSpacing", (0.3, 0.2)), ("none", (0.3, 0.2))]
 )
 def test_work_of_0_7_is_read_with_the_spacing_of_then(
-    bench, film, phantom: Phantom, source: str, written_with: tuple[float, float]
+    bench, radiograph, phantom: Phantom, source: str, written_with: tuple[float, float]
 ) -> None:
     geometry = ImageGeometry((0.3, 0.2), (5.0, -7.0, 9.0), (0.0, 0.0, 1.0), (1.0, 0.0, 0.0), source)
-    bench.logic.show_film(replace(film, facts=replace(film.facts, geometry=geometry)))
+    bench.logic.show_image(replace(radiograph, info=replace(radiograph.info, geometry=geometry)))
     bench.logic.set_label(of_0_7(phantom.spine, written_with), is_own=True)
     assert bench.logic.editor.xy == pytest.approx(phantom.spine.xy, nan_ok=True)
     written = bench.logic.markups()
@@ -341,13 +343,15 @@ def test_work_of_0_7_is_read_with_the_spacing_of_then(
     assert bench.logic.editor.xy == pytest.approx(phantom.spine.xy, nan_ok=True)
 
 
-def test_warnings_of_file_and_model_stay_and_those_of_points_follow_the_edits(bench, film, phantom: Phantom) -> None:
+def test_warnings_of_file_and_model_stay_and_those_of_points_follow_the_edits(
+    bench, radiograph, phantom: Phantom
+) -> None:
     logic = bench.logic
     of_file, of_model = ImageWarning(POLARITY, "Polarity guessed."), ImageWarning(SECOND_SPINE, "Two spines.")
-    logic.show_film(replace(film, facts=replace(film.facts, warnings=(of_file,))))
+    logic.show_image(replace(radiograph, info=replace(radiograph.info, warnings=(of_file,))))
     assert logic.warnings == (of_file,)
     answer = answer_with(phantom.spine.xy)
-    logic.set_answer(replace(answer, origin=replace(answer.origin, names_right=0.6, warnings=(of_file, of_model))))
+    logic.show_prediction(replace(answer, origin=replace(answer.origin, names_right=0.6, warnings=(of_file, of_model))))
     assert [warning.code for warning in logic.warnings] == [POLARITY, SECOND_SPINE, NAMES]
     logic.editor.move_point(T7, CENTER, tuple(phantom.spine.xy[T7, CENTER] + (60, 0)))
     assert [warning.code for warning in logic.warnings] == [POLARITY, SECOND_SPINE, NAMES, IMPLAUSIBLE]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from VertebraLandmarksLib.editor.overlay import words
+from VertebraLandmarksLib.editor.overlay import format_curve
 from VertebraLandmarksLib.spine.display import DOUBTFUL, IMPLAUSIBLE, MEASURED, SURE
 from VertebraLandmarksLib.spine.schema import Spine
 
@@ -17,10 +17,10 @@ T7 = 6
 
 
 @pytest.fixture
-def dark(labelled, film):
-    """The phantom's landmarks on a black film, without points and names."""
+def dark(labelled, radiograph):
+    """The phantom's landmarks on a black image, without points and names."""
     logic, spine = labelled.logic, labelled.logic.editor.spine()
-    logic.show_film(type(film)(**{**vars(film), "pixels": np.zeros_like(film.pixels)}))
+    logic.show_image(type(radiograph)(**{**vars(radiograph), "pixels": np.zeros_like(radiograph.pixels)}))
     logic.editor.load(spine)
     for layer in ("centers", "corners", "labels"):
         logic.set_layer(layer, False)
@@ -29,8 +29,8 @@ def dark(labelled, film):
 
 
 def color_on(bench, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """Brightest color around the middle of a line between two pixels of the film."""
-    picture = bench.stage.picture()
+    """Brightest color around the middle of a line between two pixels of the image."""
+    picture = bench.stage.screenshot()
     x, y = bench.place_of((np.asarray(start) + stop) / 2)
     row, column = round(bench.stage.size[1] - 1 - y), round(x)
     around = picture[row - 2 : row + 3, column - 2 : column + 3].reshape(-1, 3)
@@ -42,7 +42,7 @@ def shares(color: np.ndarray, expected: tuple[int, ...]) -> bool:
     return color.max() > 60 and np.allclose(color / color.max(), np.array(expected) / max(expected), atol=0.12)
 
 
-def test_endplates_and_sides_are_drawn_on_the_film(dark, phantom: Phantom) -> None:
+def test_endplates_and_sides_are_drawn_on_the_image(dark, phantom: Phantom) -> None:
     xy = phantom.spine.xy[T7]
     for a, b in ((TL, TR), (BL, BR), (TL, BL), (TR, BR)):
         assert shares(color_on(dark, xy[a], xy[b]), SURE)
@@ -57,7 +57,7 @@ def test_layers_are_drawn_or_not(dark, phantom: Phantom) -> None:
     logic.set_layer("endplates", False)
     assert not color_on(dark, xy[TL], xy[TR]).any()
     logic.set_layer("angles", False)
-    assert not dark.stage.picture().any()
+    assert not dark.stage.screenshot().any()
     for layer in ("outlines", "endplates"):
         logic.set_layer(layer, True)
     assert color_on(dark, xy[TL], xy[BL]).any()
@@ -84,18 +84,18 @@ def test_cobb_lines_and_angle_are_drawn_and_follow(dark, phantom: Phantom) -> No
     assert shares(color_on(dark, xy[a, TL], xy[a, TR]), MEASURED)
     (texts,) = dark.nodes("angles")
     labels = [texts.GetNthControlPointLabel(i) for i in range(texts.GetNumberOfControlPoints())]
-    assert words(curve) in labels
-    before = dark.stage.picture()
+    assert format_curve(curve) in labels
+    before = dark.stage.screenshot()
     dark.logic.editor.rotate_vertebra(a, -8)
     after = [texts.GetNthControlPointLabel(i) for i in range(texts.GetNumberOfControlPoints())]
     assert after != labels
-    assert not np.array_equal(before, dark.stage.picture())
+    assert not np.array_equal(before, dark.stage.screenshot())
 
 
 def test_lines_that_are_gone_are_not_drawn(dark) -> None:
     for v in range(17):
         dark.logic.editor.hide(v)
-    assert not dark.stage.picture().any()
+    assert not dark.stage.screenshot().any()
     (texts,) = dark.nodes("angles")
     assert texts.GetNumberOfControlPoints() == 0
 
@@ -143,5 +143,5 @@ def test_names_stand_beside_their_vertebra_however_far_it_is_zoomed(labelled, ph
         width, height, depth = node.GetFieldOfView()
         node.SetFieldOfView(factor * width, factor * height, depth)
         right, anterior, _ = names.GetNthControlPointPosition(T7)
-        gaps.append(labelled.stage.place_of((right, anterior))[0] - labelled.place_of((rightmost, 0))[0])
+        gaps.append(labelled.stage.position_of((right, anterior))[0] - labelled.place_of((rightmost, 0))[0])
     assert gaps == pytest.approx([6, 6])

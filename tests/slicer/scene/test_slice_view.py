@@ -1,4 +1,4 @@
-"""The slice view: fitted to the film, moved to vertebrae, and given back as it was."""
+"""The slice view: fitted to the image, moved to vertebrae, and given back as it was."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ pytestmark = pytest.mark.slicer
 T7, L5 = 6, 16
 
 
-def corners_in_view(bench, film) -> np.ndarray:
-    height, width = film.pixels.shape
+def corners_in_view(bench, radiograph) -> np.ndarray:
+    height, width = radiograph.pixels.shape
     return np.array(
         [bench.place_of(corner) for corner in ((0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1))]
     )
@@ -44,8 +44,8 @@ def view_of(bench) -> tuple:
     )
 
 
-def test_a_film_fills_the_view_without_being_cut(labelled, film) -> None:
-    places = corners_in_view(labelled, film)
+def test_an_image_fills_the_view_without_being_cut(labelled, radiograph) -> None:
+    places = corners_in_view(labelled, radiograph)
     width, height = labelled.stage.size
     assert (places >= 0).all()
     assert (places <= (width, height)).all()
@@ -58,17 +58,17 @@ def test_pixels_that_are_not_square_are_drawn_in_their_proportion(labelled) -> N
     assert (right - zero)[0] / (zero - below)[1] == pytest.approx(2.0)
 
 
-def test_the_film_is_the_only_volume_in_the_view(bench, film) -> None:
+def test_the_image_is_the_only_volume_in_the_view(bench, radiograph) -> None:
     other = user_volume(bench)
     composite = bench.stage.slice_logic.GetSliceCompositeNode()
     composite.SetBackgroundVolumeID(other.GetID())
     composite.SetForegroundVolumeID(other.GetID())
-    bench.logic.show_film(film)
-    assert composite.GetBackgroundVolumeID() == bench.nodes("film")[0].GetID()
+    bench.logic.show_image(radiograph)
+    assert composite.GetBackgroundVolumeID() == bench.nodes("image")[0].GetID()
     assert composite.GetForegroundVolumeID() is None
 
 
-def test_the_view_is_given_back_as_it_was(bench, film) -> None:
+def test_the_view_is_given_back_as_it_was(bench, radiograph) -> None:
     other, node = user_volume(bench), bench.stage.slice_node
     composite = bench.stage.slice_logic.GetSliceCompositeNode()
     composite.SetBackgroundVolumeID(other.GetID())
@@ -76,45 +76,45 @@ def test_the_view_is_given_back_as_it_was(bench, film) -> None:
     node.SetOrientation("Coronal")
     node.SetFieldOfView(77.0, 99.0, 1.0)
     before = view_of(bench)
-    bench.logic.show_film(film)
-    bench.logic.show_film(film)
+    bench.logic.show_image(radiograph)
+    bench.logic.show_image(radiograph)
     assert view_of(bench) != before
-    bench.logic.close_film()
+    bench.logic.close_image()
     assert view_of(bench) == before
 
 
-def test_a_volume_that_was_removed_meanwhile_is_not_shown_again(bench, film) -> None:
+def test_a_volume_that_was_removed_meanwhile_is_not_shown_again(bench, radiograph) -> None:
     other = user_volume(bench)
     composite = bench.stage.slice_logic.GetSliceCompositeNode()
     composite.SetBackgroundVolumeID(other.GetID())
-    bench.logic.show_film(film)
+    bench.logic.show_image(radiograph)
     bench.stage.scene.RemoveNode(other)
-    bench.logic.close_film()
+    bench.logic.close_image()
     assert composite.GetBackgroundVolumeID() is None
 
 
-def test_the_layout_is_one_slice_view_and_what_it_was_afterwards(bench, film) -> None:
+def test_the_layout_is_one_slice_view_and_what_it_was_afterwards(bench, radiograph) -> None:
     layout = slicer.vtkMRMLLayoutNode()
     bench.stage.scene.AddNode(layout)
     layout.SetViewArrangement(layout.SlicerLayoutFourUpView)
-    bench.logic.show_film(film)
+    bench.logic.show_image(radiograph)
     assert layout.GetViewArrangement() == layout.SlicerLayoutOneUpRedSliceView
     layout.SetViewArrangement(layout.SlicerLayoutConventionalView)
-    bench.logic.show_film(film)
+    bench.logic.show_image(radiograph)
     assert layout.GetViewArrangement() == layout.SlicerLayoutConventionalView, "the user's choice counts"
-    bench.logic.close_film()
+    bench.logic.close_image()
     assert layout.GetViewArrangement() == layout.SlicerLayoutFourUpView
 
 
-def test_the_film_layer_hides_the_film_and_leaves_the_points(labelled) -> None:
+def test_the_image_layer_hides_the_image_and_leaves_the_points(labelled) -> None:
     composite = labelled.stage.slice_logic.GetSliceCompositeNode()
-    with_film = labelled.stage.picture().astype(int).sum()
-    labelled.logic.set_layer("film", False)
+    with_image = labelled.stage.screenshot().astype(int).sum()
+    labelled.logic.set_layer("image", False)
     assert composite.GetBackgroundVolumeID() is None
-    without = labelled.stage.picture()
-    assert 0 < without.astype(int).sum() < with_film / 5
-    labelled.logic.set_layer("film", True)
-    assert labelled.stage.picture().astype(int).sum() == pytest.approx(with_film, rel=0.01)
+    without = labelled.stage.screenshot()
+    assert 0 < without.astype(int).sum() < with_image / 5
+    labelled.logic.set_layer("image", True)
+    assert labelled.stage.screenshot().astype(int).sum() == pytest.approx(with_image, rel=0.01)
 
 
 def test_jumping_shows_a_vertebra_large_in_the_middle(labelled, phantom: Phantom) -> None:
@@ -136,8 +136,8 @@ def test_jumping_to_a_hidden_vertebra_shows_where_it_would_be(labelled, phantom:
     assert abs(y - height / 2) < height / 8
 
 
-def test_jumping_without_points_changes_nothing(bench, film) -> None:
-    bench.logic.show_film(film)
+def test_jumping_without_points_changes_nothing(bench, radiograph) -> None:
+    bench.logic.show_image(radiograph)
     before = view_of(bench)
     bench.logic.jump_to("T7")
     assert view_of(bench) == before
@@ -148,7 +148,7 @@ def test_jumping_to_what_is_no_vertebra_is_refused(labelled) -> None:
         labelled.logic.jump_to("L6")
 
 
-def test_the_wheel_zooms_with_control_and_does_not_leave_the_film_without(labelled) -> None:
+def test_the_wheel_zooms_with_control_and_does_not_leave_the_image_without(labelled) -> None:
     before = labelled.stage.slice_node.GetFieldOfView()[0]
     labelled.stage.wheel((300, 500), 3, control=True)
     assert labelled.stage.slice_node.GetFieldOfView()[0] != before
@@ -156,18 +156,18 @@ def test_the_wheel_zooms_with_control_and_does_not_leave_the_film_without(labell
     assert labelled.stage.slice_node.GetSliceOffset() == pytest.approx(0)
 
 
-def test_a_scene_without_a_view_is_enough(film, phantom: Phantom) -> None:
+def test_a_scene_without_a_view_is_enough(radiograph, phantom: Phantom) -> None:
     from VertebraLandmarksLib.scene.logic import VertebraLandmarksLogic
 
     scene = slicer.vtkMRMLScene()
     logic = VertebraLandmarksLogic(scene)
-    logic.show_film(film)
+    logic.show_image(radiograph)
     logic.editor.load(phantom.spine)
     logic.fit()
     logic.jump_to("T7")
-    logic.set_layer("film", False)
-    logic.start_placing("guided", "T7")
-    logic.stop_placing()
+    logic.set_layer("image", False)
+    logic.start_placement("guided", "T7")
+    logic.stop_placement()
     assert len(logic.measurements.curves) >= 1
     logic.cleanup()
     assert scene.GetNumberOfNodes() == 0

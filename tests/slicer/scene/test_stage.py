@@ -31,15 +31,15 @@ def test_the_scene_is_slicers_own_while_the_stage_is_open() -> None:
 def test_the_picture_is_as_large_as_the_view_and_black_without_nodes() -> None:
     with stage((120, 80)) as opened:
         assert opened.size == (120, 80)
-        picture = opened.picture()
+        picture = opened.screenshot()
     assert picture.shape == (80, 120, 3)
     assert not picture.any()
 
 
 def test_a_markup_is_drawn_where_it_lies(slicer_stage: Stage) -> None:
     fiducials(slicer_stage, (20.0, 30.0))
-    x, y = slicer_stage.place_of((20.0, 30.0))
-    picture = slicer_stage.picture()
+    x, y = slicer_stage.position_of((20.0, 30.0))
+    picture = slicer_stage.screenshot()
     row, column = round(slicer_stage.size[1] - 1 - y), round(x)
     assert picture[row - 3 : row + 4, column - 3 : column + 4].any()
     assert slicer_stage.ras_of((x, y)) == pytest.approx((20.0, 30.0))
@@ -51,7 +51,7 @@ def test_a_drag_moves_a_markup_as_in_the_desktop(slicer_stage: Stage) -> None:
     for name in ("PointStartInteractionEvent", "PointModifiedEvent", "PointEndInteractionEvent"):
         node.AddObserver(getattr(node, name), lambda *_, name=name: events.append(name))
     steps = []
-    slicer_stage.drag(slicer_stage.place_of((20.0, 30.0)), (400, 300), 5, lambda: steps.append(len(events)))
+    slicer_stage.drag(slicer_stage.position_of((20.0, 30.0)), (400, 300), 5, lambda: steps.append(len(events)))
     assert events == ["PointStartInteractionEvent", *["PointModifiedEvent"] * 5, "PointEndInteractionEvent"]
     assert steps == [2, 3, 4, 5, 6]
     assert node.GetNthControlPointPosition(0)[:2] == pytest.approx(slicer_stage.ras_of((400, 300)))
@@ -79,5 +79,5 @@ def test_stages_follow_each_other() -> None:
     for _ in range(2):
         with stage((200, 200)) as opened:
             node = fiducials(opened, (0.0, 0.0))
-            opened.drag(opened.place_of((0.0, 0.0)), (150, 150))
+            opened.drag(opened.position_of((0.0, 0.0)), (150, 150))
             assert not np.allclose(node.GetNthControlPointPosition(0), 0)

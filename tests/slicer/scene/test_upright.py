@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from VertebraLandmarksLib.client.image_info import ImageFacts
 from VertebraLandmarksLib.client.provenance import Origin
-from VertebraLandmarksLib.client.responses import Answer, Film
-from VertebraLandmarksLib.scene.frame import Frame
+from VertebraLandmarksLib.client.radiograph import ImageInfo, Radiograph
+from VertebraLandmarksLib.client.responses import Prediction
+from VertebraLandmarksLib.scene.mrml_nodes import SceneFrame
 from VertebraLandmarksLib.spine.geometry import transform_points
 from VertebraLandmarksLib.spine.imaging.image_frame import ImageFrame
 from VertebraLandmarksLib.spine.imaging.image_geometry import ImageGeometry
@@ -28,20 +28,22 @@ ORIENTATIONS = tuple(EXIF_ORIENTATIONS.values())
 T1, T7, L5, CENTER, TL = 0, 6, 16, 0, 1
 
 
-def stored(phantom: Phantom, film: Film, orientation: Orientation, is_stated: bool = True) -> tuple[Film, Spine]:
+def stored(
+    phantom: Phantom, radiograph: Radiograph, orientation: Orientation, is_stated: bool = True
+) -> tuple[Radiograph, Spine]:
     """The upright phantom as a file holds it that must be turned by ``orientation``, and its points in that raster."""
     height, width = phantom.pixels.shape
     back = next(one for one in ORIENTATIONS if one.followed_by(orientation) == UPRIGHT)
     pixels = np.ascontiguousarray(back.upright_pixels(phantom.pixels))
     spacing = SPACING[::-1] if orientation.quarter_turns % 2 else SPACING
-    facts = ImageFacts(pixels.shape[1], pixels.shape[0], ImageGeometry(spacing))
+    facts = ImageInfo(pixels.shape[1], pixels.shape[0], ImageGeometry(spacing))
     facts = replace(facts, orientation=orientation) if is_stated else facts
     xy = transform_points(back.matrix(width, height), phantom.spine.xy)
-    return replace(film, pixels=pixels, facts=facts), Spine.from_arrays(xy)
+    return replace(radiograph, pixels=pixels, info=facts), Spine.from_arrays(xy)
 
 
-def answer_with(spine: Spine, facts: ImageFacts, orientation: Orientation | None = None) -> Answer:
-    return Answer(spine, facts, (), Origin("v1", orientation=orientation), (), "map", 0.5)
+def answer_with(spine: Spine, facts: ImageInfo, orientation: Orientation | None = None) -> Prediction:
+    return Prediction(spine, facts, (), Origin("v1", orientation=orientation), (), "map", 0.5)
 
 
 def shown_lines(bench: Bench) -> np.ndarray:
@@ -54,47 +56,47 @@ def shown_lines(bench: Bench) -> np.ndarray:
 def upright(labelled: Bench) -> dict[str, np.ndarray]:
     """What the scene holds of the upright phantom."""
     (corners,) = labelled.nodes("corners")
-    (film,) = labelled.nodes("film")
-    image = film.GetImageData()
+    (radiograph,) = labelled.nodes("image")
+    image = radiograph.GetImageData()
     return {
         "corners": np.array([corners.GetNthControlPointPosition(i) for i in range(68)]),
         "lines": shown_lines(labelled).copy(),
         "image": vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[1], -1).copy(),
-        "spacing": np.array(film.GetSpacing()),
-        "picture": labelled.stage.picture(),
+        "spacing": np.array(radiograph.GetSpacing()),
+        "picture": labelled.stage.screenshot(),
     }
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_a_stored_image_of_every_orientation_looks_like_the_upright_one(
-    labelled: Bench, upright: dict[str, np.ndarray], film: Film, phantom: Phantom, orientation: Orientation
+    labelled: Bench, upright: dict[str, np.ndarray], radiograph: Radiograph, phantom: Phantom, orientation: Orientation
 ) -> None:
     measured = labelled.logic.measurements
-    turned, spine = stored(phantom, film, orientation)
-    labelled.logic.show_film(turned)
+    turned, spine = stored(phantom, radiograph, orientation)
+    labelled.logic.show_image(turned)
     labelled.logic.editor.load(spine)
-    (corners,), (volume,) = labelled.nodes("corners"), labelled.nodes("film")
+    (corners,), (volume,) = labelled.nodes("corners"), labelled.nodes("image")
     image = volume.GetImageData()
     pixels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[1], -1)
     assert np.array_equal(pixels, upright["image"])
     assert np.allclose(volume.GetSpacing(), upright["spacing"])
     assert np.allclose([corners.GetNthControlPointPosition(i) for i in range(68)], upright["corners"])
     assert np.allclose(shown_lines(labelled), upright["lines"])
-    assert np.abs(labelled.stage.picture().astype(int) - upright["picture"]).mean() < 0.2
+    assert np.abs(labelled.stage.screenshot().astype(int) - upright["picture"]).mean() < 0.2
     assert [replace(one, apical_deviation_px=0) for one in labelled.logic.measurements.curves] == [
         replace(one, apical_deviation_px=0) for one in measured.curves
     ]
     assert np.array_equal(labelled.logic.editor.xy, spine.xy), "points stay in stored pixels"
     content = json.loads(labelled.logic.markups())
-    assert content["vertebraLandmarks"]["geometry"] == turned.facts.geometry.as_dict()
+    assert content["vertebraLandmarks"]["geometry"] == turned.info.geometry.as_dict()
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_a_drag_on_the_screen_moves_the_stored_point(
-    bench: Bench, film: Film, phantom: Phantom, orientation: Orientation
+    bench: Bench, radiograph: Radiograph, phantom: Phantom, orientation: Orientation
 ) -> None:
-    turned, spine = stored(phantom, film, orientation)
-    bench.logic.show_film(turned)
+    turned, spine = stored(phantom, radiograph, orientation)
+    bench.logic.show_image(turned)
     bench.logic.editor.load(spine)
     bench.stage.render()
     x, y = bench.point(T7, TL)
@@ -109,10 +111,10 @@ def test_a_drag_on_the_screen_moves_the_stored_point(
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_keys_move_and_turn_a_vertebra_as_the_screen_shows_it(
-    bench: Bench, film: Film, phantom: Phantom, orientation: Orientation
+    bench: Bench, radiograph: Radiograph, phantom: Phantom, orientation: Orientation
 ) -> None:
-    turned, spine = stored(phantom, film, orientation)
-    bench.logic.show_film(turned)
+    turned, spine = stored(phantom, radiograph, orientation)
+    bench.logic.show_image(turned)
     bench.logic.editor.load(spine)
     frame = bench.logic.frame
     before = frame.to_upright(spine.xy[T7])
@@ -127,12 +129,12 @@ def test_keys_move_and_turn_a_vertebra_as_the_screen_shows_it(
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_four_clicks_are_sorted_as_the_screen_shows_them(
-    bench: Bench, film: Film, phantom: Phantom, orientation: Orientation
+    bench: Bench, radiograph: Radiograph, phantom: Phantom, orientation: Orientation
 ) -> None:
-    turned, spine = stored(phantom, film, orientation)
-    bench.logic.show_film(turned)
+    turned, spine = stored(phantom, radiograph, orientation)
+    bench.logic.show_image(turned)
     bench.stage.render()
-    bench.logic.start_placing("free", "T7")
+    bench.logic.start_placement("free", "T7")
     for p in (4, 1, 3, 2):
         bench.stage.click(bench.place_of(spine.xy[T7, p]))
     assert np.abs(bench.logic.editor.xy[T7, 1:] - spine.xy[T7, 1:]).max() < 1
@@ -140,49 +142,51 @@ def test_four_clicks_are_sorted_as_the_screen_shows_them(
 
 @pytest.mark.parametrize("orientation", [Orientation(2), Orientation(1), Orientation(3)])
 def test_the_view_turns_when_the_answer_says_how(
-    bench: Bench, film: Film, phantom: Phantom, orientation: Orientation
+    bench: Bench, radiograph: Radiograph, phantom: Phantom, orientation: Orientation
 ) -> None:
-    turned, spine = stored(phantom, film, orientation, is_stated=False)
-    bench.logic.show_film(turned)
+    turned, spine = stored(phantom, radiograph, orientation, is_stated=False)
+    bench.logic.show_image(turned)
     assert bench.logic.frame.orientation == UPRIGHT
-    bench.logic.set_answer(answer_with(spine, turned.facts, orientation))
+    bench.logic.show_prediction(answer_with(spine, turned.info, orientation))
     assert bench.logic.frame.orientation == orientation
-    assert bench.logic.frame.upright == Frame(200, 400, SPACING)
-    bench.logic.show_film(film)
-    assert bench.logic.frame.orientation == UPRIGHT, "the next film is looked at for itself"
+    assert bench.logic.frame.upright == SceneFrame(200, 400, SPACING)
+    bench.logic.show_image(radiograph)
+    assert bench.logic.frame.orientation == UPRIGHT, "the next image is looked at for itself"
 
 
 @pytest.mark.parametrize("orientation", [Orientation(2), Orientation(1), Orientation(3)])
 def test_a_label_says_by_its_points_how_the_image_stands(
-    bench: Bench, film: Film, phantom: Phantom, orientation: Orientation
+    bench: Bench, radiograph: Radiograph, phantom: Phantom, orientation: Orientation
 ) -> None:
     """Of a server before 0.8, whose answers and drafts say nothing about it."""
-    turned, spine = stored(phantom, film, orientation, is_stated=False)
-    bench.logic.show_film(turned)
+    turned, spine = stored(phantom, radiograph, orientation, is_stated=False)
+    bench.logic.show_image(turned)
     bench.logic.editor.load(spine)
     assert bench.logic.frame.orientation == orientation
     markups = bench.logic.markups()
-    bench.logic.show_film(turned)
+    bench.logic.show_image(turned)
     assert bench.logic.frame.orientation == UPRIGHT
     bench.logic.set_label(markups)
     assert bench.logic.frame.orientation == orientation
 
 
-def test_a_few_points_do_not_turn_the_view_that_the_model_turned(bench: Bench, film: Film, phantom: Phantom) -> None:
+def test_a_few_points_do_not_turn_the_view_that_the_model_turned(
+    bench: Bench, radiograph: Radiograph, phantom: Phantom
+) -> None:
     orientation = Orientation(2)
-    turned, spine = stored(phantom, film, orientation, is_stated=False)
+    turned, spine = stored(phantom, radiograph, orientation, is_stated=False)
     centers = np.full((17, 5, 2), np.nan)
     centers[T7:, CENTER] = spine.xy[T7:, CENTER]
-    bench.logic.show_film(turned)
+    bench.logic.show_image(turned)
     bench.logic.editor.load(Spine.from_arrays(centers), origin=Origin("v1", orientation=orientation))
     assert bench.logic.frame.orientation == orientation
 
 
-def test_undo_leaves_the_view_as_it_is(bench: Bench, film: Film, phantom: Phantom) -> None:
-    turned, spine = stored(phantom, film, Orientation(2), is_stated=False)
-    bench.logic.show_film(turned)
+def test_undo_leaves_the_view_as_it_is(bench: Bench, radiograph: Radiograph, phantom: Phantom) -> None:
+    turned, spine = stored(phantom, radiograph, Orientation(2), is_stated=False)
+    bench.logic.show_image(turned)
     bench.logic.editor.place(T7, TL, (30.0, 30.0))
-    assert bench.logic.set_answer(answer_with(spine, turned.facts, Orientation(2)))
+    assert bench.logic.show_prediction(answer_with(spine, turned.info, Orientation(2)))
     assert bench.logic.frame.orientation == Orientation(2)
     bench.logic.editor.undo()
     assert bench.logic.frame.orientation == Orientation(2)
@@ -190,13 +194,13 @@ def test_undo_leaves_the_view_as_it_is(bench: Bench, film: Film, phantom: Phanto
 
 
 def test_what_lies_off_the_image_is_neither_drawn_nor_measured_until_it_is_placed(
-    bench: Bench, film: Film, phantom: Phantom
+    bench: Bench, radiograph: Radiograph, phantom: Phantom
 ) -> None:
     cut = int(phantom.spine.xy[3, :, 1].mean())  # through T4
-    lower = replace(film, pixels=phantom.pixels[cut:], facts=replace(film.facts, height=400 - cut))
+    lower = replace(radiograph, pixels=phantom.pixels[cut:], info=replace(radiograph.info, height=400 - cut))
     spine = Spine.from_arrays(phantom.spine.xy - (0, cut), np.full((17, 5), 0.9))
-    bench.logic.show_film(lower)
-    bench.logic.set_answer(answer_with(spine, lower.facts))
+    bench.logic.show_image(lower)
+    bench.logic.show_prediction(answer_with(spine, lower.info))
     assert np.isnan(bench.logic.editor.xy[:3]).all()
     assert np.isnan(bench.markups_xy("corners")[:12]).all()
     assert all(curve.ends[0] > 2 for curve in bench.logic.measurements.curves)
@@ -225,18 +229,18 @@ def test_a_person_says_which_side_is_at_the_left(labelled: Bench) -> None:
     logic.set_side("left")
     assert [curve.side for curve in logic.measurements.curves] == in_image
     assert logic.image_frame.image_left_is == "left"
-    logic.show_film(logic.film)
+    logic.show_image(logic.radiograph)
     assert logic.image_left_is is None
 
 
 def test_a_file_that_is_wrong_about_the_orientation_is_not_believed_about_the_side(
-    bench: Bench, film: Film, phantom: Phantom
+    bench: Bench, radiograph: Radiograph, phantom: Phantom
 ) -> None:
-    turned, spine = stored(phantom, film, Orientation(2), is_stated=False)
-    facts = replace(turned.facts, image_left_is="right", image_left_is_source="PatientOrientation")
-    bench.logic.show_film(replace(turned, facts=facts))
+    turned, spine = stored(phantom, radiograph, Orientation(2), is_stated=False)
+    facts = replace(turned.info, image_left_is="right", image_left_is_source="PatientOrientation")
+    bench.logic.show_image(replace(turned, info=facts))
     assert bench.logic.image_left_is == "right"
-    bench.logic.set_answer(answer_with(spine, facts, Orientation(2)))
+    bench.logic.show_prediction(answer_with(spine, facts, Orientation(2)))
     assert bench.logic.image_left_is is None
     said = ImageFrame(facts.width, facts.height, None, "right").resolved(spine).image_left_is
     assert said is None, "as at the server"

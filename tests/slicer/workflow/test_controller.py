@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from VertebraLandmarksLib.client.api import Client
-from VertebraLandmarksLib.client.connection import Connection
 from VertebraLandmarksLib.client.errors import ServerError
+from VertebraLandmarksLib.client.http import Connection
 from VertebraLandmarksLib.spine.labels.markups import from_markups
 from VertebraLandmarksLib.spine.schema import SCHEMA_VERSION
-from VertebraLandmarksLib.workflow import keeping, requests
+from VertebraLandmarksLib.workflow import open_image, requests
 from VertebraLandmarksLib.workflow.drafts import SUBMITTING
 from VertebraLandmarksLib.workflow.state import ConnectionState
 
@@ -59,7 +59,7 @@ def test_connect_choose_infer_correct_submit_next(desk: Desk, server: Server) ->
     assert current is not None
     first = current.id
     assert (current.source, current.label, current.is_unsaved) == ("server", "", False)
-    assert desk.logic.film is not None
+    assert desk.logic.radiograph is not None
 
     desk.infer()
     assert desk.state.current is not None
@@ -75,7 +75,7 @@ def test_connect_choose_infer_correct_submit_next(desk: Desk, server: Server) ->
 
     asked = controller.submit()
     assert asked is not None
-    (question,) = asked.questions
+    (question,) = asked.warnings
     assert (question.kind, question.vertebrae) == ("incomplete", ("L5",))
     assert "not visible" in question.text
     assert not desk.state.is_busy("submit")
@@ -93,7 +93,7 @@ def test_connect_choose_infer_correct_submit_next(desk: Desk, server: Server) ->
     assert 0 <= noted["seconds"] < 600
     desk.idle()
     assert desk.drafts.list() == ()
-    desk.until(lambda: desk.state.info is not None and desk.state.info.left == 3)
+    desk.until(lambda: desk.state.info is not None and desk.state.info.unlabelled == 3)
     entry = next(one for one in desk.state.images if one.id == first)
     assert (entry.status, entry.user) == ("labelled", "ada")
 
@@ -137,7 +137,7 @@ def test_the_others_follow_a_move_and_undo_takes_both_back(desk: Desk, server: S
     moved = editor.xy
     desk.until(lambda: not np.array_equal(editor.xy, moved))
     assert np.array_equal(editor.xy[T7, 0], kept)
-    assert (editor.edits, editor.predictions, editor.touched.sum()) == (2, 0, 1)
+    assert (editor.edits, editor.prediction_count, editor.touched.sum()) == (2, 0, 1)
     followed = editor.xy
     desk.idle()
     editor.undo()
@@ -185,15 +185,15 @@ def test_an_answer_that_an_undo_has_overtaken_is_dropped(desk: Desk, server: Ser
 
 
 @integration
-def test_a_film_of_this_computer_enters_the_folder_with_its_label(desk: Desk, server: Server, tmp_path: Path) -> None:
-    path = tmp_path / "my film.png"
+def test_an_image_of_this_computer_enters_the_folder_with_its_label(desk: Desk, server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "my image.png"
     Image.open(server.studies / "phantom_003.png").save(path)
     desk.connect(server.url)
     desk.controller.open_local(str(path))
     desk.until(lambda: desk.state.current is not None)
     current = desk.state.current
     assert current is not None
-    assert (current.id, current.source, current.path) == ("my film", "session", str(path))
+    assert (current.id, current.source, current.path) == ("my image", "session", str(path))
     desk.infer()
     desk.move()
     shown = desk.logic.markups()
@@ -202,24 +202,24 @@ def test_a_film_of_this_computer_enters_the_folder_with_its_label(desk: Desk, se
     assert desk.state.error is None
     current = desk.state.current
     assert current is not None
-    assert (current.id, current.source, current.path, current.is_unsaved) == ("my film", "server", None, False)
-    assert stored(server, "my film") == shown
-    assert (server.studies / "my film.png").read_bytes() == path.read_bytes()
+    assert (current.id, current.source, current.path, current.is_unsaved) == ("my image", "server", None, False)
+    assert stored(server, "my image") == shown
+    assert (server.studies / "my image.png").read_bytes() == path.read_bytes()
     desk.until(lambda: desk.state.info is not None and desk.state.info.images == 5)
     assert desk.drafts.list() == ()
 
-    # a second film of that name gets another, the same film again does not
+    # a second image of that name gets another, the same image again does not
     desk.controller.open_local(str(path))
     desk.until(lambda: desk.state.current is not None and desk.state.current.source == "session")
     desk.infer()
     desk.submit()
     desk.idle()
     assert desk.state.error is not None
-    assert "my film has a label by ada" in desk.state.error.message
-    assert stored(server, "my film") == shown
+    assert "my image has a label by ada" in desk.state.error.message
+    assert stored(server, "my image") == shown
     desk.submit()
     desk.idle()
-    assert stored(server, "my film") == desk.logic.markups()
+    assert stored(server, "my image") == desk.logic.markups()
     Image.open(server.studies / "phantom_002.png").save(path)
     desk.controller.open_local(str(path))
     desk.until(lambda: desk.state.current is not None and desk.state.current.source == "session")
@@ -227,24 +227,24 @@ def test_a_film_of_this_computer_enters_the_folder_with_its_label(desk: Desk, se
     desk.submit()
     desk.idle()
     names = {entry.id for entry in Client(Connection(server.url)).images()}
-    assert {name for name in names if name.startswith("my")} == {"my film", "my film_2"}
+    assert {name for name in names if name.startswith("my")} == {"my image", "my image_2"}
 
 
 @integration
 def test_a_session_that_is_over_is_begun_again(desk: Desk, server: Server, tmp_path: Path) -> None:
-    path = tmp_path / "film.png"
+    path = tmp_path / "image.png"
     Image.open(server.studies / "phantom_003.png").save(path)
     desk.connect(server.url)
     desk.controller.open_local(str(path))
     desk.until(lambda: desk.state.current is not None)
-    session = desk.controller._saving.film.session  # type: ignore[union-attr]
+    session = desk.controller._autosave.session.upload_id  # type: ignore[union-attr]
     assert server.ask(f"/session/{session}", "DELETE")[0] == 200
     desk.infer()
     assert np.isfinite(desk.logic.editor.xy).all()
 
 
 @integration
-def test_a_film_is_opened_without_a_server_and_labelled_when_there_is_one(
+def test_an_image_is_opened_without_a_server_and_labelled_when_there_is_one(
     desk: Desk, server: Server, tmp_path: Path
 ) -> None:
     path = tmp_path / "offline.png"
@@ -276,14 +276,14 @@ def test_unsaved_edits_outlive_the_choice_of_another_image(desk: Desk, server: S
     (draft,) = desk.drafts.list()
     assert draft.markups == edited
     assert (draft.image_id, draft.server, draft.user) == ("phantom_000", server.url, "ada")
-    desk.until(lambda: desk.state.offers == (draft,))
+    desk.until(lambda: desk.state.drafts == (draft,))
     assert not np.isfinite(desk.logic.editor.xy).any()
 
-    desk.controller.take_up(draft)
+    desk.controller.resume_draft(draft)
     desk.until(lambda: desk.state.current is not None and desk.state.current.label == "draft")
     assert desk.logic.markups() == edited
     assert np.array_equal(desk.logic.editor.touched, touched)
-    desk.until(lambda: desk.state.offers == ())
+    desk.until(lambda: desk.state.drafts == ())
     (moved,) = desk.drafts.list()
     assert (moved.markups, moved.edits) == (edited, 1)
     desk.move(3, 0)
@@ -301,11 +301,11 @@ def test_reverting_keeps_the_edits_as_an_offer(desk: Desk, server: Server) -> No
     desk.move()
     edited = desk.logic.markups()
     desk.controller.revert()
-    desk.until(lambda: bool(desk.state.offers))
-    assert [draft.markups for draft in desk.state.offers] == [edited]
+    desk.until(lambda: bool(desk.state.drafts))
+    assert [draft.markups for draft in desk.state.drafts] == [edited]
     assert not np.isfinite(desk.logic.editor.xy).any()
-    desk.controller.discard(desk.state.offers[0])
-    desk.until(lambda: desk.state.offers == ())
+    desk.controller.discard(desk.state.drafts[0])
+    desk.until(lambda: desk.state.drafts == ())
     assert desk.drafts.list() == ()
 
 
@@ -322,14 +322,14 @@ def test_a_process_that_is_killed_loses_nothing(new_desk: Callable[..., Desk], s
 
     shutil.copytree(desk.folder, tmp_path / "left")
     second = new_desk(tmp_path / "left")
-    second.until(lambda: bool(second.state.offers))
-    (draft,) = second.state.offers
+    second.until(lambda: bool(second.state.drafts))
+    (draft,) = second.state.drafts
     assert draft.markups == edited
-    second.controller.take_up(draft)
+    second.controller.resume_draft(draft)
     assert second.state.error is not None
     assert f"belongs to the server {server.url}" in second.state.error.message
     second.connect(server.url)
-    second.controller.take_up(draft)
+    second.controller.resume_draft(draft)
     second.until(lambda: second.state.current is not None)
     assert second.logic.markups() == edited
 
@@ -396,13 +396,13 @@ def test_a_label_that_had_arrived_before_the_kill_is_recognised(
     shutil.copytree(desk.folder, tmp_path / "left")
     second = new_desk(tmp_path / "left")
     second.connect(server.url)
-    second.until(lambda: bool(second.state.offers))
-    second.controller.take_up(second.state.offers[0])
+    second.until(lambda: bool(second.state.drafts))
+    second.controller.resume_draft(second.state.drafts[0])
     second.until(lambda: second.state.current is not None)
     assert "had reached the server" in second.state.notice
     assert second.state.current is not None
     assert (second.state.current.label, second.state.current.is_unsaved) == ("label", False)
-    second.until(lambda: second.state.offers == ())
+    second.until(lambda: second.state.drafts == ())
 
 
 @integration
@@ -434,8 +434,8 @@ def test_the_label_of_somebody_else_is_not_replaced_without_a_word(desk: Desk, s
     desk.idle()
     asked = desk.controller.submit()
     assert asked is not None
-    assert [question.kind for question in asked.questions] == ["replaces"]
-    assert "ben labelled this film already" in asked.questions[0].text
+    assert [question.kind for question in asked.warnings] == ["replaces"]
+    assert "ben labelled this image already" in asked.warnings[0].text
 
 
 @integration
@@ -449,7 +449,7 @@ def test_an_unusual_spine_is_asked_about(desk: Desk, server: Server) -> None:
     desk.move(T7, 0, (90.0, 0.0))
     asked = desk.controller.submit()
     assert asked is not None
-    (question,) = asked.questions
+    (question,) = asked.warnings
     assert question.kind == "implausible"
     assert "T7" in question.vertebrae
     assert "stored as it is" in question.text
@@ -480,16 +480,16 @@ def test_edits_during_a_submit_are_not_taken_for_submitted(desk: Desk, server: S
 def test_a_server_that_comes_back_is_noticed(
     desk: Desk, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(requests, "RECONNECT_S", 0.2)
+    monkeypatch.setattr(requests, "RECONNECT_INTERVAL_S", 0.2)
     desk.connect(server.url)
-    address = desk.controller._requests.client.connection.address  # type: ignore[union-attr]
+    address = desk.controller._requests.client.connection.url  # type: ignore[union-attr]
     connection = desk.controller._requests.client.connection  # type: ignore[union-attr]
-    connection.address = type(address)(False, address.host, 9, "")  # nobody is there
+    connection.url = type(address)(False, address.host, 9, "")  # nobody is there
     desk.controller.refresh()
     desk.until(lambda: desk.state.connection is ConnectionState.LOST)
     assert desk.state.error is not None
     assert desk.state.info is not None  # what was known stays on the screen
-    connection.address = address
+    connection.url = address
     desk.until(lambda: desk.state.connection is ConnectionState.CONNECTED)
 
 
@@ -517,7 +517,7 @@ def test_landmarks_may_be_asked_for_at_once(desk: Desk, server: Server) -> None:
 def test_a_failed_connect_says_why(desk: Desk) -> None:
     other = json.dumps({"name": "Radiology", "models": {}}).encode()
     for answer, kind in (
-        (reply(b"<html>Welcome</html>"), "bad_answer"),
+        (reply(b"<html>Welcome</html>"), "bad_response"),
         (reply(b'{"detail": "this server wants a token"}', "401 Unauthorized"), "login"),
         (reply(other), "wrong_app"),
     ):
@@ -550,12 +550,12 @@ def test_edits_are_on_the_disk_within_a_second(desk: Desk, tmp_path: Path) -> No
     begin = time.monotonic()
     assert desk.state.current is not None
     assert desk.state.current.is_unsaved
-    assert not desk.state.current.is_kept
+    assert not desk.state.current.is_saved
     desk.idle()
     assert time.monotonic() - begin < 1.5
     (draft,) = desk.drafts.list()
     assert draft.markups == desk.logic.markups()
-    assert (draft.source, draft.server, draft.edits, len(draft.touched)) == (str(tmp_path / "film.png"), "", 85, 85)
+    assert (draft.source, draft.server, draft.edits, len(draft.touched)) == (str(tmp_path / "image.png"), "", 85, 85)
 
 
 def test_edits_are_kept_during_a_long_drag(desk: Desk, tmp_path: Path) -> None:
@@ -585,8 +585,8 @@ def test_close_keeps_what_was_edited_just_now(new_desk: Callable[..., Desk], tmp
     desk.controller.poll()
 
     second = new_desk()
-    second.until(lambda: bool(second.state.offers))
-    second.controller.take_up(second.state.offers[0])
+    second.until(lambda: bool(second.state.drafts))
+    second.controller.resume_draft(second.state.drafts[0])
     second.until(lambda: second.state.current is not None)
     assert second.logic.markups() == edited
     assert second.state.current is not None
@@ -597,14 +597,14 @@ def test_a_scene_that_closes_leaves_the_work_as_an_offer(desk: Desk, tmp_path: P
     offline(desk, tmp_path)
     edited = desk.logic.markups()
     desk.controller.save_now()
-    desk.logic.close_film()
-    desk.controller.film_is_gone()
+    desk.logic.close_image()
+    desk.controller.on_scene_closed()
     assert desk.state.current is None
-    desk.until(lambda: bool(desk.state.offers))
-    assert [draft.markups for draft in desk.state.offers] == [edited]
+    desk.until(lambda: bool(desk.state.drafts))
+    assert [draft.markups for draft in desk.state.drafts] == [edited]
 
 
-def test_a_full_disk_keeps_the_film_open(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_keeps_the_image_open(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offline(desk, tmp_path)
     Image.fromarray(np.zeros((30, 10), np.uint8)).save(tmp_path / "other.png")
 
@@ -614,7 +614,7 @@ def test_a_full_disk_keeps_the_film_open(desk: Desk, tmp_path: Path, monkeypatch
         tries.append(1)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keeping, "RETRY_S", 0.2)  # a name could mean modules that were loaded anew
+    monkeypatch.setattr(open_image, "RETRY_INTERVAL_S", 0.2)  # a name could mean modules that were loaded anew
     with monkeypatch.context() as patch:
         patch.setattr(desk.drafts, "save", full)
         desk.controller.open_local(str(tmp_path / "other.png"))
@@ -622,31 +622,31 @@ def test_a_full_disk_keeps_the_film_open(desk: Desk, tmp_path: Path, monkeypatch
         assert desk.state.error is not None
         assert "cannot be saved on this computer" in desk.state.error.message
         assert desk.state.current is not None
-        assert (desk.state.current.id, desk.state.current.is_kept) == ("film", False)
+        assert (desk.state.current.id, desk.state.current.is_saved) == ("image", False)
         desk.until(lambda: len(tries) > 5, 10)  # it is tried again and again
-    desk.until(lambda: desk.state.current is not None and desk.state.current.is_kept)
+    desk.until(lambda: desk.state.current is not None and desk.state.current.is_saved)
     desk.controller.open_local(str(tmp_path / "other.png"))
     desk.until(lambda: desk.state.current is not None and desk.state.current.id == "other")
     assert len(desk.drafts.list()) == 1
 
 
-def test_a_draft_whose_film_is_gone_is_kept(new_desk: Callable[..., Desk], tmp_path: Path) -> None:
+def test_a_draft_whose_image_is_gone_is_kept(new_desk: Callable[..., Desk], tmp_path: Path) -> None:
     desk = new_desk()
     offline(desk, tmp_path)
     desk.controller.close()
-    (tmp_path / "film.png").unlink()
+    (tmp_path / "image.png").unlink()
     second = new_desk()
-    second.until(lambda: bool(second.state.offers))
-    second.controller.take_up(second.state.offers[0])
+    second.until(lambda: bool(second.state.drafts))
+    second.controller.resume_draft(second.state.drafts[0])
     assert second.state.error is not None
-    assert str(tmp_path / "film.png") in second.state.error.message
+    assert str(tmp_path / "image.png") in second.state.error.message
     assert second.state.current is None
     assert len(second.drafts.list()) == 1
 
 
-def test_what_is_no_film_is_told(desk: Desk, tmp_path: Path) -> None:
-    (tmp_path / "film.png").write_text("text")
-    desk.controller.open_local(str(tmp_path / "film.png"))
+def test_what_is_no_image_is_told(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "image.png").write_text("text")
+    desk.controller.open_local(str(tmp_path / "image.png"))
     desk.until(lambda: desk.state.error is not None)
     assert desk.state.error is not None
     assert desk.state.error.kind == "unreadable"
@@ -659,7 +659,7 @@ def test_listeners_hear_of_every_change_once_and_can_leave(desk: Desk, tmp_path:
     offline(desk, tmp_path)
     desk.idle()
     heard: list[object] = []
-    leave = desk.controller.on_change(heard.append)
+    leave = desk.controller.subscribe(heard.append)
     desk.move()
     assert heard == []  # only poll tells
     desk.controller.poll()
@@ -678,11 +678,11 @@ def test_listeners_hear_of_every_change_once_and_can_leave(desk: Desk, tmp_path:
 
 
 def test_no_call_and_no_poll_takes_long(desk: Desk, tmp_path: Path) -> None:
-    """While a server is slow and a film of 24 MB comes in, nothing holds the thread of the panel."""
+    """While a server is slow and an image of 24 MB comes in, nothing holds the thread of the panel."""
     pixels = np.random.default_rng(1).integers(0, 4096, (4000, 3000)).astype(np.uint16)
     stream = io.BytesIO()
     np.save(stream, pixels)
-    film = gzip.compress(stream.getvalue(), 1)
+    radiograph = gzip.compress(stream.getvalue(), 1)
     info = {
         "name": "Vertebra Landmarks",
         "version": "1",
@@ -697,7 +697,7 @@ def test_no_call_and_no_poll_takes_long(desk: Desk, tmp_path: Path) -> None:
         head = read_all(connection)[0].split()[1].decode()
         time.sleep(3 if "pixels" in head else 0)
         if "pixels" in head:
-            answer = reply(film, "200 OK", "Content-Encoding: gzip", f"X-Image-Facts: {json.dumps(known)}")
+            answer = reply(radiograph, "200 OK", "Content-Encoding: gzip", f"X-Image-Facts: {json.dumps(known)}")
         elif "label" in head:
             answer = reply(b"{}", "404 Not Found")
         else:
@@ -721,8 +721,8 @@ def test_no_call_and_no_poll_takes_long(desk: Desk, tmp_path: Path) -> None:
             assert time.monotonic() < end
             timed(desk.controller.poll)
             time.sleep(0.01)
-    assert desk.logic.film is not None
-    assert np.array_equal(desk.logic.film.pixels, pixels)
+    assert desk.logic.radiograph is not None
+    assert np.array_equal(desk.logic.radiograph.pixels, pixels)
     done = [state.busy[0].done for state in desk.states if state.busy and state.busy[0].name == "open"]
     assert len(set(done)) > 3  # there was progress to see
     assert longest < 0.05
@@ -754,15 +754,15 @@ def test_a_training_is_watched_stopped_and_begun_again(
         assert 0 < training.percent < 100
         assert training.stage
         controller.stop_training()
-        desk.until(lambda: desk.state.training is not None and not desk.state.training.is_going_on, 60)
+        desk.until(lambda: desk.state.training is not None and not desk.state.training.is_ongoing, 60)
         assert desk.state.training is not None
         assert desk.state.training.state == "stopped"
         assert "model stays" in desk.state.notice
         assert desk.state.info.model_version == before
 
         controller.start_training({"max_epochs": 1, "val_split": 0})
-        desk.until(lambda: desk.state.training is not None and desk.state.training.is_going_on, 60)
-        desk.until(lambda: desk.state.training is not None and not desk.state.training.is_going_on, 400)
+        desk.until(lambda: desk.state.training is not None and desk.state.training.is_ongoing, 60)
+        desk.until(lambda: desk.state.training is not None and not desk.state.training.is_ongoing, 400)
         training = desk.state.training
         assert training is not None
         assert training.state == "done", training

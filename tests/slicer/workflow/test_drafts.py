@@ -17,7 +17,7 @@ from VertebraLandmarksLib.spine.imaging.orientation import Orientation
 from VertebraLandmarksLib.spine.measurement.image_warnings import SECOND_SPINE, ImageWarning
 from VertebraLandmarksLib.workflow import drafts as drafts_module
 from VertebraLandmarksLib.workflow.drafts import SUBMITTING, Draft, Drafts, mask_of, names_of, new_key
-from VertebraLandmarksLib.workflow.keeping import LONGEST_S, QUIET_S, RETRY_S, Keeper
+from VertebraLandmarksLib.workflow.open_image import MAX_DELAY_S, QUIET_INTERVAL_S, RETRY_INTERVAL_S, AutosavePolicy
 
 pytestmark = pytest.mark.slicer
 
@@ -45,7 +45,7 @@ def test_a_draft_comes_back_byte_for_byte(tmp_path: Path) -> None:
     assert drafts.list() == ()
     warnings = (ImageWarning(SECOND_SPINE, "Two spines.", ()),)
     origin = Origin("7", 0.75, (None, *(1.5,) * 16), Orientation(3, True), warnings)
-    written = draft(note=SUBMITTING, source="/films/é.dcm", origin=origin, is_proposal=True, begun_by="ben")
+    written = draft(note=SUBMITTING, source="/images/é.dcm", origin=origin, is_proposal=True, begun_by="ben")
     written = replace(written, image_left_is="right")
     drafts.save(written)
     assert drafts.list() == (written,)
@@ -66,12 +66,12 @@ def test_a_draft_of_an_older_module_is_read(tmp_path: Path) -> None:
 def test_a_draft_that_another_slicer_has_open_is_offered_when_that_ends(tmp_path: Path) -> None:
     code = (
         "import sys; from VertebraLandmarksLib.workflow.drafts import *\n"
-        "from VertebraLandmarksLib.workflow.keeping import *\n"
-        "keeper = Keeper(Drafts(sys.argv[1]), 'k')\n"
-        "keeper.write(Draft('k', 'i', 's', 'ben', b'1', (), 0.0, 1, 1.0), 1)\n"
+        "from VertebraLandmarksLib.workflow.open_image import AutosavePolicy\n"
+        "policy = AutosavePolicy(Drafts(sys.argv[1]), 'k')\n"
+        "policy.write(Draft('k', 'i', 's', 'ben', b'1', (), 0.0, 1, 1.0), 1)\n"
         "print('open', flush=True)\n"
         "while command := sys.stdin.readline().strip():\n"
-        "    getattr(keeper, command)(); print(command, flush=True)\n"
+        "    getattr(policy, command)(); print(command, flush=True)\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     for ending in ("release", "kill"):
@@ -101,13 +101,13 @@ def test_a_draft_that_another_slicer_has_open_is_offered_when_that_ends(tmp_path
 
 def test_what_a_process_itself_has_open_is_listed(tmp_path: Path) -> None:
     drafts = Drafts(tmp_path)
-    keeper = Keeper(drafts, "key")
-    keeper.write(draft(), 1)
+    policy = AutosavePolicy(drafts, "key")
+    policy.write(draft(), 1)
     assert [one.key for one in drafts.list()] == ["key"]
     assert Drafts(tmp_path).list() == ()
-    keeper.release()
+    policy.release()
     assert len(Drafts(tmp_path).list()) == 1
-    keeper.write(draft(), 2)  # a writing that was on its way does not take it back
+    policy.write(draft(), 2)  # a writing that was on its way does not take it back
     assert len(Drafts(tmp_path).list()) == 1
 
 
@@ -216,48 +216,48 @@ class Clock:
 
 def test_work_is_written_when_it_pauses_and_at_the_latest_after_a_while(tmp_path: Path) -> None:
     clock = Clock()
-    keeper = Keeper(Drafts(tmp_path), "key", clock)
-    assert not keeper.is_due()
-    keeper.changed()
-    clock.now += QUIET_S / 2
-    assert not keeper.is_due()
-    keeper.changed()
-    clock.now += QUIET_S * 0.75
-    assert not keeper.is_due()
-    clock.now += QUIET_S * 0.5
-    assert keeper.is_due()
-    assert not keeper.is_due()
+    policy = AutosavePolicy(Drafts(tmp_path), "key", clock)
+    assert not policy.is_due()
+    policy.mark_changed()
+    clock.now += QUIET_INTERVAL_S / 2
+    assert not policy.is_due()
+    policy.mark_changed()
+    clock.now += QUIET_INTERVAL_S * 0.75
+    assert not policy.is_due()
+    clock.now += QUIET_INTERVAL_S * 0.5
+    assert policy.is_due()
+    assert not policy.is_due()
     begin = clock.now
-    keeper.changed()
-    while not keeper.is_due():
+    policy.mark_changed()
+    while not policy.is_due():
         clock.now += 0.05
-        keeper.changed()
-    assert clock.now - begin <= LONGEST_S + 0.1
-    keeper.later()
-    assert not keeper.is_due()
-    clock.now += RETRY_S
-    assert keeper.is_due()
+        policy.mark_changed()
+    assert clock.now - begin <= MAX_DELAY_S + 0.1
+    policy.schedule_retry()
+    assert not policy.is_due()
+    clock.now += RETRY_INTERVAL_S
+    assert policy.is_due()
 
 
 def test_an_older_writing_never_replaces_a_newer_one(tmp_path: Path) -> None:
     drafts = Drafts(tmp_path)
-    keeper = Keeper(drafts, "key")
-    keeper.write(draft(edits=2), 2)
-    keeper.write(draft(edits=1), 1)
+    policy = AutosavePolicy(drafts, "key")
+    policy.write(draft(edits=2), 2)
+    policy.write(draft(edits=1), 1)
     assert [one.edits for one in drafts.list()] == [2]
     assert drafts.list()[0].key == "key"
 
 
 def test_what_was_submitted_is_forgotten_and_newer_work_is_not(tmp_path: Path) -> None:
     drafts = Drafts(tmp_path)
-    keeper = Keeper(drafts, "key")
-    keeper.write(draft(), 1)
-    keeper.forget(1)
+    policy = AutosavePolicy(drafts, "key")
+    policy.write(draft(), 1)
+    policy.delete_if_older(1)
     assert drafts.list() == ()
-    keeper.write(draft(), 1)  # a writing that was on its way
+    policy.write(draft(), 1)  # a writing that was on its way
     assert drafts.list() == ()
-    keeper.write(draft(edits=7), 2)
-    keeper.forget(1)
+    policy.write(draft(edits=7), 2)
+    policy.delete_if_older(1)
     assert [one.edits for one in drafts.list()] == [7]
 
 
@@ -267,9 +267,9 @@ def test_a_draft_that_is_taken_up_stays_until_its_successor_is_written(
     drafts = Drafts(tmp_path)
     old = draft(key="old")
     drafts.save(old)
-    keeper = Keeper(drafts, "new", taken_up="old")
-    assert keeper.is_kept
-    assert keeper.is_unsaved
+    policy = AutosavePolicy(drafts, "new", resumed_key="old")
+    assert policy.is_saved
+    assert policy.is_unsaved
 
     def full(_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -277,30 +277,30 @@ def test_a_draft_that_is_taken_up_stays_until_its_successor_is_written(
     with monkeypatch.context() as patch:
         patch.setattr(drafts, "save", full)
         with pytest.raises(OSError, match="No space"):
-            keeper.write(old, 1)
+            policy.write(old, 1)
     assert [one.key for one in drafts.list()] == ["old"]
-    keeper.write(replace(old, edits=4), 2)
+    policy.write(replace(old, edits=4), 2)
     assert [(one.key, one.edits) for one in drafts.list()] == [("new", 4)]
-    keeper.write(old, 1)
+    policy.write(old, 1)
     assert [(one.key, one.edits) for one in drafts.list()] == [("new", 4)]
 
 
 def test_a_draft_that_is_taken_up_and_submitted_at_once_is_gone(tmp_path: Path) -> None:
     drafts = Drafts(tmp_path)
     drafts.save(draft(key="old"))
-    Keeper(drafts, "new", taken_up="old").forget(2)
+    AutosavePolicy(drafts, "new", resumed_key="old").delete_if_older(2)
     assert drafts.list() == ()
 
 
 def test_kept_and_unsaved_are_told_apart(tmp_path: Path) -> None:
-    keeper = Keeper(Drafts(tmp_path), "key")
-    assert keeper.is_kept
-    assert not keeper.is_unsaved
-    keeper.changed()
-    assert not keeper.is_kept
-    assert keeper.is_unsaved
-    keeper.kept = 1
-    assert keeper.is_kept
-    assert keeper.is_unsaved
-    keeper.submitted = 1
-    assert not keeper.is_unsaved
+    policy = AutosavePolicy(Drafts(tmp_path), "key")
+    assert policy.is_saved
+    assert not policy.is_unsaved
+    policy.mark_changed()
+    assert not policy.is_saved
+    assert policy.is_unsaved
+    policy.saved_revision = 1
+    assert policy.is_saved
+    assert policy.is_unsaved
+    policy.submitted_revision = 1
+    assert not policy.is_unsaved

@@ -12,20 +12,20 @@ from pathlib import Path
 import pytest
 from VertebraLandmarksLib.client.errors import ServerError
 from VertebraLandmarksLib.workflow import workers as worker_module
-from VertebraLandmarksLib.workflow.workers import Job, Worker
+from VertebraLandmarksLib.workflow.workers import Job, WorkerPool
 
 pytestmark = pytest.mark.slicer
 
 
 @pytest.fixture
-def worker() -> Iterator[Worker]:
+def worker() -> Iterator[WorkerPool]:
     """A worker with two threads."""
-    running = Worker(2)
+    running = WorkerPool(2)
     yield running
     running.close()
 
 
-def poll_until(worker: Worker, is_reached: Callable[[], bool], most_s: float = 5.0) -> None:
+def poll_until(worker: WorkerPool, is_reached: Callable[[], bool], most_s: float = 5.0) -> None:
     """Run callbacks until something is so."""
     end = time.monotonic() + most_s
     while not is_reached():
@@ -34,7 +34,7 @@ def poll_until(worker: Worker, is_reached: Callable[[], bool], most_s: float = 5
         time.sleep(0.002)
 
 
-def test_the_value_comes_back_on_the_thread_that_polls(worker: Worker) -> None:
+def test_the_value_comes_back_on_the_thread_that_polls(worker: WorkerPool) -> None:
     threads, values = [], []
 
     def work(job: Job) -> int:
@@ -55,7 +55,7 @@ def test_the_value_comes_back_on_the_thread_that_polls(worker: Worker) -> None:
     assert not job.is_running()
 
 
-def test_errors_come_back_as_such(worker: Worker) -> None:
+def test_errors_come_back_as_such(worker: WorkerPool) -> None:
     errors: list[ServerError] = []
 
     def fail(error: Exception) -> Callable[[Job], None]:
@@ -64,11 +64,11 @@ def test_errors_come_back_as_such(worker: Worker) -> None:
 
         return work
 
-    worker.start(fail(ServerError("busy", "Too busy.")), failed=errors.append)
+    worker.start(fail(ServerError("busy", "Too busy.")), on_error=errors.append)
     poll_until(worker, lambda: len(errors) == 1)
-    worker.start(fail(PermissionError(13, "Permission denied", "/films/a.png")), failed=errors.append)
+    worker.start(fail(PermissionError(13, "Permission denied", "/images/a.png")), on_error=errors.append)
     poll_until(worker, lambda: len(errors) == 2)
-    worker.start(fail(ZeroDivisionError("division by zero")), failed=errors.append)
+    worker.start(fail(ZeroDivisionError("division by zero")), on_error=errors.append)
     poll_until(worker, lambda: len(errors) == 3)
     assert [error.kind for error in errors] == ["busy", "failed", "failed"]
     assert "Permission denied" in errors[1].message
@@ -76,14 +76,14 @@ def test_errors_come_back_as_such(worker: Worker) -> None:
     assert "ZeroDivisionError" not in errors[2].message
 
 
-def test_a_failure_nobody_foresaw_is_logged(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_nobody_foresaw_is_logged(worker: WorkerPool, caplog: pytest.LogCaptureFixture) -> None:
     errors: list[ServerError] = []
-    worker.start(lambda job: {}["missing"], failed=errors.append)
+    worker.start(lambda job: {}["missing"], on_error=errors.append)
     poll_until(worker, lambda: bool(errors))
     assert "KeyError: 'missing'" in caplog.text
 
 
-def test_two_jobs_run_at_once_and_the_third_waits(worker: Worker) -> None:
+def test_two_jobs_run_at_once_and_the_third_waits(worker: WorkerPool) -> None:
     begun, go, values = [], threading.Event(), []
 
     def work(number: int) -> Callable[[Job], int]:
@@ -103,7 +103,7 @@ def test_two_jobs_run_at_once_and_the_third_waits(worker: Worker) -> None:
     assert sorted(values) == [0, 1, 2]
 
 
-def test_only_the_latest_progress_is_told(worker: Worker) -> None:
+def test_only_the_latest_progress_is_told(worker: WorkerPool) -> None:
     seen, values = [], []
 
     def work(job: Job) -> str:
@@ -111,13 +111,13 @@ def test_only_the_latest_progress_is_told(worker: Worker) -> None:
             job.report(done, 1000)
         return "end"
 
-    worker.start(work, values.append, progress=lambda done, total: seen.append((done, total)))
+    worker.start(work, values.append, on_progress=lambda done, total: seen.append((done, total)))
     time.sleep(0.2)
     poll_until(worker, lambda: bool(values))
     assert seen == [(999, 1000)]
 
 
-def test_callbacks_of_a_cancelled_job_never_run(worker: Worker) -> None:
+def test_callbacks_of_a_cancelled_job_never_run(worker: WorkerPool) -> None:
     calls, ended = [], threading.Event()
 
     def work(job: Job) -> str:
@@ -137,7 +137,7 @@ def test_callbacks_of_a_cancelled_job_never_run(worker: Worker) -> None:
 
 
 def test_a_job_that_waits_is_never_begun_after_its_cancel() -> None:
-    worker, go, begun = Worker(1), threading.Event(), []
+    worker, go, begun = WorkerPool(1), threading.Event(), []
     worker.start(lambda job: go.wait(5))
     waiting = worker.start(lambda job: begun.append(1))
     waiting.cancel()
@@ -149,15 +149,15 @@ def test_a_job_that_waits_is_never_begun_after_its_cancel() -> None:
     worker.close()
 
 
-def test_whoever_wants_to_hear_of_the_cancel_does(worker: Worker) -> None:
+def test_whoever_wants_to_hear_of_the_cancel_does(worker: WorkerPool) -> None:
     errors: list[ServerError] = []
-    job = worker.start(lambda job: time.sleep(0.1), failed=errors.append, tell_cancelled=True)
+    job = worker.start(lambda job: time.sleep(0.1), on_error=errors.append, reports_cancel=True)
     job.cancel()
     poll_until(worker, lambda: bool(errors))
     assert [error.kind for error in errors] == ["cancelled"]
 
 
-def test_polling_stops_after_its_time_and_goes_on_later(worker: Worker) -> None:
+def test_polling_stops_after_its_time_and_goes_on_later(worker: WorkerPool) -> None:
     values: list[int] = []
 
     def slow(value: int) -> None:
@@ -171,14 +171,14 @@ def test_polling_stops_after_its_time_and_goes_on_later(worker: Worker) -> None:
     poll_until(worker, lambda: len(values) == 5)
 
 
-def test_polling_without_anything_to_do_is_quick(worker: Worker) -> None:
+def test_polling_without_anything_to_do_is_quick(worker: WorkerPool) -> None:
     begin = time.perf_counter()
     assert sum(worker.poll() for _ in range(1000)) == 0
     assert time.perf_counter() - begin < 1.0
 
 
 def test_close_does_not_wait_and_silences_everything() -> None:
-    worker, calls = Worker(2), []
+    worker, calls = WorkerPool(2), []
     for _ in range(4):
         worker.start(lambda job: time.sleep(3), calls.append, calls.append)
     begin = time.monotonic()
@@ -194,7 +194,7 @@ def test_close_does_not_wait_and_silences_everything() -> None:
 
 
 def test_threads_end_when_the_worker_is_closed() -> None:
-    worker = Worker(2, "threads-that-end")
+    worker = WorkerPool(2, "threads-that-end")
     values: list[int] = []
     for _ in range(2):
         worker.start(lambda job: 1, values.append)
@@ -208,7 +208,7 @@ def test_threads_end_when_the_worker_is_closed() -> None:
 
 def test_a_process_ends_whatever_its_jobs_do() -> None:
     code = (
-        "import time; from VertebraLandmarksLib.workflow.workers import Worker; w = Worker(1); "
+        "import time; from VertebraLandmarksLib.workflow.workers import WorkerPool; w = WorkerPool(1); "
         "w.start(lambda job: time.sleep(60)); time.sleep(0.1)"
     )
     begin = time.monotonic()

@@ -1,4 +1,4 @@
-"""What the server can do, as values; on its own, without Slicer: ``Client(Connection("http://127.0.0.1:8000"))``."""
+"""REST client of the server, usable without Slicer: ``Client(Connection("http://127.0.0.1:8000"))``."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
 
+from ..client import responses
 from ..spine.image_suffixes import file_stem
 from ..spine.labels.markups import SUFFIX
-from . import responses
-from .cancel import Cancel
-from .connection import Connection, OnProgress, Reply
 from .errors import NOT_FOUND, ServerError
-from .films import film_of
-from .json_fields import json_of, table, text
-from .responses import FINAL, MODEL, SERVER, SESSION, Answer, Film, ImageEntry, LabelFacts, ServerInfo, Training
+from .http import Connection, OnProgress, Response
+from .json_fields import as_object, as_string, parse_json
+from .radiograph import SERVER, SESSION, Radiograph, parse_radiograph
+from .responses import FINAL, MODEL, ImageEntry, LabelInfo, Prediction, ServerInfo, Training
+from .sockets import CancelSignal
 
-FACTS = "x-image-facts"
-_PIECE = 1 << 20
+IMAGE_INFO_HEADER = "x-image-facts"
+_CHUNK_BYTES = 1 << 20
 
 
 class Client:
-    """A server's abilities. Every method blocks and belongs on a worker thread.
+    """REST API of a server. Every method blocks: call it on a worker thread.
 
-    All of them raise ``ServerError``; those that read a file also ``OSError``. ``cancel`` ends them from another
-    thread, ``on_progress`` gets bytes that are done and in all, see ``Connection.request``.
+    All raise ``ServerError``, those that read a file also ``OSError``. ``cancel`` aborts them from another thread,
+    ``on_progress`` gets bytes done and in total, see ``Connection.request``.
 
     Args:
         connection: to the server.
@@ -36,51 +36,55 @@ class Client:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
-    def info(self, cancel: Optional[Cancel] = None) -> ServerInfo:
-        """The server as it is now, if it is one that this module can work with (else WRONG_APP, SCHEMA)."""
+    def info(self, cancel: Optional[CancelSignal] = None) -> ServerInfo:
+        """State of the server; WRONG_APP or SCHEMA where it is incompatible with this module."""
         info = self._json("GET", "/info/", cancel=cancel)
         owner = {"username": "", "roles": []}
         if isinstance(info, dict) and info.get("name") == responses.APP:
             owner = self._json("GET", "/auth/token/valid", cancel=cancel)
-        return responses.server_info(info, owner)
+        return responses.parse_server_info(info, owner)
 
-    def images(self, cancel: Optional[Cancel] = None) -> tuple[ImageEntry, ...]:
+    def images(self, cancel: Optional[CancelSignal] = None) -> tuple[ImageEntry, ...]:
         """The images of the server's folder, by name."""
-        return responses.image_entries(self._json("GET", "/datastore/", {"output": "all"}, cancel=cancel))
+        return responses.parse_image_list(self._json("GET", "/datastore/", {"output": "all"}, cancel=cancel))
 
-    def next_image(self, strategy: str, cancel: Optional[Cancel] = None) -> Optional[str]:
-        """An image to label next; ``None`` when all are labelled."""
-        sample = table(self._json("POST", f"/activelearning/{_quoted(strategy)}", json={}, cancel=cancel), "next image")
-        return text(sample.get("id"), "id") if sample else None
+    def next_image(self, strategy: str, cancel: Optional[CancelSignal] = None) -> Optional[str]:
+        """The image to label next; ``None`` when all are labelled."""
+        sample = as_object(
+            self._json("POST", f"/activelearning/{_quoted(strategy)}", json={}, cancel=cancel), "next image"
+        )
+        return as_string(sample.get("id"), "id") if sample else None
 
-    def film(self, image_id: str, cancel: Optional[Cancel] = None, on_progress: Optional[OnProgress] = None) -> Film:
-        """An image of the server's folder, to look at."""
-        reply = self.connection.request(
+    def radiograph(
+        self, image_id: str, cancel: Optional[CancelSignal] = None, on_progress: Optional[OnProgress] = None
+    ) -> Radiograph:
+        """Download an image of the server's folder."""
+        response = self.connection.request(
             "GET", "/datastore/image/pixels", {"image": image_id}, cancel=cancel, on_progress=on_progress
         )
-        return film_of(image_id, _facts(reply), reply.body, SERVER)
+        return parse_radiograph(image_id, _image_info(response), response.body, SERVER)
 
-    def session_film(
+    def session_radiograph(
         self,
         session_id: str,
         path: str,
-        cancel: Optional[Cancel] = None,
+        cancel: Optional[CancelSignal] = None,
         on_progress: Optional[OnProgress] = None,
-    ) -> Film:
-        """The image of an upload session, to look at; ``path`` is the file that was sent."""
-        reply = self.connection.request(
+    ) -> Radiograph:
+        """Download the image of an upload session; ``path`` is the file that was uploaded."""
+        response = self.connection.request(
             "GET", f"/session/{_quoted(session_id)}", {"pixels": "true"}, cancel=cancel, on_progress=on_progress
         )
-        return film_of(file_stem(path), _facts(reply), reply.body, SESSION, path)
+        return parse_radiograph(file_stem(path), _image_info(response), response.body, SESSION, path)
 
-    def label(self, image_id: str, tag: str = FINAL, cancel: Optional[Cancel] = None) -> bytes:
-        """A label as it is stored, a ``.mrk.json`` file; NOT_FOUND where there is none."""
+    def label(self, image_id: str, tag: str = FINAL, cancel: Optional[CancelSignal] = None) -> bytes:
+        """Download a label, a ``.mrk.json`` file; NOT_FOUND without one."""
         return self.connection.request("GET", "/datastore/label", {"label": image_id, "tag": tag}, cancel=cancel).body
 
-    def label_facts(self, image_id: str, tag: str = FINAL, cancel: Optional[Cancel] = None) -> LabelFacts:
-        """What is noted about a label; NOT_FOUND where there is none."""
+    def label_info(self, image_id: str, tag: str = FINAL, cancel: Optional[CancelSignal] = None) -> LabelInfo:
+        """Information about a label; NOT_FOUND without one."""
         query = {"label": image_id, "tag": tag}
-        return responses.label_facts(self._json("GET", "/datastore/label/info", query, cancel=cancel))
+        return responses.parse_label_info(self._json("GET", "/datastore/label/info", query, cancel=cancel))
 
     def infer(
         self,
@@ -88,41 +92,41 @@ class Client:
         session_id: Optional[str] = None,
         fixed: Optional[Mapping[str, Mapping[str, Any]]] = None,
         decoder: Optional[str] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> Answer:
-        """The landmarks of an image or a session.
+        cancel: Optional[CancelSignal] = None,
+    ) -> Prediction:
+        """Predict the landmarks of an image or of an upload session.
 
         Args:
             image_id: image of the server's folder.
             session_id: session, in place of an image.
-            fixed: points that stay, ``{"T7": {"center": [x, y], "TL": [x, y]}}`` in pixels.
-            decoder: how to find the points; left out, the server chooses.
-            cancel: ends it.
+            fixed: points to keep, ``{"T7": {"center": [x, y], "TL": [x, y]}}`` in pixels.
+            decoder: name of the decoder; chosen by the server when left out.
+            cancel: aborts the request.
         """
-        where = {"image": image_id} if session_id is None else {"session_id": session_id}
+        source = {"image": image_id} if session_id is None else {"session_id": session_id}
         params = {**({"fixed": fixed} if fixed else {}), **({"decoder": decoder} if decoder else {})}
-        query = {"output": "json", **{name: value for name, value in where.items() if value is not None}}
+        query = {"output": "json", **{name: value for name, value in source.items() if value is not None}}
         form = {"params": json.dumps(params, allow_nan=False)}
-        return responses.answer(self._json("POST", f"/infer/{MODEL}", query, form=form, cancel=cancel))
+        return responses.parse_prediction(self._json("POST", f"/infer/{MODEL}", query, form=form, cancel=cancel))
 
-    def begin_session(
-        self, path: str, cancel: Optional[Cancel] = None, on_progress: Optional[OnProgress] = None
+    def create_session(
+        self, path: str, cancel: Optional[CancelSignal] = None, on_progress: Optional[OnProgress] = None
     ) -> str:
-        """Send a file for a quick look; it is not stored. Gives the session's id."""
+        """Upload a file to a session, which does not store it; returns the session's id."""
         files = {"files": (Path(path).name, Path(path))}
-        reply = self.connection.request("PUT", "/session/", files=files, cancel=cancel, on_progress=on_progress)
-        return text(table(json_of(reply.body), "session").get("session_id"), "session_id")
+        response = self.connection.request("PUT", "/session/", files=files, cancel=cancel, on_progress=on_progress)
+        return as_string(as_object(parse_json(response.body), "session").get("session_id"), "session_id")
 
-    def end_session(self, session_id: str, cancel: Optional[Cancel] = None) -> None:
-        """Have the server forget the file."""
+    def delete_session(self, session_id: str, cancel: Optional[CancelSignal] = None) -> None:
+        """Delete a session with its file."""
         self.connection.request("DELETE", f"/session/{_quoted(session_id)}", cancel=cancel)
 
-    def has_image(self, image_id: str, path: str, cancel: Optional[Cancel] = None) -> bool:
-        """Whether the image of that name is this very file, byte for byte."""
+    def has_image(self, image_id: str, path: str, cancel: Optional[CancelSignal] = None) -> bool:
+        """Whether the server's image of that name is identical to the file."""
         digest = hashlib.sha256()
         with Path(path).open("rb") as file:
-            for piece in iter(lambda: file.read(_PIECE), b""):
-                digest.update(piece)
+            for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
+                digest.update(chunk)
         query = {"image": image_id, "check_sum": f"SHA256:{digest.hexdigest()}"}
         try:
             self.connection.request("HEAD", "/datastore/image", query, cancel=cancel)
@@ -133,70 +137,74 @@ class Client:
         return True
 
     def add_image(
-        self, path: str, image_id: str = "", cancel: Optional[Cancel] = None, on_progress: Optional[OnProgress] = None
+        self,
+        path: str,
+        image_id: str = "",
+        cancel: Optional[CancelSignal] = None,
+        on_progress: Optional[OnProgress] = None,
     ) -> str:
         """Store a file in the server's folder.
 
         Args:
             path: the file.
-            image_id: its name there, by default that of the file without extension.
-            cancel: ends it.
+            image_id: its name there; by default the file name without extension.
+            cancel: aborts the upload.
             on_progress: see the class.
 
         Returns:
-            Its name there. TAKEN is raised where there is an image of that name.
+            Its name there. TAKEN is raised where an image of that name exists.
         """
         query = {"image": image_id} if image_id else None
         files = {"file": (Path(path).name, Path(path))}
-        reply = self.connection.request(
+        response = self.connection.request(
             "PUT", "/datastore/image", query, form={}, files=files, cancel=cancel, on_progress=on_progress
         )
-        return text(table(json_of(reply.body), "image").get("image"), "image")
+        return as_string(as_object(parse_json(response.body), "image").get("image"), "image")
 
     def save_label(
         self,
         image_id: str,
         markups: bytes,
-        facts: Mapping[str, Any],
+        info: Mapping[str, Any],
         tag: str = FINAL,
-        cancel: Optional[Cancel] = None,
+        cancel: Optional[CancelSignal] = None,
     ) -> None:
-        """Store a label, in place of one with the same tag.
+        """Store a label, replacing one with the same tag.
 
         Args:
             image_id: image of the server's folder.
             markups: content of a ``.mrk.json`` file.
-            facts: what is noted about it; JSON.
+            info: JSON information about the label.
             tag: of the label.
-            cancel: ends it; then nobody knows whether it is stored.
+            cancel: aborts the request; whether the label was stored is then unknown.
         """
-        form = {"params": json.dumps(dict(facts), allow_nan=False)}
+        form = {"params": json.dumps(dict(info), allow_nan=False)}
         files = {"label": (f"label{SUFFIX}", markups)}
         self.connection.request(
             "PUT", "/datastore/label", {"image": image_id, "tag": tag}, form=form, files=files, cancel=cancel
         )
 
-    def state_side(self, image_id: str, side: Optional[str], cancel: Optional[Cancel] = None) -> None:
-        """Have the server keep which of the patient's sides is at the left of an image whose file does not say it.
+    def set_side(self, image_id: str, side: Optional[str], cancel: Optional[CancelSignal] = None) -> None:
+        """Store which of the patient's sides is at the left of an image whose file does not state it.
 
         Args:
             image_id: image of the server's folder.
-            side: "left" or "right"; ``None`` to take back what was stated. NOT_FOUND where the server is older.
-            cancel: ends it.
+            side: "left" or "right"; ``None`` to clear it. NOT_FOUND on servers before 0.8.
+            cancel: aborts the request.
         """
         query = {"image": image_id, "image_left_is": side or ""}
         self.connection.request("PUT", "/datastore/image/side", query, form={}, cancel=cancel)
 
-    def start_training(self, params: Optional[Mapping[str, Any]] = None, cancel: Optional[Cancel] = None) -> None:
-        """Train on the final labels; BUSY where a training runs."""
+    def start_training(self, params: Optional[Mapping[str, Any]] = None, cancel: Optional[CancelSignal] = None) -> None:
+        """Start a training on the final labels; BUSY while one runs."""
         self._json("POST", f"/train/{MODEL}", json=dict(params or {}), cancel=cancel)
 
-    def training(self, cancel: Optional[Cancel] = None) -> Optional[Training]:
-        """How the newest training is getting on; ``None`` where there was none."""
-        return responses.training(self._json("GET", "/info/", cancel=cancel))
+    def training(self, cancel: Optional[CancelSignal] = None) -> Optional[Training]:
+        """Progress of the newest training; ``None`` without any."""
+        return responses.parse_training(self._json("GET", "/info/", cancel=cancel))
 
-    def stop_training(self, cancel: Optional[Cancel] = None) -> None:
-        """End the training that runs; the model stays as it was."""
+    def stop_training(self, cancel: Optional[CancelSignal] = None) -> None:
+        """Stop the running training; the model stays unchanged."""
         self._json("DELETE", "/train/", cancel=cancel)
 
     def _json(
@@ -206,13 +214,13 @@ class Client:
         query: Optional[Mapping[str, str]] = None,
         form: Optional[Mapping[str, str]] = None,
         json: Any = None,
-        cancel: Optional[Cancel] = None,
+        cancel: Optional[CancelSignal] = None,
     ) -> Any:
-        return json_of(self.connection.request(method, path, query, form, json=json, cancel=cancel).body)
+        return parse_json(self.connection.request(method, path, query, form, json=json, cancel=cancel).body)
 
 
-def _facts(reply: Reply) -> Any:
-    return json_of(reply.headers.get(FACTS, "").encode())
+def _image_info(response: Response) -> Any:
+    return parse_json(response.headers.get(IMAGE_INFO_HEADER, "").encode())
 
 
 def _quoted(part: str) -> str:

@@ -1,112 +1,114 @@
-"""Reading JSON that may hold anything: each function gives a value of the kind it names, or says what is wrong."""
+"""Validation of untrusted JSON: each function returns a value of its type, or raises ``ServerError``."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, NoReturn, Optional
 
-from .errors import BAD_ANSWER, ServerError
+from .errors import BAD_RESPONSE, ServerError
 
-_LARGEST = 1e9
+_MAX_NUMBER = 1e9
 
 
-def bad_answer(detail: str) -> ServerError:
-    """The error for an answer that is not what was asked for; ``detail`` is for a maintainer."""
+def bad_response(detail: str) -> ServerError:
+    """The error for a response of unexpected content; ``detail`` is for maintainers."""
     sentence = (
-        "The answer of the server makes no sense to this module. Check that the address is that of a Vertebra "
-        "Landmarks server, and that module and server are of the same version."
+        "This module cannot read the server's response. Check that the address is that of a Vertebra Landmarks "
+        "server, and that module and server have the same version."
     )
-    return ServerError(BAD_ANSWER, sentence, detail)
+    return ServerError(BAD_RESPONSE, sentence, detail)
 
 
-def json_of(body: bytes) -> Any:
-    """The content of a JSON text without NaN and infinities.
+def parse_json(body: bytes) -> Any:
+    """Parse strict JSON, without NaN and infinities.
 
     Raises:
-        ServerError: BAD_ANSWER, it is none, such as the HTML page of another server.
+        ServerError: BAD_RESPONSE, it is not JSON, such as the HTML page of another server.
     """
     try:
         return json.loads(body.decode("utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         if body.lstrip()[:1] == b"<":
             sentence = (
-                "A web page came instead of an answer: at this address is another server, or a login page is in "
-                "between. Check the server's address."
+                "The server sent a web page: this is the address of another server, or a login page is in between. "
+                "Check the server's address."
             )
-            raise ServerError(BAD_ANSWER, sentence, repr(body[:80])) from error
-        raise bad_answer(f"no JSON: {body[:80]!r}") from error
+            raise ServerError(BAD_RESPONSE, sentence, repr(body[:80])) from error
+        raise bad_response(f"not JSON: {body[:80]!r}") from error
 
 
 def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
-def table(value: Any, where: str) -> dict[str, Any]:
+def as_object(value: Any, where: str) -> dict[str, Any]:
     """A JSON object.
 
     Raises:
-        ServerError: BAD_ANSWER, as all others here.
+        ServerError: BAD_RESPONSE; so do all functions below.
     """
     if not isinstance(value, dict):
-        raise bad_answer(f"{where} must be a table, got {value!r:.80}")
+        raise bad_response(f"{where} must be an object, got {value!r:.80}")
     return value
 
 
-def listing(value: Any, where: str) -> list[Any]:
+def as_list(value: Any, where: str) -> list[Any]:
     """A JSON array."""
     if not isinstance(value, list):
-        raise bad_answer(f"{where} must be a list, got {value!r:.80}")
+        raise bad_response(f"{where} must be a list, got {value!r:.80}")
     return value
 
 
-def text(value: Any, where: str) -> str:
+def as_string(value: Any, where: str) -> str:
     """A string."""
     if not isinstance(value, str):
-        raise bad_answer(f"{where} must be a text, got {value!r:.80}")
+        raise bad_response(f"{where} must be a string, got {value!r:.80}")
     return value
 
 
-def flag(value: Any, where: str) -> bool:
-    """True or false."""
+def as_bool(value: Any, where: str) -> bool:
+    """A boolean."""
     if not isinstance(value, bool):
-        raise bad_answer(f"{where} must be true or false, got {value!r:.80}")
+        raise bad_response(f"{where} must be true or false, got {value!r:.80}")
     return value
 
 
-def number(value: Any, where: str, low: float = -_LARGEST, high: float = _LARGEST) -> float:
-    """A finite number between limits."""
+def as_number(value: Any, where: str, low: float = -_MAX_NUMBER, high: float = _MAX_NUMBER) -> float:
+    """A finite number from ``low`` to ``high``."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise bad_answer(f"{where} must be a number from {low:g} to {high:g}, got {value!r:.80}")
+        raise bad_response(f"{where} must be a number from {low:g} to {high:g}, got {value!r:.80}")
     return float(value)
 
 
-def whole(value: Any, where: str, low: int = 0) -> int:
-    """A whole number from ``low`` up."""
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= _LARGEST:
-        raise bad_answer(f"{where} must be a whole number from {low} up, got {value!r:.80}")
+def as_integer(value: Any, where: str, low: int = 0) -> int:
+    """An integer from ``low`` up."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= _MAX_NUMBER:
+        raise bad_response(f"{where} must be an integer from {low} up, got {value!r:.80}")
     return value
 
 
-def optional_number(value: Any, where: str, low: float = -_LARGEST, high: float = _LARGEST) -> Optional[float]:
-    """A finite number between limits, or ``None``."""
-    return None if value is None else number(value, where, low, high)
+def optional_number(value: Any, where: str, low: float = -_MAX_NUMBER, high: float = _MAX_NUMBER) -> Optional[float]:
+    """A finite number from ``low`` to ``high``, or ``None``."""
+    return None if value is None else as_number(value, where, low, high)
 
 
-def numbers(value: Any, count: int, where: str, low: float = -_LARGEST, high: float = _LARGEST) -> tuple[float, ...]:
-    """So many finite numbers."""
-    found = listing(value, where)
+def as_numbers(
+    value: Any, count: int, where: str, low: float = -_MAX_NUMBER, high: float = _MAX_NUMBER
+) -> tuple[float, ...]:
+    """``count`` finite numbers."""
+    found = as_list(value, where)
     if len(found) != count:
-        raise bad_answer(f"{where} must hold {count} numbers, got {len(found)}")
-    return tuple(number(one, where, low, high) for one in found)
+        raise bad_response(f"{where} must hold {count} numbers, got {len(found)}")
+    return tuple(as_number(one, where, low, high) for one in found)
 
 
-def choice(value: Any, choices: tuple[str, ...], where: str) -> str:
-    """One of some words."""
+def as_choice(value: Any, choices: tuple[str, ...], where: str) -> str:
+    """One of ``choices``."""
     if not isinstance(value, str) or value not in choices:
-        raise bad_answer(f"{where} must be one of {', '.join(choices)}, got {value!r:.80}")
+        raise bad_response(f"{where} must be one of {', '.join(choices)}, got {value!r:.80}")
     return value
 
 
 def optional_choice(value: Any, choices: tuple[str, ...], where: str) -> Optional[str]:
-    """One of some words, or ``None``."""
-    return None if value is None else choice(value, choices, where)
+    """One of ``choices``, or ``None``."""
+    return None if value is None else as_choice(value, choices, where)

@@ -1,4 +1,4 @@
-"""Where points that nobody set come from: which model, and what it said of them besides where they are."""
+"""Provenance of points that no user set: the model, and its confidence in the spine as a whole."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 from ..spine.imaging.orientation import Orientation
 from ..spine.measurement.image_warnings import MEASURED_CODES, ImageWarning
 from ..spine.schema import VERTEBRAE
-from .image_info import orientation_in, warnings_in
-from .json_fields import number, optional_number, table, text
+from .json_fields import as_number, as_object, as_string, optional_number
+from .radiograph import orientation_in, warnings_in
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a model said of a whole spine.
+    """Model that predicted a spine, with its statements about the spine as a whole.
 
     Attributes:
-        model_version: of the model, "" where nobody knows.
-        names_right: chance that all names are right, 0...1; ``None`` where the model does not tell.
+        model_version: "" where unknown.
+        names_right: probability that all vertebra names are right; ``None`` where the model does not state it.
         tilt_half_widths: from T1 to L5 in degrees, each vertebra's part in the interval of an angle
-            (``interval_half_width``), ``None`` where it has none; empty where the model does not tell.
-        orientation: how it turned the stored raster to see the spine upright; ``None`` where that is not known.
-        warnings: what it doubts about the image as a whole, wherever points are; those about its points are not kept.
+            (``interval_half_width``), ``None`` where it has none; empty where the model does not state them.
+        orientation: how the model turned the stored raster upright; ``None`` where unknown.
+        warnings: about the image as a whole; those about the model's own points are left out.
     """
 
     model_version: str = ""
@@ -35,19 +35,19 @@ class Origin:
 
     @property
     def half_widths(self) -> Optional[np.ndarray]:
-        """``(V,)`` degrees, NaN where a vertebra has none; ``None`` where the model does not tell."""
+        """``(V,)`` degrees, NaN where a vertebra has none; ``None`` where the model does not state them."""
         return np.array(self.tilt_half_widths, dtype=float) if self.tilt_half_widths else None
 
     def shifted(self, by: int) -> Origin:
-        """The same after a person gave every vertebra the name ``by`` below: of those names the model said nothing."""
+        """The same after a user shifted all names by ``by`` levels; the confidence in the old names is dropped."""
         widths: list[Optional[float]] = [None] * len(self.tilt_half_widths)
         for v, width in enumerate(self.tilt_half_widths):
             if 0 <= v + by < len(widths):
                 widths[v + by] = width
         return replace(self, names_right=None, tilt_half_widths=tuple(widths))
 
-    def as_facts(self) -> dict[str, Any]:
-        """As JSON, for ``origin_of``."""
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON object, for ``parse_origin``."""
         widths = dict(zip(VERTEBRAE, self.tilt_half_widths)) or None
         return {
             "model_version": self.model_version,
@@ -59,23 +59,23 @@ class Origin:
 
 
 UNKNOWN = Origin()
-"""Of points that no model found, or nobody knows which."""
+"""Of points without a model, or of an unknown one."""
 
 
-def origin_of(facts: Any) -> Origin:
-    """Read what is said beside points, in an answer, in the facts of a label or in a draft; other entries may be there.
+def parse_origin(content: Any) -> Origin:
+    """Parse the provenance in a prediction, label information or draft; other entries are ignored.
 
     Raises:
-        ServerError: BAD_ANSWER.
+        ServerError: BAD_RESPONSE.
     """
-    facts = table(facts, "facts")
-    widths = facts.get("tilt_half_widths_deg")
-    by_vertebra = {} if widths is None else table(widths, "tilt_half_widths_deg")
-    right = facts.get("names_right")
+    fields = as_object(content, "origin")
+    widths = fields.get("tilt_half_widths_deg")
+    by_vertebra = {} if widths is None else as_object(widths, "tilt_half_widths_deg")
+    right = fields.get("names_right")
     return Origin(
-        model_version=text(facts.get("model_version") or "", "model_version"),
-        names_right=None if right is None else number(right, "names_right", 0, 1),
+        model_version=as_string(fields.get("model_version") or "", "model_version"),
+        names_right=None if right is None else as_number(right, "names_right", 0, 1),
         tilt_half_widths=tuple(optional_number(by_vertebra.get(v), v, 0) for v in VERTEBRAE) if by_vertebra else (),
-        orientation=orientation_in(facts),
-        warnings=tuple(one for one in warnings_in(facts) if one.code not in MEASURED_CODES),
+        orientation=orientation_in(fields),
+        warnings=tuple(one for one in warnings_in(fields) if one.code not in MEASURED_CODES),
     )

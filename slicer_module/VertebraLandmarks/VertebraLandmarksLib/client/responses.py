@@ -1,7 +1,6 @@
-"""What the server says, as values: read from JSON, checked, and frozen.
+"""Responses of the server as validated, frozen values.
 
-Whatever an answer holds, what comes out is of the stated kind, shape and range, or a ``ServerError`` of kind
-``BAD_ANSWER``, ``WRONG_APP`` or ``SCHEMA``.
+Invalid content raises a ``ServerError`` of kind ``BAD_RESPONSE``, ``WRONG_APP`` or ``SCHEMA``.
 """
 
 from __future__ import annotations
@@ -17,107 +16,95 @@ from ..spine.measurement.anatomy import KINDS, Violation
 from ..spine.measurement.cobb import REGIONS, SIDES, Curve
 from ..spine.schema import POINTS, SCHEMA_VERSION, VERTEBRAE, Spine
 from .errors import SCHEMA, WRONG_APP, ServerError
-from .image_info import ImageFacts, image_facts
-from .json_fields import bad_answer, choice, flag, listing, number, optional_number, table, text, whole
-from .provenance import UNKNOWN, Origin, origin_of
+from .json_fields import (
+    as_bool,
+    as_choice,
+    as_integer,
+    as_list,
+    as_number,
+    as_object,
+    as_string,
+    bad_response,
+    optional_number,
+)
+from .provenance import UNKNOWN, Origin, parse_origin
+from .radiograph import ImageInfo, parse_image_info
 
 APP, MODEL = "Vertebra Landmarks", "vertebra_landmarks"
 FINAL, PREDICTED = "final", "original"
-"""Tags of labels: what a person submitted, and what the server itself predicted."""
+"""Tags of labels: submitted by a user, and predicted by the server."""
 
 UNLABELLED, HAS_PREDICTION, LABELLED = "unlabelled", "predicted", "labelled"
 """States of an image."""
 STARTING, RUNNING, DONE, STOPPED, FAILED_TRAINING = "starting", "running", "done", "stopped", "failed"
 INTERRUPTED = "interrupted"
-"""States of a training; one that was interrupted can go on."""
-SERVER, SESSION, LOCAL = "server", "session", "local"
-"""Where a film comes from: the server's folder, a file sent for a quick look, a file without a server."""
-NOBODY = "anybody"
-"""What a server without a login calls every user."""
+"""States of a training; an interrupted one can be resumed."""
+ANONYMOUS = "anybody"
+"""User name on a server without login."""
 
-_PLACES = {label_of(v, p): (i, POINTS.index(p)) for i, v in enumerate(VERTEBRAE) for p in POINTS}
-_FARTHEST_PX = 1e6
-
-
-@dataclass(frozen=True, eq=False)
-class Film:
-    """A radiograph to look at.
-
-    Attributes:
-        id: name of the image at the server; for a file that is not there yet, its name without extension.
-        pixels: ``(H, W)`` uint8 or uint16, read-only, bright bone, in the raster of the file.
-        source: ``SERVER``, ``SESSION`` or ``LOCAL``.
-        path: the file on this computer, ``None`` for an image of the server.
-        facts: what is known about it besides.
-    """
-
-    id: str
-    pixels: np.ndarray
-    source: str
-    path: Optional[str]
-    facts: ImageFacts
+_INDICES = {label_of(v, p): (i, POINTS.index(p)) for i, v in enumerate(VERTEBRAE) for p in POINTS}
+_MAX_COORDINATE_PX = 1e6
 
 
 @dataclass(frozen=True)
 class ImageEntry:
-    """One line of the list of images.
+    """Row of the list of images.
 
     Attributes:
-        id: name at the server.
+        id: name on the server.
         status: ``UNLABELLED``, ``HAS_PREDICTION`` or ``LABELLED``.
-        user: who labelled it, "" where nobody or nobody knows.
-        when: seconds since 1970 of the label or prediction; ``None`` where there is none.
+        user: who labelled it, "" where nobody did or that is unknown.
+        timestamp: of the label or prediction, seconds since 1970; ``None`` without one.
         file: name of the image file.
     """
 
     id: str
     status: str
     user: str
-    when: Optional[float]
+    timestamp: Optional[float]
     file: str
 
 
 @dataclass(frozen=True)
-class LabelFacts:
-    """What the server notes about a label.
+class LabelInfo:
+    """Information about a label.
 
     Attributes:
-        user: who stored it, "" where nobody or nobody knows.
-        when: seconds since 1970; ``None`` where that is not known.
-        origin: where points that its user did not set come from.
+        user: who stored it, "" where unknown.
+        timestamp: seconds since 1970; ``None`` where unknown.
+        origin: provenance of the points that the user did not set.
     """
 
     user: str = ""
-    when: Optional[float] = None
+    timestamp: Optional[float] = None
     origin: Origin = UNKNOWN
 
-    def is_same_label(self, other: LabelFacts) -> bool:
-        """Whether both are about the same storing; where a time is unknown that cannot be denied."""
-        return None in (self.when, other.when) or (self.user, self.when) == (other.user, other.when)
+    def is_same_label(self, other: LabelInfo) -> bool:
+        """Whether both describe the same version of a label; an unknown time counts as equal."""
+        return None in (self.timestamp, other.timestamp) or (self.user, self.timestamp) == (other.user, other.timestamp)
 
 
-NO_FACTS = LabelFacts()
-"""Of a label of which nothing is known."""
+NO_LABEL_INFO = LabelInfo()
+"""Of a label without any information."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """How the newest training is getting on, or how it ended.
+    """Progress or outcome of the newest training.
 
     Attributes:
         state: ``STARTING``, ``RUNNING``, ``DONE``, ``STOPPED``, ``INTERRUPTED`` or ``FAILED_TRAINING``.
-        stage: what is being learnt, "" where that is not known yet.
-        epoch: epochs that are done, of all stages together.
-        total_epochs: of all stages; 0 where that is not known yet.
+        stage: network being trained, "" where unknown yet.
+        epoch: completed epochs of all stages together.
+        total_epochs: of all stages; 0 where unknown yet.
         percent: 0...100.
         loss: of the last epoch; ``None`` before the first.
-        validation: mean corner error in pixels on the held-out images now, of what the stage learns; ``None`` where
-            there are none.
-        before: the same before the training.
-        version_before: model that the training began with, "" where that is not known.
-        version_after: model that it published, "" where it did not, or not yet.
-        message: why it failed, or what else there is to know about its end; "" otherwise.
-        seconds: since it began.
+        validation: mean corner error of the stage on the held-out images in pixels; ``None`` without any.
+        before: the same before training.
+        version_before: model version that training started from, "" where unknown.
+        version_after: published model version, "" where none was, or not yet.
+        message: why it failed, or a remark about its outcome; "" otherwise.
+        seconds: elapsed.
     """
 
     state: str
@@ -134,30 +121,30 @@ class Training:
     seconds: Optional[float] = None
 
     @property
-    def is_going_on(self) -> bool:
-        """Whether there is more to come."""
+    def is_ongoing(self) -> bool:
+        """Whether it is starting or running."""
         return self.state in (STARTING, RUNNING)
 
 
 @dataclass(frozen=True)
 class ServerInfo:
-    """The server as it is now.
+    """State of the server.
 
     Attributes:
         app: name of the app, ``APP``.
         version: of the app.
-        model: name of the model, "" where the server has none that works: then points are placed by hand.
-        model_version: which weights, for people.
-        schema_version: of the points, the same as this module's.
-        strategies: ways to choose the next image.
-        images: how many there are.
-        labelled: how many of them have a final label.
-        left: how many have none.
-        user: name that the token stands for, ``NOBODY`` without a login.
+        model: name of the model, "" where the server has no usable one.
+        model_version: of the weights, for display.
+        schema_version: of the landmarks; equal to this module's.
+        strategies: for choosing the next image.
+        images: their number.
+        labelled: number of images with a final label.
+        unlabelled: number of images without one.
+        user: name of the token's owner, ``ANONYMOUS`` without login.
         roles: "reader", "annotator" or "admin".
-        training: the newest one, ``None`` where there was none.
-        train_settings: parameters of a training and their defaults.
-        model_facts: what the model was trained on, validation errors.
+        training: the newest one, ``None`` without any.
+        train_settings: training parameters and their defaults.
+        model_info: training data and validation errors of the model.
     """
 
     app: str
@@ -168,12 +155,12 @@ class ServerInfo:
     strategies: tuple[str, ...]
     images: int
     labelled: int
-    left: int
-    user: str = NOBODY
+    unlabelled: int
+    user: str = ANONYMOUS
     roles: tuple[str, ...] = ()
     training: Optional[Training] = None
     train_settings: Mapping[str, Any] = field(default_factory=dict)
-    model_facts: Mapping[str, Any] = field(default_factory=dict)
+    model_info: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def may_label(self) -> bool:
@@ -187,21 +174,21 @@ class ServerInfo:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
-    """The landmarks that the server found in a film, and what it says about them.
+class Prediction:
+    """Landmarks predicted for an image.
 
     Attributes:
-        spine: points in stored pixels, with scores, expected errors, and which of them the image shows.
-        image: size and facts of the film that it looked at.
-        curves: Cobb angles as the server measured them.
-        origin: the model that found them, and what it says of the spine as a whole.
-        anatomy: violated anatomical priors.
-        decoder: how the points were found.
-        seconds: that the server worked.
+        spine: points in stored pixels, with scores, expected errors and visibility.
+        image: information about the image.
+        curves: Cobb angles measured by the server.
+        origin: provenance of the points.
+        anatomy: violated anatomical limits.
+        decoder: name of the decoder.
+        seconds: computing time.
     """
 
     spine: Spine
-    image: ImageFacts
+    image: ImageInfo
     curves: tuple[Curve, ...]
     origin: Origin
     anatomy: tuple[Violation, ...]
@@ -209,158 +196,162 @@ class Answer:
     seconds: float
 
 
-def server_info(info: Any, owner: Any) -> ServerInfo:
-    """Read ``/info/`` and ``/auth/token/valid``.
+def parse_server_info(info: Any, owner: Any) -> ServerInfo:
+    """Parse ``/info/`` and ``/auth/token/valid``.
 
     Raises:
-        ServerError: WRONG_APP or SCHEMA, this module cannot work with the server; BAD_ANSWER.
+        ServerError: WRONG_APP or SCHEMA, the server is incompatible with this module; BAD_RESPONSE.
     """
-    info, owner = table(info, "info"), table(owner, "owner of the token")
-    app, models = text(info.get("name"), "name of the app"), table(info.get("models"), "models")
+    info, owner = as_object(info, "info"), as_object(owner, "owner of the token")
+    app, models = as_string(info.get("name"), "name of the app"), as_object(info.get("models"), "models")
     if app != APP:
         sentence = (
             f"This MONAI Label server runs the app “{app:.80}”, not “{APP}”. Connect to another server, or start this "
             "one with the app Vertebra Landmarks."
         )
         raise ServerError(WRONG_APP, sentence)
-    model = table(models.get(MODEL, {}), "model")
-    schema = whole(model.get("schema_version", SCHEMA_VERSION), "schema_version")
+    model = as_object(models.get(MODEL, {}), "model")
+    schema = as_integer(model.get("schema_version", SCHEMA_VERSION), "schema_version")
     if schema != SCHEMA_VERSION:
         older = "server" if schema < SCHEMA_VERSION else "module"
         sentence = (
-            f"Server and module mean different points (version {schema} and {SCHEMA_VERSION}). Update the {older} "
-            "before you go on."
+            f"Server and module use different landmark schemas (version {schema} and {SCHEMA_VERSION}). Update the "
+            f"{older} first."
         )
         raise ServerError(SCHEMA, sentence)
-    store = table(info.get("datastore"), "datastore")
-    images, labelled = whole(store.get("total"), "total"), whole(store.get("completed"), "completed")
-    trainers = table(info.get("trainers", {}), "trainers")
-    settings = table(table(trainers.get(MODEL, {}), "trainer").get("config", {}), "config")
+    store = as_object(info.get("datastore"), "datastore")
+    images, labelled = as_integer(store.get("total"), "total"), as_integer(store.get("completed"), "completed")
+    trainers = as_object(info.get("trainers", {}), "trainers")
+    settings = as_object(as_object(trainers.get(MODEL, {}), "trainer").get("config", {}), "config")
     return ServerInfo(
         app=app,
-        version=text(info.get("version"), "version"),
+        version=as_string(info.get("version"), "version"),
         model=MODEL if MODEL in models else "",
-        model_version=text(model.get("model_version", ""), "model_version"),
+        model_version=as_string(model.get("model_version", ""), "model_version"),
         schema_version=schema,
-        strategies=tuple(table(info.get("strategies"), "strategies")),
+        strategies=tuple(as_object(info.get("strategies"), "strategies")),
         images=images,
         labelled=labelled,
-        left=max(0, images - labelled),
-        user=text(owner.get("username"), "username"),
-        roles=tuple(text(role, "role") for role in listing(owner.get("roles"), "roles")),
-        training=training(info),
+        unlabelled=max(0, images - labelled),
+        user=as_string(owner.get("username"), "username"),
+        roles=tuple(as_string(role, "role") for role in as_list(owner.get("roles"), "roles")),
+        training=parse_training(info),
         train_settings=settings,
-        model_facts=table(model.get("model", {}), "facts of the model"),
+        model_info=as_object(model.get("model", {}), "info of the model"),
     )
 
 
-def training(info: Any) -> Optional[Training]:
-    """How the newest training is getting on, by ``/info/``; ``None`` where there was none.
+def parse_training(info: Any) -> Optional[Training]:
+    """Parse the newest training in ``/info/``; ``None`` without any.
 
     Raises:
-        ServerError: BAD_ANSWER.
+        ServerError: BAD_RESPONSE.
     """
-    stats = table(table(table(info, "info").get("train_stats", {}), "train_stats").get(MODEL, {}), "training")
+    stats = as_object(
+        as_object(as_object(info, "info").get("train_stats", {}), "train_stats").get(MODEL, {}), "training"
+    )
     if not stats:
         return None
     states = (STARTING, RUNNING, DONE, STOPPED, INTERRUPTED, FAILED_TRAINING)
     return Training(
-        state=choice(stats.get("state"), states, "state of the training"),
-        stage=text(stats.get("stage", ""), "stage"),
-        epoch=whole(stats.get("epoch", 0), "epoch"),
-        total_epochs=whole(stats.get("total_epochs", 0), "total_epochs"),
-        percent=number(stats.get("percent", 0), "percent", 0, 100),
+        state=as_choice(stats.get("state"), states, "state of the training"),
+        stage=as_string(stats.get("stage", ""), "stage"),
+        epoch=as_integer(stats.get("epoch", 0), "epoch"),
+        total_epochs=as_integer(stats.get("total_epochs", 0), "total_epochs"),
+        percent=as_number(stats.get("percent", 0), "percent", 0, 100),
         loss=optional_number(stats.get("loss"), "loss"),
         validation=_corner_error(stats.get("validation")),
         before=_corner_error(stats.get("before")),
-        version_before=text(stats.get("version_before") or "", "version_before"),
-        version_after=text(stats.get("version_after") or "", "version_after"),
-        message=text(stats.get("error") or stats.get("message") or "", "message of the training"),
+        version_before=as_string(stats.get("version_before") or "", "version_before"),
+        version_after=as_string(stats.get("version_after") or "", "version_after"),
+        message=as_string(stats.get("error") or stats.get("message") or "", "message of the training"),
         seconds=optional_number(stats.get("elapsed_s"), "elapsed_s"),
     )
 
 
 def _corner_error(figures: Any) -> Optional[float]:
-    return None if figures is None else optional_number(table(figures, "validation").get("corner_mean"), "corner_mean")
+    return (
+        None if figures is None else optional_number(as_object(figures, "validation").get("corner_mean"), "corner_mean")
+    )
 
 
-def image_entries(listed: Any) -> tuple[ImageEntry, ...]:
-    """Read ``/datastore/?output=all``; sorted by name as people sort.
+def parse_image_list(listed: Any) -> tuple[ImageEntry, ...]:
+    """Parse ``/datastore/?output=all``; sorted by name, ignoring case.
 
     Raises:
-        ServerError: BAD_ANSWER.
+        ServerError: BAD_RESPONSE.
     """
-    objects = table(table(listed, "list of images").get("objects"), "objects")
-    entries = [_image_entry(name, table(known, name)) for name, known in objects.items()]
+    objects = as_object(as_object(listed, "list of images").get("objects"), "objects")
+    entries = [_image_entry(name, as_object(known, name)) for name, known in objects.items()]
     return tuple(sorted(entries, key=_by_name))
 
 
 def _image_entry(name: str, known: dict[str, Any]) -> ImageEntry:
-    image, labels = table(known.get("image"), "image"), table(known.get("labels"), "labels")
+    image, labels = as_object(known.get("image"), "image"), as_object(known.get("labels"), "labels")
     status = LABELLED if FINAL in labels else HAS_PREDICTION if labels else UNLABELLED
-    label = table(labels[FINAL if FINAL in labels else next(iter(labels))], "label") if labels else {}
-    facts = table(label.get("info", {}), "facts of a label")
+    label = as_object(labels[FINAL if FINAL in labels else next(iter(labels))], "label") if labels else {}
+    info = as_object(label.get("info", {}), "info of a label")
     return ImageEntry(
         id=name,
         status=status,
-        user=_labeller(facts) if status == LABELLED else "",
-        when=_when(facts),
-        file=name + text(image.get("ext", ""), "ext"),
+        user=_labeller(info) if status == LABELLED else "",
+        timestamp=_timestamp(info),
+        file=name + as_string(image.get("ext", ""), "ext"),
     )
 
 
-def with_entry(entries: tuple[ImageEntry, ...], entry: ImageEntry) -> tuple[ImageEntry, ...]:
-    """The list with one line replaced, or put where it belongs."""
+def replace_entry(entries: tuple[ImageEntry, ...], entry: ImageEntry) -> tuple[ImageEntry, ...]:
+    """The list with one entry replaced, or inserted in order."""
     if any(one.id == entry.id for one in entries):
         return tuple(entry if one.id == entry.id else one for one in entries)
     return tuple(sorted((*entries, entry), key=_by_name))
 
 
-def label_facts(info: Any) -> LabelFacts:
-    """Read ``/datastore/label/info``.
+def parse_label_info(info: Any) -> LabelInfo:
+    """Parse ``/datastore/label/info``.
 
     Raises:
-        ServerError: BAD_ANSWER.
+        ServerError: BAD_RESPONSE.
     """
-    facts = table(info, "facts of a label")
-    return LabelFacts(_labeller(facts), _when(facts), origin_of(facts))
+    info = as_object(info, "label information")
+    return LabelInfo(_labeller(info), _timestamp(info), parse_origin(info))
 
 
-def _when(facts: dict[str, Any]) -> Optional[float]:
-    when = facts.get("ts")
-    return None if when is None else number(when, "ts", 0, 1e12)
+def _timestamp(info: dict[str, Any]) -> Optional[float]:
+    when = info.get("ts")
+    return None if when is None else as_number(when, "ts", 0, 1e12)
 
 
 def _by_name(entry: ImageEntry) -> tuple[str, str]:
     return entry.id.casefold(), entry.id
 
 
-def _labeller(facts: dict[str, Any]) -> str:
-    """Name of the login; without one, what the person said."""
-    user = facts.get("user")
-    said = facts.get("annotator")
-    return next((name for name in (user, said) if isinstance(name, str) and name not in ("", NOBODY)), "")
+def _labeller(info: dict[str, Any]) -> str:
+    """Name of the login; without one, the name that the annotator entered."""
+    user = info.get("user")
+    said = info.get("annotator")
+    return next((name for name in (user, said) if isinstance(name, str) and name not in ("", ANONYMOUS)), "")
 
 
-def answer(content: Any) -> Answer:
-    """Read the answer to an inference.
+def parse_prediction(content: Any) -> Prediction:
+    """Parse the response to an inference request.
 
     Raises:
-        ServerError: SCHEMA or BAD_ANSWER.
+        ServerError: SCHEMA or BAD_RESPONSE.
     """
-    content = table(content, "answer")
+    content = as_object(content, "answer")
     if content.get("schema_version") != SCHEMA_VERSION:
-        sentence = "Server and module mean different points. Install module and server of the same version."
+        sentence = "Server and module use different landmark schemas. Install the same version of both."
         raise ServerError(SCHEMA, sentence, f"schema_version is {content.get('schema_version')!r:.40}")
-    cobb = table(content.get("cobb"), "cobb")
-    return Answer(
+    cobb = as_object(content.get("cobb"), "cobb")
+    return Prediction(
         spine=_spine(content.get("landmarks")),
-        image=image_facts(content.get("image")),
-        curves=tuple(_curve(table(one, "curve")) for one in listing(cobb.get("curves"), "curves")),
-        origin=origin_of(content),
+        image=parse_image_info(content.get("image")),
+        curves=tuple(_curve(as_object(one, "curve")) for one in as_list(cobb.get("curves"), "curves")),
+        origin=parse_origin(content),
         anatomy=_violations(content.get("anatomy")),
-        decoder=text(content.get("decoder"), "decoder"),
-        seconds=number(table(content.get("timings"), "timings").get("total"), "seconds", 0),
+        decoder=as_string(content.get("decoder"), "decoder"),
+        seconds=as_number(as_object(content.get("timings"), "timings").get("total"), "seconds", 0),
     )
 
 
@@ -368,45 +359,51 @@ def _spine(landmarks: Any) -> Spine:
     shape = (len(VERTEBRAE), len(POINTS))
     xy, scores, errors = np.full((*shape, 2), np.nan), np.zeros(shape), np.full(shape, np.nan)
     visible = np.ones(shape, bool)
-    for one in listing(landmarks, "landmarks"):
-        landmark = table(one, "landmark")
-        name = text(landmark.get("name"), "name of a landmark")
-        place = _PLACES.get(name)
-        if place is None or np.isfinite(xy[place]).any():
-            raise bad_answer(f"landmark {name!r:.40} is unknown or stands twice")
-        xy[place] = [number(landmark.get(axis), name, -_FARTHEST_PX, _FARTHEST_PX) for axis in ("x", "y")]
-        scores[place] = number(landmark.get("score"), name, 0, 1)
+    for one in as_list(landmarks, "landmarks"):
+        landmark = as_object(one, "landmark")
+        name = as_string(landmark.get("name"), "name of a landmark")
+        index = _INDICES.get(name)
+        if index is None or np.isfinite(xy[index]).any():
+            raise bad_response(f"landmark {name!r:.40} is unknown or given twice")
+        xy[index] = [
+            as_number(landmark.get(axis), name, -_MAX_COORDINATE_PX, _MAX_COORDINATE_PX) for axis in ("x", "y")
+        ]
+        scores[index] = as_number(landmark.get("score"), name, 0, 1)
         error = optional_number(landmark.get("error_px"), name, 0)
-        errors[place] = np.nan if error is None else error
-        visible[place] = flag(landmark.get("visible", True), name)
+        errors[index] = np.nan if error is None else error
+        visible[index] = as_bool(landmark.get("visible", True), name)
     return Spine.from_arrays(xy, scores, errors, visible)
 
 
 def _curve(content: dict[str, Any]) -> Curve:
     return Curve(
-        upper_end=choice(content.get("upper_end"), VERTEBRAE, "upper_end"),
-        lower_end=choice(content.get("lower_end"), VERTEBRAE, "lower_end"),
-        apex=text(content.get("apex"), "apex"),
-        region=choice(content.get("region"), REGIONS, "region"),
-        side=choice(content.get("side"), SIDES, "side"),
-        angle_deg=number(content.get("angle_deg"), "angle_deg", 0, 360),
+        upper_end=as_choice(content.get("upper_end"), VERTEBRAE, "upper_end"),
+        lower_end=as_choice(content.get("lower_end"), VERTEBRAE, "lower_end"),
+        apex=as_string(content.get("apex"), "apex"),
+        region=as_choice(content.get("region"), REGIONS, "region"),
+        side=as_choice(content.get("side"), SIDES, "side"),
+        angle_deg=as_number(content.get("angle_deg"), "angle_deg", 0, 360),
         apical_deviation_px=optional_number(content.get("apical_deviation_px"), "apical_deviation_px"),
         half_width_deg=optional_number(content.get("half_width_deg"), "half_width_deg", 0),
-        open_ends=tuple(choice(v, VERTEBRAE, "open_ends") for v in listing(content.get("open_ends", []), "open_ends")),
+        open_ends=tuple(
+            as_choice(v, VERTEBRAE, "open_ends") for v in as_list(content.get("open_ends", []), "open_ends")
+        ),
     )
 
 
 def _violations(content: Any) -> tuple[Violation, ...]:
-    by_vertebra = table(content, "anatomy")
-    found = (table(one, "violation") for ones in by_vertebra.values() for one in listing(ones, "violations"))
+    by_vertebra = as_object(content, "anatomy")
+    found = (as_object(one, "violation") for ones in by_vertebra.values() for one in as_list(ones, "violations"))
     return tuple(
         Violation(
-            kind=choice(one.get("kind"), KINDS, "kind"),
-            vertebrae=tuple(choice(name, VERTEBRAE, "vertebra") for name in listing(one.get("vertebrae"), "vertebrae")),
-            value=number(one.get("value"), "value"),
+            kind=as_choice(one.get("kind"), KINDS, "kind"),
+            vertebrae=tuple(
+                as_choice(name, VERTEBRAE, "vertebra") for name in as_list(one.get("vertebrae"), "vertebrae")
+            ),
+            value=as_number(one.get("value"), "value"),
             low=optional_number(one.get("low"), "low"),
             high=optional_number(one.get("high"), "high"),
-            message=text(one.get("message"), "message"),
+            message=as_string(one.get("message"), "message"),
         )
         for one in found
     )

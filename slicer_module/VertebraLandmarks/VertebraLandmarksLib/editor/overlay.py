@@ -1,4 +1,4 @@
-"""What is drawn over a film, as lines and texts in its pixels: bodies, endplates, Cobb lines, names and angles."""
+"""Overlay geometry in upright pixels: lines of bodies, endplates and Cobb angles, texts of names and angles."""
 
 from __future__ import annotations
 
@@ -11,54 +11,55 @@ from ..spine.display import DOUBTFUL, FAINT, IMPLAUSIBLE, MEASURED, SURE
 from ..spine.measurement.angle_interval import interval_text
 from ..spine.measurement.cobb import Curve
 from ..spine.schema import CORNERS, POINTS, VERTEBRAE
-from .measurements import Measurements, at_fault
+from .measurements import Measurements, culprits
 
 _PALE = 0.72
-"""Share of their color's brightness that pale lines have."""
+"""Brightness of pale lines relative to bright ones."""
 _STEPS = 8
-_LESS_SURE = tuple(
+_UNSURE = tuple(
     tuple(round(sure + (faint - sure) * step / _STEPS) for sure, faint in zip(SURE, FAINT))
     for step in range(1, _STEPS + 1)
 )
-_BRIGHT_COLORS = (SURE, *_LESS_SURE, DOUBTFUL, IMPLAUSIBLE, MEASURED)
+_BRIGHT_COLORS = (SURE, *_UNSURE, DOUBTFUL, IMPLAUSIBLE, MEASURED)
 PALETTE = tuple(tuple(round(share * value) for value in color) for share in (1.0, _PALE) for color in _BRIGHT_COLORS)
-"""Red, green and blue of all lines; lines say which by its number."""
+"""Red, green and blue of all lines, by color index."""
 _TL, _TR, _BL, _BR = (POINTS.index(name) for name in CORNERS)
 _SIDES, _ENDPLATES = ((_TL, _BL), (_TR, _BR)), ((_TL, _TR), (_BL, _BR))
 _CLOSED, _OPEN = 1.1, 0.35
-"""How far Cobb lines go beyond an endplate where they come together and where they part, in widths of the endplate."""
+"""Length of Cobb lines beyond the endplate on the concave and on the convex side, in widths of the endplate."""
 
 
 class Lines(NamedTuple):
-    """Straight lines: ``ends`` ``(N, 2, 2)`` in pixels, ``colors`` ``(N,)`` numbers into ``PALETTE``."""
+    """Straight lines: ``ends`` ``(N, 2, 2)`` in pixels, ``colors`` ``(N,)`` indices into ``PALETTE``."""
 
     ends: np.ndarray
     colors: np.ndarray
 
 
 class Text(NamedTuple):
-    """A text beside a point: where it begins in pixels, what it says, and whether it is marked."""
+    """A text: its start in pixels, its content, and whether it is highlighted."""
 
     x: float
     y: float
     text: str
-    is_marked: bool = False
+    is_highlighted: bool = False
 
 
-def marks(found: Measurements) -> dict[str, tuple[int, int, int]]:
-    """Colors of the vertebrae that should be looked at; doubt goes before what is implausible."""
-    colors = {name: IMPLAUSIBLE for violation in found.violations for name in at_fault(violation)}
-    colors.update({name: DOUBTFUL for name, _ in found.doubtful})
+def vertebra_colors(measured: Measurements) -> dict[str, tuple[int, int, int]]:
+    """Colors of the vertebrae to be checked; doubtful takes precedence over implausible."""
+    colors = {name: IMPLAUSIBLE for violation in measured.violations for name in culprits(violation)}
+    colors.update({name: DOUBTFUL for name, _ in measured.doubtful})
     return colors
 
 
-def bodies(xy: np.ndarray, found: Measurements, layers: Collection[str]) -> Lines:
+def body_lines(xy: np.ndarray, measured: Measurements, layers: Collection[str]) -> Lines:
     """Sides and endplates of the vertebrae.
 
     Args:
         xy: ``(V, P, 2)`` pixels, NaN where absent; a line with an absent end is left out.
-        found: colors the vertebrae, see ``marks``; the others go from ``SURE`` to ``FAINT`` with their uncertainty.
-        layers: "outlines" asks for the sides, which are pale, and pale endplates; "endplates" for bright endplates.
+        measured: colors the vertebrae, see ``vertebra_colors``; the others range from ``SURE`` to ``FAINT`` by their
+            uncertainty.
+        layers: "outlines" includes pale sides and pale endplates; "endplates" bright endplates.
     """
     wanted = []
     if "outlines" in layers:
@@ -67,11 +68,11 @@ def bodies(xy: np.ndarray, found: Measurements, layers: Collection[str]) -> Line
         wanted += [(pair, "endplates" not in layers) for pair in _ENDPLATES]
     if not wanted:
         return Lines(np.empty((0, 2, 2)), np.empty(0, int))
-    marked = marks(found)
+    colored = vertebra_colors(measured)
     colors = np.array(
         [
-            _BRIGHT_COLORS.index(marked[name]) if name in marked else round(_STEPS * uncertainty)
-            for name, uncertainty in zip(VERTEBRAE, found.uncertainty)
+            _BRIGHT_COLORS.index(colored[name]) if name in colored else round(_STEPS * uncertainty)
+            for name, uncertainty in zip(VERTEBRAE, measured.uncertainty)
         ]
     )
     lines = np.concatenate([xy[:, list(pair)] for pair, _ in wanted])
@@ -81,7 +82,7 @@ def bodies(xy: np.ndarray, found: Measurements, layers: Collection[str]) -> Line
 
 
 def cobb_lines(xy: np.ndarray, curves: Collection[Curve]) -> Lines:
-    """The endplates between which the curves are measured, drawn out to where they come together.
+    """Cobb lines: the measured endplates, extended to the concave side.
 
     Args:
         xy: ``(V, P, 2)`` pixels.
@@ -93,18 +94,18 @@ def cobb_lines(xy: np.ndarray, curves: Collection[Curve]) -> Lines:
 
 
 def angle_texts(xy: np.ndarray, curves: Collection[Curve], width: float, letter: float) -> list[Text]:
-    """Angle, levels and side of each curve, between its two lines where they come together.
+    """Angle, levels and side of each curve, between its two lines on the concave side.
 
     Args:
         xy: ``(V, P, 2)`` pixels.
         curves: as for ``cobb_lines``.
-        width: of the film in pixels; texts stay inside.
-        letter: width of a letter of the text in pixels of the film.
+        width: of the image in pixels; texts stay inside.
+        letter: width of a letter in pixels of the image.
     """
     texts = []
     for curve in curves:
         upper, lower = _pair(xy, curve)
-        text = words(curve)
+        text = format_curve(curve)
         at_right = _closes_at_right(xy, curve)
         outer = np.array([upper[int(at_right)], lower[int(at_right)]])
         x = outer[:, 0].max() if at_right else outer[:, 0].min() - letter * len(text)
@@ -113,30 +114,30 @@ def angle_texts(xy: np.ndarray, curves: Collection[Curve], width: float, letter:
     return texts
 
 
-def words(curve: Curve) -> str:
-    """Angle, levels and side of a curve in short."""
+def format_curve(curve: Curve) -> str:
+    """Angle with interval, levels and side of a curve."""
     larger = ", may be larger" if curve.open_ends else ""
     angle = f"{curve.angle_deg:.1f}{interval_text(curve.half_width_deg)}°"
     return f"{angle}  {curve.upper_end}–{curve.lower_end} {curve.side}{larger}"  # noqa: RUF001
 
 
-def name_texts(xy: np.ndarray, found: Measurements, gap: float) -> list[Text]:
-    """The names of the vertebrae at their right; with "?" in doubt, with "!" where something is implausible.
+def name_texts(xy: np.ndarray, measured: Measurements, gap: float) -> list[Text]:
+    """Names of the vertebrae at their right; with "?" where doubtful, with "!" where implausible.
 
     Args:
         xy: ``(V, P, 2)`` pixels.
-        found: see ``marks``.
+        measured: see ``vertebra_colors``.
         gap: between vertebra and name in pixels.
     """
-    marked = marks(found)
+    colored = vertebra_colors(measured)
     texts = []
     for name, points in zip(VERTEBRAE, xy):
         there = points[np.isfinite(points).all(axis=1)]
         if len(there):
             rightmost = there[there[:, 0] >= there[:, 0].max() - gap]
             x, y = rightmost[:, 0].max() + gap, np.mean([there[:, 1].min(), there[:, 1].max()])
-            sign = {DOUBTFUL: " ?", IMPLAUSIBLE: " !"}.get(marked.get(name, SURE), "")
-            texts.append(Text(float(x), float(y), name + sign, name in marked))
+            sign = {DOUBTFUL: " ?", IMPLAUSIBLE: " !"}.get(colored.get(name, SURE), "")
+            texts.append(Text(float(x), float(y), name + sign, name in colored))
     return texts
 
 
@@ -152,7 +153,7 @@ def _pair(xy: np.ndarray, curve: Curve) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _closes_at_right(xy: np.ndarray, curve: Curve) -> bool:
-    """Whether the two endplates come together at the right: the concave side of the curve."""
+    """Whether the two endplates converge to the right: the concave side of the curve."""
     a, b = curve.ends
     upper, lower = xy[a, _TR] - xy[a, _TL], xy[b, _BR] - xy[b, _BL]
     return bool(upper[0] * lower[1] - upper[1] * lower[0] < 0)

@@ -1,22 +1,21 @@
-"""The panel: the widgets of the ``.ui`` file, connected to the controller and the logic."""
+"""Panel of the module: the widgets of the ``.ui`` file, connected to controller and logic."""
 
 import qt
 import slicer.util
 
-from .sections.connection import ConnectionPanel
-from .sections.correct import CorrectPanel
-from .sections.images import ImagesPanel
-from .sections.measure import MeasurePanel
-from .sections.notice import NoticePanel
-from .sections.place import PlacePanel
-from .sections.submit import SubmitPanel
-from .sections.train import TrainPanel
-from .sections.view import ViewPanel
-from .settings import Settings
-from .shortcuts import Shortcuts
+from .sections.connection import ConnectionSection
+from .sections.correct import CorrectSection
+from .sections.images import ImagesSection
+from .sections.measure import MeasureSection
+from .sections.notice import NoticeBar
+from .sections.place import PlaceSection
+from .sections.submit import SubmitSection
+from .sections.train import TrainSection
+from .sections.view import ViewSection
+from .settings import Settings, Shortcuts
 from .tables import fill, prepare
 
-POLL_MS = 15
+POLL_INTERVAL_MS = 15
 
 
 class VertebraLandmarksPanel:
@@ -25,7 +24,7 @@ class VertebraLandmarksPanel:
     Args:
         path: the ``.ui`` file.
         logic: the module's logic.
-        controller: what the buttons start; it is closed with the panel, and so is the logic.
+        controller: the workflow; closed with the panel, as is the logic.
     """
 
     def __init__(self, path, logic, controller):
@@ -33,59 +32,59 @@ class VertebraLandmarksPanel:
         self.widget = slicer.util.loadUI(path)
         self.ui = slicer.util.childWidgetVariables(self.widget)
         settings = Settings()
-        self.notice = NoticePanel(self.ui, controller.dismiss)
-        self._images = ImagesPanel(self.ui, controller, settings, self.notice)
-        self._view = ViewPanel(self.ui, logic, settings)
-        self._correct = CorrectPanel(self.ui, controller, logic, settings)
-        self._place = PlacePanel(self.ui, logic)
-        self._measure = MeasurePanel(self.ui, controller, logic)
-        self._submit = SubmitPanel(self.ui, controller, settings, self.notice)
-        self._by_state = (
-            ConnectionPanel(self.ui, controller, settings),
+        self.notice = NoticeBar(self.ui, controller.dismiss)
+        self._images = ImagesSection(self.ui, controller, settings, self.notice)
+        self._view = ViewSection(self.ui, logic, settings)
+        self._correct = CorrectSection(self.ui, controller, logic, settings)
+        self._place = PlaceSection(self.ui, logic)
+        self._measure = MeasureSection(self.ui, controller, logic)
+        self._submit = SubmitSection(self.ui, controller, settings, self.notice)
+        self._sections = (
+            ConnectionSection(self.ui, controller, settings),
             self._images,
             self._correct,
             self._place,
             self._measure,
             self._submit,
-            TrainPanel(self.ui, controller),
+            TrainSection(self.ui, controller),
         )
         self._shortcuts = Shortcuts(self._actions())
-        self._keep_sections(settings)
+        self._restore_sections(settings)
         prepare(self.ui.keysTable, (130, None))
-        fill(self.ui.keysTable, Shortcuts.lines())
+        fill(self.ui.keysTable, Shortcuts.rows())
         self.ui.taskCancelButton.connect("clicked(bool)", lambda: controller.cancel())
-        self._told = (None, "")
-        self._film = None
-        self._ends = [controller.on_change(self._show_state), logic.on_change(self._show_points)]
+        self._shown_messages = (None, "")
+        self._shown_image = None
+        self._unsubscribe = [controller.subscribe(self._show_state), logic.subscribe(self._show_points)]
         self._show_state(controller.state)
         self._show_points()
         self._timer = qt.QTimer()
-        self._timer.setInterval(POLL_MS)
+        self._timer.setInterval(POLL_INTERVAL_MS)
         self._timer.connect("timeout()", controller.poll)
         self._timer.start()
 
     def enter(self):
-        """The user sees the panel."""
+        """The user opens the module."""
         self._shortcuts.install(slicer.util.mainWindow())
 
     def exit(self):
-        """The user goes elsewhere; jobs go on."""
+        """The user leaves the module; jobs continue."""
         self._shortcuts.remove()
-        self.logic.stop_placing()
+        self.logic.stop_placement()
 
     def cleanup(self):
-        """Save what is unsaved and let go of everything; the panel cannot be used afterwards."""
+        """Save what is unsaved and release everything; the panel cannot be used afterwards."""
         self._timer.stop()
         self._timer.disconnect("timeout()")
         self._shortcuts.remove()
         self._images.close()
-        for end in self._ends:
-            end()
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
         self.controller.close()
         self.logic.cleanup()
 
     def _actions(self):
-        """What the keys do: press the button, if it can be pressed."""
+        """Actions of the keys, by name; most click a button if it is enabled."""
         ui = self.ui
         return {
             "next": ui.nextButton.click,
@@ -104,8 +103,8 @@ class VertebraLandmarksPanel:
     def _toggle_help(self):
         self.ui.keysSection.collapsed = not self.ui.keysSection.collapsed
 
-    def _keep_sections(self, settings):
-        """Sections stay open or closed from one start to the next."""
+    def _restore_sections(self, settings):
+        """Collapse the sections that were collapsed before, and remember later changes."""
         ui = self.ui
         sections = (
             *(ui.connectionSection, ui.imagesSection, ui.viewSection, ui.correctSection, ui.placeSection),
@@ -115,47 +114,47 @@ class VertebraLandmarksPanel:
         for section in sections:
             if closed:
                 section.collapsed = section.name in closed
-            section.connect("contentsCollapsed(bool)", lambda: self._note_sections(settings, sections))
+            section.connect("contentsCollapsed(bool)", lambda: self._save_sections(settings, sections))
 
-    def _note_sections(self, settings, sections):
+    def _save_sections(self, settings, sections):
         settings["closedSections"] = " ".join(section.name for section in sections if section.collapsed)
 
     def _show_state(self, state):
-        film = None if state.current is None else (state.current.id, state.current.source)
-        if film != self._film:
-            self._film = film
+        image = None if state.current is None else (state.current.id, state.current.source)
+        if image != self._shown_image:
+            self._shown_image = image
             self.notice.withdraw()
-        for panel in self._by_state:
-            panel.refresh(state)
-        self._show_task(state)
-        self._tell(state)
+        for section in self._sections:
+            section.refresh(state)
+        self._show_job(state)
+        self._show_messages(state)
 
-    def _show_task(self, state):
+    def _show_job(self, state):
         ui, busy = self.ui, state.busy
         ui.taskFrame.setVisible(bool(busy))
         if busy:
             job = busy[-1]
-            ui.taskLabel.text = f"{job.what} …"
+            ui.taskLabel.text = f"{job.description} …"
             ui.taskProgressBar.maximum = job.total or 0
             ui.taskProgressBar.value = job.done if job.total else 0
 
-    def _tell(self, state):
-        news = (state.error, state.notice)
-        if news == self._told:
+    def _show_messages(self, state):
+        messages = (state.error, state.notice)
+        if messages == self._shown_messages:
             return
-        self._told = news
+        self._shown_messages = messages
         if state.error is not None:
-            self.notice.say(state.error.message, "error")
+            self.notice.show(state.error.message, "error")
         elif state.notice:
-            self.notice.say(state.notice)
+            self.notice.show(state.notice)
         else:
             self.notice.dismiss()
 
     def _show_points(self, change=None):
-        """After every change of the points; in the middle of a drag, only what has to keep up with it."""
-        if change is not None and change.is_going_on:
+        """Refresh after every change of the points; during a drag, only what must follow it."""
+        if change is not None and change.is_ongoing:
             self._measure.refresh_angles()
-            self._correct.refresh_doubts()
+            self._correct.refresh_checks()
         else:
             self._measure.refresh_points()
             self._correct.refresh_points()

@@ -1,4 +1,4 @@
-"""The module's own test, behind *Reload and Test* in Slicer: what a program can see of it there, without a server."""
+"""Self test of the module, run by *Reload and Test* in Slicer; needs no server."""
 
 import tempfile
 from pathlib import Path
@@ -8,26 +8,25 @@ import slicer
 import slicer.util
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
-from ..client.image_info import ImageFacts
-from ..client.responses import LOCAL, Film
+from ..client.radiograph import LOCAL, ImageInfo, Radiograph
 from ..spine.schema import POINTS, VERTEBRAE, Spine
 
-TO_CLICK = (
-    "the module stands under Spine, with its icon, and the panel reads well in your style",
+MANUAL_CHECKS = (
+    "the module is listed under Spine with its icon, and the panel is readable in your style",
     "Ctrl+Z and Ctrl+Y undo and redo while the mouse is in the slice view",
     "N, I, D, L, X, G and H do what Keyboard help says, and type letters while a text field has the focus",
     "dragging a corner is smooth, and the table of curves follows",
-    "Open a file lets you choose a DICOM and a PNG file",
-    "a film opened from the server can be corrected, submitted and found again after a restart",
+    "Open a file opens a DICOM and a PNG file",
+    "an image opened from the server can be corrected, submitted and found again after a restart",
 )
-"""What only a person can see in Slicer."""
+"""To be checked by hand in Slicer."""
 
 
 class VertebraLandmarksTest(ScriptedLoadableModuleTest):
-    """Shows a film, corrects points and takes them back; the user's nodes are left alone."""
+    """Shows an image, corrects points and undoes it, without touching the user's nodes."""
 
     def runTest(self):
-        """Run everything, and say what is left to be clicked."""
+        """Run all tests, and list what is left to be checked by hand."""
         self.setUp()
         for name in sorted(name for name in dir(self) if name.startswith("test_")):
             self.delayDisplay(name.replace("_", " "))
@@ -35,45 +34,45 @@ class VertebraLandmarksTest(ScriptedLoadableModuleTest):
                 getattr(self, name)()
             finally:
                 self.tearDown()
-        self.delayDisplay("Passed. Please look at the following yourself: " + "; ".join(TO_CLICK) + ".")
+        self.delayDisplay("Passed. Please check the following by hand: " + "; ".join(MANUAL_CHECKS) + ".")
 
     def setUp(self):
-        """Make the panel, where it is not there yet."""
+        """Create the panel if it does not exist yet."""
         slicer.modules.vertebralandmarks.widgetRepresentation()
-        assert self.widget().logic.film is None, "Close the scene first: the test shows a film of its own."
+        assert self.widget().logic.radiograph is None, "Close the scene first: the test shows an image of its own."
 
     def tearDown(self):
-        """Close the film of the test."""
-        self.widget().logic.close_film()
+        """Close the image of the test."""
+        self.widget().logic.close_image()
 
     def widget(self):
-        """The module's widget, as Slicer holds it."""
+        """The module's widget in Slicer."""
         return slicer.modules.VertebraLandmarksWidget
 
     def show(self):
-        """A film with a straight spine; returns the logic."""
+        """Show an image with a straight spine; returns the logic."""
         logic = self.widget().logic
-        logic.show_film(film_of_steps())
+        logic.show_image(gray_steps())
         logic.editor.load(straight_spine())
         return logic
 
     def test_panel_is_there(self):
-        """Every widget has its place, and nothing can be submitted yet."""
+        """The panel has its widgets, and nothing can be submitted yet."""
         widget = self.widget()
         assert widget.panel.ui.connectionSection.text == "Connection"
         assert not widget.panel.ui.submitButton.enabled
 
-    def test_film_and_points_are_shown(self):
-        """One volume and two lists of points come into the scene and go with the film."""
+    def test_image_and_points_are_shown(self):
+        """Two lists of points are added to the scene, and removed with the image."""
         before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode")
         logic = self.show()
         after = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode")
         assert after - before >= 2
-        logic.close_film()
+        logic.close_image()
         assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode") == before
 
     def test_correction_is_measured_and_undone(self):
-        """A turned vertebra makes a curve; undo takes it back."""
+        """A rotated vertebra makes a curve; undo reverts it."""
         logic = self.show()
         flat = logic.measurements.curves[0].angle_deg
         logic.editor.rotate_vertebra(VERTEBRAE.index("T7"), 20.0)
@@ -88,33 +87,33 @@ class VertebraLandmarksTest(ScriptedLoadableModuleTest):
         shown = self.widget().panel.ui.curvesTable.item(0, 3).text()
         assert f"{logic.measurements.curves[0].angle_deg:.1f}" in shown
 
-    def test_users_nodes_are_left_alone(self):
-        """What the user made stays as it was."""
+    def test_nodes_of_the_user_are_unchanged(self):
+        """Nodes of the user stay unchanged."""
         own = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Mine")
         own.AddControlPoint(1.0, 2.0, 3.0)
-        self.show().close_film()
+        self.show().close_image()
         assert slicer.mrmlScene.GetNodeByID(own.GetID()) is not None
         assert own.GetNumberOfControlPoints() == 1
         slicer.mrmlScene.RemoveNode(own)
 
     def test_local_file_is_read(self):
-        """A file of this computer becomes a film."""
+        """A local file is read as an image."""
         logic = self.widget().logic
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "steps.nrrd"
-            pixels = film_of_steps().pixels
+            pixels = gray_steps().pixels
             header = (
                 f"NRRD0004\ntype: uint8\ndimension: 2\nsizes: {pixels.shape[1]} {pixels.shape[0]}\nencoding: raw\n\n"
             )
             path.write_bytes(header.encode("ascii") + pixels.tobytes())
-            film = logic.load_local(str(path))
-        assert np.array_equal(film.pixels, pixels)
+            radiograph = logic.load_local(str(path))
+        assert np.array_equal(radiograph.pixels, pixels)
 
 
-def film_of_steps():
-    """A film of gray steps, 240 x 400."""
+def gray_steps():
+    """Image of gray steps, 240 x 400 pixels."""
     pixels = np.repeat((np.arange(400) // 2).astype(np.uint8)[:, None], 240, axis=1)
-    return Film("self test", pixels, LOCAL, None, ImageFacts(240, 400))
+    return Radiograph("self test", pixels, LOCAL, None, ImageInfo(240, 400))
 
 
 def straight_spine():

@@ -1,10 +1,10 @@
-"""Tables whose items stay: filling one again changes only the texts that differ."""
+"""Table widgets that are filled incrementally: only texts that differ are changed."""
 
 import qt
 
 
 def prepare(table, widths):
-    """Set the widths of a table's columns in pixels; None for the one that takes what is left."""
+    """Set the widths of a table's columns in pixels; None for the one that stretches."""
     header = table.horizontalHeader()
     for column, width in enumerate(widths):
         if width is None:
@@ -21,13 +21,13 @@ def fill(table, rows):
 
 
 def resize(table, count):
-    """Let a table have so many rows."""
+    """Set the number of rows."""
     if table.rowCount != count:
         table.setRowCount(count)
 
 
 def fill_from(table, first, rows):
-    """Show rows of texts from a row on that is there already."""
+    """Show rows of texts, beginning at an existing row."""
     for row, texts in enumerate(rows, first):
         for column, text in enumerate(texts):
             item = table.item(row, column)

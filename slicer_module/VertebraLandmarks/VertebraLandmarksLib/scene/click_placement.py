@@ -1,4 +1,4 @@
-"""Placing points with clicks in the view, by Slicer's own way of placing."""
+"""Manual placement with clicks in the view, through Slicer's place mode."""
 
 from __future__ import annotations
 
@@ -7,30 +7,28 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
-from ..editor.placement_guide import GUIDED, Guide, direction_at, sorted_corners
+from ..editor.placement_guide import GUIDED, PlacementGuide, sort_corners, spine_direction
 from ..editor.spine_editor import SpineEditor
 from ..spine.display import CORNER, unit_color
 from ..spine.labels.markups import label_of
 from ..spine.schema import CORNERS, POINTS, VERTEBRAE
-from .frame import Frame
-from .mrml_nodes import create, one_change, remove
-from .observers import Observers
+from .mrml_nodes import Observers, SceneFrame, create, one_change, remove
 
 GUIDED_MODE, FREE_MODE = "guided", "free"
-"""Point by point in the guided order; four corners of a vertebra in any order."""
+"""Placement modes: point by point in the guided order; four corners of a vertebra in any order."""
 
-_WORDS = {"TL": "top left", "TR": "top right", "BL": "bottom left", "BR": "bottom right"}
+_CORNER_NAMES = {"TL": "top left", "TR": "top right", "BL": "bottom left", "BR": "bottom right"}
 
 
 @dataclass(frozen=True)
-class PlacingStep:
-    """What the next click does.
+class PlacementStep:
+    """What the next click places.
 
     Attributes:
         mode: ``GUIDED_MODE`` or ``FREE_MODE``.
-        vertebra: name of the vertebra that is placed.
-        point: name of the point, such as "TL"; ``None`` where any corner may come.
-        text: what to do, for people.
+        vertebra: name of the vertebra.
+        point: name of the point, such as "TL"; ``None`` for any corner.
+        text: instruction for the user.
     """
 
     mode: str
@@ -39,44 +37,46 @@ class PlacingStep:
     text: str
 
 
-class Placing:
-    """Leads through the places, from ``start`` to ``stop`` or the last place.
+class ClickPlacement:
+    """Guided placement, from ``start`` to ``stop`` or the last point.
 
     Args:
-        scene: with the nodes that say what the mouse does.
-        editor: takes the points.
-        changed: called when another click is next, or placing ended.
+        scene: with the nodes of the mouse mode.
+        editor: of the points.
+        on_change: called when the next point changes, or placement ends.
     """
 
-    def __init__(self, scene: Any, editor: SpineEditor, changed: Callable[[], None]) -> None:
-        self._scene, self._editor, self._changed = scene, editor, changed
+    def __init__(self, scene: Any, editor: SpineEditor, on_change: Callable[[], None]) -> None:
+        self._scene, self._editor, self._on_change = scene, editor, on_change
         self._mode = GUIDED_MODE
-        self._guide: Optional[Guide] = None
+        self._guide: Optional[PlacementGuide] = None
         self._clicked: list[tuple[int, np.ndarray]] = []
         self._node: Any = None
-        self._frame = Frame()
+        self._frame = SceneFrame()
         self._before: Optional[tuple[str, str, int, int]] = None
         self._observers = Observers()
 
     @property
-    def step(self) -> Optional[PlacingStep]:
-        """What is next; ``None`` while nothing is placed."""
+    def step(self) -> Optional[PlacementStep]:
+        """What the next click places; ``None`` while nothing is placed."""
         if self._guide is None or self._guide.current is None:
             return None
         v, p = self._guide.current
         name, point = VERTEBRAE[v], POINTS[p]
         if self._mode == GUIDED_MODE:
-            return PlacingStep(self._mode, name, point, f"Click {label_of(name, point)}: its {_WORDS[point]} corner.")
+            return PlacementStep(
+                self._mode, name, point, f"Click {label_of(name, point)}: its {_CORNER_NAMES[point]} corner."
+            )
         done = f"{len(self._clicked)} of {len(CORNERS)}"
-        return PlacingStep(self._mode, name, None, f"Click the four corners of {name} in any order: {done} done.")
+        return PlacementStep(self._mode, name, None, f"Click the four corners of {name} in any order: {done} done.")
 
-    def start(self, mode: str, vertebra: Optional[str], frame: Frame, view: Optional[str]) -> None:
+    def start(self, mode: str, vertebra: Optional[str], frame: SceneFrame, view: Optional[str]) -> None:
         """Begin.
 
         Args:
             mode: ``GUIDED_MODE`` or ``FREE_MODE``.
-            vertebra: name of the one to begin at; left out, the first place without a point.
-            frame: of the film.
+            vertebra: name of the one to begin at; left out, the first that lacks a corner.
+            frame: of the image.
             view: ID of the slice view.
 
         Raises:
@@ -88,32 +88,32 @@ class Placing:
             raise ValueError(f"vertebra {vertebra!r:.40} is not one of {', '.join(VERTEBRAE)}")
         self.stop()
         self._mode, self._frame = mode, frame
-        guide = Guide(self._editor.xy, GUIDED)
+        guide = PlacementGuide(self._editor.xy, GUIDED)
         if vertebra is not None:
             guide.go_to(VERTEBRAE.index(vertebra), self._editor.xy)
         if guide.current is None:
             return
         self._guide = guide
-        self._take_mouse(view)
-        self._changed()
+        self._enter_place_mode(view)
+        self._on_change()
 
     def stop(self) -> None:
-        """End, and let the mouse do what it did before; clicks that make no whole vertebra are dropped."""
+        """End placement and restore the mouse mode; clicks on an incomplete vertebra are dropped."""
         if self._guide is None:
             return
         self._guide, self._clicked = None, []
         self._show_clicks()
-        self._give_mouse_back()
-        self._changed()
+        self._leave_place_mode()
+        self._on_change()
 
     def remove(self) -> None:
-        """End, and remove what the scene holds for placing; not to be called while Slicer deals with a click."""
+        """End placement and remove its node; not to be called while Slicer handles a click."""
         self.stop()
         remove(self._scene, self._node)
         self._node = None
 
     def skip(self) -> None:
-        """Leave the place out that is next; in the free mode, the vertebra."""
+        """Skip the next point; in the free mode, the vertebra."""
         if self._guide is not None:
             if self._mode == GUIDED_MODE:
                 self._guide.advance(self._editor.xy)
@@ -122,7 +122,7 @@ class Placing:
             self._proceed()
 
     def back(self) -> None:
-        """Go back to the place before; in the free mode, drop the last click, or go to the vertebra before."""
+        """Go back to the previous point; in the free mode, drop the last click, or go to the vertebra above."""
         if self._guide is None:
             return
         if self._mode == GUIDED_MODE:
@@ -134,7 +134,7 @@ class Placing:
         self._proceed(keeps_clicks=True)
 
     def _take(self, index: int, xy: np.ndarray) -> None:
-        """Use a click: its number among the points that Slicer made, and where it was, (x, y) stored pixels."""
+        """Use a click: its control point index and its (x, y) stored pixels."""
         if self._guide is None or self._guide.current is None:
             return
         v, p = self._guide.current
@@ -146,9 +146,9 @@ class Placing:
         if not any(np.array_equal(xy, before) for _, before in self._clicked):
             self._clicked.append((index, xy))
         if len(self._clicked) == len(CORNERS):
-            four = self._frame.to_upright(np.stack([place for _, place in self._clicked]))
-            down = direction_at(self._frame.to_upright(self._editor.xy), v, four.mean(axis=0))
-            self._editor.place_corners(v, self._frame.to_stored(sorted_corners(four, down)))
+            four = self._frame.to_upright(np.stack([position for _, position in self._clicked]))
+            down = spine_direction(self._frame.to_upright(self._editor.xy), v, four.mean(axis=0))
+            self._editor.place_corners(v, self._frame.to_stored(sort_corners(four, down)))
             self._guide.skip_vertebra(self._editor.xy)
             self._proceed()
         else:
@@ -162,9 +162,9 @@ class Placing:
             return
         self._show_clicks()
         self._name_next()
-        self._changed()
+        self._on_change()
 
-    def _take_mouse(self, view: Optional[str]) -> None:
+    def _enter_place_mode(self, view: Optional[str]) -> None:
         interaction, selection = self._singletons()
         if self._node is None or not self._scene.IsNodePresent(self._node):
             self._node = _click_node(self._scene, view)
@@ -186,7 +186,7 @@ class Placing:
         interaction.SetCurrentInteractionMode(interaction.Place)
         self._observers.add(interaction, interaction.InteractionModeChangedEvent, lambda *_: self._on_mode())
 
-    def _give_mouse_back(self) -> None:
+    def _leave_place_mode(self) -> None:
         self._observers.remove()
         interaction, selection = self._singletons()
         if interaction is not None and selection is not None and self._before is not None:
@@ -198,20 +198,20 @@ class Placing:
         self._before = None
 
     def _name_next(self) -> None:
-        """The list's name, as the label beside the mouse says what the click will place."""
+        """Rename the node, as its name is shown beside the mouse."""
         step = self.step
         if self._node is not None and step is not None:
             self._node.SetName(step.vertebra if step.point is None else label_of(step.vertebra, step.point))
 
     def _show_clicks(self) -> None:
-        """Let only the clicks be seen that wait for others; none is removed, as Slicer may be dealing with one."""
+        """Show only the clicks of an incomplete vertebra; none is removed, as Slicer may be handling one."""
         waiting = {index for index, _ in self._clicked}
         with one_change(self._node):
             for i in self._defined():
                 self._node.SetNthControlPointVisibility(i, i in waiting)
 
     def _defined(self) -> list[int]:
-        """Indices of the points that were clicked, without the one that hangs at the mouse."""
+        """Indices of the clicked control points, without the preview at the mouse."""
         node = self._node
         return [
             i
@@ -234,8 +234,8 @@ class Placing:
 
 
 def _click_node(scene: Any, view: Optional[str]) -> Any:
-    """Where Slicer puts the clicks."""
-    node = create(scene, "vtkMRMLMarkupsFiducialNode", "Placing", "placing", view, is_hidden=True)
+    """Fiducial node that receives the clicks."""
+    node = create(scene, "vtkMRMLMarkupsFiducialNode", "Placement", "placement", view, is_hidden=True)
     node.SetControlPointLabelFormat("%N")
     display = node.GetDisplayNode()
     with one_change(display):

@@ -1,4 +1,4 @@
-"""Gray values: which of them a window shows, and any image's values as those of a film."""
+"""Gray windows, and conversion of gray values to unsigned integers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ WINDOWS = {
 
 _SAMPLES = 50_000
 _BORDER = 0.02
-"""Share from which on the darkest or the brightest value is a border or burnt in, and no part of the patient."""
+"""Share of pixels above which the darkest or brightest value is a border or burnt in, not the patient."""
 
 
 def window_of(pixels: np.ndarray, preset: str) -> tuple[float, float]:
     """Gray values that become black and white.
 
     Args:
-        pixels: ``(H, W)`` values of a film.
+        pixels: ``(H, W)`` gray values.
         preset: one of ``WINDOWS``.
 
     Raises:
@@ -40,26 +40,26 @@ def window_of(pixels: np.ndarray, preset: str) -> tuple[float, float]:
 
 
 def _without_borders(values: np.ndarray) -> np.ndarray:
-    """Sorted values without the lowest and the highest, where many are alike."""
+    """Sorted values without the lowest and the highest, where these are frequent."""
     first = int(np.searchsorted(values, values[0], side="right"))
     last = int(np.searchsorted(values, values[-1], side="left"))
-    many = _BORDER * len(values)
-    inner = values[first if first > many else 0 : last if len(values) - last > many else len(values)]
+    frequent = _BORDER * len(values)
+    inner = values[first if first > frequent else 0 : last if len(values) - last > frequent else len(values)]
     return inner if len(inner) else values
 
 
-def film_values(values: np.ndarray) -> np.ndarray:
-    """Gray values as a film has them: unsigned integers of 8 or 16 bits, in the same order of brightness.
+def to_unsigned(values: np.ndarray) -> np.ndarray:
+    """Convert gray values monotonically to unsigned integers of 8 or 16 bits.
 
     Args:
-        values: ``(H, W)`` of any kind; what is no number counts as 0. Integers are kept where 16 bits hold them, and
-            where they do not, their differences; else the darkest becomes 0 and the brightest 65535, as at the server.
+        values: ``(H, W)`` of any type; NaN and infinities count as 0. Integers are kept where they fit into 16 bits,
+            else shifted where their range does; all other values are scaled to 0...65535, as on the server.
     """
     if values.dtype in (np.uint8, np.uint16):
         return values
-    is_whole = values.dtype.kind in "iub"
+    is_complete = values.dtype.kind in "iub"
     values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
-    factor = 1.0 if is_whole and high - low <= 65535 else 65535 / ((high - low) or 1.0)
-    offset = 0.0 if is_whole and low >= 0 and high <= 65535 else low
+    factor = 1.0 if is_complete and high - low <= 65535 else 65535 / ((high - low) or 1.0)
+    offset = 0.0 if is_complete and low >= 0 and high <= 65535 else low
     return np.rint((values - offset) * factor).astype(np.uint16)

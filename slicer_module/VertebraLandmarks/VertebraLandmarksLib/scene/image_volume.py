@@ -1,4 +1,4 @@
-"""A film as a volume in Slicer's scene, and how its gray values are shown."""
+"""The open image as a volume node, with its gray window."""
 
 from __future__ import annotations
 
@@ -8,29 +8,27 @@ import numpy as np
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
-from ..client.responses import Film
-from .frame import Frame
+from ..client.radiograph import Radiograph
 from .gray_window import window_of
-from .mrml_nodes import create, one_change, remove
-from .observers import Observers
+from .mrml_nodes import Observers, SceneFrame, create, one_change, remove
 
 Window = Union[str, tuple[float, float]]
-"""A preset of ``gray.WINDOWS``, or the gray values that become black and white."""
+"""A preset of ``gray_window.WINDOWS``, or the gray values that become black and white."""
 
 _GRAY, _INVERTED_GRAY = "vtkMRMLColorTableNodeGrey", "vtkMRMLColorTableNodeInvertedGrey"
 
 
-class FilmVolume:
-    """The volume of the film that is open.
+class ImageVolume:
+    """Volume node of the open image.
 
     Args:
-        scene: where it is.
+        scene: of the node.
     """
 
     def __init__(self, scene: Any) -> None:
         self._scene = scene
         self._node: Any = None
-        self._film: Optional[Film] = None
+        self._radiograph: Optional[Radiograph] = None
         self._window: Window = "Automatic"
         self._is_inverted = False
         self._shown: Optional[tuple[float, float]] = None
@@ -42,32 +40,32 @@ class FilmVolume:
         """The volume node; ``None`` without one."""
         return self._node if self._node is not None and self._scene.IsNodePresent(self._node) else None
 
-    def show(self, film: Film, frame: Frame) -> None:
-        """Put a film, turned upright, in the place of the one before."""
-        self._film = film
+    def show(self, radiograph: Radiograph, frame: SceneFrame) -> None:
+        """Show an image upright, replacing the one before."""
+        self._radiograph = radiograph
         if self.node is None:
-            self._node = create(self._scene, "vtkMRMLScalarVolumeNode", "film", "film")
+            self._node = create(self._scene, "vtkMRMLScalarVolumeNode", "image", "image")
         node, to_ras = self._node, vtk.vtkMatrix4x4()
         for axis, size in enumerate(frame.upright.spacing):
             to_ras.SetElement(axis, axis, -size)
         with one_change(node):
-            node.SetName(film.id or "film")
+            node.SetName(radiograph.id or "image")
             node.SetIJKToRASMatrix(to_ras)
-            node.SetAndObserveImageData(_image(frame.orientation.upright_pixels(film.pixels)))
+            node.SetAndObserveImageData(_image(frame.orientation.upright_pixels(radiograph.pixels)))
         self._observers.remove()
         self._apply()
-        self._observers.add(node.GetDisplayNode(), "ModifiedEvent", lambda *_: self._look())
+        self._observers.add(node.GetDisplayNode(), "ModifiedEvent", lambda *_: self._on_display_changed())
 
     def remove(self) -> None:
         """Remove the volume."""
         self._observers.remove()
         remove(self._scene, self._node)
-        self._node = self._film = None
+        self._node = self._radiograph = None
 
     def set_window(self, window: Window) -> None:
-        """Choose which gray values are seen, of this film and those to come.
+        """Set the gray window, for this image and later ones.
 
-        What the mouse chooses in the view counts instead, from then on, for films of as many bits.
+        A window set with the mouse in the view takes precedence from then on, for images of the same bit depth.
 
         Raises:
             ValueError: there is no such preset, or the values are not two rising numbers.
@@ -85,10 +83,10 @@ class FilmVolume:
         self._apply()
 
     def _apply(self) -> None:
-        if self.node is None or self._film is None:
+        if self.node is None or self._radiograph is None:
             return
         display = self._node.GetDisplayNode()
-        low, high = self._limits(self._film.pixels)
+        low, high = self._limits(self._radiograph.pixels)
         self._shown = (low, high)
         colors = _INVERTED_GRAY if self._is_inverted else _GRAY
         with one_change(display):
@@ -102,18 +100,18 @@ class FilmVolume:
             return self._by_mouse[1]
         return window_of(pixels, self._window) if isinstance(self._window, str) else self._window
 
-    def _look(self) -> None:
-        """The display changed: keep a window that is not the one which was set here."""
-        if self.node is None or self._film is None or self._shown is None:
+    def _on_display_changed(self) -> None:
+        """Keep a window that was set with the mouse."""
+        if self.node is None or self._radiograph is None or self._shown is None:
             return
         display = self._node.GetDisplayNode()
-        seen = (display.GetWindowLevelMin(), display.GetWindowLevelMax())
-        if not np.allclose(seen, self._shown, atol=1e-6):
-            self._by_mouse = (self._film.pixels.dtype, seen)
+        window = (display.GetWindowLevelMin(), display.GetWindowLevelMax())
+        if not np.allclose(window, self._shown, atol=1e-6):
+            self._by_mouse = (self._radiograph.pixels.dtype, window)
 
 
 def _image(pixels: np.ndarray) -> Any:
-    """``(H, W)`` pixels for VTK, without a copy where they lie row by row."""
+    """``(H, W)`` pixels as VTK image, without a copy where they are contiguous."""
     height, width = pixels.shape
     image = vtk.vtkImageData()
     image.SetDimensions(width, height, 1)

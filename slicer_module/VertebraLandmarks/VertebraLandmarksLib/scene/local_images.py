@@ -1,4 +1,4 @@
-"""Films from files on this computer, read by Slicer's and VTK's own readers."""
+"""Local image files, read by Slicer's and VTK's own readers without a server."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from ..client.image_info import ImageFacts
-from ..client.responses import LOCAL, Film
+from ..client.radiograph import LOCAL, ImageInfo, Radiograph
 from ..spine.image_suffixes import file_stem
 from ..spine.imaging.image_geometry import ImageGeometry
 from ..spine.imaging.planes import axis_of, plane_of
 from ..spine.measurement.image_warnings import square_pixel_warnings
-from .gray_window import film_values
-from .image_tags import geometry_of_picture, orientation_of_picture
-from .picture_files import is_whole
+from .gray_window import to_unsigned
+from .raster_files import is_complete, raster_geometry, raster_orientation
 
-_PICTURES = {
+_RASTER_READERS = {
     ".png": vtk.vtkPNGReader,
     ".jpg": vtk.vtkJPEGReader,
     ".jpeg": vtk.vtkJPEGReader,
@@ -34,73 +32,73 @@ _AS_STORED = 1  # ORIENTATION_TOPLEFT: the first row first, whatever the tag say
 _LUMINANCE = np.array((0.299, 0.587, 0.114))  # of red, green and blue, ITU-R BT.601
 
 
-def read_film(path: str) -> Film:
-    """Read a film at once; see ``begin_reading``, whose errors this raises."""
+def read_image(path: str) -> Radiograph:
+    """Read a file at once; raises as ``begin_reading`` does."""
     return begin_reading(path)()
 
 
-def begin_reading(path: str) -> Callable[[], Film]:
+def begin_reading(path: str) -> Callable[[], Radiograph]:
     """Begin to read PNG, JPEG, TIFF, BMP, DICOM, NRRD or NIfTI.
 
-    Colour becomes luminance, and bone is bright in DICOM files whatever their photometric interpretation. What DICOM
-    files say of orientation and side in PatientOrientation is not read: a server does that.
+    Color becomes luminance, and bone is bright in DICOM files of any photometric interpretation. PatientOrientation of
+    DICOM files is not read; a server does that.
 
     Args:
         path: the file.
 
     Returns:
-        What gives the film. It may run on any thread and takes most of the time; nodes of a scene, by which all but
-        PNG, JPEG, TIFF and BMP are read, are used before this returns.
+        A function that returns the image. It may run on any thread and takes most of the time; the MRML nodes by which
+        all but PNG, JPEG, TIFF and BMP are read are used before this returns.
 
     Raises:
-        OSError: there is no such file; what is returned raises it too.
-        ValueError: it is no image, is damaged, or has several slices; what is returned raises it too. The sentence
-            does not name the file.
+        OSError: there is no such file; the returned function raises it too.
+        ValueError: it is not an image, is corrupt, or has several slices; the returned function raises it too. The
+            message does not name the file.
     """
     file = Path(path)
     if not file.is_file():
         raise FileNotFoundError(f"there is no file {file.name}")
-    kind = _PICTURES.get(file.suffix.lower())
+    kind = _RASTER_READERS.get(file.suffix.lower())
     if kind is not None:
-        return lambda: _picture_film(file, kind)
+        return lambda: _read_raster(file, kind)
     image, geometry = _volume(file)
-    return lambda: _volume_film(file, image, geometry)
+    return lambda: _read_volume(file, image, geometry)
 
 
-def _film(file: Path, gray: np.ndarray, facts: ImageFacts) -> Film:
-    pixels = np.ascontiguousarray(film_values(gray))
+def _radiograph(file: Path, gray: np.ndarray, info: ImageInfo) -> Radiograph:
+    pixels = np.ascontiguousarray(to_unsigned(gray))
     pixels.setflags(write=False)
-    return Film(file_stem(str(file)), pixels, LOCAL, str(file), facts)
+    return Radiograph(file_stem(str(file)), pixels, LOCAL, str(file), info)
 
 
-def _picture_film(file: Path, kind: Any) -> Film:
+def _read_raster(file: Path, kind: Any) -> Radiograph:
     content = file.read_bytes()
-    if not is_whole(content, file.suffix.lower()):
-        raise ValueError(f"it is no {file.suffix[1:].upper()} image, or it is damaged")
-    gray = _picture(file, kind)
+    if not is_complete(content, file.suffix.lower()):
+        raise ValueError(f"it is not a {file.suffix[1:].upper()} image, or it is corrupt")
+    gray = _raster_values(file, kind)
     height, width = gray.shape
-    geometry = geometry_of_picture(content, width, height)
-    return _film(file, gray, ImageFacts(width, height, geometry, orientation=orientation_of_picture(content)))
+    geometry = raster_geometry(content, width, height)
+    return _radiograph(file, gray, ImageInfo(width, height, geometry, orientation=raster_orientation(content)))
 
 
-def _volume_film(file: Path, image: Any, geometry: ImageGeometry) -> Film:
-    """A film that stands, and has sides, as the directions of its plane say."""
+def _read_volume(file: Path, image: Any, geometry: ImageGeometry) -> Radiograph:
+    """The image, with orientation and sides by the directions of its plane."""
     gray = _gray(image)
     warnings = square_pixel_warnings(*geometry.spacing, _HEADER)
-    facts = ImageFacts(gray.shape[1], gray.shape[0], geometry, warnings=warnings)
+    info = ImageInfo(gray.shape[1], gray.shape[0], geometry, warnings=warnings)
     plane = plane_of(axis_of(np.array(geometry.along_row)), axis_of(np.array(geometry.down_column)))
-    if plane is not None and not plane.is_half_turned:  # what some programs write where nothing is known
-        facts = replace(
-            facts,
+    if plane is not None and not plane.is_half_turned:  # which some programs write by default
+        info = replace(
+            info,
             image_left_is=plane.image_left_is,
             image_left_is_source=_HEADER if plane.image_left_is else "",
             orientation=plane.orientation,
             warnings=(*plane.warnings(f"The {_HEADER}"), *warnings),
         )
-    return _film(file, gray, facts)
+    return _radiograph(file, gray, info)
 
 
-def _picture(file: Path, kind: Any) -> np.ndarray:
+def _raster_values(file: Path, kind: Any) -> np.ndarray:
     """``(H, W)`` values in the raster of the file."""
     reader = kind()
     if kind is vtk.vtkTIFFReader:
@@ -115,7 +113,7 @@ def _picture(file: Path, kind: Any) -> np.ndarray:
 
 
 def _volume(file: Path) -> tuple[Any, ImageGeometry]:
-    """Image data and geometry of a file that Slicer's own reader knows."""
+    """Image data and geometry of a file, by Slicer's own reader."""
     scene = slicer.vtkMRMLScene()
     volume, storage = slicer.vtkMRMLScalarVolumeNode(), slicer.vtkMRMLVolumeArchetypeStorageNode()
     scene.AddNode(volume)
@@ -130,14 +128,14 @@ def _volume(file: Path) -> tuple[Any, ImageGeometry]:
         vtk.vtkObject.SetGlobalWarningDisplay(shows_errors)
     if not is_read:
         kinds = "PNG, JPEG, TIFF, BMP, DICOM, NRRD or NIfTI"
-        raise ValueError(f"it is no image that Slicer can read ({kinds}), or it is damaged")
+        raise ValueError(f"Slicer cannot read it as an image ({kinds}), or it is corrupt")
     image = volume.GetImageData()
     _check(image, False)
     return image, _geometry(volume, _plane(image))
 
 
 def _geometry(volume: Any, plane: tuple[int, int]) -> ImageGeometry:
-    """Where the volume's pixels lie in the scene.
+    """Geometry of the volume's pixels in the scene.
 
     Args:
         volume: a volume node.
@@ -155,7 +153,7 @@ def _geometry(volume: Any, plane: tuple[int, int]) -> ImageGeometry:
 
 
 def _plane(image: Any) -> tuple[int, int]:
-    """Axes of the image that are row and column of the radiograph: all but one that has a single slice."""
+    """Axes of rows and columns: all but one that has a single slice."""
     sizes = image.GetDimensions()
     single = max(axis for axis in range(3) if sizes[axis] == 1)
     across, down = (axis for axis in range(3) if axis != single)
@@ -167,7 +165,7 @@ def _check(image: Any, has_errors: bool) -> None:
     if min(columns, rows, slices) > 1:
         raise ValueError(f"it has {slices} slices; expected one radiograph")
     if has_errors or columns < 1 or rows < 1 or image.GetPointData().GetScalars() is None:
-        raise ValueError("it is damaged, cut short, or packed in a way that is not known here")
+        raise ValueError("it is corrupt, truncated, or compressed in an unsupported way")
 
 
 def _gray(image: Any) -> np.ndarray:
@@ -175,7 +173,7 @@ def _gray(image: Any) -> np.ndarray:
     across, down = _plane(image)
     columns, rows = image.GetDimensions()[across], image.GetDimensions()[down]
     values = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(rows, columns, -1)
-    if values.shape[2] < len(_LUMINANCE):  # gray, maybe with opacity
+    if values.shape[2] < len(_LUMINANCE):  # gray, possibly with opacity
         return np.array(values[..., 0])
     gray = values[..., : len(_LUMINANCE)] @ _LUMINANCE
     return np.rint(gray).astype(values.dtype) if values.dtype.kind == "u" else gray

@@ -1,4 +1,4 @@
-"""Lines and texts over the film, in the slice view only, that nobody can take hold of."""
+"""Overlay of lines and texts in the slice view, which the mouse cannot move."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 
 from ..editor.overlay import PALETTE, Lines, Text
 from ..spine.display import DOUBTFUL, MEASURED, NAME, unit_color
-from .frame import Frame
-from .mrml_nodes import create, one_change, remove
+from .mrml_nodes import SceneFrame, create, one_change, remove
 
 _LINE_PX, _COBB_PX = 1, 2
 _TEXT_SCALES = {"names": 2.4, "angles": 3.0}
 _TEXT_COLORS = {"names": (NAME, DOUBTFUL), "angles": (MEASURED, MEASURED)}
-_NO_GLYPH = 0.01
+_NO_GLYPH_SIZE = 0.01
 FONT_PX = {name: 5 * scale for name, scale in _TEXT_SCALES.items()}
-"""Height of the letters in pixels of the view: Slicer's markups draw texts of scale 1 with 5."""
+"""Height of the letters in pixels of the view: Slicer's Markups draw texts of scale 1 with 5 pixels."""
 
 
-class Drawing:
-    """Two models with a palette, and two lists of texts: bodies, Cobb lines, names and angles.
+class OverlayNodes:
+    """Two models with a palette (bodies, Cobb lines) and two lists of texts (names, angles).
 
     Args:
-        scene: where they are.
+        scene: of the nodes.
     """
 
     def __init__(self, scene: Any) -> None:
         self._scene = scene
-        self._frame = Frame()
+        self._frame = SceneFrame()
         self._nodes: dict[str, Any] = {}
         self._written: dict[str, tuple[Text, ...]] = {}
 
@@ -40,8 +39,8 @@ class Drawing:
         """Whether the nodes are in the scene."""
         return bool(self._nodes) and all(self._scene.IsNodePresent(node) for node in self._nodes.values())
 
-    def create(self, frame: Frame, view: Optional[str] = None) -> None:
-        """Make the nodes, empty, where they are not there yet.
+    def create(self, frame: SceneFrame, view: Optional[str] = None) -> None:
+        """Create the nodes, empty, where they do not exist yet.
 
         Args:
             frame: of the upright image, in whose pixels lines and texts are given.
@@ -71,37 +70,36 @@ class Drawing:
             return
         mesh = self._nodes[role].GetPolyData()
         count = len(lines.ends)
-        points, cells, colors = vtk.vtkPoints(), vtk.vtkCellArray(), lines.colors
-        places = self._frame.to_ras(lines.ends.reshape(-1, 2))
-        points.SetData(numpy_to_vtk(places, deep=True))
+        points, cells = vtk.vtkPoints(), vtk.vtkCellArray()
+        points.SetData(numpy_to_vtk(self._frame.to_ras(lines.ends.reshape(-1, 2)), deep=True))
         numbers = np.column_stack([np.full(count, 2), np.arange(2 * count).reshape(-1, 2)]).astype(np.int64)
         cells.ImportLegacyFormat(numpy_to_vtkIdTypeArray(numbers.reshape(-1), deep=True))
-        shades = numpy_to_vtk(np.asarray(colors, np.uint8), deep=True)
-        shades.SetName("color")
+        color_indices = numpy_to_vtk(np.asarray(lines.colors, np.uint8), deep=True)
+        color_indices.SetName("color")
         mesh.SetPoints(points)
         mesh.SetLines(cells)
-        mesh.GetCellData().SetScalars(shades)
+        mesh.GetCellData().SetScalars(color_indices)
         mesh.Modified()
 
     def write_texts(self, role: str, texts: Sequence[Text]) -> None:
-        """Replace the texts of "names" or "angles"; marked ones have the second color."""
+        """Replace the texts of "names" or "angles"; highlighted ones have the second color."""
         node, texts, before = self._nodes.get(role), tuple(texts), self._written.get(role, ())
         if node is None or texts == before:
             return
         self._written[role] = texts
-        places = self._frame.to_ras(np.array([(text.x, text.y) for text in texts]).reshape(-1, 2)).tolist()
+        positions = self._frame.to_ras(np.array([(text.x, text.y) for text in texts]).reshape(-1, 2)).tolist()
         with one_change(node):
             for i in range(len(before) - 1, len(texts) - 1, -1):
                 node.RemoveNthControlPoint(i)
-            for i, (text, place) in enumerate(zip(texts, places)):
+            for i, (text, position) in enumerate(zip(texts, positions)):
                 if i >= len(before):
-                    node.AddControlPoint(*place, text.text)
+                    node.AddControlPoint(*position, text.text)
                 elif text == before[i]:
                     continue
                 else:
-                    node.SetNthControlPointPosition(i, *place)
+                    node.SetNthControlPointPosition(i, *position)
                     node.SetNthControlPointLabel(i, text.text)
-                node.SetNthControlPointSelected(i, not text.is_marked)
+                node.SetNthControlPointSelected(i, not text.is_highlighted)
 
     def set_visible(self, role: str, on: bool) -> None:
         """Show or hide "bodies", "cobb", "names" or "angles"."""
@@ -137,12 +135,12 @@ class Drawing:
         node = create(self._scene, "vtkMRMLMarkupsFiducialNode", f"Vertebra {role}", role, view, is_hidden=True)
         node.SetLocked(True)
         display = node.GetDisplayNode()
-        plain, marked = _TEXT_COLORS[role]
+        plain, highlighted = _TEXT_COLORS[role]
         with one_change(display):
             display.SetSelectedColor(*unit_color(plain))
-            display.SetColor(*unit_color(marked))
+            display.SetColor(*unit_color(highlighted))
             display.SetUseGlyphScale(False)
-            display.SetGlyphSize(_NO_GLYPH)
+            display.SetGlyphSize(_NO_GLYPH_SIZE)
             display.SetTextScale(_TEXT_SCALES[role])
             display.SetPropertiesLabelVisibility(False)
             display.SetPointLabelsVisibility(True)

@@ -1,4 +1,4 @@
-"""The slice view that shows the film, reached through nodes of the scene only."""
+"""The slice view that shows the image, controlled through MRML nodes only."""
 
 from __future__ import annotations
 
@@ -6,80 +6,84 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
-from .frame import Frame
-from .mrml_nodes import one_change
-from .observers import Observers
+from .mrml_nodes import Observers, SceneFrame, one_change
 
 NAME = "Red"
 _MARGIN = 1.02
 
 
-class FilmView:
-    """One slice view, fitted to the film while it is open, and as it was before when it is closed.
+class SliceView:
+    """One slice view, fitted to the image while that is open, and restored when it is closed.
 
-    Without a slice view in the scene, nothing of this does anything.
+    Has no effect without a slice view in the scene.
 
     Args:
-        scene: where the nodes of the view are.
-        zoomed: called when the view shows another part or another size.
+        scene: with the nodes of the view.
+        on_zoom: called when field of view or size of the view change.
     """
 
-    def __init__(self, scene: Any, zoomed: Callable[[], None]) -> None:
-        self._scene, self._zoomed = scene, zoomed
-        self._frame = Frame()
+    def __init__(self, scene: Any, on_zoom: Callable[[], None]) -> None:
+        self._scene, self._on_zoom = scene, on_zoom
+        self._frame = SceneFrame()
         self._volume_id: Optional[str] = None
-        self._before: Optional[_Before] = None
+        self._before: Optional[_ViewState] = None
         self._observers = Observers()
-        self._seen: tuple[float, ...] = ()
+        self._shown: tuple[float, ...] = ()
 
     @property
     def slice_node(self) -> Any:
-        """The node of the view; ``None`` where the scene has none."""
+        """Slice node of the view; ``None`` without one."""
         return self._scene.GetNodeByID(f"vtkMRMLSliceNode{NAME}")
 
     @property
+    def node_id(self) -> Optional[str]:
+        """ID of the slice node; ``None`` without one."""
+        node = self.slice_node
+        return None if node is None else node.GetID()
+
+    @property
     def composite_node(self) -> Any:
-        """The node that says which volumes the view shows; ``None`` where the scene has none."""
+        """Composite node of the view, with its volumes; ``None`` without one."""
         return self._scene.GetNodeByID(f"vtkMRMLSliceCompositeNode{NAME}")
 
     @property
     def pixel_size(self) -> float:
-        """How many pixels of the film one pixel of the view shows, across; 1 without a view."""
+        """Size of a pixel of the view in pixels of the image, horizontally; 1 without a view."""
         node = self.slice_node
         if node is None or node.GetDimensions()[0] < 1:
             return 1.0
         return float(node.GetFieldOfView()[0] / node.GetDimensions()[0] / self._frame.spacing[0])
 
-    def open(self, frame: Frame, volume_id: str) -> None:
-        """Show a film alone.
+    def open(self, frame: SceneFrame, volume_id: str) -> None:
+        """Show an image in a layout with this view only.
 
         Args:
             frame: of the upright image.
-            volume_id: of its volume.
+            volume_id: of its volume node.
         """
         self._frame, self._volume_id = frame, volume_id
         node = self.slice_node
         if node is None or self.composite_node is None:
             return
-        if self._before is None:  # whoever chooses another layout afterwards keeps it for the films that follow
-            self._before = _Before(self._scene, node, self.composite_node)
+        if self._before is None:  # a layout chosen afterwards is kept for later images
+            self._before = _ViewState(self._scene, node, self.composite_node)
             layout = self._scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
             if layout is not None:
                 layout.SetViewArrangement(layout.SlicerLayoutOneUpRedSliceView)
         self._observers.remove()
-        self._observers.add(node, "ModifiedEvent", lambda *_: self._look())
-        self.show_film(True)
+        self._observers.add(node, "ModifiedEvent", lambda *_: self._on_modified())
+        self.show_image(True)
         self.fit()
 
     def close(self) -> None:
-        """Let the view be as it was before the first film."""
+        """Restore the view as it was before the first image."""
         self._observers.remove()
         before, self._before, self._volume_id = self._before, None, None
         if before is not None:
             before.restore(self._scene, self.slice_node, self.composite_node)
 
-    def show_film(self, on: bool) -> None:
-        """Show or hide the film; what is drawn over it stays."""
+    def show_image(self, on: bool) -> None:
+        """Show or hide the image, without its overlay."""
         composite = self.composite_node
         if composite is None or self._volume_id is None:
             return
@@ -89,15 +93,15 @@ class FilmView:
             composite.SetLabelVolumeID(None)
 
     def fit(self) -> None:
-        """Show the whole film."""
+        """Show the whole image."""
         width, height = self._frame.width, self._frame.height
         self._aim(((width - 1) / 2, (height - 1) / 2), (width, height))
 
     def jump(self, points: np.ndarray, height: float) -> None:
-        """Show a part of the film.
+        """Show a part of the image.
 
         Args:
-            points: ``(N, 2)`` pixels, in the middle of which the view is centered; those with NaN do not count.
+            points: ``(N, 2)`` pixels, whose mean becomes the center; NaN are left out.
             height: of the part, in pixels.
         """
         there = points[np.isfinite(points).all(axis=1)]
@@ -105,7 +109,7 @@ class FilmView:
             self._aim(tuple(there.mean(axis=0)), (0.0, height))
 
     def _aim(self, center: tuple[float, ...], size: tuple[float, float]) -> None:
-        """Let the view show at least ``size`` about a place, all in pixels of the film."""
+        """Show at least ``size`` around ``center``, both in pixels of the image."""
         node = self.slice_node
         if node is None or min(node.GetDimensions()[:2]) < 1:
             return
@@ -121,18 +125,18 @@ class FilmView:
             node.SetFieldOfView(columns * per_pixel, rows * per_pixel, node.GetFieldOfView()[2])
             node.UpdateMatrices()
 
-    def _look(self) -> None:
+    def _on_modified(self) -> None:
         node = self.slice_node
         if node is None:
             return
-        seen = (*node.GetFieldOfView()[:2], *node.GetDimensions()[:2])
-        if seen != self._seen:
-            self._seen = seen
-            self._zoomed()
+        shown = (*node.GetFieldOfView()[:2], *node.GetDimensions()[:2])
+        if shown != self._shown:
+            self._shown = shown
+            self._on_zoom()
 
 
-class _Before:
-    """How a view was."""
+class _ViewState:
+    """State of a view, to be restored."""
 
     def __init__(self, scene: Any, node: Any, composite: Any) -> None:
         layout = scene.GetFirstNodeByClass("vtkMRMLLayoutNode")

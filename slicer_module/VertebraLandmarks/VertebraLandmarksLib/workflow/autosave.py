@@ -1,140 +1,149 @@
-"""The work on the open film is on the disk before anything replaces it; what is left there is offered."""
+"""Autosave of the open image: work is on the disk before anything replaces it, and unsubmitted drafts are listed."""
 
 from __future__ import annotations
 
 from typing import Callable, Optional
 
 from ..client.errors import FAILED, ServerError
-from .board import Board
 from .drafts import Draft, Drafts
-from .needs import Logic
-from .open_image import OpenFilm
-from .workers import Worker
+from .open_image import EditSession
+from .state import LogicProtocol, StateStore
+from .workers import WorkerPool
 
 
-class Saving:
-    """Keeps the work on the open film.
+class Autosave:
+    """Saves the work on the open image.
 
     Args:
-        board: the state.
+        store: the state.
         logic: holds the points.
-        drafts: where work is kept.
-        saver: for files, of one thread, so that they are written in order.
-        failed: called with errors.
+        drafts: folder of drafts.
+        writer: pool of one thread, so that drafts are written in order.
+        on_error: called with errors.
 
     Attributes:
-        film: the one that is open; ``None`` without one.
-        drafts: where work is kept.
+        session: of the open image; ``None`` without one.
+        drafts: folder of drafts.
     """
 
     def __init__(
-        self, board: Board, logic: Logic, drafts: Drafts, saver: Worker, failed: Callable[[ServerError], object]
+        self,
+        store: StateStore,
+        logic: LogicProtocol,
+        drafts: Drafts,
+        writer: WorkerPool,
+        on_error: Callable[[ServerError], object],
     ) -> None:
-        self.film: Optional[OpenFilm] = None
+        self.session: Optional[EditSession] = None
         self.drafts = drafts
-        self._board, self._logic, self._saver, self._failed = board, logic, saver, failed
+        self._store, self._logic, self._writer, self._on_error = store, logic, writer, on_error
 
     def poll(self) -> None:
-        """Write what is due."""
-        self._saver.poll(0.002)
-        if self.film is not None and self.film.keeper.is_due():
-            self._keep(self.film)
+        """Deliver results, and write the draft if it is due."""
+        self._writer.poll(0.002)
+        if self.session is not None and self.session.policy.is_due():
+            self._save(self.session)
 
-    def edited(self, film: OpenFilm) -> None:
-        """The points of a film are others, by what the person did."""
-        film.keeper.changed()
-        film.effort.active()
-        self.show(film)
+    def mark_edited(self, session: EditSession) -> None:
+        """Note that the user changed something."""
+        session.policy.mark_changed()
+        session.timer.touch()
+        self.publish(session)
 
-    def show(self, film: OpenFilm) -> None:
-        """Show how much work there is on the film, and whether it is kept."""
-        if film is not self.film:
+    def publish(self, session: EditSession) -> None:
+        """Put the amount of work, and whether it is saved, into the state; only for the open image."""
+        if session is not self.session:
             return
-        origin, keeper = self._logic.editor.origin, film.keeper
-        self._board.set_current(
-            is_unsaved=keeper.is_unsaved,
-            is_kept=keeper.is_kept,
+        origin, policy = self._logic.editor.origin, session.policy
+        self._store.update_current(
+            is_unsaved=policy.is_unsaved,
+            is_saved=policy.is_saved,
             model_version=origin.model_version,
             names_right=origin.names_right,
-            edits=film.edits(self._logic),
-            seconds=int(film.effort.seconds),
-            begun_by=film.begun_by,
+            edits=session.edits(self._logic),
+            seconds=int(session.timer.seconds),
+            begun_by=session.begun_by,
         )
 
     def save_now(self) -> None:
-        """Have unsaved edits on the disk before this returns."""
-        film = self.film
-        if film is None or film.keeper.is_kept:
+        """Write unsaved edits before returning."""
+        session = self.session
+        if session is None or session.policy.is_saved:
             return
+        draft, policy = self._draft(session), session.policy
         try:
-            film.keeper.kept = film.keeper.write(film.draft(self._logic, self._board.user), film.keeper.revision)
+            policy.saved_revision = policy.write(draft, policy.revision)
         except OSError as error:
-            self._not_kept(film, ServerError(FAILED, "", str(error)))
-        self.show(film)
+            self._on_save_failed(session, ServerError(FAILED, "", str(error)))
+        self.publish(session)
 
-    def keep_then(self, then: Callable[[], object]) -> None:
-        """Do something that replaces the open film, once its work is kept; never, where that cannot be."""
-        film = self.film
-        if film is None or film.keeper.is_kept:
+    def save_then(self, then: Callable[[], object]) -> None:
+        """Call ``then``, which replaces the open image, once its work is saved; never where that fails."""
+        session = self.session
+        if session is None or session.policy.is_saved:
             then()
         else:
-            self._keep(film, lambda: self.keep_then(then))
+            self._save(session, lambda: self.save_then(then))
 
-    def note(self, film: OpenFilm, draft: Draft, revision: int) -> None:
-        """Write a draft of a film anew, with another note."""
-        keeper = film.keeper
-        self._saver.start(lambda job: keeper.write(draft, revision), lambda written: self._kept(film, written))
+    def write_note(self, session: EditSession, draft: Draft, revision: int) -> None:
+        """Write a draft again with another note."""
+        self._writer.start(
+            lambda job: session.policy.write(draft, revision), lambda written: self._on_saved(session, written)
+        )
 
-    def move(self, film: OpenFilm, draft: Draft) -> None:
-        """Give a draft that is taken up the name under which its film is kept now."""
-        keeper, revision = film.keeper, film.keeper.revision
-        self._saver.start(lambda job: keeper.write(draft, revision), lambda _: self.list(), self._failed)
+    def adopt_draft(self, session: EditSession, draft: Draft) -> None:
+        """Write a resumed draft under the key of its new session."""
+        policy, revision = session.policy, session.policy.revision
+        self._writer.start(lambda job: policy.write(draft, revision), lambda _: self.refresh_drafts(), self._on_error)
 
     def discard(self, draft: Draft) -> None:
         """Delete a draft."""
-        self._saver.start(lambda job: self.drafts.remove(draft.key), lambda _: self.list(), self._failed)
+        self._writer.start(lambda job: self.drafts.remove(draft.key), lambda _: self.refresh_drafts(), self._on_error)
 
-    def let_go(self, film: OpenFilm) -> None:
-        """A film is no longer open: its draft, if there is one, is offered."""
-        if film is self.film:
-            self.film = None
-        self._saver.start(lambda job: film.keeper.release())
-        self.list()
+    def release(self, session: EditSession) -> None:
+        """Unlock the draft of an image that is no longer open, and list it."""
+        if session is self.session:
+            self.session = None
+        self._writer.start(lambda job: session.policy.release())
+        self.refresh_drafts()
 
-    def list(self) -> None:
-        """Offer what is on the disk."""
+    def refresh_drafts(self) -> None:
+        """List the drafts on the disk, without that of the open image."""
 
-        def listed(found: tuple[Draft, ...]) -> None:
-            own = "" if self.film is None else self.film.keeper.key
-            self._board.set(offers=tuple(draft for draft in found if draft.key != own))
+        def on_listed(drafts: tuple[Draft, ...]) -> None:
+            own = "" if self.session is None else self.session.policy.key
+            self._store.update(drafts=tuple(draft for draft in drafts if draft.key != own))
 
-        self._saver.start(lambda job: self.drafts.list(), listed, self._failed)
+        self._writer.start(lambda job: self.drafts.list(), on_listed, self._on_error)
 
     def close(self) -> None:
-        """Save what is unsaved, and let other processes have it."""
+        """Save what is unsaved, and unlock it."""
         self.save_now()
-        if self.film is not None:
-            self.film.keeper.release()
-        self._saver.close()
+        if self.session is not None:
+            self.session.policy.release()
+        self._writer.close()
 
-    def _keep(self, film: OpenFilm, then: Optional[Callable[[], object]] = None) -> None:
-        """Write the work on the film as it is now, and go on only when it is written."""
-        draft, revision, keeper = film.draft(self._logic, self._board.user), film.keeper.revision, film.keeper
+    def _draft(self, session: EditSession) -> Draft:
+        return session.draft(self._logic, self._store.user)
 
-        def kept(written: int) -> None:
-            self._kept(film, written)
+    def _save(self, session: EditSession, then: Optional[Callable[[], object]] = None) -> None:
+        """Write the work as it is now, and call ``then`` once it is written."""
+        draft, policy, revision = self._draft(session), session.policy, session.policy.revision
+
+        def on_written(written: int) -> None:
+            self._on_saved(session, written)
             if then is not None:
                 then()
 
-        self._saver.start(lambda job: keeper.write(draft, revision), kept, lambda error: self._not_kept(film, error))
-
-    def _kept(self, film: OpenFilm, revision: int) -> None:
-        film.keeper.kept = max(film.keeper.kept, revision)
-        self.show(film)
-
-    def _not_kept(self, film: OpenFilm, error: ServerError) -> None:
-        film.keeper.later()
-        sentence = (
-            "Your edits cannot be saved on this computer. Make space on its disk; the film stays open until then."
+        self._writer.start(
+            lambda job: policy.write(draft, revision), on_written, lambda error: self._on_save_failed(session, error)
         )
-        self._failed(ServerError(FAILED, sentence, error.detail or error.message))
+
+    def _on_saved(self, session: EditSession, revision: int) -> None:
+        session.policy.saved_revision = max(session.policy.saved_revision, revision)
+        self.publish(session)
+
+    def _on_save_failed(self, session: EditSession, error: ServerError) -> None:
+        session.policy.schedule_retry()
+        sentence = "Your edits cannot be saved on this computer. Free some disk space; the image stays open until then."
+        self._on_error(ServerError(FAILED, sentence, error.detail or error.message))

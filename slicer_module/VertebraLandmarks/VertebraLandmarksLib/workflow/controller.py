@@ -1,4 +1,4 @@
-"""What the person can do, as methods that return at once; work runs on threads, its results come with ``poll``."""
+"""Everything the user can do, as methods that return at once; results of the worker threads come with ``poll``."""
 
 from __future__ import annotations
 
@@ -7,291 +7,285 @@ from collections.abc import Mapping
 from typing import Any, Callable, Optional
 
 from ..client.api import Client
-from ..client.connection import Connection
 from ..client.errors import ServerError
-from ..client.responses import LABELLED, ImageEntry, LabelFacts, ServerInfo
-from ..editor.spine_editor import LOCKED, MOVED
+from ..client.http import Connection
+from ..client.responses import LABELLED, ImageEntry, LabelInfo, ServerInfo
+from ..editor.spine_editor import ADOPTED, LOADED, LOCKED, MOVED, Change
 from . import server_tasks
-from .actions.image_loader import Opening
-from .actions.image_side import Sides
-from .actions.inference import Inferring
-from .actions.questions import Asked
-from .actions.submission import Submitting
-from .actions.training import Trainings
-from .autosave import Saving
-from .board import Board
+from .actions.image_loader import ImageLoader
+from .actions.image_side import ImageSideAction
+from .actions.inference import InferenceAction
+from .actions.submission import ConfirmationRequest, SubmissionAction
+from .actions.training import TrainingAction
+from .autosave import Autosave
 from .drafts import Draft, Drafts
-from .needs import Logic
-from .requests import Requests
-from .server_tasks import Opened
-from .state import ConnectionState, State
-from .workers import Worker
-
-_NO_CHANGE = ("loaded", "adopted", "locked")
-"""Kinds of the editor's changes that are none of the person."""
+from .requests import ServerRequests
+from .server_tasks import LoadedImage
+from .state import ConnectionState, LogicProtocol, State, StateStore
+from .workers import WorkerPool
 
 
-def client_of(url: str, token: str) -> Client:
-    """The client for an address; raises ``ServerError`` where address or token cannot be one."""
+def make_client(url: str, token: str) -> Client:
+    """A client for a server; raises ``ServerError`` where URL or token is malformed."""
     return Client(Connection(url, token))
 
 
 class Controller:
-    """Connect, choose, infer, submit and train; what is unsaved is on the disk before anything replaces it.
+    """Facade of the workflow: connect, choose, infer, submit and train.
 
-    All methods belong to one thread, that of the logic. None of them waits for server or disk, but ``save_now`` and
-    ``close``, which write one small file.
+    Unsaved work is on the disk before anything replaces it. All methods belong to the thread of the logic. None waits
+    for server or disk, except ``save_now`` and ``close``, which write one small file.
 
     Args:
-        logic: shows films and holds the points.
-        drafts: work that is not submitted.
-        connect_to: makes a client for address and token.
-        worker: for requests; by default one of its own.
-        saver: for files, so that these never wait behind a slow server; by default one of its own, of one thread.
-        clock: seconds from any moment on.
+        logic: shows images and holds the points.
+        drafts: folder of unsubmitted work.
+        connect_to: makes a client from URL and token.
+        workers: for requests; by default a pool of its own.
+        writer: for drafts, which never wait behind a slow server; by default a pool of one thread.
+        clock: monotonic time in seconds.
 
     Attributes:
-        strategy: how the next image is chosen, one of ``state.info.strategies``; "" for the first of them.
+        strategy: for choosing the next image, one of ``state.info.strategies``; "" for the first of them.
         next_after_submit: whether a submit opens the next image.
-        infer_on_open: whether landmarks are asked for when an image without any is opened.
-        follow_moves: whether a model is asked again around each point that the person has moved.
+        infer_on_open: whether a prediction is requested for an image without points.
+        follow_moves: whether a prediction is requested around each point that the user has moved.
     """
 
     def __init__(
         self,
-        logic: Logic,
+        logic: LogicProtocol,
         drafts: Drafts,
-        connect_to: Callable[[str, str], Client] = client_of,
-        worker: Optional[Worker] = None,
-        saver: Optional[Worker] = None,
+        connect_to: Callable[[str, str], Client] = make_client,
+        workers: Optional[WorkerPool] = None,
+        writer: Optional[WorkerPool] = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.strategy = ""
         self.next_after_submit = self.infer_on_open = self.follow_moves = False
         self._logic, self._connect_to = logic, connect_to
-        self._worker = worker or Worker(3)
-        self._board = Board()
-        self._requests = Requests(self._board, self._worker, clock)
-        own_saver = saver or Worker(1, "vertebra-landmarks-drafts")
-        self._saving = Saving(self._board, logic, drafts, own_saver, self._requests.failed)
-        self._opening = Opening(self._board, self._requests, self._saving, logic, clock, self._is_shown)
-        self._inferring = Inferring(self._board, self._requests, self._saving, self._opening, logic, clock)
-        self._submitting = Submitting(self._board, self._requests, self._saving, logic, self._is_stored)
-        self._sides = Sides(self._board, self._requests, self._saving, logic)
-        self._trainings = Trainings(self._board, self._requests, clock, self._is_trained)
+        self._workers = workers or WorkerPool(3)
+        self._store = StateStore()
+        self._requests = ServerRequests(self._store, self._workers, clock)
+        writer = writer or WorkerPool(1, "vertebra-landmarks-drafts")
+        self._autosave = Autosave(self._store, logic, drafts, writer, self._requests.show_error)
+        self._loader = ImageLoader(self._store, self._requests, self._autosave, logic, clock, self._on_image_shown)
+        self._inference = InferenceAction(self._store, self._requests, self._autosave, self._loader, logic, clock)
+        self._submission = SubmissionAction(self._store, self._requests, self._autosave, logic, self._on_label_stored)
+        self._side = ImageSideAction(self._store, self._requests, self._autosave, logic)
+        self._training = TrainingAction(self._store, self._requests, clock, self._on_training_finished)
         self._is_closed = self._is_new_model = False
-        self._unsubscribe = logic.editor.subscribe(self._changed)
-        self._saving.list()
+        self._unsubscribe = logic.editor.subscribe(self._on_edit)
+        self._autosave.refresh_drafts()
 
     @property
     def state(self) -> State:
-        """What is going on; replaced, never changed."""
-        return self._board.state
+        """Everything that the panel shows; replaced, never changed."""
+        return self._store.state
 
     @property
-    def person(self) -> str:
-        """Who works, for labels and drafts where the server has no login."""
-        return self._board.person
+    def annotator(self) -> str:
+        """Name that the user entered, for labels and drafts where the server has no login."""
+        return self._store.annotator
 
-    @person.setter
-    def person(self, name: str) -> None:
-        self._board.person = name
+    @annotator.setter
+    def annotator(self, name: str) -> None:
+        self._store.annotator = name
 
-    # what the panel does besides the buttons
+    # called by the panel, apart from buttons
 
-    def on_change(self, listener: Callable[[State], object]) -> Callable[[], None]:
-        """Call the listener from ``poll`` with the new state whenever it is another; returns what ends that."""
-        return self._board.on_change(listener)
+    def subscribe(self, listener: Callable[[State], object]) -> Callable[[], None]:
+        """Call the listener from ``poll`` with each new state; returns a function that ends it."""
+        return self._store.subscribe(listener)
 
     def poll(self) -> None:
-        """Run what is due: results of jobs, saving, looking after training and server. Every 10 to 20 ms."""
+        """Deliver results, save, follow training and connection. To be called every 10 to 20 ms."""
         if self._is_closed:
             return
-        self._worker.poll()
-        self._opening.poll()
-        self._saving.poll()
-        self._inferring.poll()
-        self._trainings.look_after()
-        if self._requests.is_time_to_look():
-            self._look_quietly()
-        self._board.tell()
+        self._workers.poll()
+        self._loader.poll()
+        self._autosave.poll()
+        self._inference.poll()
+        self._training.poll()
+        if self._requests.is_reconnect_due():
+            self._refresh_in_background()
+        self._store.notify()
 
-    def active(self) -> None:
-        """The person does something with the film: counts as time of work. Edits are noticed without."""
-        if self._saving.film is not None:
-            self._saving.film.effort.active()
-            self._saving.show(self._saving.film)
+    def touch(self) -> None:
+        """Count activity of the user other than edits as working time."""
+        if self._autosave.session is not None:
+            self._autosave.session.timer.touch()
+            self._autosave.publish(self._autosave.session)
 
     def dismiss(self) -> None:
-        """Forget the last error and notice."""
-        self._board.set(error=None, notice="")
+        """Clear the last error and notice."""
+        self._store.update(error=None, notice="")
 
     def cancel(self, name: str = "") -> None:
-        """Cancel the job of that name (see ``Busy.name``), or all that the person waits for."""
+        """Cancel the job of that name (see ``RunningJob.name``), or all."""
         is_connecting = self.state.connection is ConnectionState.CONNECTING and name in ("", "connect")
         self._requests.jobs.cancel(name)
         if is_connecting:
-            self._board.set(connection=ConnectionState.DISCONNECTED)
+            self._store.update(connection=ConnectionState.DISCONNECTED)
 
     # connection
 
     def connect(self, url: str, token: str = "") -> None:
-        """Connect to a server; the film that is open stays so if it is no image of another server."""
+        """Connect to a server; the open image stays open unless it belongs to another server."""
         self.disconnect()
-        self._board.set(url=url, info=None, images=(), training=None, all_labelled=False, notice="", error=None)
+        self._store.update(url=url, info=None, images=(), training=None, all_labelled=False, notice="", error=None)
         try:
             client = self._connect_to(url, token)
         except ServerError as error:
-            self._board.set(connection=ConnectionState.FAILED, error=error)
+            self._store.update(connection=ConnectionState.FAILED, error=error)
             return
-        self._board.set(connection=ConnectionState.CONNECTING)
+        self._store.update(connection=ConnectionState.CONNECTING)
         self._requests.jobs.start(
             "connect",
             "Connecting",
-            lambda job: server_tasks.look_around(client, job),
-            lambda found: self._connected(client, *found),
-            lambda error: self._board.set(connection=ConnectionState.FAILED, error=error),
+            lambda job: server_tasks.fetch_server_state(client, job),
+            lambda result: self._on_connected(client, *result),
+            lambda error: self._store.update(connection=ConnectionState.FAILED, error=error),
         )
 
-    def _connected(self, client: Client, info: ServerInfo, images: tuple[ImageEntry, ...]) -> None:
+    def _on_connected(self, client: Client, info: ServerInfo, images: tuple[ImageEntry, ...]) -> None:
         self._requests.client = client
-        self._board.set(connection=ConnectionState.CONNECTED, training=info.training, error=None)
-        self._saw(info, images)
-        self._opening.connected()
+        self._store.update(connection=ConnectionState.CONNECTED, training=info.training, error=None)
+        self._on_server_state(info, images)
+        self._loader.on_connected()
 
     def disconnect(self) -> None:
-        """Ask nothing any more; the film stays open."""
-        self._requests.end()
-        self._board.set(connection=ConnectionState.DISCONNECTED)
+        """Cancel all requests; the image stays open."""
+        self._requests.close()
+        self._store.update(connection=ConnectionState.DISCONNECTED)
 
     def refresh(self) -> None:
-        """Read the list of images, the counts and the model again."""
-        work = server_tasks.look_around
-        self._requests.ask("refresh", "Reading the list of images", work, lambda found: self._saw(*found))
+        """Request the list of images and the state of the server."""
+        work = server_tasks.fetch_server_state
+        self._requests.submit(
+            "refresh", "Reading the list of images", work, lambda result: self._on_server_state(*result)
+        )
 
-    def _look_quietly(self) -> None:
-        self._requests.quietly(server_tasks.look_around, lambda found: self._saw(*found))
+    def _refresh_in_background(self) -> None:
+        self._requests.submit_background(server_tasks.fetch_server_state, lambda result: self._on_server_state(*result))
 
-    def _saw(self, info: ServerInfo, images: tuple[ImageEntry, ...]) -> None:
-        self._board.set(images=images)
-        film = self._saving.film
-        entry = None if film is None else next((one for one in images if one.id == film.image_id), None)
-        if film is not None and entry is not None and film.server == self._requests.server:
-            film.final = LabelFacts(entry.user, entry.when) if entry.status == LABELLED else None
-        self._saw_info(info)
+    def _on_server_state(self, info: ServerInfo, images: tuple[ImageEntry, ...]) -> None:
+        self._store.update(images=images)
+        session = self._autosave.session
+        if session is not None and session.server == self._requests.server:
+            entry = next((one for one in images if one.id == session.image_id), None)
+            if entry is not None:
+                session.final = LabelInfo(entry.user, entry.timestamp) if entry.status == LABELLED else None
+        self._on_server_info(info)
 
-    def _saw_info(self, info: ServerInfo) -> None:
+    def _on_server_info(self, info: ServerInfo) -> None:
         before = self.state.info
         is_new = before is not None and before.model_version != info.model_version
-        self._board.set(info=info)
-        self._trainings.saw(info.training)
+        self._store.update(info=info)
+        self._training.on_report(info.training)
         if is_new or self._is_new_model:
             self._is_new_model = False
-            self._inferring.infer_again()
+            self._inference.infer_with_new_model()
 
-    # choosing
+    # choosing an image
 
     def next_image(self, strategy: Optional[str] = None) -> None:
-        """Open the image that the strategy chooses; one that was passed over comes again after all others."""
+        """Open the image that the strategy chooses; a skipped one comes again after all others."""
         info = self.state.info
         by_default = info.strategies[0] if info is not None and info.strategies else "first"
-        self._opening.next(strategy or self.strategy or by_default)
+        self._loader.open_next(strategy or self.strategy or by_default)
 
     def previous(self) -> None:
         """Open the image that was open before this one."""
-        self._opening.previous()
+        self._loader.open_previous()
 
     def open_image(self, image_id: str) -> None:
-        """Open an image of the server's folder, with the person's newest work on it where there is any.
+        """Open an image of the server's folder, with the user's newest draft of it if there is one.
 
-        The one that is open is loaded again, as the server has it; edits are kept as a draft first.
+        The open image is reloaded as the server has it; edits are kept as a draft.
         """
-        self._opening.image(image_id)
+        self._loader.open_image(image_id)
 
     def open_local(self, path: str) -> None:
-        """Open a file of this computer: as the server reads it while there is one, else as Slicer does."""
-        self._opening.file(path)
+        """Open a local file: through the server while connected, else with Slicer's reader."""
+        self._loader.open_file(path)
 
-    def close_film(self) -> None:
+    def close_image(self) -> None:
         """Show nothing."""
-        self._opening.close()
+        self._loader.close()
 
     def revert(self) -> None:
         """Keep the edits as a draft, and show again what the server has."""
-        self._opening.again()
+        self._loader.reload()
 
-    def film_is_gone(self) -> None:
-        """The scene was closed and took the film with it; call ``save_now`` before it does.
+    def on_scene_closed(self) -> None:
+        """The scene was closed, and the image with it; call ``save_now`` before.
 
-        Where its work could not be saved the film comes back, and saving is tried again.
+        Where the work could not be saved, the image is restored and saving is retried.
         """
-        self._opening.is_gone()
+        self._loader.on_scene_closed()
 
-    def _is_shown(self, opened: Opened, is_work: bool) -> None:
-        """A film is open: ask for landmarks where there are none, or those of another model."""
-        if not is_work:
-            self._inferring.infer_where_due(opened, self.infer_on_open)
+    def _on_image_shown(self, loaded: LoadedImage, is_draft: bool) -> None:
+        if not is_draft:
+            self._inference.infer_if_outdated(loaded, self.infer_on_open)
 
     # drafts
 
-    def take_up(self, draft: Draft) -> None:
-        """Open the film of a draft and go on with its points."""
-        self._opening.take_up(draft)
+    def resume_draft(self, draft: Draft) -> None:
+        """Open the image of a draft with its points."""
+        self._loader.resume_draft(draft)
 
     def discard(self, draft: Draft) -> None:
-        """Delete a draft; besides a submit the only way in which unsaved work goes away."""
-        self._saving.discard(draft)
+        """Delete a draft; besides a submit the only way in which unsaved work is removed."""
+        self._autosave.discard(draft)
 
     def save_now(self) -> None:
-        """Have unsaved edits on the disk before this returns: the scene closes, or Slicer does."""
-        self._saving.save_now()
+        """Write unsaved edits before returning: the scene or Slicer is about to close."""
+        self._autosave.save_now()
 
     def close(self) -> None:
-        """Save, end all jobs and let go of the logic; waits for nobody."""
+        """Save, cancel all jobs and release the logic, without waiting."""
         if self._is_closed:
             return
         self._is_closed = True
-        self._saving.close()
+        self._autosave.close()
         self._unsubscribe()
-        self._board.clear()
+        self._store.clear_listeners()
         self._requests.jobs.cancel()
-        self._worker.close()
+        self._workers.close()
 
-    def _changed(self, change: Any) -> None:
-        """The editor's points are others."""
-        film, kind = self._saving.film, getattr(change, "kind", "")
-        if film is None or kind == LOCKED:
+    def _on_edit(self, change: Change) -> None:
+        session = self._autosave.session
+        if session is None or change.kind == LOCKED:
             return
-        film.changes += 1
-        if not self._opening.is_ours and kind not in _NO_CHANGE:
-            self._saving.edited(film)
-            self._inferring.moved(self.follow_moves and kind == MOVED and not change.is_going_on)
+        session.change_count += 1
+        if not self._loader.is_programmatic and change.kind not in (LOADED, ADOPTED):
+            self._autosave.mark_edited(session)
+            self._inference.on_edited(self.follow_moves and change.kind == MOVED and not change.is_ongoing)
 
     # landmarks
 
     def infer(self) -> None:
-        """Ask for landmarks; points that the person touched stay, and the rest is decoded around them."""
-        self._inferring.infer()
+        """Request a prediction; touched points stay, and the rest is decoded around them."""
+        self._inference.infer()
 
-    def state_side(self, side: Optional[str]) -> None:
-        """Say which of the patient's sides, "left" or "right", is at the left of the open image; ``None`` for none."""
-        self._sides.state(side)
+    def set_side(self, side: Optional[str]) -> None:
+        """Set the patient's side at the left of the open image: "left", "right", or ``None`` to clear it."""
+        self._side.set_side(side)
 
-    def submit(self, confirmed: Optional[Asked] = None) -> Optional[Asked]:
+    def submit(self, confirmed: Optional[ConfirmationRequest] = None) -> Optional[ConfirmationRequest]:
         """Store the label as final.
 
         Args:
-            confirmed: what the person was asked and said yes to. It counts for the film and the points that it was
-                about: for others of the same film the person is asked anew, and for another film nothing is sent.
+            confirmed: what the user has confirmed. It counts for the image and the points that it was about: other
+                points of the same image must be confirmed anew, and for another image nothing is sent.
 
         Returns:
-            What must be asked first, then nothing was sent; ``None`` where it was sent, or cannot be.
+            What must be confirmed first, then nothing was sent; ``None`` where it was sent, or cannot be.
         """
-        return self._submitting.submit(confirmed)
+        return self._submission.submit(confirmed)
 
-    def _is_stored(self, is_open: bool) -> None:
-        """The server has a label: show the counts, and go on."""
-        self._requests.quietly(lambda client, job: client.info(job.signal), self._saw_info)
+    def _on_label_stored(self, is_open: bool) -> None:
+        self._requests.submit_background(lambda client, job: client.info(job.signal), self._on_server_info)
         if self.next_after_submit and is_open:
             self.next_image()
 
@@ -299,12 +293,12 @@ class Controller:
 
     def start_training(self, settings: Optional[Mapping[str, Any]] = None) -> None:
         """Train the server's model on all final labels."""
-        self._trainings.start(settings or {})
+        self._training.start(settings or {})
 
     def stop_training(self) -> None:
-        """End the training that runs; the model stays as it was."""
-        self._trainings.stop()
+        """Stop the running training; the model stays unchanged."""
+        self._training.stop()
 
-    def _is_trained(self, is_new_model: bool) -> None:
+    def _on_training_finished(self, is_new_model: bool) -> None:
         self._is_new_model = is_new_model
-        self._look_quietly()
+        self._refresh_in_background()

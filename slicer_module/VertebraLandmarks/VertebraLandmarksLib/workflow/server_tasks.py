@@ -1,4 +1,4 @@
-"""What takes several requests, one after the other; runs on a worker's thread."""
+"""Sequences of requests, such as storing an image and its label; they run on a worker thread."""
 
 from __future__ import annotations
 
@@ -10,142 +10,151 @@ from typing import Any, Optional
 
 from ..client.api import Client
 from ..client.errors import NOT_FOUND, REFUSED, TAKEN, ServerError
-from ..client.responses import FINAL, NO_FACTS, PREDICTED, Answer, Film, ImageEntry, LabelFacts, ServerInfo, Training
+from ..client.radiograph import Radiograph
+from ..client.responses import (
+    FINAL,
+    NO_LABEL_INFO,
+    PREDICTED,
+    ImageEntry,
+    LabelInfo,
+    Prediction,
+    ServerInfo,
+    Training,
+)
 from ..spine.image_suffixes import file_stem
 from .drafts import Draft
-from .keeping import Keeper
-from .open_image import facts_of
+from .open_image import AutosavePolicy, label_info_of
 from .workers import Job
 
-_MOST_NAMES, _MOST_CHOICES = 100, 5
+_MAX_NAMES, _MAX_CHOICES = 100, 5
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
-    """A film and what the server has about it.
+class LoadedImage:
+    """An image with its label on the server.
 
     Attributes:
-        film: to look at.
-        label: content of a ``.mrk.json`` file, ``None`` where there is none.
-        is_final: whether a person submitted it.
-        facts: what is noted about it.
-        session: upload session that holds the film, "" for an image of the server's folder.
+        radiograph: the image.
+        label: content of a ``.mrk.json`` file, ``None`` without one.
+        is_final: whether a user submitted it.
+        label_info: information about it.
+        upload_id: upload session that holds the image, "" for an image of the server's folder.
     """
 
-    film: Film
+    radiograph: Radiograph
     label: Optional[bytes] = None
     is_final: bool = False
-    facts: LabelFacts = NO_FACTS
-    session: str = ""
+    label_info: LabelInfo = NO_LABEL_INFO
+    upload_id: str = ""
 
 
 class ReplacedLabelError(ServerError):
-    """There is a label that the person does not know of, and that would be replaced without a word.
+    """A submit would silently replace a label that the user has not seen.
 
     Args:
         image_id: the image.
-        final: what is noted about that label.
+        final: information about that label.
     """
 
-    def __init__(self, image_id: str, final: LabelFacts) -> None:
-        when = "" if final.when is None else time.strftime(" at %Y-%m-%d %H:%M", time.localtime(final.when))
+    def __init__(self, image_id: str, final: LabelInfo) -> None:
+        at = "" if final.timestamp is None else time.strftime(" at %Y-%m-%d %H:%M", time.localtime(final.timestamp))
         who = f" by {final.user}" if final.user else ""
-        sentence = f"{image_id} has a label{who}{when} that you have not seen. It was not replaced; your work is kept."
-        super().__init__(TAKEN, f"{sentence} Submit again if yours is to take its place.")
+        sentence = f"{image_id} has a label{who}{at} that you have not seen. It was not replaced; your work is kept."
+        super().__init__(TAKEN, f"{sentence} Submit again to replace it with yours.")
         self.final = final
 
 
-def look_around(client: Client, job: Job) -> tuple[ServerInfo, tuple[ImageEntry, ...]]:
-    """The server and its images."""
+def fetch_server_state(client: Client, job: Job) -> tuple[ServerInfo, tuple[ImageEntry, ...]]:
+    """State of the server, and its list of images."""
     return client.info(job.signal), client.images(job.signal)
 
 
-def open_image(client: Client, image_id: str, job: Job) -> Opened:
-    """An image of the server's folder, with the label that a person submitted, else the prediction kept there."""
-    film = client.film(image_id, job.signal, job.report)
+def open_image(client: Client, image_id: str, job: Job) -> LoadedImage:
+    """An image of the server's folder with its submitted label, else with its stored prediction."""
+    radiograph = client.radiograph(image_id, job.signal, job.report)
     for tag in (FINAL, PREDICTED):
         try:
             label = client.label(image_id, tag, job.signal)
-            return Opened(film, label, tag == FINAL, client.label_facts(image_id, tag, job.signal))
+            return LoadedImage(radiograph, label, tag == FINAL, client.label_info(image_id, tag, job.signal))
         except ServerError as error:
             if error.kind != NOT_FOUND:
                 raise
-    return Opened(film)
+    return LoadedImage(radiograph)
 
 
 def open_next(
-    client: Client, strategy: str, present: str, passed: Collection[str], left: tuple[str, ...], job: Job
-) -> Optional[Opened]:
-    """The image that the strategy chooses, or the next one where the person has passed over that.
+    client: Client, strategy: str, present: str, skipped: Collection[str], left: tuple[str, ...], job: Job
+) -> Optional[LoadedImage]:
+    """The image that the strategy chooses, or the next of the list where the user has skipped that.
 
     Args:
-        client: the server.
-        strategy: how to choose.
-        present: the image that is open, "" where none is.
-        passed: images that were open already and have no label.
+        client: of the server.
+        strategy: for choosing the image.
+        present: the open image, "" without one.
+        skipped: images that were open already and have no label.
         left: images without a label, in the order of the list.
         job: this one.
 
     Returns:
-        ``None`` when all are labelled.
+        ``None`` when all images are labelled.
 
     Raises:
-        ServerError: REFUSED, the present one is the only one that has no label.
+        ServerError: REFUSED, the open image is the only one without a label.
     """
     chosen = ""
-    for _ in range(_MOST_CHOICES):
-        found = client.next_image(strategy, job.signal)
-        if found is None:
+    for _ in range(_MAX_CHOICES):
+        image_id = client.next_image(strategy, job.signal)
+        if image_id is None:
             return None
-        if found == chosen:  # it insists
+        if image_id == chosen:  # the strategy keeps to its choice
             break
-        chosen = found
-        if chosen != present and chosen not in passed:
+        chosen = image_id
+        if chosen != present and chosen not in skipped:
             return open_image(client, chosen, job)
     begin = left.index(present) + 1 if present in left else 0
     others = [name for name in (*left[begin:], *left[:begin], chosen) if name != present]
     if not others:
-        sentence = "This is the only film left without a label. Submit it, or open another one from the list."
+        sentence = "This is the only image left without a label. Submit it, or open another one from the list."
         raise ServerError(REFUSED, sentence)
-    return open_image(client, next((name for name in others if name not in passed), others[0]), job)
+    return open_image(client, next((name for name in others if name not in skipped), others[0]), job)
 
 
-def open_file(client: Client, path: str, job: Job) -> Opened:
-    """A file of this computer, through an upload session."""
-    session = client.begin_session(path, job.signal, job.report)
+def open_file(client: Client, path: str, job: Job) -> LoadedImage:
+    """A local file, through an upload session."""
+    upload_id = client.create_session(path, job.signal, job.report)
     try:
-        return Opened(client.session_film(session, path, job.signal, job.report), session=session)
+        return LoadedImage(client.session_radiograph(upload_id, path, job.signal, job.report), upload_id=upload_id)
     except ServerError:
         with contextlib.suppress(ServerError):
-            client.end_session(session)
+            client.delete_session(upload_id)
         raise
 
 
-def infer_image(client: Client, image_id: str, fixed: Mapping[str, Any], job: Job) -> tuple[Answer, str]:
-    """Landmarks of an image of the server's folder; the second value, a session, is empty."""
+def infer_image(client: Client, image_id: str, fixed: Mapping[str, Any], job: Job) -> tuple[Prediction, str]:
+    """Prediction for an image of the server's folder; the second value, an upload session, is empty."""
     return client.infer(image_id, fixed=fixed, cancel=job.signal), ""
 
 
-def infer_file(client: Client, path: str, session: str, fixed: Mapping[str, Any], job: Job) -> tuple[Answer, str]:
-    """Landmarks of a file, and the session that holds it now: the one before may be over."""
-    if session:
+def infer_file(client: Client, path: str, upload_id: str, fixed: Mapping[str, Any], job: Job) -> tuple[Prediction, str]:
+    """Prediction for a local file, and the upload session that holds it now, as the one before may have expired."""
+    if upload_id:
         try:
-            return client.infer(session_id=session, fixed=fixed, cancel=job.signal), session
+            return client.infer(session_id=upload_id, fixed=fixed, cancel=job.signal), upload_id
         except ServerError as error:
             if error.kind != NOT_FOUND:
                 raise
-    session = client.begin_session(path, job.signal, job.report)
-    return client.infer(session_id=session, fixed=fixed, cancel=job.signal), session
+    upload_id = client.create_session(path, job.signal, job.report)
+    return client.infer(session_id=upload_id, fixed=fixed, cancel=job.signal), upload_id
 
 
 def store_file(client: Client, path: str, wanted: str, job: Job) -> str:
-    """Put a file into the server's folder, under the name wanted or a free one; once, however often it is asked for.
+    """Store a file in the server's folder, under the wanted name or a free one; idempotent.
 
     Returns:
         Its name there.
     """
     wanted = wanted or file_stem(path)
-    for number in range(1, _MOST_NAMES):
+    for number in range(1, _MAX_NAMES):
         name = wanted if number == 1 else f"{wanted}_{number}"
         if client.has_image(name, path, job.signal):
             return name
@@ -160,59 +169,59 @@ def store_file(client: Client, path: str, wanted: str, job: Job) -> str:
 
 
 def submit(
-    client: Client, draft: Draft, keeper: Keeper, revision: int, known: Optional[LabelFacts], job: Job
-) -> tuple[str, LabelFacts]:
-    """Store a label, and before that the film where the server does not have it.
+    client: Client, draft: Draft, policy: AutosavePolicy, revision: int, seen: Optional[LabelInfo], job: Job
+) -> tuple[str, LabelInfo]:
+    """Store a label, and before that the image where the server does not have it.
 
-    Until the server has said yes, the draft stays on the disk, with the note that it was on its way.
+    The draft stays on the disk, with the note that it is being submitted, until the server has confirmed.
 
     Args:
-        client: the server.
+        client: of the server.
         draft: the work.
-        keeper: of the draft.
+        policy: of the draft.
         revision: of the work.
-        known: the label that the person knows of; another one is not replaced.
+        seen: the label that the user has seen; another one is not replaced.
         job: this one.
 
     Returns:
-        Name of the image at the server, and what is noted about its label now.
+        Name of the image on the server, and information about its label.
 
     Raises:
-        ReplacedLabelError: there is another label by now.
+        ReplacedLabelError: the server has another label.
     """
-    with contextlib.suppress(OSError):  # a full disk here is no reason not to store it there
-        keeper.write(draft, revision)
+    with contextlib.suppress(OSError):  # a full local disk does not prevent submitting
+        policy.write(draft, revision)
     image_id = draft.image_id
     if draft.source:
         image_id = store_file(client, draft.source, draft.image_id, job)
-    present = final_of(client, image_id, job)
-    is_known = present is None or (known is not None and present.is_same_label(known))
-    if present is not None and not is_known and client.label(image_id, FINAL, job.signal) != draft.markups:
+    present = fetch_final_label_info(client, image_id, job)
+    is_seen = present is None or (seen is not None and present.is_same_label(seen))
+    if present is not None and not is_seen and client.label(image_id, FINAL, job.signal) != draft.markups:
         raise ReplacedLabelError(image_id, present)
-    client.save_label(image_id, draft.markups, facts_of(draft), cancel=job.signal)
+    client.save_label(image_id, draft.markups, label_info_of(draft), cancel=job.signal)
     if draft.image_left_is is not None:
-        with contextlib.suppress(ServerError):  # it stands among the label's facts, too
-            client.state_side(image_id, draft.image_left_is, job.signal)
+        with contextlib.suppress(ServerError):  # it is part of the label information, too
+            client.set_side(image_id, draft.image_left_is, job.signal)
     with contextlib.suppress(OSError):
-        keeper.forget(revision)
+        policy.delete_if_older(revision)
     stored = None
     with contextlib.suppress(ServerError):
-        stored = final_of(client, image_id, job)
-    return image_id, stored or LabelFacts(draft.user, None, draft.origin)
+        stored = fetch_final_label_info(client, image_id, job)
+    return image_id, stored or LabelInfo(draft.user, None, draft.origin)
 
 
-def final_of(client: Client, image_id: str, job: Job) -> Optional[LabelFacts]:
-    """What is noted about the label that a person submitted; ``None`` where nobody did."""
+def fetch_final_label_info(client: Client, image_id: str, job: Job) -> Optional[LabelInfo]:
+    """Information about the submitted label; ``None`` without one."""
     try:
-        return client.label_facts(image_id, FINAL, job.signal)
+        return client.label_info(image_id, FINAL, job.signal)
     except ServerError as error:
         if error.kind != NOT_FOUND:
             raise
         return None
 
 
-def begin_training(client: Client, settings: Mapping[str, Any], job: Job) -> Optional[Training]:
-    """Start a training, and say what was known about the one before."""
+def start_training(client: Client, settings: Mapping[str, Any], job: Job) -> Optional[Training]:
+    """Start a training; returns the report about the one before."""
     before = client.training(job.signal)
     client.start_training(settings, job.signal)
     return before

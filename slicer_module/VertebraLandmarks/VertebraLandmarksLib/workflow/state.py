@@ -1,78 +1,69 @@
-"""What the module is doing, as one frozen value: the panel shows it, the controller replaces it."""
+"""Observable state of the module, and the protocol of the logic that the workflow drives."""
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import Optional
+from dataclasses import dataclass, replace
+from typing import Any, Callable, Optional, Protocol
+
+import numpy as np
 
 from ..client.errors import ServerError
-from ..client.responses import ImageEntry, ServerInfo, Training
+from ..client.provenance import UNKNOWN, Origin
+from ..client.radiograph import Radiograph
+from ..client.responses import ANONYMOUS, ImageEntry, Prediction, ServerInfo, Training
+from ..editor.listeners import Listeners
+from ..editor.spine_editor import SpineEditor
+from ..spine.imaging.image_frame import ImageFrame
 from .drafts import Draft
 
 
 class ConnectionState(enum.Enum):
-    """Where the connection stands."""
+    """State of the connection to the server."""
 
     DISCONNECTED = "not connected"
-    """Nobody asked for it."""
     CONNECTING = "connecting"
     CONNECTED = "connected"
     LOST = "connection lost"
-    """It was there; the next request that is answered brings it back."""
+    """Was connected; the next successful request restores it."""
     FAILED = "cannot connect"
-    """It never was there; ``State.error`` says why (unreachable, wrong app, another schema version, login)."""
+    """Never was connected; ``State.error`` says why (unreachable, wrong app, another schema version, login)."""
 
 
 @dataclass(frozen=True)
-class Busy:
-    """A job that the person waits for.
+class RunningJob:
+    """A job whose progress is shown.
 
     Attributes:
-        name: which one, for ``Controller.cancel``: "connect", "refresh", "open", "infer", "submit" or "train".
-        what: what is being done, for people, such as "Loading AB12".
-        done: bytes that are done; 0 where that is not counted.
-        total: bytes in all; ``None`` where that is not known.
+        name: for ``Controller.cancel``: "connect", "refresh", "open", "infer", "submit", "side" or "train".
+        description: for the user, such as "Loading AB12".
+        done: bytes transferred; 0 where they are not counted.
+        total: bytes in total; ``None`` where unknown.
     """
 
     name: str
-    what: str
+    description: str
     done: int = 0
     total: Optional[int] = None
 
 
 @dataclass(frozen=True)
-class Question:
-    """What must be asked before a label is submitted.
+class CurrentImage:
+    """The open image.
 
     Attributes:
-        kind: "incomplete", "implausible" or "replaces".
-        text: a sentence or two that end with what happens if the person goes on.
-        vertebrae: names of the vertebrae that it is about.
-    """
-
-    kind: str
-    text: str
-    vertebrae: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Current:
-    """The film that is open.
-
-    Attributes:
-        id: its name at the server, or the one that it would get.
-        source: ``answers.SERVER``, ``SESSION`` or ``LOCAL``.
+        id: its name on the server, or the name that it would get there.
+        source: ``radiograph.SERVER``, ``SESSION`` or ``LOCAL``.
         path: the file on this computer, ``None`` for an image of the server.
-        label: "" (nothing yet), "prediction", "label" (submitted before) or "draft" (work taken up again).
-        is_unsaved: whether there are edits that were not submitted; they are on this computer's disk, see ``is_kept``.
-        is_kept: whether all of them are on the disk.
-        model_version: of the model that points which nobody set come from, "" where that is not known.
-        names_right: chance that the names it gave are right; ``None`` where unknown, or where names were shifted.
-        edits: steps of the person on this film, with those of a draft that was taken up.
-        seconds: of work on it, likewise, whole ones.
-        begun_by: who worked on the draft that was taken up, "" where that is the same person.
-        image_left_is: the patient's side at the left of the image; ``None`` where nobody knows.
+        label: "" (no points yet), "prediction", "label" (submitted before) or "draft" (resumed work).
+        is_unsaved: whether there are edits that were not submitted; for whether they are on the disk see ``is_saved``.
+        is_saved: whether all edits are on the disk.
+        model_version: of the model that predicted the untouched points, "" where unknown.
+        names_right: probability that the predicted names are right; ``None`` where unknown or after a shift of names.
+        edits: steps of the user on this image, including those of a resumed draft.
+        seconds: working time, likewise, in whole seconds.
+        begun_by: who worked on the resumed draft, "" where that is the same user.
+        image_left_is: the patient's side at the left of the image; ``None`` where unknown.
     """
 
     id: str
@@ -80,7 +71,7 @@ class Current:
     path: Optional[str] = None
     label: str = ""
     is_unsaved: bool = False
-    is_kept: bool = True
+    is_saved: bool = True
     model_version: str = ""
     names_right: Optional[float] = None
     edits: int = 0
@@ -94,18 +85,17 @@ class State:
     """Everything that the panel shows besides points and measurements.
 
     Attributes:
-        connection: where the connection stands.
-        url: the server's address as the person wrote it.
-        info: the server; kept when the connection is lost, ``None`` before the first.
-        images: the server's list.
-        current: the film that is open; ``None`` without one.
-        can_go_back: whether ``Controller.previous`` has an image to go to.
-        busy: jobs that the person waits for.
-        error: the last thing that went wrong; ``None`` after the next success or ``Controller.dismiss``.
-        notice: the last thing that went well and is not seen otherwise, such as "Stored as final.".
-        training: the newest one; ``None`` where there was none.
-        offers: work that was not submitted, newest first; without that of films which are open, here or in another
-            Slicer. ``Draft.user`` says whose it is.
+        connection: state of the connection.
+        url: of the server, as the user typed it.
+        info: state of the server; kept when the connection is lost, ``None`` before the first connection.
+        images: list of the server's images.
+        current: the open image; ``None`` without one.
+        can_go_back: whether ``Controller.previous`` has an image to open.
+        busy: running jobs.
+        error: the last error; ``None`` after the next success or ``Controller.dismiss``.
+        notice: the last success that is not visible otherwise, such as "Stored as final.".
+        training: the newest one; ``None`` without any.
+        drafts: unsubmitted work, newest first, without drafts that are open here or in another Slicer.
         all_labelled: whether the last strategy found no image left.
     """
 
@@ -113,13 +103,13 @@ class State:
     url: str = ""
     info: Optional[ServerInfo] = None
     images: tuple[ImageEntry, ...] = ()
-    current: Optional[Current] = None
+    current: Optional[CurrentImage] = None
     can_go_back: bool = False
-    busy: tuple[Busy, ...] = ()
+    busy: tuple[RunningJob, ...] = ()
     error: Optional[ServerError] = None
     notice: str = ""
     training: Optional[Training] = None
-    offers: tuple[Draft, ...] = ()
+    drafts: tuple[Draft, ...] = ()
     all_labelled: bool = False
 
     @property
@@ -129,4 +119,100 @@ class State:
 
     def is_busy(self, name: str) -> bool:
         """Whether the job of that name runs."""
-        return any(busy.name == name for busy in self.busy)
+        return any(job.name == name for job in self.busy)
+
+
+class StateStore:
+    """Observable application state.
+
+    Attributes:
+        state: replaced, never changed.
+        annotator: name that the user entered, for servers without login.
+    """
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.annotator = ""
+        self._listeners: Listeners[State] = Listeners()
+        self._is_published = True
+
+    @property
+    def user(self) -> str:
+        """Name of the login; without one, the name that the user entered."""
+        info = self.state.info
+        return info.user if info is not None and info.user not in ("", ANONYMOUS) else self.annotator
+
+    def update(self, **changes: Any) -> None:
+        """Replace attributes of the state."""
+        new = replace(self.state, **changes)
+        if new != self.state:
+            self.state, self._is_published = new, False
+
+    def update_current(self, **changes: Any) -> None:
+        """Replace attributes of the open image, if there is one."""
+        if self.state.current is not None:
+            self.update(current=replace(self.state.current, **changes))
+
+    def subscribe(self, listener: Callable[[State], object]) -> Callable[[], None]:
+        """Call the listener from ``notify`` with each new state; returns a function that ends it."""
+        return self._listeners.subscribe(listener)
+
+    def notify(self) -> None:
+        """Call the listeners if the state has changed since the last call."""
+        if not self._is_published:
+            self._is_published = True
+            self._listeners.notify(self.state)
+
+    def clear_listeners(self) -> None:
+        """Remove all listeners."""
+        self._listeners.clear()
+
+
+class LogicProtocol(Protocol):
+    """What the workflow needs of ``logic.VertebraLandmarksLogic``, so that it runs without a scene."""
+
+    editor: SpineEditor
+
+    @property
+    def radiograph(self) -> Optional[Radiograph]:
+        """The image that is shown."""
+
+    @property
+    def image_frame(self) -> ImageFrame:
+        """Frame of the image, for measuring."""
+
+    @property
+    def image_left_is(self) -> Optional[str]:
+        """The patient's side at the left of the upright image; ``None`` where unknown."""
+
+    def set_side(self, side: Optional[str]) -> None:
+        """Set the patient's side at the left of the upright image, as the user states it."""
+
+    def show_image(self, radiograph: Radiograph) -> None:
+        """Show an image without points, replacing the one before."""
+
+    def close_image(self) -> None:
+        """Show nothing."""
+
+    def restore(self) -> bool:
+        """Show again what a closed scene removed; returns whether there was anything."""
+
+    def begin_local(self, path: str) -> Callable[[], Radiograph]:
+        """Begin to read a file without a server; the returned function finishes on any thread.
+
+        Both raise ValueError or OSError with a message for the user.
+        """
+
+    def show_prediction(self, prediction: Prediction) -> bool:
+        """Show a prediction; returns whether that is a step that can be undone."""
+
+    def follow_prediction(self, prediction: Prediction) -> bool:
+        """Show a prediction around the last edit as a part of that edit; returns whether that was done."""
+
+    def set_label(
+        self, markups: bytes, touched: Optional[np.ndarray] = None, origin: Origin = UNKNOWN, is_own: bool = False
+    ) -> None:
+        """Show the points of a ``.mrk.json`` file; raises ValueError where it is malformed."""
+
+    def markups(self) -> bytes:
+        """The points as a ``.mrk.json`` file, exactly as submitted."""

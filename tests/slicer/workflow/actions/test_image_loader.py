@@ -1,4 +1,4 @@
-"""Which film is open, and with which points: own work first, labels and predictions as the server has them."""
+"""Which image is open, and with which points: own work first, labels and predictions as the server has them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from VertebraLandmarksLib.client.api import Client
-from VertebraLandmarksLib.client.connection import Connection
+from VertebraLandmarksLib.client.http import Connection
 from VertebraLandmarksLib.spine.schema import VERTEBRAE
 from VertebraLandmarksLib.workflow.state import ConnectionState
 
@@ -62,8 +62,8 @@ def test_landmarks_never_take_the_place_of_a_label_for_good(new_desk: Callable[.
     assert "Undo" in desk.state.notice
     asked = desk.controller.submit()
     assert asked is not None
-    assert [question.kind for question in asked.questions] == ["replaces"]
-    assert "You labelled this film already. Points of the model will replace" in asked.questions[0].text
+    assert [question.kind for question in asked.warnings] == ["replaces"]
+    assert "You labelled this image already. Points of the model will replace" in asked.warnings[0].text
     assert stored(server, "phantom_000") == label
 
     desk.logic.editor.undo()
@@ -75,7 +75,7 @@ def test_landmarks_never_take_the_place_of_a_label_for_good(new_desk: Callable[.
 
 
 @integration
-def test_the_film_that_is_open_is_loaded_again(desk: Desk, server: Server) -> None:
+def test_the_image_that_is_open_is_loaded_again(desk: Desk, server: Server) -> None:
     desk.connect(server.url)
     label = labelled(desk, "phantom_000")
     desk.controller.open_image("phantom_000")
@@ -87,11 +87,11 @@ def test_the_film_that_is_open_is_loaded_again(desk: Desk, server: Server) -> No
     desk.controller.open_image("phantom_000")
     desk.until(lambda: desk.logic.markups() == label)
     assert "kept under unfinished work" in desk.state.notice
-    desk.until(lambda: [draft.markups for draft in desk.state.offers] == [edited])
+    desk.until(lambda: [draft.markups for draft in desk.state.drafts] == [edited])
 
 
 @integration
-def test_ones_own_work_is_shown_when_its_film_is_opened_again(desk: Desk, server: Server) -> None:
+def test_ones_own_work_is_shown_when_its_image_is_opened_again(desk: Desk, server: Server) -> None:
     desk.connect(server.url)
     desk.open("phantom_000")
     desk.infer()
@@ -105,11 +105,11 @@ def test_ones_own_work_is_shown_when_its_film_is_opened_again(desk: Desk, server
     assert desk.logic.markups() == edited
     assert np.array_equal(desk.logic.editor.touched, touched)
     assert "unfinished work" in desk.state.notice
-    desk.until(lambda: len(desk.drafts.list()) == 1 and desk.state.offers == ())
+    desk.until(lambda: len(desk.drafts.list()) == 1 and desk.state.drafts == ())
 
     desk.controller.revert()  # "Start over"
     desk.until(lambda: desk.state.current is not None and desk.state.current.label == "")
-    desk.until(lambda: [draft.markups for draft in desk.state.offers] == [edited])
+    desk.until(lambda: [draft.markups for draft in desk.state.drafts] == [edited])
 
 
 @integration
@@ -120,11 +120,11 @@ def test_work_of_others_and_work_older_than_the_label_is_offered_only(desk: Desk
     desk.move()
     desk.open("phantom_001")
     (draft,) = desk.drafts.list()
-    desk.controller.person = "ben"
+    desk.controller.annotator = "ben"
     desk.open("phantom_000")
     assert desk.state.current is not None
     assert desk.state.current.label == ""
-    desk.controller.person = "ada"
+    desk.controller.annotator = "ada"
     label = labelled(desk, "phantom_002")
     desk.drafts.save(replace(draft, image_id="phantom_002", saved=1000.0))
     desk.open("phantom_001")
@@ -142,11 +142,11 @@ def test_what_somebody_else_began_is_said_and_noted(desk: Desk, server: Server) 
     desk.infer()
     desk.move()
     desk.open("phantom_001")
-    desk.until(lambda: bool(desk.state.offers))
-    (draft,) = desk.state.offers
+    desk.until(lambda: bool(desk.state.drafts))
+    (draft,) = desk.state.drafts
     assert (draft.user, draft.edits) == ("ada", 1)
-    desk.controller.person = "ben"
-    desk.controller.take_up(draft)
+    desk.controller.annotator = "ben"
+    desk.controller.resume_draft(draft)
     desk.until(lambda: desk.state.current is not None and desk.state.current.label == "draft")
     assert desk.state.current is not None
     assert (desk.state.current.begun_by, desk.state.current.edits) == ("ada", 1)
@@ -227,7 +227,7 @@ def test_names_that_were_shifted_stay_when_landmarks_are_found_again(desk: Desk,
 
 
 @integration
-def test_every_strategy_passes_over_films_that_were_left(desk: Desk, server: Server) -> None:
+def test_every_strategy_passes_over_images_that_were_left(desk: Desk, server: Server) -> None:
     desk.connect(server.url)
     seen = []
     for _ in range(4):
@@ -243,7 +243,7 @@ def test_every_strategy_passes_over_films_that_were_left(desk: Desk, server: Ser
 
 
 @integration
-def test_the_only_film_that_is_left_is_said_to_be_that(desk: Desk, server: Server) -> None:
+def test_the_only_image_that_is_left_is_said_to_be_that(desk: Desk, server: Server) -> None:
     desk.connect(server.url)
     label = labelled(desk, "phantom_000")
     for name in ("phantom_001", "phantom_002"):
@@ -254,26 +254,26 @@ def test_the_only_film_that_is_left_is_said_to_be_that(desk: Desk, server: Serve
     desk.controller.next_image("first")
     desk.until(lambda: desk.state.error is not None)
     assert desk.state.error is not None
-    assert "only film left" in desk.state.error.message
+    assert "only image left" in desk.state.error.message
 
 
-def test_a_film_is_read_here_on_another_thread(desk: Desk, tmp_path: Path) -> None:
-    Image.fromarray(np.zeros((30, 10), np.uint8)).save(tmp_path / "film.png")
-    desk.controller.open_local(str(tmp_path / "film.png"))
+def test_an_image_is_read_here_on_another_thread(desk: Desk, tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((30, 10), np.uint8)).save(tmp_path / "image.png")
+    desk.controller.open_local(str(tmp_path / "image.png"))
     assert desk.state.is_busy("open")
-    assert desk.state.busy[0].what == "Loading film.png"
+    assert desk.state.busy[0].what == "Loading image.png"
     desk.until(lambda: desk.state.current is not None)
     assert desk.logic.readers != [threading.current_thread().name]
 
 
 @integration
-def test_a_film_is_read_here_while_the_server_is_lost(desk: Desk, server: Server, tmp_path: Path) -> None:
+def test_an_image_is_read_here_while_the_server_is_lost(desk: Desk, server: Server, tmp_path: Path) -> None:
     for name in ("one", "two"):
         Image.open(server.studies / "phantom_001.png").save(tmp_path / f"{name}.png")
     desk.connect(server.url)
     connection = desk.controller._requests.client.connection  # type: ignore[union-attr]
-    address = connection.address
-    connection.address = type(address)(False, address.host, 9, "")  # nobody is there
+    address = connection.url
+    connection.url = type(address)(False, address.host, 9, "")  # nobody is there
     for name in ("one", "two"):  # the first is what the loss is noticed by
         desk.open_file(tmp_path / f"{name}.png")
         current = desk.state.current
@@ -288,14 +288,14 @@ def test_a_file_that_is_opened_again_is_shown_with_ones_work(new_desk: Callable[
     edited = first.logic.markups()
     first.controller.close()
     desk = new_desk()
-    desk.open_file(tmp_path / "film.png")
+    desk.open_file(tmp_path / "image.png")
     assert desk.state.current is not None
     assert (desk.state.current.label, desk.state.current.edits) == ("draft", 85)
     assert desk.logic.markups() == edited
     desk.idle()
-    desk.open_file(tmp_path / "film.png")  # once more: from the beginning, and the work is kept
+    desk.open_file(tmp_path / "image.png")  # once more: from the beginning, and the work is kept
     assert not np.isfinite(desk.logic.editor.xy).any()
-    desk.until(lambda: [draft.markups for draft in desk.state.offers] == [edited])
+    desk.until(lambda: [draft.markups for draft in desk.state.drafts] == [edited])
 
 
 @integration

@@ -1,4 +1,4 @@
-"""What is asked before a label is stored, for which film and points an answer counts, and what is sent."""
+"""What is asked before a label is stored, for which image and points an answer counts, and what is sent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from VertebraLandmarksLib.client.api import Client
-from VertebraLandmarksLib.client.connection import Connection
+from VertebraLandmarksLib.client.http import Connection
 from VertebraLandmarksLib.workflow.controller import Controller
 
 from ...conftest import Desk, facts, stored
@@ -25,7 +25,7 @@ def is_stored(server: Server, image_id: str) -> bool:
     return (server.studies / "labels" / "final" / f"{image_id}.mrk.json").exists()
 
 
-def test_an_answer_to_an_old_question_submits_no_other_film(desk: Desk, server: Server) -> None:
+def test_an_answer_to_an_old_question_submits_no_other_image(desk: Desk, server: Server) -> None:
     desk.connect(server.url)
     desk.open("phantom_000")
     desk.infer()
@@ -52,7 +52,7 @@ def test_an_answer_counts_for_the_points_that_it_was_about(desk: Desk, server: S
     desk.logic.editor.move_vertebra(T7, (0.5, 0.0))  # the questions stay the same
     anew = desk.controller.submit(asked)
     assert anew is not None
-    assert (anew.key, anew.questions) == (asked.key, asked.questions)
+    assert (anew.key, anew.warnings) == (asked.key, asked.warnings)
     assert anew.revision != asked.revision
     assert not desk.state.is_busy("submit")
     desk.infer()
@@ -83,7 +83,7 @@ def test_a_label_that_came_meanwhile_is_not_replaced_without_a_word(desk: Desk, 
     assert (entry.status, entry.user) == ("labelled", "ben")
     asked = desk.controller.submit()
     assert asked is not None
-    assert "ben labelled this film already" in asked.questions[0].text
+    assert "ben labelled this image already" in asked.warnings[0].text
     assert desk.controller.submit(asked) is None
     desk.idle()
     assert stored(server, "phantom_000") == desk.logic.markups()
@@ -107,7 +107,7 @@ def test_a_label_may_be_corrected_and_submitted_again(desk: Desk, server: Server
     assert stored(server, "phantom_000") == desk.logic.markups()
 
 
-def test_a_film_whose_work_cannot_be_saved_is_not_taken_for_one_of_another_server(
+def test_an_image_whose_work_cannot_be_saved_is_not_taken_for_one_of_another_server(
     desk: Desk, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It stays open until it is saved, and the other server may have an image of that name."""
@@ -153,7 +153,7 @@ def test_a_submit_changes_one_line_of_the_list_and_the_counts(desk: Desk, server
 
     desk.controller.close()
     desk.controller = Controller(desk.logic, desk.drafts, connect_to)
-    desk.controller.person = "ada"
+    desk.controller.annotator = "ada"
     desk.connect(server.url)
     desk.open("phantom_002")
     desk.infer()
@@ -180,7 +180,7 @@ class WaitingClient(Client):
         super().save_label(image_id, b"{}", *arguments, **named)  # type: ignore[arg-type]
 
 
-def test_a_submit_that_fails_while_another_film_is_open_says_which(desk: Desk, server: Server) -> None:
+def test_a_submit_that_fails_while_another_image_is_open_says_which(desk: Desk, server: Server) -> None:
     desk.controller.close()
     desk.controller = Controller(desk.logic, desk.drafts, lambda url, token: WaitingClient(Connection(url, token)))
     desk.connect(server.url)
@@ -194,5 +194,5 @@ def test_a_submit_that_fails_while_another_film_is_open_says_which(desk: Desk, s
     desk.until(lambda: desk.state.error is not None)
     assert desk.state.error is not None
     assert "phantom_000 was not submitted" in desk.state.error.message
-    desk.until(lambda: [(draft.image_id, draft.markups) for draft in desk.state.offers] == [("phantom_000", edited)])
+    desk.until(lambda: [(draft.image_id, draft.markups) for draft in desk.state.drafts] == [("phantom_000", edited)])
     desk.until(lambda: "Markups" in desk.drafts.list()[0].note)

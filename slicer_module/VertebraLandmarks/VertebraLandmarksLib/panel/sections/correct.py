@@ -1,40 +1,40 @@
-"""The section Correct: the model's proposal put right, undo and redo, names, and what should be looked at."""
+"""Section Correct: inference, undo and redo, moving vertebrae, shifting names, and vertebrae to be checked."""
 
-from ...editor.measurements import at_fault
+from ...editor.measurements import culprits
 from ...scene.logic import POINT, ROTATE, VERTEBRA
 from ...spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE
 from ..tables import fill, prepare
 
 WHOLE = "whole vertebra"
-DRAGS = (
+DRAG_MODES = (
     (POINT, "moves the point (a center: its vertebra)"),
     (VERTEBRA, "moves the whole vertebra"),
-    (ROTATE, "turns the vertebra about its center"),
+    (ROTATE, "rotates the vertebra about its center"),
 )
-WORDS = dict(zip(POINTS, ("center", "top left", "top right", "bottom left", "bottom right")))
+POINT_NAMES = dict(zip(POINTS, ("center", "top left", "top right", "bottom left", "bottom right")))
 
 
-class CorrectPanel:
+class CorrectSection:
     """Buttons that change the points.
 
     Args:
         ui: the widgets.
-        controller: starts inferences.
+        controller: the workflow.
         logic: the module's logic.
-        settings: what is remembered.
+        settings: user settings.
     """
 
     def __init__(self, ui, controller, logic, settings):
         self._ui, self._controller, self._settings = ui, controller, settings
         self._logic, self._editor = logic, logic.editor
-        self._doubts = []
+        self._checks = []
         prepare(ui.doubtsTable, (80, None))
         for name in VERTEBRAE:
             ui.vertebraComboBox.addItem(name)
-        for name in (WHOLE, *(WORDS[name] for name in (CENTER, *CORNERS))):
+        for name in (WHOLE, *(POINT_NAMES[name] for name in (CENTER, *CORNERS))):
             ui.pointComboBox.addItem(name)
-        for _, words in DRAGS:
-            ui.dragComboBox.addItem(words)
+        for _, text in DRAG_MODES:
+            ui.dragComboBox.addItem(text)
         ui.dragComboBox.connect("currentIndexChanged(int)", self._set_drag)
         ui.vertebraComboBox.connect("activated(int)", lambda index: self._jump(VERTEBRAE[index]))
         ui.inferButton.connect("clicked(bool)", lambda: controller.infer())
@@ -53,21 +53,21 @@ class CorrectPanel:
         ui.rotateRightButton.connect("clicked(bool)", lambda: self._rotate(1))
         ui.namesUpButton.connect("clicked(bool)", lambda: self._editor.shift_names(-1))
         ui.namesDownButton.connect("clicked(bool)", lambda: self._editor.shift_names(1))
-        ui.nextDoubtButton.connect("clicked(bool)", lambda: self.next_doubt())
-        ui.doubtsTable.connect("cellClicked(int,int)", self._show_doubt)
+        ui.nextDoubtButton.connect("clicked(bool)", lambda: self.next_check())
+        ui.doubtsTable.connect("cellClicked(int,int)", self._show_check)
 
     def refresh(self, state):
-        """Show what the server can do now."""
+        """Enable what the server can do now."""
         ui = self._ui
         is_open = state.current is not None
         ui.inferButton.setEnabled(is_open and state.is_connected and not state.is_busy("infer"))
         ui.revertButton.setEnabled(is_open and state.is_connected and state.current.is_unsaved)
-        ui.namesRightLabel.text = names_words(state.current)
+        ui.namesRightLabel.text = format_name_confidence(state.current)
 
     def refresh_points(self):
-        """Show what the points allow, and what should be looked at."""
+        """Enable what the points allow, and list vertebrae to be checked."""
         ui, editor = self._ui, self._editor
-        is_open = self._logic.film is not None
+        is_open = self._logic.radiograph is not None
         ui.undoButton.setEnabled(editor.can_undo)
         ui.redoButton.setEnabled(editor.can_redo)
         ui.inferButton.text = "Re-run around my corrections" if editor.is_touched else "Find landmarks"
@@ -79,51 +79,51 @@ class CorrectPanel:
             *(ui.namesUpButton, ui.namesDownButton, ui.hideButton),
         ):
             widget.setEnabled(is_open and not editor.locked)
-        self.refresh_doubts()
+        self.refresh_checks()
 
-    def refresh_doubts(self):
-        """Show what should be looked at; cheap, as it runs with every move."""
-        ui, found = self._ui, self._logic.measurements
-        doubts = (*found.doubtful, *((at_fault(one)[0], one.message) for one in found.violations))
-        self._doubts = sorted(doubts, key=lambda doubt: VERTEBRAE.index(doubt[0]))
-        fill(ui.doubtsTable, self._doubts)
-        ui.doubtsLabel.text = f"To check: {len(self._doubts) or 'nothing'}"
-        ui.nextDoubtButton.setEnabled(bool(self._doubts))
+    def refresh_checks(self):
+        """List vertebrae to be checked; fast, as it runs with every move."""
+        ui, measurements = self._ui, self._logic.measurements
+        checks = (*measurements.doubtful, *((culprits(one)[0], one.message) for one in measurements.violations))
+        self._checks = sorted(checks, key=lambda check: VERTEBRAE.index(check[0]))
+        fill(ui.doubtsTable, self._checks)
+        ui.doubtsLabel.text = f"To check: {len(self._checks) or 'nothing'}"
+        ui.nextDoubtButton.setEnabled(bool(self._checks))
 
     def hide(self):
-        """Mark what is chosen as not visible."""
-        if self._logic.film is not None:
+        """Mark the selected vertebra or point as not visible."""
+        if self._logic.radiograph is not None:
             index = self._ui.pointComboBox.currentIndex
             self._editor.hide(self._ui.vertebraComboBox.currentIndex, None if index == 0 else index - 1)
 
     def hide_hovered(self):
-        """Mark the point under the mouse as not visible; where there is none, what is chosen."""
+        """Mark the point under the mouse as not visible; without one, the selected vertebra or point."""
         if self._logic.hovered is None:
             self._ui.hideButton.click()
         else:
             self._editor.hide(*self._logic.hovered)
 
-    def next_doubt(self):
-        """Show the next of the listed vertebrae, after the last the first."""
-        if self._doubts:
+    def next_check(self):
+        """Show the next vertebra to be checked; after the last, the first."""
+        if self._checks:
             table = self._ui.doubtsTable
-            self._show_doubt((table.currentRow() + 1) % len(self._doubts))
+            self._show_check((table.currentRow() + 1) % len(self._checks))
 
-    def _show_doubt(self, row):
-        vertebra = self._doubts[row][0]
+    def _show_check(self, row):
+        vertebra = self._checks[row][0]
         self._ui.doubtsTable.selectRow(row)
         self._ui.vertebraComboBox.setCurrentIndex(VERTEBRAE.index(vertebra))
         self._jump(vertebra)
 
     def _jump(self, vertebra):
         self._logic.jump_to(vertebra)
-        self._controller.active()
+        self._controller.touch()
 
     def _set_follow(self, on):
         self._settings["followMoves"] = self._controller.follow_moves = on
 
     def _set_drag(self, index):
-        self._logic.drag_mode = DRAGS[index][0]
+        self._logic.drag_mode = DRAG_MODES[index][0]
 
     def _lock(self, on):
         self._editor.locked = on
@@ -137,8 +137,8 @@ class CorrectPanel:
         self._logic.rotate_vertebra(self._ui.vertebraComboBox.currentIndex, sign * self._ui.rotateSpinBox.value)
 
 
-def names_words(current):
-    """How likely the names are right, where the model says so and nobody changed them."""
+def format_name_confidence(current):
+    """Probability that the names are right; "" where unknown or after a shift of names."""
     if current is None or current.names_right is None:
         return ""
     return f"Names right: {100 * current.names_right:.0f} %"

@@ -1,42 +1,42 @@
-"""The section Images: the next film, any film of the list, a file, or work that was not submitted."""
+"""Section Images: the next image, the list of images, local files, and unfinished work."""
 
 import os
 
 import qt
 
 from ...spine.image_suffixes import IMAGE_SUFFIXES
-from ...workflow.actions.image_search import Search, line, stamp
+from ...workflow.actions.image_search import ImageSearch, format_time, image_row
 from ..tables import fill, fill_from, prepare, resize
 
 FILES = f"Radiographs ({' '.join(f'*{suffix}' for suffix in IMAGE_SUFFIXES)});;All files (*)"
-SEARCH_AFTER_MS = 150
-"""How long nothing is typed before the search begins."""
+SEARCH_DELAY_MS = 150
+"""Between the last key press and the search."""
 STEP_S, STEP_ROWS = 0.01, 50
-"""How long it takes, and how many lines are shown, at a stretch; what else is to be done gets its turn in between."""
+"""Duration of a search step, and rows shown per step; the event loop runs in between."""
 LABELS = {
     "": "no points yet",
     "prediction": "points of the model",
     "label": "submitted before",
-    "draft": "your work, taken up again",
+    "draft": "your unfinished work",
 }
 
 
-class ImagesPanel:
-    """What to work on.
+class ImagesSection:
+    """Choice of the image to work on.
 
     Args:
         ui: the widgets.
-        controller: opens films.
-        settings: what is remembered.
+        controller: the workflow.
+        settings: user settings.
         notice: asks before work is discarded.
     """
 
     def __init__(self, ui, controller, settings, notice):
         self._ui, self._controller, self._settings, self._notice = ui, controller, settings, notice
-        self._strategies = self._images = self._offers = ()
+        self._strategies = self._images = self._drafts = ()
         self._ids = []
         self._dialog = None
-        self._search = Search()
+        self._search = ImageSearch()
         self._shown = 0
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
@@ -52,16 +52,16 @@ class ImagesPanel:
         ui.openFileButton.connect("clicked(bool)", lambda: self.choose_file())
         ui.inferOnOpenCheckBox.checked = controller.infer_on_open = settings["inferOnOpen"]
         ui.inferOnOpenCheckBox.connect("toggled(bool)", self._set_infer)
-        ui.resumeDraftButton.connect("clicked(bool)", lambda: self._with_offer(controller.take_up))
-        ui.discardDraftButton.connect("clicked(bool)", lambda: self._with_offer(self._discard))
+        ui.resumeDraftButton.connect("clicked(bool)", lambda: self._with_draft(controller.resume_draft))
+        ui.discardDraftButton.connect("clicked(bool)", lambda: self._with_draft(self._discard))
 
     def refresh(self, state):
-        """Show list, film and unfinished work."""
+        """Show list, open image and unfinished work."""
         ui = self._ui
         ui.nextButton.setEnabled(state.is_connected and not state.is_busy("open"))
         ui.previousButton.setEnabled(state.can_go_back)
         ui.refreshButton.setEnabled(state.is_connected)
-        ui.imageLabel.text = film_words(state.current, state.all_labelled)
+        ui.imageLabel.text = format_image(state.current, state.all_labelled)
         strategies = () if state.info is None else state.info.strategies
         if strategies != self._strategies:
             self._strategies = strategies
@@ -70,25 +70,25 @@ class ImagesPanel:
             self._images = state.images
             self._begin_search()
             self._list()
-        if state.offers != self._offers:
-            self._offers = state.offers
-            fill(ui.draftsTable, [offer_line(one) for one in state.offers])
+        if state.drafts != self._drafts:
+            self._drafts = state.drafts
+            fill(ui.draftsTable, [draft_row(draft) for draft in state.drafts])
             ui.draftsTable.selectRow(0)
-            ui.draftsFrame.setVisible(bool(state.offers))
+            ui.draftsFrame.setVisible(bool(state.drafts))
 
     def next(self):
-        """The image that the server chooses."""
+        """Open the image that the server chooses."""
         self._controller.next_image(self._ui.strategyComboBox.currentText or None)
 
     def choose_file(self):
-        """Let the user choose a file; other work goes on meanwhile."""
+        """Open a file dialog, which does not block."""
         self._dialog = qt.QFileDialog(self._ui.openFileButton.window(), "Open a radiograph", "", FILES)
         self._dialog.setFileMode(qt.QFileDialog.ExistingFile)
         self._dialog.connect("fileSelected(QString)", lambda path: self._controller.open_local(os.path.normpath(path)))
         self._dialog.open()
 
     def close(self):
-        """Close what is still open, and search no more."""
+        """Close the dialog and end the search."""
         self._timer.stop()
         self._timer.disconnect("timeout()")
         if self._dialog is not None:
@@ -114,17 +114,17 @@ class ImagesPanel:
         self._settings["inferOnOpen"] = self._controller.infer_on_open = on
 
     def _list_later(self):
-        """List what was typed, once the typing pauses."""
+        """Search once typing pauses."""
         self._begin_search()
-        self._timer.start(SEARCH_AFTER_MS)
+        self._timer.start(SEARCH_DELAY_MS)
 
     def _begin_search(self):
-        self._search.begin(self._images, self._ui.searchLineEdit.text)
+        self._search.start(self._images, self._ui.searchLineEdit.text)
         self._shown = 0
 
     def _list(self):
-        """Search on for a moment, and show what was found when that is all."""
-        if not self._search.go_on(STEP_S):
+        """Search for one step, and show the result when the search is done."""
+        if not self._search.advance(STEP_S):
             self._timer.start(0)
             return
         hits, first = self._search.hits, self._shown
@@ -135,30 +135,30 @@ class ImagesPanel:
             self._ui.moreImagesLabel.text = f"and {more:,} more: search"
             self._ui.moreImagesLabel.setVisible(more > 0)
         self._shown = first + STEP_ROWS
-        fill_from(self._ui.imageTable, first, [line(entry) for entry in hits[first : self._shown]])
+        fill_from(self._ui.imageTable, first, [image_row(entry) for entry in hits[first : self._shown]])
         if self._shown < len(hits):
             self._timer.start(0)
 
-    def _with_offer(self, action):
+    def _with_draft(self, action):
         row = self._ui.draftsTable.currentRow()
-        if 0 <= row < len(self._offers):
-            action(self._offers[row])
+        if 0 <= row < len(self._drafts):
+            action(self._drafts[row])
 
     def _discard(self, draft):
-        text = f"Discard your work on {draft.image_id} of {stamp(draft.saved)}? It cannot be brought back."
+        text = f"Discard your work on {draft.image_id} of {format_time(draft.saved)}? This cannot be undone."
         self._notice.ask(text, "Discard", lambda: self._controller.discard(draft), "Keep")
 
 
-def offer_line(draft):
-    """Image, time, person and edits of work that was not submitted."""
-    return draft.image_id, stamp(draft.saved), draft.user, str(draft.edits)
+def draft_row(draft):
+    """Image, time, user and number of edits of unfinished work."""
+    return draft.image_id, format_time(draft.saved), draft.user, str(draft.edits)
 
 
-def film_words(current, all_labelled):
-    """What is open."""
+def format_image(current, all_labelled):
+    """The open image and the state of its label."""
     if current is None:
         return "All images have a label." if all_labelled else "No image is open."
     unsaved = ", changed" if current.is_unsaved else ""
-    place = "" if current.path is None else ", a file of this computer"
-    words = f"work of {current.begun_by}, taken up again" if current.begun_by else LABELS[current.label]
-    return f"{current.id}: {words}{unsaved}{place}"
+    location = "" if current.path is None else ", a local file"
+    points = f"unfinished work of {current.begun_by}" if current.begun_by else LABELS[current.label]
+    return f"{current.id}: {points}{unsaved}{location}"

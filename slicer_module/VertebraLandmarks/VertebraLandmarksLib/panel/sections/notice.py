@@ -1,60 +1,60 @@
-"""Messages and questions at the top of the panel. Nothing here stops the user."""
+"""Messages and questions at the top of the panel; none is modal."""
 
-COLOURS = {"info": "#d9ebf7", "question": "#fdf0cd", "error": "#f9d9d6"}
-"""Backgrounds; the text on them is black in light and dark styles alike."""
+COLORS = {"info": "#d9ebf7", "question": "#fdf0cd", "error": "#f9d9d6"}
+"""Background colors; the text is black in light and dark styles alike."""
 
 
-class NoticePanel:
+class NoticeBar:
     """One message or question at a time.
 
-    A new message replaces the one before. A question stays until it is answered, taken back or followed by another one:
-    what the user did last is what is asked about. The newest message that came meanwhile is shown after it.
+    A new message replaces the one before. A question stays until it is answered, withdrawn or replaced by another
+    question; then the newest message that came meanwhile is shown.
 
     Args:
         ui: the widgets.
-        dismissed: called when the user closes a message.
+        on_dismiss: called when the user closes a message.
     """
 
-    def __init__(self, ui, dismissed):
+    def __init__(self, ui, on_dismiss):
         self._ui = ui
-        self._yes = self._waiting = None
-        ui.noticeYesButton.connect("clicked(bool)", lambda: self._answer(self._yes))
+        self._on_yes = self._pending = None
+        ui.noticeYesButton.connect("clicked(bool)", lambda: self._answer(self._on_yes))
         ui.noticeNoButton.connect("clicked(bool)", lambda: self._answer(None))
-        ui.noticeCloseButton.connect("clicked(bool)", lambda: self._answer(dismissed))
+        ui.noticeCloseButton.connect("clicked(bool)", lambda: self._answer(on_dismiss))
 
     @property
     def is_question(self):
-        """Whether an answer is waited for."""
-        return self._yes is not None
+        """Whether a question is open."""
+        return self._on_yes is not None
 
-    def say(self, text, kind="info"):
-        """Show a message; ``kind`` is a key of ``COLOURS``."""
+    def show(self, text, kind="info"):
+        """Show a message; ``kind`` is a key of ``COLORS``."""
         if self.is_question:
-            self._waiting = text, kind
+            self._pending = text, kind
         else:
             self._show(text, kind)
 
-    def ask(self, text, yes_text, yes, no_text="Cancel"):
-        """Ask; ``yes`` is called if that is the answer. A question that is still open is forgotten."""
-        self._yes = yes
+    def ask(self, text, yes_text, on_yes, no_text="Cancel"):
+        """Ask a question; ``on_yes`` is called if the answer is yes. An open question is dropped."""
+        self._on_yes = on_yes
         self._ui.noticeYesButton.text, self._ui.noticeNoButton.text = yes_text, no_text
         self._show(text, "question")
 
     def dismiss(self):
-        """Take messages away; a question stays."""
-        self._waiting = None
+        """Hide messages; a question stays."""
+        self._pending = None
         if not self.is_question:
             self._ui.noticeFrame.setVisible(False)
 
     def withdraw(self):
-        """Take a question back: what it was about is gone."""
+        """Close an open question, as its subject is gone."""
         if self.is_question:
             self._answer(None)
 
     def _show(self, text, kind):
         ui, is_question = self._ui, self.is_question
         ui.noticeLabel.text = text
-        ui.noticeFrame.styleSheet = f"#noticeFrame {{background: {COLOURS[kind]};}} #noticeLabel {{color: black;}}"
+        ui.noticeFrame.styleSheet = f"#noticeFrame {{background: {COLORS[kind]};}} #noticeLabel {{color: black;}}"
         ui.noticeYesButton.setVisible(is_question)
         ui.noticeNoButton.setVisible(is_question)
         ui.noticeCloseButton.setVisible(not is_question)
@@ -63,7 +63,7 @@ class NoticePanel:
             self._bring_into_view()
 
     def _bring_into_view(self):
-        """Scroll the module area to the message, where there is one."""
+        """Scroll the module area to the message, if it is in a scroll area."""
         above = self._ui.noticeFrame.parent()
         while above:
             if hasattr(above, "ensureWidgetVisible"):
@@ -71,10 +71,10 @@ class NoticePanel:
                 return
             above = above.parent()
 
-    def _answer(self, answer):
-        self._yes, message, self._waiting = None, self._waiting, None
+    def _answer(self, action):
+        self._on_yes, message, self._pending = None, self._pending, None
         self._ui.noticeFrame.setVisible(False)
         if message is not None:
             self._show(*message)
-        if answer is not None:
-            answer()
+        if action is not None:
+            action()

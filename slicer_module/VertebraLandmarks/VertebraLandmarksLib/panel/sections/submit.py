@@ -1,14 +1,14 @@
-"""The section Submit: the points become the final label of the image."""
+"""Section Submit: stores the points as the final label of the image."""
 
 
-class SubmitPanel:
-    """Sends the label, after asking about what is incomplete or implausible.
+class SubmitSection:
+    """Submits the label, after warnings are confirmed.
 
     Args:
         ui: the widgets.
-        controller: submits.
-        settings: what is remembered.
-        notice: asks.
+        controller: the workflow.
+        settings: user settings.
+        notice: asks for confirmation.
     """
 
     def __init__(self, ui, controller, settings, notice):
@@ -19,34 +19,34 @@ class SubmitPanel:
         ui.submitButton.connect("clicked(bool)", lambda: self.submit())
 
     def refresh(self, state):
-        """Show what can be done now."""
+        """Enable submitting, and show the effort."""
         may = state.info is not None and state.info.may_label
         is_ready = state.current is not None and state.is_connected and not state.is_busy("submit")
         self._ui.submitButton.setEnabled(is_ready and may)
-        self._ui.effortLabel.text = self._words(state, may)
+        self._ui.effortLabel.text = _format_effort(state, may)
 
     def submit(self, confirmed=None):
-        """Submit, or ask first about what was not ``confirmed``."""
-        asked = self._controller.submit(confirmed)
-        if asked is not None:
-            text = "\n".join(question.text for question in asked.questions)
-            self._notice.ask(text, "Submit", lambda: self.submit(asked), "Look again")
-
-    def _words(self, state, may):
-        if state.current is None:
-            return "-"
-        if state.is_connected and not may:
-            return "Your token may look at images, but not store labels."
-        current = state.current
-        kept = "" if current.is_kept else ", being saved …"
-        kept = ", saved on this computer" if current.is_unsaved and current.is_kept else kept
-        return f"{current.edits} edit{'' if current.edits == 1 else 's'} in {duration(current.seconds)}{kept}"
+        """Submit, or ask for confirmation of warnings that were not ``confirmed``."""
+        request = self._controller.submit(confirmed)
+        if request is not None:
+            text = "\n".join(warning.text for warning in request.warnings)
+            self._notice.ask(text, "Submit", lambda: self.submit(request), "Look again")
 
     def _set_next(self, on):
         self._settings["nextAfterSubmit"] = self._controller.next_after_submit = on
 
 
-def duration(seconds):
-    """A time span in minutes and seconds."""
+def _format_effort(state, may_label):
+    if state.current is None:
+        return "-"
+    if state.is_connected and not may_label:
+        return "Your token allows viewing images, but not storing labels."
+    current = state.current
+    saved = ", being saved …" if not current.is_saved else ", saved on this computer" if current.is_unsaved else ""
+    return f"{current.edits} edit{'' if current.edits == 1 else 's'} in {format_duration(current.seconds)}{saved}"
+
+
+def format_duration(seconds):
+    """Duration in minutes and seconds."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,25 +1,27 @@
-"""The section View: gray values and layers of the slice view."""
+"""Section View: gray window and layers of the slice view."""
 
 from ...scene.gray_window import WINDOWS
+from ...scene.image_display import LAYERS
 
-LAYERS = ("film", "centers", "corners", "outlines", "endplates", "angles", "labels")
-POINTS_ONLY = ("film", "centers", "corners")
-FILM_ONLY = ("film",)
+POINTS_ONLY = ("image", "centers", "corners")
+IMAGE_ONLY = ("image",)
+SETTING_OF = {**{name: name for name in LAYERS}, "image": "film"}
+"""Setting of each layer; that of the image has the name of earlier versions."""
 
 
-class ViewPanel:
-    """What is shown of the film and on it.
+class ViewSection:
+    """Gray window, and layers of image and overlay.
 
     Args:
         ui: the widgets.
         logic: the module's logic.
-        settings: what is remembered.
+        settings: user settings.
     """
 
     def __init__(self, ui, logic, settings):
         self._ui, self._logic, self._settings = ui, logic, settings
         self._boxes = {
-            "film": ui.filmCheckBox,
+            "image": ui.imageCheckBox,
             "centers": ui.centersCheckBox,
             "corners": ui.cornersCheckBox,
             "outlines": ui.outlinesCheckBox,
@@ -33,24 +35,26 @@ class ViewPanel:
         ui.windowComboBox.setCurrentIndex(max(chosen, 0))
         ui.invertCheckBox.checked = settings["invert"]
         for name, box in self._boxes.items():
-            box.checked = settings[name]
-            logic.set_layer(name, settings[name])
+            box.checked = settings[SETTING_OF[name]]
+            logic.set_layer(name, box.checked)
             box.connect("toggled(bool)", lambda on, name=name: self._show(name, on))
         self._set_window()
         ui.windowComboBox.connect("currentIndexChanged(int)", lambda: self._set_window())
-        ui.windowComboBox.connect("activated(int)", lambda: self._set_window())  # the same again, after the mouse
+        ui.windowComboBox.connect(
+            "activated(int)", lambda: self._set_window()
+        )  # chosen again, after the mouse changed it
         ui.invertCheckBox.connect("toggled(bool)", self._invert)
         ui.fitButton.connect("clicked(bool)", lambda: logic.fit())
 
     def next_layers(self):
-        """From everything to the points only, to the film only, and to everything again."""
+        """Switch from everything to the points only, to the image only, and back to everything."""
         shown = {name for name, box in self._boxes.items() if box.checked}
-        wanted = POINTS_ONLY if shown - set(POINTS_ONLY) else FILM_ONLY if shown - set(FILM_ONLY) else LAYERS
+        wanted = POINTS_ONLY if shown - set(POINTS_ONLY) else IMAGE_ONLY if shown - set(IMAGE_ONLY) else LAYERS
         for name, box in self._boxes.items():
             box.checked = name in wanted
 
     def _show(self, name, on):
-        self._settings[name] = on
+        self._settings[SETTING_OF[name]] = on
         self._logic.set_layer(name, on)
 
     def _set_window(self):

@@ -1,4 +1,4 @@
-"""Which film is open: chosen by the server or the person, with the points that belong to it."""
+"""Opening, reloading and closing images, with the points that belong to them."""
 
 from __future__ import annotations
 
@@ -10,203 +10,202 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from ...client.api import Client
-from ...client.errors import BAD_ANSWER, NOT_FOUND, UNREACHABLE, UNREADABLE, ServerError, is_about_connection
-from ...client.responses import LABELLED, SERVER, Film
+from ...client.errors import BAD_RESPONSE, NOT_FOUND, UNREADABLE, ServerError, is_connection_error
+from ...client.radiograph import SERVER, Radiograph
+from ...client.responses import LABELLED
 from .. import server_tasks
-from ..autosave import Saving
-from ..board import Board
+from ..autosave import Autosave
 from ..drafts import SUBMITTING, Draft, mask_of, new_key
-from ..effort import Effort
-from ..keeping import Keeper
-from ..needs import Logic
-from ..open_image import OpenFilm
-from ..requests import Requests
-from ..server_tasks import Opened
-from ..state import ConnectionState, Current
+from ..open_image import AutosavePolicy, EditSession, WorkTimer
+from ..requests import ServerRequests, other_server_error
+from ..server_tasks import LoadedImage
+from ..state import ConnectionState, CurrentImage, LogicProtocol, StateStore
 from ..workers import Job
 
-Found = tuple[Opened, Optional[Draft]]
+LoadResult = tuple[LoadedImage, Optional[Draft]]
 
 
 @dataclass(frozen=True)
-class Wish:
-    """How a film is to be opened.
+class OpenRequest:
+    """How an image is to be opened.
 
     Attributes:
-        draft: work to go on with; ``None`` for the person's newest on the film, if there is any.
-        is_as_stored: whether to show what the server has, whatever work there is.
-        is_back: whether it was open before the present one.
+        draft: to resume; ``None`` for the user's newest draft of the image, if there is one.
+        is_reload: whether to show what the server has, without any draft.
+        is_going_back: whether the image was open before the present one.
     """
 
     draft: Optional[Draft] = None
-    is_as_stored: bool = False
-    is_back: bool = False
+    is_reload: bool = False
+    is_going_back: bool = False
 
 
-class Opening:
-    """Puts one film in the place of another.
+class ImageLoader:
+    """Opens one image in place of another.
 
     Args:
-        board: the state.
-        requests: asks the server.
-        saving: keeps the work on the film that is open.
-        logic: shows films.
-        clock: seconds from any moment on.
-        is_shown: called after a film is shown, with what the server has about it, and whether its points are work.
+        store: the state.
+        requests: to the server.
+        autosave: saves the work on the open image.
+        logic: shows images.
+        clock: monotonic time in seconds.
+        on_shown: called after an image is shown, with what was loaded and whether its points are a draft.
     """
 
     def __init__(
         self,
-        board: Board,
-        requests: Requests,
-        saving: Saving,
-        logic: Logic,
+        store: StateStore,
+        requests: ServerRequests,
+        autosave: Autosave,
+        logic: LogicProtocol,
         clock: Callable[[], float],
-        is_shown: Callable[[Opened, bool], object],
+        on_shown: Callable[[LoadedImage, bool], object],
     ) -> None:
-        self.is_ours = False
-        self._board, self._requests, self._saving, self._logic = board, requests, saving, logic
-        self._clock, self._is_shown = clock, is_shown
-        self._history: list[Current] = []
-        self._passed: list[str] = []
+        self.is_programmatic = False
+        self._store, self._requests, self._autosave, self._logic = store, requests, autosave, logic
+        self._clock, self._on_shown = clock, on_shown
+        self._history: list[CurrentImage] = []
+        self._skipped: list[str] = []
         self._server = ""
-        self._is_taken_away = False
+        self._needs_restore = False
 
     @contextmanager
-    def ours(self) -> Iterator[None]:
-        """What the editor says within the block (``is_ours``) is no edit of the person."""
-        before, self.is_ours = self.is_ours, True
+    def programmatic_change(self) -> Iterator[None]:
+        """Within the block, changes of the editor are no edits of the user (``is_programmatic``)."""
+        before, self.is_programmatic = self.is_programmatic, True
         try:
             yield
         finally:
-            self.is_ours = before
+            self.is_programmatic = before
 
-    def next(self, strategy: str) -> None:
-        """Open the image that the strategy chooses, other than those that were passed over."""
-        state = self._board.state
+    def open_next(self, strategy: str) -> None:
+        """Open the image that the strategy chooses, other than those that were skipped."""
+        state = self._store.state
         present = state.current.id if state.current is not None and state.current.source == SERVER else ""
         left = tuple(entry.id for entry in state.images if entry.status != LABELLED)
-        if not set(left) - {present, *self._passed}:
-            self._passed.clear()  # every film was passed over: from the beginning
-        passed, user, server = tuple(self._passed), self._board.user, self._requests.server
+        if not set(left) - {present, *self._skipped}:
+            self._skipped.clear()  # all were skipped: start over
+        skipped, user, server = tuple(self._skipped), self._store.user, self._requests.server
 
-        def work(client: Client, job: Job) -> Optional[Found]:
-            opened = server_tasks.open_next(client, strategy, present, passed, left, job)
-            return None if opened is None else (opened, self._unfinished(opened.film, server, user))
+        def work(client: Client, job: Job) -> Optional[LoadResult]:
+            loaded = server_tasks.open_next(client, strategy, present, skipped, left, job)
+            return None if loaded is None else (loaded, self._newest_draft(loaded.radiograph, server, user))
 
-        def chose(found: Optional[Found]) -> None:
-            if found is None:
-                self._board.set(all_labelled=True, notice="All images are labelled.")
+        def on_chosen(result: Optional[LoadResult]) -> None:
+            if result is None:
+                self._store.update(all_labelled=True, notice="All images are labelled.")
             else:
-                self._arrive(*found, Wish())
+                self._on_loaded(*result, OpenRequest())
 
-        self._requests.ask("open", "Choosing the next image", work, chose)
+        self._requests.submit("open", "Choosing the next image", work, on_chosen)
 
-    def previous(self) -> None:
-        """Open the film that was open before this one."""
+    def open_previous(self) -> None:
+        """Open the image that was open before this one."""
         if self._history:
             last = self._history[-1]
             if last.path is not None:
-                self.file(last.path, Wish(is_back=True))
+                self.open_file(last.path, OpenRequest(is_going_back=True))
             else:
-                self.image(last.id, Wish(is_back=True))
+                self.open_image(last.id, OpenRequest(is_going_back=True))
 
-    def image(self, image_id: str, wish: Optional[Wish] = None) -> None:
-        """Open an image of the server's folder; the one that is open is loaded again."""
-        current, user, server = self._board.state.current, self._board.user, self._requests.server
+    def open_image(self, image_id: str, request: Optional[OpenRequest] = None) -> None:
+        """Open an image of the server's folder; the open one is reloaded."""
+        current, user, server = self._store.state.current, self._store.user, self._requests.server
         is_open = current is not None and (current.id, current.source) == (image_id, SERVER)
-        wanted = wish or Wish(is_as_stored=is_open)
+        wanted = request or OpenRequest(is_reload=is_open)
 
-        def work(client: Client, job: Job) -> Found:
-            opened = server_tasks.open_image(client, image_id, job)
-            return opened, wanted.draft or self._unfinished(opened.film, server, user)
+        def work(client: Client, job: Job) -> LoadResult:
+            loaded = server_tasks.open_image(client, image_id, job)
+            return loaded, wanted.draft or self._newest_draft(loaded.radiograph, server, user)
 
-        self._requests.ask("open", f"Loading {image_id}", work, lambda found: self._arrive(*found, wanted))
+        self._requests.submit("open", f"Loading {image_id}", work, lambda result: self._on_loaded(*result, wanted))
 
-    def file(self, path: str, wish: Optional[Wish] = None) -> None:
-        """Open a file of this computer: as the server reads it while there is one, else as Slicer does."""
-        current, user, name = self._board.state.current, self._board.user, Path(path).name
-        wanted = wish or Wish(is_as_stored=current is not None and current.path == path)
-        if self._board.state.connection is not ConnectionState.CONNECTED:
-            self._read(path, wanted)
+    def open_file(self, path: str, request: Optional[OpenRequest] = None) -> None:
+        """Open a local file: through the server while connected, else with Slicer's reader."""
+        current, user, name = self._store.state.current, self._store.user, Path(path).name
+        wanted = request or OpenRequest(is_reload=current is not None and current.path == path)
+        if self._store.state.connection is not ConnectionState.CONNECTED:
+            self._read_local(path, wanted)
             return
 
-        def work(client: Client, job: Job) -> Found:
-            opened = server_tasks.open_file(client, path, job)
-            return opened, wanted.draft or self._unfinished(opened.film, "", user)
+        def work(client: Client, job: Job) -> LoadResult:
+            loaded = server_tasks.open_file(client, path, job)
+            return loaded, wanted.draft or self._newest_draft(loaded.radiograph, "", user)
 
-        def failed(error: ServerError) -> None:
-            self._requests.failed(error)
-            if is_about_connection(error):
-                self._read(path, wanted)
+        def on_error(error: ServerError) -> None:
+            self._requests.show_error(error)
+            if is_connection_error(error):
+                self._read_local(path, wanted)
 
-        self._requests.ask("open", f"Loading {name}", work, lambda found: self._arrive(*found, wanted), failed)
+        self._requests.submit(
+            "open", f"Loading {name}", work, lambda result: self._on_loaded(*result, wanted), on_error
+        )
 
-    def again(self) -> None:
+    def reload(self) -> None:
         """Keep the edits as a draft, and show what the server has."""
-        current, film, opened = self._board.state.current, self._logic.film, self._saving.film
-        if current is None or film is None or opened is None:
+        current, radiograph, session = self._store.state.current, self._logic.radiograph, self._autosave.session
+        if current is None or radiograph is None or session is None:
             return
+        request = OpenRequest(is_reload=True)
         if current.source == SERVER:
-            self.image(current.id, Wish(is_as_stored=True))
+            self.open_image(current.id, request)
         else:
-            self._arrive(Opened(film, session=opened.session), None, Wish(is_as_stored=True))
+            self._on_loaded(LoadedImage(radiograph, upload_id=session.upload_id), None, request)
 
-    def take_up(self, draft: Draft) -> None:
-        """Open the film of a draft and go on with its points."""
+    def resume_draft(self, draft: Draft) -> None:
+        """Open the image of a draft with its points."""
         if draft.source and Path(draft.source).is_file():
-            self.file(draft.source, Wish(draft))
+            self.open_file(draft.source, OpenRequest(draft))
         elif draft.source:
-            sentence = f"The film is no longer at {draft.source}. Put it back there; the work on it is kept."
-            self._requests.failed(ServerError(NOT_FOUND, sentence))
+            sentence = f"The image is no longer at {draft.source}. Put it back there; your work is kept."
+            self._requests.show_error(ServerError(NOT_FOUND, sentence))
         elif draft.server != self._requests.server:
-            sentence = f"This film belongs to the server {draft.server}. Connect to it first; the work is kept."
-            self._requests.failed(ServerError(UNREACHABLE, sentence))
+            self._requests.show_error(other_server_error(draft.server))
         else:
-            self.image(draft.image_id, Wish(draft))
+            self.open_image(draft.image_id, OpenRequest(draft))
 
     def close(self) -> None:
-        """Show nothing, once the work is kept."""
+        """Show nothing, once the work is saved."""
         self._requests.jobs.cancel("open")
-        self._saving.keep_then(self._close)
+        self._autosave.save_then(self._close)
 
-    def connected(self) -> None:
-        """There is a server: images of another one are other films, even of the same name."""
-        server, film = self._requests.server, self._saving.film
+    def on_connected(self) -> None:
+        """Close an image of another server: images of the same name are other images there."""
+        server, session = self._requests.server, self._autosave.session
         if server != self._server:
             self._server = server
-            self._passed.clear()
+            self._skipped.clear()
             self._history = [entry for entry in self._history if entry.source != SERVER]
-            self._board.set(can_go_back=bool(self._history))
-        if film is not None and film.server not in ("", server):
-            self._saving.keep_then(self._close)
-        elif film is not None:
-            film.session = ""  # it was one of the server before
+            self._store.update(can_go_back=bool(self._history))
+        if session is not None and session.server not in ("", server):
+            self._autosave.save_then(self._close)
+        elif session is not None:
+            session.upload_id = ""  # of the server before
 
-    def is_gone(self) -> None:
-        """The scene was closed and took the film with it; where its work is not kept, the film comes back."""
+    def on_scene_closed(self) -> None:
+        """The scene was closed, and the image with it; it is restored where its work cannot be saved."""
         self._requests.jobs.cancel("infer")
-        self._saving.save_now()  # a drag that the scene's end ended is a change, too
-        film = self._saving.film
-        if film is not None and not film.keeper.is_kept:
-            self._is_taken_away = True
+        self._autosave.save_now()  # the scene's end may have ended a drag
+        session = self._autosave.session
+        if session is not None and not session.policy.is_saved:
+            self._needs_restore = True
             return
-        self._is_taken_away = False
-        if film is not None:
-            self._requests.end_session(film.session)
-            self._saving.let_go(film)
-        self._board.set(current=None)
+        self._needs_restore = False
+        if session is not None:
+            self._requests.delete_session(session.upload_id)
+            self._autosave.release(session)
+        self._store.update(current=None)
 
     def poll(self) -> None:
-        """Bring back a film that a closed scene took away; not while it closes."""
-        if self._is_taken_away:
-            self._is_taken_away = False
-            with self.ours():
+        """Restore an image that a closed scene removed; not possible while the scene is closing."""
+        if self._needs_restore:
+            self._needs_restore = False
+            with self.programmatic_change():
                 self._logic.restore()
 
-    def _read(self, path: str, wish: Wish) -> None:
-        """Read a file here, without a server."""
-        name, user = Path(path).name, self._board.user
+    def _read_local(self, path: str, request: OpenRequest) -> None:
+        """Read a file without a server."""
+        name, user = Path(path).name, self._store.user
 
         def unreadable(error: Exception) -> ServerError:
             return ServerError(UNREADABLE, f"{name} cannot be read: {error}", repr(error))
@@ -214,119 +213,122 @@ class Opening:
         try:
             finish = self._logic.begin_local(path)
         except (ValueError, OSError, RuntimeError) as error:
-            self._requests.failed(unreadable(error))
+            self._requests.show_error(unreadable(error))
             return
 
-        def work(job: Job) -> Found:
+        def work(job: Job) -> LoadResult:
             try:
-                film = finish()
+                radiograph = finish()
             except (ValueError, OSError, RuntimeError) as error:
                 raise unreadable(error) from error
-            return Opened(film), wish.draft or self._unfinished(film, "", user)
+            return LoadedImage(radiograph), request.draft or self._newest_draft(radiograph, "", user)
 
-        def done(found: Found) -> None:
-            self._arrive(*found, wish)
+        def on_done(result: LoadResult) -> None:
+            self._on_loaded(*result, request)
 
-        self._requests.jobs.start("open", f"Loading {name}", work, done, self._requests.failed)
+        self._requests.jobs.start("open", f"Loading {name}", work, on_done, self._requests.show_error)
 
-    def _unfinished(self, film: Film, server: str, user: str) -> Optional[Draft]:
-        """The newest work of that person on a film; on a worker's thread."""
-        for draft in self._saving.drafts.list():
-            is_film = draft.source == film.path if film.path else (draft.server, draft.image_id) == (server, film.id)
-            if is_film and bool(draft.source) == bool(film.path) and draft.user == user:
+    def _newest_draft(self, image: Radiograph, server: str, user: str) -> Optional[Draft]:
+        """The newest draft of that user for an image; runs on a worker thread."""
+        for draft in self._autosave.drafts.list():
+            is_same = draft.source == image.path if image.path else (draft.server, draft.image_id) == (server, image.id)
+            if is_same and bool(draft.source) == bool(image.path) and draft.user == user:
                 return draft
         return None
 
-    def _arrive(self, opened: Opened, draft: Optional[Draft], wish: Wish) -> None:
-        """A film is there; it is shown once the work on the one before is kept."""
+    def _on_loaded(self, loaded: LoadedImage, draft: Optional[Draft], request: OpenRequest) -> None:
+        """Choose the points to show, and show the image once the work on the present one is saved."""
         notice = ""
-        if draft is not None and opened.is_final and draft.note == SUBMITTING and opened.label == draft.markups:
-            self._saving.discard(draft)
+        if draft is not None and loaded.is_final and draft.note == SUBMITTING and loaded.label == draft.markups:
+            self._autosave.discard(draft)
             draft, notice = None, "This label had reached the server already."
-        elif wish.is_as_stored:
-            film = self._saving.film
-            is_unsaved = film is not None and film.keeper.is_unsaved
+        elif request.is_reload:
+            session = self._autosave.session
+            is_unsaved = session is not None and session.policy.is_unsaved
             draft, notice = None, "Your edits are kept under unfinished work." if is_unsaved else ""
-        elif draft is not None and wish.draft is None:
+        elif draft is not None and request.draft is None:
             at = time.strftime("%Y-%m-%d %H:%M", time.localtime(draft.saved))
-            if opened.is_final and opened.facts.when is not None and opened.facts.when > draft.saved:
-                draft, notice = None, f"There is unfinished work of {at} on this film, older than this label."
+            labelled_at = loaded.label_info.timestamp if loaded.is_final else None
+            if labelled_at is not None and labelled_at > draft.saved:
+                draft, notice = None, f"There is unfinished work of {at} on this image, older than this label."
             else:
                 notice = f"This is your unfinished work of {at}. “Start over” shows what was there before it."
-        self._saving.keep_then(lambda: self._show(opened, draft, wish.is_back, notice))
+        self._autosave.save_then(lambda: self._show(loaded, draft, request.is_going_back, notice))
 
-    def _show(self, opened: Opened, draft: Optional[Draft], is_back: bool, notice: str) -> None:
-        film, before, was_open = opened.film, self._board.state.current, self._saving.film
+    def _show(self, loaded: LoadedImage, draft: Optional[Draft], is_going_back: bool, notice: str) -> None:
+        radiograph, before, old_session = loaded.radiograph, self._store.state.current, self._autosave.session
         self._requests.jobs.cancel("infer")
-        self._is_taken_away = False
-        self._saving.film = error = None
-        with self.ours():
-            self._logic.show_film(film)
+        self._needs_restore = False
+        self._autosave.session = error = None
+        with self.programmatic_change():
+            self._logic.show_image(radiograph)
             try:
-                self._show_points(opened, draft)
+                self._show_points(loaded, draft)
             except ValueError as failure:
-                sentence = (
-                    "The label that belongs to this film cannot be read. Place the points again, or ask for them."
-                )
-                error, draft = ServerError(BAD_ANSWER, sentence, str(failure)), None
-                opened = replace(opened, label=None, is_final=False)
-        self._saving.film = now_open = self._open_film(opened, draft)
-        if now_open.image_left_is is not None:
-            self._logic.set_side(now_open.image_left_is)
-        self._remember(before, film, is_back)
-        kind = "draft" if draft is not None else "" if opened.label is None else "prediction"
-        kind = "label" if draft is None and opened.is_final else kind
-        self._board.set(
-            current=Current(film.id, film.source, film.path, kind, image_left_is=self._logic.image_left_is),
+                sentence = "The label of this image cannot be read. Place the points again, or find landmarks."
+                error, draft = ServerError(BAD_RESPONSE, sentence, str(failure)), None
+                loaded = replace(loaded, label=None, is_final=False)
+        self._autosave.session = session = self._new_session(loaded, draft)
+        if session.image_left_is is not None:
+            self._logic.set_side(session.image_left_is)
+        self._update_history(before, radiograph, is_going_back)
+        label = "label" if loaded.is_final else "" if loaded.label is None else "prediction"
+        self._store.update(
+            current=CurrentImage(
+                radiograph.id,
+                radiograph.source,
+                radiograph.path,
+                label if draft is None else "draft",
+                image_left_is=self._logic.image_left_is,
+            ),
             can_go_back=bool(self._history),
             all_labelled=False,
             error=error,
             notice=notice,
         )
-        now_open.effort.active()
-        self._saving.show(now_open)
-        if was_open is not None:
-            if was_open.session != opened.session:
-                self._requests.end_session(was_open.session)
-            self._saving.let_go(was_open)
+        session.timer.touch()
+        self._autosave.publish(session)
+        if old_session is not None:
+            if old_session.upload_id != loaded.upload_id:
+                self._requests.delete_session(old_session.upload_id)
+            self._autosave.release(old_session)
         if draft is not None:
-            self._saving.move(now_open, draft)
-        self._saving.list()
+            self._autosave.adopt_draft(session, draft)
+        self._autosave.refresh_drafts()
         if error is None:
-            self._is_shown(opened, draft is not None)
+            self._on_shown(loaded, draft is not None)
 
-    def _open_film(self, opened: Opened, draft: Optional[Draft]) -> OpenFilm:
-        film = opened.film
-        server = self._requests.server if film.source == SERVER else ""
-        key, user = new_key(server, film.id), self._board.user
-        keeper = Keeper(self._saving.drafts, key, self._clock, "" if draft is None else draft.key)
-        made = OpenFilm(film.id, server, film.path, opened.session, keeper, Effort(clock=self._clock))
-        made.final = opened.facts if opened.is_final else None
-        made.is_proposal = opened.label is not None and not opened.is_final
+    def _new_session(self, loaded: LoadedImage, draft: Optional[Draft]) -> EditSession:
+        image = loaded.radiograph
+        server = self._requests.server if image.source == SERVER else ""
+        resumed_key = "" if draft is None else draft.key
+        policy = AutosavePolicy(self._autosave.drafts, new_key(server, image.id), self._clock, resumed_key)
+        timer = WorkTimer(0.0 if draft is None else draft.seconds, self._clock)
+        session = EditSession(image.id, server, image.path, loaded.upload_id, policy, timer)
+        session.final = loaded.label_info if loaded.is_final else None
+        session.is_proposal = loaded.label is not None and not loaded.is_final
         if draft is not None:
-            made.effort, made.edits_before = Effort(draft.seconds, self._clock), draft.edits
-            made.begun_by = draft.begun_by or (draft.user if draft.user != user else "")
-            made.is_proposal = draft.is_proposal
-            made.image_left_is = None if film.facts.is_side_in_file else draft.image_left_is
-        return made
+            session.edits_before, session.is_proposal = draft.edits, draft.is_proposal
+            session.begun_by = draft.begun_by or (draft.user if draft.user != self._store.user else "")
+            session.image_left_is = None if image.info.is_side_in_file else draft.image_left_is
+        return session
 
-    def _show_points(self, opened: Opened, draft: Optional[Draft]) -> None:
-        """Raises ValueError where they cannot be read."""
+    def _show_points(self, loaded: LoadedImage, draft: Optional[Draft]) -> None:
+        """Show the points of the draft or label; raises ValueError where they are malformed."""
         if draft is not None:
             self._logic.set_label(draft.markups, mask_of(draft.touched), draft.origin, is_own=True)
-        elif opened.label is not None:
-            self._logic.set_label(opened.label, origin=opened.facts.origin, is_own=opened.is_final)
+        elif loaded.label is not None:
+            self._logic.set_label(loaded.label, origin=loaded.label_info.origin, is_own=loaded.is_final)
 
-    def _remember(self, before: Optional[Current], film: Film, is_back: bool) -> None:
-        """What was open, for ``previous`` and ``next``."""
-        if is_back and self._history:
+    def _update_history(self, before: Optional[CurrentImage], image: Radiograph, is_going_back: bool) -> None:
+        if is_going_back and self._history:
             self._history.pop()
-        elif before is not None and (before.id, before.source) != (film.id, film.source):
+        elif before is not None and (before.id, before.source) != (image.id, image.source):
             self._history.append(before)
-        if film.source == SERVER and film.id not in self._passed:
-            self._passed.append(film.id)
+        if image.source == SERVER and image.id not in self._skipped:
+            self._skipped.append(image.id)
 
     def _close(self) -> None:
-        with self.ours():
-            self._logic.close_film()
-        self.is_gone()
+        with self.programmatic_change():
+            self._logic.close_image()
+        self.on_scene_closed()

@@ -1,4 +1,4 @@
-"""Which of the patient's sides is at the left of the open image, where its file does not say: a person does."""
+"""The patient's side at the left of the open image, stated by the user where the file does not state it."""
 
 from __future__ import annotations
 
@@ -6,83 +6,78 @@ from typing import Optional
 
 from ...client.api import Client
 from ...client.errors import NOT_FOUND, TAKEN, ServerError
-from ...client.image_info import BY_PERSON
-from ...client.responses import SERVER, Film
-from ..autosave import Saving
-from ..board import Board
-from ..needs import Logic
-from ..open_image import OpenFilm
-from ..requests import Requests
+from ...client.radiograph import BY_PERSON, SERVER, Radiograph
+from ..autosave import Autosave
+from ..open_image import EditSession
+from ..requests import ServerRequests
+from ..state import LogicProtocol, StateStore
 from ..workers import Job
 
 
-class Sides:
-    """Takes what the person states, and has the server keep it; what the server does not keep stays in the draft.
+class ImageSideAction:
+    """Sets the side, and stores it on the server or, where that is not possible, in the draft.
 
     Args:
-        board: the state.
-        requests: asks the server.
-        saving: keeps the work on the open film.
+        store: the state.
+        requests: to the server.
+        autosave: saves the work on the open image.
         logic: measures with the side.
     """
 
-    def __init__(self, board: Board, requests: Requests, saving: Saving, logic: Logic) -> None:
-        self._board, self._requests, self._saving, self._logic = board, requests, saving, logic
+    def __init__(self, store: StateStore, requests: ServerRequests, autosave: Autosave, logic: LogicProtocol) -> None:
+        self._store, self._requests, self._autosave, self._logic = store, requests, autosave, logic
 
-    def state(self, side: Optional[str]) -> None:
-        """Say which side is at the left of the upright image.
-
-        Args:
-            side: "left" or "right" of the patient; ``None`` to take back what was said.
-        """
-        film, shown = self._saving.film, self._logic.film
-        if film is None or shown is None or shown.facts.is_side_in_file:
+    def set_side(self, side: Optional[str]) -> None:
+        """Set the side at the left of the upright image: "left" or "right" of the patient, ``None`` to clear it."""
+        session, shown = self._autosave.session, self._logic.radiograph
+        if session is None or shown is None or shown.info.is_side_in_file:
             return
         self._logic.set_side(side)
-        self._board.set_current(image_left_is=side)
-        if self._is_kept_by_server(film, shown):
-            self._send(film, side)
+        self._store.update_current(image_left_is=side)
+        if self._is_stored_by_server(session, shown):
+            self._send(session, side)
         else:
-            self._keep(film, side)
+            self._store_in_draft(session, side)
 
-    def _is_kept_by_server(self, film: OpenFilm, shown: Film) -> bool:
-        info = self._board.state.info
-        is_there = shown.source == SERVER and film.server == self._requests.server and self._board.state.is_connected
-        return is_there and shown.facts.image_left_is_source is not None and info is not None and info.may_label
+    def _is_stored_by_server(self, session: EditSession, shown: Radiograph) -> bool:
+        state = self._store.state
+        is_on_server = shown.source == SERVER and session.server == self._requests.server and state.is_connected
+        is_supported = shown.info.image_left_is_source is not None
+        return is_on_server and is_supported and state.info is not None and state.info.may_label
 
-    def _keep(self, film: OpenFilm, side: Optional[str]) -> None:
-        film.image_left_is = side
-        self._saving.edited(film)
+    def _store_in_draft(self, session: EditSession, side: Optional[str]) -> None:
+        session.image_left_is = side
+        self._autosave.mark_edited(session)
 
-    def _send(self, film: OpenFilm, side: Optional[str]) -> None:
-        image_id = film.image_id
+    def _send(self, session: EditSession, side: Optional[str]) -> None:
+        image_id = session.image_id
 
         def work(client: Client, job: Job) -> None:
-            client.state_side(image_id, side, job.signal)
+            client.set_side(image_id, side, job.signal)
 
-        def stored(_: None) -> None:
-            film.image_left_is = None
+        def on_stored(_: None) -> None:
+            session.image_left_is = None
 
-        def failed(error: ServerError) -> None:
-            if error.kind == TAKEN:  # by the file, which is another one by now
-                sentence = "The image at the server states its side itself by now. Open it again; your work is kept."
-                self._requests.failed(ServerError(TAKEN, sentence, error.detail))
+        def on_error(error: ServerError) -> None:
+            if error.kind == TAKEN:  # the file was replaced
+                sentence = "The image on the server now states its side itself. Open it again; your work is kept."
+                self._requests.show_error(ServerError(TAKEN, sentence, error.detail))
                 return
-            self._keep(film, side)
-            if error.kind != NOT_FOUND:  # a server that does not know how to
-                self._requests.failed(error)
+            self._store_in_draft(session, side)
+            if error.kind != NOT_FOUND:  # a server before 0.8
+                self._requests.show_error(error)
 
-        self._requests.ask("side", "Stating the patient's side", work, stored, failed)
+        self._requests.submit("side", "Storing the patient's side", work, on_stored, on_error)
 
 
-def side_words(film: Film, side: Optional[str]) -> str:
-    """Who says which side is at the left of the image, for people.
+def format_side(radiograph: Radiograph, side: Optional[str]) -> str:
+    """Whose sides are shown, and who states them, for display.
 
     Args:
-        film: the image.
-        side: the side that counts; ``None`` where nobody knows.
+        radiograph: the image.
+        side: the side in effect; ``None`` where unknown.
     """
     if side is None:
         return "Sides are the image's."
-    source = film.facts.image_left_is_source if film.facts.is_side_in_file else BY_PERSON
+    source = radiograph.info.image_left_is_source if radiograph.info.is_side_in_file else BY_PERSON
     return f"Sides are the patient's{f', {source}' if source else ''}."

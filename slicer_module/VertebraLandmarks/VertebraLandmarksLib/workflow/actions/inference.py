@@ -1,146 +1,147 @@
-"""Landmarks of the open film, found by the server's model; what a person made is never lost to them."""
+"""Requesting predictions for the open image; points that a user set are never lost to them."""
 
 from __future__ import annotations
 
 from typing import Callable, Optional
 
 from ...client.api import Client
-from ...client.errors import BAD_ANSWER, REFUSED, ServerError
-from ...client.responses import Answer
+from ...client.errors import BAD_RESPONSE, REFUSED, ServerError
+from ...client.responses import Prediction
 from .. import server_tasks
-from ..autosave import Saving
-from ..board import Board
-from ..needs import Logic
-from ..open_image import OpenFilm
-from ..requests import Requests
-from ..server_tasks import Opened
+from ..autosave import Autosave
+from ..open_image import EditSession
+from ..requests import ServerRequests
+from ..server_tasks import LoadedImage
+from ..state import LogicProtocol, StateStore
 from ..workers import Job
-from .image_loader import Opening
+from .image_loader import ImageLoader
 
-PAUSE_S = 0.1
-"""A model is asked around a move when no other one has followed for so long, as those of a key that is held do."""
+FOLLOW_DELAY_S = 0.1
+"""After a move, so that a key held down leads to one request."""
 
 
-class Inferring:
-    """Asks the model.
+class InferenceAction:
+    """Requests predictions.
 
     Args:
-        board: the state.
-        requests: asks the server.
-        saving: keeps the work on the open film.
-        opening: knows what the editor says that is no edit.
-        logic: shows what is found.
-        clock: seconds from any moment on.
+        store: the state.
+        requests: to the server.
+        autosave: saves the work on the open image.
+        loader: knows which changes are no edits of the user.
+        logic: shows predictions.
+        clock: monotonic time in seconds.
     """
 
     def __init__(
         self,
-        board: Board,
-        requests: Requests,
-        saving: Saving,
-        opening: Opening,
-        logic: Logic,
+        store: StateStore,
+        requests: ServerRequests,
+        autosave: Autosave,
+        loader: ImageLoader,
+        logic: LogicProtocol,
         clock: Callable[[], float],
     ) -> None:
-        self._board, self._requests, self._saving = board, requests, saving
-        self._opening, self._logic, self._clock = opening, logic, clock
+        self._store, self._requests, self._autosave = store, requests, autosave
+        self._loader, self._logic, self._clock = loader, logic, clock
         self._due: Optional[float] = None
 
     @property
     def _has_model(self) -> bool:
-        info = self._board.state.info
+        info = self._store.state.info
         return info is not None and bool(info.model)
 
     def infer(self) -> None:
-        """Ask for landmarks; points that the person touched stay, and the rest is decoded around them."""
-        film = self._saving.film
-        if film is None or not self._requests.may_ask_about(film.server):
+        """Request a prediction; touched points stay, and the rest is decoded around them."""
+        session = self._autosave.session
+        if session is None or not self._requests.check_same_server(session.server):
             return
         if self._requests.client is not None and not self._has_model:
-            self._requests.failed(ServerError(REFUSED, "The server has no model. Place the points by hand."))
+            self._requests.show_error(ServerError(REFUSED, "The server has no model. Place the points by hand."))
             return
-        what = "Finding landmarks around yours" if self._logic.editor.is_touched else "Finding landmarks"
-        self._ask(film, what, lambda answer: self._show(film, answer))
+        description = "Finding landmarks around yours" if self._logic.editor.is_touched else "Finding landmarks"
+        self._request(session, description, lambda prediction: self._show(session, prediction))
 
-    def moved(self, is_followed: bool) -> None:
-        """The person has changed something: where it is to be followed, ask once more when nothing else comes soon."""
-        self._due = self._clock() + PAUSE_S if is_followed else None
+    def on_edited(self, is_followed: bool) -> None:
+        """The user changed something: request a prediction around it after a pause, where it is to be followed."""
+        self._due = self._clock() + FOLLOW_DELAY_S if is_followed else None
 
     def poll(self) -> None:
-        """Do what is due."""
+        """Send the request that is due."""
         if self._due is not None and self._clock() >= self._due:
             self._due = None
             self._follow()
 
     def _follow(self) -> None:
-        """Ask where the points that were not moved are a model's; else do nothing."""
-        film = self._saving.film
-        is_here = film is not None and film.server in ("", self._requests.server)
-        if film is None or not (is_here and self._board.state.is_connected and self._has_model):
+        """Request a prediction around the last edit, where the untouched points are a model's."""
+        session = self._autosave.session
+        if session is None or session.server not in ("", self._requests.server):
             return
-        if not film.shows_proposal(self._logic):
+        if not (self._store.state.is_connected and self._has_model and session.shows_proposal(self._logic)):
             return
-        changes = film.changes
+        change_count = session.change_count
 
-        def show(answer: Answer) -> None:
-            with self._opening.ours():
-                is_followed = film.changes == changes and self._logic.follow_answer(answer)
-            if is_followed:  # else there is a newer edit, which is followed by itself
-                self._saving.edited(film)
+        def show(prediction: Prediction) -> None:
+            with self._loader.programmatic_change():
+                is_followed = session.change_count == change_count and self._logic.follow_prediction(prediction)
+            if is_followed:  # else there is a newer edit, with a request of its own
+                self._autosave.mark_edited(session)
 
-        self._ask(film, "Finding the others around yours", show)
+        self._request(session, "Finding the others around yours", show)
 
-    def _ask(self, film: OpenFilm, what: str, show: Callable[[Answer], None]) -> None:
-        fixed, image_id, path, session = self._logic.editor.fixed(), film.image_id, film.path, film.session
+    def _request(self, session: EditSession, description: str, show: Callable[[Prediction], None]) -> None:
+        fixed, image_id, path = self._logic.editor.fixed(), session.image_id, session.path
+        upload_id = session.upload_id
 
-        def work(client: Client, job: Job) -> tuple[Answer, str]:
+        def work(client: Client, job: Job) -> tuple[Prediction, str]:
             if path is None:
                 return server_tasks.infer_image(client, image_id, fixed, job)
-            return server_tasks.infer_file(client, path, session, fixed, job)
+            return server_tasks.infer_file(client, path, upload_id, fixed, job)
 
-        self._requests.ask("infer", what, work, lambda found: self._inferred(film, *found, show))
+        self._requests.submit("infer", description, work, lambda result: self._on_prediction(session, *result, show))
 
-    def infer_where_due(self, opened: Opened, is_wanted: bool) -> None:
-        """Ask about a film that was opened, where its points are those of another model than the one that is served.
+    def infer_if_outdated(self, loaded: LoadedImage, is_wanted: bool) -> None:
+        """Request a prediction for an image that was opened, if its points are those of another model version.
 
         Args:
-            opened: what the server has about it.
-            is_wanted: whether to ask also where it has no points.
+            loaded: the image.
+            is_wanted: whether to request one also where it has no points.
         """
-        info = self._board.state.info
-        if info is None or not self._has_model or opened.is_final:
+        info = self._store.state.info
+        if info is None or not self._has_model or loaded.is_final:
             return
-        is_old = opened.label is not None and opened.facts.origin.model_version != info.model_version
-        if is_old or (is_wanted and opened.label is None):
+        is_outdated = loaded.label is not None and loaded.label_info.origin.model_version != info.model_version
+        if is_outdated or (is_wanted and loaded.label is None):
             self.infer()
 
-    def infer_again(self) -> None:
-        """Another model is served: ask it about the open film, if nobody has worked on that."""
-        current = self._board.state.current
-        is_free = current is not None and current.label == "prediction" and not current.is_unsaved
-        if is_free and not self._logic.editor.is_touched:
+    def infer_with_new_model(self) -> None:
+        """Request a prediction of a new model for the open image, if nobody has worked on it."""
+        current = self._store.state.current
+        is_untouched = current is not None and current.label == "prediction" and not current.is_unsaved
+        if is_untouched and not self._logic.editor.is_touched:
             self.infer()
 
-    def _inferred(self, film: OpenFilm, answer: Answer, session: str, show: Callable[[Answer], None]) -> None:
-        film.session = session
-        shown = self._logic.film
-        if film is not self._saving.film or shown is None or self._board.state.current is None:
+    def _on_prediction(
+        self, session: EditSession, prediction: Prediction, upload_id: str, show: Callable[[Prediction], None]
+    ) -> None:
+        session.upload_id = upload_id
+        shown = self._logic.radiograph
+        if session is not self._autosave.session or shown is None or self._store.state.current is None:
             return
-        if (answer.image.height, answer.image.width) != shown.pixels.shape:
-            sentence = "The film at the server is another one by now. Open it again; your work is kept."
-            self._requests.failed(ServerError(BAD_ANSWER, sentence))
+        if (prediction.image.height, prediction.image.width) != shown.pixels.shape:
+            sentence = "The image on the server has changed. Open it again; your work is kept."
+            self._requests.show_error(ServerError(BAD_RESPONSE, sentence))
             return
-        show(answer)
+        show(prediction)
 
-    def _show(self, film: OpenFilm, answer: Answer) -> None:
-        current = self._board.state.current
-        with self._opening.ours():
-            is_step = self._logic.set_answer(answer)
+    def _show(self, session: EditSession, prediction: Prediction) -> None:
+        current = self._store.state.current
+        with self._loader.programmatic_change():
+            is_step = self._logic.show_prediction(prediction)
         if is_step:
-            self._saving.edited(film)
+            self._autosave.mark_edited(session)
         else:
-            film.is_proposal = True
-            self._board.set_current(label="prediction")
-            self._saving.show(film)
+            session.is_proposal = True
+            self._store.update_current(label="prediction")
+            self._autosave.publish(session)
         if current is not None and current.label == "label":
-            self._board.set(notice="These are points of the model. Undo brings the submitted label back.")
+            self._store.update(notice="These are points of the model. Undo brings the submitted label back.")

@@ -1,131 +1,232 @@
-"""A label goes to the server, after what may be a slip was asked about."""
+"""Submitting a label, after warnings about likely mistakes are confirmed."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
 from typing import Callable, Optional
 
 import numpy as np
 
 from ...client.api import Client
 from ...client.errors import CANCELLED, FORBIDDEN, REFUSED, ServerError
-from ...client.responses import LABELLED, SERVER, ImageEntry, LabelFacts, with_entry
+from ...client.radiograph import SERVER
+from ...client.responses import LABELLED, ImageEntry, LabelInfo, replace_entry
+from ...spine.measurement.anatomy import KINDS, violations
+from ...spine.schema import CORNERS, POINTS, VERTEBRAE
 from .. import server_tasks
-from ..autosave import Saving
-from ..board import Board
+from ..autosave import Autosave
 from ..drafts import SUBMITTING
-from ..needs import Logic
-from ..open_image import OpenFilm
-from ..requests import Requests
+from ..open_image import EditSession
+from ..requests import ServerRequests
 from ..server_tasks import ReplacedLabelError
+from ..state import LogicProtocol, StateStore
 from ..workers import Job
-from .questions import Asked, questions_about
+
+_MAX_NAMED = 3
 
 
-class Submitting:
-    """Stores labels.
+@dataclass(frozen=True)
+class SubmissionWarning:
+    """A likely mistake in a label that is about to be submitted.
+
+    Attributes:
+        kind: "incomplete", "implausible" or "replaces".
+        text: for the user; ends with what happens if the label is submitted anyway.
+        vertebrae: names of the vertebrae concerned.
+    """
+
+    kind: str
+    text: str
+    vertebrae: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ConfirmationRequest:
+    """Warnings that the user must confirm; a confirmation counts for these points of this image only.
+
+    Attributes:
+        key: of the edit session.
+        revision: of its points.
+        warnings: at least one.
+    """
+
+    key: str
+    revision: int
+    warnings: tuple[SubmissionWarning, ...]
+
+
+def submission_warnings(
+    xy: np.ndarray, final: Optional[LabelInfo], user: str, is_proposal: bool = False
+) -> tuple[SubmissionWarning, ...]:
+    """All likely mistakes in a label.
 
     Args:
-        board: the state.
-        requests: asks the server.
-        saving: keeps the work until the server has it.
+        xy: ``(V, P, 2)`` upright pixels, NaN where not visible.
+        final: the submitted label on the server; ``None`` without one.
+        user: who submits.
+        is_proposal: whether some of the points are a model's.
+    """
+    warnings = (_incomplete(xy), _implausible(xy), _replacing(final, user, is_proposal))
+    return tuple(warning for warning in warnings if warning is not None)
+
+
+def _incomplete(xy: np.ndarray) -> Optional[SubmissionWarning]:
+    is_absent = ~np.isfinite(xy).all(-1)
+    wholly = [VERTEBRAE[v] for v in np.flatnonzero(is_absent.all(1))]
+    partly = [VERTEBRAE[v] for v in np.flatnonzero(is_absent.any(1) & ~is_absent.all(1))]
+    if not wholly and not partly:
+        return None
+    sentences = []
+    if wholly:
+        sentences.append(f"{_enumerate(wholly)} {'has' if len(wholly) == 1 else 'have'} no points.")
+    for name in partly[:_MAX_NAMED]:
+        points = [point for p, point in enumerate(POINTS) if is_absent[VERTEBRAE.index(name), p]]
+        corners = [point for point in points if point in CORNERS]
+        sentences.append(f"{name} lacks {_enumerate(corners or points)}.")
+    if len(partly) > _MAX_NAMED:
+        sentences.append(f"{len(partly) - _MAX_NAMED} more vertebrae lack points.")
+    text = f"{' '.join(sentences)} They will be stored as not visible."
+    return SubmissionWarning("incomplete", text, tuple(name for name in VERTEBRAE if name in (*wholly, *partly)))
+
+
+def _implausible(xy: np.ndarray) -> Optional[SubmissionWarning]:
+    broken = sorted(violations(xy), key=lambda violation: KINDS.index(violation.kind))  # most severe first
+    if not broken:
+        return None
+    names = {name for violation in broken for name in violation.vertebrae}
+    sentences = [violation.message for violation in broken[:_MAX_NAMED]]
+    if len(broken) > _MAX_NAMED:
+        sentences.append(f"And {len(broken) - _MAX_NAMED} more.")
+    text = f"This spine looks unusual. {' '.join(sentences)} It will be stored as it is."
+    return SubmissionWarning("implausible", text, tuple(name for name in VERTEBRAE if name in names))
+
+
+def _replacing(final: Optional[LabelInfo], user: str, is_proposal: bool) -> Optional[SubmissionWarning]:
+    is_others = final is not None and final.user not in ("", user)
+    if final is None or not (is_others or is_proposal):
+        return None
+    who = final.user if is_others else "You" if final.user else "Somebody"
+    points = "Points of the model" if is_proposal else "Yours"
+    at = "" if final.timestamp is None else time.strftime(" of %Y-%m-%d %H:%M", time.localtime(final.timestamp))
+    return SubmissionWarning("replaces", f"{who} labelled this image already. {points} will replace the label{at}.")
+
+
+def _enumerate(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+class SubmissionAction:
+    """Submits labels.
+
+    Args:
+        store: the state.
+        requests: to the server.
+        autosave: saves the work until the server has it.
         logic: holds the points.
-        is_stored: called when the server has a label, with whether its film is still open and nothing is newer.
+        on_stored: called when the server has a label, with whether its image is still open without newer edits.
     """
 
     def __init__(
-        self, board: Board, requests: Requests, saving: Saving, logic: Logic, is_stored: Callable[[bool], object]
+        self,
+        store: StateStore,
+        requests: ServerRequests,
+        autosave: Autosave,
+        logic: LogicProtocol,
+        on_stored: Callable[[bool], object],
     ) -> None:
-        self._board, self._requests, self._saving, self._logic = board, requests, saving, logic
-        self._is_stored = is_stored
+        self._store, self._requests, self._autosave, self._logic = store, requests, autosave, logic
+        self._on_label_stored = on_stored
 
-    def submit(self, confirmed: Optional[Asked] = None) -> Optional[Asked]:
-        """Store the label of the open film, or say what must be asked first, see ``Controller.submit``."""
-        film, info = self._saving.film, self._board.state.info
-        if film is None or self._board.state.is_busy("submit"):
+    def submit(self, confirmed: Optional[ConfirmationRequest] = None) -> Optional[ConfirmationRequest]:
+        """Submit the label of the open image, or return what must be confirmed, see ``Controller.submit``."""
+        session, info = self._autosave.session, self._store.state.info
+        if session is None or self._store.state.is_busy("submit"):
             return None
-        if confirmed is not None and confirmed.key != film.keeper.key:
-            self._board.set(notice="Nothing was submitted: that was about a film which is no longer open.")
+        if confirmed is not None and confirmed.key != session.policy.key:
+            self._store.update(notice="Nothing was submitted: the image that you confirmed is no longer open.")
             return None
-        if not self._requests.may_ask_about(film.server):
+        if not self._requests.check_same_server(session.server):
             return None
         if info is not None and not info.may_label:
-            sentence = "Your token lets you look at films, but not label them. Ask whoever runs the server."
-            self._requests.failed(ServerError(FORBIDDEN, sentence))
+            sentence = "Your token allows viewing images, but not labelling them. Ask the server's administrator."
+            self._requests.show_error(ServerError(FORBIDDEN, sentence))
             return None
         xy = self._logic.image_frame.upright(self._logic.editor.spine()).visible_xy
         if not np.isfinite(xy).any():
-            sentence = "There are no points to submit. Place them, or ask for landmarks."
-            self._requests.failed(ServerError(REFUSED, sentence))
+            sentence = "There are no points to submit. Place them, or find landmarks."
+            self._requests.show_error(ServerError(REFUSED, sentence))
             return None
-        questions = questions_about(xy, film.final, self._board.user, film.shows_proposal(self._logic))
-        asked = Asked(film.keeper.key, film.changes, questions)
-        if questions and asked != confirmed:
-            return asked
-        self._send(film)
+        warnings = submission_warnings(xy, session.final, self._store.user, session.shows_proposal(self._logic))
+        request = ConfirmationRequest(session.policy.key, session.change_count, warnings)
+        if warnings and request != confirmed:
+            return request
+        self._send(session)
         return None
 
-    def _send(self, film: OpenFilm) -> None:
-        film.effort.active()
-        film.note = SUBMITTING
-        draft, keeper = film.draft(self._logic, self._board.user), film.keeper
-        if keeper.revision == keeper.submitted:
-            keeper.revision += 1  # nothing was changed, but from now on this is somebody's word
-        self._saving.show(film)
-        revision, predictions, known = keeper.revision, self._logic.editor.predictions, film.final
+    def _send(self, session: EditSession) -> None:
+        session.timer.touch()
+        session.note = SUBMITTING
+        draft, policy = session.draft(self._logic, self._store.user), session.policy
+        if policy.revision == policy.submitted_revision:
+            policy.revision += 1  # unchanged points become a label of this user
+        self._autosave.publish(session)
+        revision, prediction_count, final = policy.revision, self._logic.editor.prediction_count, session.final
 
-        def work(client: Client, job: Job) -> tuple[str, LabelFacts]:
-            return server_tasks.submit(client, draft, keeper, revision, known, job)
+        def work(client: Client, job: Job) -> tuple[str, LabelInfo]:
+            return server_tasks.submit(client, draft, policy, revision, final, job)
 
-        def stored(found: tuple[str, LabelFacts]) -> None:
-            self._stored(film, found[0], found[1], revision, predictions)
+        def on_stored(result: tuple[str, LabelInfo]) -> None:
+            self._on_stored(session, *result, revision, prediction_count)
 
-        def failed(error: ServerError) -> None:
-            film.note = "" if error.kind == CANCELLED else error.message
-            self._saving.note(film, replace(draft, note=film.note), revision)
-            self._not_stored(film, error)
+        def on_error(error: ServerError) -> None:
+            session.note = "" if error.kind == CANCELLED else error.message
+            self._autosave.write_note(session, replace(draft, note=session.note), revision)
+            self._on_error(session, error)
 
-        self._requests.ask("submit", f"Submitting {film.image_id}", work, stored, failed, True)
+        self._requests.submit("submit", f"Submitting {session.image_id}", work, on_stored, on_error, True)
 
-    def _not_stored(self, film: OpenFilm, error: ServerError) -> None:
+    def _on_error(self, session: EditSession, error: ServerError) -> None:
         if isinstance(error, ReplacedLabelError):
-            film.final = error.final
-            self._enter(film.image_id, error.final)
+            session.final = error.final
+            self._update_image_list(session.image_id, error.final)
         if error.kind == CANCELLED:
-            sentence = "Cancelled; the label may have arrived or not. Your work is kept. Submit it again."
-            self._board.set(notice=sentence)
-        elif film is self._saving.film:
-            self._requests.failed(error)
+            sentence = "Cancelled; the label may have been stored or not. Your work is kept. Submit it again."
+            self._store.update(notice=sentence)
+        elif session is self._autosave.session:
+            self._requests.show_error(error)
         else:
-            sentence = f"{film.image_id} was not submitted; it is among the unfinished work. {error.message}"
-            self._requests.failed(ServerError(error.kind, sentence, error.detail))
-            self._saving.list()
+            sentence = f"{session.image_id} was not submitted; it is among the unfinished work. {error.message}"
+            self._requests.show_error(ServerError(error.kind, sentence, error.detail))
+            self._autosave.refresh_drafts()
 
-    def _stored(self, film: OpenFilm, image_id: str, final: LabelFacts, revision: int, predictions: int) -> None:
-        keeper, is_new = film.keeper, film.path is not None
-        file = "" if film.path is None else f"{image_id}{film.path[film.path.rfind('.') :]}"
-        keeper.submitted = max(keeper.submitted, revision)
-        film.image_id, film.server, film.path, film.note = image_id, self._requests.server, None, ""
-        film.final, film.is_proposal, film.predictions = final, False, predictions
-        is_open = film is self._saving.film
+    def _on_stored(
+        self, session: EditSession, image_id: str, final: LabelInfo, revision: int, prediction_count: int
+    ) -> None:
+        policy, is_new = session.policy, session.path is not None
+        file = "" if session.path is None else f"{image_id}{session.path[session.path.rfind('.') :]}"
+        policy.submitted_revision = max(policy.submitted_revision, revision)
+        session.image_id, session.server, session.path, session.note = image_id, self._requests.server, None, ""
+        session.final, session.is_proposal, session.prediction_count = final, False, prediction_count
+        is_open = session is self._autosave.session
         if is_open:
             self._logic.editor.is_own = True
             if is_new:
-                self._requests.end_session(film.session)
-                film.session = ""
-            self._board.set_current(id=image_id, source=SERVER, path=None)
-            if not keeper.is_unsaved:
-                self._board.set_current(label="label")
-            self._saving.show(film)
-        self._board.set(notice=f"{image_id} is stored as final.")
-        self._enter(image_id, final, file)
-        self._saving.list()
-        self._is_stored(is_open and not keeper.is_unsaved)
+                self._requests.delete_session(session.upload_id)
+                session.upload_id = ""
+            self._store.update_current(id=image_id, source=SERVER, path=None)
+            if not policy.is_unsaved:
+                self._store.update_current(label="label")
+            self._autosave.publish(session)
+        self._store.update(notice=f"{image_id} is stored as final.")
+        self._update_image_list(image_id, final, file)
+        self._autosave.refresh_drafts()
+        self._on_label_stored(is_open and not policy.is_unsaved)
 
-    def _enter(self, image_id: str, final: LabelFacts, file: str = "") -> None:
-        """Show the label in the list of images, without asking for the whole list."""
-        known = next((one for one in self._board.state.images if one.id == image_id), None)
-        if known is None and not file:
+    def _update_image_list(self, image_id: str, final: LabelInfo, file: str = "") -> None:
+        """Show the label in the list of images without requesting the list."""
+        old = next((entry for entry in self._store.state.images if entry.id == image_id), None)
+        if old is None and not file:
             return
-        entry = ImageEntry(image_id, LABELLED, final.user, final.when, file if known is None else known.file)
-        self._board.set(images=with_entry(self._board.state.images, entry))
+        entry = ImageEntry(image_id, LABELLED, final.user, final.timestamp, file if old is None else old.file)
+        self._store.update(images=replace_entry(self._store.state.images, entry))

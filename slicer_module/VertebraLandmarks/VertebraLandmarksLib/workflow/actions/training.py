@@ -1,82 +1,124 @@
-"""Trainings of the server's model: started, stopped, and looked after until they end."""
+"""Starting, stopping and following a training on the server."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, Callable, Optional
 
 from ...client.api import Client
 from ...client.errors import FAILED, ServerError
-from ...client.responses import DONE, INTERRUPTED, STOPPED, Training
+from ...client.responses import DONE, INTERRUPTED, STARTING, STOPPED, Training
 from .. import server_tasks
-from ..board import Board
-from ..requests import Requests
+from ..requests import ServerRequests
+from ..state import StateStore
 from ..workers import Job
-from .watching import TrainingWatch
+
+POLL_INTERVAL_S = 1.5
+START_TIMEOUT_S = 60.0
+"""Within which a training that was started must be reported by the server."""
 
 
-class Trainings:
-    """What is known of the newest training.
+class TrainingWatch:
+    """When to poll a training, and which reports are still about the one before it.
 
     Args:
-        board: the state.
-        requests: asks the server.
-        clock: seconds from any moment on.
-        is_done: called when a training has ended well, with whether there is another model now.
+        clock: monotonic time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._next_poll = 0.0
+        self._before: Optional[Training] = None
+        self._start_deadline: Optional[float] = None
+
+    def on_started(self, before: Optional[Training]) -> Training:
+        """A training was started; ``before`` is the report until then. Returns what to show."""
+        self._before, self._start_deadline = before, self._clock() + START_TIMEOUT_S
+        return Training(STARTING)
+
+    def on_stopped(self) -> None:
+        """The training was stopped: every report from now on is about it."""
+        self._start_deadline = None
+
+    def is_due(self, shown: Optional[Training]) -> bool:
+        """Whether it is time to poll; true once per interval."""
+        now = self._clock()
+        if shown is None or not shown.is_ongoing or now < self._next_poll:
+            return False
+        self._next_poll = now + POLL_INTERVAL_S
+        return True
+
+    def filter_report(self, report: Optional[Training]) -> Optional[Training]:
+        """What to show: a new training takes a moment to replace the report about the one before it."""
+        if self._start_deadline is not None and report == self._before and self._clock() < self._start_deadline:
+            return Training(STARTING)
+        self._start_deadline = None
+        return report
+
+
+class TrainingAction:
+    """Starts, stops and follows trainings.
+
+    Args:
+        store: the state.
+        requests: to the server.
+        clock: monotonic time in seconds.
+        on_finished: called when a training has succeeded, with whether it published a model.
     """
 
     def __init__(
         self,
-        board: Board,
-        requests: Requests,
+        store: StateStore,
+        requests: ServerRequests,
         clock: Callable[[], float],
-        is_done: Callable[[bool], object],
+        on_finished: Callable[[bool], object],
     ) -> None:
-        self._board, self._requests, self._is_done = board, requests, is_done
+        self._store, self._requests, self._on_finished = store, requests, on_finished
         self._watch = TrainingWatch(clock)
 
     def start(self, settings: Mapping[str, Any]) -> None:
         """Train the model on all final labels."""
-        given = dict(settings)
+        settings = dict(settings)
 
         def work(client: Client, job: Job) -> Optional[Training]:
-            return server_tasks.begin_training(client, given, job)
+            return server_tasks.start_training(client, settings, job)
 
-        def started(before: Optional[Training]) -> None:
-            self._board.set(training=self._watch.started(before))
+        def on_started(before: Optional[Training]) -> None:
+            self._store.update(training=self._watch.on_started(before))
 
-        self._requests.ask("train", "Starting the training", work, started)
+        self._requests.submit("train", "Starting the training", work, on_started)
 
     def stop(self) -> None:
-        """End the training that runs; the model stays as it was."""
+        """Stop the running training; the model stays unchanged."""
 
         def work(client: Client, job: Job) -> None:
             client.stop_training(job.signal)
 
-        self._requests.ask("train", "Stopping the training", work, lambda _: self._watch.stopped())
+        self._requests.submit("train", "Stopping the training", work, lambda _: self._watch.on_stopped())
 
-    def look_after(self) -> None:
-        """Ask how it is getting on, if it is time to."""
-        if not self._requests.is_asking_quietly and self._watch.is_due(self._board.state.training):
-            self._requests.quietly(lambda client, job: client.training(job.signal), self.saw)
+    def poll(self) -> None:
+        """Request the progress if it is due."""
+        if not self._requests.is_background_running and self._watch.is_due(self._store.state.training):
+            self._requests.submit_background(lambda client, job: client.training(job.signal), self.on_report)
 
-    def saw(self, said: Optional[Training]) -> None:
-        """The server said how it is getting on."""
-        before, training = self._board.state.training, self._watch.seen(said)
-        self._board.set(training=training)
-        if before is None or not before.is_going_on or training is None or training.is_going_on:
+    def on_report(self, report: Optional[Training]) -> None:
+        """Show the progress, and the outcome of a training that has ended."""
+        before, training = self._store.state.training, self._watch.filter_report(report)
+        self._store.update(training=training)
+        if before is None or not before.is_ongoing or training is None or training.is_ongoing:
             return
         if training.state == DONE:
-            is_new = bool(training.version_after)
-            result = f"Model {training.version_after} is served from now on." if is_new else ""
-            self._board.set(notice=" ".join(filter(None, ("The training is done.", result, training.message))))
-            self._is_done(is_new)
+            is_published = bool(training.version_after)
+            result = f"Model {training.version_after} is now in use." if is_published else ""
+            self._store.update(notice=" ".join(filter(None, ("The training is done.", result, training.message))))
+            self._on_finished(is_published)
         elif training.state == STOPPED:
-            self._board.set(notice="The training was stopped. The model stays as it was.")
+            self._store.update(notice="The training was stopped. The model is unchanged.")
         elif training.state == INTERRUPTED:
-            notice = "The training was interrupted. The model stays as it was; started again, it goes on."
-            self._board.set(notice=notice)
+            notice = "The training was interrupted. The model is unchanged; start again to resume it."
+            self._store.update(notice=notice)
         else:
             why = f": {training.message.rstrip('.')}." if training.message else "."
-            sentence = f"The training failed{why} The model stays as it was."
-            self._requests.failed(ServerError(FAILED, sentence, training.message))
+            sentence = f"The training failed{why} The model is unchanged."
+            self._requests.show_error(ServerError(FAILED, sentence, training.message))

@@ -1,32 +1,104 @@
-"""What the file of a picture says besides its pixels: how it is turned upright, and where its pixels lie in Slicer.
-
-VTK's readers pass over both. Places are those at which ITK, and so Slicer's own reader, puts the pixels of the file.
-"""
+"""PNG, JPEG, TIFF and BMP files: whether they are complete, their orientation, and their geometry in Slicer."""
 
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from typing import Optional
 
 from ..spine.imaging.image_geometry import DENSITY, ImageGeometry
 from ..spine.imaging.orientation import EXIF_ORIENTATIONS, Orientation
 
+_PNG = b"\x89PNG\r\n\x1a\n"
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Values per pixel, by the color type of a PNG file."""
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""First column, first row and steps of the seven passes of an interlaced PNG file."""
+
+
+def is_complete(content: bytes, suffix: str) -> bool:
+    """Whether the content has the format that the suffix states, and is not truncated.
+
+    VTK's PNG reader ends the process, and so Slicer, on an incomplete file.
+
+    Args:
+        content: of a PNG, JPEG, TIFF or BMP file. Of TIFF only the signature is checked: VTK's reader reports the rest.
+        suffix: of the file name in lower case, such as ".png".
+    """
+    if suffix == ".png":
+        return _is_whole_png(content)
+    if suffix in (".jpg", ".jpeg"):
+        return content.startswith(b"\xff\xd8") and content.rstrip(b"\0").endswith(b"\xff\xd9")
+    if suffix == ".bmp":
+        return _is_whole_bmp(content)
+    return content.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"))
+
+
+def _is_whole_png(content: bytes) -> bool:
+    """Whether all chunks have valid checksums, and the pixels decompress to the expected size."""
+    if not content.startswith(_PNG):
+        return False
+    at, packed, header, name = len(_PNG), [], b"", b""
+    while name != b"IEND":
+        if len(content) < at + 12:
+            return False
+        length, name = struct.unpack(">I4s", content[at : at + 8])
+        data = content[at + 8 : at + 8 + length]
+        checksum = content[at + 8 + length : at + 12 + length]
+        if len(checksum) < 4 or zlib.crc32(data, zlib.crc32(name)) != struct.unpack(">I", checksum)[0]:
+            return False
+        if name == b"IHDR" and not header and length == 13:
+            header = data
+        elif name == b"IDAT":
+            packed.append(data)
+        at += 12 + length
+    return bool(header) and _unpacks_to(b"".join(packed), _png_bytes(header))
+
+
+def _unpacks_to(packed: bytes, length: int) -> bool:
+    unpacker = zlib.decompressobj()
+    try:
+        return length > 0 and len(unpacker.decompress(packed, length)) == length
+    except zlib.error:
+        return False
+
+
+def _png_bytes(header: bytes) -> int:
+    """Size of the decompressed pixels by the IHDR chunk; 0 where that is invalid."""
+    width, height, depth, color, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+    bits = _CHANNELS.get(color, 0) * depth
+    passes = _PASSES if interlaced else ((0, 0, 1, 1),)
+    total = 0
+    for left, top, step_x, step_y in passes:
+        columns, rows = max(0, -(-(width - left) // step_x)), max(0, -(-(height - top) // step_y))
+        total += rows * (1 + -(-columns * bits // 8)) if columns else 0
+    return total if bits else 0
+
+
+def _is_whole_bmp(content: bytes) -> bool:
+    if not content.startswith(b"BM") or len(content) < 54:
+        return False
+    begin, _, width, height, _, bits, packing = struct.unpack("<IIiiHHI", content[10:34])
+    row = -(-abs(width) * bits // 32) * 4
+    return packing != 0 or len(content) >= begin + row * abs(height)
+
+
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _UNIT = 274, 282, 283, 296
 """Tags of TIFF 6.0, which EXIF shares."""
 _TIFF_UNITS = {2: 25.4, 3: 10.0}
 _JFIF_UNITS = {1: 25.4, 2: 10.0}
-"""Millimetres of the unit that a density counts pixels in; without a unit it is a ratio only."""
+"""Millimetres per unit of a density; without a unit it is an aspect ratio only."""
 _COLUMNS_REVERSED, _ROWS_REVERSED = (2, 3, 6, 7), (3, 4, 7, 8)
-"""Values of the orientation tag by which ITK's reader of TIFF reverses the stored raster; it never turns it."""
+"""Values of the orientation tag at which ITK's TIFF reader flips the stored raster; it never turns it."""
 _SHORT, _LONG, _RATIONAL = 3, 4, 5
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SCAN = 0xDA
 
 
-def orientation_of_picture(content: bytes) -> Optional[Orientation]:
-    """How the stored raster must be turned to stand upright, by TIFF's or EXIF's tag; ``None`` where there is none.
+def raster_orientation(content: bytes) -> Optional[Orientation]:
+    """How the stored raster must be turned upright, by its TIFF or EXIF tag; ``None`` without one.
 
     Args:
         content: of a PNG, JPEG, TIFF or BMP file.
@@ -34,11 +106,11 @@ def orientation_of_picture(content: bytes) -> Optional[Orientation]:
     return EXIF_ORIENTATIONS.get(int(_tags(_exif(content)).get(_ORIENTATION, 0)))
 
 
-def geometry_of_picture(content: bytes, width: int, height: int) -> ImageGeometry:
+def raster_geometry(content: bytes, width: int, height: int) -> ImageGeometry:
     """Where Slicer's own reader places the stored pixels.
 
-    It obeys the density of TIFF and JPEG (JFIF), and of TIFF's orientation that it reverses columns and rows. It sees
-    no density in PNG and BMP, and no orientation in EXIF.
+    It uses the density of TIFF and JPEG (JFIF) and the flips of the TIFF orientation; it ignores the density of PNG
+    and BMP, and the EXIF orientation.
 
     Args:
         content: of a PNG, JPEG, TIFF or BMP file.

@@ -16,21 +16,20 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from VertebraLandmarksLib.client.address import Address
-from VertebraLandmarksLib.client.api import connection as connection_module
-from VertebraLandmarksLib.client.cancel import Cancel
-from VertebraLandmarksLib.client.connection import Connection
-from VertebraLandmarksLib.client.errors import ServerError, of_status
+from VertebraLandmarksLib.client import http as connection_module
+from VertebraLandmarksLib.client.errors import ServerError, error_of_status
+from VertebraLandmarksLib.client.http import Connection
+from VertebraLandmarksLib.client.sockets import CancelSignal, ServerUrl
 
 from ..misbehaving import Behave, answering, read_all, read_head, reply, serving
 
 pytestmark = pytest.mark.slicer
 
 
-def failure(behave: Behave, silence_s: float = 5.0, **request: object) -> ServerError:
+def failure(behave: Behave, read_timeout_s: float = 5.0, **request: object) -> ServerError:
     """What a request to such a server raises."""
     with serving(behave) as url, pytest.raises(ServerError) as caught:
-        Connection(url, silence_s=silence_s).request("GET", "/info/", **request)  # type: ignore[arg-type]
+        Connection(url, read_timeout_s=read_timeout_s).request("GET", "/info/", **request)  # type: ignore[arg-type]
     return caught.value
 
 
@@ -39,14 +38,14 @@ def failure(behave: Behave, silence_s: float = 5.0, **request: object) -> Server
     [
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
         ("  Localhost:8000/ ", "http://localhost:8000"),
-        ("https://films.example/labels/", "https://films.example/labels"),
-        ("http://films.example:80", "http://films.example"),
+        ("https://images.example/labels/", "https://images.example/labels"),
+        ("http://images.example:80", "http://images.example"),
         ("[::1]:8000", "http://[::1]:8000"),
         ("http://röntgen.example", "http://xn--rntgen-wxa.example"),
     ],
 )
 def test_addresses_are_read_as_people_write_them(text: str, shown: str) -> None:
-    assert str(Address.parse(text)) == shown
+    assert str(ServerUrl.parse(text)) == shown
 
 
 @pytest.mark.parametrize(
@@ -84,7 +83,7 @@ def test_a_request_carries_query_token_and_host() -> None:
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(302, "bad_answer"), (400, "refused"), (401, "login"), (403, "forbidden"), (404, "not_found"), (409, "taken"),
+    [(302, "bad_response"), (400, "refused"), (401, "login"), (403, "forbidden"), (404, "not_found"), (409, "taken"),
      (413, "too_large"), (415, "unreadable"), (418, "refused"), (422, "no_spine"), (429, "busy"), (500, "failed"),
      (502, "failed"), (503, "busy"), (507, "failed")],
 )  # fmt: skip
@@ -95,7 +94,7 @@ def test_every_status_says_what_to_do_and_keeps_the_servers_words(status: int, k
     assert error.detail == "the server's own sentence."
     assert error.message.endswith(".")
     assert ".." not in error.message
-    bare = of_status(status)
+    bare = error_of_status(status)
     assert bare.message.endswith(".")
     assert " ." not in bare.message
     assert "{" not in bare.message
@@ -116,8 +115,8 @@ def test_a_web_page_as_error_is_not_quoted() -> None:
         pytest.param(reply(gzip.compress(b"x" * 999)[:-9], "200 OK", "Content-Encoding: gzip"), "cut_short", id="gzip"),
         pytest.param(reply(b"no gzip", "200 OK", "Content-Encoding: gzip"), "cut_short", id="no-gzip"),
         pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", "cut_short", id="chunk"),
-        pytest.param(b"SSH-2.0-OpenSSH_9.6\r\n", "bad_answer", id="other-protocol"),
-        pytest.param(b"HTTP/1.1 abc\r\n\r\n", "bad_answer", id="no-status"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.6\r\n", "bad_response", id="other-protocol"),
+        pytest.param(b"HTTP/1.1 abc\r\n\r\n", "bad_response", id="no-status"),
     ],
 )
 def test_what_is_no_whole_answer_is_an_error(answer: bytes, kind: str) -> None:
@@ -148,15 +147,15 @@ def test_the_answer_to_head_has_no_body_to_miss() -> None:
 
 
 def test_an_answer_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "LARGEST_ANSWER", 100_000)
+    monkeypatch.setattr(connection_module, "MAX_RESPONSE_BYTES", 100_000)
     error = failure(answering(reply(gzip.compress(b"0" * 10_000_000), "200 OK", "Content-Encoding: gzip")))
-    assert error.kind == "bad_answer"
+    assert error.kind == "bad_response"
     assert "larger" in error.message
 
 
 def test_silence_ends_after_its_time() -> None:
     begin = time.monotonic()
-    error = failure(lambda connection: (read_head(connection), time.sleep(3)), silence_s=0.3)
+    error = failure(lambda connection: (read_head(connection), time.sleep(3)), read_timeout_s=0.3)
     assert error.kind == "timeout"
     assert "0.3 seconds" in error.message
     assert time.monotonic() - begin < 2
@@ -168,7 +167,7 @@ def test_silence_in_the_middle_of_an_answer_ends_too() -> None:
         connection.sendall(reply(b"some", length=1000))
         time.sleep(3)
 
-    assert failure(behave, silence_s=0.3).kind == "timeout"
+    assert failure(behave, read_timeout_s=0.3).kind == "timeout"
 
 
 def test_a_slow_answer_that_goes_on_is_no_silence() -> None:
@@ -180,7 +179,7 @@ def test_a_slow_answer_that_goes_on_is_no_silence() -> None:
             connection.sendall(b"x")
 
     with serving(behave) as url:
-        assert Connection(url, silence_s=0.5).request("GET", "/").body == b"x" * 8
+        assert Connection(url, read_timeout_s=0.5).request("GET", "/").body == b"x" * 8
 
 
 def test_a_server_that_hangs_up_is_told() -> None:
@@ -201,7 +200,7 @@ def test_nobody_at_the_address() -> None:
 
 def test_a_computer_that_does_not_exist() -> None:
     with pytest.raises(ServerError, match="no computer") as caught:
-        Connection("http://no-such-name.invalid:8000", connect_s=3).request("GET", "/")
+        Connection("http://no-such-name.invalid:8000", connect_timeout_s=3).request("GET", "/")
     assert caught.value.kind == "unreachable"
 
 
@@ -217,7 +216,7 @@ def test_a_computer_that_does_not_answer() -> None:
             one.connect_ex(("127.0.0.1", port))
         begin = time.monotonic()
         with pytest.raises(ServerError, match="does not answer") as caught:
-            Connection(f"127.0.0.1:{port}", connect_s=0.4).request("GET", "/")
+            Connection(f"127.0.0.1:{port}", connect_timeout_s=0.4).request("GET", "/")
         assert caught.value.kind == "unreachable"
         assert 0.3 < time.monotonic() - begin < 2
         for one in waiting:
@@ -237,7 +236,7 @@ def test_cancel_ends_the_wait_at_once(after: str) -> None:
         reached.set()
         time.sleep(20)
 
-    cancel, errors, ended = Cancel(), [], []
+    cancel, errors, ended = CancelSignal(), [], []
     with serving(behave) as url:
 
         def ask() -> None:
@@ -259,12 +258,12 @@ def test_cancel_ends_the_wait_at_once(after: str) -> None:
 
 
 def test_cancel_ends_an_upload_that_the_server_does_not_take() -> None:
-    cancel, errors = Cancel(), []
+    cancel, errors = CancelSignal(), []
     with serving(lambda connection: (read_head(connection), time.sleep(20))) as url:
 
         def ask() -> None:
             try:
-                files = {"file": ("film.png", b"0" * 50_000_000)}
+                files = {"file": ("image.png", b"0" * 50_000_000)}
                 Connection(url).request("PUT", "/", files=files, cancel=cancel)
             except ServerError as error:
                 errors.append(error.kind)
@@ -279,7 +278,7 @@ def test_cancel_ends_an_upload_that_the_server_does_not_take() -> None:
 
 
 def test_nothing_is_asked_once_it_was_cancelled() -> None:
-    cancel = Cancel()
+    cancel = CancelSignal()
     cancel.cancel()
     with pytest.raises(ServerError) as caught:
         Connection("http://127.0.0.1:9").request("GET", "/", cancel=cancel)
@@ -293,15 +292,15 @@ def test_files_are_streamed_as_a_form(tmp_path: Path) -> None:
         bodies.append(read_all(connection))
         connection.sendall(reply(b"{}"))
 
-    film = tmp_path / 'the "film" ü.png'
-    film.write_bytes(bytes(range(256)) * 3000)
+    radiograph = tmp_path / 'the "image" ü.png'
+    radiograph.write_bytes(bytes(range(256)) * 3000)
     seen: list[tuple[int, int | None]] = []
     with serving(behave) as url:
         Connection(url).request(
             "PUT",
             "/datastore/image",
             form={"params": '{"a": "ü"}'},
-            files={"file": (film.name, film)},
+            files={"file": (radiograph.name, radiograph)},
             on_progress=lambda done, total: seen.append((done, total)),
         )
     head, body = bodies[0]
@@ -309,16 +308,16 @@ def test_files_are_streamed_as_a_form(tmp_path: Path) -> None:
     parts = body.split(b"--" + edge)
     assert parts[-1] == b"--\r\n"
     assert 'name="params"\r\n\r\n{"a": "ü"}\r\n'.encode() in parts[1]
-    assert 'name="file"; filename="the %22film%22 ü.png"'.encode() in parts[2]
-    assert parts[2].endswith(b"\r\n\r\n" + film.read_bytes() + b"\r\n")
+    assert 'name="file"; filename="the %22image%22 ü.png"'.encode() in parts[2]
+    assert parts[2].endswith(b"\r\n\r\n" + radiograph.read_bytes() + b"\r\n")
     assert seen[-1] == (len(body), len(body))
 
 
 def test_a_form_with_files_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
     import tracemalloc
 
-    film, size = tmp_path / "film.dcm", 60_000_000
-    with film.open("wb") as file:
+    radiograph, size = tmp_path / "image.dcm", 60_000_000
+    with radiograph.open("wb") as file:
         file.truncate(size)
 
     def behave(connection: socket.socket) -> None:
@@ -330,21 +329,21 @@ def test_a_form_with_files_is_never_in_memory_as_a_whole(tmp_path: Path) -> None
 
     with serving(behave) as url:
         tracemalloc.start()
-        Connection(url).request("PUT", "/", files={"file": (film.name, film)})
+        Connection(url).request("PUT", "/", files={"file": (radiograph.name, radiograph)})
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 5_000_000
 
 
 def test_an_answer_that_comes_before_the_end_of_the_upload_is_read() -> None:
-    """A server that asks for a login does not read a film first."""
+    """A server that asks for a login does not read an image first."""
 
     def behave(connection: socket.socket) -> None:
         read_head(connection)
         connection.sendall(reply(b'{"detail": "this server wants a token"}', "401 Unauthorized"))
         time.sleep(3)
 
-    error = failure(behave, silence_s=1.0, files={"file": ("film.png", b"0" * 30_000_000)})
+    error = failure(behave, read_timeout_s=1.0, files={"file": ("image.png", b"0" * 30_000_000)})
     assert error.kind == "login"
     assert error.detail == "this server wants a token"
 
@@ -404,7 +403,7 @@ def test_https_with_a_certificate_that_is_trusted(certificate: Path, monkeypatch
 
 def test_https_can_be_cancelled(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    reached, cancel, errors = threading.Event(), Cancel(), []
+    reached, cancel, errors = threading.Event(), CancelSignal(), []
 
     def behave(connection: socket.socket) -> None:
         read_head(connection)

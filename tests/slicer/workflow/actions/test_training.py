@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from VertebraLandmarksLib.client.responses import DONE, RUNNING, STARTING, STOPPED, Training
-from VertebraLandmarksLib.workflow.actions.watching import EVERY_S, LATEST_START_S, TrainingWatch
+from VertebraLandmarksLib.workflow.actions.training import POLL_INTERVAL_S, START_TIMEOUT_S, TrainingWatch
 
 pytestmark = pytest.mark.slicer
 
@@ -27,7 +27,7 @@ def test_it_asks_now_and_then_while_something_goes_on() -> None:
     assert not watch.is_due(OLD)
     assert watch.is_due(Training(RUNNING))
     assert not watch.is_due(Training(RUNNING))
-    clock.now += EVERY_S
+    clock.now += POLL_INTERVAL_S
     assert watch.is_due(Training(STARTING))
 
 
@@ -35,24 +35,24 @@ def test_it_asks_now_and_then_while_something_goes_on() -> None:
 def test_what_is_said_about_the_training_before_is_not_taken_for_the_new_one(before: Training | None) -> None:
     clock = Clock()
     watch = TrainingWatch(clock)
-    assert watch.started(before) == Training(STARTING)
-    assert watch.seen(before) == Training(STARTING)
+    assert watch.on_started(before) == Training(STARTING)
+    assert watch.filter_report(before) == Training(STARTING)
     running = Training(RUNNING, epoch=1, total_epochs=3)
-    assert watch.seen(running) == running
-    assert watch.seen(OLD) == OLD  # from now on whatever is said is about this one
+    assert watch.filter_report(running) == running
+    assert watch.filter_report(OLD) == OLD  # from now on whatever is said is about this one
 
 
 def test_a_training_that_never_shows_up_is_given_up() -> None:
     clock = Clock()
     watch = TrainingWatch(clock)
-    watch.started(OLD)
-    clock.now += LATEST_START_S
-    assert watch.seen(OLD) == OLD
+    watch.on_started(OLD)
+    clock.now += START_TIMEOUT_S
+    assert watch.filter_report(OLD) == OLD
 
 
 def test_a_training_that_was_stopped_before_it_said_anything() -> None:
     watch = TrainingWatch(Clock())
     stopped = Training(STOPPED)
-    watch.started(stopped)
-    watch.stopped()
-    assert watch.seen(stopped) == stopped
+    watch.on_started(stopped)
+    watch.on_stopped()
+    assert watch.filter_report(stopped) == stopped

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from PIL import Image
-from VertebraLandmarksLib.scene.image_tags import geometry_of_picture, orientation_of_picture
+from VertebraLandmarksLib.scene.raster_files import raster_geometry, raster_orientation
 from VertebraLandmarksLib.spine.imaging.orientation import EXIF_ORIENTATIONS
 
 pytestmark = pytest.mark.slicer
@@ -38,7 +38,7 @@ def test_pixels_of_tiff_files_lie_where_itk_puts_them(
     tags.update({} if orientation is None else {274: orientation})
     tags.update({} if unit is None else {296: unit})
     Image.fromarray(PIXELS).save(path, tiffinfo=tags, big_tiff=is_big)
-    geometry = geometry_of_picture(path.read_bytes(), WIDTH, HEIGHT)
+    geometry = raster_geometry(path.read_bytes(), WIDTH, HEIGHT)
     assert geometry.source == ("density" if unit in (2, 3) else "none")
     for x, y in ((0, 0), (7, 0), (2, 5)):
         expected = itk_place(path, int(PIXELS[y, x]))
@@ -59,7 +59,7 @@ def jfif(path: Path, unit: int, density: tuple[int, int]) -> bytes:
 def test_spacing_of_jpeg_files_is_that_of_itk(tmp_path: Path, unit: int, density: tuple[int, int]) -> None:
     content = jfif(tmp_path / "image.jpg", unit, density)
     expected = sitk.ReadImage(str(tmp_path / "image.jpg")).GetSpacing()[:2]
-    assert geometry_of_picture(content, WIDTH, HEIGHT).spacing == pytest.approx(expected)
+    assert raster_geometry(content, WIDTH, HEIGHT).spacing == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp"])
@@ -67,7 +67,7 @@ def test_png_and_bmp_files_have_one_millimetre_per_pixel_as_in_itk(tmp_path: Pat
     path = tmp_path / f"image.{suffix}"
     Image.fromarray(PIXELS).save(path, dpi=(96, 96))
     assert sitk.ReadImage(str(path)).GetSpacing()[:2] == (1.0, 1.0)
-    assert geometry_of_picture(path.read_bytes(), WIDTH, HEIGHT).spacing == (1.0, 1.0)
+    assert raster_geometry(path.read_bytes(), WIDTH, HEIGHT).spacing == (1.0, 1.0)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
@@ -77,14 +77,14 @@ def test_orientation_is_read(tmp_path: Path, suffix: str, value: int) -> None:
     exif[274] = value
     options: dict[str, Any] = {"tiffinfo": {274: value}} if suffix == "tif" else {"exif": exif}
     Image.fromarray(PIXELS).save(path, **options)
-    assert orientation_of_picture(path.read_bytes()) == EXIF_ORIENTATIONS[value]
+    assert raster_orientation(path.read_bytes()) == EXIF_ORIENTATIONS[value]
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp"])
 def test_a_file_that_says_nothing_is_of_no_orientation(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"image.{suffix}"
     Image.fromarray(PIXELS).save(path)
-    assert orientation_of_picture(path.read_bytes()) is None
+    assert raster_orientation(path.read_bytes()) is None
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
@@ -97,5 +97,5 @@ def test_damaged_tags_raise_nothing(tmp_path: Path, suffix: str) -> None:
         damaged = bytearray(content[: rng.integers(0, len(content))])
         for at in rng.integers(0, max(len(damaged), 1), 3) if damaged else ():
             damaged[at] = rng.integers(0, 256)
-        orientation_of_picture(bytes(damaged))
-        geometry_of_picture(bytes(damaged), WIDTH, HEIGHT)
+        raster_orientation(bytes(damaged))
+        raster_geometry(bytes(damaged), WIDTH, HEIGHT)
