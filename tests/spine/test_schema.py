@@ -79,9 +79,6 @@ def test_presence_is_about_points_not_names() -> None:
     assert Vertebra("T1").is_absent
     assert not Vertebra("T1", BL=at).is_absent
     assert not Vertebra("T1", center=at).is_absent
-    assert Vertebra("T1", None, at, at, at, at).has_all_corners
-    assert not Vertebra("T1", at, at, at, at, None).has_all_corners
-    assert not Vertebra("T1", at).has_all_corners
 
 
 def test_spine_needs_every_vertebra_in_order() -> None:

@@ -93,11 +93,6 @@ class Vertebra:
         """Whether all points are absent."""
         return all(self.point(name) is None for name in POINTS)
 
-    @property
-    def has_all_corners(self) -> bool:
-        """Whether all four corners are present."""
-        return all(self.point(name) is not None for name in CORNERS)
-
 
 @dataclass(frozen=True)
 class Spine:
