@@ -1,4 +1,4 @@
-"""Scores and orders of films, from descriptors made by hand."""
+"""Scores and orders of images, from descriptors made by hand."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def test_scores_by_hand() -> None:
     assert anatomy_score(descriptor(margin=0.5, violations=17)) == pytest.approx(1.5)
 
 
-def test_the_most_uncertain_film_and_the_least_plausible_one_come_first() -> None:
-    films = [descriptor(), descriptor(entropy=0.9), descriptor(margin=2.0), descriptor(violations=4)]
-    assert STRATEGIES["uncertainty"].choose(films, [], 1) == [1]
-    assert STRATEGIES["anatomy"].choose(films, [], 2) == [2, 3]
+def test_the_most_uncertain_image_and_the_least_plausible_one_come_first() -> None:
+    pool = [descriptor(), descriptor(entropy=0.9), descriptor(margin=2.0), descriptor(violations=4)]
+    assert STRATEGIES["uncertainty"].choose(pool, [], 1) == [1]
+    assert STRATEGIES["anatomy"].choose(pool, [], 2) == [2, 3]
 
 
-def test_diverse_takes_the_farthest_film_and_then_the_farthest_from_that() -> None:
+def test_diverse_takes_the_farthest_image_and_then_the_farthest_from_that() -> None:
     line = np.array([[0.0], [1.0], [4.0], [10.0]])
     assert diverse_order(line, np.ones(4), np.array([[0.0]]), 4) == [3, 2, 1, 0]
     assert diverse_order(line, np.array([1.0, 9.0, 1.0, 0.5]), np.array([[0.0]]), 1) == [1]  # the weight counts
@@ -74,7 +74,7 @@ def test_every_strategy_chooses_as_many_as_asked_and_none_of_an_empty_pool(strat
     assert STRATEGIES[strategy].choose([], [descriptor()], 3) == []
 
 
-def test_diverse_looks_away_from_labelled_films() -> None:
+def test_diverse_looks_away_from_labelled_images() -> None:
     pool = [descriptor(place=0.0), descriptor(place=1.0)]
     assert STRATEGIES["diverse"].choose(pool, [descriptor(place=0.0)], 1) == [1]
     assert STRATEGIES["diverse"].choose(pool, [descriptor(place=1.0)], 1) == [0]
@@ -88,7 +88,7 @@ def test_looks_and_shape_have_the_same_weight() -> None:
     np.testing.assert_allclose(distances(looks, looks), distances(shape, shape), atol=1e-6)
 
 
-def test_without_labels_every_film_is_far() -> None:
+def test_without_labels_every_image_is_far() -> None:
     line = np.array([[0.0], [3.0]])
     assert (nearest(line, NOTHING) >= 3).all()
     np.testing.assert_allclose(nearest(line, np.array([[1.0]])), [1, 2])

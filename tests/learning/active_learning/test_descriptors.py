@@ -1,4 +1,4 @@
-"""Opinions about films: of the shipped model, and of a network that knows nothing."""
+"""Descriptors of images: of the shipped model, and of a network that knows nothing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def blank(channels: int) -> LandmarkNet:
     return network
 
 
-def test_a_film_with_a_spine_is_surer_and_more_plausible_than_one_without() -> None:
+def test_an_image_with_a_spine_is_surer_and_more_plausible_than_one_without() -> None:
     predictor = LandmarkPredictor(DEFAULT_WEIGHTS_FILE, torch.device("cpu"))
     phantom = describe_image(predictor, Radiograph(render_phantom(random_spec(1, 640, 300)).pixels))
     nothing = describe_image(predictor, Radiograph(random_spineless(0, 640, 300)))
@@ -56,7 +56,7 @@ def test_a_network_that_knows_nothing_has_even_heatmaps() -> None:
     assert all(descriptor.violations > 0 for descriptor in said)  # all points lie at one place
 
 
-def test_films_are_judged_one_by_one() -> None:
+def test_images_are_judged_one_by_one() -> None:
     network, images = blank(len(VERTEBRAE)), torch.rand(3, 1, 128, 64)
     together = describe_images(network, CODEC, DECODER, images)
     alone = describe_images(network, CODEC, DECODER, images[1:2])[0]

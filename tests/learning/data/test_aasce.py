@@ -65,7 +65,7 @@ def write(path: Path, header: tuple[str, ...], rows: list[tuple[object, ...]]) -
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A data set of three training films and a test film that shares a name with one of them."""
+    """A data set of three training images and a test image that shares a name with one of them."""
     write(tmp_path / "index.csv", INDEX, list(ROWS))
     rows = [r for n, row in enumerate(ROWS) for r in corner_rows(str(row[0]), str(row[2]), 100.0 * n)]
     write(tmp_path / "landmarks_repaired.csv", POINTS, rows[::-1])  # the order of rows means nothing
@@ -99,7 +99,7 @@ def test_splits_with_equal_names_do_not_mix(folder: Path) -> None:
     assert not record.is_clean
 
 
-def test_test_films_have_the_resorted_corners_of_the_literature_too(folder: Path) -> None:
+def test_test_images_have_the_resorted_corners_of_the_literature_too(folder: Path) -> None:
     (record,) = read_aasce(folder, "test")
     assert record.resorted is not None
     assert record.resorted.shape == (17, 4, 2)
@@ -288,7 +288,7 @@ def test_folds_keep_groups_together_and_are_nearly_equal() -> None:
 
 
 def test_folds_by_hand() -> None:
-    """Groups of 3, 2 and 1 films in two folds: 3 | 2 + 1."""
+    """Groups of 3, 2 and 1 images in two folds: 3 | 2 + 1."""
     assert folds([record(g) for g in (5, 4, 5, 4, 5, 6)], 2) == [0, 1, 0, 1, 0, 1]
 
 
@@ -315,7 +315,7 @@ def test_items_mark_doubtful_names_and_leave_wrong_geometry_out(folder: Path) ->
     assert clean[LABEL][2, 4, :2].tolist() == [30.0, 40.0]
 
 
-def test_an_unsuitable_film_is_unnamed(folder: Path) -> None:
+def test_an_unsuitable_image_is_unnamed(folder: Path) -> None:
     (item,) = to_items(read_aasce(folder, "test"))
     assert (item[LABEL][..., 2] == UNNAMED).all()
 
@@ -334,7 +334,7 @@ def test_the_real_data_set() -> None:
         assert r.resorted is not None
         middles = r.resorted.mean(1)
         assert (np.diff(middles[:, 1]) > 0).all()
-        assert np.abs(middles - r.corners.mean(1)).max() < np.ptp(middles[:, 1])  # the same film
+        assert np.abs(middles - r.corners.mean(1)).max() < np.ptp(middles[:, 1])  # the same image
     result = folds(training)
     assert set(Counter(result).values()) <= {96, 97}
     assert sorted(set(result)) == [0, 1, 2, 3, 4]

@@ -21,7 +21,7 @@ def write(folder: Path, *rows: str, header: str = HEADER) -> Path:
 
 
 def boxed(count: int, name: str = "film_1.png") -> BoxRecord:
-    """A film with boxes of 20 x 10 px, one every 12 px, the first centered on (50, 5)."""
+    """An image with boxes of 20 x 10 px, one every 12 px, the first centered on (50, 5)."""
     top = 12.0 * np.arange(count)
     return BoxRecord(Path(name), np.stack([np.full(count, 40.0), top, np.full(count, 60.0), top + 10], -1))
 

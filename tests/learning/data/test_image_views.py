@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from lib.learning.config import InputConfig
 from lib.learning.data.image_views import fitting_matrix, spine_view, view, warp, windowed
-from lib.spine.geometry import scaling, transform_points, translation
+from lib.spine.geometry import rotation, scaling, transform_points, translation
 
 SIZE = InputConfig(128, 64)
 
@@ -93,3 +95,81 @@ def test_a_wide_spine_becomes_smaller_to_leave_room() -> None:
     moved = transform_points(spine_view(centers, 0.8, 2.0, SIZE), centers)
     assert np.ptp(moved[:, 0]) == pytest.approx(200 * 64 / 600)
     assert np.ptp(moved[:, 1]) == pytest.approx(200 * 64 / 600)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.uint64, np.float32, np.float64, ">u2"])
+def test_windowing_stretches_any_type_to_0_to_1(dtype: Any) -> None:
+    pixels = np.linspace(10, 210, 40_000).reshape(200, 200).astype(dtype)
+    before = pixels.copy()
+    result = windowed(pixels)
+    assert (result.dtype, result.shape) == (np.float32, (200, 200))
+    assert (result.min(), result.max()) == (0, 1)
+    assert result[100, 0] == pytest.approx(0.5, abs=0.01)
+    np.testing.assert_array_equal(pixels, before)
+
+
+def test_windowing_cuts_half_a_percent_at_either_end() -> None:
+    pixels = np.arange(1000.0).reshape(20, 50)
+    result = windowed(pixels)
+    assert (result == 0).sum() == pytest.approx(5, abs=1)
+    assert (result == 1).sum() == pytest.approx(5, abs=1)
+    low, high = np.percentile(pixels, (0.5, 99.5))
+    assert result[10, 0] == pytest.approx((500 - low) / (high - low), abs=1e-6)
+
+
+def test_windowing_uses_all_16_bits() -> None:
+    pixels = np.linspace(0, 65535, 10_000).reshape(100, 100).astype(np.uint16)
+    assert len(np.unique(windowed(pixels))) > 9_000
+
+
+@pytest.mark.parametrize("value", [0, 7, 255])
+def test_windowing_a_constant_image_gives_zeros(value: int) -> None:
+    assert (windowed(np.full((9, 5), value, np.uint8)) == 0).all()
+
+
+def test_windowing_an_almost_constant_image_keeps_what_differs() -> None:
+    pixels = np.zeros((100, 100), np.uint16)
+    pixels[3, 4] = 1000
+    result = windowed(pixels)
+    assert (result.sum(), result[3, 4]) == (1, 1)
+
+
+def test_windowing_keeps_small_differences_on_a_large_offset() -> None:
+    result = windowed(1e9 + np.arange(1000.0).reshape(20, 50))
+    assert len(np.unique(result)) > 900
+
+
+def test_windowing_does_not_depend_on_gain_and_offset() -> None:
+    pixels = np.random.default_rng(0).normal(size=(50, 40))
+    np.testing.assert_allclose(windowed(pixels), windowed(5 * pixels + 3), atol=1e-5)
+
+
+def test_warping_by_the_identity_changes_nothing() -> None:
+    image = torch.rand(1, 7, 5)
+    torch.testing.assert_close(warp(image, np.eye(3), (7, 5)), image, atol=1e-5, rtol=0)
+
+
+def test_warping_shifts_whole_pixels_exactly_and_fills_the_rest() -> None:
+    image = torch.rand(1, 6, 8)
+    moved = warp(image, translation(2, 1), (9, 12), fill=0.25)
+    torch.testing.assert_close(moved[0, 1:7, 2:10], image[0], atol=1e-5, rtol=0)
+    assert moved[0, 0].tolist() == pytest.approx([0.25] * 12)
+    assert moved[0, :, 11].tolist() == pytest.approx([0.25] * 9)
+
+
+def test_warping_turns_clockwise_on_the_screen() -> None:
+    image = torch.zeros(1, 9, 9)
+    image[0, 4, 7] = 1  # right of the middle
+    about_middle = translation(4, 4) @ rotation(90) @ translation(-4, -4)
+    turned = warp(image, about_middle, (9, 9))
+    assert turned[0, 7, 4].item() == pytest.approx(1, abs=1e-4)  # below the middle
+    assert turned.sum().item() == pytest.approx(1, abs=1e-3)
+
+
+def test_large_shrinking_averages() -> None:
+    """A checkerboard of 2 px becomes gray; taking the pixels under the new centers would leave black and white."""
+    rows, columns = np.mgrid[:640, :640] // 2
+    board = torch.from_numpy(((rows + columns) % 2).astype(np.float32))[None]
+    small = warp(board, scaling(0.1, 0.1), (64, 64))[0, 2:-2, 2:-2]
+    assert small.mean().item() == pytest.approx(0.5, abs=0.01)
+    assert small.std().item() < 0.02

@@ -169,7 +169,7 @@ def test_an_image_stays_on_its_side_whatever_comes_and_goes() -> None:
         assert set(part[1]) <= set(checking)
 
 
-def test_films_of_a_patient_are_on_one_side() -> None:
+def test_images_of_a_patient_are_on_one_side() -> None:
     patients = {f"{name}_{view}": name for name in NAMES for view in ("pre", "post")}
     training, checking = split(patients, 0.3)
     assert checking
@@ -210,7 +210,7 @@ def test_a_pattern_says_it_otherwise() -> None:
 
 
 def dicom(path: Path, patient: str) -> Path:
-    """The header of a film without pixels."""
+    """The header of an image without pixels."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1", generate_uid()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -228,7 +228,7 @@ def test_a_dicom_file_tells_its_patient_unless_a_pattern_does(tmp_path: Path) ->
 
 @pytest.mark.parametrize("told", ["", "Anonymous", "0"])
 def test_a_patient_who_was_made_nameless_is_told_by_the_id(tmp_path: Path, told: str) -> None:
-    """Else all films of an anonymised collection would be of one patient."""
+    """Else all images of an anonymised collection would be of one patient."""
     assert patient_of("film_7", dicom(tmp_path / "film_7.dcm", told)) == "film_7"
 
 

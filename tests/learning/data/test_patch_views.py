@@ -178,7 +178,7 @@ def test_random_patches_show_a_corner_where_the_target_is(vertebra: int, corner:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("corner", "mirror_image"), [("TL", "TR"), ("BR", "BL")])
 def test_left_stays_left_in_a_mirrored_patch(corner: str, mirror_image: str, seed: int) -> None:
-    """The spot at a right corner of the film is at a left one of what is learnt from."""
+    """The spot at a right corner of the image is at a left one of what is learnt from."""
     views = patch_training_views(configured(flip_probability=1.0))
     views.set_random_state(seed)
     view = views(item_with_spot(6, CORNERS.index(corner)))

@@ -77,7 +77,7 @@ def test_the_seed_decides_everything() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(300, 120), (300, 32), (32, 300), (1000, 1000), (301, 97)])
-def test_fields_are_larger_and_shaped_like_films(height: int, width: int) -> None:
+def test_fields_are_larger_and_shaped_like_radiographs(height: int, width: int) -> None:
     """As tall as 1.15 to 2.2 images, and at least 0.35 of their height wide; half a pixel is lost by rounding."""
     inner = image(height=height, width=width)
     for seed in SEEDS:
@@ -147,7 +147,7 @@ def test_the_full_range_of_16_bits_does_not_wrap_around() -> None:
             assert np.median(outside) < 65535 / 2 or high < 65535
 
 
-def test_what_is_known_about_the_film_stays_known() -> None:
+def test_what_is_known_about_the_image_stays_known() -> None:
     inner = Radiograph(image().pixels, ImageGeometry((0.2, 0.3), source="file header"), image_left_is="right")
     field, _ = padded(inner, 0)
     assert (field.geometry, field.image_left_is) == (inner.geometry, "right")

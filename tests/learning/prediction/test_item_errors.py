@@ -1,4 +1,4 @@
-"""How far off the whole prediction is on labelled films."""
+"""How far off the whole prediction is on labelled images."""
 
 from __future__ import annotations
 

@@ -552,7 +552,7 @@ def test_vertebrae_in_one_place_are_not_refined(tmp_path: Path, errors: ErrorMod
 
 
 def test_what_is_refused_is_not_refined_and_what_is_compared_is(tmp_path: Path) -> None:
-    """A film that the model finds no spine in counts in an evaluation, and with refined corners."""
+    """An image that the model finds no spine in counts in an evaluation, and with refined corners."""
     predictor, radiograph = with_second_network(tmp_path), noise(400, 200)
     asked: list[np.ndarray] = []
 
@@ -665,7 +665,7 @@ def test_a_correction_with_what_was_seen_is_the_same_and_asks_the_first_network_
 
 @pytest.fixture
 def narrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[LandmarkPredictor, list[FixedLandmarks]]:
-    """A predictor that sees the left half of a film, and all of it for the sake of fixed points, which are noted."""
+    """A predictor that sees the left half of an image, and all of it for the sake of fixed points, which are noted."""
     predictor, asked = with_second_network(tmp_path), []
     best_view = NetworkRunner.best_view
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from lib.learning.prediction.network_view import NetworkView
-from lib.learning.prediction.request import MAX_WIDER_VIEWS, FoundSpine, PredictionCache, PredictionRequest
+from lib.learning.prediction.request import MAX_WIDER_VIEWS, PredictionCache, PredictionRequest, SpineEstimate
 from lib.learning.prediction.upright import AS_STORED
 
 
@@ -48,7 +48,7 @@ def test_the_oldest_wider_view_goes_with_its_spines() -> None:
 
 def test_a_cache_may_begin_with_a_view() -> None:
     view = cast(NetworkView, object())
-    cache, results = PredictionCache((AS_STORED, view)), list[FoundSpine]()
+    cache, results = PredictionCache((AS_STORED, view)), list[SpineEstimate]()
     assert cache.best_view(counted(results)) == (AS_STORED, view)
     assert not results
 

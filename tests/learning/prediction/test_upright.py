@@ -180,7 +180,7 @@ def test_nothing_is_measured_from_bodies_off_the_image(
     assert OFF_IMAGE in codes(found)
 
 
-def test_of_two_films_side_by_side_one_is_measured_and_the_other_warned_of(predictor: LandmarkPredictor) -> None:
+def test_of_two_images_side_by_side_one_is_measured_and_the_other_warned_of(predictor: LandmarkPredictor) -> None:
     spec = replace(SPEC, width=256, height=512)
     pair = [render_phantom(replace(spec, seed=seed)) for seed in (5, 6)]
     found = predictor.predict(Radiograph(np.concatenate([one.pixels for one in pair], 1)))

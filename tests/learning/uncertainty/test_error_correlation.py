@@ -77,7 +77,7 @@ def test_neighbours_follow_less_the_further_they_are(ladder: np.ndarray) -> None
 
 
 def test_directions_are_those_of_the_spine(ladder: np.ndarray) -> None:
-    """On a film turned by 40 degrees everything moves as upright, but turned."""
+    """On an image turned by 40 degrees everything moves as upright, but turned."""
     turn, fixed = rotation(40), fixed_at(5, 1, ladder[5, 1] + (3.2, 1))
     upright, _ = moved(correlations(2.0), ladder, fixed)
     turned, _ = moved(correlations(2.0), transform_points(turn, ladder), fixed.moved(turn))
@@ -143,9 +143,9 @@ def test_covariances_are_found_again() -> None:
     value = np.tile(np.arange(VALUES), 17)
     covariance = sum(t[np.ix_(value, value)] * k for t, k in zip(truth, kernels(REACHES), strict=True))
     drawn = np.random.default_rng(0).multivariate_normal(np.zeros(17 * VALUES), covariance, 60, method="cholesky")
-    films = [SpineErrors(off.reshape(17, 4, 2), np.ones(17, dtype=bool)) for off in drawn]
-    films[0].counts[3], films[0].off[3] = False, 1e3  # which must not count
-    found = fit_correlations(films)
+    spines = [SpineErrors(off.reshape(17, 4, 2), np.ones(17, dtype=bool)) for off in drawn]
+    spines[0].counts[3], spines[0].off[3] = False, 1e3  # which must not count
+    found = fit_correlations(spines)
     tables = np.array(found.covariances)
     total, expected = tables.sum(0), np.sum(truth, 0)
     np.testing.assert_allclose(total, expected, atol=0.45)

@@ -1,4 +1,4 @@
-"""Expected errors: what an error model says, and that it is found again in simulated films."""
+"""Expected errors: what an error model says, and that it is found again in simulated images."""
 
 from __future__ import annotations
 
@@ -155,8 +155,8 @@ def test_a_missing_value_is_refused(name: str) -> None:
         ErrorModel.from_dict(values)
 
 
-def film(ladder: np.ndarray, said: float, observed: float, **changes: Any) -> CalibrationCase:
-    """A film of which the same was said and measured everywhere, in steps of 16 px."""
+def case_of(ladder: np.ndarray, said: float, observed: float, **changes: Any) -> CalibrationCase:
+    """An image of which the same was said and measured everywhere, in steps of 16 px."""
     case = CalibrationCase(
         np.full(SHAPE, 16 * said), np.full(SHAPE, 16 * observed), 16.0, 10.0, False, ladder, (4, 10), 1.0
     )
@@ -164,7 +164,7 @@ def film(ladder: np.ndarray, said: float, observed: float, **changes: Any) -> Ca
 
 
 def test_knots_are_the_means_of_twelve_bins(ladder: np.ndarray) -> None:
-    model = fit_error_model([film(ladder, n / 100, n / 50) for n in range(1, 13) for _ in range(2)])
+    model = fit_error_model([case_of(ladder, n / 100, n / 50) for n in range(1, 13) for _ in range(2)])
     expected = [(n / 100, n / 50) for n in range(1, 13)]
     np.testing.assert_allclose(model.center, expected)
     np.testing.assert_allclose(model.corner, expected)
@@ -174,7 +174,7 @@ def test_measured_errors_that_fall_are_pooled(ladder: np.ndarray) -> None:
     """The nearest rising sequence; of two that change places both get the mean."""
     measured = np.random.default_rng(1).permutation(np.arange(1.0, 13)) / 50
     measured[[0, 1]] = 0.06, 0.02
-    model = fit_error_model([film(ladder, (n + 1) / 100, measured[n]) for n in range(12) for _ in range(2)])
+    model = fit_error_model([case_of(ladder, (n + 1) / 100, measured[n]) for n in range(12) for _ in range(2)])
     found = np.array(model.corner)[:, 1]
     assert (np.diff(found) >= 0).all()
     np.testing.assert_allclose(found, isotonic_regression(measured).x)
@@ -182,56 +182,56 @@ def test_measured_errors_that_fall_are_pooled(ladder: np.ndarray) -> None:
 
 
 def test_no_error_at_all_has_a_logarithm(ladder: np.ndarray) -> None:
-    model = fit_error_model([film(ladder, 0.0, 0.0)] * MIN_SPINES)
+    model = fit_error_model([case_of(ladder, 0.0, 0.0)] * MIN_SPINES)
     assert ErrorModel.from_dict(model.to_dict()) == model
     assert all(0 < value < 1e-5 for value in local(0.0, 0.0, model=model))
 
 
-def test_films_with_wrong_names_teach_no_knots_and_no_interval(ladder: np.ndarray) -> None:
-    right = [film(ladder, n / 100, n / 100) for n in range(1, 25)]
-    wrong = [film(ladder, 0.1, 1.0, is_shifted=True, lead=-5.0, angle_error=60.0)] * 5
+def test_images_with_wrong_names_teach_no_knots_and_no_interval(ladder: np.ndarray) -> None:
+    right = [case_of(ladder, n / 100, n / 100) for n in range(1, 25)]
+    wrong = [case_of(ladder, 0.1, 1.0, is_shifted=True, lead=-5.0, angle_error=60.0)] * 5
     alone, both = fit_error_model(right), fit_error_model(right + wrong)
     assert (both.center, both.corner, both.tilt_factor) == (alone.center, alone.corner, alone.tilt_factor)
     assert both.misnamed(-5) > 0.5 > 0.1 > both.misnamed(10)
 
 
 def test_the_tilt_factor_by_hand(ladder: np.ndarray) -> None:
-    """Of 29 films that expect the same and are off by 1 to 29 degrees, 27 = 0.9 * 30 is the unbiased quantile."""
-    films = [film(ladder, 0.1, 0.1, angle_error=float(n)) for n in range(1, 30)]
+    """Of 29 images that expect the same and are off by 1 to 29 degrees, 27 = 0.9 * 30 is the unbiased quantile."""
+    cases = [case_of(ladder, 0.1, 0.1, angle_error=float(n)) for n in range(1, 30)]
     one = math.degrees(math.atan2(1.6, 20))
-    assert fit_error_model(films).tilt_factor == pytest.approx(27 / math.hypot(one, one))
+    assert fit_error_model(cases).tilt_factor == pytest.approx(27 / math.hypot(one, one))
 
 
 def test_the_interval_is_measured_at_the_end_vertebrae(ladder: np.ndarray) -> None:
     """Only T5 and T11 are said to be ten times worse than the others."""
     said = np.full(SHAPE, 1.6)
     said[[4, 10]] = 16
-    films = [dataclasses.replace(film(ladder, 0.1, 0.1), raw=said, observed=said) for _ in range(MIN_SPINES)]
+    cases = [dataclasses.replace(case_of(ladder, 0.1, 0.1), raw=said, observed=said) for _ in range(MIN_SPINES)]
     one = math.degrees(math.atan2(16, 20))
-    assert fit_error_model(films).tilt_factor == pytest.approx(1 / math.hypot(one, one))
-    elsewhere = fit_error_model([dataclasses.replace(f, ends=(0, 16)) for f in films])
+    assert fit_error_model(cases).tilt_factor == pytest.approx(1 / math.hypot(one, one))
+    elsewhere = fit_error_model([dataclasses.replace(f, ends=(0, 16)) for f in cases])
     one = math.degrees(math.atan2(1.6, 20))
     assert elsewhere.tilt_factor == pytest.approx(1 / math.hypot(one, one))
 
 
 def test_where_no_names_were_wrong_some_doubt_remains(ladder: np.ndarray) -> None:
-    films = [film(ladder, 0.1, 0.1, lead=float(lead)) for lead in range(5, 45)]
-    model = fit_error_model(films)
+    cases = [case_of(ladder, 0.1, 0.1, lead=float(lead)) for lead in range(5, 45)]
+    model = fit_error_model(cases)
     assert 0 < model.misnamed(45) < model.misnamed(5) <= 0.6
     assert model.misnamed(20) < 0.05
 
 
 def test_leads_that_are_all_alike_give_the_share_of_wrong_names(ladder: np.ndarray) -> None:
-    """As of a network without names, whose lead is always 0: 2 of 40, and one of two made-up films."""
-    films = [film(ladder, 0.1, 0.1, lead=0.0, is_shifted=n < 2) for n in range(40)]
-    assert fit_error_model(films).misnamed(0.0) == pytest.approx(3 / 42, abs=0.01)
+    """As of a network without names, whose lead is always 0: 2 of 40, and one of two made-up images."""
+    cases = [case_of(ladder, 0.1, 0.1, lead=0.0, is_shifted=n < 2) for n in range(40)]
+    assert fit_error_model(cases).misnamed(0.0) == pytest.approx(3 / 42, abs=0.01)
 
 
 @pytest.mark.parametrize("right", [0, 1, MIN_SPINES - 1])
-def test_too_few_films_are_refused(ladder: np.ndarray, right: int) -> None:
-    films = [film(ladder, 0.1, 0.1)] * right + [film(ladder, 0.1, 0.1, is_shifted=True)] * 30
+def test_too_few_images_are_refused(ladder: np.ndarray, right: int) -> None:
+    cases = [case_of(ladder, 0.1, 0.1)] * right + [case_of(ladder, 0.1, 0.1, is_shifted=True)] * 30
     with pytest.raises(ValueError, match=f"an error model needs 20 images with right names at least, got {right}$"):
-        fit_error_model(films)
+        fit_error_model(cases)
 
 
 CENTER_LAW, CORNER_LAW, TILT_SPREAD = (0.6, 0.9), (1.4, 0.8), 0.7
@@ -239,9 +239,9 @@ FLOOR, MIDDLE, SLOPE = 0.04, 5.0, 0.4
 
 
 def simulated(ladder: np.ndarray, count: int, seed: int) -> list[CalibrationCase]:
-    """Films of which all is known: measured errors follow power laws of said ones, names a logistic curve of leads."""
+    """Images of which all is known: measured errors follow power laws of said ones, names a logistic curve of leads."""
     random = np.random.default_rng(seed)
-    films = []
+    cases = []
     for _ in range(count):
         scale = random.uniform(2, 8)
         points, step = ladder * scale, 16 * scale
@@ -257,8 +257,8 @@ def simulated(ladder: np.ndarray, count: int, seed: int) -> list[CalibrationCase
         ends = tuple(sorted(random.choice(17, 2, replace=False).tolist()))
         spread = TILT_SPREAD * np.hypot(*expected_tilts(points, mean * step)[list(ends)])
         angle_error = abs(random.normal(0, spread))
-        films.append(CalibrationCase(said * step, observed * step, step, lead, is_shifted, points, ends, angle_error))
-    return films
+        cases.append(CalibrationCase(said * step, observed * step, step, lead, is_shifted, points, ends, angle_error))
+    return cases
 
 
 def true_risk(lead: float) -> float:
@@ -268,13 +268,13 @@ def true_risk(lead: float) -> float:
 
 @pytest.fixture(scope="module")
 def fitted() -> ErrorModel:
-    """What is measured on simulated films."""
+    """What is measured on simulated images."""
     return fit_error_model(simulated(spine(), 1500, 0))
 
 
 @pytest.fixture(scope="module")
 def fresh() -> list[CalibrationCase]:
-    """Films of the same kind that it was not measured on."""
+    """Images of the same kind that it was not measured on."""
     return simulated(spine(), 800, 1)
 
 
@@ -286,24 +286,24 @@ def spine() -> np.ndarray:
 
 
 @pytest.mark.parametrize("said", [0.02, 0.05, 0.1])
-def test_the_laws_of_simulated_films_are_found(fitted: ErrorModel, said: float) -> None:
+def test_the_laws_of_simulated_images_are_found(fitted: ErrorModel, said: float) -> None:
     center, corner = local(said, said, model=fitted)
     assert center == pytest.approx(CENTER_LAW[0] * said ** CENTER_LAW[1], rel=0.05)
     assert corner == pytest.approx(CORNER_LAW[0] * said ** CORNER_LAW[1], rel=0.05)
 
 
 @pytest.mark.parametrize("lead", [-20, 0, 5, 10, 20, 40])
-def test_the_risk_of_simulated_films_is_found(fitted: ErrorModel, lead: float) -> None:
-    """1500 films, about 60 of them within 2 of a lead near the middle: a share of a half is known to 0.06."""
+def test_the_risk_of_simulated_images_is_found(fitted: ErrorModel, lead: float) -> None:
+    """1500 images, about 60 of them within 2 of a lead near the middle: a share of a half is known to 0.06."""
     assert fitted.misnamed(lead) == pytest.approx(true_risk(lead), abs=0.1)
 
 
-def test_the_interval_of_simulated_films_is_found(fitted: ErrorModel) -> None:
+def test_the_interval_of_simulated_images_is_found(fitted: ErrorModel) -> None:
     """Nine tenths of normal deviations are at most 1.645 standard ones."""
     assert fitted.tilt_factor == pytest.approx(1.645 * TILT_SPREAD, rel=0.1)
 
 
-def test_every_tenth_of_fresh_films_with_right_names_is_off_as_expected(
+def test_every_tenth_of_fresh_images_with_right_names_is_off_as_expected(
     fitted: ErrorModel, fresh: list[CalibrationCase]
 ) -> None:
     right = [case for case in fresh if not case.is_shifted]
@@ -313,7 +313,7 @@ def test_every_tenth_of_fresh_films_with_right_names_is_off_as_expected(
         assert [decile.ratio for decile in calibrate(expected, observed)] == pytest.approx([1] * 10, rel=0.06)
 
 
-def test_as_many_of_fresh_films_are_misnamed_as_expected(fitted: ErrorModel, fresh: list[CalibrationCase]) -> None:
+def test_as_many_of_fresh_images_are_misnamed_as_expected(fitted: ErrorModel, fresh: list[CalibrationCase]) -> None:
     """In all, and in thirds by the chance: about 40 of 267 misnamed ones are known to 0.02."""
     risks = np.array([fitted.misnamed(case.lead) for case in fresh])
     is_shifted = np.array([case.is_shifted for case in fresh])
@@ -321,7 +321,7 @@ def test_as_many_of_fresh_films_are_misnamed_as_expected(fitted: ErrorModel, fre
         assert risks[part].mean() == pytest.approx(is_shifted[part].mean(), abs=0.06)
 
 
-def test_nine_of_ten_angles_of_fresh_films_lie_in_their_intervals(
+def test_nine_of_ten_angles_of_fresh_images_lie_in_their_intervals(
     fitted: ErrorModel, fresh: list[CalibrationCase]
 ) -> None:
     widths = [
@@ -332,8 +332,8 @@ def test_nine_of_ten_angles_of_fresh_films_lie_in_their_intervals(
     assert 0.85 <= share_inside(errors, np.array(widths)) <= 0.95
 
 
-def test_few_films_give_a_fair_interval_in_the_mean(fresh: list[CalibrationCase]) -> None:
-    """Twenty measurements on 30 films each, checked on 200 others."""
+def test_few_images_give_a_fair_interval_in_the_mean(fresh: list[CalibrationCase]) -> None:
+    """Twenty measurements on 30 images each, checked on 200 others."""
     shares = []
     for seed in range(20):
         small = fit_error_model([case for case in simulated(spine(), 45, 100 + seed) if not case.is_shifted][:30])

@@ -1,4 +1,4 @@
-"""Which films weights were trained on, as their facts tell."""
+"""Which images weights were trained on, as their facts tell."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def facts(fold: int | None, **more: Any) -> dict[str, Any]:
 
 
 def known(*folds: int, boxes: tuple[int, ...] = ()) -> TrainedOn:
-    """Trained on these folds and no other films."""
+    """Trained on these folds and no other images."""
     return TrainedOn(frozenset(folds), frozenset(boxes), True)
 
 
@@ -186,7 +186,7 @@ def test_files_that_do_not_fit_the_folds_are_refused(
         file_of_each_fold(files, folds)
 
 
-def test_weights_without_expected_errors_know_no_film_by_them(tmp_path: Path) -> None:
+def test_weights_without_expected_errors_know_no_image_by_them(tmp_path: Path) -> None:
     for second in (None, facts(0)):
         found = read_known_images(weights_file(tmp_path / "a.pt", facts(0), second))
         assert found.errors_on is None
@@ -195,7 +195,7 @@ def test_weights_without_expected_errors_know_no_film_by_them(tmp_path: Path) ->
         assert found.was_trained_on(1, BOXED) is False
 
 
-def test_films_that_nobody_has_spoken_of_may_be_known(tmp_path: Path) -> None:
+def test_images_that_nobody_has_spoken_of_may_be_known(tmp_path: Path) -> None:
     found = read_known_images(weights_file(tmp_path / "a.pt", {}))
     assert (found.was_trained_on(0), found.was_trained_on(None, BOXED)) == (None, None)
 

@@ -35,13 +35,13 @@ class RandFitToInputd(Randomizable, Transform):
     """Shows the image at a random size, place, angle and aspect, now and then mirrored, cut and in other surroundings.
 
     The size is set by the spine, not by the borders of the file, since those of a data set may tell where the spine
-    ends and those of a whole film do not. Moving them inwards and filling what lies outside with structure takes that
-    hint away. A share of the images is shown uncut on black, as prediction shows them: someone who has cropped a film
-    to T1 to L5 has said where the spine ends.
+    ends and those of a whole radiograph do not. Moving them inwards and filling what lies outside with structure takes
+    that hint away. A share of the images is shown uncut on black, as prediction shows them: someone who has cropped an
+    image to T1 to L5 has said where the spine ends.
     """
 
     _tries = 5
-    _least_visible = 14
+    _min_visible = 14
 
     def __init__(self, config: InputConfig, augmentation: AugmentationConfig) -> None:
         self.config = config
@@ -67,7 +67,7 @@ class RandFitToInputd(Randomizable, Transform):
     def _shows_enough(self, points: np.ndarray, matrix: np.ndarray) -> bool:
         xy = transform_points(matrix, points)
         inside = ((xy >= 0) & (xy <= (self.config.width - 1, self.config.height - 1))).all(-1)
-        return bool(inside.sum() >= min(self._least_visible, len(points)))
+        return bool(inside.sum() >= min(self._min_visible, len(points)))
 
     def _random_cut(self, height: int, width: int, points: np.ndarray) -> np.ndarray:
         """What stays of the image, ``(2, 2)``: the least, then the greatest x and y, in its pixels."""

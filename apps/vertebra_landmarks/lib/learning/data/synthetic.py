@@ -17,7 +17,7 @@ _HEIGHT = 640
 _WIDTHS = (220, 400)
 _TALLER = (1.15, 2.2)
 _WIDER = (1.1, 2.5)
-_MIN_WIDTH = (0.35, 0.7)  # of the height, as films have it
+_MIN_WIDTH = (0.35, 0.7)  # of the height, as radiographs of a trunk have it
 _NOISE = (0.01, 0.06)  # of the range of gray values
 
 

@@ -21,7 +21,7 @@ from .corrections import snap_to_bodies
 from .network_runner import NetworkRunner
 from .network_view import NetworkView
 from .refinement import RefinedSpine, Refinement
-from .request import FoundSpine, PredictionCache, PredictionRequest
+from .request import PredictionCache, PredictionRequest, SpineEstimate
 from .result import Prediction, build_prediction
 from .timer import Timer
 from .upright import UprightImage, UprightTurn
@@ -68,7 +68,7 @@ class LandmarkPredictor:
         The networks see the image upright, as its file says or as the spine in it stands; points are in stored pixels.
 
         What is fixed is a correction of what is predicted without it: bodies that the correction leaves where they were
-        are not looked at again, and keep their corners whatever their names are now. Then free corners are moved by
+        are not refined again, and keep their corners whatever their names are now. Then free corners are moved by
         what the errors of the fixed points say about theirs, where that was measured (``ErrorCorrelations``).
 
         Args:
@@ -83,15 +83,16 @@ class LandmarkPredictor:
         request, timer = request or PredictionRequest(), Timer()
         cache = PredictionCache() if request.cache is None else request.cache
         runner = self._runner(timer)
-        image, view = runner.run(radiograph, cache)
+        image, view = runner.run(radiograph, cache)  # upright, and its best view with maps
         fixed = image.fixed(request.fixed)
         view = runner.view_covering(fixed, image, view, cache)
         if request.requires_spine and not fixed.mask.any():
             _check_spine(view, image.turn, self.limits.min_spine_score)
-        find = partial(self._decode_and_refine, image, view, request.decoder, timer)
-        free = cache.free_spine(view, request.decoder, lambda: find(FixedLandmarks.none()))
-        found = find(fixed, free.refined) if fixed.mask.any() else free
-        return build_prediction(image, view, found, request, self.error_model, self.limits.propagation, timer)
+        decode_and_refine = partial(self._decode_and_refine, image, view, request.decoder, timer)
+        spine = cache.free_spine(view, request.decoder, lambda: decode_and_refine(FixedLandmarks.none()))
+        if fixed.mask.any():
+            spine = decode_and_refine(fixed, spine.refined)
+        return build_prediction(image, view, spine, request, self.error_model, self.limits.propagation, timer)
 
     def locate(
         self, radiograph: Radiograph, decoder: str = DEFAULT_DECODER, fixed: FixedLandmarks | None = None
@@ -151,7 +152,7 @@ class LandmarkPredictor:
         timer: Timer,
         fixed: FixedLandmarks,
         free: RefinedSpine | None = None,
-    ) -> FoundSpine:
+    ) -> SpineEstimate:
         """The spine around fixed points, in upright pixels, given the one that was refined without them."""
         anchors = fixed if free is None else snap_to_bodies(fixed, free.xy[:, 0], free.decoded)
         decoded = view.decode(self.decoders[decoder], anchors)
@@ -159,7 +160,7 @@ class LandmarkPredictor:
         refined = None
         if self.refinement is not None and self.limits.refinement:
             refined = self.refinement.refine(image.radiograph.pixels, decoded.xy, fixed, self.limits, timer, free)
-        return FoundSpine(DecodedSpine(fixed.applied_to(decoded.xy), decoded.scores), refined)
+        return SpineEstimate(DecodedSpine(fixed.applied_to(decoded.xy), decoded.scores), refined)
 
 
 def _check_spine(view: NetworkView, turn: UprightTurn, min_score: float) -> None:

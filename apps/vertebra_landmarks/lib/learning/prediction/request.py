@@ -14,7 +14,7 @@ from .upright import UprightTurn
 MAX_WIDER_VIEWS = 2
 
 
-class FoundSpine(NamedTuple):
+class SpineEstimate(NamedTuple):
     """A spine in pixels of the upright image.
 
     Attributes:
@@ -32,7 +32,7 @@ class PredictionCache:
     def __init__(self, best: tuple[UprightTurn, NetworkView] | None = None) -> None:
         self._best = best
         self._wider: dict[bytes, NetworkView] = {}
-        self._spines: dict[tuple[NetworkView, str], FoundSpine] = {}
+        self._spines: dict[tuple[NetworkView, str], SpineEstimate] = {}
 
     def best_view(self, compute: Callable[[], tuple[UprightTurn, NetworkView]]) -> tuple[UprightTurn, NetworkView]:
         """How the image is brought upright, and the view that shows its spine best."""
@@ -50,7 +50,7 @@ class PredictionCache:
             view = self._wider[positions] = compute()
         return view
 
-    def free_spine(self, view: NetworkView, decoder: str, compute: Callable[[], FoundSpine]) -> FoundSpine:
+    def free_spine(self, view: NetworkView, decoder: str, compute: Callable[[], SpineEstimate]) -> SpineEstimate:
         """What a decoder finds in a view without fixed points."""
         spine = self._spines.get((view, decoder))
         if spine is None:

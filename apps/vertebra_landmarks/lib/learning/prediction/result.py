@@ -23,7 +23,7 @@ from ..uncertainty.error_model import ErrorModel
 from .level_names import naming_lead
 from .network_view import NetworkView
 from .refinement import RefinedSpine
-from .request import FoundSpine, PredictionRequest
+from .request import PredictionRequest, SpineEstimate
 from .spine_checks import body_aspect, may_be_lateral
 from .timer import Timer
 from .upright import NOT_STATED, UprightImage
@@ -110,7 +110,7 @@ def calibrate(
 def build_prediction(
     image: UprightImage,
     view: NetworkView,
-    found: FoundSpine,
+    found: SpineEstimate,
     request: PredictionRequest,
     model: ErrorModel | None,
     propagation: bool,

@@ -190,14 +190,14 @@ class SpineErrors:
         return cls(off / errors[:, 1:, None], counts)
 
 
-def fit_correlations(images: Sequence[SpineErrors]) -> ErrorCorrelations:
+def fit_correlations(spines: Sequence[SpineErrors]) -> ErrorCorrelations:
     """The most likely covariances of every reach.
 
     Raises:
         ValueError: no vertebra counts.
     """
-    values = torch.from_numpy(np.stack([image.off.ravel() for image in images]))
-    counts = torch.from_numpy(np.stack([np.repeat(image.counts, VALUES) for image in images]))
+    values = torch.from_numpy(np.stack([spine.off.ravel() for spine in spines]))
+    counts = torch.from_numpy(np.stack([np.repeat(spine.counts, VALUES) for spine in spines]))
     if not counts.any():
         raise ValueError("error correlations need images on which some vertebra was found")
     values = torch.where(counts, values, 0.0)
