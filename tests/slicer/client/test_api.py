@@ -55,7 +55,7 @@ def test_the_server_says_who_and_what_it_is(client: Client) -> None:
     assert info.model == "vertebra_landmarks"
     assert info.model_info["data"]
     assert {"first", "random"} <= set(info.strategies)
-    assert info.images == info.labelled + info.left >= 4
+    assert info.images == info.labelled + info.unlabelled >= 4
     assert (info.user, info.roles, info.may_label, info.may_train) == ("anybody", ("admin",), True, True)
     assert info.train_settings["max_epochs"] > 0
     assert info.training is None

@@ -44,7 +44,7 @@ def open_image(opened: Desktop, image: str, labelled_as: str = "prediction") -> 
 def show_spine(opened: Desktop) -> Any:
     """An image with a spine, without a server; returns the editor."""
     selftest = __import__("VertebraLandmarksLib.panel.self_test", fromlist=["selftest"])
-    opened.logic.show_image(selftest.image_of_steps())
+    opened.logic.show_image(selftest.gray_steps())
     opened.logic.editor.load(selftest.straight_spine())
     return opened.logic.editor
 
@@ -75,15 +75,15 @@ def test_a_login_is_asked_for_and_says_what_one_may_do(opened: Desktop, studies:
         ui.connectButton.click()
         opened.wait(lambda: opened.state.error)
         opened.settle()
-        assert ui.noticeLabel.text == "The server wants a valid token. Enter yours under Connection and connect again."
+        assert ui.noticeLabel.text == "The server requires a valid token. Enter yours under Connection and connect again."
         ui.tokenLineEdit.text = "rita-token-0123456789"
         connect(opened, server.url)
         open_image(opened, "phantom_000", "")
         opened.settle()
         assert ui.stateLabel.text.endswith("as rita")
         assert not ui.submitButton.enabled
-        assert ui.effortLabel.text == "Your token may look at images, but not store labels."
-        assert (ui.trainButton.enabled, ui.trainStateLabel.text) == (False, "Your token may not train.")
+        assert ui.effortLabel.text == "Your token allows viewing images, but not storing labels."
+        assert (ui.trainButton.enabled, ui.trainStateLabel.text) == (False, "Your token does not allow training.")
         ui.connectButton.click()
         ui.tokenLineEdit.text = "ada-token-0123456789"
         connect(opened, server.url)
@@ -185,7 +185,7 @@ def test_points_are_placed_by_clicks(opened: Desktop) -> None:
     assert ui.placeButton.text == "Stop placing"
     assert "T1 TL" in ui.placeLabel.text
     view.render()
-    view.click(view.place_of((-100, -23)))
+    view.click(view.position_of((-100, -23)))
     assert np.allclose(editor.xy[0, TL], (100, 23), atol=1)
     assert "T1 TR" in ui.placeLabel.text
     ui.placeSkipButton.click()
@@ -198,7 +198,7 @@ def test_points_are_placed_by_clicks(opened: Desktop) -> None:
     ui.placeFromComboBox.setCurrentIndex(1 + T7)
     ui.placeButton.click()
     for x, y in ((140, 170), (100, 170), (140, 156), (100, 156)):
-        view.click(view.place_of((-x, -y)))
+        view.click(view.position_of((-x, -y)))
     assert np.allclose(editor.xy[T7, 1:], [(100, 156), (140, 156), (100, 170), (140, 170)], atol=1)
     assert "T8" in ui.placeLabel.text
     opened.panel.exit()
@@ -389,7 +389,7 @@ def test_a_file_is_looked_at_and_enters_the_server_when_it_is_submitted(
     dialog.fileSelected.emit(str(path))
     dialog.close()
     opened.wait(lambda: opened.state.current and opened.state.current.label == "prediction", 120)
-    assert "a file of this computer" in opened.ui.imageLabel.text
+    assert "a local file" in opened.ui.imageLabel.text
     assert len(list(server.studies.glob("*.png"))) == 4
     opened.ui.submitButton.click()
     if opened.panel.notice.is_question:
@@ -444,7 +444,7 @@ def test_what_is_to_be_checked_is_what_is_colored(opened: Desktop) -> None:
     for v in range(T7 + 1, 17):
         editor.move_vertebra(v, (0.0, 20.0))
     found = opened.logic.measurements
-    marked = sketch().marks(found)
+    marked = sketch().vertebra_colors(found)
     assert any(one.vertebrae[0] not in marked for one in found.violations), "a violation names another vertebra first"
     assert set(column(ui.doubtsTable, 0)) <= set(marked)
     ui.nextDoubtButton.click()
@@ -545,7 +545,7 @@ def _objects(kind: type) -> list[Any]:
 
 def test_the_modules_own_test_passes(opened: Desktop, capsys: pytest.CaptureFixture[str]) -> None:
     opened.module.module.runTest()
-    assert "Please look at the following yourself" in capsys.readouterr().out
+    assert "Please check the following by hand" in capsys.readouterr().out
 
 
 def test_the_test_that_ctest_runs_passes(opened: Desktop) -> None:

@@ -131,7 +131,7 @@ def test_work_is_discarded_only_after_a_question(studies: Path, tmp_path: Path) 
         second.wait(lambda: second.state.drafts)
         second.settle()
         ui.discardDraftButton.click()
-        assert "cannot be brought back" in ui.noticeLabel.text
+        assert "cannot be undone" in ui.noticeLabel.text
         ui.noticeNoButton.click()
         second.settle()
         assert len(second.state.drafts) == 1

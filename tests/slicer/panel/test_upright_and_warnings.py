@@ -177,7 +177,7 @@ def test_a_person_states_the_side(server: OwnServer, tmp_path: Path) -> None:
 
 def test_a_side_that_the_file_states_cannot_be_chosen(opened: Desktop) -> None:
     selftest = __import__("VertebraLandmarksLib.panel.self_test", fromlist=["selftest"])
-    radiograph = selftest.image_of_steps()
+    radiograph = selftest.gray_steps()
     facts = type(radiograph.info)(240, 400, image_left_is="right", image_left_is_source="PatientOrientation L\\F")
     opened.logic.show_image(type(radiograph)(**{**vars(radiograph), "facts": facts}))
     opened.panel._measure.refresh(opened.state)

@@ -51,7 +51,7 @@ def test_connect_choose_infer_correct_submit_next(desk: Desk, server: Server) ->
     desk.idle()
     assert desk.state.connection is ConnectionState.CONNECTED
     assert desk.state.info is not None
-    assert (desk.state.info.images, desk.state.info.left, len(desk.state.images)) == (4, 4, 4)
+    assert (desk.state.info.images, desk.state.info.unlabelled, len(desk.state.images)) == (4, 4, 4)
 
     controller.next_image("first")
     desk.until(lambda: desk.state.current is not None)
@@ -114,7 +114,7 @@ def test_landmarks_are_found_again_around_what_was_touched(desk: Desk, server: S
     desk.move(T7, 0, (9.123456789, 2.0))
     kept = desk.logic.editor.xy[T7, 0].copy()
     desk.controller.infer()
-    assert desk.state.busy[-1].what == "Finding landmarks around yours"
+    assert desk.state.busy[-1].description == "Finding landmarks around yours"
     desk.idle()
     after = desk.logic.editor.xy
     assert np.array_equal(after[T7, 0], kept)
@@ -757,7 +757,7 @@ def test_a_training_is_watched_stopped_and_begun_again(
         desk.until(lambda: desk.state.training is not None and not desk.state.training.is_ongoing, 60)
         assert desk.state.training is not None
         assert desk.state.training.state == "stopped"
-        assert "model stays" in desk.state.notice
+        assert "model is unchanged" in desk.state.notice
         assert desk.state.info.model_version == before
 
         controller.start_training({"max_epochs": 1, "val_split": 0})

@@ -261,7 +261,7 @@ def test_an_image_is_read_here_on_another_thread(desk: Desk, tmp_path: Path) -> 
     Image.fromarray(np.zeros((30, 10), np.uint8)).save(tmp_path / "image.png")
     desk.controller.open_local(str(tmp_path / "image.png"))
     assert desk.state.is_busy("open")
-    assert desk.state.busy[0].what == "Loading image.png"
+    assert desk.state.busy[0].description == "Loading image.png"
     desk.until(lambda: desk.state.current is not None)
     assert desk.logic.readers != [threading.current_thread().name]
 
