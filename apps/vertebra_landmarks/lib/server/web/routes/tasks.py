@@ -196,5 +196,5 @@ async def _submit(
     if task is None:
         raise HTTPException(429, detail, headers={"Retry-After": "60"})
     with contextlib.suppress(DBAPIError):  # retried soon
-        await service.io_pool.run(service.task_registry.tell)
+        await service.io_pool.run(service.task_registry.publish)
     return shown(task)
