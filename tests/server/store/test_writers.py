@@ -22,7 +22,7 @@ def test_killed_writers_lose_nothing(tmp_path: Path, database: str | None) -> No
     assert run_writers(work, WRITERS, KILLS, seed=1, pause_s=0.3) == KILLS
     assert losses(work, WRITERS) == []
     assert [path.name for path in (tmp_path / "place").iterdir()] == ["studies"]
-    assert all(path.suffix != ".png" or path.read_bytes() == b"not a picture" for path in studies.iterdir())
+    assert all(path.suffix != ".png" or path.read_bytes() == b"not an image" for path in studies.iterdir())
 
 
 def test_the_check_finds_what_is_lost(tmp_path: Path) -> None:
