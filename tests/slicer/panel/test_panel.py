@@ -75,7 +75,9 @@ def test_a_login_is_asked_for_and_says_what_one_may_do(opened: Desktop, studies:
         ui.connectButton.click()
         opened.wait(lambda: opened.state.error)
         opened.settle()
-        assert ui.noticeLabel.text == "The server requires a valid token. Enter yours under Connection and connect again."
+        assert (
+            ui.noticeLabel.text == "The server requires a valid token. Enter yours under Connection and connect again."
+        )
         ui.tokenLineEdit.text = "rita-token-0123456789"
         connect(opened, server.url)
         open_image(opened, "phantom_000", "")
