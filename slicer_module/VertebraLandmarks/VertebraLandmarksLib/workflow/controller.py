@@ -12,6 +12,7 @@ from ..client.http import Connection
 from ..client.responses import LABELLED, ImageEntry, LabelInfo, ServerInfo
 from ..editor.spine_editor import ADOPTED, LOADED, LOCKED, MOVED, Change
 from . import server_tasks
+from .actions.base import ActionContext
 from .actions.image_loader import ImageLoader
 from .actions.image_side import ImageSideAction
 from .actions.inference import InferenceAction
@@ -62,17 +63,18 @@ class Controller:
     ) -> None:
         self.strategy = ""
         self.next_after_submit = self.infer_on_open = self.follow_moves = False
-        self._logic, self._connect_to = logic, connect_to
+        self._connect_to = connect_to
         self._workers = workers or WorkerPool(3)
         self._store = StateStore()
         self._requests = ServerRequests(self._store, self._workers, clock)
         writer = writer or WorkerPool(1, "vertebra-landmarks-drafts")
         self._autosave = Autosave(self._store, logic, drafts, writer, self._requests.show_error)
-        self._loader = ImageLoader(self._store, self._requests, self._autosave, logic, clock, self._on_image_shown)
-        self._inference = InferenceAction(self._store, self._requests, self._autosave, self._loader, logic, clock)
-        self._submission = SubmissionAction(self._store, self._requests, self._autosave, logic, self._on_label_stored)
-        self._side = ImageSideAction(self._store, self._requests, self._autosave, logic)
-        self._training = TrainingAction(self._store, self._requests, clock, self._on_training_finished)
+        context = ActionContext(self._store, self._requests, self._autosave, logic, clock)
+        self._loader = ImageLoader(context, self._on_image_shown)
+        self._inference = InferenceAction(context, self._loader)
+        self._submission = SubmissionAction(context, self._on_label_stored)
+        self._side = ImageSideAction(context)
+        self._training = TrainingAction(context, self._on_training_finished)
         self._is_closed = self._is_new_model = False
         self._unsubscribe = logic.editor.subscribe(self._on_edit)
         self._autosave.refresh_drafts()

@@ -14,13 +14,13 @@ from ...client.errors import BAD_RESPONSE, NOT_FOUND, UNREADABLE, ServerError, i
 from ...client.radiograph import SERVER, Radiograph
 from ...client.responses import LABELLED
 from .. import server_tasks
-from ..autosave import Autosave
 from ..drafts import SUBMITTING, Draft, mask_of, new_key
 from ..open_image import AutosavePolicy, EditSession, WorkTimer
-from ..requests import ServerRequests, other_server_error
+from ..requests import other_server_error
 from ..server_tasks import LoadedImage
-from ..state import ConnectionState, CurrentImage, LogicProtocol, StateStore
+from ..state import ConnectionState, CurrentImage
 from ..workers import Job
+from .base import Action, ActionContext
 
 LoadResult = tuple[LoadedImage, Optional[Draft]]
 
@@ -40,30 +40,18 @@ class OpenRequest:
     is_going_back: bool = False
 
 
-class ImageLoader:
+class ImageLoader(Action):
     """Opens one image in place of another.
 
     Args:
-        store: the state.
-        requests: to the server.
-        autosave: saves the work on the open image.
-        logic: shows images.
-        clock: monotonic time in seconds.
+        context: see ``Action``.
         on_shown: called after an image is shown, with what was loaded and whether its points are a draft.
     """
 
-    def __init__(
-        self,
-        store: StateStore,
-        requests: ServerRequests,
-        autosave: Autosave,
-        logic: LogicProtocol,
-        clock: Callable[[], float],
-        on_shown: Callable[[LoadedImage, bool], object],
-    ) -> None:
+    def __init__(self, context: ActionContext, on_shown: Callable[[LoadedImage, bool], object]) -> None:
+        super().__init__(context)
+        self._on_shown = on_shown
         self.is_programmatic = False
-        self._store, self._requests, self._autosave, self._logic = store, requests, autosave, logic
-        self._clock, self._on_shown = clock, on_shown
         self._history: list[CurrentImage] = []
         self._skipped: list[str] = []
         self._server = ""

@@ -7,25 +7,13 @@ from typing import Optional
 from ...client.api import Client
 from ...client.errors import NOT_FOUND, TAKEN, ServerError
 from ...client.radiograph import BY_PERSON, SERVER, Radiograph
-from ..autosave import Autosave
 from ..open_image import EditSession
-from ..requests import ServerRequests
-from ..state import LogicProtocol, StateStore
 from ..workers import Job
+from .base import Action
 
 
-class ImageSideAction:
-    """Sets the side, and stores it on the server or, where that is not possible, in the draft.
-
-    Args:
-        store: the state.
-        requests: to the server.
-        autosave: saves the work on the open image.
-        logic: measures with the side.
-    """
-
-    def __init__(self, store: StateStore, requests: ServerRequests, autosave: Autosave, logic: LogicProtocol) -> None:
-        self._store, self._requests, self._autosave, self._logic = store, requests, autosave, logic
+class ImageSideAction(Action):
+    """Sets the side, and stores it on the server or, where that is not possible, in the draft."""
 
     def set_side(self, side: Optional[str]) -> None:
         """Set the side at the left of the upright image: "left" or "right" of the patient, ``None`` to clear it."""

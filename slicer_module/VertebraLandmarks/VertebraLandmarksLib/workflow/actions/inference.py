@@ -8,41 +8,27 @@ from ...client.api import Client
 from ...client.errors import BAD_RESPONSE, REFUSED, ServerError
 from ...client.responses import Prediction
 from .. import server_tasks
-from ..autosave import Autosave
 from ..open_image import EditSession
-from ..requests import ServerRequests
 from ..server_tasks import LoadedImage
-from ..state import LogicProtocol, StateStore
 from ..workers import Job
+from .base import Action, ActionContext
 from .image_loader import ImageLoader
 
 FOLLOW_DELAY_S = 0.1
 """After a move, so that a key held down leads to one request."""
 
 
-class InferenceAction:
+class InferenceAction(Action):
     """Requests predictions.
 
     Args:
-        store: the state.
-        requests: to the server.
-        autosave: saves the work on the open image.
+        context: see ``Action``.
         loader: knows which changes are no edits of the user.
-        logic: shows predictions.
-        clock: monotonic time in seconds.
     """
 
-    def __init__(
-        self,
-        store: StateStore,
-        requests: ServerRequests,
-        autosave: Autosave,
-        loader: ImageLoader,
-        logic: LogicProtocol,
-        clock: Callable[[], float],
-    ) -> None:
-        self._store, self._requests, self._autosave = store, requests, autosave
-        self._loader, self._logic, self._clock = loader, logic, clock
+    def __init__(self, context: ActionContext, loader: ImageLoader) -> None:
+        super().__init__(context)
+        self._loader = loader
         self._due: Optional[float] = None
 
     @property

@@ -15,13 +15,11 @@ from ...client.responses import LABELLED, ImageEntry, LabelInfo, replace_entry
 from ...spine.measurement.anatomy import KINDS, violations
 from ...spine.schema import CORNERS, POINTS, VERTEBRAE
 from .. import server_tasks
-from ..autosave import Autosave
 from ..drafts import SUBMITTING
 from ..open_image import EditSession
-from ..requests import ServerRequests
 from ..server_tasks import ReplacedLabelError
-from ..state import LogicProtocol, StateStore
 from ..workers import Job
+from .base import Action, ActionContext
 
 _MAX_NAMED = 3
 
@@ -116,26 +114,16 @@ def _enumerate(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-class SubmissionAction:
+class SubmissionAction(Action):
     """Submits labels.
 
     Args:
-        store: the state.
-        requests: to the server.
-        autosave: saves the work until the server has it.
-        logic: holds the points.
+        context: see ``Action``.
         on_stored: called when the server has a label, with whether its image is still open without newer edits.
     """
 
-    def __init__(
-        self,
-        store: StateStore,
-        requests: ServerRequests,
-        autosave: Autosave,
-        logic: LogicProtocol,
-        on_stored: Callable[[bool], object],
-    ) -> None:
-        self._store, self._requests, self._autosave, self._logic = store, requests, autosave, logic
+    def __init__(self, context: ActionContext, on_stored: Callable[[bool], object]) -> None:
+        super().__init__(context)
         self._on_label_stored = on_stored
 
     def submit(self, confirmed: Optional[ConfirmationRequest] = None) -> Optional[ConfirmationRequest]:

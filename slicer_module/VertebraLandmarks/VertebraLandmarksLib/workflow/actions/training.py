@@ -10,9 +10,8 @@ from ...client.api import Client
 from ...client.errors import FAILED, ServerError
 from ...client.responses import DONE, INTERRUPTED, STARTING, STOPPED, Training
 from .. import server_tasks
-from ..requests import ServerRequests
-from ..state import StateStore
 from ..workers import Job
+from .base import Action, ActionContext
 
 POLL_INTERVAL_S = 1.5
 START_TIMEOUT_S = 60.0
@@ -57,25 +56,18 @@ class TrainingWatch:
         return report
 
 
-class TrainingAction:
+class TrainingAction(Action):
     """Starts, stops and follows trainings.
 
     Args:
-        store: the state.
-        requests: to the server.
-        clock: monotonic time in seconds.
+        context: see ``Action``.
         on_finished: called when a training has succeeded, with whether it published a model.
     """
 
-    def __init__(
-        self,
-        store: StateStore,
-        requests: ServerRequests,
-        clock: Callable[[], float],
-        on_finished: Callable[[bool], object],
-    ) -> None:
-        self._store, self._requests, self._on_finished = store, requests, on_finished
-        self._watch = TrainingWatch(clock)
+    def __init__(self, context: ActionContext, on_finished: Callable[[bool], object]) -> None:
+        super().__init__(context)
+        self._on_finished = on_finished
+        self._watch = TrainingWatch(context.clock)
 
     def start(self, settings: Mapping[str, Any]) -> None:
         """Train the model on all final labels."""
