@@ -73,7 +73,7 @@ class Stub:
 
 def off(decoder: str) -> float:
     """How far a decoder of the stub is off."""
-    return float(DECODERS.index(decoder))
+    return float(list(DECODERS).index(decoder))
 
 
 def find(field: np.ndarray, pixels: np.ndarray) -> np.ndarray | None:

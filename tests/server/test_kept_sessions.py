@@ -43,14 +43,14 @@ def context(tmp_path: Path, opened: Open) -> StoreContext:  # noqa: F811
     return opened(tmp_path / "studies").context
 
 
-def picture() -> io.BytesIO:
+def image() -> io.BytesIO:
     content = io.BytesIO()
     Image.fromarray(np.zeros((60, 40), np.uint8)).save(content, "PNG")
     return io.BytesIO(content.getvalue())
 
 
 def add(sessions: Sessions, expiry: int = 0) -> Session:
-    return sessions.add(picture(), "film.png", expiry)
+    return sessions.add(image(), "film.png", expiry)
 
 
 def refused(act: Callable[[], object]) -> int:
@@ -63,7 +63,7 @@ def test_what_one_server_keeps_the_other_knows_and_ends(make: Make, tmp_path: Pa
     first, second = make(), make()
     session = add(first)
     assert second.get(session.name, touch=False) == session
-    assert session.place.read_bytes() == picture().read()
+    assert session.place.read_bytes() == image().read()
     assert session.place.parent == tmp_path / "sessions" / session.name
     assert second.remove(session.name) == session
     assert refused(lambda: first.get(session.name, touch=False)) == 404
@@ -92,7 +92,7 @@ def test_other_names_are_none(make: Make, name: str) -> None:
 
 
 def test_there_are_no_more_than_fit_in_number_and_bytes(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    size = len(picture().read())
+    size = len(image().read())
     sessions = make(most_bytes=2 * size)
     add(sessions)
     last = add(sessions)

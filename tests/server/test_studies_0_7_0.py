@@ -23,8 +23,8 @@ from lib.server.active_learning.assignments import Assignments
 from lib.server.active_learning.descriptor_store import DescriptorStore
 from lib.server.active_learning.scored_versions import ScoredVersions
 from lib.server.models import ModelStore
-from lib.server.store.adopted_files import ASSIGNMENTS_FILE, SCORED_VERSIONS_FILE
 from lib.server.store.datastore import StudiesDatastore
+from lib.server.store.folder_adoption import ASSIGNMENTS_FILE, SCORED_VERSIONS_FILE
 from lib.server.training.run_files import read_plan
 from lib.server.training.train_request import TrainRequest
 from lib.server.training.train_task import RUN

@@ -216,7 +216,7 @@ def test_the_matrices_lead_back_to_the_label(make: Any, flip: float) -> None:
 
 @pytest.mark.parametrize("step", [12.0, 40.0, 60.0], ids=str)
 def test_vertebrae_are_a_step_apart_and_upright_in_validation(step: float) -> None:
-    """Centers lie a tenth of a step off the middle, whatever the size of the spine on the film."""
+    """Centers lie a tenth of a step off the middle, whatever the size of the spine on the image."""
     view = patch_validation_views(CONFIG)(item_with_spot(8, TL, label_of(step)))
     target, matrix = view[TARGET].double().numpy(), view[MATRIX].numpy()
     off = np.linalg.norm(target.mean(1) - MIDDLE, axis=1)

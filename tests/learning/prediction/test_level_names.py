@@ -165,7 +165,7 @@ def label(ladder: np.ndarray) -> np.ndarray:
 
 
 def boxed(count: int) -> np.ndarray:
-    """The label of a film with so many boxes: centers without a name, no corners."""
+    """The label of a image with so many boxes: centers without a name, no corners."""
     top = 12.0 * np.arange(count)
     boxes = np.stack([np.full(count, 40.0), top, np.full(count, 60.0), top + 10], -1)
     result: np.ndarray = to_items([BoxRecord(Path("film_1.png"), boxes)])[0][LABEL]
@@ -213,7 +213,7 @@ def test_names_that_move_beyond_both_ends_leave_nothing(label: np.ndarray, level
 
 @pytest.mark.parametrize("levels", [0, 1, 2])
 def test_boxes_get_names_but_no_corners(levels: int) -> None:
-    """15 of them: the two places that stay free may be on the film or not."""
+    """15 of them: the two places that stay free may be on the image or not."""
     label = boxed(15)
     moved = renamed(label, levels)
     there = slice(levels, levels + 15)

@@ -1,4 +1,4 @@
-"""The picture of the landmarks."""
+"""The image of the landmarks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GRAY = Radiograph(np.linspace(0, 255, 320 * 120).reshape(320, 120).astype(np.uin
 
 
 def overlay(radiograph: Radiograph, spine: Spine, orientation: Orientation = UPRIGHT, **told: Any) -> Image.Image:
-    """The picture of points, and of what else was told about them."""
+    """The image of points, and of what else was told about them."""
     frame = ImageFrame(radiograph.width, radiograph.height, orientation)
     return draw_overlay(radiograph, Prediction(spine, 1.0, "map", {}, frame, "found in the image", **told))
 
@@ -42,23 +42,23 @@ def is_red(color: np.ndarray) -> bool:
 
 
 def test_centers_and_outlines_are_drawn_where_they_are(ladder: np.ndarray) -> None:
-    picture = np.asarray(overlay(GRAY, Spine.from_arrays(ladder)))
-    assert picture.shape == (320, 120, 3)
+    image = np.asarray(overlay(GRAY, Spine.from_arrays(ladder)))
+    assert image.shape == (320, 120, 3)
     for v in range(17):
-        assert is_green(picture[20 + 16 * v, 50])
+        assert is_green(image[20 + 16 * v, 50])
         for dx, dy in ((0, -6), (0, 6), (-10, 0), (10, 0)):  # the middle of every side
-            assert is_green(picture[20 + 16 * v + dy, 50 + dx])
-    assert not is_green(picture[20, 45])
+            assert is_green(image[20 + 16 * v + dy, 50 + dx])
+    assert not is_green(image[20, 45])
 
 
 def test_doubtful_vertebrae_are_red(ladder: np.ndarray) -> None:
     scores = np.ones((17, 5))
     scores[4] = 0.49
     scores[5] = 0.5
-    picture = np.asarray(overlay(GRAY, Spine.from_arrays(ladder, scores)))
-    assert is_red(picture[20 + 16 * 4, 50])
-    assert is_red(picture[20 + 16 * 4, 40])
-    assert is_green(picture[20 + 16 * 5, 50])
+    image = np.asarray(overlay(GRAY, Spine.from_arrays(ladder, scores)))
+    assert is_red(image[20 + 16 * 4, 50])
+    assert is_red(image[20 + 16 * 4, 40])
+    assert is_green(image[20 + 16 * 5, 50])
 
 
 def test_names_are_written_to_the_right(ladder: np.ndarray) -> None:
@@ -74,12 +74,12 @@ def test_absent_points_are_not_drawn(ladder: np.ndarray) -> None:
     ladder[3] = np.nan  # T4 is absent
     ladder[9, 0] = np.nan  # T10 has no center
     ladder[12, 1] = np.nan  # L1 has no top left corner
-    picture = np.asarray(overlay(GRAY, Spine.from_arrays(ladder)))
-    assert not is_green(picture[68, 50])
-    assert is_red(picture[164, 40])
-    assert not is_red(picture[164, 50])
-    assert is_green(picture[212, 60])
-    assert not is_green(picture[212, 40])
+    image = np.asarray(overlay(GRAY, Spine.from_arrays(ladder)))
+    assert not is_green(image[68, 50])
+    assert is_red(image[164, 40])
+    assert not is_red(image[164, 50])
+    assert is_green(image[212, 60])
+    assert not is_green(image[212, 40])
 
 
 @pytest.mark.parametrize(
@@ -88,16 +88,16 @@ def test_absent_points_are_not_drawn(ladder: np.ndarray) -> None:
 )
 def test_the_longer_side_has_at_most_1600_pixels(height: int, width: int, size: tuple[int, int]) -> None:
     empty = Spine.from_arrays(np.full((17, 5, 2), np.nan))
-    picture = overlay(Radiograph(np.zeros((height, width), np.uint16)), empty)
-    assert (picture.size, picture.mode) == (size, "RGB")
+    image = overlay(Radiograph(np.zeros((height, width), np.uint16)), empty)
+    assert (image.size, image.mode) == (size, "RGB")
 
 
 def test_points_follow_a_picture_that_is_shrunk(ladder: np.ndarray) -> None:
     radiograph = Radiograph(np.zeros((3200, 1200), np.uint8))
-    picture = np.asarray(overlay(radiograph, Spine.from_arrays(10 * ladder)))
-    assert picture.shape == (1600, 600, 3)
+    image = np.asarray(overlay(radiograph, Spine.from_arrays(10 * ladder)))
+    assert image.shape == (1600, 600, 3)
     for v in range(17):
-        assert is_green(picture[100 + 80 * v, 250])
+        assert is_green(image[100 + 80 * v, 250])
 
 
 def test_the_radiograph_is_not_changed(ladder: np.ndarray) -> None:
@@ -117,8 +117,8 @@ def bent(ladder: np.ndarray) -> np.ndarray:
 def test_a_curve_is_drawn_as_its_endplates_with_the_angle_between_them(ladder: np.ndarray) -> None:
     """The lines go on where the endplates meet, at the image left, and end 1.6 body widths beyond the bodies."""
     straight = np.asarray(overlay(GRAY, Spine.from_arrays(ladder)))
-    picture = np.asarray(overlay(GRAY, Spine.from_arrays(bent(ladder))))
-    blue = np.apply_along_axis(is_blue, 2, picture)
+    image = np.asarray(overlay(GRAY, Spine.from_arrays(bent(ladder))))
+    blue = np.apply_along_axis(is_blue, 2, image)
     assert blue[:, :38].any()
     assert not np.apply_along_axis(is_blue, 2, straight)[40:260, :38].all()
 
@@ -128,16 +128,16 @@ def test_an_upright_picture_is_made_of_an_image_on_its_side(ladder: np.ndarray) 
     stored = Radiograph(np.ascontiguousarray(np.rot90(GRAY.pixels)))
     back = np.linalg.inv(turn.matrix(stored.width, stored.height))
     upright = np.asarray(overlay(GRAY, Spine.from_arrays(ladder)))
-    picture = np.asarray(overlay(stored, Spine.from_arrays(transform_points(back, ladder)), turn))
-    np.testing.assert_array_equal(picture[:320, :120], upright)
-    assert len(picture) > 320  # it says below that it is turned
+    image = np.asarray(overlay(stored, Spine.from_arrays(transform_points(back, ladder)), turn))
+    np.testing.assert_array_equal(image[:320, :120], upright)
+    assert len(image) > 320  # it says below that it is turned
 
 
 def test_what_is_not_visible_is_dashed_and_has_no_name(ladder: np.ndarray) -> None:
     shifted = ladder - np.array([0.0, 22.0])  # T1 lies above the image, with its lower corners within
-    picture = np.asarray(overlay(GRAY, Spine.from_arrays(shifted)))
-    assert not is_green(picture[4, 50])
-    assert not any(is_green(color) for color in picture[4, 40:61])
+    image = np.asarray(overlay(GRAY, Spine.from_arrays(shifted)))
+    assert not is_green(image[4, 50])
+    assert not any(is_green(color) for color in image[4, 40:61])
 
 
 def test_warnings_stand_below_and_stay_within_the_picture(ladder: np.ndarray) -> None:

@@ -143,14 +143,14 @@ def test_what_was_not_trained_on_may_be_measured() -> None:
             r"^a\.pt was trained on fold 0 of the AASCE training split \(it holds out fold 1\): that",
         ),
         (facts(None), 0, AASCE, r"a\.pt was trained on fold 0 of the AASCE training split \(it holds out none\)"),
-        (facts(0, boxed_radiographs=9), 1, BOXED, r"trained on fold 1 of the boxed films \(it holds out fold 0\)"),
+        (facts(0, boxed_radiographs=9), 1, BOXED, r"trained on fold 1 of the boxed images \(it holds out fold 0\)"),
     ],
 )
 def test_what_was_trained_on_is_refused_whatever_is_assumed(
-    stored: dict[str, Any], fold: int, films: str, words: str, assumed: bool
+    stored: dict[str, Any], fold: int, images: str, words: str, assumed: bool
 ) -> None:
     with pytest.raises(ValueError, match=words):
-        trained_on(stored).check_unseen(fold, "a.pt", films, assumed)
+        trained_on(stored).check_unseen(fold, "a.pt", images, assumed)
 
 
 def test_what_is_not_known_needs_the_users_word() -> None:

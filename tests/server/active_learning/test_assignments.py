@@ -27,8 +27,8 @@ def holdings(tmp_path: Path, opened: Open) -> list[StoreContext]:  # noqa: F811
     return [opened(tmp_path / "studies").context for _ in range(4)]
 
 
-def first_of(*films: str) -> Callable[[Collection[str]], str | None]:
-    return lambda passed_over: next((film for film in films if film not in passed_over), None)
+def first_of(*lent: str) -> Callable[[Collection[str]], str | None]:
+    return lambda passed_over: next((image_name for image_name in lent if image_name not in passed_over), None)
 
 
 def test_two_workers_give_each_film_once_and_then_the_one_given_longest_ago(context: StoreContext) -> None:
@@ -38,33 +38,33 @@ def test_two_workers_give_each_film_once_and_then_the_one_given_longest_ago(cont
 
 
 def test_films_that_were_labelled_since_are_passed_over(context: StoreContext) -> None:
-    films = Assignments(context)
-    assert [films.assign(first_of(*"abcd")) for _ in range(4)] == list("abcd")
-    assert [films.assign(first_of("d", "b")) for _ in range(4)] == ["b", "d", "b", "d"]
+    lent = Assignments(context)
+    assert [lent.assign(first_of(*"abcd")) for _ in range(4)] == list("abcd")
+    assert [lent.assign(first_of("d", "b")) for _ in range(4)] == ["b", "d", "b", "d"]
 
 
 def test_few_questions_are_asked_where_most_films_are_labelled(context: StoreContext) -> None:
-    films, names, asked = Assignments(context), [f"film{number:03d}" for number in range(300)], []
+    lent, names, asked = Assignments(context), [f"film{number:03d}" for number in range(300)], []
     for _ in names:
-        films.assign(first_of(*names))
+        lent.assign(first_of(*names))
 
     def pick(passed_over: Collection[str]) -> str | None:
         asked.append(len(passed_over))
         return first_of("film299")(passed_over)
 
-    assert films.assign(pick) == "film299"
+    assert lent.assign(pick) == "film299"
     assert len(asked) < 12
     asked.clear()
-    assert films.assign(pick) == "film299"
+    assert lent.assign(pick) == "film299"
     assert len(asked) <= 12
 
 
 def test_a_film_may_be_given_again_after_some_minutes(context: StoreContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    films, now = Assignments(context, minutes=1), [1000.0]
+    lent, now = Assignments(context, minutes=1), [1000.0]
     monkeypatch.setattr(assignments_module.time, "time", lambda: now[0])
-    assert [films.assign(first_of("a", "b")) for _ in range(2)] == ["a", "b"]
+    assert [lent.assign(first_of("a", "b")) for _ in range(2)] == ["a", "b"]
     now[0] = 1061.0
-    assert films.assign(first_of("a", "b")) == "a"
+    assert lent.assign(first_of("a", "b")) == "a"
 
 
 def test_nothing_is_given_where_there_is_nothing(context: StoreContext) -> None:

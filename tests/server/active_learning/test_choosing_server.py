@@ -1,4 +1,4 @@
-"""The next film from a running server, scored in the background and given to one person at a time."""
+"""The next image from a running server, scored in the background and given to one person at a time."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ NAMES = [f"film_{number:02d}" for number in range(12)]
 
 
 class Model:
-    """Its version, and which films it was asked about: the higher the number of a film, the less sure it is."""
+    """Its version, and which images it was asked about: the higher the number of a image, the less sure it is."""
 
     def __init__(self) -> None:
         self.version, self.asked = "1", []  # type: ignore[var-annotated]

@@ -11,7 +11,7 @@ import pytest
 
 from lib.server.active_learning.assignments import Assignments
 from lib.server.active_learning.scored_versions import ScoredVersions
-from lib.server.store.adopted_files import ASSIGNMENTS_FILE, SCORED_VERSIONS_FILE
+from lib.server.store.folder_adoption import ASSIGNMENTS_FILE, SCORED_VERSIONS_FILE
 from lib.server.store.schema import assignments
 
 from .conftest import Open

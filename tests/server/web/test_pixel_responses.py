@@ -18,7 +18,7 @@ from PIL import Image
 from pydicom.uid import ExplicitVRLittleEndian
 
 from lib.image_io import Radiograph, read_radiograph
-from lib.server.web.pixel_responses import gray_16, pixels_response
+from lib.server.web.file_responses import gray_16, pixels_response
 
 if TYPE_CHECKING:
     from ...serving import Server, Start
@@ -60,14 +60,14 @@ def test_the_file_is_one_that_clients_read_whatever_the_layout_in_memory(
     assert np.array_equal(np.load(io.BytesIO(content)), pixels)
 
 
-def film(dtype: type = np.uint8) -> np.ndarray:
-    """A film that is neither the same upside down nor mirrored."""
+def source(dtype: type = np.uint8) -> np.ndarray:
+    """A source that is neither the same upside down nor mirrored."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     return (rows * 2 + columns).astype(dtype)
 
 
 def write_dicom(path: Path, pixels: np.ndarray) -> None:
-    """A DX film of 12 bits in which bone is dark, with size and orientation."""
+    """A DX source of 12 bits in which bone is dark, with size and orientation."""
     meta = pydicom.dataset.FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1.1", "1.2.3.4"
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -86,13 +86,13 @@ def write_dicom(path: Path, pixels: np.ndarray) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[Server]:
     """Films in every format, and what is none."""
     studies = tmp_path_factory.mktemp("studies")
-    Image.fromarray(film()).save(studies / "png8.png")
-    Image.fromarray(film(np.uint16)).save(studies / "png16.png")
-    Image.fromarray(film()).save(studies / "jpeg.jpg", quality=95)
-    Image.fromarray(film(np.uint16)).save(studies / "tiff.tif")
-    write_dicom(studies / "dicom.dcm", film(np.uint16))
+    Image.fromarray(source()).save(studies / "png8.png")
+    Image.fromarray(source(np.uint16)).save(studies / "png16.png")
+    Image.fromarray(source()).save(studies / "jpeg.jpg", quality=95)
+    Image.fromarray(source(np.uint16)).save(studies / "tiff.tif")
+    write_dicom(studies / "dicom.dcm", source(np.uint16))
     for name in ("nrrd.nrrd", "nifti.nii.gz"):
-        image = sitk.GetImageFromArray(film(np.int16)[None])
+        image = sitk.GetImageFromArray(source(np.int16)[None])
         image.SetSpacing((0.3, 0.4, 1.0))
         sitk.WriteImage(image, str(studies / name))
     (studies / "text.png").write_text("I have no pixels")
@@ -130,7 +130,7 @@ def test_pixels_are_those_that_the_network_sees(server: Server, name: str) -> No
 @pytest.mark.integration
 def test_bone_is_bright_whatever_the_film_says(server: Server) -> None:
     pixels, facts = pixels_of(server, "/datastore/image/pixels?image=dicom")
-    assert pixels[0, 0] > pixels[-1, -1]  # MONOCHROME1 of a film that grows towards the lower right
+    assert pixels[0, 0] > pixels[-1, -1]  # MONOCHROME1 of a source that grows towards the lower right
     assert facts["millimetres"] == {"x": 0.1, "y": 0.2, "source": "PixelSpacing"}
     assert facts["image_left_is"] == "right"
 
@@ -140,7 +140,7 @@ def test_a_session_shows_its_pixels_too(server: Server) -> None:
     content = (server.studies / "png16.png").read_bytes()
     session = json.loads(server.send("/session/", "PUT", files=("mine.png", content))[1])["session_id"]
     pixels, facts = pixels_of(server, f"/session/{session}?pixels=true")
-    assert np.array_equal(pixels, film(np.uint16))
+    assert np.array_equal(pixels, source(np.uint16))
     assert facts["spacing"] == [1.0, 1.0]
     server.ask(f"/session/{session}", "DELETE")
     assert server.said(server.ask(f"/session/{session}?pixels=true"))[0] == 404

@@ -1,4 +1,4 @@
-"""The picture of the module that a maintainer without the desktop looks at."""
+"""The image of the module that a maintainer without the desktop looks at."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from VertebraLandmarksLib.spine.imaging.orientation import EXIF_ORIENTATIONS
 from vtk.util.numpy_support import vtk_to_numpy
 
 from lib.image_io import read_radiograph
-from lib.server.web.pixel_responses import gray_16
+from lib.server.web.file_responses import gray_16
 
 pytestmark = pytest.mark.slicer
 
@@ -48,8 +48,8 @@ def test_the_image_is_drawn_upright_and_not_mirrored(bench, radiograph) -> None:
     pixels = np.zeros_like(radiograph.pixels)
     pixels[:100, :50] = 255
     bench.logic.show_image(type(radiograph)(**{**vars(radiograph), "pixels": pixels}))
-    picture = bench.stage.screenshot()[..., 0]
-    bright = np.argwhere(picture > 128)
+    raster = bench.stage.screenshot()[..., 0]
+    bright = np.argwhere(raster > 128)
     left, top = bench.place_of((0, 0))
     right, bottom = bench.place_of((49, 99))
     height = bench.stage.size[1]

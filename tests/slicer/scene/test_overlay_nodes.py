@@ -30,10 +30,10 @@ def dark(labelled, radiograph):
 
 def color_on(bench, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
     """Brightest color around the middle of a line between two pixels of the image."""
-    picture = bench.stage.screenshot()
+    image = bench.stage.screenshot()
     x, y = bench.place_of((np.asarray(start) + stop) / 2)
     row, column = round(bench.stage.size[1] - 1 - y), round(x)
-    around = picture[row - 2 : row + 3, column - 2 : column + 3].reshape(-1, 3)
+    around = image[row - 2 : row + 3, column - 2 : column + 3].reshape(-1, 3)
     return around[around.sum(axis=1).argmax()].astype(int)
 
 

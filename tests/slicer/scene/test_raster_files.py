@@ -1,4 +1,4 @@
-"""What files of pictures say about orientation and density, as Pillow writes it and ITK reads it."""
+"""What files of images say about orientation and density, as Pillow writes it and ITK reads it."""
 
 from __future__ import annotations
 

@@ -31,17 +31,17 @@ def test_the_scene_is_slicers_own_while_the_stage_is_open() -> None:
 def test_the_picture_is_as_large_as_the_view_and_black_without_nodes() -> None:
     with stage((120, 80)) as opened:
         assert opened.size == (120, 80)
-        picture = opened.screenshot()
-    assert picture.shape == (80, 120, 3)
-    assert not picture.any()
+        image = opened.screenshot()
+    assert image.shape == (80, 120, 3)
+    assert not image.any()
 
 
 def test_a_markup_is_drawn_where_it_lies(slicer_stage: Stage) -> None:
     fiducials(slicer_stage, (20.0, 30.0))
     x, y = slicer_stage.position_of((20.0, 30.0))
-    picture = slicer_stage.screenshot()
+    image = slicer_stage.screenshot()
     row, column = round(slicer_stage.size[1] - 1 - y), round(x)
-    assert picture[row - 3 : row + 4, column - 3 : column + 4].any()
+    assert image[row - 3 : row + 4, column - 3 : column + 4].any()
     assert slicer_stage.ras_of((x, y)) == pytest.approx((20.0, 30.0))
 
 

@@ -1,4 +1,4 @@
-"""What pictures of a spine show in which color, and from where a vertebra counts as doubtful."""
+"""What images of a spine show in which color, and from where a vertebra counts as doubtful."""
 
 from __future__ import annotations
 

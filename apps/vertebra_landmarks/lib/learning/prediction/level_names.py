@@ -155,10 +155,10 @@ def folds_cell(folds: Iterable[int]) -> str:
 def read_model_folds(path: Path) -> frozenset[int] | None:
     """Folds of the AASCE training split that the model behind a table was trained on; ``None`` where it is not said.
 
-    A model is meant to be asked about films that it was trained on: its opinion is about their names alone, and only
-    training makes use of it. A table has no part in what held-out films are compared with, since those keep their
-    names. Only so much can come through it: a model that knows the held-out films may tell the names of others a little
-    better than one that does not. So such a table may be used, but not without a word (``scripts/train.py``).
+    A model is meant to be asked about images that it was trained on: its opinion is about their names alone, and only
+    training makes use of it. A table has no part in what held-out images are compared with, since those keep their
+    names. Only so much can come through it: a model that knows the held-out images may name others a little better
+    than one that does not. So such a table may be used, but not without a word (``scripts/train.py``).
 
     Args:
         path: a table of ``scripts/audit_names.py``; older ones do not say it.

@@ -25,7 +25,7 @@ _REFINER, _ERRORS = "refiner", "errors"
 ERRORS_MEASURED_ON = "errors_measured_on"
 """In the facts of a corner network: what the error model beside it was measured on.
 
-``None`` where there is no error model; else ``data``, ``fold``, ``films`` (their number), ``decoder``, ``networks``
+``None`` where there is no error model; else ``data``, ``fold``, ``images`` (their number), ``decoder``, ``networks``
 (their ``networks_digest``) and, where it comes from another file, ``copied_from``. Older files lack it.
 """
 _DIGITS = 12

@@ -91,11 +91,11 @@ class PrelabelWorker(BackgroundWorker):
         for image, file in missing:
             if self.is_stopping or self._key() != key:
                 return
-            came_of_it = None if self._is_taken(image) else self._predicted(image, file, key)
-            if came_of_it is None:  # somebody was quicker
+            outcome = None if self._is_taken(image) else self._predicted(image, file, key)
+            if outcome is None:  # labelled meanwhile
                 self._status["total"] -= 1
             else:
-                self._status[came_of_it] += 1
+                self._status[outcome] += 1
         self._status["state"] = "idle"
 
     def _unpredicted(self, key: str) -> Iterator[tuple[str, FileState, dict[str, Any] | None]]:

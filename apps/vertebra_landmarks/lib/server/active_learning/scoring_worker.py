@@ -1,4 +1,4 @@
-"""Scores of all films in the background, so that no request for the next film waits for the network."""
+"""Scores of all images in the background, so that no request for the next image waits for the network."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ logger = logging.getLogger(__name__)
 
 FOLDER = "opinions"
 MAX_COMPARED = 1500
-"""Films without a label, and films with one, that are compared with each other at once."""
+"""Films without a label, and images with one, that are compared with each other at once."""
 AHEAD = 60
-"""How many next films the strategies that compare films choose in order; the others follow by their uncertainty."""
+"""How many next images the strategies that compare images choose in order; the others follow by their uncertainty."""
 _PIECE = 50
 _FINAL = "final"
 
@@ -32,7 +32,7 @@ _FINAL = "final"
 class ScoringWorker(BackgroundWorker):
     """Keeps scores of the served model for every image without a final label, and what it says about labelled ones.
 
-    Films are looked at one at a time, so that whoever asks for a prediction waits for one film at most. What is done
+    Images are looked at one at a time, so that whoever asks for a prediction waits for one image at most. What is done
     stands in the datastore and in a file: after a restart it goes on with the rest. Scores of the model before stay
     until those of a new one are complete. Of several workers of a server one does the work.
 
@@ -67,13 +67,13 @@ class ScoringWorker(BackgroundWorker):
 
         Returns:
             ``state``: "working", "idle" when all is done, "waiting" before the first look, or where another worker of
-            this server does it; ``model_version``; how many films that version has ``scored``; ``failed``, how many
+            this server does it; ``model_version``; how many images that version has ``scored``; ``failed``, how many
             could not be read.
         """
         return super().status()
 
     def catch_up(self) -> None:
-        """Score all films that lack a score of the served model, until it is another one or it is stopped."""
+        """Score all images that lack a score of the served model, until it is another one or it is stopped."""
         version = self._version()
         opinions = self._opinions_of(version)
         if opinions.catch_up():  # another worker has done some of it, and may have chosen an order
@@ -116,9 +116,9 @@ class ScoringWorker(BackgroundWorker):
     def _look_at(self, image: str, version: str, opinions: DescriptorStore) -> None:
         try:
             opinion = self._ask(image)  # one of before was of other pixels, since its score is gone
-        except Exception as error:  # the other films are still scored
+        except Exception as error:  # the other images are still scored
             if not isinstance(error, UnreadableImageError):
-                logger.error("A film could not be scored\n%s", redacted_traceback(error))
+                logger.error("A image could not be scored\n%s", redacted_traceback(error))
             self._failed.add((image, version, self._stamp(image)))
             return
         opinions.add(image, opinion)
@@ -139,7 +139,7 @@ class ScoringWorker(BackgroundWorker):
         return (image, version, self._stamp(image)) in self._failed
 
     def _order(self, version: str, opinions: DescriptorStore) -> None:
-        """Scores of the strategies that compare films: the next ones in order, then the others."""
+        """Scores of the strategies that compare images: the next ones in order, then the others."""
         labelled = [image for image in self._datastore.get_labeled_images(_FINAL) if image in opinions]
         state = version, len(opinions), frozenset(labelled)
         if state == self._ordered:
@@ -159,5 +159,5 @@ class ScoringWorker(BackgroundWorker):
 
 
 def _shuffled(image: str) -> bytes:
-    """A place by chance, always the same: a film that is compared stays so until it is labelled."""
+    """A place by chance, always the same: a image that is compared stays so until it is labelled."""
     return hashlib.sha256(image.encode()).digest()

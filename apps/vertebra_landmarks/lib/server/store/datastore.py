@@ -14,8 +14,8 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 from sqlalchemy.exc import DBAPIError
 
-from .adopted_files import adopt_files
 from .database import Database, kind_of
+from .folder_adoption import adopt_files
 from .folder_scan import FolderScan
 from .folder_watcher import FolderWatcher
 from .image_queries import ImageQueries, ScoreQueries

@@ -40,7 +40,7 @@ _LOCKS = 64
 _LOCK_POLL_INTERVAL_S = 0.005
 _SYNC_POOL = ThreadPoolExecutor(8, thread_name_prefix="sync")  # disks take several requests in the time of one
 TEMPORARY_AGE_S = 3600.0
-"""Temporary files older than this are leftovers of killed writers."""
+"""Temporary files older than this were left by killed writers."""
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{12}\.tmp")
 
 FileState = tuple[int, int]
@@ -305,17 +305,17 @@ def _sync(path: Path) -> None:
 def remove_temporary_files(folder: StudiesFolder) -> None:
     """Remove leftover temporary files of labels, versions and notes."""
     tops = (folder.path / LABELS, folder.app_folder / "versions")
-    remove_files(path for top in tops for path in _leftovers_below(top, folder.path))
-    remove_files(_leftovers(folder.app_folder, [path.name for path in folder.app_folder.iterdir()]))
+    remove_files(path for top in tops for path in _temporary_files_below(top, folder.path))
+    remove_files(_temporary_files(folder.app_folder, [path.name for path in folder.app_folder.iterdir()]))
 
 
-def _leftovers_below(top: Path, studies: Path) -> Iterator[Path]:
+def _temporary_files_below(top: Path, studies: Path) -> Iterator[Path]:
     for parent, _, names in os.walk(top):
         if is_inside(Path(parent), studies):
-            yield from _leftovers(Path(parent), names)
+            yield from _temporary_files(Path(parent), names)
 
 
-def _leftovers(folder: Path, names: Iterable[str]) -> Iterator[Path]:
+def _temporary_files(folder: Path, names: Iterable[str]) -> Iterator[Path]:
     return (folder / name for name in names if _TEMPORARY.fullmatch(name) and _age_s(folder / name) > TEMPORARY_AGE_S)
 
 

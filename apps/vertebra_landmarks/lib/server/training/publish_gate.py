@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...learning.prediction.item_errors import item_errors
+from ...image_io import UnreadableImageError, read_radiograph
+from ...learning.codec import PRESENT, STATE
+from ...learning.data.transforms import IMAGE, LABEL
 from ...learning.prediction.predictor import LandmarkPredictor
+from ...spine.geometry import center_distances
 
 GATE, ALWAYS, NEVER = "gate", "always", "never"
 """When to publish: if the gate is passed, in any case, or not at all."""
@@ -31,7 +34,7 @@ class Gate:
         before: mean error of whole predictions with the served model over the images, in center distances, see
             ``item_errors``; ``None`` where there was no image to measure on.
         after: the same with the trained model.
-        films: number of images compared.
+        images: number of images compared.
         films_better: on how many of them the error decreased.
         are_held_out: whether the model was not trained on them.
         seen: how many of them an earlier version was trained on.
@@ -43,7 +46,7 @@ class Gate:
 
     before: float | None
     after: float | None
-    films: int
+    images: int
     films_better: int
     are_held_out: bool
     seen: int
@@ -92,16 +95,16 @@ def decide(
         are_held_out: whether the model was not trained on the images.
     """
     is_valid, after = np.isfinite(before), np.where(np.isfinite(after), after, np.inf)
-    films, better = int(is_valid.sum()), int((after < before)[is_valid].sum())
+    images, better = int(is_valid.sum()), int((after < before)[is_valid].sum())
     seen = int(np.asarray(list(trained_before), dtype=bool)[is_valid].sum())
-    old, new = (float(errors[is_valid].mean()) if films else math.nan for errors in (before, after))
-    is_measured = films > 0 and 2 * films >= len(before)
+    old, new = (float(errors[is_valid].mean()) if images else math.nan for errors in (before, after))
+    is_measured = images > 0 and 2 * images >= len(before)
     is_passed = is_measured and not all_worse and not new > old
     is_published = publish == ALWAYS or (publish == GATE and is_passed)
     gate = Gate(
-        before=old if films else None,
-        after=new if films else None,
-        films=films,
+        before=old if images else None,
+        after=new if images else None,
+        images=images,
         films_better=better,
         are_held_out=are_held_out,
         seen=seen,
@@ -135,3 +138,33 @@ def _describe(gate: Gate, count: int, all_worse: bool) -> str:
     if gate.is_published == gate.is_passed:
         return f"{text}."
     return f"{text}; it was asked to publish {'in any case' if gate.publish == ALWAYS else 'nothing'}."
+
+
+def item_errors(predictor: LandmarkPredictor, items: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Mean distance of the predicted points from the labelled ones, image by image.
+
+    Args:
+        predictor: with both networks.
+        items: as ``labelled.read_item`` makes them.
+
+    Returns:
+        ``(N,)`` in steps, the mean distance between neighbouring labelled centers of the image: of the corners, or of
+        the centers where none of the corners is labelled; NaN where the image cannot be predicted on.
+
+    Raises:
+        OSError: an image cannot be opened.
+    """
+    return np.array([_item_error(predictor, Path(item[IMAGE]), np.asarray(item[LABEL])) for item in items])
+
+
+def _item_error(predictor: LandmarkPredictor, image: Path, label: np.ndarray) -> float:
+    try:
+        with np.errstate(invalid="ignore", over="ignore"):  # a network that went astray may say anything
+            spine = predictor.locate(read_radiograph(image)).spine
+    except UnreadableImageError:  # it may be too small to be predicted on
+        return float("nan")
+    there = label[..., STATE] == PRESENT
+    labelled = np.where(there[..., None], label[..., :STATE], np.nan)
+    off = np.linalg.norm(spine.xy - labelled, axis=-1)  # (V, P), the center first
+    counted = off[:, 1:] if np.isfinite(off[:, 1:]).any() else off[:, 0]
+    return float(np.nanmean(counted)) / float(np.nanmean(center_distances(labelled[:, 0])))

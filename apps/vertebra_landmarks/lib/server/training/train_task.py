@@ -173,7 +173,7 @@ class VertebraLandmarksTrain(TrainTask):
 
     def _train(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
         report = TrainReport(self._models.folder / REPORT)
-        self._remove_leftovers()
+        self._remove_temporary_files()
         report.begin()
         try:
             settings = self._settings(request, datastore)
@@ -190,7 +190,7 @@ class VertebraLandmarksTrain(TrainTask):
         shutil.rmtree(self._run, ignore_errors=True)
         return {name: value for name, value in report.content.items() if name not in (PROCESSES, "skipped")}
 
-    def _remove_leftovers(self) -> None:
+    def _remove_temporary_files(self) -> None:
         """Remove temporary files of killed writers."""
         for folder in (self._models.folder, self._models.versions_folder):
             for leftover in folder.glob(".*.tmp"):

@@ -25,7 +25,7 @@ from ..config import ServerConfig
 from .auth import configured_login
 from .dependencies import MEGABYTE, Json, Service, make_service
 from .errors import ERROR_RESPONSES, add_error_handlers
-from .pixel_responses import FACTS
+from .file_responses import FACTS
 from .request_guard import RequestGuard
 from .routes import datastore, infer, info, session, tasks
 

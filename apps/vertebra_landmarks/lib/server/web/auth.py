@@ -128,7 +128,7 @@ ALGORITHM = "RS256"
 KEY_LIFE_S, KEY_RETRY_S = 300.0, 10.0
 KEYS_PATH = "/protocol/openid-connect/certs"
 """Below the address of a Keycloak realm: its signing keys."""
-LARGEST_REALM_BYTES = 1_000_000
+MAX_REALM_BYTES = 1_000_000
 _ROLES = {
     settings.MONAI_LABEL_AUTH_ROLE_USER: Role.READER,
     settings.MONAI_LABEL_AUTH_ROLE_REVIEWER: Role.ANNOTATOR,
@@ -229,7 +229,7 @@ class RealmLogin:
     def _ask(self, address: str, body: bytes | None = None) -> dict[str, Any]:
         try:
             with urllib.request.urlopen(address, body, timeout=settings.MONAI_LABEL_AUTH_TIMEOUT) as answer:
-                content = json.loads(answer.read(LARGEST_REALM_BYTES))
+                content = json.loads(answer.read(MAX_REALM_BYTES))
         except urllib.error.HTTPError as error:
             if error.code in (400, 401):
                 raise unauthorized("name and password do not fit") from error

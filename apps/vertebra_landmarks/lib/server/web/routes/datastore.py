@@ -20,8 +20,7 @@ from ..access_policy import requires
 from ..auth import ANYBODY, Role, User
 from ..dependencies import CurrentUser, Json, Service, ServiceDep
 from ..errors import bad_request
-from ..file_responses import file_response
-from ..pixel_responses import pixels_response
+from ..file_responses import file_response, pixels_response
 from ..uploads import check_readable, checked_label
 from ..validation import FactsForm, check_no_names, json_object
 

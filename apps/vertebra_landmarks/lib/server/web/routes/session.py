@@ -13,7 +13,7 @@ from ....image_io import read_radiograph
 from ..access_policy import requires
 from ..auth import Role
 from ..dependencies import Json, Service, ServiceDep
-from ..pixel_responses import pixels_response
+from ..file_responses import pixels_response
 
 router = APIRouter(prefix="/session", tags=["Session"])
 

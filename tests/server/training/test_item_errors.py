@@ -12,9 +12,9 @@ from PIL import Image
 from lib.image_io import Radiograph, UnreadableImageError
 from lib.learning.codec import ABSENT, PRESENT
 from lib.learning.data.transforms import IMAGE, LABEL
-from lib.learning.prediction.item_errors import item_errors
 from lib.learning.prediction.predictor import LandmarkPredictor
 from lib.learning.prediction.result import Prediction
+from lib.server.training.publish_gate import item_errors
 from lib.spine.schema import Spine
 
 
