@@ -121,7 +121,7 @@ RETIRED = {
     "all": (
         r"(?<!\.)_?(?:MOST|LEAST|LONGEST|FARTHEST|LARGEST|SMALLEST)_\w+",
         r"PATIENCE_S",
-        r"(?<![\"'./<_-])[Ff]ilms?(?![\"'_/>])",
+        r"(?<![\"'./<_`-])[Ff]ilms?(?![\"'_/>`:=])",
         r"(?<![\"'./-])[Pp]ictures?(?![\"'_])",
         r"within_anatomy|label_fit|text_decoding|labelled_films|LabelledFilm|films_json|known_frame",
         r"carried_along|replacing(?=\()|may_move|axis_of_word|itk_text_of",

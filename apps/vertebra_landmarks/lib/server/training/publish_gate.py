@@ -34,7 +34,7 @@ class Gate:
         before: mean error of whole predictions with the served model over the images, in center distances, see
             ``item_errors``; ``None`` where there was no image to measure on.
         after: the same with the trained model.
-        images: number of images compared.
+        films: number of images compared; a stored key.
         films_better: on how many of them the error decreased.
         are_held_out: whether the model was not trained on them.
         seen: how many of them an earlier version was trained on.
@@ -46,7 +46,7 @@ class Gate:
 
     before: float | None
     after: float | None
-    images: int
+    films: int
     films_better: int
     are_held_out: bool
     seen: int
@@ -104,7 +104,7 @@ def decide(
     gate = Gate(
         before=old if images else None,
         after=new if images else None,
-        images=images,
+        films=images,
         films_better=better,
         are_held_out=are_held_out,
         seen=seen,

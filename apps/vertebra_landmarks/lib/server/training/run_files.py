@@ -28,14 +28,14 @@ class Plan:
     Attributes:
         settings: the parameters.
         parent: digest of the weights that it starts from.
-        images: digests of image and label of every image that is trained on or held out.
+        films: digests of image and label of every image that is trained on or held out.
         new: ids of images whose label is new.
         held_out: ids of images to evaluate on.
     """
 
     settings: dict[str, Any]
     parent: str
-    images: Digests
+    films: Digests
     new: tuple[str, ...]
     held_out: tuple[str, ...]
 
