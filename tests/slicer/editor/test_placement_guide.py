@@ -91,7 +91,7 @@ def test_a_guide_goes_to_a_vertebra() -> None:
     guide = PlacementGuide(NOTHING)
     guide.go_to(6)
     assert guide.current == (6, TL)
-    with pytest.raises(ValueError, match="no place of vertebra 17"):
+    with pytest.raises(ValueError, match="no point of vertebra 17"):
         guide.go_to(17)
 
 

@@ -107,17 +107,17 @@ def test_a_list_of_100000_images_holds_nothing_up(opened: Desktop) -> None:
         answers.ImageEntry(f"image{i:06d}", kinds[i % 3], "Ada", 1.7e9 + i if i % 3 == 2 else None, "")
         for i in range(100_000)
     )
-    ui, board = opened.ui, opened.controller._store
+    ui, store = opened.ui, opened.controller._store
     opened.settle(0.3)
     gc.collect()
     ticks = Ticks()
-    board.set(images=images)
+    store.update(images=images)
     opened.wait(lambda: ui.moreImagesLabel.visible)
     assert (ui.imageTable.rowCount, ui.moreImagesLabel.text) == (500, "and 99,500 more: search")
     opened.settle(0.2)
     for words, rows, more in (
         ("image09999", 10, False),
-        ("LABELLED adan image0", 500, True),
+        ("LABELLED ada image0", 500, True),
         ("no such image", 0, False),
     ):
         ui.searchLineEdit.text = words
@@ -127,7 +127,7 @@ def test_a_list_of_100000_images_holds_nothing_up(opened: Desktop) -> None:
     ui.searchLineEdit.text = ""
     opened.wait(lambda: ui.imageTable.rowCount == 500 and ui.imageTable.item(499, 0) is not None)
     changed = answers.ImageEntry("image000001", answers.LABELLED, "Eve", 1.7e9, "")
-    board.set(images=(images[0], changed, *images[2:]))
+    store.update(images=(images[0], changed, *images[2:]))
     opened.wait(lambda: ui.imageTable.item(1, 2).text() == "Eve")
     said = ticks.stop()
     print(said)

@@ -30,9 +30,8 @@ def test_a_training_that_is_going_on_says_how_far_it_is() -> None:
 
 def test_a_training_that_was_interrupted_is_none_that_failed() -> None:
     """As a server tells it whose training process was killed."""
-    told = parse_training(
-        {"train_stats": {"vertebra_landmarks": {"state": "interrupted", "epoch": 3, "total_epochs": 8}}}
-    )
-    assert told is not None
-    assert (told.state, told.is_ongoing) == (INTERRUPTED, False)
-    assert format_state(told, State()) == "interrupted; the model is unchanged"
+    stats = {"state": "interrupted", "epoch": 3, "total_epochs": 8}
+    report = parse_training({"train_stats": {"vertebra_landmarks": stats}})
+    assert report is not None
+    assert (report.state, report.is_ongoing) == (INTERRUPTED, False)
+    assert format_state(report, State()) == "interrupted; the model is unchanged"

@@ -179,7 +179,7 @@ def test_a_side_that_the_file_states_cannot_be_chosen(opened: Desktop) -> None:
     selftest = __import__("VertebraLandmarksLib.panel.self_test", fromlist=["selftest"])
     radiograph = selftest.gray_steps()
     facts = type(radiograph.info)(240, 400, image_left_is="right", image_left_is_source="PatientOrientation L\\F")
-    opened.logic.show_image(type(radiograph)(**{**vars(radiograph), "facts": facts}))
+    opened.logic.show_image(type(radiograph)(**{**vars(radiograph), "info": facts}))
     opened.panel._measure.refresh(opened.state)
     assert (opened.ui.sideComboBox.enabled, opened.ui.sideComboBox.currentText) == (False, "patient's right")
     assert opened.ui.sidesLabel.text == "Sides are the patient's, PatientOrientation L\\F."

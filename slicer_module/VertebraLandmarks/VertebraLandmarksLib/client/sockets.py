@@ -220,7 +220,7 @@ def _wrap_tls(plain: socket.socket, url: ServerUrl, cancel: CancelSignal) -> soc
             return secured
     except ssl.SSLCertVerificationError as error:
         sentence = (
-            f"The certificate of {url.netloc} is not trusted on this computer. Ask whoever runs the server which "
+            f"The certificate of {url.netloc} is not trusted on this computer. Ask the server's administrator which "
             "address is the right one, or to have its certificate installed here."
         )
         raise ServerError(UNREACHABLE, sentence, str(error)) from error
