@@ -1,16 +1,13 @@
-"""Dependencies of the routes: services, users, and bounded thread pools; excess requests get 503."""
+"""Dependencies of the routes: the service with its parts, and the user of a request."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from anyio import CapacityLimiter, to_thread
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, Request
 from fastapi.responses import JSONResponse
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
@@ -23,46 +20,13 @@ from .request_guard import user_of
 from .session_store import Sessions
 from .task_registry import TaskRegistry
 from .uploads import Uploads
+from .worker_pool import WorkerPool
 
 UPLOADS, SESSIONS = ".uploads", "sessions"
 """Folder below the studies for uploads, and the one in it that all servers of the studies share."""
 MEGABYTE = 1_000_000
 SESSIONS_TO_UPLOADS = 8
 """Limit of all sessions together, in multiples of the largest upload."""
-
-Result = TypeVar("Result")
-
-
-class WorkerPool:
-    """Threads for one kind of work; requests beyond the capacity are rejected at once.
-
-    Args:
-        work: what the threads do, for the error sentence.
-        workers: number of threads.
-        capacity: how many requests may run or wait.
-    """
-
-    def __init__(self, work: str, workers: int, capacity: int) -> None:
-        self._work, self._capacity, self._pending = work, capacity, 0
-        self._workers = CapacityLimiter(workers)
-
-    async def run(self, function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
-        """Run a function in one of the threads.
-
-        Raises:
-            HTTPException: 503, the capacity is exhausted.
-        """
-        if self._pending >= self._capacity:
-            raise HTTPException(
-                503,
-                f"{self._capacity} requests wait for {self._work} already; try again later",
-                headers={"Retry-After": "10"},
-            )
-        self._pending += 1
-        try:
-            return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=self._workers)
-        finally:
-            self._pending -= 1
 
 
 @dataclass(frozen=True)
