@@ -267,13 +267,25 @@ class MapConfig:
     prior_cap: float
     noise_cells: float
     shift_penalty: float
+    unasked_shift_penalty: float
+    change_penalty: float
+    skip_penalty: float
     limit_penalty: float
 
     def __post_init__(self) -> None:
         _check_probability("min_candidate_score", self.min_candidate_score)
         _check_positive(self, "max_candidates", "score_floor", "prior_cap")
         _check_not_negative(
-            self, "max_beyond", "explain_weight", "prior_weight", "noise_cells", "shift_penalty", "limit_penalty"
+            self,
+            "max_beyond",
+            "explain_weight",
+            "prior_weight",
+            "noise_cells",
+            "shift_penalty",
+            "unasked_shift_penalty",
+            "change_penalty",
+            "skip_penalty",
+            "limit_penalty",
         )
 
 
