@@ -24,7 +24,7 @@ from .devices import on_device, quick_precision
 from .folding import fold_norms
 from .frontal import body_aspect, may_be_lateral
 from .image_io import Radiograph, UnreadableImageError
-from .naming import naming_lead
+from .naming import names_evidence
 from .network import Maps
 from .refinement import RefinedSpine, Refinement
 from .second_spine import cells_of_spine, is_second_spine, within
@@ -55,7 +55,7 @@ class Prediction:
         spine_score: mean of the highest scores of the channels, the evidence that there is a spine at all.
         decoder: name of the decoder that chose them.
         seconds: duration of each stage by name.
-        naming_lead: log score by which the names lead those one or more levels off; 0 for networks without names.
+        naming_lead: how much speaks for the names (``naming.names_evidence``); 0 for networks without names.
         said_errors: ``(V, P)`` what the second network says about errors, pixels; ``None`` where it was not asked,
             or where the decoded vertebrae lie in one place, so that there is nothing to ask about.
         names_right: chance in 0...1 that the names are right; ``None`` where that was not measured.
@@ -300,7 +300,9 @@ class LandmarkPredictor:
         told = Prediction(Spine.from_arrays(xy), seen.look.score, "", {}, frame, seen.turn.source)
         scores = self._scores_at(seen.look, xy[:, 0])
         if len(seen.look.maps.heatmap[0]) > 1:
-            told = replace(told, naming_lead=naming_lead(scores))
+            size = (image.radiograph.width, image.radiograph.height)
+            is_visible: np.ndarray = np.all((xy[:, 0] >= 0) & (xy[:, 0] < size), axis=1)
+            told = replace(told, naming_lead=names_evidence(scores, is_visible))
         if refined is not None:
             xy = refined.xy
             told = replace(told, said_errors=refined.errors)
@@ -342,7 +344,11 @@ class LandmarkPredictor:
             UnreadableImageError: the image is too small, or all its pixels are equal.
         """
         seen = self.see(radiograph)
-        return self._scores_at(seen.look, transform_points(UprightImage(radiograph, seen.turn).matrix, points))
+        return self.scores_of(seen, transform_points(UprightImage(radiograph, seen.turn).matrix, points))
+
+    def scores_of(self, seen: SeenFilm, points: np.ndarray) -> np.ndarray:
+        """What ``scores_at`` tells of an image that was seen, for points ``(N, 2)`` in pixels of the upright image."""
+        return self._scores_at(seen.look, points)
 
     def _scores_at(self, look: Look, points: np.ndarray) -> np.ndarray:
         around = torch.nn.functional.max_pool2d(look.maps.heatmap, 3, stride=1, padding=1)[0].numpy()
