@@ -13,13 +13,13 @@ from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 import _app_path  # noqa: F401
 import _plots
 import _training
 from _click_figures import COUNTS, GROSS, Clicked, draw, figures, show
+from _miscounted_maps import with_levels_off
 from lib.learning.aasce import FOLDS, Record, folds, read_aasce
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.correlation_fit import SpineErrors, fit_correlations
@@ -77,10 +77,7 @@ class Start:
 
     def shifted(self, by: int) -> Start:
         """The same film as if the network had given every name to the vertebra so many levels further down."""
-        heatmap = self.seen.look.maps.heatmap
-        moved = torch.zeros_like(heatmap)
-        moved[:, max(0, -by) : len(VERTEBRAE) - max(0, by)] = heatmap[:, max(0, by) : len(VERTEBRAE) - max(0, -by)]
-        look = replace(self.seen.look, maps=self.seen.look.maps._replace(heatmap=moved))
+        look = replace(self.seen.look, maps=with_levels_off(self.seen.look.maps, by))
         return replace(self, seen=SeenFilm(look), shift=by)
 
 
