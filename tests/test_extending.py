@@ -21,8 +21,6 @@ from lib.learning.decoders import make_decoder
 from lib.learning.models.landmark_net import Maps
 from lib.learning.training.criterion import TERMS, LandmarkCriterion
 from lib.phantoms import PhantomSpec, render_phantom
-from lib.server.active_learning.assignments import Assignments
-from lib.server.active_learning.scored_versions import ScoredVersions
 from lib.server.active_learning.strategies import all_strategies
 from lib.server.inference.infer_request import InferRequest
 from lib.spine.chain_prior import DEFAULT_PRIOR
@@ -75,7 +73,7 @@ def test_no_file_of_an_example_exists() -> None:
     assert [(app / path).exists() for path, *_ in blocks()] == [False, True] * 3
 
 
-def test_the_strategy_ranks_images_and_is_served(tmp_path: Path) -> None:
+def test_the_strategy_ranks_images_and_is_served() -> None:
     def descriptor(position: float) -> ImageDescriptor:
         return ImageDescriptor(
             0.1, 0.2, 0.0, 0, np.array([position, 1.0]), np.full((17, 2), position) * np.arange(17)[:, None]
@@ -83,7 +81,7 @@ def test_the_strategy_ranks_images_and_is_served(tmp_path: Path) -> None:
 
     pool = [descriptor(position) for position in (1.0, 9.0, 4.0)]
     assert STRATEGIES["farthest"].choose(pool, [descriptor(0.0)], 2) == [1, 2]
-    served = all_strategies(lambda: "1", ScoredVersions(tmp_path), Assignments(tmp_path))
+    served = all_strategies(lambda: "1")
     assert served["farthest"].description == "The image that resembles no labelled one"
 
 

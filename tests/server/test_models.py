@@ -110,7 +110,7 @@ def lacking(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return dict(list(state.items())[:-1])
 
 
-@pytest.mark.parametrize("part", ["network", "second network"])
+@pytest.mark.parametrize("part", ["network", "corner network"])
 def test_weights_that_do_not_fit_their_networks_are_neither_published_nor_served(
     files: list[Path], tmp_path: Path, part: str
 ) -> None:

@@ -14,12 +14,12 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 import _training
 from experiments import plot_style
 from experiments.annotation.click_figures import COUNTS, GROSS, Clicked, draw, figures, show
+from experiments.miscounted_maps import with_levels_off
 from lib.evaluation.metrics import distances, name_shift
 from lib.image_io import Radiograph, read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
@@ -87,10 +87,7 @@ class Start:
 
     def shifted(self, by: int) -> Start:
         """The same image as if the network had given every name to the vertebra so many levels further down."""
-        heatmap = self.view.maps.heatmap
-        moved = torch.zeros_like(heatmap)
-        moved[:, max(0, -by) : len(VERTEBRAE) - max(0, by)] = heatmap[:, max(0, by) : len(VERTEBRAE) - max(0, -by)]
-        return replace(self, view=replace(self.view, maps=self.view.maps._replace(heatmap=moved)), shift=by)
+        return replace(self, view=replace(self.view, maps=with_levels_off(self.view.maps, by)), shift=by)
 
 
 def read_starts(records: Sequence[Record], predictor: LandmarkPredictor) -> list[Start]:

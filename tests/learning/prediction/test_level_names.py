@@ -16,11 +16,12 @@ from lib.learning.data.boxed_images import BoxRecord, to_items
 from lib.learning.data.transforms import IMAGE, LABEL
 from lib.learning.prediction.level_names import (
     COLUMNS,
-    MOST_LEVELS,
+    MAX_LEVELS,
     Naming,
+    evidence_parts,
     folds_cell,
     likeliest_naming,
-    naming_lead,
+    names_evidence,
     naming_totals,
     read_model_folds,
     read_names,
@@ -38,7 +39,7 @@ def scores_of(first: int, count: int, at: float = 0.8, beside: float = 0.2) -> n
     return np.where(distance == 0, at, np.where(distance == 1, beside, 0.0))
 
 
-@pytest.mark.parametrize("levels", range(-MOST_LEVELS, MOST_LEVELS + 1))
+@pytest.mark.parametrize("levels", range(-MAX_LEVELS, MAX_LEVELS + 1))
 def test_the_true_shift_of_a_whole_spine_is_found(levels: int) -> None:
     """Of 17 vertebrae that begin beside T1, those beyond T1 or L5 have no channel."""
     naming = likeliest_naming(scores_of(levels, 17))
@@ -105,7 +106,7 @@ def test_comparing_leaves_the_scores_alone() -> None:
     np.testing.assert_array_equal(scores, before)
 
 
-@pytest.mark.parametrize("judge", [likeliest_naming, naming_lead, naming_totals])
+@pytest.mark.parametrize("judge", [likeliest_naming, naming_totals])
 @pytest.mark.parametrize("shape", [(17, 0), (1, 17), (16, 17), (17,), (17, 17, 1)], ids=str)
 def test_scores_of_another_shape_are_refused(shape: tuple[int, ...], judge: Callable[[np.ndarray], object]) -> None:
     with pytest.raises(ValueError, match=r"scores must have shape \(17, N\), N at least 1, got \("):
@@ -114,7 +115,7 @@ def test_scores_of_another_shape_are_refused(shape: tuple[int, ...], judge: Call
 
 @pytest.mark.parametrize(("count", "most"), [(17, 4), (13, 4), (12, 5), (1, 16)])
 def test_totals_are_of_every_naming_that_is_compared(count: int, most: int) -> None:
-    assert list(naming_totals(scores_of(0, count))) == list(range(-MOST_LEVELS, most + 1))
+    assert list(naming_totals(scores_of(0, count))) == list(range(-MAX_LEVELS, most + 1))
 
 
 def test_totals_by_hand() -> None:
@@ -124,38 +125,59 @@ def test_totals_by_hand() -> None:
         assert total == pytest.approx((17 - abs(levels)) * np.log(0.5) + abs(levels) * np.log(0.03))
 
 
-def test_the_lead_by_hand() -> None:
-    """Two vertebrae called T1 and T2 at 0.1 and 0.4, and at 0.2 and 0.4 if they are T2 and T3: half as likely."""
-    scores = np.zeros((17, 2))
-    scores[[0, 1], [0, 1]] = 0.1, 0.4
-    scores[[1, 2], [0, 1]] = 0.2, 0.4
-    assert naming_lead(scores) == pytest.approx(-np.log(2))
-    scores[1, 0] = 0.05
-    assert naming_lead(scores) == pytest.approx(np.log(2))
+ALL_VISIBLE = np.ones(17, bool)
 
 
-@pytest.mark.parametrize("count", [17, 13, 5])
-def test_names_that_fit_lead_by_their_margin(count: int) -> None:
-    assert naming_lead(scores_of(0, count)) == likeliest_naming(scores_of(0, count)).margin > 5
+def test_parts_of_the_evidence_by_hand() -> None:
+    """Every body has 0.6 of its own channel and 0.2 of that below, the last one none of that."""
+    scores = 0.6 * np.eye(17) + 0.2 * np.eye(17, k=-1)
+    lead, first, last, hidden, off = evidence_parts(scores, ALL_VISIBLE)
+    own, below = 16 * np.log(0.75), 16 * np.log(0.25) + np.log(0.1)
+    assert lead == pytest.approx((own - below) / 17)
+    assert (first, last) == pytest.approx((np.log(0.8), np.log(0.6)))
+    assert (hidden, off) == (0, 0)
 
 
-@pytest.mark.parametrize("levels", [-2, -1, 1, 2, 4])
-def test_names_that_others_beat_have_a_negative_lead(levels: int) -> None:
-    """By as much as the best naming lies above the present one, whatever the second best is."""
-    scores = scores_of(levels, 17)
-    totals = naming_totals(scores)
-    assert naming_lead(scores) == pytest.approx(totals[0] - totals[levels])
-    assert naming_lead(scores) < -5
+def test_bodies_that_are_hidden_or_off_the_image_are_counted() -> None:
+    scores, visible = scores_of(0, 17, at=0.6, beside=0.1), ALL_VISIBLE.copy()
+    scores[:, 5] = 0.0
+    visible[15:] = False
+    _, first, last, hidden, off = evidence_parts(scores, visible)
+    assert (hidden, off) == (1, 2)
+    assert first == pytest.approx(np.log(0.7))
+    assert last == -1.5
 
 
-def test_the_lead_falls_as_another_naming_gains() -> None:
-    leads = [naming_lead(scores_of(0, 17, at=0.8, beside=beside)) for beside in (0.01, 0.1, 0.4, 0.8)]
-    assert leads == sorted(leads, reverse=True)
-    assert leads[-1] == pytest.approx(np.log(0.8 / 0.03))  # one without a name is all that speaks against it
+def test_nothing_seen_is_no_evidence() -> None:
+    nothing = names_evidence(np.zeros((17, 17)), ALL_VISIBLE)
+    assert nothing < 0 < names_evidence(scores_of(0, 17, at=0.6, beside=0.1), ALL_VISIBLE)
+    assert np.isfinite(names_evidence(np.zeros((17, 17)), ~ALL_VISIBLE))
 
 
-def test_a_network_that_sees_nothing_has_no_lead() -> None:
-    assert naming_lead(np.zeros((17, 17))) < 0
+def test_evidence_falls_as_another_naming_gains() -> None:
+    found = [names_evidence(scores_of(0, 17, at=1.0, beside=beside), ALL_VISIBLE) for beside in (0.05, 0.1, 0.2, 0.4)]
+    assert found == sorted(found, reverse=True)
+
+
+@pytest.mark.parametrize("levels", [-2, -1, 1, 2])
+def test_names_that_others_beat_have_less_evidence(levels: int) -> None:
+    right, wrong = (names_evidence(scores_of(first, 17), ALL_VISIBLE) for first in (0, levels))
+    assert wrong < 0 < right
+
+
+def test_a_missing_end_is_evidence_against_the_names() -> None:
+    """All names one level off where the channels say nothing of it: the body called L5 is none."""
+    right = scores_of(0, 17, at=0.6, beside=0.1)
+    without = right.copy()
+    without[:, 16] = 0.0
+    assert names_evidence(without, ALL_VISIBLE) < names_evidence(right, ALL_VISIBLE) - 10
+
+
+@pytest.mark.parametrize("judge", [evidence_parts, names_evidence])
+def test_evidence_is_of_17_vertebrae(judge: Callable[[np.ndarray, np.ndarray], object]) -> None:
+    for scores, visible in ((np.ones((17, 16)), ALL_VISIBLE), (np.ones((17, 17)), ALL_VISIBLE[:-1])):
+        with pytest.raises(ValueError, match="17 channels at 17 vertebrae are expected"):
+            judge(scores, visible)
 
 
 @pytest.fixture

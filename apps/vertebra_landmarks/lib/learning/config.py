@@ -200,6 +200,9 @@ class MapConfig:
     prior_cap: Positive
     noise_cells: NotNegative
     shift_penalty: NotNegative
+    unasked_shift_penalty: NotNegative
+    change_penalty: NotNegative
+    skip_penalty: NotNegative
     limit_penalty: NotNegative
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,21 +13,46 @@ from ...spine.measurement.anatomy import LIMITS, spans_of
 from ...spine.schema import VERTEBRAE
 from ..config import MapConfig
 from .base import Chosen, Decoder, with_fixed_centers
-from .candidates import Candidates, Fields, find_candidates
-from .chain import best_chain
-from .made_up import made_up_candidates
+from .candidates import Candidates, Fields, find_candidates, interpolated_candidates
+from .chain import Chain, Steps, best_chain
+from .skipped_bodies import skipped_bodies
 
 _IMPOSSIBLE = -1e4  # far below any sum of scores, and finite: with fixed points nothing else may be left
 _OUT_OF_PLACE = -1e6
-_LEAST_FALL = 0.25  # cells, one pixel of the input, by which every center lies below the one before
+_MIN_FALL = 0.25  # cells, one pixel of the input, by which every center lies below the one before
 MAX_SIDEWAYS = 2.5
-"""Body heights by which a step may go sideways. In the 432 films of the AASCE training split that can be learnt from
-none goes by more than 1.62; to the spine of another film beside it there are more than five."""
+"""Body heights by which a step may go sideways. In the 432 images of the AASCE training split that can be learnt from
+none goes by more than 1.62; to the spine of another image beside it there are more than five."""
 _MAX_HEIGHT = 1.5  # of the median, of a body by whose height that is measured: odd candidates may be of any height
 _NEAREST_CORNER = 0.2  # of a body height; how near a fixed corner must lie to the corner of the vertebra that is meant
-_FARTHEST_CORNER = 1e3
-_MOST_REPAIRS = 3  # a spine that changes has another length, by which its steps are judged
+_MAX_CORNER_COST = 1e3
+_MAX_REPAIRS = 3  # a spine that changes has another length, by which its steps are judged
+_MAX_STEP = 3.5  # body heights, two and a half usual steps
+_LEVELS = np.arange(-2, 3)  # by which the names that the channels give may be off
+_SAME_BODY = 0.7  # of a body height, half a step
+_OTHER_NAME = 0.5  # of the highest score at a fixed vertebra, below which its own channel speaks against its name
+_MIN_DOUBT = 0.05  # that a maximum is no vertebra, however high it is
 _UNKNOWN_SCORE = 0.1  # of a vertebra that no channel speaks of
+
+
+class _Problem(NamedTuple):
+    """What is decoded.
+
+    Attributes:
+        seen: candidates of the maps; those of fixed vertebrae first.
+        meant: how many these are.
+        fixed: points that must stay, in cells.
+        is_contradicted: whether a fixed vertebra lies where the channels see one of another name.
+        beyond: how many candidates to make up beyond either end at least.
+        any_step: whether a step may go anywhere.
+    """
+
+    seen: Candidates
+    meant: int
+    fixed: FixedLandmarks
+    is_contradicted: bool
+    beyond: int
+    any_step: bool
 
 
 class MapDecoder(Decoder):
@@ -35,10 +60,16 @@ class MapDecoder(Decoder):
 
     Candidates are the local maxima of all channels together and, with low scores, the places where the spine would go
     on between and beyond them. A chain's log probability is the sum of its log scores, of the prior of every step
-    (length by body height, tilt) and of every two neighbouring steps (ratio of lengths, turn), and of the log
-    probability that the maxima left out are none. Neighbours whose centers, or whose corners' means, do not lie one
-    below the other, and steps that go sideways as no spine does (``MAX_SIDEWAYS``), as to another spine in the image,
-    are excluded, unless fixed points leave nothing else. The maximum is exact (``chain.best_chain``).
+    (length by body height, tilt) and of every two neighbouring steps (ratio of lengths, turn), of the log
+    probability that the maxima left out are none, and of what steps over a body cost (``skipped_bodies``). Neighbours
+    whose centers, or whose corners' means, do not lie one below the other, and steps that are far too long or go
+    sideways as no spine does (``MAX_SIDEWAYS``), as to another spine in the image, are excluded, unless fixed points
+    leave nothing else. The maximum is exact (``chain.best_chain``).
+
+    The names are one decision with few changes, since the network counts along the spine: where it has missed a body
+    or seen one twice, all names above or below are off by one level. So every vertebra is scored by its own channel or
+    by one a level or two beside it. Every such vertebra costs a little, and where the levels change, that costs more. A
+    fixed point that contradicts its channels says that levels are off, which makes them cheaper.
 
     Args:
         prior: how centers follow each other.
@@ -52,71 +83,72 @@ class MapDecoder(Decoder):
     def choose(self, fields: Fields, fixed: FixedLandmarks) -> Chosen:
         """Choose 17 centers; fixed ones, in cells, are kept."""
         seen = find_candidates(fields, self.config.min_candidate_score, self.config.max_candidates)
-        given = np.flatnonzero(np.isfinite(fixed.centers).all(-1))
-        seen = _from_fixed(fields, fixed, given, seen).joined(seen)  # fixed centers first
+        meant, asked = _from_fixed(fields, fixed, seen)
+        seen = meant.joined(seen)  # those of fixed vertebrae first
+        own = meant.scores[asked, np.arange(len(asked))]
+        is_contradicted = bool((own < _OTHER_NAME * meant.strengths).any())
         if not len(seen):
             seen = _middle(fields)
-        corner_is_fixed = fixed.mask[:, 1:].any(1)
-        shifts = (0, 1, -1, 2, -2) if len(given) or corner_is_fixed.any() else (0,)
-        beyond = self.config.max_beyond
-        chain, total, candidates = self._best(fields, seen, given, fixed, shifts, beyond)
-        if total < _IMPOSSIBLE / 2:  # too few in a row: let the spine go on further
-            beyond = len(VERTEBRAE)
-            chain, total, candidates = self._best(fields, seen, given, fixed, shifts, beyond)
-        for _ in range(_MOST_REPAIRS):
-            centers = candidates.centers[chain]
-            span = float(spans_of(centers))
-            if not _is_unusual(center_distances(centers), span).any():
+        for beyond, any_step in ((self.config.max_beyond, False), (len(VERTEBRAE), False), (len(VERTEBRAE), True)):
+            problem = _Problem(seen, len(meant), fixed, is_contradicted, beyond, any_step)
+            chain, candidates = self._best(fields, problem)
+            if chain.total > _IMPOSSIBLE / 2:  # else too few in a row: let the spine go on further, then anyhow
                 break
-            chain, total, candidates = self._best(fields, seen, given, fixed, shifts, beyond, span)
-        scores = candidates.scores[np.arange(len(VERTEBRAE)), chain]
-        return with_fixed_centers(fields, Chosen(candidates.centers[chain], candidates.corners[chain], scores), fixed)
+        for _ in range(_MAX_REPAIRS):
+            centers = candidates.centers[chain.candidates]
+            span = float(spans_of(centers))
+            if any_step or not _is_unusual(center_distances(centers), span).any():
+                break
+            chain, candidates = self._best(fields, problem, span)
+        found = chain.candidates
+        levels = np.zeros(len(found), int) if any_step else _LEVELS[chain.states]
+        channels = np.clip(np.arange(len(VERTEBRAE)) + levels, 0, len(VERTEBRAE) - 1)
+        scores = candidates.scores[channels, found]
+        return with_fixed_centers(fields, Chosen(candidates.centers[found], candidates.corners[found], scores), fixed)
 
-    def _best(
-        self,
-        fields: Fields,
-        seen: Candidates,
-        given: np.ndarray,
-        fixed: FixedLandmarks,
-        shifts: tuple[int, ...],
-        beyond: int,
-        span: float | None = None,
-    ) -> tuple[np.ndarray, float, Candidates]:
-        """The best chain, its score, and the candidates with the scores that led to it.
+    def _best(self, fields: Fields, problem: _Problem, span: float | None = None) -> tuple[Chain, Candidates]:
+        """The best chain and the candidates that it goes through.
 
-        A fixed point says that the network may have given all names one or two levels off. So the channels are tried
-        in the place of their neighbours as well. Where the span from T1 to L5 is given, steps outside the limits of
-        anatomy cost more.
+        Where the span from T1 to L5 is given, steps outside the limits of anatomy cost more.
         """
-        candidates = seen.joined(made_up_candidates(fields, seen, fixed.centers, self.prior, beyond))
-        pair = self._pair_scores(candidates).astype(np.float32)  # half the time, and exact enough
+        seen, fixed = problem.seen, problem.fixed
+        candidates = seen.joined(interpolated_candidates(fields, seen, fixed.centers, self.prior, problem.beyond))
+        cost, possible = self._pair_scores(candidates)
+        way = Steps.of(possible if not problem.any_step else ~np.eye(len(candidates), dtype=bool))
+        pair = cost[way.begin, way.end]
+        pair -= self.config.skip_penalty * skipped_bodies(candidates, len(seen), way, self.prior)
         if span is not None:
-            lengths = np.linalg.norm(candidates.centers[None] - candidates.centers[:, None], axis=-1)
+            lengths = np.linalg.norm(candidates.centers[way.end] - candidates.centers[way.begin], axis=-1)
             pair -= self.config.limit_penalty * _is_unusual(lengths, span)
-        triple = self._triple_scores(candidates)
-        results = []
-        for shift in shifts:
-            renamed = replace(candidates, scores=_shifted(candidates.scores, shift))
-            unary = self._unary_scores(renamed, len(seen), given, fixed).astype(np.float32)
-            chain, total = best_chain(unary, pair, triple)
-            results.append((chain, total - self.config.shift_penalty * abs(shift), renamed))
-        return max(results, key=lambda result: result[1])
+        triple = self._triple_scores(candidates, way)
+        unary = self._unary_scores(candidates, problem)
+        change = self.config.change_penalty * np.abs(_LEVELS[:, None] - _LEVELS)
+        if problem.any_step:  # hundreds of times as many, and nothing left to be counted
+            unary, change = unary[_LEVELS == 0], np.zeros((1, 1))
+        unary, change, pair = (part.astype(np.float32) for part in (unary, change, pair))  # quick, and exact enough
+        return best_chain(unary, change, way, pair, triple), candidates
 
-    def _unary_scores(self, candidates: Candidates, seen: int, given: np.ndarray, fixed: FixedLandmarks) -> np.ndarray:
-        """``(V, C)``: log scores, what a maximum gains by being used, what fixed points demand."""
-        unary = np.log(np.maximum(candidates.scores, self.config.score_floor))
-        unused = -np.log(np.maximum(1 - candidates.strengths, self.config.score_floor))
-        unused[seen:] = 0.0
-        unary += self.config.explain_weight * unused
+    def _unary_scores(self, candidates: Candidates, problem: _Problem) -> np.ndarray:
+        """``(S, V, C)``: log scores by levels, what a maximum gains by being used, what fixed points demand."""
+        config, fixed = self.config, problem.fixed
+        shift_penalty = config.shift_penalty if problem.is_contradicted else config.unasked_shift_penalty
+        by_levels = [_shifted(candidates.scores, levels) for levels in _LEVELS.tolist()]
+        unary = np.log(np.maximum(by_levels, config.score_floor))
+        unary -= shift_penalty / len(VERTEBRAE) * np.abs(_LEVELS)[:, None, None]
+        unused = -np.log(np.maximum(1 - candidates.scores.sum(0), _MIN_DOUBT))
+        unused[len(problem.seen) :] = 0.0
+        unused[_beside(candidates, problem.meant)] = 0.0
+        unary += config.explain_weight * unused
+        given = np.flatnonzero(np.isfinite(fixed.centers).all(-1))
         for column, vertebra in enumerate(given):
-            unary[vertebra] = np.where(np.arange(len(candidates)) == column, 0.0, _OUT_OF_PLACE)
+            unary[:, vertebra] = np.where(np.arange(len(candidates)) == column, 0.0, _OUT_OF_PLACE)
         corner_is_fixed = fixed.mask[:, 1:]
         for vertebra in np.flatnonzero(corner_is_fixed.any(1)):
             if vertebra not in given:
                 which = corner_is_fixed[vertebra]
                 away = np.linalg.norm(candidates.corners[:, which] - fixed.xy[vertebra, 1:][which], axis=-1).mean(-1)
                 allowed = _NEAREST_CORNER * np.maximum(body_heights(candidates.corners), 1.0)
-                unary[vertebra] -= np.minimum(0.5 * (away / allowed) ** 2, _FARTHEST_CORNER)
+                unary[:, vertebra] -= np.minimum(0.5 * (away / allowed) ** 2, _MAX_CORNER_COST)
         return unary
 
     def _relative_noise(self, candidates: Candidates) -> float:
@@ -124,8 +156,8 @@ class MapDecoder(Decoder):
         step = np.exp(self.prior.step_per_height.mean) * np.median(body_heights(candidates.corners))
         return self.config.noise_cells / max(1.0, float(step))
 
-    def _pair_scores(self, candidates: Candidates) -> np.ndarray:
-        """``(C, C)`` of every step from one candidate to another."""
+    def _pair_scores(self, candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
+        """``(C, C)`` of every step from one candidate to another, and whether a spine may take it."""
         move = candidates.centers[None] - candidates.centers[:, None]
         means = candidates.corners.mean(1)[:, 1]
         heights = np.maximum(body_heights(candidates.corners), 1e-3)
@@ -134,19 +166,22 @@ class MapDecoder(Decoder):
         noise = 2 * self._relative_noise(candidates)  # of two centers and of two heights
         penalty = self.prior.step_per_height.penalty(np.log(2 * length / (heights[:, None] + heights)), cap, noise)
         penalty += self.prior.tilt_deg.penalty(np.degrees(np.arctan2(move[..., 0], move[..., 1])), cap)
-        falls = (move[..., 1] >= _LEAST_FALL) & (means[None] - means[:, None] >= _LEAST_FALL)
+        falls = (move[..., 1] >= _MIN_FALL) & (means[None] - means[:, None] >= _MIN_FALL)
+        usual = np.maximum(np.minimum(heights, _MAX_HEIGHT * np.median(heights)), 1.0)
+        is_short = length <= _MAX_STEP * (usual[:, None] + usual) / 2
         is_possible = falls & _stays_on_spine(move, heights)
-        return np.where(is_possible, -weight * penalty, _IMPOSSIBLE)
+        return np.where(is_possible, -weight * penalty, _IMPOSSIBLE), is_possible & is_short
 
-    def _triple_scores(self, candidates: Candidates) -> np.ndarray:
-        """``(C, C, C)`` of every two steps in a row."""
-        move = candidates.centers[None] - candidates.centers[:, None]
+    def _triple_scores(self, candidates: Candidates, way: Steps) -> np.ndarray:
+        """``(E, P)`` of every two steps in a row."""
+        move = candidates.centers[way.end] - candidates.centers[way.begin]
         log_length = np.log(np.maximum(np.linalg.norm(move, axis=-1), 1e-6)).astype(np.float32)
-        angle = np.degrees(np.arctan2(move[..., 0], move[..., 1])).astype(np.float32)
+        angle = np.degrees(np.arctan2(move[:, 0], move[:, 1])).astype(np.float32)
         weight, cap = self.config.prior_weight, self.config.prior_cap
         noise = np.sqrt(6) * self._relative_noise(candidates)  # of the second difference of three centers
-        penalty = self.prior.step_ratio.penalty(log_length[None] - log_length[..., None], cap, noise)
-        penalty += self.prior.turn_deg.penalty(angle[None] - angle[..., None], cap, np.degrees(noise))
+        before = np.minimum(way.before, len(way.begin) - 1)
+        penalty = self.prior.step_ratio.penalty(log_length[:, None] - log_length[before], cap, noise)
+        penalty += self.prior.turn_deg.penalty(angle[:, None] - angle[before], cap, np.degrees(noise))
         scores: np.ndarray = -weight * penalty
         return scores
 
@@ -156,6 +191,14 @@ def _stays_on_spine(move: np.ndarray, heights: np.ndarray) -> np.ndarray:
     usual = np.minimum(heights, _MAX_HEIGHT * np.median(heights))
     stays: np.ndarray = np.abs(move[..., 0]) <= MAX_SIDEWAYS * (usual[:, None] + usual) / 2
     return stays
+
+
+def _beside(candidates: Candidates, meant: int) -> np.ndarray:
+    """Which candidates lie so near to one of the first ones that they are the same body."""
+    apart = np.linalg.norm(candidates.centers[:, None] - candidates.centers[:meant], axis=-1)
+    near: np.ndarray = (apart < _SAME_BODY * np.maximum(body_heights(candidates.corners[:meant]), 1.0)).any(1)
+    near[:meant] = False
+    return near
 
 
 def _is_unusual(lengths: np.ndarray, span: float) -> np.ndarray:
@@ -173,9 +216,10 @@ def _shifted(scores: np.ndarray, shift: int) -> np.ndarray:
     return moved
 
 
-def _from_fixed(fields: Fields, fixed: FixedLandmarks, given: np.ndarray, seen: Candidates) -> Candidates:
-    """Candidates at the fixed centers, then one for every vertebra of which only corners are fixed."""
-    places = [*fixed.centers[given]]
+def _from_fixed(fields: Fields, fixed: FixedLandmarks, seen: Candidates) -> tuple[Candidates, np.ndarray]:
+    """Candidates at the fixed centers, then one for every vertebra with fixed corners only; and the vertebrae meant."""
+    given = np.flatnonzero(np.isfinite(fixed.centers).all(-1))
+    places, whose = [*fixed.centers[given]], [*given]
     corner_is_fixed = fixed.mask[:, 1:]
     for vertebra in np.flatnonzero(corner_is_fixed.any(1)):
         if vertebra not in given and len(seen):
@@ -183,9 +227,11 @@ def _from_fixed(fields: Fields, fixed: FixedLandmarks, given: np.ndarray, seen: 
             place = fixed.xy[vertebra, 1:][which].mean(0)
             nearest = np.linalg.norm(seen.corners[:, which].mean(1) - place, axis=-1).argmin()
             places.append(place + seen.centers[nearest] - seen.corners[nearest][which].mean(0))
+            whose.append(vertebra)
     centers = np.array(places).reshape(-1, 2)
     x, y = fields.cells_of(centers).T
-    return Candidates(centers, fields.corners_at(centers), fields.heatmap[:, y, x].astype(float))
+    candidates = Candidates(centers, fields.corners_at(centers), fields.heatmap[:, y, x].astype(float))
+    return candidates, np.array(whose, dtype=int)
 
 
 def _middle(fields: Fields) -> Candidates:

@@ -12,7 +12,7 @@ from .candidates import Fields
 
 _HALF_WIDTH, _FROM, _TO = 1.0, 0.3, 1.65
 """The rectangle of the published figure, in steps: half its width, and how far below the center it begins and ends."""
-_LEAST_SCORE = 0.05
+_MIN_SCORE = 0.05
 _STEP_CHANGE = (0.7, 1.4)
 
 
@@ -60,7 +60,7 @@ class SequentialDecoder(Decoder):
         top, bottom = int(np.ceil(above[1] + _FROM * step)), int(np.floor(above[1] + _TO * step)) + 1
         left, top = max(0, left), max(0, top)
         window = fields.heatmap[channel, top : min(h, max(0, bottom)), left : min(w, max(0, right))]
-        if window.size and window.max() >= _LEAST_SCORE:
+        if window.size and window.max() >= _MIN_SCORE:
             y, x = np.unravel_index(window.argmax(), window.shape)
             return fields.centers_at(np.array([[left + x, top + y]]))[0], float(window.max())
         onward = above + step * direction

@@ -18,13 +18,24 @@ from ...spine.schema import VERTEBRAE
 from ..codec import PRESENT, STATE, UNKNOWN, UNNAMED
 from ..data.transforms import IMAGE, LABEL
 
-MOST_LEVELS = 4
+MAX_LEVELS = 4
 _SCORE_FLOOR = 1e-3
 _NAMELESS_SCORE = 0.03  # of a vertebra that would lie beyond T1 or L5
 COLUMNS = ("filename", "fold", "trusted", "bodies", "levels", "margin", "use", "model_folds")
 """The last one, the same in every row: folds of the AASCE training split that the model was trained on."""
 _NO_NAMES = "none"
 _NO_FOLD = "none"
+_MIN_SHARE = 0.02  # of the score of a body that one channel counts as at least
+_MIN_BODY_SCORE = 0.15  # score of all channels together below which there is no body to be seen
+_NAMELESS_SHARE = 0.1  # of a vertebra that would lie beyond T1 or L5
+_END_NOT_VISIBLE = -1.5  # stands for the logarithm of the score of T1 or L5 where the image does not show it
+_FAR = 3.0
+_EVIDENCE = np.array([12.72, 3.58, 11.27, 12.35, -9.33, 6.66])
+"""Constant, then the weights of ``evidence_parts``.
+
+Those of a logistic model over 0.211, so that the stored error models (``ErrorModel.naming_slope``) make chances of it;
+the constant is for images fewer of which are misnamed than of those that it was fitted on.
+"""
 _DOUBT_MARGIN = 2.0  # from which a model may doubt trusted names; one that sees nothing has no margin
 
 
@@ -55,7 +66,7 @@ def naming_totals(scores: np.ndarray) -> dict[int, float]:
     log_scores = np.log(np.maximum(scores, _SCORE_FLOOR))
     place = np.arange(scores.shape[1])
     totals = {}
-    for levels in range(-MOST_LEVELS, max(MOST_LEVELS, len(VERTEBRAE) - len(place)) + 1):
+    for levels in range(-MAX_LEVELS, max(MAX_LEVELS, len(VERTEBRAE) - len(place)) + 1):
         named = (place + levels >= 0) & (place + levels < len(VERTEBRAE))
         nameless = (~named).sum() * np.log(_NAMELESS_SCORE)
         totals[levels] = float(log_scores[place[named] + levels, place[named]].sum() + nameless)
@@ -76,17 +87,51 @@ def likeliest_naming(scores: np.ndarray) -> Naming:
     return Naming(first, totals[first] - totals[second])
 
 
-def naming_lead(scores: np.ndarray) -> float:
-    """Log score by which the present names lead the best other ones; negative where others fit better.
+def evidence_parts(scores: np.ndarray, is_visible: np.ndarray) -> np.ndarray:
+    """What speaks for or against the names of a predicted spine.
 
     Args:
-        scores: as for ``naming_totals``.
+        scores: ``(V, V)`` score of each channel at each predicted vertebra.
+        is_visible: ``(V,)`` which of these lie on the image.
+
+    Returns:
+        ``(5,)``, in this order: by how much the logarithms of the shares that the names have of each body's score lead
+        those of names some levels off, per visible vertebra; logarithms of how surely there are bodies at T1 and at
+        L5; how many visible vertebrae have none; how many are not visible.
 
     Raises:
-        ValueError: there are not 17 channels, or no vertebra.
+        ValueError: there are not 17 channels and vertebrae.
     """
-    totals = naming_totals(scores)
-    return totals[0] - max(total for levels, total in totals.items() if levels)
+    if scores.shape != (len(VERTEBRAE),) * 2 or is_visible.shape != (len(VERTEBRAE),):
+        raise ValueError(f"17 channels at 17 vertebrae are expected, got {scores.shape} and {is_visible.shape}")
+    bodies, count = scores.sum(0), max(1, int(is_visible.sum()))
+    log_shares = np.log(np.maximum(scores / np.maximum(bodies, _MIN_BODY_SCORE), _MIN_SHARE))
+    place = np.arange(len(VERTEBRAE))
+    totals = {}
+    for levels in range(-MAX_LEVELS, MAX_LEVELS + 1):
+        named = is_visible & (place + levels >= 0) & (place + levels < len(VERTEBRAE))
+        nameless = int(is_visible.sum() - named.sum()) * np.log(_NAMELESS_SHARE)
+        totals[levels] = float(log_shares[place[named] + levels, place[named]].sum() + nameless)
+    lead = (totals[0] - max(total for levels, total in totals.items() if levels)) / count
+    ends = np.where(is_visible, np.log(np.clip(bodies, _MIN_SHARE, 1.0)), _END_NOT_VISIBLE)
+    hidden = (is_visible & (bodies < _MIN_BODY_SCORE)).sum()
+    return np.array([np.clip(lead, -_FAR, _FAR), ends[0], ends[-1], hidden, len(VERTEBRAE) - is_visible.sum()])
+
+
+def names_evidence(scores: np.ndarray, is_visible: np.ndarray) -> float:
+    """How much speaks for the names of a predicted spine; more is better, and 0 is little.
+
+    A linear discriminant of ``evidence_parts``, fitted by ``scripts/hard_to_count.py --fit``. ``ErrorModel.misnamed``
+    makes a chance of it.
+
+    Args:
+        scores: as for ``evidence_parts``.
+        is_visible: as for ``evidence_parts``.
+
+    Raises:
+        ValueError: there are not 17 channels and vertebrae.
+    """
+    return float(_EVIDENCE[0] + evidence_parts(scores, is_visible) @ _EVIDENCE[1:])
 
 
 def renamed(label: np.ndarray, levels: int | None) -> np.ndarray:

@@ -20,7 +20,7 @@ from ...spine.measurement.image_warnings import (
 from ...spine.schema import Spine
 from ..decoders import FixedLandmarks
 from ..uncertainty.error_model import ErrorModel
-from .level_names import naming_lead
+from .level_names import names_evidence
 from .network_view import NetworkView
 from .refinement import RefinedSpine
 from .request import PredictionRequest, SpineEstimate
@@ -39,7 +39,7 @@ class Prediction:
         spine_score: mean of the highest scores of the channels, the evidence that there is a spine at all.
         decoder: name of the decoder that chose them.
         seconds: duration of each stage by name.
-        naming_lead: log score by which the names lead those one or more levels off; 0 for networks without names.
+        naming_lead: evidence for the names (``level_names.names_evidence``); 0 for networks without names.
         raw_errors: ``(V, P)`` errors as the corner network states them, before calibration, pixels; ``None`` where it
             did not run, or where the decoded vertebrae lie in one place, so that there are no patches.
         names_right: chance in 0...1 that the names are right; ``None`` where that was not measured.
@@ -129,7 +129,9 @@ def build_prediction(
     """
     decoded, refined = found
     scores = view.scores_at(decoded.xy[:, 0])
-    lead = naming_lead(scores) if len(scores) > 1 else 0.0
+    size = (image.radiograph.width, image.radiograph.height)
+    is_visible: np.ndarray = np.all((decoded.xy[:, 0] >= 0) & (decoded.xy[:, 0] < size), axis=1)
+    lead = names_evidence(scores, is_visible) if len(scores) > 1 else 0.0
     if refined is None:
         calibrated = CalibratedSpine(decoded.xy)
     elif model is None:

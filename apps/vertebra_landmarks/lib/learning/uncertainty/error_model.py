@@ -79,7 +79,7 @@ class ErrorModel:
         return model
 
     def misnamed(self, lead: float) -> float:
-        """Chance in 0...1 that the names are off, by the lead of ``level_names.naming_lead``."""
+        """Chance in 0...1 that the names are off, by the evidence of ``level_names.names_evidence``."""
         exponent = float(np.clip(self.naming_slope * lead - self.naming_bias, -50, 50))
         return self.naming_floor + (1 - self.naming_floor) / (1 + math.exp(exponent))
 
@@ -136,7 +136,7 @@ class CalibrationCase:
         raw: ``(V, P)`` as the corner network states them, pixels.
         observed: ``(V, P)`` distances from the label, pixels.
         step: mean distance of neighbouring predicted centers, pixels.
-        lead: log score by which the names lead others.
+        lead: how much speaks for the names (``naming.names_evidence``).
         is_shifted: whether all names are off by one level or more.
         points: ``(V, P, 2)`` predicted pixels.
         ends: indices of the end vertebrae of the largest curve.

@@ -37,7 +37,9 @@ class InferRequest:
     """What a client may ask of an inference."""
 
     decoder: Annotated[
-        str, Field(strict=True, pattern=f"^({'|'.join(DECODERS)})$"), Expected(f"one of {', '.join(DECODERS)}")
+        str,
+        Field(strict=True, json_schema_extra={"enum": list(DECODERS)}),
+        Expected(f"one of {', '.join(DECODERS)}", lambda value: value in DECODERS),
     ] = DEFAULT_DECODER
     """How maps become landmarks."""
     min_score: Annotated[
