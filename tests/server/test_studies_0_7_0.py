@@ -28,7 +28,7 @@ from lib.server.store.folder_adoption import ASSIGNMENTS_FILE, SCORED_VERSIONS_F
 from lib.server.training.run_files import read_plan
 from lib.server.training.train_request import TrainRequest
 from lib.server.training.train_task import RUN
-from lib.server.web.session_store import Sessions
+from lib.server.web.session_store import SessionStore
 from lib.server.web.uploads import Uploads
 from lib.server.worker_registry import WorkerRegistry
 
@@ -81,7 +81,7 @@ def test_images_labels_and_versions_are_as_they_were(store: StudiesDatastore) ->
 
 
 def test_scores_are_as_they_were(store: StudiesDatastore, own: Path) -> None:
-    scores = {row["strategy"]: row["value"] for row in store.choosing.scores_of("phantom_3")}
+    scores = {row["strategy"]: row["value"] for row in store.score_queries.scores_of("phantom_3")}
     assert scores["uncertainty"] == pytest.approx(0.4654749485, abs=1e-9)
     assert set(scores) == {"anatomy", "diverse", "informative", "uncertainty"}
     assert ScoredVersions(store.context).complete() == [SCORED]
@@ -109,9 +109,9 @@ def test_sessions_of_a_server_that_lives_are_taken_over(store: StudiesDatastore,
     os.utime(folder / "sessions" / SESSION / "session.json")  # it was just used
     uploads = Uploads(WorkerRegistry(old / "own", old / "gate").folder)
     for _ in range(2):
-        sessions = Sessions(store.context, folder / "sessions", uploads, 10**6, 3600)
+        sessions = SessionStore(store.context, folder / "sessions", uploads, 10**6, 3600)
         session = sessions.get(SESSION, touch=True)
-        assert session.place.read_bytes() == (old / "studies" / "phantom_4.png").read_bytes()
+        assert session.path.read_bytes() == (old / "studies" / "phantom_4.png").read_bytes()
         assert (session.bytes, session.expiry) == (19189, 3600)
     sessions.remove(SESSION)
     assert not (folder / "sessions" / SESSION).exists()
@@ -120,7 +120,7 @@ def test_sessions_of_a_server_that_lives_are_taken_over(store: StudiesDatastore,
 def test_sessions_that_nobody_has_used_for_long_are_not(store: StudiesDatastore, old: Path) -> None:
     folder = old / "studies" / ".uploads" / "sessions"
     os.utime(folder / SESSION / "session.json", (10**9, 10**9))
-    sessions = Sessions(store.context, folder, Uploads(old), 10**6, 3600)
+    sessions = SessionStore(store.context, folder, Uploads(old), 10**6, 3600)
     assert sessions.remove_expired() == 0
     assert not (folder / SESSION).exists()
 
@@ -169,7 +169,7 @@ def test_drafts_of_the_slicer_module_are_listed(old: Path) -> None:
 def test_the_release_of_before_still_opens_the_folder(store: StudiesDatastore, own: Path, old: Path) -> None:
     """It refuses tables of a version above 1, and reads what it has noted in files."""
     files = {name: (own / name).read_bytes() for name in (ASSIGNMENTS_FILE, SCORED_VERSIONS_FILE)}
-    ScoredVersions(store.context).note("another")
+    ScoredVersions(store.context).add("another")
     Assignments(store.context).assign(lambda _: "phantom_1")
     store.close()
     with closing(sqlite3.connect(own / "store.sqlite3")) as connection:

@@ -1,4 +1,4 @@
-"""Films that were just given to somebody."""
+"""Short-lived assignments of images."""
 
 from __future__ import annotations
 
@@ -22,78 +22,76 @@ def context(tmp_path: Path, opened: Open) -> StoreContext:  # noqa: F811
 
 
 @pytest.fixture
-def holdings(tmp_path: Path, opened: Open) -> list[StoreContext]:  # noqa: F811
+def contexts(tmp_path: Path, opened: Open) -> list[StoreContext]:  # noqa: F811
     """The same folder, as four processes open it."""
     return [opened(tmp_path / "studies").context for _ in range(4)]
 
 
-def first_of(*lent: str) -> Callable[[Collection[str]], str | None]:
-    return lambda passed_over: next((image_name for image_name in lent if image_name not in passed_over), None)
+def first_of(*names: str) -> Callable[[Collection[str]], str | None]:
+    return lambda excluded: next((name for name in names if name not in excluded), None)
 
 
-def test_two_workers_give_each_film_once_and_then_the_one_given_longest_ago(context: StoreContext) -> None:
+def test_two_workers_assign_each_image_once_and_then_the_oldest_assignment(context: StoreContext) -> None:
     workers = [Assignments(context), Assignments(context)]
-    asked = [workers[turn % 2].assign(first_of("a", "b", "c")) for turn in range(7)]
-    assert asked == ["a", "b", "c", "a", "b", "c", "a"]
+    picked = [workers[turn % 2].assign(first_of("a", "b", "c")) for turn in range(7)]
+    assert picked == ["a", "b", "c", "a", "b", "c", "a"]
 
 
-def test_films_that_were_labelled_since_are_passed_over(context: StoreContext) -> None:
-    lent = Assignments(context)
-    assert [lent.assign(first_of(*"abcd")) for _ in range(4)] == list("abcd")
-    assert [lent.assign(first_of("d", "b")) for _ in range(4)] == ["b", "d", "b", "d"]
+def test_labelled_images_are_excluded(context: StoreContext) -> None:
+    assignments_ = Assignments(context)
+    assert [assignments_.assign(first_of(*"abcd")) for _ in range(4)] == list("abcd")
+    assert [assignments_.assign(first_of("d", "b")) for _ in range(4)] == ["b", "d", "b", "d"]
 
 
-def test_few_questions_are_asked_where_most_films_are_labelled(context: StoreContext) -> None:
-    lent, names, asked = Assignments(context), [f"film{number:03d}" for number in range(300)], []
+def test_few_picks_are_needed_where_most_images_are_labelled(context: StoreContext) -> None:
+    assignments_, names, picked = Assignments(context), [f"image{number:03d}" for number in range(300)], []
     for _ in names:
-        lent.assign(first_of(*names))
+        assignments_.assign(first_of(*names))
 
-    def pick(passed_over: Collection[str]) -> str | None:
-        asked.append(len(passed_over))
-        return first_of("film299")(passed_over)
+    def pick(excluded: Collection[str]) -> str | None:
+        picked.append(len(excluded))
+        return first_of("image299")(excluded)
 
-    assert lent.assign(pick) == "film299"
-    assert len(asked) < 12
-    asked.clear()
-    assert lent.assign(pick) == "film299"
-    assert len(asked) <= 12
+    assert assignments_.assign(pick) == "image299"
+    assert len(picked) < 12
+    picked.clear()
+    assert assignments_.assign(pick) == "image299"
+    assert len(picked) <= 12
 
 
-def test_a_film_may_be_given_again_after_some_minutes(context: StoreContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    lent, now = Assignments(context, minutes=1), [1000.0]
+def test_an_assignment_expires(context: StoreContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    assignments_, now = Assignments(context, timeout_s=60), [1000.0]
     monkeypatch.setattr(assignments_module.time, "time", lambda: now[0])
-    assert [lent.assign(first_of("a", "b")) for _ in range(2)] == ["a", "b"]
+    assert [assignments_.assign(first_of("a", "b")) for _ in range(2)] == ["a", "b"]
     now[0] = 1061.0
-    assert lent.assign(first_of("a", "b")) == "a"
+    assert assignments_.assign(first_of("a", "b")) == "a"
 
 
-def test_nothing_is_given_where_there_is_nothing(context: StoreContext) -> None:
+def test_nothing_is_assigned_where_there_is_nothing(context: StoreContext) -> None:
     assert Assignments(context).assign(first_of()) is None
 
 
-def test_an_image_is_given_to_one_of_many_who_ask_at_once(holdings: list[StoreContext]) -> None:
-    names, workers = [f"film{number}" for number in range(24)], [Assignments(context) for context in holdings]
+def test_concurrent_requests_get_different_images(contexts: list[StoreContext]) -> None:
+    names, workers = [f"image{number}" for number in range(24)], [Assignments(context) for context in contexts]
     with ThreadPoolExecutor(8) as pool:
-        asked = list(pool.map(lambda turn: workers[turn % 4].assign(first_of(*names)), range(24)))
-    assert sorted(map(str, asked)) == sorted(names)
+        picked = list(pool.map(lambda turn: workers[turn % 4].assign(first_of(*names)), range(24)))
+    assert sorted(map(str, picked)) == sorted(names)
 
 
 def test_an_image_that_another_process_takes_meanwhile_is_left_to_it(context: StoreContext) -> None:
     mine, other = Assignments(context), Assignments(context)
 
-    def pick(passed_over: Collection[str]) -> str | None:
-        image = first_of("a", "b")(passed_over)
-        if not passed_over:
+    def pick(excluded: Collection[str]) -> str | None:
+        image = first_of("a", "b")(excluded)
+        if not excluded:
             assert other.assign(first_of("a")) == "a"
         return image
 
     assert mine.assign(pick) == "b"
 
 
-def test_a_clock_that_was_wrong_does_not_hold_an_image_back_for_long(
-    context: StoreContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    images, now = Assignments(context, minutes=1), [5000.0]
+def test_a_wrong_clock_does_not_block_an_image_for_long(context: StoreContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, now = Assignments(context, timeout_s=60), [5000.0]
     monkeypatch.setattr(assignments_module.time, "time", lambda: now[0])
     assert images.assign(first_of("a", "b")) == "a"
     for second, image in enumerate(("a", "b", "a"), 1000):
@@ -101,10 +99,10 @@ def test_a_clock_that_was_wrong_does_not_hold_an_image_back_for_long(
         assert images.assign(first_of("a", "b")) == image
 
 
-def test_what_is_labelled_or_was_given_long_ago_leaves_no_row(
+def test_labelled_images_and_expired_assignments_leave_no_row(
     context: StoreContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images, now = Assignments(context, minutes=1), [1000.0]
+    images, now = Assignments(context, timeout_s=60), [1000.0]
     monkeypatch.setattr(assignments_module.time, "time", lambda: now[0])
     for _ in range(3):
         images.assign(first_of("a", "b", "c"))

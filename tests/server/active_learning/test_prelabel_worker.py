@@ -53,8 +53,8 @@ class Folder:
         self.before(image)
         return Path(shutil.copy(self.label, self.path.parent / "predicted.mrk.json")), {MODEL_VERSION: self.version}
 
-    def save(self, image: str, tag: str, facts: dict[str, Any]) -> None:
-        self.store.save_label(image, str(self.label), tag, facts)
+    def save(self, image: str, tag: str, metadata: dict[str, Any]) -> None:
+        self.store.save_label(image, str(self.label), tag, metadata)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def folder(tmp_path: Path) -> Folder:
     return Folder(path)
 
 
-def test_what_nobody_has_labelled_is_predicted_and_nothing_else(folder: Folder) -> None:
+def test_only_unlabelled_images_are_predicted(folder: Folder) -> None:
     folder.save("b", "final", {})
     folder.work.catch_up()
     assert folder.predicted == ["a", "c"]
@@ -110,16 +110,16 @@ def test_a_file_that_was_replaced_is_predicted_again_also_one_that_failed(folder
 
 
 @pytest.mark.parametrize(
-    "facts",
+    "metadata",
     [{}, {MODEL_VERSION: "0", "user": "anna"}, {MODEL_VERSION: "0", "edits": 2}],
     ids=["of no model", "of a user", "edited"],
 )
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
-def test_what_a_person_has_saved_as_original_stays(folder: Folder, facts: dict[str, Any], when: str) -> None:
+def test_what_a_person_has_saved_as_original_stays(folder: Folder, metadata: dict[str, Any], when: str) -> None:
     if when == "before":
-        folder.save("a", "original", facts)
+        folder.save("a", "original", metadata)
     else:
-        folder.before = lambda image: folder.save("a", "original", facts) if image == "a" else None
+        folder.before = lambda image: folder.save("a", "original", metadata) if image == "a" else None
     folder.work.catch_up()
     folder.work.catch_up()
     assert folder.predicted == (["b", "c"] if when == "before" else IMAGES)
@@ -143,10 +143,10 @@ def test_another_model_ends_the_round(folder: Folder) -> None:
     folder.work.catch_up()
     assert folder.predicted == ["a"]
     folder.work.catch_up()
-    assert folder.predicted == ["a", *IMAGES]  # which of both has found the first is not known
+    assert folder.predicted == ["a", *IMAGES]  # which of both has predicted the first is unknown
 
 
-def test_images_that_show_no_spine_are_asked_about_once(folder: Folder) -> None:
+def test_images_without_a_spine_are_tried_once(folder: Folder) -> None:
     answers = {"a": HTTPException(422, "no spine"), "b": HTTPException(503, "busy"), "c": ValueError("broken")}
 
     def refuse(image: str) -> None:

@@ -49,8 +49,8 @@ def test_what_files_say_is_taken_over_and_they_stay(studies: Path, opened: Open)
 
 def test_files_count_once(studies: Path, opened: Open) -> None:
     write(studies, SCORED_VERSIONS_FILE, ["1"])
-    ScoredVersions(opened(studies).context).note("2")
-    assert ScoredVersions(opened(studies).context).note("3") == ["3", "2"]
+    ScoredVersions(opened(studies).context).add("2")
+    assert ScoredVersions(opened(studies).context).add("3") == ["3", "2"]
     assert ScoredVersions(opened(studies).context).complete() == ["3", "2"]
 
 

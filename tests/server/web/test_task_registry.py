@@ -14,14 +14,14 @@ from monailabel.utils.async_tasks import utils as async_tasks
 from lib.server.store.schema import tasks as table
 from lib.server.store.store_context import StoreContext
 from lib.server.web import task_registry
-from lib.server.web.task_registry import BATCH, TRAIN, UNKNOWN, TaskRegistry, _values
+from lib.server.web.task_registry import BATCH, TRAIN, UNKNOWN_PID, TaskRegistry, _values
 from lib.server.worker_registry import WorkerRegistry
 
 from ..store.conftest import Open, database, opened, postgresql  # noqa: F401
 
 
 class Process:
-    """As much of one as is asked for."""
+    """A process with an id."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -65,8 +65,8 @@ def has(context: StoreContext, server: str, kind: str, *tasks: dict[str, Any], p
             connection.execute(table.insert().values(**row, **{**values, "process": process or values["process"]}))
 
 
-def asked_to_stop(context: StoreContext) -> list[tuple[str, str]]:
-    """Server and id of the tasks whose end is asked for."""
+def marked_to_stop(context: StoreContext) -> list[tuple[str, str]]:
+    """Server and id of the tasks that are to be stopped."""
     with context.database.reading() as connection:
         rows = connection.execute(table.select().where(table.c.store == context.key, table.c.is_to_stop)).all()
     return [(row.server, row.id) for row in rows]
@@ -89,7 +89,7 @@ def test_tasks_of_all_stand_in_the_order_of_their_beginning(
 def test_processes_of_all_are_known(context: StoreContext, own: TaskRegistry, other: WorkerRegistry) -> None:
     assert own.process_ids(TRAIN) == set()
     async_tasks.background_tasks[TRAIN] = [task("a", "SUBMITTED")]
-    assert own.process_ids(TRAIN) == {UNKNOWN}
+    assert own.process_ids(TRAIN) == {UNKNOWN_PID}
     async_tasks.background_tasks[TRAIN] = [task("a", "RUNNING")]
     async_tasks.background_processes[TRAIN] = {"a": Process(7)}
     has(context, other.folder.name, TRAIN, task("b", "RUNNING"), process=8)
@@ -97,12 +97,14 @@ def test_processes_of_all_are_known(context: StoreContext, own: TaskRegistry, ot
     assert own.process_ids(BATCH) == set()
 
 
-def test_what_is_told_is_what_others_read(context: StoreContext, own: TaskRegistry, other: WorkerRegistry) -> None:
+def test_published_tasks_are_visible_to_other_workers(
+    context: StoreContext, own: TaskRegistry, other: WorkerRegistry
+) -> None:
     own.publish()
     async_tasks.background_tasks[TRAIN] = [{**task("a", "RUNNING"), "details": deque(["said"])}]
     async_tasks.background_processes[TRAIN] = {"a": Process(7)}
     own.publish()
-    async_tasks.background_tasks.clear()  # both boards of this test live in one process
+    async_tasks.background_tasks.clear()  # both registries of this test are in one process
     async_tasks.background_processes.clear()
     reader = TaskRegistry(other, context)
     assert reader.of(TRAIN) == [{**task("a", "RUNNING"), "details": ["said"]}]
@@ -156,7 +158,7 @@ def test_the_task_of_another_is_ended_by_its_own_process(
     end = time.monotonic() + 30
 
     def obey() -> None:
-        while not asked_to_stop(context):
+        while not marked_to_stop(context):
             assert time.monotonic() < end
             time.sleep(0.01)
         has(context, other.folder.name, TRAIN, task("a", "STOPPED"))
@@ -174,7 +176,7 @@ def test_of_two_tasks_the_first_is_ended(
 ) -> None:
     stopped: list[str] = []
     monkeypatch.setattr(task_registry, "stop_background_task", stopped.append)
-    monkeypatch.setattr(task_registry, "_STOP_S", 0.1)
+    monkeypatch.setattr(task_registry, "_STOP_TIMEOUT_S", 0.1)
     async_tasks.background_tasks[TRAIN] = [task("waits", "RUNNING", 2)]
     has(context, other.folder.name, TRAIN, task("trains", "RUNNING", 1))
     assert own.stop(TRAIN) == task("trains", "RUNNING", 1)
@@ -187,7 +189,7 @@ def test_of_two_tasks_the_first_is_ended(
 def test_a_process_that_does_not_obey_is_not_waited_for_forever(
     context: StoreContext, own: TaskRegistry, other: WorkerRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(task_registry, "_STOP_S", 0.3)
+    monkeypatch.setattr(task_registry, "_STOP_TIMEOUT_S", 0.3)
     has(context, other.folder.name, TRAIN, task("a", "RUNNING"))
     assert own.stop(TRAIN) == task("a", "RUNNING")
 
@@ -197,13 +199,13 @@ def test_a_process_ends_its_task_when_it_is_asked(
 ) -> None:
     stopped: list[str] = []
     monkeypatch.setattr(task_registry, "stop_background_task", stopped.append)
-    monkeypatch.setattr(task_registry, "_EVERY_S", 0.02)
+    monkeypatch.setattr(task_registry, "_POLL_INTERVAL_S", 0.02)
     async_tasks.background_tasks[BATCH] = [task("a", "RUNNING")]
     own.start()
     with context.database.writing() as connection:
         connection.execute(table.update().where(table.c.store == context.key).values(is_to_stop=True))
     end = time.monotonic() + 30
-    while asked_to_stop(context):
+    while marked_to_stop(context):
         assert time.monotonic() < end
         time.sleep(0.01)
     own.close()

@@ -33,7 +33,7 @@ class DescriptorStore:
 
     def __init__(self, folder: Path, version: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / _name(version)
+        self._path = folder / _file_name(version)
         self._offsets: dict[str, int] = {}
         self._end = 0
         self.catch_up()
@@ -66,13 +66,13 @@ class DescriptorStore:
     def __contains__(self, image: str) -> bool:
         return image in self._offsets
 
-    def add(self, image: str, opinion: ImageDescriptor) -> None:
+    def add(self, image: str, descriptor: ImageDescriptor) -> None:
         """Append the descriptor of an image.
 
         Raises:
             OSError: the file cannot be written.
         """
-        line = json.dumps({"image": image, **_plain(opinion)}).encode() + b"\n"
+        line = json.dumps({"image": image, **_to_json(descriptor)}).encode() + b"\n"
         with self._path.open("ab") as stream:
             offset = stream.tell()
             if offset and not _ends_with_newline(self._path):
@@ -87,42 +87,42 @@ class DescriptorStore:
         Raises:
             OSError: the file cannot be read.
         """
-        found = {}
+        descriptors = {}
         wanted = sorted((self._offsets[image], image) for image in set(images) if image in self._offsets)
         if wanted:
             with self._path.open("rb") as stream:
                 for offset, image in wanted:
                     stream.seek(offset)
-                    found[image] = _opinion(json.loads(stream.readline()))
-        return found
+                    descriptors[image] = _from_json(json.loads(stream.readline()))
+        return descriptors
 
     def delete_others(self, keep: Iterable[str]) -> None:
         """Delete the files of all models except these versions and this one."""
-        kept = {self._path.name, *map(_name, keep)}
+        names = {self._path.name, *map(_file_name, keep)}
         for path in self._path.parent.glob(f"*{_SUFFIX}"):
-            if path.name not in kept:
+            if path.name not in names:
                 path.unlink(missing_ok=True)
 
 
-def _name(version: str) -> str:
+def _file_name(version: str) -> str:
     return hashlib.sha256(version.encode()).hexdigest()[:16] + _SUFFIX
 
 
-def _plain(opinion: ImageDescriptor) -> dict[str, Any]:
-    plain: dict[str, Any] = {}
-    for field in fields(opinion):
-        value = getattr(opinion, field.name)
+def _to_json(descriptor: ImageDescriptor) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for field in fields(descriptor):
+        value = getattr(descriptor, field.name)
         is_array = field.name in _ARRAYS
-        plain[field.name] = base64.b64encode(value.astype("<f2").tobytes()).decode() if is_array else value
-    return plain
+        values[field.name] = base64.b64encode(value.astype("<f2").tobytes()).decode() if is_array else value
+    return values
 
 
-def _opinion(plain: dict[str, Any]) -> ImageDescriptor:
+def _from_json(values: dict[str, Any]) -> ImageDescriptor:
     arrays = {
-        name: np.frombuffer(base64.b64decode(plain[name]), "<f2").astype(np.float32).reshape(shape)
+        name: np.frombuffer(base64.b64decode(values[name]), "<f2").astype(np.float32).reshape(shape)
         for name, shape in _ARRAYS.items()
     }
-    return ImageDescriptor(**{**{field.name: plain[field.name] for field in fields(ImageDescriptor)}, **arrays})
+    return ImageDescriptor(**{**{field.name: values[field.name] for field in fields(ImageDescriptor)}, **arrays})
 
 
 def _image_of(line: bytes) -> str | None:

@@ -1,4 +1,4 @@
-"""Predictions in the background for the images that nobody has labelled yet, so that they wait for no one."""
+"""Background worker that predicts images without a final label ahead of time."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from ..store.studies_folder import FileState
 logger = logging.getLogger(__name__)
 
 PREDICTED_BY = "predicted_by"
-"""In the facts of a predicted label: which model has predicted which file."""
-_PIECE = 500
+"""Metadata key of a predicted label: the model and the file that it has predicted."""
+_BATCH = 500
 
 _FINAL, _PREDICTED = DefaultLabelTag.FINAL.value, DefaultLabelTag.ORIGINAL.value
 
@@ -33,16 +33,18 @@ class PrelabelWorker(BackgroundWorker):
     A label ``original`` that a person has made or changed stays as it is. An image whose file was replaced is
     predicted again.
 
-    Images are predicted one at a time, so that whoever asks for another one waits for one image at most. What is done
-    stands in the facts of the labels: after a restart it goes on with the rest. Of several workers of a server one
-    does the work.
+    Images are predicted one at a time, so that a request waits for one image at most. Progress is in the metadata of
+    the labels: after a restart the worker continues with the rest.
+
+    ``status()`` has, beside ``state``, the ``model_version`` and how many images are without a label of a person
+    (``total``), have a prediction of that model (``done``), or show no spine or cannot be read (``failed``).
 
     Args:
         datastore: the studies folder.
-        predict: predicts an image by its id and returns a Markups file, which is deleted, and facts about it.
-        version: says which version of the model is served, for people.
-        key: says which weights these are, so that they differ from all others.
-        folder: for the file by which workers agree on one of them.
+        predict: predicts an image by its id; returns a Markups file, which is deleted, and the metadata of the label.
+        version: returns the display name of the served model version.
+        key: returns the key that identifies the served weights.
+        folder: of the lock file.
         interval_s: seconds between two rounds.
     """
 
@@ -60,22 +62,12 @@ class PrelabelWorker(BackgroundWorker):
         self._version, self._key = version, key
         self._failed: dict[str, tuple[str, FileState]] = {}
 
-    def status(self) -> dict[str, Any]:
-        """How far it is.
-
-        Returns:
-            ``state``: "working", "idle" when all is done, "waiting" before the first look, or where another worker of
-            this server does it; ``model_version``; ``total`` images without a label of a person, of which ``done`` have
-            a prediction of that model, and ``failed`` show no spine or cannot be read.
-        """
-        return super().status()
-
     def catch_up(self) -> None:
-        """Predict all images that lack a prediction of the served model, until it is another one or it is stopped."""
+        """Predict all images that lack a prediction of the served model, as long as it is served."""
         key = self._key()
         total, missing, failed = len(self._datastore.get_unlabeled_images(_FINAL)), [], 0
-        for image, file, facts in self._unpredicted(key):
-            if facts is not None and _is_of_person(facts):
+        for image, file, metadata in self._unpredicted(key):
+            if metadata is not None and _is_of_person(metadata):
                 total -= 1
             elif self._failed.get(image) == (key, file):
                 failed += 1
@@ -91,7 +83,7 @@ class PrelabelWorker(BackgroundWorker):
         for image, file in missing:
             if self.is_stopping or self._key() != key:
                 return
-            outcome = None if self._is_taken(image) else self._predicted(image, file, key)
+            outcome = None if self._is_labelled(image) else self._predict_one(image, file, key)
             if outcome is None:  # labelled meanwhile
                 self._status["total"] -= 1
             else:
@@ -100,31 +92,31 @@ class PrelabelWorker(BackgroundWorker):
 
     def _unpredicted(self, key: str) -> Iterator[tuple[str, FileState, dict[str, Any] | None]]:
         after = ""
-        while some := self._datastore.score_queries.unpredicted(_PREDICTED, key, _PIECE, after):
-            for row in some:
+        while batch := self._datastore.score_queries.unpredicted(_PREDICTED, key, _BATCH, after):
+            for row in batch:
                 yield row.id, (row.size, row.mtime_ns), None if row.facts is None else json.loads(row.facts)
-            after = some[-1].id
+            after = batch[-1].id
 
-    def _is_taken(self, image: str) -> bool:
+    def _is_labelled(self, image: str) -> bool:
         """Whether a person has labelled the image."""
         tags = self._datastore.get_labels_by_image_id(image)
         return _FINAL in tags or (
             _PREDICTED in tags and _is_of_person(self._datastore.get_label_info(image, _PREDICTED))
         )
 
-    def _predicted(self, image: str, file: FileState, key: str) -> str | None:
-        """Predict an image, and say under what it counts; ``None`` where a person has labelled it meanwhile."""
+    def _predict_one(self, image: str, file: FileState, key: str) -> str | None:
+        """Predict an image; returns its key in ``status``, ``None`` where a person has labelled it meanwhile."""
         try:
-            label, facts = self._predict(image)
+            label, metadata = self._predict(image)
             try:
-                if self._is_taken(image):
+                if self._is_labelled(image):
                     return None
-                noted = {**facts, PREDICTED_BY: predicted_by(key, *map(str, file))}
-                self._datastore.save_label(image, str(label), _PREDICTED, noted)
+                metadata = {**metadata, PREDICTED_BY: predicted_by(key, *map(str, file))}
+                self._datastore.save_label(image, str(label), _PREDICTED, metadata)
             finally:
                 label.unlink(missing_ok=True)
         except HTTPException as error:
-            if error.status_code < 500:  # it will not go better next time
+            if error.status_code < 500:  # a retry would fail as well
                 self._failed[image] = key, file
             return "failed"
         except Exception as error:  # the other images are still done
@@ -134,6 +126,6 @@ class PrelabelWorker(BackgroundWorker):
         return "done"
 
 
-def _is_of_person(facts: Mapping[str, Any]) -> bool:
-    """Whether a label with these facts is more than what a model has found."""
-    return not facts.get(MODEL_VERSION) or bool(facts.get("user")) or bool(facts.get("edits"))
+def _is_of_person(metadata: Mapping[str, Any]) -> bool:
+    """Whether a person has made or changed the label with this metadata."""
+    return not metadata.get(MODEL_VERSION) or bool(metadata.get("user")) or bool(metadata.get("edits"))

@@ -1,4 +1,4 @@
-"""Of which models there are scores, so that an older one's count until those of a new one are there."""
+"""Model versions with complete scores: those of an older one count until those of a new one are complete."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class ScoredVersions:
         with self._database.reading() as connection:
             return list(connection.execute(self._newest_first).scalars())
 
-    def note(self, version: str) -> list[str]:
-        """Note that all images have scores of a version.
+    def add(self, version: str) -> list[str]:
+        """Record that all images have scores of a version.
 
         Returns:
-            The versions that are kept.
+            The versions that remain.
         """
         highest = select(func.coalesce(func.max(scored_versions.c.number), 0)).where(self._ours).scalar_subquery()
         row = self._database.insert(scored_versions).values(
@@ -44,7 +44,7 @@ class ScoredVersions:
         )
         with self._database.writing() as connection:
             connection.execute(row)
-            kept = list(connection.execute(self._newest_first).scalars())
-            others = scored_versions.c.model_version.not_in(kept)
+            remaining = list(connection.execute(self._newest_first).scalars())
+            others = scored_versions.c.model_version.not_in(remaining)
             connection.execute(scored_versions.delete().where(self._ours, others))
-        return kept
+        return remaining

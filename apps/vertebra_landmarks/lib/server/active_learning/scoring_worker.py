@@ -1,4 +1,4 @@
-"""Scores of all images in the background, so that no request for the next image waits for the network."""
+"""Background worker that scores all images, so that no request for the next image waits for the network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from ...learning.active_learning import STRATEGIES, ImageDescriptor, ScoreStrate
 from ..background_worker import POLL_INTERVAL_S, BackgroundWorker
 from ..log_privacy import redacted_traceback
 from ..store.datastore import StudiesDatastore
+from ..store.studies_folder import FileState
 from .descriptor_store import DescriptorStore
 from .scored_versions import ScoredVersions
 
@@ -22,142 +22,128 @@ logger = logging.getLogger(__name__)
 
 FOLDER = "opinions"
 MAX_COMPARED = 1500
-"""Films without a label, and images with one, that are compared with each other at once."""
-AHEAD = 60
-"""How many next images the strategies that compare images choose in order; the others follow by their uncertainty."""
-_PIECE = 50
+"""Unlabelled images, and labelled ones, that are compared with each other at once."""
+MAX_RANKED = 60
+"""Images that ``OrderStrategy`` ranks; the others follow by their uncertainty."""
+_BATCH = 50
 _FINAL = "final"
 
 
 class ScoringWorker(BackgroundWorker):
-    """Keeps scores of the served model for every image without a final label, and what it says about labelled ones.
+    """Keeps scores of all images without a final label, and descriptors of all images, by the served model.
 
-    Images are looked at one at a time, so that whoever asks for a prediction waits for one image at most. What is done
-    stands in the datastore and in a file: after a restart it goes on with the rest. Scores of the model before stay
-    until those of a new one are complete. Of several workers of a server one does the work.
+    Images are described one at a time, so that a request waits for one image at most. Scores are in the datastore,
+    descriptors in a file: after a restart the worker continues with the rest. Scores of the former model stay until
+    those of a new one are complete.
+
+    ``status()`` has, beside ``state``, the ``model_version`` and how many images it has ``scored`` or could not read
+    (``failed``).
 
     Args:
         datastore: the studies folder.
-        ask: what the served model says about an image, by its id.
-        version: says which weights are served, so that they differ from all others.
+        describe: describes an image by its id with the served model.
+        version: returns the key that identifies the served weights.
         folder: for the files.
-        shown: the same for people, who hear of it in ``status``.
+        version_name: returns their display name for ``status``; by default the key.
         interval_s: seconds between two rounds.
     """
 
     def __init__(
         self,
         datastore: StudiesDatastore,
-        ask: Callable[[str], ImageDescriptor],
+        describe: Callable[[str], ImageDescriptor],
         version: Callable[[], str],
         folder: Path,
-        shown: Callable[[], str] | None = None,
+        version_name: Callable[[], str] | None = None,
         interval_s: float = POLL_INTERVAL_S,
     ) -> None:
         super().__init__("scoring", folder, interval_s, {"model_version": None, "scored": 0, "failed": 0})
-        self._shown = shown or version
-        self._datastore, self._ask, self._version = datastore, ask, version
+        self._datastore, self._describe = datastore, describe
+        self._version, self._version_name = version, version_name or version
         self._versions = ScoredVersions(datastore.context)
-        self._opinions: tuple[str, DescriptorStore] | None = None
-        self._failed: set[tuple[str, str, tuple[int, int]]] = set()
-        self._ordered: object = None
-
-    def status(self) -> dict[str, Any]:
-        """How far it is.
-
-        Returns:
-            ``state``: "working", "idle" when all is done, "waiting" before the first look, or where another worker of
-            this server does it; ``model_version``; how many images that version has ``scored``; ``failed``, how many
-            could not be read.
-        """
-        return super().status()
+        self._store: tuple[str, DescriptorStore] | None = None
+        self._failed: set[tuple[str, str, FileState]] = set()
+        self._ranked: object = None
 
     def catch_up(self) -> None:
-        """Score all images that lack a score of the served model, until it is another one or it is stopped."""
+        """Score all images that lack a score of the served model, as long as it is served."""
         version = self._version()
-        opinions = self._opinions_of(version)
-        if opinions.catch_up():  # another worker has done some of it, and may have chosen an order
-            self._ordered = None
-        self._tell("working", version, opinions)
-        for done, image in enumerate(self._missing(version, opinions), 1):
+        descriptors = self._descriptors_of(version)
+        if descriptors.catch_up():  # another process has added some, and may have ranked the images
+            self._ranked = None
+        self._update_status("working", version, descriptors)
+        for done, image in enumerate(self._missing(version, descriptors), 1):
             if self.is_stopping or self._version() != version:
                 return
-            self._look_at(image, version, opinions)
-            self._tell("working", version, opinions)
-            if done % _PIECE == 0:
-                self._order(version, opinions)
-        self._order(version, opinions)
+            self._score(image, version, descriptors)
+            self._update_status("working", version, descriptors)
+            if done % _BATCH == 0:
+                self._rank(version, descriptors)
+        self._rank(version, descriptors)
         if self._versions.complete()[:1] != [version]:
-            kept = self._versions.note(version)
+            versions = self._versions.add(version)
             for strategy in STRATEGIES:
-                self._datastore.score_queries.delete_scores(strategy, kept)
-            opinions.delete_others(kept)
-        self._tell("idle", version, opinions)
+                self._datastore.score_queries.delete_scores(strategy, versions)
+            descriptors.delete_others(versions)
+        self._update_status("idle", version, descriptors)
 
-    def _opinions_of(self, version: str) -> DescriptorStore:
-        if self._opinions is None or self._opinions[0] != version:
-            self._opinions = version, DescriptorStore(self._folder / FOLDER, version)
-        return self._opinions[1]
+    def _descriptors_of(self, version: str) -> DescriptorStore:
+        if self._store is None or self._store[0] != version:
+            self._store = version, DescriptorStore(self._folder / FOLDER, version)
+        return self._store[1]
 
-    def _tell(self, state: str, version: str, opinions: DescriptorStore) -> None:
-        failed = len({image for image, of, _ in self._failed if of == version})
-        self._status = {"state": state, "model_version": self._shown(), "scored": len(opinions), "failed": failed}
+    def _update_status(self, state: str, version: str, descriptors: DescriptorStore) -> None:
+        failed = {image for image, of, _ in self._failed if of == version}
+        counts = {"scored": len(descriptors), "failed": len(failed)}
+        self._status = {"state": state, "model_version": self._version_name(), **counts}
 
-    def _missing(self, version: str, opinions: DescriptorStore) -> Iterator[str]:
-        """Films without a label that lack a score, then labelled ones that the model has said nothing about."""
+    def _missing(self, version: str, descriptors: DescriptorStore) -> Iterator[str]:
+        """Unlabelled images without a score, then labelled ones without a descriptor."""
         strategy, after = next(name for name, one in STRATEGIES.items() if isinstance(one, ScoreStrategy)), ""
-        while some := self._datastore.score_queries.without_score(strategy, version, _PIECE, after):
-            yield from (image for image in some if not self._has_failed(image, version))
-            after = some[-1]
+        while batch := self._datastore.score_queries.without_score(strategy, version, _BATCH, after):
+            yield from (image for image in batch if not self._has_failed(image, version))
+            after = batch[-1]
         for image in self._datastore.get_labeled_images(_FINAL):
-            if image not in opinions and not self._has_failed(image, version):
+            if image not in descriptors and not self._has_failed(image, version):
                 yield image
 
-    def _look_at(self, image: str, version: str, opinions: DescriptorStore) -> None:
+    def _score(self, image: str, version: str, descriptors: DescriptorStore) -> None:
         try:
-            opinion = self._ask(image)  # one of before was of other pixels, since its score is gone
+            descriptor = self._describe(image)  # a former one was of other pixels, since its score is gone
         except Exception as error:  # the other images are still scored
             if not isinstance(error, UnreadableImageError):
-                logger.error("A image could not be scored\n%s", redacted_traceback(error))
-            self._failed.add((image, version, self._stamp(image)))
+                logger.error("An image could not be scored\n%s", redacted_traceback(error))
+            self._failed.add((image, version, self._datastore.file_state(image)))
             return
-        opinions.add(image, opinion)
-        self._ordered = None
+        descriptors.add(image, descriptor)
+        self._ranked = None
         for name, strategy in STRATEGIES.items():
             if isinstance(strategy, ScoreStrategy):
-                self._datastore.score_queries.set_scores(name, version, {image: strategy.score(opinion)})
-
-    def _stamp(self, image: str) -> tuple[int, int]:
-        """Size and time of an image's file; another one may be readable where this is not."""
-        try:
-            state = Path(self._datastore.get_image_uri(image)).stat()
-        except OSError:
-            return 0, 0
-        return state.st_size, state.st_mtime_ns
+                self._datastore.score_queries.set_scores(name, version, {image: strategy.score(descriptor)})
 
     def _has_failed(self, image: str, version: str) -> bool:
-        return (image, version, self._stamp(image)) in self._failed
+        """Whether its present file could not be read."""
+        return (image, version, self._datastore.file_state(image)) in self._failed
 
-    def _order(self, version: str, opinions: DescriptorStore) -> None:
-        """Scores of the strategies that compare images: the next ones in order, then the others."""
-        labelled = [image for image in self._datastore.get_labeled_images(_FINAL) if image in opinions]
-        state = version, len(opinions), frozenset(labelled)
-        if state == self._ordered:
+    def _rank(self, version: str, descriptors: DescriptorStore) -> None:
+        """Set the scores of each ``OrderStrategy``: those that it ranks first, then the others."""
+        labelled = [image for image in self._datastore.get_labeled_images(_FINAL) if image in descriptors]
+        state = version, len(descriptors), frozenset(labelled)
+        if state == self._ranked:
             return
-        known = set(labelled)
-        pool = sorted((i for i in self._datastore.get_unlabeled_images(_FINAL) if i in opinions), key=_shuffled)
-        pool, beside = pool[:MAX_COMPARED], sorted(known, key=_shuffled)[:MAX_COMPARED]
-        found = opinions.read([*pool, *beside])
-        asked, seen = [found[image] for image in pool], [found[image] for image in beside]
-        rest = np.argsort([-opinion.uncertainty for opinion in asked], kind="stable").tolist()
+        unlabelled = [image for image in self._datastore.get_unlabeled_images(_FINAL) if image in descriptors]
+        pool, compared = (sorted(some, key=_shuffle_key)[:MAX_COMPARED] for some in (unlabelled, labelled))
+        by_image = descriptors.read([*pool, *compared])
+        of_pool, of_labelled = ([by_image[image] for image in some] for some in (pool, compared))
+        rest = np.argsort([-descriptor.uncertainty for descriptor in of_pool], kind="stable").tolist()
         for name, strategy in STRATEGIES.items():
             if not isinstance(strategy, ScoreStrategy):
-                order = dict.fromkeys([*strategy.choose(asked, seen, AHEAD), *rest])
+                order = dict.fromkeys([*strategy.choose(of_pool, of_labelled, MAX_RANKED), *rest])
                 ranks = {pool[index]: -float(rank) for rank, index in enumerate(order)}
                 self._datastore.score_queries.set_scores(name, version, ranks)
-        self._ordered = state
+        self._ranked = state
 
 
-def _shuffled(image: str) -> bytes:
-    """A place by chance, always the same: a image that is compared stays so until it is labelled."""
+def _shuffle_key(image: str) -> bytes:
+    """Sort key for a fixed pseudorandom order: an image that is compared stays so until it is labelled."""
     return hashlib.sha256(image.encode()).digest()

@@ -1,4 +1,4 @@
-"""Strategies of MONAI Label that choose the next image; queries of the datastore find it."""
+"""MONAI Label strategies that choose the next image by queries of the datastore."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Assigner:
             datastore: of the images.
         """
         tried: set[str] = set()
-        given = Assignments(datastore.context)
+        assignments = Assignments(datastore.context)
         while True:
-            image = given.assign(pick)
+            image = assignments.assign(pick)
             if image is None or image in tried:
                 return None
             if self._readable.is_readable(datastore, image):

@@ -17,7 +17,7 @@ from ..models import FOLDER
 from ..worker_registry import WorkerRegistry
 from .auth import User
 from .request_guard import user_of
-from .session_store import Sessions
+from .session_store import SessionStore
 from .task_registry import TaskRegistry
 from .uploads import Uploads
 from .worker_pool import WorkerPool
@@ -49,7 +49,7 @@ class Service:
     config: ServerConfig
     worker_registry: WorkerRegistry
     uploads: Uploads
-    sessions: Sessions
+    sessions: SessionStore
     task_registry: TaskRegistry
     inference_pool: WorkerPool = field(default_factory=lambda: WorkerPool("landmarks", workers=64, capacity=64))
     io_pool: WorkerPool = field(default_factory=lambda: WorkerPool("files", workers=2, capacity=128))
@@ -67,8 +67,8 @@ def make_service(app: MONAILabelApp, config: ServerConfig) -> Service:
     registry = WorkerRegistry(studies / UPLOADS, studies / FOLDER, (SESSIONS,))
     uploads = Uploads(registry.folder)
     max_bytes = SESSIONS_TO_UPLOADS * config.max_upload_mb * MEGABYTE
-    context, kept = app.datastore().context, studies / UPLOADS / SESSIONS
-    sessions = Sessions(context, kept, uploads, max_bytes, settings.MONAI_LABEL_SESSION_EXPIRY)
+    context, folder = app.datastore().context, studies / UPLOADS / SESSIONS
+    sessions = SessionStore(context, folder, uploads, max_bytes, settings.MONAI_LABEL_SESSION_EXPIRY)
     return Service(app, config, registry, uploads, sessions, TaskRegistry(registry, context))
 
 

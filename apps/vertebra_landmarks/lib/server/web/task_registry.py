@@ -1,4 +1,4 @@
-"""Tasks of all servers of a studies folder: each publishes its own in the database, and ends one when another asks."""
+"""Task registry of all servers of a studies folder: each publishes its own tasks, and stops them on request."""
 
 from __future__ import annotations
 
@@ -23,22 +23,21 @@ logger = logging.getLogger(__name__)
 BATCH, TRAIN, SCORING = "batch_infer", "train", "scoring"
 KINDS = (BATCH, TRAIN, SCORING)
 SUBMITTED, RUNNING, STOPPED = "SUBMITTED", "RUNNING", "STOPPED"
-UNKNOWN = 0
-"""In the place of the number of a process that is about to begin."""
-_EVERY_S, _STOP_S = 0.5, 10.0
+UNKNOWN_PID = 0
+"""Stands for the id of a process that is about to start."""
+_POLL_INTERVAL_S, _STOP_TIMEOUT_S = 0.5, 10.0
 
 Task = dict[str, Any]
 
 
 class TaskRegistry:
-    """MONAI Label keeps tasks in the memory of the process that was asked for them; here all processes see them.
+    """Tasks of all processes, which MONAI Label keeps in the memory of the process that started them.
 
-    Whether a process lives is told by the lock that it holds (``registry``) and not by the database: the operating
-    system releases a lock when a process crashes, and a row would stay. Rows of processes that do not live count for
-    nothing, and go when the next server begins.
+    A process is alive while it holds its lock (``registry``), which the operating system releases at a crash. Rows of
+    dead processes are ignored, and deleted at the start of the next server.
 
     Args:
-        registry: this process, and the others that live.
+        registry: this process, and the others that are alive.
         context: the studies folder and its rows.
     """
 
@@ -46,31 +45,31 @@ class TaskRegistry:
         self._registry, self._database, self._store = registry, context.database, context.key
         self._own = registry.folder.name
         self._published: dict[tuple[str, str], dict[str, Any]] = {}
-        self._publishing, self._over = threading.Lock(), threading.Event()
+        self._publishing, self._closed = threading.Lock(), threading.Event()
 
     def start(self) -> None:
-        """Keep what others see up to date, in the background."""
+        """Publish this process's tasks, and stop them on request, in the background."""
         dead = table.c.server.not_in([self._own, *self._others()])
         with self._database.writing(durable=False) as connection:
             connection.execute(table.delete().where(table.c.store == self._store, dead))
         self.publish()
-        threading.Thread(target=self._keep_up, name="tasks", daemon=True).start()
+        threading.Thread(target=self._run, name="tasks", daemon=True).start()
 
     def close(self) -> None:
-        """No longer do that."""
-        self._over.set()
+        """End the background thread."""
+        self._closed.set()
 
     def of(self, kind: str) -> list[Task]:
-        """All tasks of a kind in the order of their beginning, as JSON can hold them."""
-        found = [shown(task) for task in tasks(kind)] + [json.loads(row.content) for row in self._rows(kind)]
-        return sorted(found, key=lambda task: str(task["start_ts"]))
+        """All tasks of a kind as JSON, by start time."""
+        everyone = [task_json(task) for task in tasks(kind)] + [json.loads(row.content) for row in self._rows(kind)]
+        return sorted(everyone, key=lambda task: str(task["start_ts"]))
 
     def active(self, kind: str) -> list[Task]:
-        """Those of them that wait or run."""
+        """Tasks of a kind that wait or run."""
         return [task for task in self.of(kind) if task["status"] in (SUBMITTED, RUNNING)]
 
     def process_ids(self, kind: str) -> set[int]:
-        """Processes of a kind, ``UNKNOWN`` for those that are about to begin."""
+        """Processes of a kind, ``UNKNOWN_PID`` for those that are about to start."""
         return _process_ids(kind) | {row.process for row in self._rows(kind) if row.process is not None}
 
     def publish(self) -> None:
@@ -82,7 +81,7 @@ class TaskRegistry:
             changed = {key: values for key, values in present.items() if self._published.get(key) != values}
             with self._database.writing(durable=False) as connection:
                 for kind, name in self._published.keys() - present.keys():
-                    connection.execute(table.delete().where(*self._is_own(kind), table.c.id == name))
+                    connection.execute(table.delete().where(*self._own_rows(kind), table.c.id == name))
                 for (kind, name), values in changed.items():
                     key = {"store": self._store, "server": self._own, "kind": kind, "id": name}
                     row = self._database.insert(table).values(**key, **values, is_to_stop=False)
@@ -90,7 +89,7 @@ class TaskRegistry:
             self._published = present
 
     def stop(self, kind: str) -> Task | None:
-        """End the running task of a kind that began first, whosever it is.
+        """Stop the running task of a kind that started first, in whichever process.
 
         Returns:
             The task; ``None`` if none runs.
@@ -100,87 +99,87 @@ class TaskRegistry:
             return None
         name = running[0]["id"]
         if any(task["id"] == name for task in tasks(kind)):
-            ended = _stopped(kind)
-            return shown(ended) if ended is not None else None
+            stopped = _stop_own(kind)
+            return task_json(stopped) if stopped is not None else None
         row = next((row for row in self._rows(kind) if row.id == name), None)
         if row is None:
             return None
         with self._database.writing(durable=False) as connection:
-            is_it = table.c.store == self._store, table.c.server == row.server, table.c.kind == kind, table.c.id == name
-            connection.execute(table.update().where(*is_it).values(is_to_stop=True))
-        return self._when_ended(kind, running[0])
+            at = table.c.store == self._store, table.c.server == row.server, table.c.kind == kind, table.c.id == name
+            connection.execute(table.update().where(*at).values(is_to_stop=True))
+        return self._wait_for_end(kind, running[0])
 
-    def _when_ended(self, kind: str, task: Task) -> Task:
-        end = time.monotonic() + _STOP_S
+    def _wait_for_end(self, kind: str, task: Task) -> Task:
+        end = time.monotonic() + _STOP_TIMEOUT_S
         while time.monotonic() < end:
             present = (json.loads(row.content) for row in self._rows(kind) if row.id == task["id"])
             task = next(present, {**task, "status": STOPPED})
             if task["status"] != RUNNING:
                 break
-            time.sleep(_EVERY_S / 5)
+            time.sleep(_POLL_INTERVAL_S / 5)
         return task
 
     def _others(self) -> list[str]:
-        """Names of the other processes that live."""
+        """Names of the other processes that are alive."""
         return [folder.name for folder in self._registry.others()]
 
     def _rows(self, kind: str) -> Sequence[Row[Any]]:
-        """Tasks of a kind of the other processes that live."""
+        """Rows of the tasks of a kind of the other processes that are alive."""
         others = self._others()
         if not others:
             return []
-        is_theirs = table.c.store == self._store, table.c.kind == kind, table.c.server.in_(others)
+        theirs = table.c.store == self._store, table.c.kind == kind, table.c.server.in_(others)
         with self._database.reading() as connection:
-            return connection.execute(select(table).where(*is_theirs)).all()
+            return connection.execute(select(table).where(*theirs)).all()
 
-    def _is_own(self, kind: str) -> tuple[ColumnElement[bool], ...]:
+    def _own_rows(self, kind: str) -> tuple[ColumnElement[bool], ...]:
         return table.c.store == self._store, table.c.server == self._own, table.c.kind == kind
 
-    def _keep_up(self) -> None:
+    def _run(self) -> None:
         is_failing = False
-        while not self._over.wait(_EVERY_S):
+        while not self._closed.wait(_POLL_INTERVAL_S):
             try:
-                self._stop_asked_for()
+                self._stop_requested()
                 self.publish()
                 is_failing = False
-            except Exception as error:  # it must go on, for all that comes later
+            except Exception as error:  # the next round may succeed
                 if not is_failing:
                     logger.warning("The tasks could not be published\n%s", redacted_traceback(error))
                 is_failing = True
 
-    def _stop_asked_for(self) -> None:
-        """End the tasks of this process whose end another one asks for."""
+    def _stop_requested(self) -> None:
+        """Stop the tasks of this process that another one has marked."""
         if not self._published:
             return
-        asked = table.c.store == self._store, table.c.server == self._own, table.c.is_to_stop
+        marked = table.c.store == self._store, table.c.server == self._own, table.c.is_to_stop
         with self._database.reading() as connection:
-            kinds = set(connection.execute(select(table.c.kind).where(*asked)).scalars())
+            kinds = set(connection.execute(select(table.c.kind).where(*marked)).scalars())
         for kind in kinds:
-            _stopped(kind)
+            _stop_own(kind)
             with self._database.writing(durable=False) as connection:
-                connection.execute(table.update().where(*self._is_own(kind)).values(is_to_stop=False))
+                connection.execute(table.update().where(*self._own_rows(kind)).values(is_to_stop=False))
 
 
 def _values(kind: str, task: Mapping[str, Any]) -> dict[str, Any]:
-    """What a row says about a task of this process."""
+    """Columns of the row of a task of this process."""
     process = processes(kind).get(task["id"])
-    pid = process.pid if process is not None else UNKNOWN if task["status"] == SUBMITTED else None
-    return {"content": json.dumps(shown(task)), "process": pid}
+    pid = process.pid if process is not None else UNKNOWN_PID if task["status"] == SUBMITTED else None
+    return {"content": json.dumps(task_json(task)), "process": pid}
 
 
 def _process_ids(kind: str) -> set[int]:
-    waiting = {UNKNOWN} if any(task["status"] == SUBMITTED for task in tasks(kind)) else set()
+    waiting = {UNKNOWN_PID} if any(task["status"] == SUBMITTED for task in tasks(kind)) else set()
     return waiting | {process.pid for process in list(processes(kind).values())}
 
 
-def _stopped(kind: str) -> Task | None:
+def _stop_own(kind: str) -> Task | None:
     try:
         task: Task | None = stop_background_task(kind)
-    except (psutil.Error, ProcessLookupError, StopIteration, IndexError):  # it ended in this moment
+    except (psutil.Error, ProcessLookupError, StopIteration, IndexError):  # it has just ended
         return None
     return task
 
 
-def shown(task: Mapping[str, Any]) -> Task:
-    """A task as JSON; its last lines of output are a queue."""
+def task_json(task: Mapping[str, Any]) -> Task:
+    """A task as JSON; ``details``, its last lines of output, are a deque."""
     return {name: list(value) if name == "details" else value for name, value in task.items()}

@@ -93,7 +93,7 @@ def _source(service: Service, image: str, session_id: str, file: UploadFile | No
         with service.uploads.stored(file.file, file.filename or "") as path:
             yield path
     elif session_id:
-        yield service.sessions.get(session_id, touch=True).place
+        yield service.sessions.get(session_id, touch=True).path
     else:
         yield image
 

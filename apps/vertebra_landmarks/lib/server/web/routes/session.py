@@ -36,9 +36,9 @@ async def read_session(
     """Metadata of a session, its image, or the pixels of that (see ``/datastore/image/pixels``)."""
     session = await service.io_pool.run(service.sessions.get, session_id, touch=update_ts)
     if pixels:
-        return await service.io_pool.run(_pixels, service, session.place)
+        return await service.io_pool.run(_pixels, service, session.path)
     if image:
-        return FileResponse(session.place, media_type=get_mime_type(str(session.place)), filename=session.place.name)
+        return FileResponse(session.path, media_type=get_mime_type(str(session.path)), filename=session.path.name)
     return Json(session.to_dict())
 
 

@@ -19,7 +19,7 @@ from ..access_policy import requires
 from ..auth import Role
 from ..dependencies import CurrentUser, Json, Service, ServiceDep
 from ..errors import bad_request
-from ..task_registry import BATCH, SCORING, TRAIN, shown
+from ..task_registry import BATCH, SCORING, TRAIN, task_json
 from ..validation import BatchParams, NextImageParams, ScoringParams, TrainParams, sent
 
 router = APIRouter()
@@ -197,4 +197,4 @@ async def _submit(
         raise HTTPException(429, detail, headers={"Retry-After": "60"})
     with contextlib.suppress(DBAPIError):  # retried soon
         await service.io_pool.run(service.task_registry.publish)
-    return shown(task)
+    return task_json(task)

@@ -27,7 +27,7 @@ from lib.server.web import auth
 from lib.server.web.auth import KEY_LIFE_S, KEY_RETRY_S, KEYS_PATH, RealmLogin, TokenLogin
 
 if TYPE_CHECKING:
-    from ..serving import Server, Start
+    from ...serving import Server, Start
 
 READER, ANNOTATOR, ADMIN = ("the-token-of-a-reader", "the-token-of-an-annotator", "the-token-of-an-admin")
 TOKENS = f"""

@@ -1,4 +1,4 @@
-"""Images that clients send once, as rows and files that several servers share."""
+"""Sessions as rows and files that several servers share."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from PIL import Image
 from lib.server.store.schema import sessions as table
 from lib.server.store.store_context import StoreContext
 from lib.server.web import session_store
-from lib.server.web.session_store import Session, Sessions
+from lib.server.web.session_store import Session, SessionStore
 from lib.server.web.uploads import Uploads
 
-from .store.conftest import Open, database, opened, postgresql  # noqa: F401
+from ..store.conftest import Open, database, opened, postgresql  # noqa: F401
 
-Make = Callable[..., Sessions]
+Make = Callable[..., SessionStore]
 
 
 @pytest.fixture
 def make(tmp_path: Path, opened: Open) -> Make:  # noqa: F811
-    """Sessions of one folder, as each server has its own."""
+    """Session stores of one folder, as each server has its own."""
 
-    def make(most_bytes: int = 10**6, longest_s: int = 60) -> Sessions:
+    def make(max_bytes: int = 10**6, max_expiry_s: int = 60) -> SessionStore:
         number = len(list(tmp_path.glob("uploads*")))
         uploads = tmp_path / f"uploads{number}"
         uploads.mkdir()
         context = opened(tmp_path / "studies").context
-        return Sessions(context, tmp_path / "sessions", Uploads(uploads), most_bytes, longest_s)
+        return SessionStore(context, tmp_path / "sessions", Uploads(uploads), max_bytes, max_expiry_s)
 
     return make
 
@@ -49,8 +49,8 @@ def image() -> io.BytesIO:
     return io.BytesIO(content.getvalue())
 
 
-def add(sessions: Sessions, expiry: int = 0) -> Session:
-    return sessions.add(image(), "film.png", expiry)
+def add(sessions: SessionStore, expiry: int = 0) -> Session:
+    return sessions.add(image(), "image.png", expiry)
 
 
 def refused(act: Callable[[], object]) -> int:
@@ -59,15 +59,15 @@ def refused(act: Callable[[], object]) -> int:
     return raised.value.status_code
 
 
-def test_what_one_server_keeps_the_other_knows_and_ends(make: Make, tmp_path: Path) -> None:
+def test_a_session_of_one_server_can_be_read_and_deleted_by_another(make: Make, tmp_path: Path) -> None:
     first, second = make(), make()
     session = add(first)
     assert second.get(session.name, touch=False) == session
-    assert session.place.read_bytes() == image().read()
-    assert session.place.parent == tmp_path / "sessions" / session.name
+    assert session.path.read_bytes() == image().read()
+    assert session.path.parent == tmp_path / "sessions" / session.name
     assert second.remove(session.name) == session
     assert refused(lambda: first.get(session.name, touch=False)) == 404
-    assert not session.place.parent.exists()
+    assert not session.path.parent.exists()
 
 
 def test_a_session_lasts_for_a_time_after_its_last_use(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,18 +82,18 @@ def test_a_session_lasts_for_a_time_after_its_last_use(make: Make, monkeypatch: 
     now[0] += 2
     assert refused(lambda: sessions.get(short.name, touch=True)) == 404
     assert sessions.remove_expired() == 1
-    assert not short.place.exists()
-    assert long.place.exists()
+    assert not short.path.exists()
+    assert long.path.exists()
 
 
 @pytest.mark.parametrize("name", ["", "..", "../x", "a" * 36, "\x00", "\ud800", "0" * 32])
-def test_other_names_are_none(make: Make, name: str) -> None:
+def test_names_that_are_no_uuid_are_not_found(make: Make, name: str) -> None:
     assert refused(lambda: make().get(name, touch=True)) == 404
 
 
-def test_there_are_no_more_than_fit_in_number_and_bytes(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_and_bytes_of_sessions_are_limited(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     size = len(image().read())
-    sessions = make(most_bytes=2 * size)
+    sessions = make(max_bytes=2 * size)
     add(sessions)
     last = add(sessions)
     assert refused(lambda: add(sessions)) == 503
@@ -103,7 +103,7 @@ def test_there_are_no_more_than_fit_in_number_and_bytes(make: Make, monkeypatch:
     assert refused(lambda: add(make())) == 503
 
 
-def test_limits_hold_where_many_ask_at_once(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_hold_for_concurrent_requests(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_store, "MAX_SESSIONS", 5)
     servers = [make() for _ in range(3)]
 
@@ -121,8 +121,8 @@ def test_limits_hold_where_many_ask_at_once(make: Make, tmp_path: Path, monkeypa
     assert not [path for uploads in tmp_path.glob("uploads*") for path in uploads.iterdir()]
 
 
-def test_what_is_no_image_is_not_kept(make: Make, tmp_path: Path) -> None:
-    assert refused(lambda: make().add(io.BytesIO(b"text"), "film.png", 0)) == 415
+def test_a_file_that_is_no_image_makes_no_session(make: Make, tmp_path: Path) -> None:
+    assert refused(lambda: make().add(io.BytesIO(b"text"), "image.png", 0)) == 415
     assert not (tmp_path / "sessions").exists()
 
 
@@ -130,7 +130,7 @@ def test_a_row_without_a_file_is_no_session(make: Make, context: StoreContext) -
     """Files go with the last server, also where that was killed; rows with the next one."""
     sessions = make()
     session = add(sessions)
-    session.place.unlink()
+    session.path.unlink()
     assert refused(lambda: sessions.get(session.name, touch=False)) == 404
     make()
     with context.database.reading() as connection:

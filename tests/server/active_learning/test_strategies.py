@@ -1,4 +1,4 @@
-"""The next image from a running server, scored in the background and given to one person at a time."""
+"""The next image from a running server, scored in the background and assigned to one person at a time."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def scoring(server: Server) -> dict[str, Any]:
     """The state of scoring, once it is no longer at work."""
     end = time.monotonic() + LIMIT_S
     while time.monotonic() < end:
-        told: dict[str, Any] = json.loads(server.ask("/info/")[1])["scoring"]
-        if told["state"] == "idle":
-            return told
+        status: dict[str, Any] = json.loads(server.ask("/info/")[1])["scoring"]
+        if status["state"] == "idle":
+            return status
         time.sleep(0.5)
-    raise AssertionError(f"scoring took longer than {LIMIT_S} s: {told}")
+    raise AssertionError(f"scoring took longer than {LIMIT_S} s: {status}")
 
 
-def next_film(server: Server, strategy: str) -> dict[str, Any]:
-    status, answer = server.ask(f"/activelearning/{strategy}", "POST", b"{}", "application/json")
-    assert status == 200, answer
+def next_image(server: Server, strategy: str) -> dict[str, Any]:
+    code, answer = server.ask(f"/activelearning/{strategy}", "POST", b"{}", "application/json")
+    assert code == 200, answer
     sample: dict[str, Any] = json.loads(answer)
     return sample
 
 
-def test_films_are_scored_in_the_background_and_chosen_by_every_strategy(tmp_path: Path, start: Start) -> None:
+def test_images_are_scored_in_the_background_and_assigned_by_every_strategy(tmp_path: Path, start: Start) -> None:
     studies = tmp_path / "studies"
     studies.mkdir()
     names = {f"phantom_{number}" for number in range(3)}
@@ -47,13 +47,13 @@ def test_films_are_scored_in_the_background_and_chosen_by_every_strategy(tmp_pat
         Image.fromarray(render_phantom(random_spec(number, 600, 280)).pixels).save(studies / f"phantom_{number}.png")
     (studies / "text.png").write_text("I have no pixels")
     with start(studies) as server:
-        told = scoring(server)
+        status = scoring(server)
         info = json.loads(server.ask("/info/")[1])
-        assert (told["scored"], told["failed"]) == (3, 1)
-        assert told["model_version"] == info["models"]["vertebra_landmarks"]["model_version"]
+        assert (status["scored"], status["failed"]) == (3, 1)
+        assert status["model_version"] == info["models"]["vertebra_landmarks"]["model_version"]
         assert next(iter(info["strategies"])) == DEFAULT
         assert set(info["strategies"]) == {*STRATEGIES, "random", "first"}
-        samples = [next_film(server, strategy) for strategy in STRATEGIES]
-        assert {sample["id"] for sample in samples[:3]} == names  # each was given once before any comes again
+        samples = [next_image(server, strategy) for strategy in STRATEGIES]
+        assert {sample["id"] for sample in samples[:3]} == names  # each is assigned once before any comes again
         assert all(Path(sample["path"]).stem == sample["id"] for sample in samples)
         assert all({"strategy"} <= set(sample) for sample in samples)
