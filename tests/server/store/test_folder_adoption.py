@@ -1,17 +1,21 @@
-"""Folders that MONAI Label has served before."""
+"""Folders that MONAI Label or an earlier release has served before."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from monailabel.datastore.local import LocalDatastore
 
-from lib.server.store.datastore import StudiesDatastore
+from lib.server.active_learning.assignments import Assignments
+from lib.server.active_learning.scored_versions import ScoredVersions
+from lib.server.store.folder_adoption import ASSIGNMENTS_FILE, SCORED_VERSIONS_FILE
+from lib.server.store.schema import assignments
 
-Open = Callable[..., StudiesDatastore]
+from .conftest import Open
 
 
 @pytest.fixture
@@ -92,3 +96,61 @@ def test_long_metadata_does_not_prevent_the_start(
         assert (facts["user"], facts["quality"], "result" in facts) == ("ada", None, False)
     assert "NaN" not in "".join(store.json_pieces())
     assert caplog.text.count("is left out") == 2
+
+
+def write(studies: Path, name: str, content: bytes | Any) -> Path:
+    own = studies / ".vertebra_landmarks"
+    own.mkdir(exist_ok=True)
+    path = own / name
+    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    return path
+
+
+def assigned(studies: Path, opened: Open) -> set[str]:
+    context = opened(studies).context
+    with context.database.reading() as connection:
+        rows = connection.execute(assignments.select().where(assignments.c.store == context.key)).all()
+    return {row.image for row in rows}
+
+
+def test_files_of_earlier_releases_are_adopted_and_stay(studies: Path, opened: Open) -> None:
+    now = time.time()
+    files = [
+        write(studies, ASSIGNMENTS_FILE, {"a": now - 5, "b": now - 10, "c": now - 9e5}),
+        write(studies, SCORED_VERSIONS_FILE, ["2", "1"]),
+    ]
+    contents = [path.read_bytes() for path in files]
+    store = opened(studies)
+    assert ScoredVersions(store.context).complete() == ["2", "1"]
+    excluded: list[Any] = []
+    Assignments(store.context).assign(lambda images: excluded.append(images) or "c")  # type: ignore[func-returns-value]
+    assert excluded == [["a", "b"]]
+    assert [path.read_bytes() for path in files] == contents
+
+
+def test_files_are_adopted_once(studies: Path, opened: Open) -> None:
+    write(studies, SCORED_VERSIONS_FILE, ["1"])
+    ScoredVersions(opened(studies).context).add("2")
+    assert ScoredVersions(opened(studies).context).add("3") == ["3", "2"]
+    assert ScoredVersions(opened(studies).context).complete() == ["3", "2"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff", b"[" * 100_000, [1], {}, 5, None, {"a": None, "b": "soon", "c": True, "\ud800": 1, "d": 1e300}],
+    ids=["empty", "bytes", "deep", "list", "nothing", "number", "null", "no times"],
+)
+def test_damaged_files_are_ignored(studies: Path, opened: Open, content: Any) -> None:
+    write(studies, ASSIGNMENTS_FILE, content)
+    write(studies, SCORED_VERSIONS_FILE, content if content != [1] else {"1": 2})
+    assert assigned(studies, opened) == set()
+    assert ScoredVersions(opened(studies).context).complete() == []
+
+
+def test_folders_in_one_database_are_adopted_apart(studies: Path, opened: Open, tmp_path: Path) -> None:
+    write(studies, SCORED_VERSIONS_FILE, ["1"])
+    other = tmp_path / "other"
+    other.mkdir()
+    write(other, SCORED_VERSIONS_FILE, ["2"])
+    assert ScoredVersions(opened(studies).context).complete() == ["1"]
+    assert ScoredVersions(opened(other).context).complete() == ["2"]
