@@ -46,10 +46,8 @@ def test_picks_pass_over_the_labelled_and_the_excluded(studies: Path, opened: Op
     store.save_label("a", label(1), "final", {})
     store.save_label("b", label(1), "original", {})
     assert store.pick_first() == "b"
-    assert store.pick_first(unlabelled=False) == "a"
     assert store.pick_first(exclude=["b"]) == "c"
     assert {store.pick_random() for _ in range(4)} == {"b", "c"}
-    assert {store.pick_random(unlabelled=False) for _ in range(6)} == {"a", "b", "c"}
     assert store.pick_random(exclude=["b", "c"]) is None
     store.remove_label("a", "final")
     assert store.pick_first() == "a"

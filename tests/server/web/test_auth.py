@@ -24,7 +24,7 @@ from jwt.algorithms import RSAAlgorithm
 from PIL import Image
 
 from lib.server.web import auth
-from lib.server.web.auth import KEY_LIFE_S, KEY_RETRY_S, KEYS_PATH, RealmLogin, TokenLogin
+from lib.server.web.auth import KEY_LIFETIME_S, KEY_RETRY_INTERVAL_S, KEYS_PATH, RealmLogin, TokenLogin
 
 if TYPE_CHECKING:
     from ...serving import Server, Start
@@ -361,7 +361,7 @@ def status_of(login: RealmLogin, token: str) -> int:
 def test_keys_are_kept_for_a_while(login: RealmLogin, realm: Realm, clock: Clock) -> None:
     assert [status_of(login, realm.token()) for _ in range(5)] == [200] * 5
     assert len(realm.asked) == 1
-    clock.now += KEY_LIFE_S + 1
+    clock.now += KEY_LIFETIME_S + 1
     assert status_of(login, realm.token()) == 200
     assert len(realm.asked) == 2
 
@@ -371,7 +371,7 @@ def test_unknown_keys_do_not_make_the_server_flood_the_realm(login: RealmLogin, 
     for number in range(20):
         assert status_of(login, realm.token(kid=f"unknown {number}")) == 401
     assert len(realm.asked) == 1
-    clock.now += KEY_RETRY_S
+    clock.now += KEY_RETRY_INTERVAL_S
     assert [status_of(login, realm.token(kid="unknown")) for _ in range(5)] == [401] * 5
     assert len(realm.asked) == 2
 
@@ -379,7 +379,7 @@ def test_unknown_keys_do_not_make_the_server_flood_the_realm(login: RealmLogin, 
 def test_known_keys_go_on_working_while_the_realm_is_down(login: RealmLogin, realm: Realm, clock: Clock) -> None:
     assert status_of(login, realm.token()) == 200
     realm.is_up = False
-    clock.now += KEY_LIFE_S + 1
+    clock.now += KEY_LIFETIME_S + 1
     assert [status_of(login, realm.token()) for _ in range(5)] == [200] * 5
     assert len(realm.asked) == 2
 
@@ -391,7 +391,7 @@ def test_without_a_key_a_realm_that_is_down_is_503_and_is_asked_again_after_a_wh
     assert [status_of(login, realm.token()) for _ in range(5)] == [503] * 5
     assert len(realm.asked) == 1
     realm.is_up = True
-    clock.now += KEY_RETRY_S
+    clock.now += KEY_RETRY_INTERVAL_S
     assert status_of(login, realm.token()) == 200
 
 

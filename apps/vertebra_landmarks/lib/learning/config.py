@@ -43,7 +43,7 @@ _BelowOne = Annotated[Number, Field(ge=0, lt=1), Expected("in 0...1, 1 excluded"
 
 @dataclass(frozen=True, config=_CLOSED)
 class NetworkConfig:
-    """Which network; ``preset`` is a key of ``hrnet.PRESETS``, ``context_layers`` those of ``context.Context``.
+    """Which network; ``preset`` is a key of ``hrnet.PRESETS``, ``context_layers`` those of ``attention.Context``.
 
     The defaults are what the weight files mean that were written before a setting came up.
     """

@@ -1,4 +1,4 @@
-"""Checked values: pydantic checks them, and what it finds wrong becomes one sentence here."""
+"""Validation by pydantic, with errors in one sentence."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Expected:
 
     def _checked(self, value: Any, check: Callable[[Any], Any]) -> Any:
         try:
-            if self.holds(found := check(value)):
-                return found
+            if self.holds(valid := check(value)):
+                return valid
         except (ValidationError, OverflowError):
             pass
         raise PydanticCustomError(_EXPECTED, "must be {words}", {"words": self.words})
@@ -48,13 +48,13 @@ class Expected:
 class Between:
     """Metadata of ``int`` or ``float``: both limits, which are allowed, and the error that names them."""
 
-    least: float
-    most: float
+    minimum: float
+    maximum: float
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], CoreSchema]) -> CoreSchema:
         """The schema of the number within its limits."""
-        words = f"a {'whole ' if source is int else ''}number from {self.least} to {self.most}"
-        limits: Any = {**handler(source), "ge": self.least, "le": self.most, "strict": True}
+        words = f"a {'whole ' if source is int else ''}number from {self.minimum} to {self.maximum}"
+        limits: Any = {**handler(source), "ge": self.minimum, "le": self.maximum, "strict": True}
         return Expected(words).__get_pydantic_core_schema__(source, lambda _: limits)
 
 
@@ -93,15 +93,15 @@ def checked(kind: type[T], values: object, where: str = "", separator: str = "."
 
 
 def _sentence(errors: Sequence[Mapping[str, Any]], where: str, separator: str) -> str:
-    """The first error; unknown and missing names go before others, and are told together."""
+    """The first error; unknown and missing names go before others, and are reported together."""
     names = [error for error in errors if error["type"] in (_MISSING, *_UNKNOWN)]
     if not names:
         return sentence(errors[0], where, separator)
     parent = names[0]["loc"][:-1]
-    found = [error for error in names if error["loc"][:-1] == parent]
-    unknown = sorted({_name(error["loc"][-1:]) for error in found if error["type"] != _MISSING})
-    missing = sorted(_name(error["loc"][-1:]) for error in found if error["type"] == _MISSING)
-    return f"{_place(parent, where, separator)}: unknown settings {unknown}, missing settings {missing}"
+    siblings = [error for error in names if error["loc"][:-1] == parent]
+    unknown = sorted({_name(error["loc"][-1:]) for error in siblings if error["type"] != _MISSING})
+    missing = sorted(_name(error["loc"][-1:]) for error in siblings if error["type"] == _MISSING)
+    return f"{_location(parent, where, separator)}: unknown settings {unknown}, missing settings {missing}"
 
 
 def sentence(error: Mapping[str, Any], where: str = "", separator: str = ".") -> str:
@@ -114,17 +114,17 @@ def sentence(error: Mapping[str, Any], where: str = "", separator: str = ".") ->
     """
     if error["type"] == _RAISED:  # by our own code, which names the value itself
         return str(error["ctx"]["error"])
-    place, got = _place(error["loc"], where, separator), f"{error['input']!r:.{_MAX_SHOWN}}"
+    name, got = _location(error["loc"], where, separator), f"{error['input']!r:.{_MAX_SHOWN}}"
     if error["type"] == _MISSING:
-        return f"{place} is missing"
+        return f"{name} is missing"
     if error["type"] in _TABLE:
-        return f"{place} must be a table of settings, got {got}"
-    return f"{place} {error['msg']}, got {got}" if error["type"] == _EXPECTED else f"{place}: {error['msg']}, got {got}"
+        return f"{name} must be a table of settings, got {got}"
+    return f"{name} {error['msg']}, got {got}" if error["type"] == _EXPECTED else f"{name}: {error['msg']}, got {got}"
 
 
 def _name(parts: Sequence[object]) -> str:
     return ".".join(str(part) for part in parts)
 
 
-def _place(parts: Sequence[object], where: str, separator: str) -> str:
+def _location(parts: Sequence[object], where: str, separator: str) -> str:
     return separator.join(part for part in (where, _name(parts)) if part)

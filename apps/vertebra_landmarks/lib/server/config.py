@@ -63,8 +63,8 @@ def parse_conf(conf: Mapping[str, str]) -> ServerConfig:
     Raises:
         ValueError: a name is unknown, or a value is not as its setting needs it; the message names the setting.
     """
-    known = [field.name for field in fields(ServerConfig)]
-    unknown = sorted(set(conf) - {*known, "server_mode"})
+    names = [field.name for field in fields(ServerConfig)]
+    unknown = sorted(set(conf) - {*names, "server_mode"})
     if unknown:
-        raise ValueError(f"--conf {unknown[0]}: unknown setting; known are {', '.join(known)}")
-    return checked(ServerConfig, {name: conf[name] for name in known if name in conf}, "--conf", " ")
+        raise ValueError(f"--conf {unknown[0]}: unknown setting; known are {', '.join(names)}")
+    return checked(ServerConfig, {name: conf[name] for name in names if name in conf}, "--conf", " ")

@@ -15,9 +15,7 @@ GATE, ALIVE = "servers.lock", "alive.lock"
 class WorkerRegistry:
     """Registers this process by a private folder with a held lock, and finds the other processes that are alive.
 
-    The sign of life is a lock of the operating system and no row of the database: a process that crashes releases it.
-
-    What next process to start removes what killed ones have left; the last one to end removes what all of them share.
+    The next process to start removes what killed ones have left; the last one to end removes what all of them share.
 
     Args:
         parent: of the folders of all processes; it is made, and removed with the last one.

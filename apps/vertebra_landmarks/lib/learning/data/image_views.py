@@ -40,14 +40,13 @@ def windowed(pixels: np.ndarray) -> np.ndarray:
     return np.clip(stretched, 0.0, 1.0, out=stretched).astype(np.float32, copy=False)
 
 
-def warp(image: torch.Tensor, matrix: np.ndarray, size: tuple[int, int], fill: float = 0.0) -> torch.Tensor:
-    """Move an image by an affine matrix; a shrinking one averages the pixels that fall together.
+def warp(image: torch.Tensor, matrix: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
+    """Move an image by an affine matrix, black around it; a shrinking one averages the pixels that fall together.
 
     Args:
         image: ``(1, H, W)`` float tensor.
         matrix: ``(3, 3)`` from pixels of the image to pixels of the result.
         size: (height, width) of the result.
-        fill: value outside the image.
 
     Returns:
         ``(1, *size)`` float tensor.
@@ -61,7 +60,7 @@ def warp(image: torch.Tensor, matrix: np.ndarray, size: tuple[int, int], fill: f
         height, width = small
     theta = torch.from_numpy(sampling_matrix(np.linalg.inv(matrix), (height, width), size)).to(image)
     grid = F.affine_grid(theta[None], [1, 1, *size], align_corners=False)
-    return F.grid_sample(image[None] - fill, grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0] + fill
+    return F.grid_sample(image[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0]
 
 
 def _scale_of(matrix: np.ndarray) -> float:

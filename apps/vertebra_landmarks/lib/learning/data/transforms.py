@@ -29,10 +29,10 @@ MATRIX = "matrix"
 """``(3, 3)`` from original pixels to pixels of ``IMAGE``."""
 
 
-def move(data: Mapping[str, Any], matrix: np.ndarray, size: tuple[int, int], fill: float = 0.0) -> dict[str, Any]:
+def move(data: Mapping[str, Any], matrix: np.ndarray, size: tuple[int, int]) -> dict[str, Any]:
     """Apply ``warp`` to the image and the same matrix to the points; the data passed in stay as they are."""
     moved = dict(data)
-    moved[IMAGE] = warp(data[IMAGE], matrix, size, fill)
+    moved[IMAGE] = warp(data[IMAGE], matrix, size)
     moved[MATRIX] = matrix @ data[MATRIX]
     if LABEL in data:
         label = np.array(data[LABEL], dtype=np.float64)

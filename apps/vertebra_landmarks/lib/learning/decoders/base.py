@@ -28,8 +28,8 @@ class DecodedSpine:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The 17 centers that a decoder chose, in cells.
+class CenterEstimate:
+    """The 17 centers of a decoder, in cells, before fixed points are applied.
 
     Attributes:
         centers: ``(V, 2)``.
@@ -58,22 +58,22 @@ class Decoder(ABC):
         fixed = fixed or FixedLandmarks.none()
         fields = Fields.of(maps)
         in_cells = FixedLandmarks((fixed.xy + 0.5) / STRIDE - 0.5)
-        chosen = self.choose(fields, in_cells)
-        xy = (np.concatenate([chosen.centers[:, None], chosen.corners], 1) + 0.5) * STRIDE - 0.5
-        scores = np.repeat(np.clip(chosen.scores, 0.0, 1.0)[:, None], len(POINTS), 1)
+        estimate = self.choose(fields, in_cells)
+        xy = (np.concatenate([estimate.centers[:, None], estimate.corners], 1) + 0.5) * STRIDE - 0.5
+        scores = np.repeat(np.clip(estimate.scores, 0.0, 1.0)[:, None], len(POINTS), 1)
         return DecodedSpine(fixed.applied_to(xy), np.where(fixed.determined, 1.0, scores))
 
     @abstractmethod
-    def choose(self, fields: Fields, fixed: FixedLandmarks) -> Chosen:
+    def choose(self, fields: Fields, fixed: FixedLandmarks) -> CenterEstimate:
         """Choose 17 centers; fixed ones, in cells, are kept."""
 
 
-def with_fixed_centers(fields: Fields, chosen: Chosen, fixed: FixedLandmarks) -> Chosen:
-    """The fixed centers in the place of the chosen ones, with the corners that the maps hold there."""
+def with_fixed_centers(fields: Fields, estimate: CenterEstimate, fixed: FixedLandmarks) -> CenterEstimate:
+    """The estimate with fixed centers, and with the corners and scores that the maps hold there."""
     is_fixed = np.isfinite(fixed.centers).all(-1)
-    centers = np.where(is_fixed[:, None], fixed.centers, chosen.centers)
-    corners = chosen.corners.copy()
+    centers = np.where(is_fixed[:, None], fixed.centers, estimate.centers)
+    corners = estimate.corners.copy()
     corners[is_fixed] = fields.corners_at(centers[is_fixed])
     x, y = fields.cells_of(centers).T
-    there = fields.heatmap[np.arange(len(centers)), y, x]
-    return Chosen(centers, corners, np.where(is_fixed, there, chosen.scores))
+    scores = fields.heatmap[np.arange(len(centers)), y, x]
+    return CenterEstimate(centers, corners, np.where(is_fixed, scores, estimate.scores))

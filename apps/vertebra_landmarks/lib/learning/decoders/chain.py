@@ -28,8 +28,8 @@ class Steps(NamedTuple):
         begin, end = begin[order], end[order]
         count = np.bincount(end, minlength=len(possible))
         first = np.cumsum(count) - count
-        place = np.arange(max(1, count.max(initial=0)))
-        before = np.where(place < count[begin, None], first[begin, None] + place, len(begin))
+        number = np.arange(max(1, count.max(initial=0)))
+        before = np.where(number < count[begin, None], first[begin, None] + number, len(begin))
         return cls(begin, end, before)
 
 
@@ -38,7 +38,7 @@ class Chain(NamedTuple):
 
     Attributes:
         candidates: ``(V,)``.
-        states: ``(V,)``, which of the S scores counts in each place.
+        states: ``(V,)``, which of the S scores counts at each position.
         total: sum of all scores less what changes of state cost; minus infinity where no chain is possible.
     """
 
@@ -51,7 +51,7 @@ def best_chain(unary: np.ndarray, change: np.ndarray, steps: Steps, pair: np.nda
     """The sequence of candidates and states with the highest sum of scores.
 
     Args:
-        unary: ``(S, V, C)`` score of candidate c in place v and state s, finite; V is at least 3.
+        unary: ``(S, V, C)`` score of candidate c at position v and state s, finite; V is at least 3.
         change: ``(S, S)`` what it costs to go from one state to another, finite.
         steps: E steps between candidates; no chain takes others.
         pair: ``(E,)`` score of each step, finite.

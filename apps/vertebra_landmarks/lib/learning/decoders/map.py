@@ -12,7 +12,7 @@ from ...spine.geometry import body_heights, center_distances
 from ...spine.measurement.anatomy import LIMITS, spans_of
 from ...spine.schema import VERTEBRAE
 from ..config import MapConfig
-from .base import Chosen, Decoder, with_fixed_centers
+from .base import CenterEstimate, Decoder, with_fixed_centers
 from .candidates import Candidates, Fields, find_candidates, interpolated_candidates
 from .chain import Chain, Steps, best_chain
 from .skipped_bodies import skipped_bodies
@@ -39,16 +39,16 @@ class _Problem(NamedTuple):
     """What is decoded.
 
     Attributes:
-        seen: candidates of the maps; those of fixed vertebrae first.
-        meant: how many these are.
+        detected: candidates of the maps; those of fixed vertebrae first.
+        fixed_count: how many these are.
         fixed: points that must stay, in cells.
         is_contradicted: whether a fixed vertebra lies where the channels see one of another name.
-        beyond: how many candidates to make up beyond either end at least.
+        beyond: how many candidates to interpolate beyond either end at least.
         any_step: whether a step may go anywhere.
     """
 
-    seen: Candidates
-    meant: int
+    detected: Candidates
+    fixed_count: int
     fixed: FixedLandmarks
     is_contradicted: bool
     beyond: int
@@ -58,8 +58,8 @@ class _Problem(NamedTuple):
 class MapDecoder(Decoder):
     """The chain of 17 candidates with the highest probability.
 
-    Candidates are the local maxima of all channels together and, with low scores, the places where the spine would go
-    on between and beyond them. A chain's log probability is the sum of its log scores, of the prior of every step
+    Candidates are the local maxima of all channels together and, with low scores, positions where the spine would
+    continue between and beyond them. A chain's log probability is the sum of its log scores, of the prior of every step
     (length by body height, tilt) and of every two neighbouring steps (ratio of lengths, turn), of the log
     probability that the maxima left out are none, and of what steps over a body cost (``skipped_bodies``). Neighbours
     whose centers, or whose corners' means, do not lie one below the other, and steps that are far too long or go
@@ -67,9 +67,9 @@ class MapDecoder(Decoder):
     leave nothing else. The maximum is exact (``chain.best_chain``).
 
     The names are one decision with few changes, since the network counts along the spine: where it has missed a body
-    or seen one twice, all names above or below are off by one level. So every vertebra is scored by its own channel or
-    by one a level or two beside it. Every such vertebra costs a little, and where the levels change, that costs more. A
-    fixed point that contradicts its channels says that levels are off, which makes them cheaper.
+    or counted one twice, all names above or below are off by one level. So every vertebra is scored by its own
+    channel or by one a level or two beside it. Every such vertebra costs a little, and where the levels change, that
+    costs more. A fixed point that contradicts its channels says that levels are off, which makes them cheaper.
 
     Args:
         prior: how centers follow each other.
@@ -80,17 +80,17 @@ class MapDecoder(Decoder):
         self.prior = prior
         self.config = config
 
-    def choose(self, fields: Fields, fixed: FixedLandmarks) -> Chosen:
+    def choose(self, fields: Fields, fixed: FixedLandmarks) -> CenterEstimate:
         """Choose 17 centers; fixed ones, in cells, are kept."""
-        seen = find_candidates(fields, self.config.min_candidate_score, self.config.max_candidates)
-        meant, asked = _from_fixed(fields, fixed, seen)
-        seen = meant.joined(seen)  # those of fixed vertebrae first
-        own = meant.scores[asked, np.arange(len(asked))]
-        is_contradicted = bool((own < _OTHER_NAME * meant.strengths).any())
-        if not len(seen):
-            seen = _middle(fields)
+        detected = find_candidates(fields, self.config.min_candidate_score, self.config.max_candidates)
+        at_fixed, vertebrae = _candidates_at_fixed(fields, fixed, detected)
+        detected = at_fixed.joined(detected)  # those of fixed vertebrae first
+        own = at_fixed.scores[vertebrae, np.arange(len(vertebrae))]
+        is_contradicted = bool((own < _OTHER_NAME * at_fixed.strengths).any())
+        if not len(detected):
+            detected = _middle(fields)
         for beyond, any_step in ((self.config.max_beyond, False), (len(VERTEBRAE), False), (len(VERTEBRAE), True)):
-            problem = _Problem(seen, len(meant), fixed, is_contradicted, beyond, any_step)
+            problem = _Problem(detected, len(at_fixed), fixed, is_contradicted, beyond, any_step)
             chain, candidates = self._best(fields, problem)
             if chain.total > _IMPOSSIBLE / 2:  # else too few in a row: let the spine go on further, then anyhow
                 break
@@ -100,33 +100,34 @@ class MapDecoder(Decoder):
             if any_step or not _is_unusual(center_distances(centers), span).any():
                 break
             chain, candidates = self._best(fields, problem, span)
-        found = chain.candidates
-        levels = np.zeros(len(found), int) if any_step else _LEVELS[chain.states]
+        best = chain.candidates
+        levels = np.zeros(len(best), int) if any_step else _LEVELS[chain.states]
         channels = np.clip(np.arange(len(VERTEBRAE)) + levels, 0, len(VERTEBRAE) - 1)
-        scores = candidates.scores[channels, found]
-        return with_fixed_centers(fields, Chosen(candidates.centers[found], candidates.corners[found], scores), fixed)
+        estimate = CenterEstimate(candidates.centers[best], candidates.corners[best], candidates.scores[channels, best])
+        return with_fixed_centers(fields, estimate, fixed)
 
     def _best(self, fields: Fields, problem: _Problem, span: float | None = None) -> tuple[Chain, Candidates]:
         """The best chain and the candidates that it goes through.
 
-        Where the span from T1 to L5 is given, steps outside the limits of anatomy cost more.
+        With a span from T1 to L5, steps outside the limits of anatomy cost more.
         """
-        seen, fixed = problem.seen, problem.fixed
-        candidates = seen.joined(interpolated_candidates(fields, seen, fixed.centers, self.prior, problem.beyond))
+        detected, fixed = problem.detected, problem.fixed.centers
+        interpolated = interpolated_candidates(fields, detected, fixed, self.prior, problem.beyond)
+        candidates = detected.joined(interpolated)
         cost, possible = self._pair_scores(candidates)
-        way = Steps.of(possible if not problem.any_step else ~np.eye(len(candidates), dtype=bool))
-        pair = cost[way.begin, way.end]
-        pair -= self.config.skip_penalty * skipped_bodies(candidates, len(seen), way, self.prior)
+        steps = Steps.of(possible if not problem.any_step else ~np.eye(len(candidates), dtype=bool))
+        pair = cost[steps.begin, steps.end]
+        pair -= self.config.skip_penalty * skipped_bodies(candidates, len(detected), steps, self.prior)
         if span is not None:
-            lengths = np.linalg.norm(candidates.centers[way.end] - candidates.centers[way.begin], axis=-1)
+            lengths = np.linalg.norm(candidates.centers[steps.end] - candidates.centers[steps.begin], axis=-1)
             pair -= self.config.limit_penalty * _is_unusual(lengths, span)
-        triple = self._triple_scores(candidates, way)
+        triple = self._triple_scores(candidates, steps)
         unary = self._unary_scores(candidates, problem)
         change = self.config.change_penalty * np.abs(_LEVELS[:, None] - _LEVELS)
         if problem.any_step:  # hundreds of times as many, and nothing left to be counted
             unary, change = unary[_LEVELS == 0], np.zeros((1, 1))
         unary, change, pair = (part.astype(np.float32) for part in (unary, change, pair))  # quick, and exact enough
-        return best_chain(unary, change, way, pair, triple), candidates
+        return best_chain(unary, change, steps, pair, triple), candidates
 
     def _unary_scores(self, candidates: Candidates, problem: _Problem) -> np.ndarray:
         """``(S, V, C)``: log scores by levels, what a maximum gains by being used, what fixed points demand."""
@@ -136,15 +137,15 @@ class MapDecoder(Decoder):
         unary = np.log(np.maximum(by_levels, config.score_floor))
         unary -= shift_penalty / len(VERTEBRAE) * np.abs(_LEVELS)[:, None, None]
         unused = -np.log(np.maximum(1 - candidates.scores.sum(0), _MIN_DOUBT))
-        unused[len(problem.seen) :] = 0.0
-        unused[_beside(candidates, problem.meant)] = 0.0
+        unused[len(problem.detected) :] = 0.0
+        unused[_beside(candidates, problem.fixed_count)] = 0.0
         unary += config.explain_weight * unused
-        given = np.flatnonzero(np.isfinite(fixed.centers).all(-1))
-        for column, vertebra in enumerate(given):
+        with_center = np.flatnonzero(np.isfinite(fixed.centers).all(-1))
+        for column, vertebra in enumerate(with_center):
             unary[:, vertebra] = np.where(np.arange(len(candidates)) == column, 0.0, _OUT_OF_PLACE)
         corner_is_fixed = fixed.mask[:, 1:]
         for vertebra in np.flatnonzero(corner_is_fixed.any(1)):
-            if vertebra not in given:
+            if vertebra not in with_center:
                 which = corner_is_fixed[vertebra]
                 away = np.linalg.norm(candidates.corners[:, which] - fixed.xy[vertebra, 1:][which], axis=-1).mean(-1)
                 allowed = _NEAREST_CORNER * np.maximum(body_heights(candidates.corners), 1.0)
@@ -152,7 +153,7 @@ class MapDecoder(Decoder):
         return unary
 
     def _relative_noise(self, candidates: Candidates) -> float:
-        """Error of a center's place along one axis, in steps of this spine."""
+        """Error of a center's position along one axis, in steps of this spine."""
         step = np.exp(self.prior.step_per_height.mean) * np.median(body_heights(candidates.corners))
         return self.config.noise_cells / max(1.0, float(step))
 
@@ -172,14 +173,14 @@ class MapDecoder(Decoder):
         is_possible = falls & _stays_on_spine(move, heights)
         return np.where(is_possible, -weight * penalty, _IMPOSSIBLE), is_possible & is_short
 
-    def _triple_scores(self, candidates: Candidates, way: Steps) -> np.ndarray:
+    def _triple_scores(self, candidates: Candidates, steps: Steps) -> np.ndarray:
         """``(E, P)`` of every two steps in a row."""
-        move = candidates.centers[way.end] - candidates.centers[way.begin]
+        move = candidates.centers[steps.end] - candidates.centers[steps.begin]
         log_length = np.log(np.maximum(np.linalg.norm(move, axis=-1), 1e-6)).astype(np.float32)
         angle = np.degrees(np.arctan2(move[:, 0], move[:, 1])).astype(np.float32)
         weight, cap = self.config.prior_weight, self.config.prior_cap
         noise = np.sqrt(6) * self._relative_noise(candidates)  # of the second difference of three centers
-        before = np.minimum(way.before, len(way.begin) - 1)
+        before = np.minimum(steps.before, len(steps.begin) - 1)
         penalty = self.prior.step_ratio.penalty(log_length[:, None] - log_length[before], cap, noise)
         penalty += self.prior.turn_deg.penalty(angle[:, None] - angle[before], cap, np.degrees(noise))
         scores: np.ndarray = -weight * penalty
@@ -193,11 +194,11 @@ def _stays_on_spine(move: np.ndarray, heights: np.ndarray) -> np.ndarray:
     return stays
 
 
-def _beside(candidates: Candidates, meant: int) -> np.ndarray:
-    """Which candidates lie so near to one of the first ones that they are the same body."""
-    apart = np.linalg.norm(candidates.centers[:, None] - candidates.centers[:meant], axis=-1)
-    near: np.ndarray = (apart < _SAME_BODY * np.maximum(body_heights(candidates.corners[:meant]), 1.0)).any(1)
-    near[:meant] = False
+def _beside(candidates: Candidates, count: int) -> np.ndarray:
+    """Which candidates lie so near to one of the first ``count`` that they are the same body."""
+    apart = np.linalg.norm(candidates.centers[:, None] - candidates.centers[:count], axis=-1)
+    near: np.ndarray = (apart < _SAME_BODY * np.maximum(body_heights(candidates.corners[:count]), 1.0)).any(1)
+    near[:count] = False
     return near
 
 
@@ -216,22 +217,22 @@ def _shifted(scores: np.ndarray, shift: int) -> np.ndarray:
     return moved
 
 
-def _from_fixed(fields: Fields, fixed: FixedLandmarks, seen: Candidates) -> tuple[Candidates, np.ndarray]:
-    """Candidates at the fixed centers, then one for every vertebra with fixed corners only; and the vertebrae meant."""
-    given = np.flatnonzero(np.isfinite(fixed.centers).all(-1))
-    places, whose = [*fixed.centers[given]], [*given]
+def _candidates_at_fixed(fields: Fields, fixed: FixedLandmarks, detected: Candidates) -> tuple[Candidates, np.ndarray]:
+    """Candidates at the fixed centers, then one for every vertebra with fixed corners only; and these vertebrae."""
+    with_center = np.flatnonzero(np.isfinite(fixed.centers).all(-1))
+    positions, vertebrae = [*fixed.centers[with_center]], [*with_center]
     corner_is_fixed = fixed.mask[:, 1:]
     for vertebra in np.flatnonzero(corner_is_fixed.any(1)):
-        if vertebra not in given and len(seen):
+        if vertebra not in with_center and len(detected):
             which = corner_is_fixed[vertebra]
-            place = fixed.xy[vertebra, 1:][which].mean(0)
-            nearest = np.linalg.norm(seen.corners[:, which].mean(1) - place, axis=-1).argmin()
-            places.append(place + seen.centers[nearest] - seen.corners[nearest][which].mean(0))
-            whose.append(vertebra)
-    centers = np.array(places).reshape(-1, 2)
+            corner = fixed.xy[vertebra, 1:][which].mean(0)
+            nearest = np.linalg.norm(detected.corners[:, which].mean(1) - corner, axis=-1).argmin()
+            positions.append(corner + detected.centers[nearest] - detected.corners[nearest][which].mean(0))
+            vertebrae.append(vertebra)
+    centers = np.array(positions).reshape(-1, 2)
     x, y = fields.cells_of(centers).T
     candidates = Candidates(centers, fields.corners_at(centers), fields.heatmap[:, y, x].astype(float))
-    return candidates, np.array(whose, dtype=int)
+    return candidates, np.array(vertebrae, dtype=int)
 
 
 def _middle(fields: Fields) -> Candidates:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...spine.fixed_landmarks import FixedLandmarks
 from ..codec import LandmarkCodec
-from .base import Chosen, Decoder, with_fixed_centers
+from .base import CenterEstimate, Decoder, with_fixed_centers
 from .candidates import Fields
 
 
@@ -18,10 +18,10 @@ class ParallelDecoder(Decoder):
     def __init__(self, codec: LandmarkCodec) -> None:
         self.codec = codec
 
-    def choose(self, fields: Fields, fixed: FixedLandmarks) -> Chosen:
+    def choose(self, fields: Fields, fixed: FixedLandmarks) -> CenterEstimate:
         """Choose 17 centers; fixed ones, in cells, are kept."""
         decoded = self.codec.decode(fields.maps)
         cells = ((decoded.xy[0].double() + 0.5) / self.codec.stride - 0.5).cpu().numpy()
         return with_fixed_centers(
-            fields, Chosen(cells[:, 0], cells[:, 1:], decoded.scores[0].double().cpu().numpy()), fixed
+            fields, CenterEstimate(cells[:, 0], cells[:, 1:], decoded.scores[0].double().cpu().numpy()), fixed
         )

@@ -7,7 +7,7 @@ import numpy as np
 from ...spine.fixed_landmarks import FixedLandmarks
 from ...spine.geometry import center_distances
 from ..codec import peaks
-from .base import Chosen, Decoder, with_fixed_centers
+from .base import CenterEstimate, Decoder, with_fixed_centers
 from .candidates import Fields
 
 _HALF_WIDTH, _FROM, _TO = 1.0, 0.3, 1.65
@@ -27,18 +27,17 @@ class SequentialDecoder(Decoder):
         fallback is this project's.
     """
 
-    def choose(self, fields: Fields, fixed: FixedLandmarks) -> Chosen:
+    def choose(self, fields: Fields, fixed: FixedLandmarks) -> CenterEstimate:
         """Choose 17 centers; fixed ones, in cells, are kept, and the next ones follow them."""
         v, _, w = fields.heatmap.shape
-        best, places = (values[0].cpu().numpy() for values in peaks(fields.maps.heatmap))
-        starts = fields.centers_at(np.stack([places % w, places // w], -1))
-        given = fixed.centers
+        best, cells = (values[0].cpu().numpy() for values in peaks(fields.maps.heatmap))
+        starts = fields.centers_at(np.stack([cells % w, cells // w], -1))
         step = max(1.0, float(np.median(center_distances(starts))))
         direction = np.array([0.0, 1.0])
         centers, scores = np.empty((v, 2)), np.empty(v)
         for i in range(v):
-            if np.isfinite(given[i]).all():
-                centers[i], scores[i] = given[i], 1.0
+            if np.isfinite(fixed.centers[i]).all():
+                centers[i], scores[i] = fixed.centers[i], 1.0
             elif i == 0:
                 centers[i], scores[i] = starts[i], best[i]
             else:
@@ -49,7 +48,7 @@ class SequentialDecoder(Decoder):
                 if length > 0:
                     direction = move / length
                     step = float(np.clip(length, _STEP_CHANGE[0] * step, _STEP_CHANGE[1] * step))
-        return with_fixed_centers(fields, Chosen(centers, fields.corners_at(centers), scores), fixed)
+        return with_fixed_centers(fields, CenterEstimate(centers, fields.corners_at(centers), scores), fixed)
 
     @staticmethod
     def _next(

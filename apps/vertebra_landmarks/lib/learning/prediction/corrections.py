@@ -1,4 +1,4 @@
-"""Fixed landmarks applied to the bodies that the networks found: which body is meant, and which points follow."""
+"""Fixed landmarks applied to detected bodies: which body is meant, and which points follow."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class ConstrainedSpine(NamedTuple):
     bodies: np.ndarray
 
 
-def apply_constraints(found: np.ndarray, fixed: FixedLandmarks, centers: np.ndarray) -> ConstrainedSpine:
+def apply_constraints(observed: np.ndarray, fixed: FixedLandmarks, centers: np.ndarray) -> ConstrainedSpine:
     """Move the vertebrae that the patches show to the fixed landmarks.
 
-    All corners go along with a fixed center, unless it lies within ``_NAMING_REACH`` of the one found: then it only
+    All corners go along with a fixed center, unless it lies within ``_NAMING_REACH`` of the observed one: then it only
     says which body is meant. A fixed corner leaves the others where the image shows them (``ErrorCorrelations`` says
     what follows from its error for theirs). The center is the mean of all four. But where a fixed corner lies half a
     step up or down from the one that the patch shows, or a whole one to the side, or would dent the outline or turn it
@@ -40,18 +40,18 @@ def apply_constraints(found: np.ndarray, fixed: FixedLandmarks, centers: np.ndar
     the least change of shape that does it (``drag_along``).
 
     Args:
-        found: ``(V, P, 2)`` points, NaN where the network gives no number.
+        observed: ``(V, P, 2)`` points, NaN where the network gives no number.
         fixed: points that must stay.
         centers: ``(V, 2)`` as decoded, which tell how long a step is and where the spine goes.
     """
-    shifts = np.where(np.isfinite(fixed.centers), fixed.centers - found[:, 0], 0.0)
+    shifts = np.where(np.isfinite(fixed.centers), fixed.centers - observed[:, 0], 0.0)
     shifts[np.linalg.norm(shifts, axis=1) <= _NAMING_REACH * gap_lengths(centers)] = 0.0
-    bodies = found + shifts[:, None]
+    bodies = observed + shifts[:, None]
     placed = fixed.applied_to(bodies)
     has_corner = np.any(fixed.mask[:, 1:], axis=1)
     is_shown = ~has_corner | ~(_is_far(placed[:, 1:] - bodies[:, 1:], centers) | is_dented(placed))
-    for vertebra in np.flatnonzero(~is_shown & np.isfinite(found).all((1, 2))):
-        placed[vertebra] = drag_along(found[vertebra], fixed.xy[vertebra])
+    for vertebra in np.flatnonzero(~is_shown & np.isfinite(observed).all((1, 2))):
+        placed[vertebra] = drag_along(observed[vertebra], fixed.xy[vertebra])
     placed = fixed.applied_to(placed)
     follows = has_corner[:, None] & ~np.isfinite(fixed.centers)
     placed[:, 0] = np.where(follows, centers_of(corners_of(placed)), placed[:, 0])
@@ -69,16 +69,16 @@ def _is_far(off: np.ndarray, centers: np.ndarray) -> np.ndarray:
     return is_far
 
 
-def snap_to_bodies(fixed: FixedLandmarks, found: np.ndarray, decoded: np.ndarray) -> FixedLandmarks:
+def snap_to_bodies(fixed: FixedLandmarks, centers: np.ndarray, decoded: np.ndarray) -> FixedLandmarks:
     """The fixed points with every center that only names a body moved to where decoding found that body.
 
     Args:
         fixed: points that must stay.
-        found: ``(V, 2)`` centers of the bodies, under whatever name.
+        centers: ``(V, 2)`` of the bodies, under whatever name.
         decoded: ``(V, 2)`` where decoding found them.
     """
-    away = np.linalg.norm(fixed.centers[:, None] - found, axis=-1)
-    reach = np.where(np.isfinite(away), _NAMING_REACH * gap_lengths(found) - away, -np.inf)
+    away = np.linalg.norm(fixed.centers[:, None] - centers, axis=-1)
+    reach = np.where(np.isfinite(away), _NAMING_REACH * gap_lengths(centers) - away, -np.inf)
     nearest = reach.argmax(1)
     names = reach.max(1) >= 0
     xy = fixed.xy.copy()
@@ -87,26 +87,26 @@ def snap_to_bodies(fixed: FixedLandmarks, found: np.ndarray, decoded: np.ndarray
 
 
 def match_bodies(centers: np.ndarray, before: np.ndarray, fixed: FixedLandmarks, reach: np.ndarray) -> np.ndarray:
-    """Which vertebrae are bodies that were looked at before, under whatever name.
+    """Which vertebrae are bodies that were refined before, under whatever name.
 
     A center counts as the same where it has moved by no more than a fraction of a pixel; of a vertebra with a fixed
     corner, where it has moved by no more than its reach: the corner is what has moved it.
 
     Args:
         centers: ``(V, 2)`` as decoded now.
-        before: ``(V, 2)`` as decoded when they were looked at.
+        before: ``(V, 2)`` as decoded when they were refined.
         fixed: points that must stay.
         reach: ``(V,)`` pixels.
 
     Returns:
-        ``(V,)`` indices into ``before``, each at most once; -1 for vertebrae that were not looked at.
+        ``(V,)`` indices into ``before``, each at most once; -1 for vertebrae that were not refined.
     """
     away = np.linalg.norm(centers[:, None] - before, axis=-1)
     by_corner = fixed.mask[:, 1:].any(1) & ~np.isfinite(fixed.centers).all(1)
     near = np.where(by_corner, reach, _SAME_MAXIMUM)
-    kept = np.full(len(centers), -1)
+    bodies = np.full(len(centers), -1)
     for vertebra in np.argsort(away.min(1), kind="stable"):
         body = away[vertebra].argmin()
-        if away[vertebra, body] <= near[vertebra] and body not in kept:
-            kept[vertebra] = body
-    return kept
+        if away[vertebra, body] <= near[vertebra] and body not in bodies:
+            bodies[vertebra] = body
+    return bodies

@@ -1,7 +1,7 @@
-"""Whose name is which: what a model says about the names in a label, and labels renamed by it.
+"""Level assignment: what a model says about the level names in a label, and labels renamed by it.
 
-A label that is right but for its names has them all off by the same number of levels, so there are few namings to
-compare. "Levels" are counted downwards: with 1, what was called T1 becomes T2.
+A label that is right but for its names has them all off by the same number of levels, so few namings are compared.
+"Levels" are counted downwards: with 1, what was called T1 becomes T2.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ def naming_totals(scores: np.ndarray) -> dict[int, float]:
     if scores.ndim != 2 or len(scores) != len(VERTEBRAE) or not scores.shape[1]:
         raise ValueError(f"scores must have shape ({len(VERTEBRAE)}, N), N at least 1, got {scores.shape}")
     log_scores = np.log(np.maximum(scores, _SCORE_FLOOR))
-    place = np.arange(scores.shape[1])
+    index = np.arange(scores.shape[1])
     totals = {}
-    for levels in range(-MAX_LEVELS, max(MAX_LEVELS, len(VERTEBRAE) - len(place)) + 1):
-        named = (place + levels >= 0) & (place + levels < len(VERTEBRAE))
+    for levels in range(-MAX_LEVELS, max(MAX_LEVELS, len(VERTEBRAE) - len(index)) + 1):
+        named = (index + levels >= 0) & (index + levels < len(VERTEBRAE))
         nameless = (~named).sum() * np.log(_NAMELESS_SCORE)
-        totals[levels] = float(log_scores[place[named] + levels, place[named]].sum() + nameless)
+        totals[levels] = float(log_scores[index[named] + levels, index[named]].sum() + nameless)
     return totals
 
 
@@ -106,12 +106,12 @@ def evidence_parts(scores: np.ndarray, is_visible: np.ndarray) -> np.ndarray:
         raise ValueError(f"17 channels at 17 vertebrae are expected, got {scores.shape} and {is_visible.shape}")
     bodies, count = scores.sum(0), max(1, int(is_visible.sum()))
     log_shares = np.log(np.maximum(scores / np.maximum(bodies, _MIN_BODY_SCORE), _MIN_SHARE))
-    place = np.arange(len(VERTEBRAE))
+    index = np.arange(len(VERTEBRAE))
     totals = {}
     for levels in range(-MAX_LEVELS, MAX_LEVELS + 1):
-        named = is_visible & (place + levels >= 0) & (place + levels < len(VERTEBRAE))
+        named = is_visible & (index + levels >= 0) & (index + levels < len(VERTEBRAE))
         nameless = int(is_visible.sum() - named.sum()) * np.log(_NAMELESS_SHARE)
-        totals[levels] = float(log_shares[place[named] + levels, place[named]].sum() + nameless)
+        totals[levels] = float(log_shares[index[named] + levels, index[named]].sum() + nameless)
     lead = (totals[0] - max(total for levels, total in totals.items() if levels)) / count
     ends = np.where(is_visible, np.log(np.clip(bodies, _MIN_SHARE, 1.0)), _END_NOT_VISIBLE)
     hidden = (is_visible & (bodies < _MIN_BODY_SCORE)).sum()
@@ -150,9 +150,9 @@ def renamed(label: np.ndarray, levels: int | None) -> np.ndarray:
         return unnamed
     moved = np.zeros_like(label)
     moved[..., STATE] = UNKNOWN
-    there = np.flatnonzero(np.isin(label[:, 0, STATE], (PRESENT, UNNAMED)))
-    there = there[(there + levels >= 0) & (there + levels < len(label))]
-    moved[there + levels] = label[there]
+    present = np.flatnonzero(np.isin(label[:, 0, STATE], (PRESENT, UNNAMED)))
+    present = present[(present + levels >= 0) & (present + levels < len(label))]
+    moved[present + levels] = label[present]
     moved[..., STATE] = np.where(moved[..., STATE] == UNNAMED, PRESENT, moved[..., STATE])
     return moved
 
@@ -198,7 +198,7 @@ def folds_cell(folds: Iterable[int]) -> str:
 
 
 def read_model_folds(path: Path) -> frozenset[int] | None:
-    """Folds of the AASCE training split that the model behind a table was trained on; ``None`` where it is not said.
+    """Folds of the AASCE training split that the model behind a table was trained on; ``None`` if it does not say.
 
     A model is meant to be asked about images that it was trained on: its opinion is about their names alone, and only
     training makes use of it. A table has no part in what held-out images are compared with, since those keep their

@@ -29,7 +29,7 @@ class RefinedSpine(NamedTuple):
 
     Attributes:
         xy: ``(V, P, 2)`` points.
-        errors: ``(V, P)`` expected distances from the true places, before calibration; ``refinement_reach`` for
+        errors: ``(V, P)`` expected distances from the true positions, before calibration; ``refinement_reach`` for
             vertebrae that stayed as decoding placed them, and for those that lie elsewhere than their patches show.
         observed: ``(V, P, 2)`` points as the patches show them, before corners were fixed; NaN for vertebrae that lie
             elsewhere.
@@ -108,9 +108,9 @@ class Refinement:
         would move further than ``refinement_reach``, and two neighbours do where they would come to lie on one body or
         their step would leave ``anatomy.LIMITS`` that it kept to; vertebrae with fixed points always move.
 
-        After every round ``apply_constraints`` brings vertebrae to their fixed points, so that the next one looks
-        there. Vertebrae of ``before`` that are decoded where they were (``match_bodies``) keep their points and errors
-        exactly, whatever their names are now.
+        After every round ``apply_constraints`` brings vertebrae to their fixed points, so that the next one cuts its
+        patches there. Vertebrae of ``before`` that are decoded where they were (``match_bodies``) keep their points and
+        errors exactly, whatever their names are now.
 
         Args:
             pixels: ``(H, W)`` of the image.
@@ -137,12 +137,12 @@ class Refinement:
         bodies = reused.xy
         for number in range(limits.refinement_rounds):
             views = _patch_views(limits, is_last=number == limits.refinement_rounds - 1)
-            found, raw_errors = reused.xy.copy(), reused.errors.copy()
+            observed, raw_errors = reused.xy.copy(), reused.errors.copy()
             if len(reused.active):
-                seen = self._run(image, current[:, 0], reused, number, views, timer)
-                found[reused.active], raw_errors[reused.active] = seen[:2]
-                tokens.append(seen[2])
-            placed, is_shown, bodies = apply_constraints(found, fixed, decoded)
+                points, stated_errors, new_tokens = self._run(image, current[:, 0], reused, number, views, timer)
+                observed[reused.active], raw_errors[reused.active] = points, stated_errors
+                tokens.append(new_tokens)
+            placed, is_shown, bodies = apply_constraints(observed, fixed, decoded)
             moves = movable_centers(decoded, placed[:, 0], reach, must_move)
             current = np.where(moves[:, None, None], placed, xy)
             errors = np.where((moves & is_shown)[:, None], raw_errors, reach[:, None])

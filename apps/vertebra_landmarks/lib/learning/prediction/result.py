@@ -1,4 +1,4 @@
-"""The last stage: a found spine becomes a ``Prediction`` in stored pixels, with expected errors and warnings."""
+"""The last stage: a spine estimate becomes a ``Prediction`` in stored pixels, with expected errors and warnings."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def calibrate(
 def build_prediction(
     image: UprightImage,
     view: NetworkView,
-    found: SpineEstimate,
+    estimate: SpineEstimate,
     request: PredictionRequest,
     model: ErrorModel | None,
     propagation: bool,
@@ -121,13 +121,13 @@ def build_prediction(
     Args:
         image: as it was brought upright.
         view: that the spine was found in.
-        found: the spine.
+        estimate: the spine.
         request: as asked.
         model: expected errors, ``None`` where they were not measured.
         propagation: see ``calibrate``.
         timer: of all stages.
     """
-    decoded, refined = found
+    decoded, refined = estimate
     scores = view.scores_at(decoded.xy[:, 0])
     size = (image.radiograph.width, image.radiograph.height)
     is_visible: np.ndarray = np.all((decoded.xy[:, 0] >= 0) & (decoded.xy[:, 0] < size), axis=1)

@@ -38,7 +38,7 @@ class LandmarkTrainer(Trainer):
         facts: what the run is about, such as data and fold; stored in the weight file beside the validation errors.
         prior: how centers follow each other in the spines trained on; stored in the weight file for MAP decoding.
         refiner: stored in the weight file as it is; its error model is an estimate from then on, as
-            ``weights.networks_digest`` shows.
+            ``weight_files.networks_digest`` shows.
         freeze_norm, resumable, show_bars: as for ``Trainer``.
 
     Raises:

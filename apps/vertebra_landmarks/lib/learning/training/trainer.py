@@ -313,9 +313,7 @@ class Trainer(ABC):
         error = progress.validation.corner_mean if progress.validation is not None else math.nan
         if error < self.best:
             self.best = error
-        elif (
-            math.isfinite(self.best) and not keeps_last
-        ):  # else there is no error to choose by: no validation, or no corner in its labels
+        elif math.isfinite(self.best) and not keeps_last:  # else no error to choose by: no validation, or no corners
             return
         figures = asdict(progress.validation) if progress.validation is not None else {}
         self.save(self.folder / BEST, {**self.facts, "epoch": progress.epoch, "validation": figures})

@@ -93,10 +93,8 @@ class ErrorModel:
         Returns:
             ``(V, P)`` pixels.
         """
-        return (
-            np.concatenate([_measured(raw[:, :1] / step, self.center), _measured(raw[:, 1:] / step, self.corner)], 1)
-            * step
-        )
+        shares = raw / step
+        return step * np.concatenate([_measured(shares[:, :1], self.center), _measured(shares[:, 1:], self.corner)], 1)
 
     def tilt_half_widths(self, points: np.ndarray, local: np.ndarray) -> np.ndarray:
         """Half widths of each vertebra's part in the 90 % interval of an angle, ``(V,)`` degrees.
@@ -136,7 +134,7 @@ class CalibrationCase:
         raw: ``(V, P)`` as the corner network states them, pixels.
         observed: ``(V, P)`` distances from the label, pixels.
         step: mean distance of neighbouring predicted centers, pixels.
-        lead: how much speaks for the names (``naming.names_evidence``).
+        lead: how much speaks for the names (``level_names.names_evidence``).
         is_shifted: whether all names are off by one level or more.
         points: ``(V, P, 2)`` predicted pixels.
         ends: indices of the end vertebrae of the largest curve.

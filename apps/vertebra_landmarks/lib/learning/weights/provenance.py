@@ -100,7 +100,7 @@ class KnownImages:
     Attributes:
         path: the file.
         seen: what both networks were trained on.
-        errors_on: what the expected errors were measured on, as ``weights.ERRORS_MEASURED_ON`` has it, empty where it
+        errors_on: what the expected errors were measured on, see ``weight_files.ERRORS_MEASURED_ON``, empty where it
             is not said; ``None`` where there are none.
         has_own_errors: whether they were measured with these very networks.
     """

@@ -21,11 +21,8 @@ logger = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_MS = 60_000
 """How long a writer waits for others."""
-_POOL = {
-    "pool_size": 8,
-    "max_overflow": 12,
-    "pool_timeout": BUSY_TIMEOUT_MS / 1000,
-}  # a server has 100 for all processes
+_POOL = {"pool_size": 8, "max_overflow": 12, "pool_timeout": BUSY_TIMEOUT_MS / 1000}
+"""PostgreSQL allows 100 connections for all processes by default."""
 _POSTGRESQL = ("postgresql+psycopg", "postgresql", "postgres", "postgresql+psycopg2")
 _SQLITE = ("sqlite", "sqlite+pysqlite")
 """Accepted driver names in URLs; the first of each is used."""

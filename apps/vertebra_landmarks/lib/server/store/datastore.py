@@ -63,11 +63,11 @@ class StudiesDatastore(Datastore):
         self._folder = StudiesFolder(Path(folder))
         file = self._folder.app_folder / DATABASE_FILE
         kind = kind_of(database, file)
-        is_known = check_database(self._folder, kind)
+        is_noted = check_database(self._folder, kind)
         self._database = Database(database, file)
         self._watcher: FolderWatcher | None = None
         try:
-            context = open_context(self._folder, self._database, is_known)
+            context = open_context(self._folder, self._database, is_noted)
             note_database(self._folder, kind)
             self._open(context, auto_reload, read_only)
         except DBAPIError as error:
@@ -123,7 +123,7 @@ class StudiesDatastore(Datastore):
 
     def get_label_by_image_id(self, image_id: str, tag: str) -> str:
         """Label id of an image and tag; "" if there is none."""
-        return self.get_labels_by_image_id(image_id).get(_plain(tag), "")
+        return self.get_labels_by_image_id(image_id).get(_tag_text(tag), "")
 
     def get_image(self, image_id: str, params: Any = None) -> Any:
         """Content of an image as a stream; ``None`` if there is no such image."""
@@ -141,7 +141,7 @@ class StudiesDatastore(Datastore):
 
     def get_label_uri(self, label_id: str, label_tag: str) -> str:
         """Path of the current label; "" if the image has none of that tag."""
-        return self._labels.uri(label_id, _plain(label_tag))
+        return self._labels.uri(label_id, _tag_text(label_tag))
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         """Metadata of an image; empty if there is no such image."""
@@ -149,15 +149,15 @@ class StudiesDatastore(Datastore):
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
         """Metadata of the current label; empty if there is no such label."""
-        return self._labels.metadata(label_id, _plain(label_tag))
+        return self._labels.metadata(label_id, _tag_text(label_tag))
 
     def get_labeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
         """Ids of the images with a label of the tag, by default ``final``."""
-        return [row.id for row in self._queries.labelled(_plain(label_tag or FINAL))]
+        return [row.id for row in self._queries.labelled(_tag_text(label_tag or FINAL))]
 
     def get_unlabeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
         """Ids of the readable images without a label of the tag, by default ``final``."""
-        return self._queries.without_label(_plain(label_tag or FINAL))
+        return self._queries.without_label(_tag_text(label_tag or FINAL))
 
     def list_images(self) -> list[str]:
         """Ids of all images."""
@@ -212,24 +212,24 @@ class StudiesDatastore(Datastore):
 
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
         """Save a copy of a Markups file as the current label of an image."""
-        self._labels.save(image_id, _plain(label_tag), Path(label_filename).read_bytes(), label_info or {})
+        self._labels.save(image_id, _tag_text(label_tag), Path(label_filename).read_bytes(), label_info or {})
         return image_id
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Remove a label; its versions stay."""
-        self._labels.remove(label_id, _plain(label_tag))
+        self._labels.remove(label_id, _tag_text(label_tag))
 
     def label_versions(self, image_id: str, tag: str) -> list[dict[str, Any]]:
         """All versions of a label, oldest first: ``version``, ``digest``, ``info`` and ``is_current``."""
-        return self._labels.history(image_id, _plain(tag))
+        return self._labels.history(image_id, _tag_text(tag))
 
     def label_version(self, image_id: str, tag: str, version: int) -> bytes:
         """Content of a label version."""
-        return self._labels.version(image_id, _plain(tag), version)[0]
+        return self._labels.version(image_id, _tag_text(tag), version)[0]
 
     def restore_label(self, image_id: str, tag: str, version: int, info: dict[str, Any]) -> int:
         """Save a copy of a label version as the current one, and return its number."""
-        return self._labels.restore(image_id, _plain(tag), version, info)
+        return self._labels.restore(image_id, _tag_text(tag), version, info)
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         """Merge values into the metadata of an image."""
@@ -237,7 +237,7 @@ class StudiesDatastore(Datastore):
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         """Merge values into the metadata of the current label."""
-        self._labels.update_metadata(label_id, _plain(label_tag), info)
+        self._labels.update_metadata(label_id, _tag_text(label_tag), info)
 
     def file_state(self, image_id: str) -> FileState:
         """Present size and mtime of an image file; (0, 0) if there is none."""
@@ -262,13 +262,13 @@ class StudiesDatastore(Datastore):
         """
         self._images.state_side(image_id, image_left_is, user)
 
-    def pick_random(self, exclude: Collection[str] = (), unlabelled: bool = True) -> str | None:
-        """A random image; see ``ScoreQueries.pick_random``."""
-        return self._existing(lambda: self.score_queries.pick_random(exclude, unlabelled))
+    def pick_random(self, exclude: Collection[str] = ()) -> str | None:
+        """A random unlabelled image; see ``ScoreQueries.pick_random``."""
+        return self._existing(lambda: self.score_queries.pick_random(exclude))
 
-    def pick_first(self, exclude: Collection[str] = (), unlabelled: bool = True) -> str | None:
-        """The first image by id; ``None`` if there is none."""
-        return self._existing(lambda: self.score_queries.pick_first(exclude, unlabelled))
+    def pick_first(self, exclude: Collection[str] = ()) -> str | None:
+        """The first unlabelled image by id; ``None`` if there is none."""
+        return self._existing(lambda: self.score_queries.pick_first(exclude))
 
     def pick_by_score(self, strategy: str, model_version: str, exclude: Collection[str] = ()) -> str | None:
         """The unlabelled image with the highest score; see ``ScoreQueries.pick_by_score``."""
@@ -293,7 +293,7 @@ class StudiesDatastore(Datastore):
         return {**self._queries.head(), "objects": dict(self._queries.objects())}
 
     def json_pieces(self) -> Iterator[str]:
-        """The same as chunks of JSON text, without context all of it in memory."""
+        """The same as chunks of JSON text, without holding all of it in memory."""
         yield json.dumps(self._queries.head())[:-1] + ', "objects": {'
         objects, separator = self._queries.objects(), ""
         while chunk := dict(islice(objects, CHUNK)):
@@ -302,6 +302,6 @@ class StudiesDatastore(Datastore):
         yield "}}"
 
 
-def _plain(tag: str) -> str:
+def _tag_text(tag: str) -> str:
     """A tag as text; MONAI Label's own are enumeration members."""
     return str(getattr(tag, "value", tag))

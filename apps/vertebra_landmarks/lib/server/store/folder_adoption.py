@@ -166,9 +166,9 @@ ASSIGNMENTS_FILE, SCORED_VERSIONS_FILE = "given.json", "scored.json"
 
 def adopt_files(context: StoreContext) -> None:
     """Take over what these files say, where the tables say nothing about the folder yet; damaged ones say nothing."""
-    given, versions = (_read(context.folder.app_folder / name) for name in (ASSIGNMENTS_FILE, SCORED_VERSIONS_FILE))
-    if isinstance(given, dict):
-        rows = [{"image": image, "assigned_at": float(when)} for image, when in given.items() if _is_time(when)]
+    times, versions = (_read(context.folder.app_folder / name) for name in (ASSIGNMENTS_FILE, SCORED_VERSIONS_FILE))
+    if isinstance(times, dict):
+        rows = [{"image": image, "assigned_at": float(time)} for image, time in times.items() if _is_time(time)]
         _add(context, assignments, [row for row in rows if is_storable(str(row["image"]))])
     if isinstance(versions, list):
         oldest_first = dict.fromkeys(str(version) for version in reversed(versions) if is_storable(str(version)))

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, Text, and_, cast, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Row, Text, and_, cast, func, literal_column, select
 
 from ...spine.labels.markups import SUFFIX
 from .images import FINAL, REASON
@@ -103,7 +103,7 @@ class ImageQueries:
             connection.execute(stores.update().where(stores.c.key == self._context.key).values(values))
 
     def objects(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """All images with their metadata and labels, by id, without context all of them in memory."""
+        """All images with their metadata and labels, by id, without holding all of them in memory."""
         query = (
             select(images.c.id, images.c.file, images.c.facts, labels.c.tag, labels.c.facts.label("noted"))
             .join(labels, (labels.c.image == images.c.key) & labels.c.is_current, isouter=True)
@@ -144,49 +144,36 @@ class ScoreQueries:
         self._context, self._database = context, context.database
         self._ours = images.c.store == context.key
 
-    def pick_random(self, exclude: Collection[str] = (), unlabelled: bool = True) -> str | None:
-        """A random image, without repetition until all were picked, across concurrent annotators.
+    def pick_random(self, exclude: Collection[str] = ()) -> str | None:
+        """A random image without a label ``final``; none repeats until all were picked, across concurrent annotators.
 
         As from a shuffled deck: the top card is dealt and goes to a random position of the next deck.
 
         Args:
             exclude: ids to skip.
-            unlabelled: only images without a label ``final``.
 
         Returns:
             Its id; ``None`` if there is none.
         """
-        states = (OPEN,) if unlabelled else (OPEN, LABELLED)
+        query = select(images.c.key, images.c.id, images.c.draw).where(self._is_open_except(exclude))
+        query = query.order_by(images.c.draw).limit(_ONE).with_for_update(skip_locked=True)
         with self._database.writing(durable=False) as connection:
-            tops: list[Any] = []
-            for state in states:
-                query = select(images.c.key, images.c.id, images.c.draw).where(self._ours, images.c.state == state)
-                query = (
-                    query.where(images.c.id.not_in([image for image in exclude if is_storable(image)]))
-                    .order_by(images.c.draw)
-                    .limit(_ONE)
-                )
-                tops += connection.execute(query.with_for_update(skip_locked=True)).all()
-            if not tops:
+            top = connection.execute(query).one_or_none()
+            if top is None:
                 return None
-            top = min(tops, key=lambda row: row.draw)
             again = math.floor(top.draw) + 1 + random.random()
             connection.execute(images.update().where(images.c.key == top.key).values(draw=again))
         return str(top.id)
 
-    def pick_first(self, exclude: Collection[str] = (), unlabelled: bool = True) -> str | None:
-        """The first image by id; ``None`` if there is none."""
-        found: list[str] = []
+    def pick_first(self, exclude: Collection[str] = ()) -> str | None:
+        """The first image by id without a label ``final``; ``None`` if there is none."""
+        query = select(images.c.id).where(self._is_open_except(exclude)).order_by(images.c.id).limit(_ONE)
         with self._database.reading() as connection:
-            for state in (OPEN,) if unlabelled else (OPEN, LABELLED):
-                query = select(images.c.id).where(self._ours, images.c.state == state)
-                query = (
-                    query.where(images.c.id.not_in([image for image in exclude if is_storable(image)]))
-                    .order_by(images.c.id)
-                    .limit(_ONE)
-                )
-                found += connection.execute(query).scalars()
-        return min(found, default=None)
+            return connection.execute(query).scalar_one_or_none()
+
+    def _is_open_except(self, exclude: Collection[str]) -> ColumnElement[bool]:
+        storable = [image for image in exclude if is_storable(image)]
+        return and_(self._ours, images.c.state == OPEN, images.c.id.not_in(storable))
 
     def pick_by_score(self, strategy: str, model_version: str, exclude: Collection[str] = ()) -> str | None:
         """The image without a label ``final`` with the highest score; ``None`` if none has a score.

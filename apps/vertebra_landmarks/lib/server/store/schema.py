@@ -72,9 +72,7 @@ labels = Table(
     _store(),
     _image(),
     Column("tag", _Name, nullable=False),
-    Column(
-        "version", Integer, nullable=False
-    ),  # rises in one image and tag; numbers of files that no row knows are passed over
+    Column("version", Integer, nullable=False),  # ascending by image and tag; skips numbers of files without a row
     Column("digest", String(64), nullable=False),  # SHA-256 of the file
     Column("facts", Text, nullable=False),  # JSON: who, when, seconds, edits, model version, and what else is noted
     Column("is_current", Boolean, nullable=False),
@@ -126,7 +124,7 @@ tasks = Table(
     "vl_tasks",
     metadata,
     Column("store", Integer, ForeignKey("vl_stores.key"), primary_key=True),
-    Column("server", _Name, primary_key=True),  # folder of the process that has the task, see registry.py
+    Column("server", _Name, primary_key=True),  # folder of the process that has the task, see worker_registry.py
     Column("kind", _Name, primary_key=True),
     Column("id", _Name, primary_key=True),
     Column("content", Text, nullable=False),  # JSON

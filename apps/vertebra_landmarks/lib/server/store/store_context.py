@@ -55,19 +55,19 @@ class StoreContext:
     key: int
 
 
-def open_context(folder: StudiesFolder, database: Database, is_known: bool) -> StoreContext:
+def open_context(folder: StudiesFolder, database: Database, is_noted: bool) -> StoreContext:
     """Find or create the row of a folder.
 
     Args:
         folder: the studies folder.
         database: of the rows.
-        is_known: the folder notes that its rows are in a database of this kind.
+        is_noted: the folder notes that its rows are in a database of this kind.
 
     Raises:
         ValueError: the folder's identity is damaged, the folder is a copy of one that the database knows, or it notes
             rows in another database that is not its own.
     """
-    is_known = is_known and (folder.app_folder / IDENTITY).exists()  # else it was removed to start over
+    is_noted = is_noted and (folder.app_folder / IDENTITY).exists()  # else it was removed to start over
     identity = _identity_of(folder)
     location = {
         "host": socket.gethostname(),
@@ -76,7 +76,7 @@ def open_context(folder: StudiesFolder, database: Database, is_known: bool) -> S
     new = {"identity": identity, "name": NAME, "description": DESCRIPTION, "is_adopted": False, **location}
     with database.writing() as connection:
         ours = select(stores).where(stores.c.identity == identity)
-        if is_known and connection.execute(ours).one_or_none() is None:
+        if is_noted and connection.execute(ours).one_or_none() is None:
             _report_missing_rows(database)
         connection.execute(database.insert(stores).values(new).on_conflict_do_nothing())
         row = connection.execute(ours).one()

@@ -151,13 +151,13 @@ class StudiesFolder:
         inside = [shard for shard in shards if shard.is_dir() and is_inside(shard, self.path)]
         return sorted(path for shard in inside for path in shard.iterdir() if name.fullmatch(path.name))
 
-    def images(self, known: Iterable[FileEntry] = ()) -> list[FileEntry]:
+    def images(self, sniffed: Iterable[FileEntry] = ()) -> list[FileEntry]:
         """The images at the top level, by name.
 
         Args:
-            known: files known to be images; only others are opened where the name does not tell.
+            sniffed: image files that need not be opened again, as others without an image suffix are.
         """
-        self._sniffed.update((file, None) for file in known if not has_image_suffix(file.name))
+        self._sniffed.update((file, None) for file in sniffed if not has_image_suffix(file.name))
         images, skipped = [], {}
         with os.scandir(self.path) as entries:
             for entry in entries:
@@ -264,8 +264,8 @@ def _not_an_image(path: Path) -> str | None:
         return UNOPENABLE
     if kind == DICOM:
         return None
-    known = ", ".join(IMAGE_SUFFIXES)
-    return f"{kind or 'a file of unknown kind'}: neither a DICOM file nor a name that ends with one of {known}"
+    suffixes = ", ".join(IMAGE_SUFFIXES)
+    return f"{kind or 'a file of unknown kind'}: neither a DICOM file nor a name that ends with one of {suffixes}"
 
 
 def _stat(name: str, entry: os.DirEntry[str] | Path) -> FileEntry | None:

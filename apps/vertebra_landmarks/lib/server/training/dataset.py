@@ -73,7 +73,7 @@ def split_dataset(
     Args:
         sources: paths of image and label by image id.
         held_out: share of the patients to hold out.
-        pattern: finds the patient in an image id, see ``patients.patient_of``.
+        pattern: finds the patient in an image id, see ``labelled_items.patient_of``.
         trained_on: digests by image id of what the served model was trained on.
 
     Raises:

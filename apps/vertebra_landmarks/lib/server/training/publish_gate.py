@@ -145,7 +145,7 @@ def item_errors(predictor: LandmarkPredictor, items: Sequence[Mapping[str, Any]]
 
     Args:
         predictor: with both networks.
-        items: as ``labelled.read_item`` makes them.
+        items: as ``labelled_items.read_item`` makes them.
 
     Returns:
         ``(N,)`` in steps, the mean distance between neighbouring labelled centers of the image: of the corners, or of

@@ -78,7 +78,7 @@ class TrainRequest:
     patient_pattern: Annotated[
         str, Field(strict=True), Expected("a regular expression"), AfterValidator(_usable_pattern)
     ] = ""
-    """Regular expression that finds the patient in an image id, see ``patients.check_pattern``; "" for the usual
+    """Regular expression that finds the patient in an image id, see ``labelled_items.check_pattern``; "" for the usual
     rule."""
     publish: Annotated[
         str, Field(strict=True, pattern=f"^({GATE}|{ALWAYS}|{NEVER})$"), Expected(f"{GATE}, {ALWAYS} or {NEVER}")

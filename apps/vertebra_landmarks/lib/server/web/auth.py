@@ -1,4 +1,4 @@
-"""Who asks, and what they may do: tokens of a file of this server, or tokens that an identity provider signs."""
+"""Authentication and roles: tokens of a file of this server, or tokens that an identity provider signs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Role(enum.IntEnum):
 
 @dataclass(frozen=True)
 class User:
-    """Whoever sent a request."""
+    """The user of a request."""
 
     name: str
     role: Role
@@ -71,7 +71,7 @@ def unauthorized(why: str) -> HTTPException:
 
 
 _WRONG_TOKEN = "the token is not valid"
-SHORTEST_TOKEN = 16
+MIN_TOKEN_LENGTH = 16
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 
@@ -85,7 +85,7 @@ class TokenLogin:
         path: the file.
 
     Raises:
-        ValueError: a line is not like that, or a token is shorter than ``SHORTEST_TOKEN``; the token is not quoted.
+        ValueError: a line is not like that, or a token is shorter than ``MIN_TOKEN_LENGTH``; the token is not quoted.
     """
 
     def __init__(self, path: Path) -> None:
@@ -98,8 +98,8 @@ class TokenLogin:
             if len(parts) != 3 or parts[1].upper() not in Role.__members__:
                 raise ValueError(f"{where} must be 'name role token' with role reader, annotator or admin")
             digest = _DIGEST.fullmatch(parts[2])
-            if digest is None and len(parts[2]) < SHORTEST_TOKEN:
-                raise ValueError(f"{where}: a token needs {SHORTEST_TOKEN} characters at least")
+            if digest is None and len(parts[2]) < MIN_TOKEN_LENGTH:
+                raise ValueError(f"{where}: a token needs {MIN_TOKEN_LENGTH} characters at least")
             key = bytes.fromhex(digest.group(1)) if digest else _hash(parts[2])
             self._users[key] = User(parts[0], Role[parts[1].upper()])
         if not self._users:
@@ -107,11 +107,11 @@ class TokenLogin:
 
     async def user(self, token: str) -> User:
         """See ``Login``."""
-        given = _hash(token)
-        found = [user for key, user in self._users.items() if hmac.compare_digest(key, given)]
-        if not found:
+        digest = _hash(token)
+        users = [user for key, user in self._users.items() if hmac.compare_digest(key, digest)]
+        if not users:
             raise unauthorized(_WRONG_TOKEN)
-        return found[0]
+        return users[0]
 
     async def token_for(self, name: str, password: str) -> str:
         """The password is the token, so that clients which only know passwords can log in."""
@@ -125,7 +125,7 @@ def _hash(token: str) -> bytes:
 
 
 ALGORITHM = "RS256"
-KEY_LIFE_S, KEY_RETRY_S = 300.0, 10.0
+KEY_LIFETIME_S, KEY_RETRY_INTERVAL_S = 300.0, 10.0
 KEYS_PATH = "/protocol/openid-connect/certs"
 """Below the address of a Keycloak realm: its signing keys."""
 MAX_REALM_BYTES = 1_000_000
@@ -138,10 +138,10 @@ _ROLES = {
 
 
 class RealmKeys(jwt.PyJWKClient):
-    """The signing keys of a realm by their ids; known ones go on working while the realm does not answer.
+    """The signing keys of a realm by their ids; fetched ones stay valid while the realm does not answer.
 
-    They are fetched again after ``KEY_LIFE_S``, and for an unknown id, since realms change keys; but at most every
-    ``KEY_RETRY_S``, also where the realm is down, so that requests neither pile up here nor flood it.
+    They are fetched again after ``KEY_LIFETIME_S``, and for an unknown id, since realms change keys; but at most every
+    ``KEY_RETRY_INTERVAL_S``, also where the realm is down, so that requests neither pile up here nor flood it.
 
     Args:
         uri: of the realm.
@@ -153,21 +153,23 @@ class RealmKeys(jwt.PyJWKClient):
     """
 
     def __init__(self, uri: str, timeout_s: float) -> None:
-        super().__init__(uri + KEYS_PATH, lifespan=KEY_LIFE_S, timeout=timeout_s, cooldown_duration=KEY_RETRY_S)
-        self._known: dict[str, Any] | None = None
-        self._tried = -KEY_RETRY_S
+        super().__init__(
+            uri + KEYS_PATH, lifespan=KEY_LIFETIME_S, timeout=timeout_s, cooldown_duration=KEY_RETRY_INTERVAL_S
+        )
+        self._key_set: dict[str, Any] | None = None
+        self._tried = -KEY_RETRY_INTERVAL_S
 
     def fetch_data(self) -> dict[str, Any]:
         """The realm's key set, else the one before."""
-        if time.monotonic() - self._tried >= KEY_RETRY_S:
+        if time.monotonic() - self._tried >= KEY_RETRY_INTERVAL_S:
             self._tried = time.monotonic()
             try:
-                self._known = super().fetch_data()
+                self._key_set = super().fetch_data()
             except (jwt.PyJWTError, OSError, ValueError):
                 logger.warning("The login server gives no signing keys", exc_info=True)
-        if self._known is None:
+        if self._key_set is None:
             raise jwt.PyJWKClientConnectionError("the realm gives no signing keys")
-        return self._known
+        return self._key_set
 
 
 class RealmLogin:
@@ -191,10 +193,10 @@ class RealmLogin:
         roles: Any = claims
         for part in settings.MONAI_LABEL_AUTH_TOKEN_ROLES.split("#"):
             roles = roles.get(part) if isinstance(roles, dict) else None
-        known = [_ROLES[role] for role in roles if role in _ROLES] if isinstance(roles, list) else []
-        if not known:
+        granted = [_ROLES[role] for role in roles if role in _ROLES] if isinstance(roles, list) else []
+        if not granted:
             raise HTTPException(403, "the token names no role that this server knows")
-        return User(str(name or "nameless"), max(known))
+        return User(str(name or "nameless"), max(granted))
 
     async def token_for(self, name: str, password: str) -> str:
         """The realm's own answer to a name and a password."""

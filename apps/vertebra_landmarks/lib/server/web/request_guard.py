@@ -322,9 +322,9 @@ async def with_repaired_boundary(scope: Scope, receive: Receive) -> Receive:
     while len(begin) < MAX_PEEKED and (not peeked or peeked[-1].get("more_body", False)):
         peeked.append(await receive())
         begin += peeked[-1].get("body", b"")
-    found = _FIRST_PART.match(begin)
-    if found:
-        _set_boundary(scope, found[1].decode("ascii"))
+    first_part = _FIRST_PART.match(begin)
+    if first_part:
+        _set_boundary(scope, first_part[1].decode("ascii"))
     remaining = iter(peeked)
 
     async def read() -> Message:

@@ -53,8 +53,8 @@ class Uploads:
                 shutil.copyfileobj(stream, file, 1 << 20)
             if not suffix:
                 if not is_dicom(path):
-                    known = ", ".join(IMAGE_SUFFIXES)
-                    raise HTTPException(UNREADABLE, f"the file's name must end with one of {known}")
+                    suffixes = ", ".join(IMAGE_SUFFIXES)
+                    raise HTTPException(UNREADABLE, f"the file's name must end with one of {suffixes}")
                 path = path.rename(path.with_suffix(".dcm"))
         except BaseException:
             self.discard(path)

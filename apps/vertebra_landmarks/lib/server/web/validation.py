@@ -1,4 +1,4 @@
-"""JSON that clients send along: bounded, without numbers that JSON does not know, and as its model describes it."""
+"""Validation of JSON from clients: bounded, without non-finite numbers, and as its model describes it."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ def json_form(kind: Any, example: Mapping[str, Any]) -> Any:
     return Form(json_schema_extra={"contentMediaType": "application/json", "contentSchema": schema})
 
 
-def json_object(text: str, what: str, most: int = MAX_BYTES) -> dict[str, Any]:
+def json_object(text: str, what: str, max_length: int = MAX_BYTES) -> dict[str, Any]:
     """The object that a form field holds; an empty field is an empty object.
 
     Args:
         text: the field.
         what: its name, for errors.
-        most: characters that it may have.
+        max_length: of the text.
 
     Raises:
         ValueError: it is no JSON object, or not one that ``check_object`` accepts.
     """
-    if len(text) > most:
-        raise ValueError(f"{what} may have {most:,} characters at most")
+    if len(text) > max_length:
+        raise ValueError(f"{what} may have {max_length:,} characters at most")
     try:
         value = json.loads(text or "{}")
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{what} must be JSON") from error
     if not isinstance(value, dict):
         raise ValueError(f"{what} must be a JSON object, got {text!r:.80}")
-    return check_object(value, what, most)
+    return check_object(value, what, max_length)
 
 
-def check_object(value: Mapping[str, Any], what: str, most: int = MAX_BYTES) -> dict[str, Any]:
+def check_object(value: Mapping[str, Any], what: str, max_length: int = MAX_BYTES) -> dict[str, Any]:
     """An object that is small, not deep, and holds nothing that cannot be written again.
 
     Raises:
@@ -60,8 +60,8 @@ def check_object(value: Mapping[str, Any], what: str, most: int = MAX_BYTES) -> 
         raise ValueError(f"{what} must hold whole characters only") from error
     except ValueError as error:
         raise ValueError(f"{what} must hold finite numbers only") from error
-    if len(text) > most:
-        raise ValueError(f"{what} may have {most:,} characters at most")
+    if len(text) > max_length:
+        raise ValueError(f"{what} may have {max_length:,} characters at most")
     return dict(value)
 
 
@@ -71,18 +71,18 @@ def _is_shallow(value: Any, depth: int) -> bool:
 
 
 def check_no_names(params: Mapping[str, Any], names: Collection[str], what: str) -> None:
-    """See that none of the names stands among the parameters.
+    """Make sure that none of the names is among the parameters.
 
     Raises:
         ValueError: one does.
     """
-    found = sorted(set(params) & set(names))
-    if found:
-        raise ValueError(f"{what} must not name {found[0]!r}")
+    reserved = sorted(set(params) & set(names))
+    if reserved:
+        raise ValueError(f"{what} must not name {reserved[0]!r}")
 
 
-FactsForm = Annotated[str, json_form(dict[str, Any], {"user": "reader-2", "seconds": 140, "edits": 6})]
-"""What a client notes about an image or a label."""
+MetadataForm = Annotated[str, json_form(dict[str, Any], {"user": "reader-2", "seconds": 140, "edits": 6})]
+"""Metadata of an image or a label."""
 
 
 class Params(BaseModel):
@@ -92,7 +92,7 @@ class Params(BaseModel):
     """
 
     model_config = ConfigDict(extra="allow", strict=True, use_attribute_docstrings=True)
-    decided: ClassVar[tuple[str, ...]] = ()
+    reserved: ClassVar[tuple[str, ...]] = ()
     """Names that stand in the address of the request."""
 
     @model_validator(mode="before")
@@ -100,7 +100,7 @@ class Params(BaseModel):
     def _check(cls, values: Any) -> Any:
         if isinstance(values, Mapping):
             check_object(values, "the body")
-            check_no_names(values, cls.decided, "the body")
+            check_no_names(values, cls.reserved, "the body")
         return values
 
 
@@ -116,7 +116,7 @@ class NextImageParams(Params):
     """Of the choice of the next image."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"client_id": "reader-2"}})
-    decided = ("strategy",)
+    reserved = ("strategy",)
     client_id: Text | None = None
     """Who works, for what is noted about the image; the user of the login if left out."""
     label_tag: Text | None = None
@@ -127,7 +127,7 @@ class BatchParams(Params):
     """Of the prediction of many images; the parameters of an inference may be added."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"label_tag": "original", "save_label": True}})
-    decided = ("model", "images")
+    reserved = ("model", "images")
     label_tag: Text | None = None
     """Tag of the labels that are kept, "original" if left out."""
     save_label: Flag | None = None
@@ -154,7 +154,7 @@ class TrainParams(Params):
 class ScoringParams(Params):
     """Of a scoring method."""
 
-    decided = ("method",)
+    reserved = ("method",)
 
 
 class VersionParams(Params):

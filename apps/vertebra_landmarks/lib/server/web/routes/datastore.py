@@ -22,7 +22,7 @@ from ..dependencies import CurrentUser, Json, Service, ServiceDep
 from ..errors import bad_request
 from ..file_responses import file_response, pixels_response
 from ..uploads import check_readable, checked_label
-from ..validation import FactsForm, check_no_names, json_object
+from ..validation import MetadataForm, check_no_names, json_object
 
 router = APIRouter(tags=["Datastore"])
 
@@ -62,7 +62,7 @@ async def add_image(
     user: CurrentUser,
     file: Annotated[UploadFile, File()],
     image: NewId = "",
-    params: FactsForm = "{}",
+    params: MetadataForm = "{}",
 ) -> Response:
     """Add a radiograph under a new id, by default the file name without its suffix."""
     return Json({"image": await service.io_pool.run(_add_image, service, image, file, _metadata(params, user))})
@@ -131,7 +131,9 @@ def image_info(service: ServiceDep, image: ImageId) -> Response:
 
 
 @router.put("/datastore/image/info", openapi_extra=ANNOTATOR, summary="Update the metadata of an image")
-async def update_image_info(service: ServiceDep, user: CurrentUser, image: ImageId, info: FactsForm = "{}") -> Response:
+async def update_image_info(
+    service: ServiceDep, user: CurrentUser, image: ImageId, info: MetadataForm = "{}"
+) -> Response:
     """Merge values into the metadata."""
     metadata = _metadata(info, user, is_new=False)
     return Json(await service.io_pool.run(_update_or_400, service.app.datastore().update_image_info, image, metadata))
@@ -169,7 +171,7 @@ async def save_label(
     image: ImageId,
     label: Annotated[UploadFile, File()],
     tag: Tag = "final",
-    params: FactsForm = "{}",
+    params: MetadataForm = "{}",
 ) -> Response:
     """Save a Markups file of vertebra landmarks as the current label of an image and tag."""
     metadata = _metadata(params, user)
@@ -243,7 +245,7 @@ def label_info(service: ServiceDep, label: ImageId, tag: Tag) -> Response:
 
 @router.put("/datastore/label/info", openapi_extra=ANNOTATOR, summary="Update the metadata of a label")
 async def update_label_info(
-    service: ServiceDep, user: CurrentUser, label: ImageId, tag: Tag, info: FactsForm = "{}"
+    service: ServiceDep, user: CurrentUser, label: ImageId, tag: Tag, info: MetadataForm = "{}"
 ) -> Response:
     """Merge values into the metadata."""
     update, metadata = service.app.datastore().update_label_info, _metadata(info, user, is_new=False)
@@ -252,7 +254,7 @@ async def update_label_info(
 
 @router.put("/datastore/updatelabelinfo", openapi_extra=ANNOTATOR, include_in_schema=False)
 async def update_label_info_legacy(
-    service: ServiceDep, user: CurrentUser, label: ImageId, tag: Tag, params: FactsForm = "{}"
+    service: ServiceDep, user: CurrentUser, label: ImageId, tag: Tag, params: MetadataForm = "{}"
 ) -> Response:
     """The former path, which MONAI Label's client still uses."""
     return await update_label_info(service, user, label, tag, params)

@@ -141,12 +141,12 @@ def _add_status_route(path: str, kind: str, tag: str, task: str) -> None:
     async def status(service: ServiceDep, all: bool = False, check_if_running: bool = False) -> Response:
         """The last task, all tasks, or the running one."""
         select = service.task_registry.active if check_if_running else service.task_registry.of
-        found = await service.io_pool.run(select, kind)
-        if not found:
+        selected = await service.io_pool.run(select, kind)
+        if not selected:
             raise HTTPException(404, f"no {kind} task {'runs' if check_if_running else 'was started'}")
         if check_if_running:
-            return Json(found[0])
-        return Json(found if all else found[-1])
+            return Json(selected[0])
+        return Json(selected if all else selected[-1])
 
 
 def _add_stop_route(path: str, kind: str, tag: str, task: str, policy: dict[str, Any]) -> None:
