@@ -134,7 +134,7 @@ def test_what_was_not_trained_on_may_be_measured() -> None:
 
 @pytest.mark.parametrize("assumed", [False, True])
 @pytest.mark.parametrize(
-    ("stored", "fold", "films", "words"),
+    ("stored", "fold", "images", "words"),
     [
         (
             facts(1),

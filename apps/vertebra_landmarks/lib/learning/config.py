@@ -266,19 +266,6 @@ def model_config_from_dict(values: Mapping[str, Any], where: str) -> ModelConfig
     return checked(ModelConfig, {name: values[name] for name in names if name in values}, where)
 
 
-def corner_config_from_dict(values: object, where: str) -> CornerConfig:
-    """The stored configuration of a corner network.
-
-    Args:
-        values: its settings.
-        where: what they came from, named in errors.
-
-    Raises:
-        ValueError: a setting is unknown, missing, of the wrong type or out of range.
-    """
-    return checked(CornerConfig, values, where)
-
-
 def load_config(path: Path = DEFAULT_CONFIG_FILE, overrides: Mapping[str, str] | None = None) -> Config:
     """Read the configuration file.
 

@@ -81,9 +81,9 @@ def describe_images(
         matrix = turned_matrix(*images.shape[-2:])
         turned = _ready(network(moved(images, matrix)))
     plain = codec.decode(maps)
-    found = plain.xy.double().numpy()  # (B, V, P, 2)
+    points = plain.xy.double().numpy()  # (B, V, P, 2)
     back = transform_points(np.linalg.inv(matrix), codec.decode(turned).xy.double().numpy())
-    views = np.stack([found, codec.decode(mirrored).xy.double().numpy(), back])
+    views = np.stack([points, codec.decode(mirrored).xy.double().numpy(), back])
     features = torch.cat([branch.float().mean((2, 3)) for branch in branches], 1).cpu().numpy()
     entropies = _entropies(maps.heatmap)
     descriptors = []
@@ -98,7 +98,7 @@ def describe_images(
                 float(entropies[number]),
                 float(np.minimum(away, _MAX_DISTANCE).mean()),
                 float(np.maximum(fall, 0.0).mean()),
-                len(violations(found[number])),
+                len(violations(points[number])),
                 features[number],
                 (spine.xy[:, 0] - spine.xy[:, 0].mean(0)) / step,
             )

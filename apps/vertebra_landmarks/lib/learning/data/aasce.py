@@ -89,8 +89,8 @@ def read_aasce(folder: Path, split: str) -> list[Record]:
     records = []
     for row in rows:
         name = row["filename"]
-        for found in (corners, resorted) if split == "test" else (corners,):
-            if name not in found or not np.isfinite(found[name]).all():
+        for table in (corners, resorted) if split == "test" else (corners,):
+            if name not in table or not np.isfinite(table[name]).all():
                 raise ValueError(f"the labels of {name} do not have all {len(VERTEBRAE) * len(CORNERS)} corners")
         if name not in angles or not np.isfinite(angles[name]).all():
             raise ValueError(f"angles.csv: {name} has no three angles")

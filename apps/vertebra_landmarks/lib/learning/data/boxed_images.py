@@ -57,7 +57,7 @@ def read_boxes(folder: Path) -> list[BoxRecord]:
         OSError: a file is missing.
     """
     folder = Path(folder)
-    found: dict[str, list[tuple[float, ...]]] = {}
+    boxes: dict[str, list[tuple[float, ...]]] = {}
     with (folder / "boxes.csv").open(newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
         missing = sorted(_COLUMNS - set(reader.fieldnames or ()))
@@ -70,8 +70,8 @@ def read_boxes(folder: Path) -> list[BoxRecord]:
                 raise ValueError(f"boxes.csv: {row['image']} has a row that is no box: {error}") from error
             if not all(map(math.isfinite, values)):
                 raise ValueError(f"boxes.csv: {row['image']} has a row that is no box: {values}")
-            found.setdefault(row["image"], []).append(values)
-    return [BoxRecord(folder / "images" / name, np.array(sorted(rows))[:, 1:]) for name, rows in sorted(found.items())]
+            boxes.setdefault(row["image"], []).append(values)
+    return [BoxRecord(folder / "images" / name, np.array(sorted(rows))[:, 1:]) for name, rows in sorted(boxes.items())]
 
 
 def to_items(records: Iterable[BoxRecord]) -> list[dict[str, Any]]:

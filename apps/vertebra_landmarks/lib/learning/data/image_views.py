@@ -132,9 +132,9 @@ def view(pixels: np.ndarray, matrix: np.ndarray, config: InputConfig, is_coarse:
     if every > 1:
         return view(pixels[::every, ::every], matrix @ np.diag([every, every, 1.0]), config)
     corners = np.array([[0, 0], [config.width, 0], [0, config.height], [config.width, config.height]], dtype=float)
-    seen = transform_points(np.linalg.inv(matrix), corners)
+    shown = transform_points(np.linalg.inv(matrix), corners)
     limits = np.array(pixels.shape[::-1])
-    low = np.clip(np.floor(seen.min(0)).astype(int) - _MARGIN, 0, limits - 1)
-    high = np.clip(np.ceil(seen.max(0)).astype(int) + _MARGIN, low + 1, limits)
+    low = np.clip(np.floor(shown.min(0)).astype(int) - _MARGIN, 0, limits - 1)
+    high = np.clip(np.ceil(shown.max(0)).astype(int) + _MARGIN, low + 1, limits)
     part = torch.from_numpy(windowed(pixels[low[1] : high[1], low[0] : high[0]]))[None]
     return warp(part, matrix @ translation(*low), (config.height, config.width))

@@ -41,7 +41,7 @@ def find_images(paths: Sequence[Path], excluded: Path | None = None) -> list[Inp
     Returns:
         The images, folders in order of name; a folder without images adds none.
     """
-    found: list[tuple[Path, str]] = []
+    entries: list[tuple[Path, str]] = []
     seen: set[Path] = set()
     for path in paths:
         members = [(path, path.name)]
@@ -50,10 +50,10 @@ def find_images(paths: Sequence[Path], excluded: Path | None = None) -> list[Inp
         for file, name in members:
             if file.absolute() not in seen:
                 seen.add(file.absolute())
-                found.append((file, name))
-    names = _distinct_names(found)
+                entries.append((file, name))
+    names = _distinct_names(entries)
     stems = _distinct_stems(names)
-    return [InputImage(file, name, stem) for (file, _), name, stem in zip(found, names, stems, strict=True)]
+    return [InputImage(file, name, stem) for (file, _), name, stem in zip(entries, names, stems, strict=True)]
 
 
 def _search(folder: Path, excluded: Path | None) -> list[Path]:
@@ -77,11 +77,11 @@ def _is_inside(path: Path, folder: Path) -> bool:
     return folder.resolve() in path.resolve().parents
 
 
-def _distinct_names(found: Iterable[tuple[Path, str]]) -> list[str]:
+def _distinct_names(entries: Iterable[tuple[Path, str]]) -> list[str]:
     """The names; where two files share one, the later gets as many of its parent folders as it takes."""
     taken: set[str] = set()
     names = []
-    for file, name in found:
+    for file, name in entries:
         parents = [part for part in file.resolve().parent.parts[::-1] if part not in name.split("/")[:-1]]
         for parent in parents:
             if name not in taken:

@@ -159,8 +159,8 @@ def patient_of(image_id: str, image: Path, pattern: str = "") -> str:
     patient = "" if pattern else _dicom_patient_id(image)
     if patient:
         return patient
-    found = re.fullmatch(pattern or DEFAULT_PATTERN, image_id)
-    return (found.group(1) if found else None) or image_id
+    match = re.fullmatch(pattern or DEFAULT_PATTERN, image_id)
+    return (match.group(1) if match else None) or image_id
 
 
 def _dicom_patient_id(image: Path) -> str:

@@ -121,10 +121,10 @@ class RandFitToInputd(Randomizable, Transform):
         size = self.config.height, self.config.width
         if is_whole:
             return move(data, matrix, size)
-        kept = self._random_cut(height, width, points)
+        limits = self._random_cut(height, width, points)
         surroundings = self._surroundings(data[IMAGE])
-        moved = move(_without_points_outside(data, kept), matrix, size)
-        is_image = torch.from_numpy(_inside(np.linalg.inv(matrix), kept, size))
+        moved = move(_without_points_outside(data, limits), matrix, size)
+        is_image = torch.from_numpy(_inside(np.linalg.inv(matrix), limits, size))
         moved[IMAGE] = torch.where(is_image, moved[IMAGE], surroundings)
         return moved
 

@@ -203,8 +203,8 @@ class Transition(nn.Module):
 
     def forward(self, branches: list[torch.Tensor]) -> list[torch.Tensor]:
         """``n`` branches to ``n + 1``."""
-        kept = [adapt(x) for adapt, x in zip(self.adapt, branches, strict=True)]
-        return [*kept, self.open(branches[-1])]
+        adapted = [adapt(x) for adapt, x in zip(self.adapt, branches, strict=True)]
+        return [*adapted, self.open(branches[-1])]
 
 
 class HRNet(nn.Module):

@@ -159,8 +159,8 @@ class Trainer(ABC):
         if {name: state["config"].get(name) for name in self.settings} != self.settings:
             raise ValueError(f"{self.folder} holds a run with another configuration; choose another folder")
         if state["facts"] != self.facts:
-            found = differences(state["facts"], self.facts)
-            raise ValueError(f"{self.folder} holds another run ({found}); choose another folder")
+            difference = differences(state["facts"], self.facts)
+            raise ValueError(f"{self.folder} holds another run ({difference}); choose another folder")
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -160,8 +160,8 @@ def _within_anatomy(before: np.ndarray, after: np.ndarray, fixed: FixedLandmarks
     placed = np.where(moves[:, None, None], after, before)
     has_fixed_center = np.isfinite(fixed.centers).all(1)
     may = movable_centers(before[:, 0], placed[:, 0], np.full(len(before), np.inf), has_fixed_center)
-    kept: np.ndarray = np.where(may[:, None, None], placed, before)
-    return kept
+    constrained: np.ndarray = np.where(may[:, None, None], placed, before)
+    return constrained
 
 
 @dataclass(frozen=True, eq=False)

@@ -195,12 +195,12 @@ def _fit_naming(leads: np.ndarray, is_shifted: np.ndarray) -> tuple[float, float
     w = np.concatenate([np.ones(len(leads)), np.full(4, _PRIOR_COUNT)])
     floors = np.linspace(0, 0.3, 16)
     middles = np.linspace(leads.min() - _BELOW, leads.max(), 41)
-    best, found = -math.inf, (0.0, 0.0, 0.0)
+    best, fitted = -math.inf, (0.0, 0.0, 0.0)
     for slope in np.linspace(0, 1, 41) ** 2 * _MAX_SLOPE:
         rest = 1 / (1 + np.exp(np.clip(slope * (x - middles[:, None]), -50, 50)))  # (middles, images)
         p = (floors[:, None, None] + (1 - floors[:, None, None]) * rest).clip(1e-6, 1 - 1e-6)
         likelihood = (w * (y * np.log(p) + (1 - y) * np.log(1 - p))).sum(-1)  # (floors, middles)
         i, j = np.unravel_index(likelihood.argmax(), likelihood.shape)
         if likelihood[i, j] > best:
-            best, found = likelihood[i, j], (float(floors[i]), float(slope * middles[j]), float(slope))
-    return found
+            best, fitted = likelihood[i, j], (float(floors[i]), float(slope * middles[j]), float(slope))
+    return fitted

@@ -19,7 +19,7 @@ from .weight_files import ERRORS_MEASURED_ON, Weights, file_digest, load_weights
 
 AASCE = "AASCE training split"
 """What facts call it under ``data``."""
-BOXED = "boxed films"
+BOXED = "boxed images"
 
 
 @dataclass(frozen=True)
@@ -180,9 +180,9 @@ def file_of_each_fold(
     for fold in folds:
         unseen = [number for number, (_, seen) in enumerate(files) if fold not in seen.of(dataset)]
         if len(unseen) != 1:
-            found = ", ".join(files[number][0] for number in unseen) or "none"
+            names = ", ".join(files[number][0] for number in unseen) or "none"
             raise ValueError(
-                f"of several weight files exactly one must hold out fold {fold} of the {dataset}, here it is {found}"
+                f"of several weight files exactly one must hold out fold {fold} of the {dataset}, here it is {names}"
             )
         chosen[fold] = unseen[0]
     for number, (name, _) in enumerate(files):

@@ -14,10 +14,11 @@ import torch
 from ...spine.atomic_write import atomic_write
 from ...spine.chain_prior import DEFAULT_PRIOR, ChainPrior
 from ...spine.schema import SCHEMA_VERSION
-from ..config import CornerConfig, ModelConfig, corner_config_from_dict, model_config_from_dict
+from ..config import CornerConfig, ModelConfig, model_config_from_dict
 from ..models.corner_net import CornerNet
 from ..models.landmark_net import LandmarkNet
 from ..uncertainty.error_model import ErrorModel
+from ..validation import checked
 
 MODEL = "model"
 _CONFIG, _SCHEMA, _FACTS, _PRIOR = "config", "schema_version", "facts", "chain_prior"
@@ -164,7 +165,7 @@ def _refiner(content: object, where: str) -> CornerWeights | None:
         return None
     if not isinstance(content, Mapping) or not {MODEL, _CONFIG, _FACTS} <= set(content):
         raise ValueError(f"{where}: its corner network is not one of this project")
-    config = corner_config_from_dict(content[_CONFIG], f"{where}: refiner")
+    config = checked(CornerConfig, content[_CONFIG], f"{where}: refiner")
     errors = content.get(_ERRORS)
     try:
         model = None if errors is None else ErrorModel.from_dict(errors)

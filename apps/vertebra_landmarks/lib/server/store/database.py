@@ -123,10 +123,10 @@ class Database:
 
     def failure(self, error: DBAPIError) -> ConnectionError:
         """The error to raise for a database error: its message, and what to do."""
-        said = str(error.orig).partition("\n")[0]
-        if self.is_sqlite and ("malformed" in said or "not a database" in said):
-            said += f"; {_DAMAGED}"
-        return ConnectionError(f"the database {self._shown} cannot be used: {said}")
+        message = str(error.orig).partition("\n")[0]
+        if self.is_sqlite and ("malformed" in message or "not a database" in message):
+            message += f"; {_DAMAGED}"
+        return ConnectionError(f"the database {self._shown} cannot be used: {message}")
 
     @contextmanager
     def reading(self, snapshot: bool = False) -> Iterator[Connection]:

@@ -67,12 +67,12 @@ class FolderScan:
             rows = connection.execute(select(*columns).where(self._ours)).all()
             of_spare = select(spares.c.file).where(spares.c.store == self._context.key)
             spare_files = set(connection.execute(of_spare).scalars())
-        found = self._folder.images(FileEntry(row.file, row.size, row.mtime_ns) for row in rows)
+        entries = self._folder.images(FileEntry(row.file, row.size, row.mtime_ns) for row in rows)
         files: dict[str, list[FileEntry]] = {}
-        for file in found:
+        for file in entries:
             if is_servable(file.name):
                 files.setdefault(casefold_key(id_of(file.name)), []).append(file)
-        self._note_unservable([file.name for file in found if not is_servable(file.name)])
+        self._note_unservable([file.name for file in entries if not is_servable(file.name)])
         served: dict[str, FileEntry | None] = {}
         for row in rows:
             if row.state != GONE:
@@ -95,7 +95,7 @@ class FolderScan:
             keys = [row.key for row in absent if self._folder.image_entry(row.file) is None]
             with self._database.writing(durable=False) as connection:
                 self._images.mark_gone(connection, keys)
-        self._warn(len(found) - len(files) + len(self._folder.skipped()))
+        self._warn(len(entries) - len(files) + len(self._folder.skipped()))
 
     def _warn(self, count: int) -> None:
         if count and count != self._skipped_count:
@@ -124,10 +124,10 @@ class FolderScan:
         except OSError as error:
             logger.warning("The labels %r cannot be read: %s", tag, error.strerror)
             return
-        found = {file.name.removesuffix(SUFFIX): file for file in files if is_storable(file.name)}
+        by_image = {file.name.removesuffix(SUFFIX): file for file in files if is_storable(file.name)}
         rows = self._labels.placed_files(tag)
-        unchanged = {image for image, file in found.items() if rows.get(image) == (True, file.size, file.mtime_ns)}
-        for image in sorted({*found, *rows} - unchanged):
+        unchanged = {image for image, file in by_image.items() if rows.get(image) == (True, file.size, file.mtime_ns)}
+        for image in sorted({*by_image, *rows} - unchanged):
             try:
                 self._labels.reconcile(image, tag, metadata.get((image, tag)), durable=False, may_repair=True)
             except (OSError, ValueError) as error:

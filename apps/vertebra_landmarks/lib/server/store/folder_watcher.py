@@ -206,12 +206,12 @@ class FolderWatcher(FileSystemEventHandler):
 
     def _labels_in(self, changed: Iterable[Path]) -> dict[Path, list[str]]:
         """Ids of images whose labels changed, by label folder."""
-        found: dict[Path, list[str]] = {}
+        by_folder: dict[Path, list[str]] = {}
         for path in sorted(changed):
             is_label = path.parent.parent == self._labels_folder and path.name.endswith(SUFFIX)
             if is_label and not path.name.startswith("."):
-                found.setdefault(path.parent, []).append(path.name.removesuffix(SUFFIX))
-        return found
+                by_folder.setdefault(path.parent, []).append(path.name.removesuffix(SUFFIX))
+        return by_folder
 
     def _reconcile_image(self, name: str) -> None:
         for image in self._images.reconcile_files([name]):

@@ -188,8 +188,8 @@ class ScoreQueries:
         best = best.order_by(scores.c.value.desc(), scores.c.image).limit(literal_column(str(len(excluded) + 1)))
         with self._database.reading() as connection:  # twice: joined, PostgreSQL may sort all scores of a new model
             keys = list(connection.execute(best).scalars())
-            found = connection.execute(select(images.c.key, images.c.id).where(images.c.key.in_(keys)))
-            names = {row.key: str(row.id) for row in found}
+            rows = connection.execute(select(images.c.key, images.c.id).where(images.c.key.in_(keys)))
+            names = {row.key: str(row.id) for row in rows}
         return next((names[key] for key in keys if key in names and names[key] not in excluded), None)
 
     def _of(self, strategy: str, model_version: str) -> Any:
@@ -216,7 +216,7 @@ class ScoreQueries:
 
     def _set(self, connection: Connection, strategy: str, model_version: str, values: Mapping[str, float]) -> int:
         query = select(images.c.key, images.c.id, images.c.state).where(self._ours, images.c.id.in_(values))
-        found = connection.execute(query.where(images.c.state != GONE).with_for_update()).all()
+        present = connection.execute(query.where(images.c.state != GONE).with_for_update()).all()
         rows = [
             {
                 "image": row.key,
@@ -227,7 +227,7 @@ class ScoreQueries:
                 "scored_at": time.time(),
                 "is_open": row.state == OPEN,
             }
-            for row in found
+            for row in present
         ]
         if rows:
             insert = self._database.insert(scores)

@@ -192,8 +192,8 @@ def metadata_json(metadata: Mapping[str, Any]) -> str:
     return text
 
 
-def merge_metadata(connection: Connection, column: Any, where: Any, metadata: Mapping[str, Any]) -> bool:
-    """Merge metadata into the one row that matches, and return whether there is one.
+def merge_metadata(connection: Connection, column: Any, where: Any, metadata: Mapping[str, Any]) -> None:
+    """Merge metadata into the one row that matches, if there is one.
 
     Args:
         connection: in a writing transaction.
@@ -208,4 +208,3 @@ def merge_metadata(connection: Connection, column: Any, where: Any, metadata: Ma
     if present is not None:
         text = metadata_json({**json.loads(present), **metadata})
         connection.execute(column.table.update().where(where).values({column.name: text}))
-    return present is not None

@@ -86,17 +86,17 @@ def split_dataset(
         )
     patients = {name: patient_of(name, sources[name][0], pattern) for name in items}
     patients = _merge_duplicates(patients, digests)
-    kept, checked = split(patients, held_out)
-    if not kept:
+    training, evaluation = split(patients, held_out)
+    if not training:
         raise ValueError(
             f"all {len(items)} labelled images belong to patients that are held out to check on; label images of "
             "other patients, or train with another val_split"
         )
-    old = [name for name in kept if trained_on.get(name) == digests[name]]
-    new = [name for name in kept if name not in old] or kept
-    old = [name for name in kept if name not in new]
+    old = [name for name in training if trained_on.get(name) == digests[name]]
+    new = [name for name in training if name not in old] or training
+    old = [name for name in training if name not in new]
     count = len(set(patients.values()))
-    return TrainingDataset(items, digests, tuple(new), tuple(old), tuple(checked), count, skipped)
+    return TrainingDataset(items, digests, tuple(new), tuple(old), tuple(evaluation), count, skipped)
 
 
 def _read(sources: Mapping[str, tuple[Path, Path]]) -> tuple[dict[str, Item], dict[str, str], Digests]:

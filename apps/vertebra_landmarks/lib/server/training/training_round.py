@@ -127,9 +127,9 @@ class TrainingRound:
         after = measure(candidate, dataset.items_of(names), device)
         lineage = self.models.lineage(self.parent)
         trained_on = {digest for version in lineage for digest in version.image_digests(TRAINED_ON)}
-        seen = [dataset.digests[name][IMAGE_DIGEST] in trained_on for name in names]
+        trained_before = [dataset.digests[name][IMAGE_DIGEST] in trained_on for name in names]
         all_worse, are_held_out = all(result.worse for result in results), bool(dataset.held_out)
-        gate = decide(before, after, seen, settings.publish, all_worse, are_held_out)
+        gate = decide(before, after, trained_before, settings.publish, all_worse, are_held_out)
         if gate.is_published and self.models.served_number != self.parent:
             gate = replace(gate, is_published=False, why=f"{gate.why[:-1]}; another model was served meanwhile.")
         facts = {

@@ -163,9 +163,9 @@ _add_stop_route("/batch/infer", BATCH, "Infer", "batch", ADMIN)
 _add_stop_route("/scoring/", SCORING, "Scoring", "scoring", ANNOTATOR)
 
 
-def _check_exists(what: str, name: str, known: Mapping[str, Any]) -> None:
-    if name not in known:
-        choice = f"use {', '.join(map(repr, known))}" if known else "there is none"
+def _check_exists(what: str, name: str, available: Mapping[str, Any]) -> None:
+    if name not in available:
+        choice = f"use {', '.join(map(repr, available))}" if available else "there is none"
         raise HTTPException(404, f"there is no {what} {name!r:.80}; {choice}")
 
 
