@@ -55,7 +55,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     source.add_argument("--from", type=Path, dest="source", metavar="FILE", help="weight file with a measured one")
     parser.add_argument("--fold", type=int, choices=range(FOLDS), help="of --data, not trained on; 0 if left out")
     _training.add_assume_unseen(parser)
-    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE, help="weight file with a second network")
+    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE, help="weight file with a corner network")
     parser.add_argument("--output", type=Path, required=True, help="weight file to write")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parsed = parser.parse_args(arguments)
@@ -69,11 +69,11 @@ def compared(record: Record, predictor: LandmarkPredictor) -> CalibrationCase:
     """Predict an image and compare it with its label.
 
     Raises:
-        ValueError: the image cannot be read, or the second network was not asked.
+        ValueError: the image cannot be read, or the corner network was not asked.
     """
     prediction = predictor.locate(read_radiograph(record.path), DECODER)
     if prediction.raw_errors is None:
-        raise ValueError("the second network was not asked: prediction.refinement of model.yaml is off")
+        raise ValueError("the corner network was not asked: prediction.refinement of model.yaml is off")
     points, labelled = prediction.spine.xy, with_centers(record.corners)
     largest = largest_curve(points)
     return CalibrationCase(
@@ -170,21 +170,21 @@ def copied(source: Path) -> tuple[ErrorModel, dict[str, Any]]:
         ValueError: it is no weight file, or has no error model.
         OSError: it cannot be read.
     """
-    refiner = second_network(load_weights(source), source)
+    refiner = corner_network(load_weights(source), source)
     if refiner.errors is None:
         raise ValueError(f"{source.name} has no error model to copy; calibrate.py --data measures one")
     measured_on = refiner.facts.get(ERRORS_MEASURED_ON) or {}
     return refiner.errors, {**measured_on, "copied_from": {"file": source.name, "digest": file_digest(source)}}
 
 
-def second_network(weights: Weights, path: Path) -> CornerWeights:
-    """The second network of a weight file.
+def corner_network(weights: Weights, path: Path) -> CornerWeights:
+    """The corner network of a weight file.
 
     Raises:
         ValueError: there is none.
     """
     if weights.refiner is None:
-        raise ValueError(f"{path.name} holds no second network, which says how far off it may be")
+        raise ValueError(f"{path.name} holds no corner network, which says how far off it may be")
     return weights.refiner
 
 
@@ -194,7 +194,7 @@ def main() -> int:
     try:
         check_writable(arguments.output)
         weights = load_weights(arguments.weights)
-        refiner = second_network(weights, arguments.weights)
+        refiner = corner_network(weights, arguments.weights)
         model, measured_on = copied(arguments.source) if arguments.source else measured(arguments, weights)
         refiner = replace(refiner, errors=model, facts={**refiner.facts, ERRORS_MEASURED_ON: measured_on})
         save_weights(arguments.output, weights.state, weights.config, weights.facts, weights.prior, refiner)

@@ -170,9 +170,13 @@ class Environment:
         """Create the environment if it is missing or unusable, and install the requirements files.
 
         Raises:
-            SetupError: a step failed.
+            SetupError: a step failed, or the environment is unusable and belongs to somebody else, behind a link.
         """
         defect = self.defect()
+        if defect and self.folder.is_symlink():
+            raise SetupError(
+                f"{self.folder} is a link to an environment that {defect}; remove the link and start again"
+            )
         if defect:
             say(f"{self.folder} {defect}; it is made anew.")
             self._clear()

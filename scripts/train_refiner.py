@@ -1,4 +1,4 @@
-"""Train the second network, which finds corners in patches, on the AASCE layout; an interrupted run goes on.
+"""Train the corner network, which finds corners in patches, on the AASCE layout; an interrupted run goes on.
 
 It has no expected errors yet: scripts/calibrate.py measures them, or copies those of another weight file.
 """
@@ -23,7 +23,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE, help="weight file that it goes into")
-    parser.add_argument("--init", type=Path, help="weight file whose second network is trained on")
+    parser.add_argument("--init", type=Path, help="weight file whose corner network is trained on")
     _training.add_arguments(parser, "refiner_training.epochs 3")
     return parser.parse_args(arguments)
 
@@ -47,7 +47,7 @@ def main() -> int:
         if arguments.init:
             refiner = load_weights(arguments.init).refiner
             if refiner is None:
-                raise ValueError(f"{arguments.init.name} holds no second network to start from")
+                raise ValueError(f"{arguments.init.name} holds no corner network to start from")
             trained_on(refiner.facts).check_unseen(arguments.fold, arguments.init.name, assume_unseen=assumed)
             initial = refiner.state
             facts["init"] = init_facts(arguments.init, refiner.facts)

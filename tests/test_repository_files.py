@@ -13,29 +13,58 @@ from harness import system_packages
 from lib import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
-BASES = (ROOT, ROOT / "apps" / "vertebra_landmarks", ROOT / "slicer_module" / "VertebraLandmarks")
+APP, MODULE = ROOT / "apps" / "vertebra_landmarks", ROOT / "slicer_module" / "VertebraLandmarks"
+BASES = (ROOT, ROOT / "scripts", APP, APP / "lib", MODULE, MODULE / "VertebraLandmarksLib")
 """Folders that paths in the guides start from."""
-GUIDES = ("CONTRIBUTING.md", "SECURITY.md")
+GUIDES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")
+GUIDES += tuple(sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
 COMMAND = "python3 scripts/test.py"
 SUFFIXES = ("cff", "md", "py", "toml", "txt", "ui", "yaml", "yml")
 
 
 def named_paths(text: str) -> list[str]:
-    """Paths that a Markdown text has in backticks, also as the first words of a command; no code blocks."""
-    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    """Paths that a Markdown text has in backticks, also inside a command, and programs that its code blocks run.
+
+    Paths below a placeholder in capitals, such as ``DIR/labels``, are the user's.
+    """
+    prose, *blocks = re.split(r"^```", text, flags=re.MULTILINE)
+    prose += "".join(blocks[1::2])
+    spans = re.findall(r"`([^`\n]+)`", prose)
     words = [word.rstrip(",") for span in spans for word in span.split()]
     return [
         word
         for word in words
-        if re.fullmatch(r"[\w.][\w./-]*", word)
-        and not word.startswith(".venv")
+        if re.fullmatch(r"[A-Za-z_.][\w./-]*", word)
+        and not re.match(r"\.venv|[A-Z0-9]+/", word)
         and ("/" in word or word.rpartition(".")[2] in SUFFIXES)
-    ]
+    ] + re.findall(r"python3? (\S+\.py)", "".join(blocks[::2]))
 
 
 def missing_paths(text: str) -> list[str]:
-    """Those that are nowhere in the repository."""
-    return [name for name in named_paths(text) if not any((base / name).exists() for base in BASES)]
+    """Those that are nowhere in the repository, as a file, a folder or a module without its suffix."""
+    return [
+        name
+        for name in named_paths(text)
+        if not any((base / name).exists() or (base / f"{name}.py").is_file() for base in BASES)
+    ]
+
+
+def broken_links(guide: str) -> list[str]:
+    """Links of a guide to files or headings that do not exist."""
+    path = ROOT / guide
+    broken = []
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", path.read_text(encoding="utf-8")):
+        name, _, anchor = link.partition("#")
+        target = path.parent / name if name else path
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text(encoding="utf-8"))):
+            broken.append(link)
+    return broken
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a Markdown text's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def citation() -> dict:
@@ -91,6 +120,18 @@ def test_every_path_that_a_guide_names_exists(guide: str) -> None:
     assert missing_paths((ROOT / guide).read_text(encoding="utf-8")) == []
 
 
+@pytest.mark.parametrize("guide", [*GUIDES, "slicer_module/README.md", "apps/vertebra_landmarks/model/README.md"])
+def test_every_link_of_a_guide_leads_somewhere(guide: str) -> None:
+    assert broken_links(guide) == []
+
+
+def test_anchors_are_those_of_headings() -> None:
+    assert anchors("# Slicer's Extensions Index\n\n## AASCE: `test` split\n\ntext\n") == {
+        "slicers-extensions-index",
+        "aasce-test-split",
+    }
+
+
 def test_the_guides_name_paths() -> None:
     paths = named_paths((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
     assert {
@@ -102,5 +143,6 @@ def test_the_guides_name_paths() -> None:
 
 
 def test_the_guard_on_paths_can_fail() -> None:
-    text = "`lib/nowhere.py`, `python3 scripts/none.py --x`, `lib/spine/schema.py`\n\n```\nscripts/no.py\n```\n"
-    assert missing_paths(text) == ["lib/nowhere.py", "scripts/none.py"]
+    prose = "`lib/nowhere.py`, `python3 scripts/none.py --x`, `lib/spine/schema.py`, `DIR/a.py`, `spine/schema`"
+    text = f"{prose}\n\n```\npython3 scripts/no.py\n```\n"
+    assert missing_paths(text) == ["lib/nowhere.py", "scripts/none.py", "scripts/no.py"]

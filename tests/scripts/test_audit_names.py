@@ -130,7 +130,7 @@ def test_the_table_says_which_folds_its_model_knows(
     facts: dict[str, Any],
     folds: frozenset[int] | None,
 ) -> None:
-    """Which the second network does not matter for: it is not asked."""
+    """Which the corner network does not matter for: it is not asked."""
     shipped = load_weights(DEFAULT_WEIGHTS_FILE)
     save_weights(tmp_path / "a.pt", {}, shipped.config, facts, refiner=shipped.refiner)
     out = tmp_path / "names.csv"

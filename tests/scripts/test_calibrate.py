@@ -136,7 +136,7 @@ def test_the_largest_angle_is_compared_wherever_it_is(folders: Any, stub: Stub, 
 
 def test_a_prediction_without_errors_is_refused(folders: Any, stub: Stub) -> None:
     stub.said = None
-    with pytest.raises(ValueError, match=r"second network was not asked: prediction\.refinement of model\.yaml is off"):
+    with pytest.raises(ValueError, match=r"corner network was not asked: prediction\.refinement of model\.yaml is off"):
         calibrate.compared(record(folders, "fits.png"), stub)  # type: ignore[arg-type]
 
 
@@ -276,7 +276,7 @@ def test_only_the_chosen_fold_is_measured(
     ("first", "second", "words"),
     [
         pytest.param(facts(1), facts(1), "given.pt was trained on fold 0", id="another fold"),
-        pytest.param(facts(0), facts(1), "given.pt was trained on fold 0", id="second network of another fold"),
+        pytest.param(facts(0), facts(1), "given.pt was trained on fold 0", id="corner network of another fold"),
         pytest.param(facts(None), facts(0), "given.pt was trained on fold 0", id="first network of all"),
         pytest.param({}, {}, "given.pt does not say on which images it was trained", id="unknown"),
     ],
@@ -326,7 +326,7 @@ def test_an_error_model_is_copied_with_what_is_known_of_it(
 
 
 @pytest.mark.parametrize(
-    ("has_refiner", "words"), [(True, "source.pt has no error model to copy"), (False, "source.pt holds no second")]
+    ("has_refiner", "words"), [(True, "source.pt has no error model to copy"), (False, "source.pt holds no corner")]
 )
 def test_a_file_without_an_error_model_has_none_to_copy(
     tmp_path: Path,
@@ -357,7 +357,7 @@ def test_weights_without_a_second_network_are_refused(
 ) -> None:
     given = weights(tmp_path / "given.pt", has_refiner=False)
     assert run(monkeypatch, "--data", folders.data, "--weights", given, "--output", tmp_path / "out.pt") == 1
-    assert capsys.readouterr().err.startswith("calibrate: given.pt holds no second network")
+    assert capsys.readouterr().err.startswith("calibrate: given.pt holds no corner network")
     assert stub.asked == []
 
 

@@ -589,7 +589,7 @@ ERRORS = ErrorModel(KNOTS, KNOTS, 0.0, 0.0, 1.0, 1.0)
 
 
 def weights(path: Path, first: dict[str, Any], measured_on: dict[str, Any] | None = None) -> Path:
-    """A weight file; with a second network and its error model, where there is something to say of it."""
+    """A weight file; with a corner network and its error model, where there is something to say of it."""
     refiner = None
     if measured_on is not None:
         state = {name: torch.zeros_like(tensor) for name, tensor in CornerNet(PATCH).state_dict().items()}

@@ -185,7 +185,7 @@ def test_the_tables_of_errors_say_what_the_prediction_says(tmp_path: Path, monke
 
 
 def test_a_model_that_tells_no_errors_leaves_them_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such as one without a second network, or one that was not calibrated."""
+    """Such as one without a corner network, or one that was not calibrated."""
     assert run(monkeypatch, Stub(bent(), None), gray(tmp_path / "a.png"), "--output", tmp_path) == 0
     assert headers(tmp_path) == HEADERS
     assert len(table(tmp_path)) == 85

@@ -156,6 +156,19 @@ def test_moved_folder_is_made_anew(copy: Copy, capsys: pytest.CaptureFixture[str
     assert "was made in another place; it is made anew" in capsys.readouterr().out
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_an_unusable_environment_behind_a_link_is_left_alone(copy: Copy) -> None:
+    copy.prepare()
+    elsewhere = copy.environment.folder.rename(copy.root.with_name("elsewhere"))
+    copy.environment.folder.symlink_to(elsewhere, target_is_directory=True)
+    (elsewhere / "pyvenv.cfg").write_text("version = 3.9\n")
+    copy.version = "3 9"
+    before = sorted(path.name for path in elsewhere.iterdir())
+    with pytest.raises(setup_environment.SetupError, match=r"leads to an environment that belongs to Python 3\.9"):
+        copy.environment.install((setup_environment.RUNTIME,))
+    assert sorted(path.name for path in elsewhere.iterdir()) == before
+
+
 def test_environment_of_another_python_is_made_anew(copy: Copy, capsys: pytest.CaptureFixture[str]) -> None:
     copy.prepare()
     (copy.environment.folder / "pyvenv.cfg").write_text("version = 3.9\n")

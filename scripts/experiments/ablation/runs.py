@@ -106,7 +106,7 @@ class Ablation:
         for fold in held_out:
             if fold not in range(FOLDS) or not self.records[fold]:
                 raise ValueError(f"fold {fold} has no clean image to evaluate on")
-        for fold, path in self.start.items():  # its second network is not asked
+        for fold, path in self.start.items():  # its corner network is not asked
             trained_on(load_weights(path).facts).check_unseen(fold, str(path), assume_unseen=assume_unseen)
         for fold, path in self.final.items():
             file_trained_on(load_weights(path)).check_unseen(fold, str(path), assume_unseen=assume_unseen)
@@ -307,7 +307,7 @@ class Ablation:
 
 
 def without_aids(limits: PredictionConfig) -> PredictionConfig:
-    """Prediction as the method has it: one network pass, no mirror image, no second network."""
+    """Prediction as the method has it: one network pass, no mirror image, no corner network."""
     return replace(limits, **dict.fromkeys(_AIDS, False))
 
 

@@ -31,7 +31,7 @@ _LEAST = 1e-9
 
 @dataclass(frozen=True)
 class Described:
-    """Films as numbers, seen in three ways: as they are, mirrored, and turned.
+    """Images as numbers, seen in three ways: as they are, mirrored, and turned.
 
     Attributes:
         blocks: of each view ``(N, D)`` arrays, one of the image and one of each map.

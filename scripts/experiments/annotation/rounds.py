@@ -175,7 +175,7 @@ class Replay:
 
 
 def read_images(items: Iterable[dict[str, Any]]) -> LabelledImages:
-    """Films and labels at the size that the small network sees."""
+    """Images and labels at the size that the small network sees."""
     images, labels = [], []
     for item in items:
         data = LoadRadiographd()(item)

@@ -78,7 +78,7 @@ class SmallLandmarkNet(LandmarkNet):
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Films as the network sees them.
+    """Images as the network sees them.
 
     Attributes:
         images: ``(N, 1, H, W)`` in 0...1.

@@ -33,7 +33,6 @@ class QtObject:
     """
 
     _target: QtCore.QObject
-    _slots: "dict[tuple[str, Callable[..., Any]], Callable[..., Any]]"
 
     def __init__(self, target: QtCore.QObject) -> None:
         object.__setattr__(self, "_target", target)

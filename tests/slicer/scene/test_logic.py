@@ -39,7 +39,7 @@ T3, T7, L5 = 2, 6, 16
 
 def answer_with(xy: np.ndarray, score: float = 0.8) -> Prediction:
     spine = Spine.from_arrays(xy, np.full((17, 5), score), np.full((17, 5), 1.5))
-    return Prediction(spine, ImageInfo(200, 400), (), Origin("v1", 0.97, (2.0,) * 17), (), "map", 0.5)
+    return Prediction(spine, ImageInfo(200, 400), Origin("v1", 0.97, (2.0,) * 17))
 
 
 def test_the_scene_is_slicers_own_when_left_out(slicer_stage, radiograph) -> None:

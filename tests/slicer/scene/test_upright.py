@@ -43,7 +43,7 @@ def stored(
 
 
 def answer_with(spine: Spine, facts: ImageInfo, orientation: Orientation | None = None) -> Prediction:
-    return Prediction(spine, facts, (), Origin("v1", orientation=orientation), (), "map", 0.5)
+    return Prediction(spine, facts, Origin("v1", orientation=orientation))
 
 
 def shown_lines(bench: Bench) -> np.ndarray:

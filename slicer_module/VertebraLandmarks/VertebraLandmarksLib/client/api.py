@@ -91,7 +91,6 @@ class Client:
         image_id: Optional[str] = None,
         session_id: Optional[str] = None,
         fixed: Optional[Mapping[str, Mapping[str, Any]]] = None,
-        decoder: Optional[str] = None,
         cancel: Optional[CancelSignal] = None,
     ) -> Prediction:
         """Predict the landmarks of an image or of an upload session.
@@ -100,13 +99,11 @@ class Client:
             image_id: image of the server's folder.
             session_id: session, in place of an image.
             fixed: points to keep, ``{"T7": {"center": [x, y], "TL": [x, y]}}`` in pixels.
-            decoder: name of the decoder; chosen by the server when left out.
             cancel: aborts the request.
         """
         source = {"image": image_id} if session_id is None else {"session_id": session_id}
-        params = {**({"fixed": fixed} if fixed else {}), **({"decoder": decoder} if decoder else {})}
         query = {"output": "json", **{name: value for name, value in source.items() if value is not None}}
-        form = {"params": json.dumps(params, allow_nan=False)}
+        form = {"params": json.dumps({"fixed": fixed} if fixed else {}, allow_nan=False)}
         return responses.parse_prediction(self._json("POST", f"/infer/{MODEL}", query, form=form, cancel=cancel))
 
     def create_session(

@@ -5,15 +5,12 @@ Invalid content raises a ``ServerError`` of kind ``BAD_RESPONSE``, ``WRONG_APP``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Optional
 
 import numpy as np
 
 from ..spine.labels.markups import label_of
-from ..spine.measurement.anatomy import KINDS, Violation
-from ..spine.measurement.cobb import REGIONS, SIDES, Curve
 from ..spine.schema import POINTS, SCHEMA_VERSION, VERTEBRAE, Spine
 from .errors import SCHEMA, WRONG_APP, ServerError
 from .json_fields import (
@@ -143,8 +140,6 @@ class ServerInfo:
         user: name of the token's owner, ``ANONYMOUS`` without login.
         roles: "reader", "annotator" or "admin".
         training: the newest one, ``None`` without any.
-        train_settings: training parameters and their defaults.
-        model_info: training data and validation errors of the model.
     """
 
     app: str
@@ -159,8 +154,6 @@ class ServerInfo:
     user: str = ANONYMOUS
     roles: tuple[str, ...] = ()
     training: Optional[Training] = None
-    train_settings: Mapping[str, Any] = field(default_factory=dict)
-    model_info: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def may_label(self) -> bool:
@@ -180,20 +173,12 @@ class Prediction:
     Attributes:
         spine: points in stored pixels, with scores, expected errors and visibility.
         image: information about the image.
-        curves: Cobb angles measured by the server.
         origin: provenance of the points.
-        anatomy: violated anatomical limits.
-        decoder: name of the decoder.
-        seconds: computing time.
     """
 
     spine: Spine
     image: ImageInfo
-    curves: tuple[Curve, ...]
     origin: Origin
-    anatomy: tuple[Violation, ...]
-    decoder: str
-    seconds: float
 
 
 def parse_server_info(info: Any, owner: Any) -> ServerInfo:
@@ -221,8 +206,6 @@ def parse_server_info(info: Any, owner: Any) -> ServerInfo:
         raise ServerError(SCHEMA, sentence)
     store = as_object(info.get("datastore"), "datastore")
     images, labelled = as_integer(store.get("total"), "total"), as_integer(store.get("completed"), "completed")
-    trainers = as_object(info.get("trainers", {}), "trainers")
-    settings = as_object(as_object(trainers.get(MODEL, {}), "trainer").get("config", {}), "config")
     return ServerInfo(
         app=app,
         version=as_string(info.get("version"), "version"),
@@ -236,8 +219,6 @@ def parse_server_info(info: Any, owner: Any) -> ServerInfo:
         user=as_string(owner.get("username"), "username"),
         roles=tuple(as_string(role, "role") for role in as_list(owner.get("roles"), "roles")),
         training=parse_training(info),
-        train_settings=settings,
-        model_info=as_object(model.get("model", {}), "info of the model"),
     )
 
 
@@ -343,15 +324,10 @@ def parse_prediction(content: Any) -> Prediction:
     if content.get("schema_version") != SCHEMA_VERSION:
         sentence = "Server and module use different landmark schemas. Install the same version of both."
         raise ServerError(SCHEMA, sentence, f"schema_version is {content.get('schema_version')!r:.40}")
-    cobb = as_object(content.get("cobb"), "cobb")
     return Prediction(
         spine=_spine(content.get("landmarks")),
         image=parse_image_info(content.get("image")),
-        curves=tuple(_curve(as_object(one, "curve")) for one in as_list(cobb.get("curves"), "curves")),
         origin=parse_origin(content),
-        anatomy=_violations(content.get("anatomy")),
-        decoder=as_string(content.get("decoder"), "decoder"),
-        seconds=as_number(as_object(content.get("timings"), "timings").get("total"), "seconds", 0),
     )
 
 
@@ -373,37 +349,3 @@ def _spine(landmarks: Any) -> Spine:
         errors[index] = np.nan if error is None else error
         visible[index] = as_bool(landmark.get("visible", True), name)
     return Spine.from_arrays(xy, scores, errors, visible)
-
-
-def _curve(content: dict[str, Any]) -> Curve:
-    return Curve(
-        upper_end=as_choice(content.get("upper_end"), VERTEBRAE, "upper_end"),
-        lower_end=as_choice(content.get("lower_end"), VERTEBRAE, "lower_end"),
-        apex=as_string(content.get("apex"), "apex"),
-        region=as_choice(content.get("region"), REGIONS, "region"),
-        side=as_choice(content.get("side"), SIDES, "side"),
-        angle_deg=as_number(content.get("angle_deg"), "angle_deg", 0, 360),
-        apical_deviation_px=optional_number(content.get("apical_deviation_px"), "apical_deviation_px"),
-        half_width_deg=optional_number(content.get("half_width_deg"), "half_width_deg", 0),
-        open_ends=tuple(
-            as_choice(v, VERTEBRAE, "open_ends") for v in as_list(content.get("open_ends", []), "open_ends")
-        ),
-    )
-
-
-def _violations(content: Any) -> tuple[Violation, ...]:
-    by_vertebra = as_object(content, "anatomy")
-    found = (as_object(one, "violation") for ones in by_vertebra.values() for one in as_list(ones, "violations"))
-    return tuple(
-        Violation(
-            kind=as_choice(one.get("kind"), KINDS, "kind"),
-            vertebrae=tuple(
-                as_choice(name, VERTEBRAE, "vertebra") for name in as_list(one.get("vertebrae"), "vertebrae")
-            ),
-            value=as_number(one.get("value"), "value"),
-            low=optional_number(one.get("low"), "low"),
-            high=optional_number(one.get("high"), "high"),
-            message=as_string(one.get("message"), "message"),
-        )
-        for one in found
-    )
