@@ -164,7 +164,7 @@ def test_an_unusable_environment_behind_a_link_is_left_alone(copy: Copy) -> None
     (elsewhere / "pyvenv.cfg").write_text("version = 3.9\n")
     copy.version = "3 9"
     before = sorted(path.name for path in elsewhere.iterdir())
-    with pytest.raises(setup_environment.SetupError, match=r"leads to an environment that belongs to Python 3\.9"):
+    with pytest.raises(setup_environment.SetupError, match=r"is a link to an environment that belongs to Python 3\.9"):
         copy.environment.install((setup_environment.RUNTIME,))
     assert sorted(path.name for path in elsewhere.iterdir()) == before
 
