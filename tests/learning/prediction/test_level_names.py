@@ -187,7 +187,7 @@ def label(ladder: np.ndarray) -> np.ndarray:
 
 
 def boxed(count: int) -> np.ndarray:
-    """The label of a image with so many boxes: centers without a name, no corners."""
+    """The label of an image with so many boxes: centers without a name, no corners."""
     top = 12.0 * np.arange(count)
     boxes = np.stack([np.full(count, 40.0), top, np.full(count, 60.0), top + 10], -1)
     result: np.ndarray = to_items([BoxRecord(Path("film_1.png"), boxes)])[0][LABEL]
