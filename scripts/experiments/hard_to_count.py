@@ -1,4 +1,4 @@
-"""How spines are counted that are hard to count, what one correction repairs, and whether doubt about names is right.
+"""Skipped vertebrae, level names and single corrections on hard images, and the AUROC of ``names_right``.
 
     python scripts/hard_to_count.py --data FOLDER --weights FILE [--fold 0] [--films 70] [--fit]
 

@@ -1,4 +1,4 @@
-"""What simulated clicks amount to: means over images, what propagation brings, and their plot."""
+"""Figures of simulated clicks: means over images, gain by propagation, and their plot."""
 
 from __future__ import annotations
 

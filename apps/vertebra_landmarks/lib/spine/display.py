@@ -1,4 +1,4 @@
-"""What images of a spine show in which color, and from where a vertebra counts as doubtful."""
+"""Display of a spine: colors of its overlays, and the threshold from which a vertebra counts as doubtful."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network says about an image, in the few numbers that strategies rest on."""
+"""Image descriptors: uncertainty, disagreement, anatomy and features of an image, for active learning."""
 
 from __future__ import annotations
 

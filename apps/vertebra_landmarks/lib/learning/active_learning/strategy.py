@@ -1,4 +1,4 @@
-"""What a strategy is: a way to choose the images whose labels teach most."""
+"""Interfaces of active-learning strategies: a score per image, or an order of many."""
 
 from __future__ import annotations
 

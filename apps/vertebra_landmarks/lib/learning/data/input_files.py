@@ -1,4 +1,4 @@
-"""Which images a command line means, and distinct names for what is written about them."""
+"""Input files of commands: images named by paths and folders, and distinct names for their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps over a body: what lies between two candidates and looks like a vertebra."""
+"""Penalty evidence for skipped vertebrae: clear maxima that lie between the two candidates of a step."""
 
 from __future__ import annotations
 

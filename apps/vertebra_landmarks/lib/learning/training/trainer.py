@@ -1,4 +1,4 @@
-"""What every training run shares: the loop, the schedule, averaged weights, checkpoints and the history."""
+"""Base trainer: loop, learning-rate schedule, averaged weights, checkpoints and history."""
 
 from __future__ import annotations
 

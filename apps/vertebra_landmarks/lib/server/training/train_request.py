@@ -1,4 +1,4 @@
-"""What a client may ask of a training: the parameters of ``POST /train/vertebra_landmarks``."""
+"""Parameters of ``POST /train/vertebra_landmarks``, validated."""
 
 from __future__ import annotations
 
