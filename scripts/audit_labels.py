@@ -50,8 +50,8 @@ def main() -> int:
         print(f"audit_labels: {error}", file=sys.stderr)
         return 1
     doubted = {row[0] for row in rows}
-    clean = {row[0] for row in rows if row[2] == "yes"}
-    print(f"{len(doubted)} of {len(records)} labels have a finding, {len(clean)} of the clean; see {arguments.output}")
+    of_clean = {row[0] for row in rows if row[2] == "yes"}
+    print(f"{len(doubted)} of {len(records)} labels have a finding, {len(of_clean)} of the clean; see {arguments.output}")
     return 0
 
 
