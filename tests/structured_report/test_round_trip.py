@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 
 from lib.spine.schema import Spine
 from lib.structured_report import (
@@ -131,10 +132,15 @@ def test_attestation_is_stated() -> None:
 def test_patient_and_study_are_those_of_the_image() -> None:
     about = subject(8)
     header = about.image.header
-    header.PatientName, header.PatientComments = "Müller^Зоя", "ä"
+    header.PatientName, header.PatientComments, header.OtherPatientNames = "Müller^Зоя", "ä", ["A^B", "C^D"]
+    other = Dataset()
+    other.PatientID, other.TypeOfPatientID = "X7", "TEXT"
+    header.OtherPatientIDsSequence = [other]
     dataset = dcmread(io.BytesIO(to_bytes(landmark_report(about))))
     for keyword in ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "StudyDate", "PatientComments"):
         assert dataset[keyword].value == header[keyword].value
+    assert [str(name) for name in dataset.OtherPatientNames] == ["A^B", "C^D"]
+    assert dataset.OtherPatientIDsSequence[0].PatientID == "X7"
 
 
 def test_a_latin_1_name_is_written_in_utf_8() -> None:
