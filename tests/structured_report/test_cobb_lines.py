@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import ComprehensiveSRStorage, generate_uid
 
@@ -20,6 +23,7 @@ from lib.structured_report import (
     CobbLinesReport,
     CobbProposal,
     ReportSubject,
+    SourceImage,
     cobb_lines_report,
     cobb_proposal,
     parse_report,
@@ -103,6 +107,17 @@ def test_the_stated_angle_is_that_of_the_lines_and_of_the_label(seed: int) -> No
         assert angle.image_uid == about.image.uid
         assert angle.stated_deg == viewer_angle(angle.lines, about.image.spacing)
         assert angle.stated_deg == pytest.approx(curve.angle_deg, abs=0.01)
+
+
+def test_pixels_that_are_not_square_are_measured_in_millimetres_as_by_the_viewer() -> None:
+    header = dcmread(io.BytesIO(to_bytes(phantom(1)[0])))
+    header.ImagerPixelSpacing = [0.1, 0.2]
+    about = replace(subject(1), image=SourceImage.from_header(header))
+    report, _ = read_report(cobb_lines_report(about, FRAME))
+    assert isinstance(report, CobbLinesReport)
+    angle = report.angles[0]
+    assert angle.stated_deg == viewer_angle(angle.lines, (0.2, 0.1))
+    assert abs(angle.stated_deg - viewer_angle(angle.lines)) > 1
 
 
 def test_it_refers_to_the_landmark_report() -> None:

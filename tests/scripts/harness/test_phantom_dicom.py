@@ -26,7 +26,7 @@ def test_the_header_states_the_examination() -> None:
     stream = io.BytesIO()
     examination = Examination("P7", "Müller^Зоя", study_uid="1.2.3", number=4)
     dcmwrite(stream, phantom_dx(np.zeros((4, 4), np.uint8), examination), write_like_original=False)
-    header = dcmread(stream)
+    header = dcmread(io.BytesIO(stream.getvalue()))
     assert (header.PatientID, str(header.PatientName)) == ("P7", "Müller^Зоя")
     assert (header.StudyInstanceUID, header.InstanceNumber, header.StudyDate) == ("1.2.3", 4, "20261130")
 
