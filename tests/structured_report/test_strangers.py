@@ -268,15 +268,15 @@ WEIRD = (
 
 def mutate(dataset: Dataset, rng: random.Random) -> None:
     """Lose, swap, repeat or replace elements anywhere in the dataset."""
-    for _ in range(rng.choice((1, 2, 10))):
-        owner, element = rng.choice(list(elements(dataset)))
+    everything = list(elements(dataset))
+    for owner, element in rng.sample(everything, rng.choice((1, 2, 10))):
         kind = rng.randrange(4)
         if kind == 0:
             owner.pop(element.tag, None)
         elif kind == 1 and element.VR == "SQ" and len(element.value):
-            owner[element.tag].value = [*element.value, rng.choice(element.value)]
+            element.value = [*element.value, rng.choice(element.value)]
         elif kind == 2 and element.VR == "SQ" and len(element.value):
-            owner[element.tag].value = rng.sample(list(element.value), rng.randrange(len(element.value)))
+            element.value = rng.sample(list(element.value), rng.randrange(len(element.value)))
         else:
             vr = rng.choice(("UT", "UI", "FL", "FD", "DS", "CS", "OB", element.VR if element.VR != "SQ" else "LO"))
             owner[element.tag] = DataElement(element.tag, vr, rng.choice(WEIRD), already_converted=True)
