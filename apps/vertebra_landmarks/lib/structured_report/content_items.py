@@ -113,12 +113,9 @@ def measurement_report(
     dataset.CompletionFlag, dataset.VerificationFlag = "COMPLETE", "UNVERIFIED"
     dataset.PreliminaryFlag = "FINAL" if label.tag == FINAL else "PRELIMINARY"
     dataset.CodingSchemeIdentificationSequence = [codes.scheme_identification()]
-    dataset.CurrentRequestedProcedureEvidenceSequence = [
-        _referenced(image.reference),
-        *map(_referenced, links.evidence),
-    ]
+    dataset.CurrentRequestedProcedureEvidenceSequence = _references([image.reference, *links.evidence])
     if links.predecessor is not None:
-        dataset.PredecessorDocumentsSequence = [_referenced(links.predecessor)]
+        dataset.PredecessorDocumentsSequence = _references([links.predecessor])
     if links.verification is not None:
         dataset.VerificationFlag = "VERIFIED"
         dataset.VerifyingObserverSequence = [_attested(links.verification)]
@@ -136,13 +133,14 @@ def _attested(verification: Verification) -> Dataset:
     return item
 
 
-def _referenced(document: DocumentReference) -> Dataset:
-    """A document in a sequence of studies, series and instances."""
-    study, series, instance = Dataset(), Dataset(), Dataset()
-    instance.ReferencedSOPClassUID, instance.ReferencedSOPInstanceUID = (
-        document.sop_class_uid,
-        document.sop_instance_uid,
-    )
-    series.SeriesInstanceUID, series.ReferencedSOPSequence = document.series_uid, [instance]
-    study.StudyInstanceUID, study.ReferencedSeriesSequence = document.study_uid, [series]
-    return study
+def _references(documents: Iterable[DocumentReference]) -> list[Dataset]:
+    """Documents of different series as a sequence of studies, series and instances."""
+    studies: dict[str, Dataset] = {}
+    for document in documents:
+        study, series, instance = studies.setdefault(document.study_uid, Dataset()), Dataset(), Dataset()
+        instance.ReferencedSOPClassUID = document.sop_class_uid
+        instance.ReferencedSOPInstanceUID = document.sop_instance_uid
+        series.SeriesInstanceUID, series.ReferencedSOPSequence = document.series_uid, [instance]
+        study.StudyInstanceUID = document.study_uid
+        study.ReferencedSeriesSequence = [*study.get("ReferencedSeriesSequence", ()), series]
+    return list(studies.values())

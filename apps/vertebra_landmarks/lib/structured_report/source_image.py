@@ -22,7 +22,7 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import PersonName
 
-from ..image_io.dicom.tags import TAG_ERRORS, codes_of, integer_of, sizes_of
+from ..image_io.dicom.tags import TAG_ERRORS, codes_of, integer_of, sizes_of, value_of
 from .content_tree import text_of
 from .label_version import DocumentReference
 
@@ -132,11 +132,13 @@ class SourceImage:
     def without_patient(self) -> Dataset:
         """The image for libraries that log or quote what they are given: nothing in it names the patient but UIDs."""
         skeleton = Dataset()
-        for keyword in (*_UIDS, "Rows", "Columns", *_DISPLAYED):
-            if keyword in self.header:
-                setattr(skeleton, keyword, self.header[keyword].value)
-        for keyword in _EMPTY_IF_ABSENT:
-            setattr(skeleton, keyword, "")
+        with quiet():
+            for keyword in (*_UIDS, "Rows", "Columns", *_DISPLAYED):
+                value = value_of(self.header, keyword)
+                if value is not None:
+                    setattr(skeleton, keyword, value)
+            for keyword in _EMPTY_IF_ABSENT:
+                setattr(skeleton, keyword, "")
         return skeleton
 
     def give_patient_to(self, target: Dataset, when: datetime.datetime) -> None:
