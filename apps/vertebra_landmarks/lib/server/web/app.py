@@ -27,11 +27,11 @@ from .dependencies import MEGABYTE, Json, Service, make_service
 from .errors import ERROR_RESPONSES, add_error_handlers
 from .file_responses import FACTS
 from .request_guard import RequestGuard
-from .routes import datastore, infer, info, session, tasks
+from .routes import datastore, infer, info, overview, session, tasks
 
 logger = logging.getLogger(__name__)
 
-ROUTERS = (info.router, infer.router, datastore.router, session.router, tasks.router)
+ROUTERS = (info.router, infer.router, datastore.router, overview.router, session.router, tasks.router)
 
 
 def make_application(service: Service) -> ASGIApp:
