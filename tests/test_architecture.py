@@ -43,14 +43,16 @@ LEARNING = (
         "lib.__version__",
     }
 )
+REPORT = IMAGE_IO | {"reportlab", "lib.report"}
 WEB = {"fastapi", "starlette", "pydantic", "anyio", "jwt"}
-SERVER = LEARNING | WEB | {"monailabel", "filelock", "psutil", "sqlalchemy", "watchdog", "lib"}
+SERVER = LEARNING | REPORT | WEB | {"monailabel", "filelock", "psutil", "sqlalchemy", "watchdog", "lib"}
 MAY_IMPORT = {
     "spine": SPINE,
     "evaluation": EVALUATION,
     "phantoms": PHANTOMS,
     "image_io": IMAGE_IO,
     "structured_report": STRUCTURED_REPORT,
+    "report": REPORT,
     "learning": LEARNING,
     "server": SERVER,
     "__init__.py": frozenset(),
@@ -103,6 +105,7 @@ ROOMS = {
     "phantoms": ("apps/vertebra_landmarks/lib/phantoms", "tests/phantoms"),
     "image_io": ("apps/vertebra_landmarks/lib/image_io", "tests/image_io"),
     "structured_report": ("apps/vertebra_landmarks/lib/structured_report", "tests/structured_report"),
+    "report": ("apps/vertebra_landmarks/lib/report", "tests/report"),
     "learning": ("apps/vertebra_landmarks/lib/learning", "tests/learning"),
     "server": ("apps/vertebra_landmarks/lib/server", "tests/server"),
     "slicer": ("slicer_module", "tests/slicer"),
@@ -279,6 +282,7 @@ def test_lib_imports_point_downwards_only() -> None:
         pytest.param("lib.spine", "import numpyish", id="a name that only begins alike"),
         pytest.param("lib.structured_report", "from ..server import store", id="structured_report imports server"),
         pytest.param("lib.structured_report", "from dicomweb_client import api", id="structured_report speaks HTTP"),
+        pytest.param("lib.report", "from ..learning.data.image_views import warp", id="report imports learning"),
         pytest.param("lib.learning", "from ..server.config import ServerConfig", id="learning imports server"),
         pytest.param("lib.learning", "from monailabel.config import settings", id="learning imports monailabel"),
         pytest.param("lib.server", "import requests", id="server imports something else"),
