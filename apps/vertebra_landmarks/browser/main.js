@@ -18,7 +18,7 @@ import { SignIn } from "./shell/sign_in.js";
 /** @typedef {import("./shell/context.js").Context} Context */
 
 const probe = new PageProbe();
-Object.assign(globalThis, { vertebraLandmarks: probe });
+window.vertebraLandmarks = probe;
 
 /** Titles of the browser's tab. */
 const TITLES = { overview: "Images", image: "Image", "follow-up": "Follow-up", training: "Training" };
@@ -69,7 +69,7 @@ function showFailure(container, error, context) {
     fill(container, h("div", { class: "empty", role: "alert" }, h("h1", {}, "This page cannot be shown"),
         h("p", {}, messageOf(error)),
         h("button", { type: "button", class: "button primary", onclick: () => context.router.reload() }, "Try again")));
-    return { close: async () => true };
+    return { close: () => Promise.resolve(true) };
 }
 
 /** @param {string} id @returns {HTMLElement} */
@@ -107,7 +107,7 @@ function start() {
     });
     const header = new Header(byId("header"), session, {
         onHelp: () => help.toggle(),
-        onSignIn: () => void signIn.open().then((isSignedIn) => isSignedIn && router.reload()),
+        onSignIn: () => void signIn.open().then((isSignedIn) => isSignedIn ? router.reload() : undefined),
         onSignOut: () => void signOut(context),
     });
     const setHelp = (/** @type {import("./shell/help_sheet.js").HelpSection[]} */ sections) =>

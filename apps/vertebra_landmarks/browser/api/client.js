@@ -22,8 +22,7 @@ export function withQuery(path, values) {
     for (const [name, value] of Object.entries(values)) {
         if (value !== undefined && value !== null && value !== "") query.set(name, String(value));
     }
-    const text = query.toString();
-    return text ? `${path}?${text}` : path;
+    return query.toString() ? `${path}?${query}` : path;
 }
 
 /**
@@ -40,7 +39,7 @@ export class Client {
         this.base = base;
         this.credentials = credentials;
         /** Asks the user to sign in; false where they decline. @type {() => Promise<boolean>} */
-        this.onUnauthorized = async () => false;
+        this.onUnauthorized = () => Promise.resolve(false);
     }
 
     /** JSON of a GET. @param {string} path @param {Cancellable} [options] @returns {Promise<any>} */
@@ -132,8 +131,8 @@ export class Client {
     async signIn(name, password, isRemembered) {
         const body = new URLSearchParams({ username: name, password });
         const response = await this.#once("POST", "/auth/token", body, null);
-        if (!response.ok) throw errorOfStatus(response.status, detailOf(await text(response)));
-        const token = parsed(await text(response))?.access_token;
+        if (!response.ok) throw errorOfStatus(response.status, detailOf(await textOf(response)));
+        const token = parsed(await textOf(response))?.access_token;
         if (typeof token !== "string" || token === "") throw badAnswer("there is no token in it");
         this.credentials.set(token, isRemembered);
     }
@@ -170,7 +169,7 @@ export class Client {
             ({ token } = this.credentials);
             response = await this.#once(method, path, body, signal);
         }
-        if (!response.ok) throw errorOfStatus(response.status, detailOf(await text(response)));
+        if (!response.ok) throw errorOfStatus(response.status, detailOf(await textOf(response)));
         return response;
     }
 
@@ -244,7 +243,7 @@ export class Client {
 }
 
 /** @param {Response} response */
-async function text(response) {
+async function textOf(response) {
     try {
         return await response.text();
     } catch {

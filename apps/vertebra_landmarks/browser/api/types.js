@@ -26,8 +26,8 @@
  * @property {ImageRow[]} images
  *
  * @typedef {object} Orientation how stored pixels become upright
- * @property {0|90|180|270} turn_deg clockwise
- * @property {boolean} mirrored
+ * @property {0|90|180|270} turn_deg clockwise turn, after the mirroring
+ * @property {boolean} mirrored whether the columns are reversed first
  *
  * @typedef {object} ImageFacts what the header of an image states, see docs/SERVER.md
  * @property {number} width

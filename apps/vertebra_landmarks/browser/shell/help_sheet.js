@@ -13,6 +13,7 @@ export class HelpSheet {
     /** @param {HTMLElement} parent */
     constructor(parent) {
         this.body = h("div", { class: "help-sections" });
+        /** @type {HTMLDialogElement} */
         this.dialog = h("dialog", { class: "dialog help", "aria-labelledby": "help-title", "data-testid": "help-sheet" },
             h("div", { class: "dialog-head" }, h("h2", { id: "help-title" }, "Keys"),
                 h("button", {

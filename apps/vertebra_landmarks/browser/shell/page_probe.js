@@ -4,7 +4,7 @@
  * @typedef {object} ShownImage
  * @property {(name: string) => {x: number, y: number}|null} position of a point such as "T7 TL" in stored pixels
  * @property {(name: string) => {x: number, y: number}|null} screenPosition the same in CSS pixels of the page
- * @property {() => {image: string, edits: number, version: number}} state
+ * @property {() => {image: string|null, edits: number, version: number}} state
  */
 
 /** Stands for the open image; `ready` is a new promise for every image that is opened. */
@@ -41,9 +41,9 @@ export class PageProbe {
         return this.image?.screenPosition(name) ?? null;
     }
 
-    /** See `ShownImage`; empty where no image is shown. */
+    /** See `ShownImage`; no image where none is shown. */
     state() {
-        return this.image?.state() ?? { image: "", edits: 0, version: 0 };
+        return this.image?.state() ?? { image: null, edits: 0, version: 0 };
     }
 
     #newPromise() {

@@ -27,6 +27,15 @@ export function routeOf(hash) {
     return { page: "overview", id: "" };
 }
 
+/** @param {string} text @returns {string} "" where it is malformed */
+function decoded(text) {
+    try {
+        return decodeURIComponent(text);
+    } catch {
+        return "";
+    }
+}
+
 /** Opens the page of the address, one at a time, after the one before has agreed to close. */
 export class Router {
     /**

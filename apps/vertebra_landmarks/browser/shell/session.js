@@ -48,7 +48,7 @@ export class Session {
 
     /** The highest role of the user. @returns {Role|null} null while it is unknown */
     get role() {
-        return ROLES.findLast((role) => this.owner?.roles.includes(role)) ?? null;
+        return ROLES.filter((role) => this.owner?.roles.includes(role)).at(-1) ?? null;
     }
 
     /** Whether the user may do what needs a role. @param {Role} role */
