@@ -1,4 +1,4 @@
-"""System packages that the tests need on Linux besides wheels: libraries of Qt and VTK, and PostgreSQL.
+"""System packages that the tests need on Linux besides wheels: libraries of Qt and VTK, PostgreSQL, Chromium and npm.
 
 Used by ``test.py`` before anything is installed, hence only the standard library.
 """
@@ -25,6 +25,11 @@ LIBRARIES = (
 DATABASE = "postgresql"
 """Package of the database server; without it its tests are skipped."""
 
+BROWSER, NODE_PACKAGES = "chromium", ("nodejs", "npm")
+"""Packages of the browser, and of what checks the page's JavaScript; without them those tests are skipped."""
+BROWSER_NAMES = ("chromium", "chromium-browser", "google-chrome")
+"""Programs that are a Chromium."""
+
 
 def missing_packages(libraries: "tuple[tuple[str, str], ...]" = LIBRARIES) -> "list[str]":
     """Debian packages of the libraries that cannot be loaded; none on systems other than Linux."""
@@ -37,16 +42,29 @@ def provide() -> "str | None":
     Returns:
         Advice on what the user has to install; None if nothing is missing.
     """
-    packages = missing_packages()
-    wanted = packages if has_postgresql() else [*packages, DATABASE]
+    wanted = [missing_packages(), *optional_packages()]
+    names = [name for group in wanted for name in group]
     apt = shutil.which("apt-get")
-    if sys.platform == "linux" and wanted and apt and hasattr(os, "geteuid") and os.geteuid() == 0:
-        print(f"Installing {', '.join(wanted)} with apt-get (up to 2 minutes) ...", flush=True)
+    if sys.platform == "linux" and names and apt and hasattr(os, "geteuid") and os.geteuid() == 0:
+        print(f"Installing {', '.join(names)} with apt-get (up to 5 minutes) ...", flush=True)
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for step in (["update"], ["install", "--yes", "--no-install-recommends", *wanted]):
+        installs = [["install", "--yes", "--no-install-recommends", *group] for group in wanted if group]
+        for step in (["update"], *installs):  # one by one: a package that does not exist stops only its own group
             subprocess.call([apt, "--quiet=2", *step], env=quiet, stdout=subprocess.DEVNULL)
-        packages = missing_packages()
+    packages = missing_packages()
     return advice(packages) if packages else None
+
+
+def optional_packages() -> "list[list[str]]":
+    """Groups of packages of programs that are missing, and without which some tests are skipped."""
+    found = {(DATABASE,): has_postgresql(), (BROWSER,): chromium(), NODE_PACKAGES: shutil.which("npm")}
+    return [list(packages) for packages, program in found.items() if not program]
+
+
+def chromium() -> "str | None":
+    """The Chromium to drive: the program that ``CHROMIUM`` names, else the first on ``PATH``; ``None`` without one."""
+    named = os.environ.get("CHROMIUM")
+    return named or next(filter(None, map(shutil.which, BROWSER_NAMES)), None)
 
 
 def has_postgresql(folder: "Path" = Path("/usr/lib/postgresql")) -> bool:

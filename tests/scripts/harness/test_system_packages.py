@@ -35,8 +35,23 @@ def test_what_is_missing_is_installed_with_apt(tmp_path: Path, monkeypatch: pyte
     apt.write_text(f"#!/bin/sh\necho $@ >> {tmp_path}/asked\n")
     apt.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr(system_packages, "has_postgresql", lambda: False)
+    monkeypatch.setattr(system_packages, "optional_packages", lambda: [["postgresql"], ["chromium"]])
     monkeypatch.setattr(system_packages, "missing_packages", lambda: [])
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert system_packages.provide() is None  # tests without it are skipped
-    assert "install --yes --no-install-recommends postgresql" in (tmp_path / "asked").read_text()
+    asked = (tmp_path / "asked").read_text().splitlines()
+    installs = [f"--quiet=2 install --yes --no-install-recommends {name}" for name in ("postgresql", "chromium")]
+    assert asked == ["--quiet=2 update", *installs]
+
+
+def test_programs_that_are_missing_are_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system_packages, "has_postgresql", lambda: True)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    assert system_packages.optional_packages() == [["chromium"], ["nodejs", "npm"]]
+    for name in ("google-chrome", "npm"):
+        (tmp_path / name).touch(0o755)
+    assert system_packages.optional_packages() == []
+    assert system_packages.chromium() == str(tmp_path / "google-chrome")
+    monkeypatch.setenv("CHROMIUM", "/opt/chromium")
+    assert system_packages.chromium() == "/opt/chromium"
