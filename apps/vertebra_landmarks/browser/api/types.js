@@ -1,0 +1,128 @@
+/**
+ * Types of the server's answers, for the type checker only. Times are seconds since 1970, angles degrees, positions
+ * stored pixels of the file with pixel centers at whole numbers.
+ *
+ * @typedef {"unlabelled"|"predicted"|"labelled"|"unreadable"} ImageState
+ *
+ * @typedef {object} ImageRow a row of `GET /images`
+ * @property {string} id
+ * @property {string} file its name
+ * @property {ImageState} state
+ * @property {string} user who labelled it; "" where nobody did or that is unknown
+ * @property {number|null} labelled_at
+ * @property {number|null} seconds of work on the label
+ * @property {number|null} edits of the label
+ * @property {number} version of the label; 0 without one
+ * @property {number|null} doubt 0 to 1; null where the model has not seen the image
+ * @property {number|null} added_at
+ * @property {number|null} largest_angle_deg
+ * @property {string[]} opened_by who has it open now
+ *
+ * @typedef {Record<"all"|ImageState, number>} ImageCounts
+ *
+ * @typedef {object} ImagePage answer of `GET /images`
+ * @property {number} total images that match
+ * @property {ImageCounts} counts of the whole study
+ * @property {ImageRow[]} images
+ *
+ * @typedef {object} Orientation how stored pixels become upright
+ * @property {0|90|180|270} turn_deg clockwise turn, after the mirroring
+ * @property {boolean} mirrored whether the columns are reversed first
+ *
+ * @typedef {object} ImageFacts what the header of an image states, see docs/SERVER.md
+ * @property {number} width
+ * @property {number} height
+ * @property {"left"|"right"|null} image_left_is the patient's side at the left of the upright image
+ * @property {string} image_left_is_source
+ * @property {Orientation|null} orientation
+ * @property {unknown[]} [warnings]
+ *
+ * @typedef {object} Radiograph
+ * @property {number} width
+ * @property {number} height
+ * @property {Uint8Array|Uint16Array} data rows from the top, bone bright
+ * @property {ImageFacts} facts
+ *
+ * @typedef {object} Curve a curve of the spine
+ * @property {string} upper_end vertebra, such as "T5"
+ * @property {string} lower_end
+ * @property {string} apex
+ * @property {string} side "left" or "right"
+ * @property {number} angle_deg
+ * @property {number|null} half_width_deg of the interval of the angle
+ * @property {string[]} [open_ends]
+ * @property {string} text such as "36.6 ± 2.1°  T5–T12 right"
+ *
+ * @typedef {object} FollowUpImage
+ * @property {string} id
+ * @property {string|null} date ISO 8601
+ * @property {string} date_source where the date comes from
+ * @property {ImageState} state
+ * @property {number} version
+ * @property {Curve[]} curves free measurement
+ * @property {{upper_end: string, lower_end: string, angle_deg: number|null}[]} same_ends measured at the end vertebrae
+ *     of the reference image
+ * @property {number|null} t1_tilt_deg
+ *
+ * @typedef {object} FollowUp answer of `GET /follow_up`
+ * @property {string|null} patient hash of the patient; null where the patient is unknown
+ * @property {FollowUpImage[]} images by date
+ * @property {{upper_end: string, lower_end: string, from: string, to: string, change_deg: number,
+ *     within_error: boolean|null}[]} changes
+ *
+ * @typedef {object} Statistics answer of `GET /statistics`
+ * @property {{day: string, user: string, count: number}[]} labels_by_day
+ * @property {{ts: number, seconds: number, edits: number, user: string}[]} seconds
+ * @property {number[]} largest_angle_deg
+ * @property {{user: string, labels: number, median_seconds: number|null}[]} readers
+ *
+ * @typedef {object} Gate the publish gate's verdict
+ * @property {number|null} before mean error in steps, the distance of neighbouring centers
+ * @property {number|null} after
+ * @property {number} films images compared
+ * @property {number} films_better
+ * @property {boolean} is_passed
+ * @property {boolean} is_published
+ * @property {boolean} is_weak
+ * @property {string} why a sentence
+ *
+ * @typedef {object} Training report of the newest training, in `GET /info/`
+ * @property {"starting"|"running"|"done"|"failed"|"stopped"|"interrupted"} state
+ * @property {string} [stage]
+ * @property {number} [epoch]
+ * @property {number} [total_epochs]
+ * @property {number} [percent]
+ * @property {number|null} [loss]
+ * @property {{corner_mean: number|null}|null} [validation] corner_mean in pixels
+ * @property {{corner_mean: number|null}|null} [before]
+ * @property {number} [start_ts]
+ * @property {number} [elapsed_s]
+ * @property {string} [version_before]
+ * @property {string|null} [version_after]
+ * @property {{training?: number, validation?: number, new?: number, patients?: number, phantoms?: number}} [images]
+ * @property {Gate} [gate]
+ * @property {string|null} [error]
+ * @property {string|null} [message]
+ *
+ * @typedef {object} ModelVersion
+ * @property {number} number 0 for the weights that the server began with
+ * @property {string} name
+ * @property {string} made ISO 8601
+ * @property {number} parent
+ * @property {{gate?: Gate, trained_on?: number, held_out?: number}} facts
+ *
+ * @typedef {object} ServerInfo answer of `GET /info/`, as far as this page reads it
+ * @property {string} name
+ * @property {string} version
+ * @property {number} served_version
+ * @property {Record<string, {description: string}>} strategies
+ * @property {Record<string, Record<string, any>>} models
+ * @property {Record<string, {config: Record<string, string|number|boolean>}>} trainers
+ * @property {Record<string, Training>} train_stats
+ *
+ * @typedef {object} Owner answer of `GET /auth/token/valid`
+ * @property {string} username "anybody" on a server without login
+ * @property {string[]} roles
+ */
+
+export {};
