@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-from playwright.sync_api import CDPSession, Page, expect
+from playwright.sync_api import CDPSession, Page, Request, expect
 
 from lib.spine.labels.markups import label_of
 from lib.spine.schema import POINTS, VERTEBRAE
@@ -23,6 +23,10 @@ READY_TIMEOUT_MS = 60_000
 DROP_TOLERANCE_PX = 0.5
 """How far from where it was dropped a point may be, in pixels of the image."""
 XY = tuple[float, float]
+SETTLE_TRIES, CALM_LOOKS, LOOK_INTERVAL_MS = 200, 4, 150
+"""How often the page is looked at until it rests, and how often it must look the same, before it counts as at rest."""
+READING_MS = 400
+"""How long a person reads a question; an earlier click counts as a double click."""
 
 
 class Annotator:
@@ -30,6 +34,10 @@ class Annotator:
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        self._pending: set[Request] = set()
+        page.on("request", self._pending.add)
+        for event in ("requestfinished", "requestfailed"):
+            page.on(event, self._pending.discard)
 
     def go_to(self, image: str) -> None:
         """Open an image by its address."""
@@ -110,11 +118,35 @@ class Annotator:
             touch("touchMove", [to])
             touch("touchEnd", [])
 
+    def settle(self) -> None:
+        """Wait until nothing is requested, and the points stay where they are: others may follow a moved one."""
+        calm, before = 0, None
+        for _ in range(SETTLE_TRIES):
+            now = self.positions()
+            calm = calm + 1 if now == before and not self._pending else 0
+            if calm == CALM_LOOKS:
+                return
+            before = now
+            self.page.wait_for_timeout(LOOK_INTERVAL_MS)
+        raise AssertionError(f"the page does not come to rest; pending: {[one.url for one in self._pending]}")
+
     def submit(self) -> None:
-        """Submit, and wait until the server has the label."""
-        before = self.state["version"]
+        """Submit, confirm a warning if there is one, and wait until the server has the label."""
+        version = self.state["version"] + 1
         self.button("submit").click()
-        self.wait_for_version(before + 1)
+        for _ in range(SETTLE_TRIES):
+            if self.state["version"] >= version:
+                return
+            if "Submit again" in self.message:
+                self.page.wait_for_timeout(READING_MS)
+                self.button("submit").click()
+            self.page.wait_for_timeout(LOOK_INTERVAL_MS)
+        raise AssertionError(f"the label was not stored; the message: {self.message}")
+
+    @property
+    def message(self) -> str:
+        """What the message bar says."""
+        return str(self.page.get_by_test_id("message").inner_text())
 
     def wait_for_version(self, version: int) -> None:
         """Wait until the page knows that the server has this version of the label."""
