@@ -11,6 +11,7 @@ from typing import Any, Optional
 import numpy as np
 
 from ..spine.labels.markups import label_of
+from ..spine.measurement.origin import UNKNOWN, Origin
 from ..spine.schema import POINTS, SCHEMA_VERSION, VERTEBRAE, Spine
 from .errors import SCHEMA, WRONG_APP, ServerError
 from .json_fields import (
@@ -24,7 +25,7 @@ from .json_fields import (
     bad_response,
     optional_number,
 )
-from .provenance import UNKNOWN, Origin, parse_origin
+from .provenance import parse_origin
 from .radiograph import ImageInfo, parse_image_info
 
 APP, MODEL = "Vertebra Landmarks", "vertebra_landmarks"
