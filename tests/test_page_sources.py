@@ -47,7 +47,7 @@ def imported(source: str) -> list[str]:
     bare = re.findall(r"^\s*import\s*[\"']([^\"']+)[\"']", source, re.MULTILINE)
     calls = re.findall(r"\bimport\s*\(\s*[\"'`]([^\"'`]+)[\"'`]", source)
     workers = re.findall(r"\bnew\s+URL\(\s*[\"'`]([^\"'`]+)[\"'`]\s*,\s*import\.meta\.url", source)
-    return [*statements, *bare, *calls, *workers]
+    return [*statements, *bare, *calls, *(re.sub(r"^(?=\w)", "./", path) for path in workers)]
 
 
 def forbidden_imports(name: str, source: str) -> list[str]:
@@ -116,6 +116,7 @@ def test_the_import_rule_of_the_page_can_fail(name: str, source: str) -> None:
         ("main.js", 'import { openAnnotate } from "./annotate/page.js";'),
         ("annotate/page.js", 'import { E } from "../editor/spine_editor.js";\nimport { k } from "./keys.js";'),
         ("annotate/sections/view.js", 'import { k } from "../keys.js";'),
+        ("canvas/a.js", 'new Worker(new URL("a_worker.js", import.meta.url));'),
     ],
 )
 def test_the_import_rule_of_the_page_allows_downward_imports(name: str, source: str) -> None:

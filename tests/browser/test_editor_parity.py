@@ -257,7 +257,9 @@ def test_corners_are_sorted_in_the_same_way() -> None:
         turned = box @ np.array([[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]])
         points = rng.permutation(turned + rng.normal(0, 2, (4, 2)) + 100)
         down = None if number_ % 3 == 0 else rng.normal(0, 1, 2)
-        cases.append({"kind": "sortCorners", "points": points.tolist(), "down": None if down is None else down.tolist()})
+        cases.append(
+            {"kind": "sortCorners", "points": points.tolist(), "down": None if down is None else down.tolist()}
+        )
         expected.append(sort_corners(points, down).tolist())
     check_same(replay(cases), expected, "sort_corners")
 

@@ -14,6 +14,10 @@ OWN_SCHEMES = ("blob", "data", "about", "chrome-error")
 """Addresses of these schemes are within the browser."""
 
 
+BY_POLICY = ("csp", "net::ERR_BLOCKED_BY_CSP")
+"""Why a request failed that the browser did not even send."""
+
+
 class Watch:
     """Requests, console errors, uncaught errors and violations of the Content-Security-Policy of a browser context.
 
@@ -28,8 +32,10 @@ class Watch:
         self.requests: list[tuple[str, str]] = []
         self._complaints: list[str] = []
         self._expected: list[str] = []
+        self._refused: set[str] = set()
         context.add_init_script(REPORT_VIOLATIONS)
         context.on("request", self._on_request)
+        context.on("requestfailed", self._on_failure)
         context.on("console", self._on_console)
         context.on("weberror", lambda error: self._note(error.error))
         context.on("page", lambda page: page.on("crash", self._on_crash))
@@ -49,11 +55,13 @@ class Watch:
 
     @property
     def foreign(self) -> list[str]:
-        """Addresses of other hosts that were asked for."""
+        """Addresses of other hosts that were asked for; what the policy stopped is a complaint, and not among them."""
         return [
             url
             for _, url in self.requests
-            if urlsplit(url).scheme not in OWN_SCHEMES and not url.startswith(f"{self.origin}/")
+            if urlsplit(url).scheme not in OWN_SCHEMES
+            and not url.startswith(f"{self.origin}/")
+            and url not in self._refused
         ]
 
     def asked(self, method: str, path: str) -> list[str]:
@@ -67,6 +75,10 @@ class Watch:
 
     def _on_request(self, request: Request) -> None:
         self.requests.append((request.method, request.url))
+
+    def _on_failure(self, request: Request) -> None:
+        if request.failure in BY_POLICY:
+            self._refused.add(request.url)
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):

@@ -15,7 +15,6 @@ export default [
             globals: {...globals.browser, Konva: "readonly", uPlot: "readonly"},
         },
     },
-    {files: ["tests/browser/**/*.js"], languageOptions: {globals: globals.node}},
     {
         linterOptions: {reportUnusedDisableDirectives: "error"},
         rules: {
@@ -30,7 +29,7 @@ export default [
             "no-implied-eval": "error",
             "no-new-func": "error",
             "no-script-url": "error",
-            "no-shadow": "error",
+            "no-shadow": ["error", {allow: ["_"]}],
             "no-throw-literal": "error",
             "no-unused-vars": ["error", {args: "after-used", caughtErrors: "none"}],
             "no-var": "error",
@@ -38,5 +37,10 @@ export default [
             "prefer-const": "error",
             "require-await": "error",
         },
+    },
+    {
+        files: ["tests/browser/**/*.js"],
+        languageOptions: {globals: globals.node},
+        rules: {"no-console": "off"},
     },
 ];

@@ -1,0 +1,167 @@
+"""A label is made with the mouse, with a finger and with the keyboard alone; the server holds what was on the screen."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from lib.spine.labels.markups import from_markups, label_of, parse_json
+from lib.spine.schema import POINTS, VERTEBRAE
+
+from ..serving import Server
+from .annotator import (
+    DROP_TOLERANCE_PX,
+    Annotator,
+    label_info,
+    largest_difference,
+    press_until,
+    stored_label,
+)
+from .conftest import NewImage, OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.integration]
+
+CORNER = "T7 TL"
+MOVE_PX = (36.0, -20.0)
+"""How far the corner is dragged, in CSS pixels."""
+EXACT_PX = 1e-3
+"""Labels are stored with fewer digits than the page has, in pixels."""
+ARROWS = 6
+
+
+def open_from_list(page: Page, image: str) -> Annotator:
+    """Find an image in the list, open it and wait for its landmarks."""
+    expect(page.get_by_test_id("image-list")).to_be_visible()
+    page.get_by_test_id(f"open-{image}").click()
+    return with_points(page, image)
+
+
+def with_points(page: Page, image: str) -> Annotator:
+    """The opened image, with its landmarks."""
+    annotator = Annotator(page)
+    annotator.wait_for(image)
+    annotator.wait_for_points()
+    return annotator
+
+
+def assert_server_holds(server: Server, image: str, shown: dict[str, tuple[float, float]]) -> None:
+    """The label on the server, as it answers and as the file for 3D Slicer, is what was on the screen."""
+    assert largest_difference(stored_label(server, image) or {}, shown) < EXACT_PX
+    status, content = server.ask(f"/datastore/label?label={quote(image)}&tag=final")
+    assert status == 200, content
+    spine = from_markups(parse_json(content))
+    marks = {label_of(v, p): spine.landmark(v, p) for v in VERTEBRAE for p in POINTS}
+    held = {name: (mark.x, mark.y) for name, mark in marks.items() if mark is not None and mark.visible}
+    assert largest_difference(held, shown) < EXACT_PX
+
+
+def test_a_label_is_made_with_the_mouse(open_page: OpenPage, server: Server, new_image: NewImage) -> None:
+    image = new_image("by_mouse", seed=11)
+    page, _ = open_page("/")
+    annotator = open_from_list(page, image)
+    at_first, angles = annotator.positions(), annotator.angles.inner_text()
+    x, y = annotator.screen(CORNER)
+    target = (x + MOVE_PX[0], y + MOVE_PX[1])
+    where = annotator.image_position(target)
+
+    annotator.drag(CORNER, target, during=lambda: expect(annotator.angles).not_to_have_text(angles))
+    dropped = annotator.position(CORNER)
+    assert np.hypot(*np.subtract(dropped, where)) <= DROP_TOLERANCE_PX
+    assert np.hypot(*np.subtract(dropped, at_first[CORNER])) > 10
+    assert annotator.state["edits"] >= 1
+
+    annotator.button("undo").click()
+    assert annotator.position(CORNER) == at_first[CORNER]
+    expect(annotator.angles).to_have_text(angles)
+    annotator.button("redo").click()
+    assert annotator.position(CORNER) == dropped
+
+    before = annotator.positions()
+    annotator.button("names-up").click()
+    assert annotator.position("T6 TL") == before["T7 TL"]
+    assert annotator.position("L4") == before["L5"]
+    annotator.button("names-down").click()
+    assert annotator.position(CORNER) == before[CORNER]
+    annotator.button("names-up").click()
+
+    shown = annotator.positions()
+    annotator.submit()
+    assert_server_holds(server, image, shown)
+    info = label_info(server, image)
+    assert info["version"] == annotator.state["version"] == 1
+    assert info["info"]["seconds"] > 0
+    assert info["info"]["edits"] >= 1
+    assert CORNER.replace("T7", "T6") in info["touched"]
+
+    annotator.button("next").click()
+    page.wait_for_function("(image) => ![null, image].includes(window.vertebraLandmarks.state().image)", arg=image)
+    assert annotator.state["edits"] == 0
+
+
+def test_a_label_is_made_with_a_finger(open_page: OpenPage, server: Server, new_image: NewImage) -> None:
+    image = new_image("by_finger", seed=12)
+    page, _ = open_page("/", has_touch=True, viewport={"width": 1024, "height": 1366})
+    expect(page.get_by_test_id("image-list")).to_be_visible()
+    page.get_by_test_id(f"open-{image}").tap()
+    annotator = with_points(page, image)
+    at_first, angles = annotator.positions(), annotator.angles.inner_text()
+    x, y = annotator.screen(CORNER)
+    target = (x + MOVE_PX[0], y + MOVE_PX[1])
+    where = annotator.image_position(target)
+
+    annotator.touch_drag(CORNER, target, during=lambda: expect(annotator.angles).not_to_have_text(angles))
+    dropped = annotator.position(CORNER)
+    assert np.hypot(*np.subtract(dropped, where)) <= DROP_TOLERANCE_PX
+    annotator.button("undo").tap()
+    assert annotator.position(CORNER) == at_first[CORNER]
+    annotator.button("redo").tap()
+    assert annotator.position(CORNER) == dropped
+    shown = annotator.positions()
+    annotator.button("submit").tap()
+    annotator.wait_for_version(1)
+    assert_server_holds(server, image, shown)
+
+
+def test_a_label_is_made_with_the_keyboard_alone(open_page: OpenPage, server: Server, new_image: NewImage) -> None:
+    image = new_image("by_keys", seed=13)
+    page, _ = open_page("/")
+    expect(page.get_by_test_id(f"open-{image}")).to_be_visible()
+
+    def is_focused(test_id: str) -> bool:
+        return bool(page.evaluate("(id) => document.activeElement?.dataset.testid === id", test_id))
+
+    for _ in press_until(page, "Tab", lambda: is_focused(f"open-{image}")):
+        pass
+    page.keyboard.press("Enter")
+    annotator = with_points(page, image)
+    at_first, angles = annotator.positions(), annotator.angles.inner_text()
+
+    def moved() -> list[str]:
+        return [name for name, at in annotator.positions().items() if at != at_first[name]]
+
+    for _ in press_until(page, "Tab", lambda: is_focused("canvas")):
+        pass
+    page.keyboard.press("Tab")
+    for _ in range(ARROWS):
+        page.keyboard.press("ArrowRight")
+    (name,) = moved()
+    after = annotator.position(name)
+    assert after == pytest.approx((at_first[name][0] + ARROWS, at_first[name][1]))
+    page.keyboard.press("Control+ArrowDown")
+    assert annotator.position(name) == pytest.approx((after[0], after[1] + 10))
+    expect(annotator.angles).not_to_have_text(angles)
+    for _ in press_until(page, "Control+z", lambda: moved() == []):
+        pass
+    for _ in press_until(page, "Control+y", lambda: moved() == [name] and annotator.position(name)[1] > after[1] + 9):
+        pass
+    page.keyboard.press("PageUp")
+    page.keyboard.press("PageDown")
+    shown = annotator.positions()
+    page.keyboard.press("Control+Enter")
+    annotator.wait_for_version(1)
+    assert_server_holds(server, image, shown)
+    page.keyboard.press("n")
+    page.wait_for_function("(image) => ![null, image].includes(window.vertebraLandmarks.state().image)", arg=image)
