@@ -102,7 +102,7 @@ function start() {
         } catch (error) {
             page = showFailure(container, error, context);
         }
-        if (!main.contains(document.activeElement)) main.focus({ preventScroll: true });
+        if (router.page !== null && !main.contains(document.activeElement)) main.focus({ preventScroll: true });
         return page;
     });
     const header = new Header(byId("header"), session, {

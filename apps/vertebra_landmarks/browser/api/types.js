@@ -8,15 +8,15 @@
  * @property {string} id
  * @property {string} file its name
  * @property {ImageState} state
- * @property {string} user who labelled it; "" where nobody did or that is unknown
+ * @property {string|null} user who labelled it; null where nobody did or that is unknown
  * @property {number|null} labelled_at
  * @property {number|null} seconds of work on the label
  * @property {number|null} edits of the label
- * @property {number} version of the label; 0 without one
- * @property {number|null} doubt 0 to 1; null where the model has not seen the image
+ * @property {number|null} version of the label
+ * @property {number|null} doubt 0 to 2, mostly below 1; null where the model has not scored the image
  * @property {number|null} added_at
  * @property {number|null} largest_angle_deg
- * @property {string[]} opened_by who has it open now
+ * @property {string[]} [opened_by] who has it open now
  *
  * @typedef {Record<"all"|ImageState, number>} ImageCounts
  *

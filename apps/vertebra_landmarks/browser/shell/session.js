@@ -25,13 +25,14 @@ export class Session {
         this.owner = null;
         /** @type {ServerInfo|null} null until `info` was loaded */
         this.info = null;
-        /** @type {(() => void)[]} */
-        this.listeners = [];
+        /** @type {Set<() => void>} */
+        this.listeners = new Set();
     }
 
-    /** Call back on every change. @param {() => void} listener */
-    onChange(listener) {
-        this.listeners.push(listener);
+    /** Call back on every change. @param {() => void} listener @param {AbortSignal} [signal] ends it */
+    onChange(listener, signal) {
+        this.listeners.add(listener);
+        signal?.addEventListener("abort", () => this.listeners.delete(listener));
     }
 
     /** Name of the user: of the login, else the one entered in this browser; "" where none was. @returns {string} */
