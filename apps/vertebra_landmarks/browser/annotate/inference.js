@@ -20,6 +20,8 @@ export class Inference {
     followMoves = true;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     #due;
+    /** Whether the request that runs is about the last edit only. */
+    #isFollowing = false;
 
     /**
      * @param {Workspace} workspace
@@ -39,6 +41,7 @@ export class Inference {
             return;
         }
         const wasLabel = workspace.label === "label";
+        this.#isFollowing = false;
         const prediction = await this.#request(
             editor.isTouched ? "Finding landmarks around yours" : "Finding landmarks"
         );
@@ -69,7 +72,7 @@ export class Inference {
      */
     onEdited(change) {
         clearTimeout(this.#due);
-        this.workspace.cancel("infer"); // it is out of date
+        if (this.#isFollowing) this.workspace.cancel("infer"); // it is out of date
         if (this.followMoves && change.kind === MOVED && !change.isOngoing) {
             this.#due = setTimeout(() => void this.#follow(), FOLLOW_DELAY_MS);
         }
@@ -86,6 +89,7 @@ export class Inference {
         const { editor, session } = workspace;
         if (workspace.isLost || !workspace.model || !session.showsProposal(editor)) return;
         const { changeCount } = session;
+        this.#isFollowing = true;
         const prediction = await this.#request("Finding the others around yours");
         if (prediction && session.changeCount === changeCount && editor.follow(prediction.spine, prediction.origin)) {
             this.onStep();

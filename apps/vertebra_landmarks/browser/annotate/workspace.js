@@ -99,6 +99,15 @@ export class Workspace {
         return new UprightMap(this.image?.width ?? 1, this.image?.height ?? 1, this.orientation);
     }
 
+    /** Show an image without points. @param {Radiograph} image */
+    showImage(image) {
+        const { width, height, data, facts } = image;
+        this.image = image;
+        this.statedSide = facts.image_left_is;
+        this.orientation = facts.orientation ?? UPRIGHT;
+        this.view.show({ width, height, data, orientation: this.orientation });
+    }
+
     /** Tell the sections that something changed. */
     refresh() {
         if (!this.isClosed) this.listeners.notify();
@@ -128,20 +137,22 @@ export class Workspace {
 
     /** Measure the present points. */
     measure() {
-        if (this.image) this.measuring.request(() => this.#measureBody());
+        if (this.image) this.measuring.request(() => this.#measureBody(this.editor));
     }
 
     /**
-     * Measure the present points once more, for a decision that depends on them.
+     * Measure points once, for a decision that depends on them.
      * @param {AbortSignal} signal
+     * @param {SpineEditor} editor other points of the same image; the present ones when left out
      * @returns {Promise<Measurement>}
      */
-    fetchMeasurement(signal) {
-        return this.context.client.post("/measure", this.#measureBody(), { signal });
+    fetchMeasurement(signal, editor = this.editor) {
+        return this.context.client.post("/measure", this.#measureBody(editor), { signal });
     }
 
-    #measureBody() {
-        const { editor, session } = this;
+    /** @param {SpineEditor} editor */
+    #measureBody(editor) {
+        const { session } = this;
         const { width, height, facts } = /** @type {Radiograph} */ (this.image);
         const { names_right, tilt_half_widths_deg, warnings } = editor.origin;
         return {

@@ -35,7 +35,7 @@
  * @property {"left"|"right"|null} image_left_is the patient's side at the left of the upright image
  * @property {string} image_left_is_source
  * @property {Orientation|null} orientation
- * @property {unknown[]} [warnings]
+ * @property {{code: string, message: string, vertebrae: string[]}[]} [warnings] raised by reading the file
  *
  * @typedef {object} Radiograph
  * @property {number} width

@@ -9,7 +9,7 @@
  * @property {number} format `FORMAT`
  * @property {string} key unique, from `newKey`
  * @property {string} imageId
- * @property {string} server origin and studies folder, from `serverIdentity`
+ * @property {string} server from `serverIdentity`
  * @property {string} user who worked; "" where unknown
  * @property {Landmark[]} landmarks
  * @property {string[]} touched names of the points that the user set, such as "T7" and "T7 TL"
@@ -39,14 +39,12 @@ export class DraftError extends Error {
 }
 
 /**
- * What tells servers and studies apart, as two studies may have images of the same name.
+ * What tells servers apart: two of them may have images of the same name.
  * @param {string} address of the page
- * @param {string} studies name of the studies folder; "" where unknown
  * @returns {string}
  */
-export function serverIdentity(address, studies = "") {
-    const base = new URL("./", address).href;
-    return studies ? `${base}|${studies}` : base;
+export function serverIdentity(address) {
+    return new URL("./", address).href;
 }
 
 /** A unique key. @returns {string} 32 hexadecimal digits */
@@ -133,4 +131,25 @@ function openDatabase(factory) {
             resolve(database);
         };
     });
+}
+
+/**
+ * The drafts of this browser for the server of the page, newest first, for a list; empty where there can be none.
+ * @returns {Promise<Draft[]>}
+ */
+export async function unfinishedWork() {
+    try {
+        return await new Drafts().list(serverIdentity(document.baseURI));
+    } catch {
+        return [];
+    }
+}
+
+/**
+ * Delete a draft of that list.
+ * @param {Draft} draft
+ * @throws {DraftError} the browser refuses
+ */
+export async function discardWork(draft) {
+    await new Drafts().remove(draft.key);
 }

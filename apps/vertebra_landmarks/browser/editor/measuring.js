@@ -1,42 +1,35 @@
 /** Live measuring on the server: one request in flight at most, the newest state of the points next. */
 
 import { NewestOnly } from "./newest_only.js";
-import { POINTS, V, VERTEBRAE } from "./schema.js";
+import { P, POINTS, V, VERTEBRAE } from "./schema.js";
 
 /** @typedef {import("../api/types.js").Measurement} Measurement */
+/** @typedef {import("./geometry.js").Point} Point */
 /** @typedef {import("./spine_editor.js").SpineEditor} SpineEditor */
 
 /**
- * Values by vertebra and point of the points that a model predicted: those with a score below 1, or an error.
- * @param {SpineEditor} editor
- * @param {(i: number) => number | null} valueAt null for points without
- * @returns {Record<string, Record<string, number>>}
+ * @template T
+ * @typedef {Record<string, Record<string, T>>} ByPoint values by vertebra and point
  */
-function valuesOf(editor, valueAt) {
-    /** @type {Record<string, Record<string, number>>} */
-    const found = {};
-    const { xy } = editor;
-    for (let i = 0; i < V * POINTS.length; i++) {
-        const value = Number.isFinite(xy[2 * i]) ? valueAt(i) : null;
-        if (value !== null) {
-            (found[VERTEBRAE[Math.floor(i / POINTS.length)]] ??= {})[POINTS[i % POINTS.length]] = value;
-        }
-    }
-    return found;
-}
 
 /**
- * The points of an editor as `POST /measure` takes them.
+ * The points of an editor as `POST /measure` takes them: a point with neither score nor error was placed by a person.
  * @param {SpineEditor} editor
- * @returns {{points: object, scores: object, errors_px: object}}
+ * @returns {{points: ByPoint<Point>, hidden: ByPoint<Point>, scores: ByPoint<number>, errors_px: ByPoint<number>}}
  */
 export function pointsBody(editor) {
-    const { scores, errors } = editor;
-    return {
-        points: editor.visible(),
-        scores: valuesOf(editor, (i) => (scores[i] === 1 ? null : scores[i])),
-        errors_px: valuesOf(editor, (i) => (Number.isNaN(errors[i]) ? null : errors[i])),
-    };
+    /** @type {ReturnType<typeof pointsBody>} */
+    const body = { points: {}, hidden: {}, scores: {}, errors_px: {} };
+    const { xy, scores, errors, visible } = editor.spine();
+    for (let i = 0; i < V * P; i++) {
+        const [vertebra, point] = [VERTEBRAE[Math.floor(i / P)], POINTS[i % P]];
+        const position = /** @type {Point} */ ([xy[2 * i], xy[2 * i + 1]]);
+        if (Number.isNaN(position[0])) continue;
+        ((visible[i] ? body.points : body.hidden)[vertebra] ??= {})[point] = position;
+        if (scores[i] !== 1) (body.scores[vertebra] ??= {})[point] = scores[i];
+        if (!Number.isNaN(errors[i])) (body.errors_px[vertebra] ??= {})[point] = errors[i];
+    }
+    return body;
 }
 
 /** Measures the newest state of the points whenever it has changed. */

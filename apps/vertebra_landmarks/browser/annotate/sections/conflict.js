@@ -1,6 +1,5 @@
 /** Two labels of one image: yours and one that somebody saved meanwhile, to be seen both and chosen between. */
 
-import { pointsBody } from "../../editor/measuring.js";
 import { maskOf } from "../../editor/schema.js";
 import { originIn } from "../../editor/origin.js";
 import { Spine } from "../../editor/spine.js";
@@ -96,7 +95,7 @@ export class ConflictSection {
         const [theirs, conflict] = [this.#theirs, this.#conflict];
         if (!theirs || !conflict) return;
         const measured = await workspace.run("compare", "Measuring the newer label", ({ controller }) =>
-            workspace.fetchMeasurement(controller.signal, pointsBody(theirs))
+            workspace.fetchMeasurement(controller.signal, theirs)
         );
         if (!measured || this.#conflict !== conflict || !this.comparison) return;
         this.#measured = measured;

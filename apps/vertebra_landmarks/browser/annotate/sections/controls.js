@@ -59,6 +59,7 @@ export function row(...children) {
  * @returns {{element: HTMLLabelElement, input: HTMLInputElement}}
  */
 export function checkBox(text, title, isChecked, onChange, testId) {
+    /** @type {HTMLInputElement} */
     const input = h("input", {
         type: "checkbox", "data-testid": testId, onchange: () => onChange(input.checked),
     });
@@ -76,6 +77,7 @@ export function checkBox(text, title, isChecked, onChange, testId) {
  * @returns {HTMLSelectElement}
  */
 export function selectBox(name, title, options, onChange, testId) {
+    /** @type {HTMLSelectElement} */
     const select = h("select", {
         class: "select", "aria-label": name, title, "data-testid": testId, onchange: () => onChange(select.value),
     });

@@ -57,7 +57,9 @@ export class MeasureSection {
         const tilt = measured.t1_tilt_deg;
         setText(this.tilt, tilt === null ? "" : `T1 tilt ${tilt.toFixed(1)}°`);
         setText(this.interval, measured.interval);
-        const texts = measured.warnings.map(({ message }) => message);
+        const hasPoints = Object.keys(measured.vertebrae).length > 0;
+        const warnings = hasPoints ? measured.warnings : this.page.workspace.image?.facts.warnings ?? [];
+        const texts = warnings.map(({ message }) => message);
         if (texts.join() !== [...this.warnings.children].map((item) => item.textContent).join()) {
             fill(this.warnings, ...texts.map((text) => h("li", {}, text)));
         }

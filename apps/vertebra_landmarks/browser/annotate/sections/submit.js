@@ -21,6 +21,7 @@ export class SubmitSection {
             () => void page.openReport(), { "data-testid": "report" });
         this.effort = h("p", { class: "hint", "data-testid": "effort",
             title: "Number of edits and working time, which are stored with the label." });
+        /** @type {HTMLInputElement} */
         this.name = h("input", { class: "input name-input", "aria-label": "Your name", placeholder: "Your name",
             title: "Stored with the labels that you submit.", autocomplete: "name", maxlength: 80,
             onchange: () => session.setUserName(this.name.value) });
