@@ -52,7 +52,7 @@ function replayEditor({ operations }) {
     editor.subscribe((change) => changes.push(change));
     return operations.map(({ name, values }) => {
         changes = [];
-        let result = null;
+        let result;
         try {
             result = OPERATIONS[name](editor, values) ?? null;
         } catch (error) {
@@ -92,4 +92,4 @@ const CASES = {
 };
 
 const cases = JSON.parse(readFileSync(0, "utf8"));
-console.log(JSON.stringify(cases.map(({ kind, ...values }) => CASES[kind](values))));
+process.stdout.write(JSON.stringify(cases.map(({ kind, ...values }) => CASES[kind](values))));

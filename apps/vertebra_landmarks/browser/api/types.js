@@ -35,7 +35,7 @@
  * @property {"left"|"right"|null} image_left_is the patient's side at the left of the upright image
  * @property {string} image_left_is_source
  * @property {Orientation|null} orientation
- * @property {unknown[]} [warnings]
+ * @property {{code: string, message: string, vertebrae: string[]}[]} [warnings] raised by reading the file
  *
  * @typedef {object} Radiograph
  * @property {number} width
@@ -123,6 +123,45 @@
  * @typedef {object} Owner answer of `GET /auth/token/valid`
  * @property {string} username "anybody" on a server without login
  * @property {string[]} roles
+
+ *
+ * @typedef {object} CheckItem a vertebra to be checked
+ * @property {string} vertebra
+ * @property {"doubtful"|"implausible"} kind
+ * @property {string} text a sentence
+ *
+ * @typedef {Curve & {lines: [number, number][][], text_at: [number, number]}} MeasuredCurve with its Cobb lines
+ *
+ * @typedef {object} Measurement answer of `POST /measure`
+ * @property {MeasuredCurve[]} curves from top to bottom
+ * @property {"patient"|"image"} sides_of whose sides are stated
+ * @property {number|null} t1_tilt_deg
+ * @property {string} interval what the intervals mean; "" where no angle has one
+ * @property {Record<string, {color: string, state: "sure"|"doubtful"|"implausible", sign: string,
+ *     uncertainty: number}>} vertebrae
+ * @property {CheckItem[]} to_check
+ * @property {{code: string, message: string, vertebrae: string[]}[]} warnings
+ * @property {number|null} names_right probability
+ * @property {{kind: string, text: string, vertebrae: string[]}[]} submission_warnings
+ *
+ * @typedef {object} LabelInfo who saved a label, and what it cost
+ * @property {string} [user]
+ * @property {number} [ts] when
+ * @property {number} [seconds]
+ * @property {number} [edits]
+ *
+ * @typedef {object} Label answer of `GET /landmarks`
+ * @property {string} image
+ * @property {string} tag
+ * @property {number} version
+ * @property {import("../editor/spine.js").Landmark[]} landmarks
+ * @property {string[]} touched names of points that a person set
+ * @property {LabelInfo} info
+ * @property {import("../editor/origin.js").Origin} origin
+ *
+ * @typedef {object} Prediction answer of `POST /infer`, as far as this page reads it
+ * @property {import("../editor/spine.js").Landmark[]} landmarks
+ * @property {ImageFacts} image
  */
 
 export {};

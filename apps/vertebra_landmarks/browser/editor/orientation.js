@@ -4,7 +4,7 @@
  */
 
 import { isFinitePoint } from "./geometry.js";
-import { CENTER_INDEX, CORNER_INDICES, P, VERTEBRAE } from "./schema.js";
+import { CENTER_INDEX, CORNER_INDICES, VERTEBRAE, at } from "./schema.js";
 
 /** @typedef {import("./geometry.js").Point} Point */
 /** @typedef {import("./origin.js").Orientation} Orientation */
@@ -95,7 +95,7 @@ export class UprightMap {
 export function orientationOf(xy, width, height, stated) {
     const map = new UprightMap(width, height, stated);
     const point = (/** @type {number} */ v, /** @type {number} */ p) => {
-        const i = 2 * (v * P + p);
+        const i = 2 * at(v, p);
         return map.toUpright([xy[i], xy[i + 1]]);
     };
     /** @type {[Point, Point]} */

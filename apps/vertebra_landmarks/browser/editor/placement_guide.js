@@ -1,7 +1,7 @@
 /** Manual placement: the order of the points, and which of four clicked corners is which. */
 
 import { isFinitePoint, meanOf } from "./geometry.js";
-import { CENTER_INDEX, CORNERS, CORNER_INDICES, P, VERTEBRAE } from "./schema.js";
+import { CENTER_INDEX, CORNERS, CORNER_INDICES, VERTEBRAE, at } from "./schema.js";
 
 /** @typedef {import("./geometry.js").Point} Point */
 /** @typedef {readonly [number, number]} Place indices (vertebra, point) */
@@ -172,6 +172,6 @@ function middleOf(xy, v) {
  * @returns {Point}
  */
 function pointIn(xy, v, p) {
-    const i = 2 * (v * P + p);
+    const i = 2 * at(v, p);
     return [xy[i], xy[i + 1]];
 }

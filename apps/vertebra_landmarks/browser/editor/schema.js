@@ -31,6 +31,16 @@ export const CENTER_INDEX = 0;
 export const CORNER_INDICES = Object.freeze([1, 2, 3, 4]);
 
 /**
+ * Index of a point in arrays of V x P; twice that in those of V x P x 2.
+ * @param {number} v index of the vertebra
+ * @param {number} p index of the point
+ * @returns {number}
+ */
+export function at(v, p) {
+    return v * P + p;
+}
+
+/**
  * Name of a point, as "T7" (its center) or "T7 TL".
  * @param {number} v index of the vertebra
  * @param {number} p index of the point
@@ -42,7 +52,7 @@ export function labelOf(v, p) {
 
 /** @type {ReadonlyMap<string, readonly [number, number]>} */
 const INDICES = new Map(
-    VERTEBRAE.flatMap((_, v) => POINTS.map((_, p) => /** @type {const} */ ([labelOf(v, p), [v, p]])))
+    VERTEBRAE.flatMap((_vertebra, v) => POINTS.map((_point, p) => /** @type {const} */ ([labelOf(v, p), [v, p]])))
 );
 
 /**
@@ -73,7 +83,7 @@ export function maskOf(names) {
     for (const name of names) {
         const index = indexOf(name);
         if (index !== null) {
-            mask[index[0] * P + index[1]] = 1;
+            mask[at(index[0], index[1])] = 1;
         }
     }
     return mask;

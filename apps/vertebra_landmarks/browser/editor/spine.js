@@ -1,6 +1,6 @@
 /** Container of the 85 points of one image, and its plain form in requests and responses. */
 
-import { CENTER_INDEX, P, V, indexOf, labelOf } from "./schema.js";
+import { CENTER_INDEX, P, V, at, indexOf, labelOf } from "./schema.js";
 
 /**
  * A point in requests and responses.
@@ -57,7 +57,7 @@ export class Spine {
             if (index === null) {
                 continue;
             }
-            const i = index[0] * P + index[1];
+            const i = at(index[0], index[1]);
             xy.set([landmark.x, landmark.y], 2 * i);
             scores[i] = landmark.score;
             errors[i] = landmark.error_px ?? NaN;

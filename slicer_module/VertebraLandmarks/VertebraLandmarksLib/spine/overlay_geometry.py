@@ -10,7 +10,9 @@ import numpy as np
 from .display import DOUBTFUL, FAINT, IMPLAUSIBLE, MEASURED, SURE
 from .measurement.angle_interval import interval_text
 from .measurement.cobb import Curve
-from .measurement.measured_spine import Measurements, culprits
+from .measurement.measured_spine import DOUBTFUL as IS_DOUBTFUL
+from .measurement.measured_spine import IMPLAUSIBLE as IS_IMPLAUSIBLE
+from .measurement.measured_spine import Measurements, suspicions
 from .schema import CORNERS, POINTS, VERTEBRAE
 
 _PALE = 0.72
@@ -23,6 +25,8 @@ _UNSURE = tuple(
 _BRIGHT_COLORS = (SURE, *_UNSURE, DOUBTFUL, IMPLAUSIBLE, MEASURED)
 PALETTE = tuple(tuple(round(share * value) for value in color) for share in (1.0, _PALE) for color in _BRIGHT_COLORS)
 """Red, green and blue of all lines, by color index."""
+SIGNS = {IS_DOUBTFUL: "?", IS_IMPLAUSIBLE: "!"}
+"""Behind the name of a vertebra, by kind of check."""
 _TL, _TR, _BL, _BR = (POINTS.index(name) for name in CORNERS)
 _SIDES, _ENDPLATES = ((_TL, _BL), (_TR, _BR)), ((_TL, _TR), (_BL, _BR))
 _CLOSED, _OPEN = 1.1, 0.35
@@ -46,10 +50,9 @@ class Text(NamedTuple):
 
 
 def vertebra_colors(measured: Measurements) -> dict[str, tuple[int, int, int]]:
-    """Colors of the vertebrae to be checked; doubtful takes precedence over implausible."""
-    colors = {name: IMPLAUSIBLE for violation in measured.violations for name in culprits(violation)}
-    colors.update({name: DOUBTFUL for name, _ in measured.doubtful})
-    return colors
+    """Colors of the vertebrae to be checked, see ``suspicions``."""
+    colors = {IS_DOUBTFUL: DOUBTFUL, IS_IMPLAUSIBLE: IMPLAUSIBLE}
+    return {name: colors[kind] for name, kind in suspicions(measured).items()}
 
 
 def color_indices(measured: Measurements) -> np.ndarray:
@@ -149,18 +152,18 @@ def name_texts(xy: np.ndarray, measured: Measurements, gap: float) -> list[Text]
 
     Args:
         xy: ``(V, P, 2)`` pixels.
-        measured: see ``vertebra_colors``.
+        measured: see ``suspicions``.
         gap: between vertebra and name in pixels.
     """
-    colored = vertebra_colors(measured)
+    marked = suspicions(measured)
     texts = []
     for name, points in zip(VERTEBRAE, xy):
         there = points[np.isfinite(points).all(axis=1)]
         if len(there):
             rightmost = there[there[:, 0] >= there[:, 0].max() - gap]
             x, y = rightmost[:, 0].max() + gap, np.mean([there[:, 1].min(), there[:, 1].max()])
-            sign = {DOUBTFUL: " ?", IMPLAUSIBLE: " !"}.get(colored.get(name, SURE), "")
-            texts.append(Text(float(x), float(y), name + sign, name in colored))
+            sign = f" {SIGNS[marked[name]]}" if name in marked else ""
+            texts.append(Text(float(x), float(y), name + sign, name in marked))
     return texts
 
 

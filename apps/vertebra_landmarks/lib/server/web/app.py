@@ -27,11 +27,20 @@ from .dependencies import MEGABYTE, Json, Service, make_service
 from .errors import ERROR_RESPONSES, add_error_handlers
 from .file_responses import FACTS
 from .request_guard import RequestGuard
-from .routes import datastore, infer, info, page, session, tasks
+from .routes import datastore, infer, info, measure, overview, page, session, tasks
 
 logger = logging.getLogger(__name__)
 
-ROUTERS = (page.router, info.router, infer.router, datastore.router, session.router, tasks.router)
+ROUTERS = (
+    page.router,
+    info.router,
+    infer.router,
+    measure.router,
+    datastore.router,
+    overview.router,
+    session.router,
+    tasks.router,
+)
 
 
 def make_application(service: Service) -> ASGIApp:

@@ -114,6 +114,13 @@ DOUBTFUL, IMPLAUSIBLE = "doubtful", "implausible"
 """Kinds of checks: the model is not sure of the vertebra; it is at odds with anatomy."""
 
 
+def suspicions(measured: Measurements) -> dict[str, str]:
+    """Kind of check by name of the vertebrae that are marked in the view; doubtful precedes implausible."""
+    kinds = {name: IMPLAUSIBLE for violation in measured.violations for name in culprits(violation)}
+    kinds.update({name: DOUBTFUL for name, _ in measured.doubtful})
+    return kinds
+
+
 def vertebrae_to_check(measured: Measurements) -> tuple[Check, ...]:
     """Vertebrae to be checked, from top to bottom; of one vertebra, the doubt comes first."""
     doubts = [Check(name, DOUBTFUL, why) for name, why in measured.doubtful]
