@@ -35,9 +35,9 @@ class Annotator:
     def __init__(self, page: Page) -> None:
         self.page = page
         self._pending: set[Request] = set()
-        page.on("request", self._pending.add)
-        for event in ("requestfinished", "requestfailed"):
-            page.on(event, self._pending.discard)
+        page.on("request", lambda request: self._pending.add(request))
+        page.on("requestfinished", lambda request: self._pending.discard(request))
+        page.on("requestfailed", lambda request: self._pending.discard(request))
 
     def go_to(self, image: str) -> None:
         """Open an image by its address."""
@@ -134,14 +134,18 @@ class Annotator:
         """Submit, confirm a warning if there is one, and wait until the server has the label."""
         version = self.state["version"] + 1
         self.button("submit").click()
+        self.confirm_until(lambda: self.state["version"] >= version)
+
+    def confirm_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something is so, and submit again where the page asks whether the label is meant."""
         for _ in range(SETTLE_TRIES):
-            if self.state["version"] >= version:
+            if condition():
                 return
-            if "Submit again" in self.message:
+            if self.button("submit-question").is_visible():
                 self.page.wait_for_timeout(READING_MS)
                 self.button("submit").click()
             self.page.wait_for_timeout(LOOK_INTERVAL_MS)
-        raise AssertionError(f"the label was not stored; the message: {self.message}")
+        raise AssertionError(f"nothing came of submitting; the message: {self.message}")
 
     @property
     def message(self) -> str:

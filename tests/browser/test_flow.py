@@ -1,4 +1,4 @@
-"""A label is made with the mouse, with a finger and with the keyboard alone; the server holds what was on the screen."""
+"""A label is made with the mouse, a finger, and the keyboard alone; the server holds what was on the screen."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Large images and long lists stay fast. The figures are printed: ``pytest -rP tests/browser/test_speed.py``.
 
-On a busy machine seconds say little, so limits of time are far above the figures of an idle one, and what must not happen
+On a busy machine seconds say little, so limits of time are far above the figures of an idle one. What must not happen
 at all, such as drawing the image anew for a moved point, is counted instead.
 """
 
@@ -10,7 +10,6 @@ import io
 import os
 import statistics
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest

@@ -15,7 +15,7 @@ from monailabel.interfaces.datastore import Datastore
 from sqlalchemy.exc import DBAPIError
 
 from .database import Database, kind_of
-from .folder_adoption import adopt_files
+from .folder_adoption import adopt_files, fill_columns
 from .folder_scan import FolderScan
 from .folder_watcher import FolderWatcher
 from .image_queries import ImageQueries, ScoreQueries
@@ -80,6 +80,7 @@ class StudiesDatastore(Datastore):
     def _open(self, context: StoreContext, auto_reload: bool, read_only: bool) -> None:
         self.context = context
         adopt_files(context)
+        fill_columns(context)
         self._images = Images(context)
         self._labels = Labels(context, self._images)
         self._queries = ImageQueries(context)

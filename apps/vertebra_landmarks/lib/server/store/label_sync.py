@@ -20,8 +20,8 @@ from sqlalchemy import Connection, Row, func, select
 
 from ...spine.atomic_write import atomic_write
 from ..filenames import is_inside
-from .images import FINAL, Images, set_state
-from .schema import LABELLED, OPEN, images, labels
+from .images import Images, note_label, saved_at_of
+from .schema import images, labels
 from .store_context import StoreContext, metadata_json
 from .studies_folder import TAGS, FileEntry, StudiesFolder, sync
 
@@ -149,8 +149,7 @@ class LabelSync:
         with self._database.writing(durable) as connection:
             self._end_current(connection, state)
             key = connection.execute(labels.insert().values(row)).inserted_primary_key
-            if state.tag == FINAL:
-                set_state(connection, state.key, LABELLED)
+            note_label(connection, state.key, state.tag, saved_at_of(metadata))
         assert key is not None
         return number, int(key[0])
 
@@ -310,8 +309,7 @@ class LabelSync:
         """Leave the image without a current label of this tag; its versions stay."""
         with self._database.writing() as connection:
             self._end_current(connection, state)
-            if state.tag == FINAL:
-                set_state(connection, state.key, OPEN)
+            note_label(connection, state.key, state.tag, None)
 
     def _end_current(self, connection: Connection, state: LabelState) -> None:
         """Mark no version as current, including one committed late for a writer that was killed."""
