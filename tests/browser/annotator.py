@@ -35,9 +35,9 @@ class Annotator:
     def __init__(self, page: Page) -> None:
         self.page = page
         self._pending: set[Request] = set()
-        page.on("request", self._pending.add)
-        for event in ("requestfinished", "requestfailed"):
-            page.on(event, self._pending.discard)
+        page.on("request", lambda request: self._pending.add(request))
+        page.on("requestfinished", lambda request: self._pending.discard(request))
+        page.on("requestfailed", lambda request: self._pending.discard(request))
 
     def go_to(self, image: str) -> None:
         """Open an image by its address."""
