@@ -70,6 +70,11 @@ class Annotator:
         return self.page.get_by_test_id("angles")
 
     @property
+    def angles_text(self) -> str:
+        """What the table says, as ``expect(...).to_have_text`` compares it."""
+        return str(self.angles.text_content())
+
+    @property
     def state(self) -> dict[str, Any]:
         """Id of the image, number of edits, and version of the label."""
         return dict(self.page.evaluate("() => window.vertebraLandmarks.state()"))

@@ -62,7 +62,7 @@ def test_a_label_is_made_with_the_mouse(open_page: OpenPage, server: Server, new
     image = new_image("by_mouse", seed=11)
     page, _ = open_page("/")
     annotator = open_from_list(page, image)
-    at_first, angles = annotator.positions(), annotator.angles.inner_text()
+    at_first, angles = annotator.positions(), annotator.angles_text
     x, y = annotator.screen(CORNER)
     target = (x + MOVE_PX[0], y + MOVE_PX[1])
     where = annotator.image_position(target)
@@ -107,7 +107,7 @@ def test_a_label_is_made_with_a_finger(open_page: OpenPage, server: Server, new_
     expect(page.get_by_test_id("image-list")).to_be_visible()
     page.get_by_test_id(f"open-{image}").tap()
     annotator = with_points(page, image)
-    at_first, angles = annotator.positions(), annotator.angles.inner_text()
+    at_first, angles = annotator.positions(), annotator.angles_text
     x, y = annotator.screen(CORNER)
     target = (x + MOVE_PX[0], y + MOVE_PX[1])
     where = annotator.image_position(target)
@@ -137,7 +137,7 @@ def test_a_label_is_made_with_the_keyboard_alone(open_page: OpenPage, server: Se
         pass
     page.keyboard.press("Enter")
     annotator = with_points(page, image)
-    at_first, angles = annotator.positions(), annotator.angles.inner_text()
+    at_first, angles = annotator.positions(), annotator.angles_text
 
     def moved() -> list[str]:
         return [name for name, at in annotator.positions().items() if at != at_first[name]]
