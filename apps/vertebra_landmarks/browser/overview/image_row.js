@@ -37,7 +37,7 @@ export class ImageRow {
         /** @type {Image|null} */
         this.image = null;
         this.picture = h("img", { alt: "", class: "thumbnail", draggable: "false", hidden: true });
-        this.link = h("a", { class: "image-name", tabindex: "-1", draggable: "false" });
+        this.link = h("a", { class: "list-name", tabindex: "-1", draggable: "false" });
         this.suffix = h("span", { class: "suffix" });
         this.details = h("span", { class: "row-details" });
         this.dot = h("span", { class: "dot" });
