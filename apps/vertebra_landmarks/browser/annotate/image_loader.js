@@ -85,7 +85,7 @@ export class ImageLoader {
      */
     async open() {
         const { workspace } = this;
-        const { context, session } = workspace;
+        const { session } = workspace;
         /** @type {unknown} */
         let failure = cancelled();
         const loaded = await workspace.run("open", `Loading ${session.imageId}`, async (job) => {

@@ -74,6 +74,7 @@ export class AnnotatePage {
         this.panel = h("aside", { class: "panel", "aria-label": "Panel" });
         container.append(h("div", { class: "annotate" }, this.stage, this.panel));
         this.view = new RadiographView(this.stage, this.#handlers());
+        this.view.element.dataset.testid = "canvas";
         this.view.element.setAttribute("role", "application");
         this.view.element.setAttribute("aria-label", `Radiograph ${imageId} with its landmarks: Tab goes from point to ` +
             "point, arrows move the selected one, Escape leaves");
@@ -114,7 +115,7 @@ export class AnnotatePage {
         }
         if (workspace.isClosed) return;
         this.viewSection.apply();
-        this.view.element.focus({ preventScroll: true });
+        if (!document.activeElement?.closest("header, dialog, .panel")) this.view.element.focus({ preventScroll: true });
         workspace.context.probe.shown({
             position: (name) => this.#positionOf(name, ([v, p]) => toXy(workspace.editor.point(v, p))),
             screenPosition: (name) => this.#positionOf(name, ([v, p]) => this.view.screenPosition(v, p)),

@@ -10,7 +10,6 @@ import { FINAL, fetchLabel } from "./image_loader.js";
 
 /** A second click within this time is the other half of a double click, and confirms nothing. */
 const MIN_READING_MS = 300;
-const CLIENT = "browser";
 const UNANSWERED = "The server did not answer: the label may have been stored or not. Your work is kept. Submit it again.";
 
 /**
@@ -134,7 +133,6 @@ export class Submission {
                 begun_by: session.begunBy,
                 seconds: Math.round(session.timer.seconds * 10) / 10,
                 edits: session.edits(editor),
-                client: CLIENT,
                 ...(session.imageLeftIs ? { image_left_is: session.imageLeftIs } : {}),
             },
             origin: editor.origin,

@@ -12,7 +12,7 @@ export const NAMELESS = "no name";
 /** Width of a bar of the distribution of angles, in degrees. */
 export const BIN_DEG = 5;
 /** Neighbouring labels whose median the line shows. */
-export const MEDIAN_WINDOW = 15;
+export const MEDIAN_WINDOW = 31;
 
 /**
  * Labels until each day, by reader.

@@ -1,8 +1,8 @@
 /** The four plots of the study. */
 
-import { angleText, countText, dateText, durationText, plural } from "../shell/format.js";
-import { axis, Chart, plotColors, SERIES_COLORS } from "./chart.js";
-import { BIN_DEG, cumulativeLabels, errorsOfVersions, histogram, median, runningMedian, stacked } from "./plot_data.js";
+import { angleText, countText, dateText, dateTimeText, durationText, plural } from "../shell/format.js";
+import { axis, Chart, plotColors, SERIES_COLORS, timeAxis, X_AXIS } from "../shell/chart.js";
+import { BIN_DEG, cumulativeLabels, errorsOfVersions, histogram, median, MEDIAN_WINDOW, runningMedian, stacked } from "./plot_data.js";
 
 /** @typedef {import("../api/types.js").Statistics} Statistics */
 /** @typedef {import("../api/types.js").ModelVersion} ModelVersion */
@@ -21,8 +21,7 @@ const countsOnly = (_, splits) => splits.map((value) => (Number.isInteger(value)
 export class Plots {
     constructor() {
         this.labels = new Chart("Labels over time", "All labels until each day, by reader", "plot-labels");
-        this.errors = new Chart("Error over versions", "On held-out images; a step is the distance of neighbouring vertebrae",
-            "plot-errors");
+        this.errors = new Chart("Error over versions", "Mean on held-out images, in steps between vertebrae", "plot-errors");
         this.seconds = new Chart("Time per image", "Working time of each label, and the median of its neighbours", "plot-seconds");
         this.angles = new Chart("Largest angle", "Largest Cobb angle of each labelled image", "plot-angles");
         this.charts = [this.labels, this.errors, this.seconds, this.angles];
@@ -68,7 +67,7 @@ function showLabels(chart, byDay) {
                 points: { show: days.length === 1 },
             }))],
             bands: readers.slice(1).map((_, index) => ({ series: /** @type {[number, number]} */ ([index + 2, index + 1]) })),
-            axes: [axis("Day"), axis("Labels", { values: countsOnly, size: 54 })],
+            axes: [timeAxis("Day", utc), axis("Labels", { values: countsOnly, size: 54 })],
         },
         data: [days, ...sums],
         readout: (index) => index === null ? plural(all[all.length - 1], "label")
@@ -87,13 +86,13 @@ function showErrors(chart, versions) {
     const last = numbers.length - 1;
     chart.show({
         summary: `Mean error of ${plural(numbers.length, "version")}; the last one, ${numbers[last]}, has ${text(after[last])} steps`,
-        legend: [["this version", sure], ["the version served before, on the same images", faint]],
+        legend: [["this version", sure], ["served before, same images", faint]],
         options: {
             width: 0, height: 0, cursor: NO_DRAG,
             scales: { x: { time: false, range: (_, low, high) => [low - 0.5, high + 0.5] }, y: { range: roomy } },
             series: [{}, { label: "this version", stroke: sure, width: 2, points: { show: true, size: 8, fill: sure } },
                 { label: "before", stroke: faint, width: 1.5, dash: [5, 4], points: { show: true, size: 6 } }],
-            axes: [axis("Version", { values: countsOnly, incrs: [1, 2, 5, 10, 20, 50] }), axis("Mean error (steps)", { size: 60 })],
+            axes: [axis("Version", { ...X_AXIS, values: countsOnly, incrs: [1, 2, 5, 10, 20, 50] }), axis("Mean error (steps)", { size: 60 })],
         },
         data: [numbers, after, before],
         readout: (index) => {
@@ -122,18 +121,18 @@ function showSeconds(chart, labels) {
     const most = [...seconds].sort((a, b) => a - b)[Math.floor(0.98 * (seconds.length - 1))] / MINUTE_S;
     chart.show({
         summary: `Working time of ${plural(known.length, "label")}, ${durationText(median(seconds))} in the median`,
-        legend: [["one label", `${accent}80`], ["median of 15 labels", "#ffaa3c"]],
+        legend: [["one label", `${accent}80`], [`median of ${MEDIAN_WINDOW} labels`, "#ffaa3c"]],
         options: {
             width: 0, height: 0, cursor: NO_DRAG, scales: { y: { range: [0, Math.max(0.2, most * 1.1)] } },
             series: [{}, { label: "one label", paths: () => null, points: { show: true, size: 5, fill: `${accent}66`, stroke: "transparent" } },
                 { label: "median", stroke: "#ffaa3c", width: 2, points: { show: false } }],
-            axes: [axis("Time of the label"), axis("Time per image (min)", { size: 50 })],
+            axes: [timeAxis("Time of the label"), axis("Time per image (min)", { size: 50 })],
         },
         data: [known.map(({ ts }) => ts), minutes(seconds), minutes(middle)],
         readout: (index) => index === null ? `median ${durationText(median(seconds))}`
             : `${dateText(known[index].ts)}: ${durationText(seconds[index])}, ${plural(known[index].edits ?? 0, "edit")}`,
         headings: ["Label", "Reader", "Time", "Edits"],
-        rows: known.map(({ ts, user, seconds: time, edits }) => [dateText(ts), user ?? "", durationText(time), String(edits ?? "")]),
+        rows: known.map(({ ts, user, seconds: time, edits }) => [dateTimeText(ts), user ?? "", durationText(time), String(edits ?? "")]),
     });
 }
 
@@ -153,7 +152,7 @@ function showAngles(chart, angles) {
                 label: "images", stroke: accent, fill: `${accent}73`, width: 1, points: { show: false },
                 paths: uPlot.paths.bars?.({ size: [0.94, Infinity], align: 1 }),
             }],
-            axes: [axis("Largest Cobb angle (°)"), axis("Images", { values: countsOnly, size: 50 })],
+            axes: [axis("Largest Cobb angle (°)", X_AXIS), axis("Images", { values: countsOnly, size: 50 })],
         },
         data: [begins, counts],
         readout: (index) => index === null ? `median ${angleText(median(angles))}` : `${bin(index)}: ${plural(counts[index], "image")}`,

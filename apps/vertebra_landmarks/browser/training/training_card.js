@@ -62,7 +62,7 @@ export class TrainingCard {
             this.reason.textContent = mayTrain ? "" : "Training needs the role admin.";
         }
         if (training === null) {
-            fill(this.status, h("h2", {}, "Training"),
+            fill(this.status, h("h2", {}, "Train the model"),
                 h("p", { class: "hint" }, "The model has not been trained on the labels of this study yet. A training takes the served "
                     + "model and goes on with it; it replaces the model only where held-out images do not get worse."));
             return;
@@ -77,7 +77,7 @@ export class TrainingCard {
             title: mayTrain ? null : "Stopping needs the role admin.", onclick: this.handlers.onStop,
         }, icon("stop"), "Stop");
         return h("div", { class: "card-head" },
-            h("div", { class: "title-line" }, h("h2", {}, "Training"),
+            h("div", { class: "title-line" }, h("h2", {}, ongoing ? "This training" : "Last training"),
                 h("span", { class: "badge", role: "status" }, h("span", { class: "dot", "data-training": training.state }), STATES[training.state])),
             stop);
     }

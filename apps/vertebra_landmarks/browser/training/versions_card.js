@@ -12,10 +12,12 @@ export class VersionsCard {
         this.onServe = onServe;
         this.body = h("tbody");
         this.note = h("p", { class: "hint" });
-        const names = ["Version", "Made", "Trained on", "Held out", "Error before", "Error after", "Publish gate"];
+        const names = ["Version", "Made", "Trained on", "Held out", "Before (steps)", "After (steps)", "Publish gate"];
         const headings = names.map((name, column) => h("th", { scope: "col", class: column > 1 && column < 6 ? "number" : "" }, name));
         this.element = h("section", { class: "card", "aria-label": "Model versions" },
-            h("div", { class: "card-head" }, h("h2", {}, "Model versions"), this.note),
+            h("div", { class: "card-head" }, h("div", {}, h("h2", {}, "Model versions"),
+                h("p", { class: "hint small" }, "Mean error on held-out images before and after the training; a step is the distance of "
+                    + "neighbouring vertebrae")), this.note),
             h("div", { class: "table-scroll", tabindex: "0", role: "group", "aria-label": "Model versions" },
                 h("table", { class: "table versions", "data-testid": "versions" },
                     h("thead", {}, h("tr", {}, ...headings, h("th", { scope: "col" }, h("span", { class: "visually-hidden" }, "Action")))),
@@ -68,5 +70,5 @@ function countCell(count) {
 
 /** @param {number|null|undefined} steps */
 function errorCell(steps) {
-    return h("td", { class: "number" }, typeof steps === "number" ? `${steps.toFixed(4)} steps` : "");
+    return h("td", { class: "number" }, typeof steps === "number" ? steps.toFixed(4) : "");
 }

@@ -39,7 +39,7 @@ export class CorrectSection {
             row(this.undo, this.redo, this.infer, this.startOver),
             this.follow.element,
             row(h("span", { class: "caption" }, "Names:"), this.up, this.down, this.namesRight),
-            this.controls.element, this.checks.element
+            this.checks.element, this.controls.element
         );
     }
 

@@ -34,8 +34,7 @@ export class ImagesSection {
         this.element = section(
             settings, "images", "Images", true,
             this.image,
-            row(this.previous, this.next, h("label", { class: "inline" }, "by", this.strategy)),
-            row(h("a", { class: "link", href: router.href("overview") }, "All images"),
+            row(this.previous, this.next, h("label", { class: "inline" }, "by", this.strategy),
                 h("a", { class: "link", href: router.href("follow-up", page.workspace.session.imageId) }, "Follow-up"))
         );
     }

@@ -1,8 +1,8 @@
 /** A card with a plot, its legend, what is under the pointer, and the same numbers as a table. */
 
-import { fill, h, nameElement } from "../shell/dom.js";
+import { fill, h, nameElement } from "./dom.js";
 
-/** Height of the plots in CSS pixels. */
+/** Height of plots in CSS pixels, unless a page says otherwise. */
 const PLOT_HEIGHT = 230;
 /** Rows of the table at most: the plot shows the rest. */
 const MAX_TABLE_ROWS = 400;
@@ -20,8 +20,9 @@ const MAX_TABLE_ROWS = 400;
 
 /** One plot. */
 export class Chart {
-    /** @param {string} title @param {string} hint what the numbers mean @param {string} testId */
-    constructor(title, hint, testId) {
+    /** @param {string} title @param {string} hint what the numbers mean @param {string} testId @param {number} [height] */
+    constructor(title, hint, testId, height = PLOT_HEIGHT) {
+        this.height = height;
         this.legend = h("ul", { class: "legend", "aria-hidden": "true" });
         this.readout = h("p", { class: "readout", "aria-hidden": "true" });
         this.frame = h("div", { class: "plot" });
@@ -47,7 +48,7 @@ export class Chart {
             return h("li", {}, swatch, nameElement(name));
         }));
         this.readout.textContent = content.readout(null);
-        const size = { width: Math.max(200, this.frame.clientWidth), height: PLOT_HEIGHT };
+        const size = { width: Math.max(200, this.frame.clientWidth), height: this.height };
         const hooks = { setCursor: [(/** @type {uPlot} */ plot) => {
             this.readout.textContent = content.readout(plot.cursor.idx ?? null);
         }] };
@@ -75,7 +76,7 @@ export class Chart {
 
     #resize() {
         const width = this.frame.clientWidth;
-        if (this.plot && width > 0 && width !== this.plot.width) this.plot.setSize({ width, height: PLOT_HEIGHT });
+        if (this.plot && width > 0 && width !== this.plot.width) this.plot.setSize({ width, height: this.height });
     }
 
     /** @param {PlotContent} content */
@@ -85,7 +86,8 @@ export class Chart {
         fill(this.details, h("summary", {}, "Table"), h("div", { class: "table-scroll", tabindex: "0", role: "group", "aria-label": summary },
             h("table", { class: "table" },
                 h("caption", { class: "visually-hidden" }, summary),
-                h("thead", {}, h("tr", {}, ...headings.map((name) => h("th", { scope: "col" }, name)))),
+                h("thead", {}, h("tr", {}, ...headings.map((name, column) =>
+                    h("th", { scope: "col", class: column ? "number" : null }, nameElement(name))))),
                 h("tbody", {}, ...shown.map((row) => h("tr", {}, ...row.map((text, column) =>
                     column ? h("td", { class: "number" }, text) : h("th", { scope: "row" }, nameElement(text)))))))));
     }
@@ -114,4 +116,25 @@ export function axis(label, more = {}) {
         label, stroke: text, font, labelFont: font, labelSize: 22, labelGap: 2, gap: 6,
         grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1, size: 5 }, ...more,
     };
+}
+
+/** Of horizontal axes, which need less room. */
+export const X_AXIS = { size: 30 };
+const DAY_S = 86400;
+
+/**
+ * A horizontal axis of time.
+ * @param {string} label
+ * @param {(seconds: number) => Date} [dateOf] in the time zone of the plot
+ * @returns {uPlot.Axis}
+ */
+export function timeAxis(label, dateOf = (seconds) => new Date(seconds * 1000)) {
+    return axis(label, { ...X_AXIS, space: 70, values: (plot, splits) => {
+        const span = ((plot.scales.x.max ?? 0) - (plot.scales.x.min ?? 0)) / DAY_S;
+        /** @type {Intl.DateTimeFormatOptions} */
+        const parts = span < 2 ? { hour: "2-digit", minute: "2-digit" } : span < 400 ? { day: "numeric", month: "short" }
+            : { month: "short", year: "numeric" };
+        const texts = splits.map((seconds) => dateOf(seconds).toLocaleString("en-GB", parts));
+        return texts.map((text, at) => (text === texts[at - 1] ? "" : text));
+    } });
 }

@@ -1,0 +1,103 @@
+/** What two images of a patient say about each curve. */
+
+import { VERTEBRAE } from "../editor/schema.js";
+import { angleText, changeText } from "../shell/format.js";
+
+/** @typedef {import("../api/types.js").FollowUp} FollowUp */
+/** @typedef {import("../api/types.js").FollowUpImage} FollowUpImage */
+/** @typedef {import("../api/types.js").Curve} Curve */
+
+/**
+ * @typedef {object} Compared a curve in two images
+ * @property {string} name end vertebrae at which both are measured, such as "T5–T12"
+ * @property {Curve|null} freeBefore the curve of the earlier image with its own end vertebrae; null without one
+ * @property {Curve|null} freeAfter
+ * @property {number|null} before degrees at the same end vertebrae; null where one of them is missing
+ * @property {number|null} after
+ * @property {number|null} change degrees
+ * @property {boolean|null} isWithinError null where the error is unknown
+ */
+
+/**
+ * All curves of a patient in two of the images.
+ * @param {FollowUp} followUp
+ * @param {FollowUpImage} before
+ * @param {FollowUpImage} after
+ * @returns {Compared[]}
+ */
+export function compare(followUp, before, after) {
+    const ends = endsOf(followUp);
+    return ends.map(({ upper_end: upper, lower_end: lower }) => {
+        const at = (/** @type {FollowUpImage} */ image) => image.same_ends.find((curve) =>
+            curve.upper_end === upper && curve.lower_end === lower)?.angle_deg ?? null;
+        const [first, second] = [at(before), at(after)];
+        const stated = statedChange(followUp, upper, lower, before.id, after.id);
+        return {
+            name: `${upper}–${lower}`,
+            freeBefore: freeCurve(before, upper, lower),
+            freeAfter: freeCurve(after, upper, lower),
+            before: first,
+            after: second,
+            change: stated?.change ?? (first === null || second === null ? null : second - first),
+            isWithinError: stated?.isWithinError ?? null,
+        };
+    });
+}
+
+/** End vertebrae at which the curves of all images are measured. @param {FollowUp} followUp */
+export function endsOf(followUp) {
+    /** @type {Map<string, {upper_end: string, lower_end: string}>} */
+    const ends = new Map();
+    for (const image of followUp.images) {
+        for (const { upper_end, lower_end } of image.same_ends) ends.set(`${upper_end}–${lower_end}`, { upper_end, lower_end });
+    }
+    return [...ends.values()];
+}
+
+/**
+ * The curve of an image that shares most levels with given ends, at least half of its own.
+ * @param {FollowUpImage} image
+ * @param {string} upper
+ * @param {string} lower
+ * @returns {Curve|null}
+ */
+export function freeCurve(image, upper, lower) {
+    const [top, bottom] = [VERTEBRAE.indexOf(upper), VERTEBRAE.indexOf(lower)];
+    const shares = image.curves.map((curve) => {
+        const [begin, end] = [VERTEBRAE.indexOf(curve.upper_end), VERTEBRAE.indexOf(curve.lower_end)];
+        return (Math.min(bottom, end) - Math.max(top, begin)) / Math.max(1, end - begin);
+    });
+    const best = shares.indexOf(Math.max(...shares));
+    return best >= 0 && shares[best] >= 0.5 ? image.curves[best] : null;
+}
+
+/** A change in words. @param {Compared} compared */
+export function meaning({ change, isWithinError }) {
+    if (change === null) return "not measured in both images";
+    if (isWithinError === null) return "measurement error unknown";
+    if (isWithinError) return "within measurement error";
+    return change > 0 ? "larger, beyond measurement error" : "smaller, beyond measurement error";
+}
+
+/** An angle with its interval, such as "24.1 ± 2.1°". @param {Curve} curve */
+export function intervalText({ angle_deg: angle, half_width_deg: half }) {
+    return typeof half === "number" ? `${angle.toFixed(1)} ± ${half.toFixed(1)}°` : angleText(angle);
+}
+
+/** A change with its sign, "–" where it is unknown. @param {number|null} change */
+export function changeOrDash(change) {
+    return change === null ? "–" : changeText(change);
+}
+
+/**
+ * The server's own statement, in either direction of time.
+ * @param {FollowUp} followUp @param {string} upper @param {string} lower @param {string} before @param {string} after
+ */
+function statedChange({ changes }, upper, lower, before, after) {
+    for (const one of changes) {
+        if (one.upper_end !== upper || one.lower_end !== lower) continue;
+        if (one.from === before && one.to === after) return { change: one.change_deg, isWithinError: one.within_error };
+        if (one.from === after && one.to === before) return { change: -one.change_deg, isWithinError: one.within_error };
+    }
+    return null;
+}
