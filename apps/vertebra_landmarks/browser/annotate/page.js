@@ -352,6 +352,7 @@ export class AnnotatePage {
         const { workspace } = this;
         if (change.kind === LOCKED) return;
         workspace.session.changeCount += 1;
+        this.submission.withdraw();
         if (change.kind === LOADED || change.kind === ADOPTED) {
             workspace.updateOrientation();
         } else {

@@ -12,6 +12,8 @@ import { FINAL, fetchLabel } from "./image_loader.js";
 const MIN_READING_MS = 300;
 const UNANSWERED = "The server did not answer: the label may have been stored or not. Your work is kept. Submit it again.";
 
+const CONFIRM = "This label needs your confirmation: read the warnings at Submit, and submit again.";
+
 /**
  * Warnings to be confirmed; a confirmation counts for these points only.
  * @typedef {{changeCount: number, askedAt: number, texts: string[]}} Question
@@ -62,15 +64,16 @@ export class Submission {
         const texts = measured.submission_warnings.map(({ text }) => text);
         if (texts.length && !this.#isConfirmed(texts, changeCount)) {
             this.question = { changeCount, askedAt: performance.now(), texts };
-            context.messages.show(`${texts.join(" ")} Submit again to confirm.`);
+            context.messages.show(CONFIRM);
             workspace.refresh();
             return;
         }
         await this.#send();
     }
 
-    /** Do not submit: look again. */
+    /** Do not submit: look again, or the points are others now. */
     withdraw() {
+        if (!this.question) return;
         this.question = null;
         this.workspace.context.messages.hide();
         this.workspace.refresh();

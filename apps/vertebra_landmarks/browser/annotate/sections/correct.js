@@ -16,7 +16,7 @@ export class CorrectSection {
         this.infer = button("Find landmarks",
             "Find the landmarks with the model (I). Points that you have set stay exactly where they are; the others " +
             "are found around them.", () => void page.inference.infer(), { "data-testid": "infer" });
-        this.follow = checkBox("after each move, the other points follow",
+        this.follow = checkBox("after each move, the others follow",
             "After each move of a predicted point, find the others again around all points that you have set. One " +
             "undo reverts both.", context.settings.get("followMoves", true), (isOn) => this.#setFollow(isOn), "follow");
         page.inference.followMoves = this.follow.input.checked;
@@ -36,8 +36,8 @@ export class CorrectSection {
         this.checks = new CheckList(page);
         this.element = section(
             context.settings, "correct", "Correct", true,
-            row(this.undo, this.redo, this.infer, this.startOver),
-            this.follow.element,
+            row(this.undo, this.redo, this.infer),
+            row(this.follow.element, this.startOver),
             row(h("span", { class: "caption" }, "Names:"), this.up, this.down, this.namesRight),
             this.checks.element, this.controls.element
         );

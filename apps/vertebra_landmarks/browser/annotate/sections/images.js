@@ -33,9 +33,9 @@ export class ImagesSection {
         this.shown = "";
         this.element = section(
             settings, "images", "Images", true,
-            this.image,
-            row(this.previous, this.next, h("label", { class: "inline" }, "by", this.strategy),
-                h("a", { class: "link", href: router.href("follow-up", page.workspace.session.imageId) }, "Follow-up"))
+            row(this.image,
+                h("a", { class: "link", href: router.href("follow-up", page.workspace.session.imageId) }, "Follow-up")),
+            row(this.previous, this.next, h("label", { class: "inline" }, "by", this.strategy))
         );
     }
 

@@ -26,7 +26,8 @@ export class MeasureSection {
             h("thead", {}, h("tr", {}, ...COLUMNS.map((text) => h("th", { scope: "col" }, text)))), this.rows);
         this.none = h("p", { class: "hint" }, "No curve can be measured yet.");
         this.interval = h("p", { class: "hint", "data-testid": "interval", title: "What the interval of an angle means." });
-        this.tilt = h("p", { class: "hint", "data-testid": "t1-tilt" });
+        this.tilt = h("span", { class: "hint summary-value", "data-testid": "t1-tilt",
+            title: "How far the upper endplate of T1 is tilted; positive where its right end is the lower one." });
         this.warnings = h("ul", { class: "warnings", "data-testid": "warnings", "aria-label": "Reasons to doubt the " +
             "measurements" });
         this.side = selectBox("Image left is", "The patient's side at the left of the upright image, where the file does " +
@@ -34,8 +35,9 @@ export class MeasureSection {
             "image-left-is");
         this.sides = h("span", { class: "hint", "data-testid": "sides" });
         this.element = section(page.workspace.context.settings, "measurements", "Measurements", true,
-            this.table, this.none, this.tilt, this.interval, this.warnings,
+            this.table, this.none, this.interval, this.warnings,
             row(h("label", { class: "inline" }, "Image left is", this.side), this.sides));
+        this.element.querySelector("summary")?.append(this.tilt);
     }
 
     /** Show whose sides are shown. */
@@ -55,7 +57,7 @@ export class MeasureSection {
         this.table.hidden = !measured.curves.length;
         this.none.hidden = measured.curves.length > 0;
         const tilt = measured.t1_tilt_deg;
-        setText(this.tilt, tilt === null ? "" : `T1 tilt ${tilt.toFixed(1)}°`);
+        setText(this.tilt, tilt === null ? "" : `T1 tilt ${tilt.toFixed(1).replace("-", "−")}°`);
         setText(this.interval, measured.interval);
         const hasPoints = Object.keys(measured.vertebrae).length > 0;
         const warnings = hasPoints ? measured.warnings : this.page.workspace.image?.facts.warnings ?? [];

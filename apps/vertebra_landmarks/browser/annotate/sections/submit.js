@@ -28,7 +28,7 @@ export class SubmitSection {
         this.question = h("div", { class: "submit-question", role: "group", "aria-label": "To confirm",
             "data-testid": "submit-question", hidden: true });
         this.element = h("section", { class: "submit-section", "aria-label": "Submit" },
-            this.question, row(this.submit, this.nextAfter.element, this.report, this.name), this.effort);
+            this.question, row(this.submit, this.nextAfter.element, this.report), row(this.effort, this.name));
     }
 
     /** Enable submitting, and show the effort. */
