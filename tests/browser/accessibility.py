@@ -28,10 +28,12 @@ CONTROLS = """() => {
     window.stops = [...all].filter((element) => isReachable(element) && isStop(element));
     return window.stops.map(describe);
 }"""
-DESCRIBE = """window.describe = (element) => {
-    const {tagName, dataset, id, className} = element;
-    const text = (element.ariaLabel ?? element.textContent ?? "").trim().slice(0, 40);
-    return `${tagName.toLowerCase()} ${dataset.testid ?? id ?? className} "${text}"`;
+DESCRIBE = """() => {
+    window.describe = (element) => {
+        const {tagName, dataset, id, className} = element;
+        const text = (element.ariaLabel ?? element.textContent ?? "").trim().slice(0, 40);
+        return `${tagName.toLowerCase()} ${dataset.testid ?? id ?? className} "${text}"`;
+    };
 }"""
 FOCUSED = """() => {
     const element = document.activeElement;
@@ -48,7 +50,7 @@ FOCUSED = """() => {
     return {
         index: window.stops.indexOf(element), name: describe(element), isInView,
         isMarked: looks(element).outline || element.matches(":has(:focus-visible)") ,
-        trapsTab: element.dataset.testid === "canvas",
+        takesTab: element.getAttribute("role") === "application", // until Escape is pressed
     };
 }"""
 
@@ -88,7 +90,7 @@ def walk(page: Page) -> dict[str, list[str]]:
         reached.add(focus["index"])
         unmarked += [] if focus["isMarked"] else [focus["name"]]
         outside += [] if focus["isInView"] else [focus["name"]]
-        if focus["trapsTab"]:
+        if focus["takesTab"]:
             page.keyboard.press("Escape")
     missed = [name for index, name in enumerate(names) if index not in reached]
     return {"missed": missed, "unmarked": unmarked, "outside": outside}

@@ -70,6 +70,11 @@ class Annotator:
         return self.page.get_by_test_id("angles")
 
     @property
+    def angles_text(self) -> str:
+        """What the table says, as ``expect(...).to_have_text`` compares it."""
+        return str(self.angles.text_content())
+
+    @property
     def state(self) -> dict[str, Any]:
         """Id of the image, number of edits, and version of the label."""
         return dict(self.page.evaluate("() => window.vertebraLandmarks.state()"))
@@ -136,14 +141,14 @@ class Annotator:
         self.button("submit").click()
         self.confirm_until(lambda: self.state["version"] >= version)
 
-    def confirm_until(self, condition: Callable[[], bool]) -> None:
-        """Wait until something is so, and submit again where the page asks whether the label is meant."""
+    def confirm_until(self, condition: Callable[[], bool], again: Callable[[], None] | None = None) -> None:
+        """Wait until something is so, and submit ``again`` where the page asks whether the label is meant."""
         for _ in range(SETTLE_TRIES):
             if condition():
                 return
             if self.button("submit-question").is_visible():
                 self.page.wait_for_timeout(READING_MS)
-                self.button("submit").click()
+                (again or self.button("submit").click)()
             self.page.wait_for_timeout(LOOK_INTERVAL_MS)
         raise AssertionError(f"nothing came of submitting; the message: {self.message}")
 

@@ -29,7 +29,8 @@ MOVE_PX = (36.0, -20.0)
 """How far the corner is dragged, in CSS pixels."""
 EXACT_PX = 1e-3
 """Labels are stored with fewer digits than the page has, in pixels."""
-ARROWS = 6
+ARROWS, COARSE_PX = 6, 10
+"""How often an arrow key is pressed, and pixels of a press together with Ctrl."""
 
 
 def open_from_list(page: Page, image: str) -> Annotator:
@@ -62,7 +63,7 @@ def test_a_label_is_made_with_the_mouse(open_page: OpenPage, server: Server, new
     image = new_image("by_mouse", seed=11)
     page, _ = open_page("/")
     annotator = open_from_list(page, image)
-    at_first, angles = annotator.positions(), annotator.angles.inner_text()
+    at_first, angles = annotator.positions(), annotator.angles_text
     x, y = annotator.screen(CORNER)
     target = (x + MOVE_PX[0], y + MOVE_PX[1])
     where = annotator.image_position(target)
@@ -86,6 +87,7 @@ def test_a_label_is_made_with_the_mouse(open_page: OpenPage, server: Server, new
     annotator.button("names-down").click()
     assert annotator.position(CORNER) == before[CORNER]
     annotator.button("names-up").click()
+    annotator.settle()
 
     shown = annotator.positions()
     annotator.submit()
@@ -107,7 +109,7 @@ def test_a_label_is_made_with_a_finger(open_page: OpenPage, server: Server, new_
     expect(page.get_by_test_id("image-list")).to_be_visible()
     page.get_by_test_id(f"open-{image}").tap()
     annotator = with_points(page, image)
-    at_first, angles = annotator.positions(), annotator.angles.inner_text()
+    at_first, angles = annotator.positions(), annotator.angles_text
     x, y = annotator.screen(CORNER)
     target = (x + MOVE_PX[0], y + MOVE_PX[1])
     where = annotator.image_position(target)
@@ -119,49 +121,50 @@ def test_a_label_is_made_with_a_finger(open_page: OpenPage, server: Server, new_
     assert annotator.position(CORNER) == at_first[CORNER]
     annotator.button("redo").tap()
     assert annotator.position(CORNER) == dropped
+    annotator.settle()
     shown = annotator.positions()
     annotator.button("submit").tap()
-    annotator.wait_for_version(1)
+    annotator.confirm_until(lambda: annotator.state["version"] == 1, annotator.button("submit").tap)
     assert_server_holds(server, image, shown)
 
 
 def test_a_label_is_made_with_the_keyboard_alone(open_page: OpenPage, server: Server, new_image: NewImage) -> None:
     image = new_image("by_keys", seed=13)
     page, _ = open_page("/")
-    expect(page.get_by_test_id(f"open-{image}")).to_be_visible()
-
-    def is_focused(test_id: str) -> bool:
-        return bool(page.evaluate("(id) => document.activeElement?.dataset.testid === id", test_id))
-
-    for _ in press_until(page, "Tab", lambda: is_focused(f"open-{image}")):
-        pass
+    expect(page.get_by_test_id("image-list")).to_be_visible()
+    page.keyboard.press("/")
+    page.keyboard.type(image)
+    expect(page.get_by_role("row")).to_have_count(2)  # with the headings
+    page.keyboard.press("Enter")
     page.keyboard.press("Enter")
     annotator = with_points(page, image)
-    at_first, angles = annotator.positions(), annotator.angles.inner_text()
+    annotator.settle()
+    at_first, angles = annotator.positions(), annotator.angles_text
 
-    def moved() -> list[str]:
-        return [name for name, at in annotator.positions().items() if at != at_first[name]]
-
-    for _ in press_until(page, "Tab", lambda: is_focused("canvas")):
-        pass
+    assert page.evaluate("() => document.activeElement.getAttribute('role')") == "application"
     page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(annotator.button("announcement")).to_contain_text("T1 top left")
     for _ in range(ARROWS):
         page.keyboard.press("ArrowRight")
-    (name,) = moved()
-    after = annotator.position(name)
-    assert after == pytest.approx((at_first[name][0] + ARROWS, at_first[name][1]))
     page.keyboard.press("Control+ArrowDown")
-    assert annotator.position(name) == pytest.approx((after[0], after[1] + 10))
+    x, y = at_first["T1 TL"]
+    assert annotator.position("T1 TL") == pytest.approx((x + ARROWS, y + COARSE_PX))
     expect(annotator.angles).not_to_have_text(angles)
-    for _ in press_until(page, "Control+z", lambda: moved() == []):
+    annotator.settle()
+    after = annotator.positions()
+    for _ in press_until(page, "Control+z", lambda: annotator.positions() == at_first):
         pass
-    for _ in press_until(page, "Control+y", lambda: moved() == [name] and annotator.position(name)[1] > after[1] + 9):
+    for _ in press_until(page, "Control+y", lambda: annotator.positions() == after):
         pass
     page.keyboard.press("PageUp")
+    assert annotator.position("L4") == after["L5"]
     page.keyboard.press("PageDown")
+    assert annotator.position("L4") == after["L4"]
+    annotator.settle()
     shown = annotator.positions()
     page.keyboard.press("Control+Enter")
-    annotator.wait_for_version(1)
+    annotator.confirm_until(lambda: annotator.state["version"] == 1, lambda: page.keyboard.press("Control+Enter"))
     assert_server_holds(server, image, shown)
     page.keyboard.press("n")
     page.wait_for_function("(image) => ![null, image].includes(window.vertebraLandmarks.state().image)", arg=image)

@@ -1,9 +1,11 @@
 /** Unfinished work on this computer, which is offered to go on with. */
 
+import { discardWork, unfinishedWork } from "../editor/drafts.js";
 import { agoText, plural } from "../shell/format.js";
 import { fill, h, icon, nameElement } from "../shell/dom.js";
 
 /** @typedef {import("../shell/context.js").Context} Context */
+/** @typedef {import("../editor/drafts.js").Draft} Draft */
 
 /** Drafts shown at most; the newest come first. */
 const MAX_SHOWN = 5;
@@ -18,21 +20,38 @@ export class DraftList {
 
     /** Look for drafts in this browser. */
     async load() {
-        try {
-            const { listDrafts } = await import("../editor/drafts.js");
-            this.#show(await listDrafts());
-        } catch { /* the browser forbids storage: there are no drafts in it */ }
+        const drafts = await unfinishedWork();
+        this.element.hidden = drafts.length === 0;
+        const more = drafts.length - MAX_SHOWN;
+        fill(this.element, h("p", { class: "drafts-title" }, icon("draft"), "Unfinished on this computer"),
+            h("ul", {}, ...drafts.slice(0, MAX_SHOWN).map((draft) => this.#item(draft))),
+            more > 0 && h("p", { class: "faint" }, `and ${plural(more, "other")}`));
     }
 
-    /** @param {{image: string, edits: number, saved_at: number}[]} drafts */
-    #show(drafts) {
-        const newest = [...drafts].sort((a, b) => b.saved_at - a.saved_at);
-        this.element.hidden = newest.length === 0;
-        const more = newest.length - MAX_SHOWN;
-        fill(this.element, h("p", { class: "drafts-title" }, icon("draft"), "Unfinished on this computer"),
-            h("ul", {}, ...newest.slice(0, MAX_SHOWN).map(({ image, edits, saved_at }) => h("li", {},
-                h("a", { class: "draft", href: this.context.router.href("image", image) }, nameElement(image),
-                    h("span", { class: "faint" }, `${plural(edits, "edit")}, ${agoText(saved_at)}`))))),
-            more > 0 && h("p", { class: "faint" }, `and ${plural(more, "other")}`));
+    /** @param {Draft} draft */
+    #item(draft) {
+        const { imageId, edits, saved } = draft;
+        return h("li", { class: "draft" },
+            h("a", { href: this.context.router.href("image", imageId), "data-testid": `draft-${imageId}` }, nameElement(imageId)),
+            h("span", { class: "faint" }, `${plural(edits, "edit")}, ${agoText(saved)}`),
+            h("button", {
+                type: "button", class: "icon-button small", "aria-label": `Discard the work on ${imageId}`, title: "Discard",
+                onclick: () => void this.#discard(draft),
+            }, icon("close")));
+    }
+
+    /** @param {Draft} draft */
+    async #discard(draft) {
+        const { messages } = this.context;
+        const answer = await messages.ask(`Discard ${plural(draft.edits, "edit")} of ${draft.imageId}? They cannot be restored.`, [
+            { label: "Keep", value: "keep" }, { label: "Discard", value: "discard", kind: "danger" },
+        ]);
+        if (answer !== "discard") return;
+        try {
+            await discardWork(draft);
+        } catch (error) {
+            messages.show(error instanceof Error ? error.message : String(error), "error");
+        }
+        await this.load();
     }
 }

@@ -59,7 +59,7 @@ export class Header {
         const name = session.userName;
         fill(this.userName, isSignedOut ? "Sign in" : name ? nameElement(name) : "Your name");
         const role = session.hasLogin && session.role ? `, ${session.role}` : "";
-        this.userButton.setAttribute("aria-label", isSignedOut ? "Sign in" : `User: ${name || "no name entered"}${role}`);
+        this.userButton.setAttribute("aria-label", isSignedOut ? "Sign in" : `${name || "Your name"}: user${role}`);
     }
 
     #openUserMenu() {

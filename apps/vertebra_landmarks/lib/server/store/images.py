@@ -35,8 +35,8 @@ logger = logging.getLogger(__name__)
 
 FINAL, PREDICTED = "final", "original"
 """Tags of the labels of annotators and of predictions."""
-MAX_TIME_S = 10**12
-"""Seconds since 1970 from which on a number in metadata is no time."""
+MAX_TIME_S = 250_000_000_000
+"""Seconds since 1970 from which on a number in metadata is no time: in the year 9892."""
 REASON = "unreadable"
 """Metadata key: why an image cannot be read."""
 SIDES = ("left", "right")

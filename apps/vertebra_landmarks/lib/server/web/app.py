@@ -27,7 +27,7 @@ from .dependencies import MEGABYTE, Json, Service, make_service
 from .errors import ERROR_RESPONSES, add_error_handlers
 from .file_responses import FACTS
 from .request_guard import RequestGuard
-from .routes import datastore, infer, info, measure, overview, page, session, tasks
+from .routes import datastore, infer, info, landmarks, measure, overview, page, session, tasks
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ ROUTERS = (
     info.router,
     infer.router,
     measure.router,
+    landmarks.router,
     datastore.router,
     overview.router,
     session.router,

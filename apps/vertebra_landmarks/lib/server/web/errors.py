@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from ...image_io import UnreadableImageError
 from ...learning.validation import sentence
+from ..store.label_sync import LabelConflictError
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
         401: "No valid token came with the request",
         403: "The token's role does not suffice, or the request comes from a page of another site",
         404: "There is no such image, label, model, strategy or task",
+        409: "Somebody else has saved a newer label, or there is such an image already",
         413: "The body is too large",
         415: "The image cannot be read",
         422: "The image shows no spine",
@@ -65,6 +67,7 @@ def add_error_handlers(application: FastAPI) -> None:
     application.exception_handler(RequestValidationError)(_validation_error)
     application.exception_handler(MONAILabelException)(_monai_label_error)
     application.exception_handler(UnreadableImageError)(_unreadable)
+    application.exception_handler(LabelConflictError)(_label_conflict)
     application.exception_handler(DBAPIError)(_database_error)
     application.exception_handler(Exception)(_internal_error)
 
@@ -91,6 +94,10 @@ def _monai_label_error(request: Request, error: MONAILabelException) -> Response
 
 def _unreadable(_: Request, error: UnreadableImageError) -> Response:
     return error_response(UNREADABLE, error)
+
+
+def _label_conflict(_: Request, error: LabelConflictError) -> Response:
+    return error_response(409, error)
 
 
 def _database_error(request: Request, error: DBAPIError) -> Response:
