@@ -29,6 +29,7 @@ import { ViewSection } from "./sections/view.js";
 import { Submission } from "./submission.js";
 import { Workspace } from "./workspace.js";
 
+/** @typedef {import("../api/types.js").Measurement} Measurement */
 /** @typedef {import("../canvas/radiograph_view.js").Target} Target */
 /** @typedef {import("../editor/changes.js").Change} Change */
 /** @typedef {import("../editor/geometry.js").Point} Point */
@@ -175,6 +176,12 @@ export class AnnotatePage {
         this.view.setPoints(this.placement.shownXy);
     }
 
+    /** Show a measurement in image and table. @param {Measurement} measured */
+    showMeasurement(measured) {
+        this.view.setMeasurement(measured);
+        this.measure.show(measured);
+    }
+
     /** @param {DragMode} mode */
     setDragMode(mode) {
         this.dragMode = mode;
@@ -314,8 +321,7 @@ export class AnnotatePage {
         const sections = [notices, conflict, images, correct, place, measure, submit];
         workspace.listeners.subscribe(() => sections.forEach((one) => one.refresh()));
         workspace.measuredListeners.subscribe((measured) => {
-            if (!conflict.isTheirsShown) this.view.setMeasurement(measured);
-            measure.show(measured);
+            if (!conflict.isTheirsShown) this.showMeasurement(measured);
             correct.checks.show(measured.to_check);
         });
         workspace.refresh();

@@ -81,13 +81,10 @@ export class ConflictSection {
         this.showTheirs?.setAttribute("aria-pressed", String(isTheirs));
         const { view, workspace } = this.page;
         view.setLocked(isTheirs || workspace.editor.locked);
-        if (isTheirs && this.#theirs) {
-            view.setPoints(this.#theirs.xy);
-            view.setMeasurement(this.#measured);
-        } else if (workspace.image) {
-            this.page.showPoints();
-            view.setMeasurement(workspace.measured);
-        }
+        if (isTheirs && this.#theirs) view.setPoints(this.#theirs.xy);
+        else if (workspace.image) this.page.showPoints();
+        const measured = isTheirs ? this.#measured : workspace.measured;
+        if (measured) this.page.showMeasurement(measured);
     }
 
     async #measure() {
@@ -99,6 +96,7 @@ export class ConflictSection {
         );
         if (!measured || this.#conflict !== conflict || !this.comparison) return;
         this.#measured = measured;
+        if (this.isTheirsShown) this.page.showMeasurement(measured);
         const rows = [["Yours", workspace.measured], [conflict.theirs.info.user || "Somebody", measured]];
         fill(this.comparison, ...rows.map(([who, one]) => h("tr", {}, h("th", { scope: "row" }, /** @type {string} */ (who)),
             h("td", {}, curvesText(/** @type {Measurement | null} */ (one))))));

@@ -1,6 +1,6 @@
 /** Section Images: the open image, the next one by strategy, and the one before. */
 
-import { fill, h, nameElement } from "../../shell/dom.js";
+import { h, nameElement } from "../../shell/dom.js";
 import { button, row, section, selectBox, setOptions, setText } from "./controls.js";
 
 /** @typedef {import("../page.js").AnnotatePage} AnnotatePage */
@@ -29,12 +29,13 @@ export class ImagesSection {
             "Next by", "How the server chooses the next image that has no label yet.", [],
             (value) => settings.set(STRATEGY, value), "strategy"
         );
-        this.image = h("p", { class: "image-name" });
+        this.points = h("p", { class: "hint", "data-testid": "points-from" });
         this.shown = "";
         this.element = section(
             settings, "images", "Images", true,
-            row(this.image,
+            row(h("p", { class: "image-name" }, nameElement(page.workspace.session.imageId)),
                 h("a", { class: "link", href: router.href("follow-up", page.workspace.session.imageId) }, "Follow-up")),
+            this.points,
             row(this.previous, this.next, h("label", { class: "inline" }, "by", this.strategy))
         );
     }
@@ -53,10 +54,9 @@ export class ImagesSection {
         this.next.disabled = workspace.jobs.has("next");
         this.previous.disabled = !opened.previous;
         const points = session.begunBy ? `unfinished work of ${session.begunBy}` : LABELS[label];
-        const state = `: ${points}${session.isUnsaved && editor.edits + session.editsBefore ? ", changed" : ""}`;
-        if (this.image.textContent !== session.imageId + state) {
-            fill(this.image, nameElement(session.imageId), h("span", { class: "hint" }, state));
-        }
+        const isChanged = session.isUnsaved && session.edits(editor) > 0;
+        const text = `${points}${isChanged ? ", changed" : ""}`;
+        setText(this.points, text.charAt(0).toUpperCase() + text.slice(1));
         setText(this.next, workspace.jobs.has("next") ? "Choosing …" : "Next image");
     }
 }

@@ -41,10 +41,10 @@ export class PointControls {
         ];
         this.turners = [this.#turner("⟲", "anticlockwise", -1), this.#turner("⟳", "clockwise", 1)];
         this.element = h("div", { class: "point-rows" },
-            row(h("span", { class: "caption" }, "Dragging:"), this.drag, this.lock.element),
+            row(h("span", { class: "caption" }, "Dragging:"), this.drag),
             row(h("span", { class: "caption" }, "Point:"), this.vertebra, this.point, this.hidden),
-            row(h("span", { class: "caption" }, "Move:"), ...this.movers, this.pixels.element,
-                ...this.turners, this.degrees.element));
+            row(h("span", { class: "caption" }, "Move:"), ...this.movers, this.pixels.element),
+            row(h("span", { class: "caption" }, "Rotate:"), ...this.turners, this.degrees.element, this.lock.element));
     }
 
     /** Show the selection, and enable what can be done. */

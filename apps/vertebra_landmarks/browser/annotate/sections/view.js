@@ -20,6 +20,8 @@ const ALL = LAYERS.map(([name]) => name);
 const POINTS_ONLY = ["image", "centers", "corners"];
 const IMAGE_ONLY = ["image"];
 const CHANGED = "Set with the mouse";
+/** Height of the window in CSS pixels from which the section is open at first. */
+const ROOMY_PX = 850;
 
 /** Gray window, and layers of image and overlay. */
 export class ViewSection {
@@ -40,7 +42,7 @@ export class ViewSection {
                 `layer-${name}`),
         ]));
         this.element = section(
-            this.settings, "view", "View", true,
+            this.settings, "view", "View", window.innerHeight >= ROOMY_PX,
             row(this.window, this.invert.element, this.equalize.element,
                 button("Fit", "Fit the whole image into the view (0).", () => page.view.fit(), { "data-testid": "fit" })),
             h("div", { class: "layers", role: "group", "aria-label": "Show" },
