@@ -134,13 +134,12 @@ function openDatabase(factory) {
 }
 
 /**
- * The drafts of this browser for the server of the page, for a list; none where the browser forbids them.
- * @returns {Promise<{key: string, image: string, user: string, edits: number, saved_at: number}[]>} newest first
+ * The drafts of this browser for the server of the page, newest first, for a list; empty where there can be none.
+ * @returns {Promise<Draft[]>}
  */
-export async function listDrafts() {
+export async function unfinishedWork() {
     try {
-        const drafts = await new Drafts().list(serverIdentity(document.baseURI));
-        return drafts.map(({ key, imageId, user, edits, saved }) => ({ key, image: imageId, user, edits, saved_at: saved }));
+        return await new Drafts().list(serverIdentity(document.baseURI));
     } catch {
         return [];
     }
@@ -148,9 +147,9 @@ export async function listDrafts() {
 
 /**
  * Delete a draft of that list.
- * @param {string} key
+ * @param {Draft} draft
  * @throws {DraftError} the browser refuses
  */
-export async function discardDraft(key) {
-    await new Drafts().remove(key);
+export async function discardWork(draft) {
+    await new Drafts().remove(draft.key);
 }

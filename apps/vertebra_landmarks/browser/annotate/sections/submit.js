@@ -22,7 +22,8 @@ export class SubmitSection {
         this.effort = h("p", { class: "hint", "data-testid": "effort",
             title: "Number of edits and working time, which are stored with the label." });
         /** @type {HTMLInputElement} */
-        this.name = h("input", { class: "input name-input", "aria-label": "Your name", placeholder: "Your name",
+        this.name = h("input", { class: "input name-input", "data-testid": "annotator-name",
+            "aria-label": "Annotator", placeholder: "Your name",
             title: "Stored with the labels that you submit.", autocomplete: "name", maxlength: 80,
             onchange: () => session.setUserName(this.name.value) });
         this.question = h("div", { class: "submit-question", role: "group", "aria-label": "To confirm",
