@@ -79,7 +79,7 @@ function byId(id) {
     return element;
 }
 
-/** @returns {Context} */
+/** Build the shell, then open the page of the address. */
 function start() {
     const main = byId("main");
     const overlays = byId("overlays");
@@ -124,23 +124,22 @@ function start() {
     document.addEventListener("keydown", (event) => {
         if (event.key === "?" && !isTyping(event.target)) help.toggle();
     });
-    void identify(session, signIn, messages);
-    void router.follow();
-    return context;
+    void identify(session, signIn, messages).then(() => router.follow());
 }
 
 /**
- * Ask the server who the user is; pages do not wait for it.
+ * Ask the server whether it has a login, and then, without waiting for it, who the user is.
  * @param {Session} session
  * @param {SignIn} signIn
  * @param {Messages} messages
  */
 async function identify(session, signIn, messages) {
+    const onError = (/** @type {unknown} */ error) => messages.show(messageOf(error), "error");
     try {
         signIn.hasPasswords = (await session.loadLogin()).hasPasswords;
-        await session.loadOwner();
+        void session.loadOwner().catch(onError);
     } catch (error) {
-        messages.show(messageOf(error), "error");
+        onError(error);
     }
 }
 

@@ -86,3 +86,19 @@ def test_a_thumbnail_is_a_small_jpeg_that_browsers_may_keep(server: Server) -> N
     )
     kept: list[Path] = list((server.studies / ".vertebra_landmarks" / "thumbnails").rglob("*.jpg"))
     assert [path.read_bytes() for path in kept] == [content]
+
+
+def test_statistics_are_of_the_labels(server: Server) -> None:
+    status, markups = server.ask("/infer/vertebra_landmarks?image=phantom_1&output=image", "POST")
+    assert status == 200
+    params = json.dumps({"user": "ada", "seconds": 12.5, "edits": 4})
+    sent = server.send("/datastore/label?image=phantom_1", "PUT", label=("label.mrk.json", markups), params=params)
+    assert sent[0] == 200
+    refused = json.dumps({"largest_angle_deg": 99})
+    answer = server.send("/datastore/label/info?label=phantom_1&tag=final", "PUT", info=refused)
+    assert server.said(answer)[0] == 400
+    found = json.loads(server.ask("/statistics")[1])
+    assert [(one["user"], one["count"]) for one in found["labels_by_day"]] == [("ada", 1)]
+    assert found["readers"] == [{"user": "ada", "labels": 1, "median_seconds": 12.5}]
+    assert found["largest_angle_deg"] == [listed(server, "search=phantom_1")["images"][0]["largest_angle_deg"]]
+    assert found["largest_angle_deg"][0] > 0

@@ -38,6 +38,8 @@ export class Client {
     constructor(base, credentials) {
         this.base = base;
         this.credentials = credentials;
+        /** Whether the server has a login: then no request is sent without a token. */
+        this.needsToken = false;
         /** Asks the user to sign in; false where they decline. @type {() => Promise<boolean>} */
         this.onUnauthorized = () => Promise.resolve(false);
     }
@@ -87,6 +89,7 @@ export class Client {
      */
     async form(path, fields, onProgress = null, options = {}) {
         const { method = "POST", signal = null } = options;
+        await this.#requireToken();
         let { token } = this.credentials;
         let answer = await this.#sentForm(path, fields, onProgress, method, signal);
         while (answer.status === 401 && await this.#hasOtherToken(token)) {
@@ -163,6 +166,7 @@ export class Client {
      * @param {AbortSignal|null} signal
      */
     async #fetched(method, path, body, signal) {
+        await this.#requireToken();
         let { token } = this.credentials;
         let response = await this.#once(method, path, body, signal);
         while (response.status === 401 && await this.#hasOtherToken(token)) {
@@ -171,6 +175,11 @@ export class Client {
         }
         if (!response.ok) throw errorOfStatus(response.status, detailOf(await textOf(response)));
         return response;
+    }
+
+    async #requireToken() {
+        if (!this.needsToken || this.credentials.token !== "" || await this.onUnauthorized()) return;
+        throw errorOfStatus(401, "");
     }
 
     /**

@@ -5,7 +5,7 @@
  * the gray window. Wheel and two fingers: zoom. Two quick clicks beside the points: the whole image.
  */
 
-/** @typedef {import("./nearest_point.js").PointIndex} PointIndex */
+/** @typedef {import("./points/point_search.js").PointIndex} PointIndex */
 
 /**
  * What gestures do. Positions are CSS pixels from the top left corner of the view.

@@ -11,7 +11,9 @@
 /** @type {Readonly<Orientation>} */
 export const UPRIGHT = Object.freeze({ turn_deg: 0, mirrored: false });
 
-const FIT_MARGIN = 1.02;
+/** Room around a fitted image, relative to its size. */
+export const FIT_MARGIN = 1.02;
+
 const MAX_SCALE = 40;
 const MIN_SCALE_OF_FIT = 0.5;
 const MIN_SHOWN_PX = 48;

@@ -63,7 +63,8 @@ export class Session {
      */
     async loadLogin() {
         const { enabled, realm } = await this.client.get("/auth/");
-        this.hasLogin = Boolean(enabled);
+        this.hasLogin = this.client.needsToken = Boolean(enabled);
+        this.#changed();
         return { hasPasswords: Boolean(realm) };
     }
 

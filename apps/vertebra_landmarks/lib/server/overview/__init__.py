@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..store.datastore import StudiesDatastore
 from .image_list import ImageList
+from .statistics import LabelStatistics
 from .thumbnails import FOLDER, Thumbnails
 
 
@@ -19,8 +20,10 @@ class Overview:
     Attributes:
         images: lists of the images.
         thumbnails: of the images.
+        statistics: of the labels.
     """
 
     def __init__(self, store: StudiesDatastore, folder: Path) -> None:
         self.images = ImageList(store.context)
+        self.statistics = LabelStatistics(store.context)
         self.thumbnails = Thumbnails(store, folder / FOLDER)

@@ -15,6 +15,7 @@ from ....spine.image_suffixes import image_stem
 from ...filenames import check_tag
 from ...inference.response import side_info
 from ...store.images import REASON, STATED_SIDE
+from ...store.labels import ANGLE
 from ..access_policy import requires
 from ..auth import ANYBODY, Role, User
 from ..dependencies import CurrentUser, Json, Service, ServiceDep
@@ -25,7 +26,7 @@ from ..validation import MetadataForm, check_no_names, json_object
 
 router = APIRouter(tags=["Datastore"])
 
-RESERVED = ("strategy", "path", "name", "ts", STATED_SIDE, REASON)
+RESERVED = ("strategy", "path", "name", "ts", STATED_SIDE, REASON, ANGLE)
 """Metadata keys that only the server sets."""
 CHECKSUMS = ("SHA256", "SHA512", "MD5")
 Version = Annotated[int, Query(ge=1, le=2**31 - 1, examples=[2])]

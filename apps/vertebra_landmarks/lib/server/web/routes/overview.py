@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
@@ -20,6 +21,13 @@ MAX_OFFSET = 2**31 - 1
 THUMBNAIL_LIFETIME_S = 300
 """For which a browser shows a thumbnail without asking again."""
 _READER = requires(Role.READER)
+
+
+def _answer(example: Mapping[str, Any]) -> dict[str, Any]:
+    """Part of ``openapi_extra``: an example of the answer."""
+    return {"responses": {"200": {"content": {"application/json": {"example": example}}}}}
+
+
 _LIST_EXAMPLE = {
     "total": 1,
     "counts": {"all": 2, "unlabelled": 0, "predicted": 1, "labelled": 1, "unreadable": 0},
@@ -39,6 +47,14 @@ _LIST_EXAMPLE = {
         }
     ],
 }
+_STATISTICS_EXAMPLE = {
+    "labels_by_day": [{"day": "2026-11-30", "user": "ada", "count": 12}],
+    "seconds": [{"ts": 1780000000, "seconds": 74.5, "edits": 9, "user": "ada"}],
+    "largest_angle_deg": [36.6],
+    "readers": [{"user": "ada", "labels": 12, "median_seconds": 74.5}],
+    "labels": 12,
+    "unmeasured": 0,
+}
 
 Search = Annotated[str, Query(max_length=MAX_SEARCH_LENGTH, description="Part of the id", examples=["phantom"])]
 Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET)]
@@ -47,7 +63,7 @@ Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
 
 @router.get(
     "/images",
-    openapi_extra={**_READER, "responses": {"200": {"content": {"application/json": {"example": _LIST_EXAMPLE}}}}},
+    openapi_extra={**_READER, **_answer(_LIST_EXAMPLE)},
     summary="List images: search, filter, sort, page",
 )
 def list_images(
@@ -87,3 +103,17 @@ async def thumbnail(service: ServiceDep, request: Request, image: ImageId) -> Re
     if content is None:
         content = await service.thumbnail_pool.run(thumbnails.make, image, key)
     return Response(content, media_type="image/jpeg", headers=headers)
+
+
+@router.get(
+    "/statistics",
+    openapi_extra={**_READER, **_answer(_STATISTICS_EXAMPLE)},
+    summary="Labels by day and annotator, time per image, and largest angles",
+)
+async def statistics(service: ServiceDep) -> Response:
+    """Of the current labels ``final``, at most the 20,000 newest.
+
+    Days are those of the server's time zone. ``unmeasured`` counts labels of earlier releases whose angles later
+    requests will have measured.
+    """
+    return Json(await service.io_pool.run(service.overview.statistics.summary))

@@ -1,6 +1,9 @@
-/** Which point lies under the pointer. */
+/** Where points and bodies of a spine are: under the pointer, around a vertebra, and how large. */
 
-const POINTS_PER_VERTEBRA = 5;
+import { P, V } from "../../editor/schema.js";
+
+const [TL, TR, BL, BR] = [1, 2, 3, 4];
+const AROUND = [TL, TR, BR, BL];
 
 /** @typedef {{vertebra: number, point: number}} PointIndex vertebra 0 (T1) to 16 (L5), point 0 (center) to 4 (BR) */
 
@@ -21,15 +24,13 @@ export function nearestPoint(screen, x, y, reach, isWanted) {
         const dx = screen[i] - x;
         const dy = screen[i + 1] - y;
         const distance = dx * dx + dy * dy;
-        if (distance <= least && isWanted((i >> 1) % POINTS_PER_VERTEBRA)) {
+        if (distance <= least && isWanted((i >> 1) % P)) {
             least = distance;
             best = i >> 1;
         }
     }
-    return best < 0 ? null : { vertebra: Math.floor(best / POINTS_PER_VERTEBRA), point: best % POINTS_PER_VERTEBRA };
+    return best < 0 ? null : { vertebra: Math.floor(best / P), point: best % P };
 }
-
-const AROUND = [1, 2, 4, 3]; // TL, TR, BR, BL
 
 /**
  * The vertebra whose outline encloses a position, and the nearest of its points.
@@ -41,7 +42,7 @@ const AROUND = [1, 2, 4, 3]; // TL, TR, BR, BL
  * @returns {PointIndex | null}
  */
 export function bodyAt(screen, x, y, isWanted) {
-    const stride = 2 * POINTS_PER_VERTEBRA;
+    const stride = 2 * P;
     for (let start = 0; start < screen.length; start += stride) {
         const points = screen.subarray(start, start + stride);
         if (isInside(points, x, y)) {
@@ -69,4 +70,49 @@ function isInside(points, x, y) {
         }
     }
     return crossings % 2 === 1;
+}
+
+const heights = new Float64Array(V);
+
+/**
+ * Median of the mean lengths of the two sides; 0 without a complete body.
+ *
+ * @param {Float64Array} xy points, NaN where absent
+ */
+export function medianBodyHeight(xy) {
+    let count = 0;
+    for (let v = 0; v < V; v++) {
+        const at = 2 * P * v;
+        const left = Math.hypot(xy[at + 2 * TL] - xy[at + 2 * BL], xy[at + 2 * TL + 1] - xy[at + 2 * BL + 1]);
+        const right = Math.hypot(xy[at + 2 * TR] - xy[at + 2 * BR], xy[at + 2 * TR + 1] - xy[at + 2 * BR + 1]);
+        if (!Number.isNaN(left + right)) {
+            heights[count++] = (left + right) / 2;
+        }
+    }
+    const sorted = heights.subarray(0, count).sort();
+    return count === 0 ? 0 : (sorted[(count - 1) >> 1] + sorted[count >> 1]) / 2;
+}
+
+/**
+ * Mean of the points of the vertebrae that are some levels away; null where there is none.
+ *
+ * @param {Float64Array} xy
+ * @param {number} v
+ * @param {number} distance
+ * @returns {[number, number] | null}
+ */
+export function middleAt(xy, v, distance) {
+    let x = 0;
+    let y = 0;
+    let count = 0;
+    for (const row of new Set([v - distance, v + distance])) {
+        for (let i = 2 * P * row; row >= 0 && row < V && i < 2 * P * (row + 1); i += 2) {
+            if (!Number.isNaN(xy[i])) {
+                x += xy[i];
+                y += xy[i + 1];
+                count++;
+            }
+        }
+    }
+    return count ? [x / count, y / count] : null;
 }

@@ -1,11 +1,23 @@
 /** Which texts are drawn over the image, and where, so that none lies on another. */
 
-import { CENTER_INDEX, P, V, VERTEBRAE, labelOf } from "../editor/schema.js";
-import { DOUBTFUL, MEASURED, NAME, cssColor } from "./display.js";
+import { CENTER_INDEX, P, V, VERTEBRAE, labelOf } from "../../editor/schema.js";
+import { DOUBTFUL, MEASURED, NAME, cssColor } from "./colors.js";
 
-/** @typedef {import("./nearest_point.js").PointIndex} PointIndex */
-/** @typedef {{x: number, y: number, text: string, color: string, font: string, height: number}} PlacedText */
+/** @typedef {import("./point_search.js").PointIndex} PointIndex */
 /** @typedef {(text: string, font: string) => number} Measure width of a text in CSS pixels */
+
+/**
+ * @typedef {object} PlacedText
+ * @property {number} x left end in CSS pixels
+ * @property {number} y middle of the letters
+ * @property {number} width
+ * @property {number} height
+ * @property {string} text
+ * @property {string} color
+ * @property {string} font
+ * @property {boolean} hasPlate whether it is drawn on a dark plate
+ * @property {boolean} isAtLeft whether it ends, instead of beginning, at what it names
+ */
 
 /**
  * @typedef {object} TextScene
@@ -20,15 +32,18 @@ import { DOUBTFUL, MEASURED, NAME, cssColor } from "./display.js";
  * @property {boolean} showsAngles
  */
 
-/** @typedef {{x0: number, y0: number, x1: number, y1: number}} Box */
+/** @typedef {import("./overlay_canvas.js").Box} Box */
 
+const [TL, BL] = [1, 3];
 const NAME_PX = 12;
 const ANGLE_PX = 15;
 const NAME_FONT = `${NAME_PX}px system-ui, sans-serif`;
+const CHECK_FONT = `bold ${NAME_PX}px system-ui, sans-serif`;
 const ANGLE_FONT = `600 ${ANGLE_PX}px system-ui, sans-serif`;
 const GAP_PX = 6; // between a vertebra and its name
 const HOVER_PX = 9; // between a point and its label
-const EDGE_PX = 4; // between an angle and the edge of the view
+const EDGE_PX = 8; // between an angle and the edge of the view
+const APART_PX = 4; // between two angles
 const MIN_NAMES_PX = 9; // heights of a body from which names and the labels of all points are shown
 const MIN_POINT_LABELS_PX = 90;
 const NAME_COLOR = cssColor(NAME);
@@ -41,7 +56,7 @@ const ANGLE_COLOR = cssColor(MEASURED);
  *
  * @param {TextScene} scene
  * @param {Measure} measure
- * @returns {PlacedText[]} with x at the left and y in the middle of the letters
+ * @returns {PlacedText[]}
  */
 export function placeTexts(scene, measure) {
     /** @type {PlacedText[]} */
@@ -55,7 +70,9 @@ export function placeTexts(scene, measure) {
     }
     if (scene.showsNames) {
         for (const text of wantedNames(scene)) {
-            const box = boxOf(text, measure(text.text, text.font));
+            text.width = measure(text.text, text.font);
+            text.x -= text.isAtLeft ? text.width + 2 * HOVER_PX : 0;
+            const box = boxOf(text);
             if (isInView(box, scene) && !taken.some((other) => isOverlapping(box, other))) {
                 placed.push(text);
                 taken.push(box);
@@ -81,16 +98,16 @@ function placeAngle(scene, { text, lines }, measure, placed, taken) {
     const outer = isAtRight ? Math.max(x1, x3) + EDGE_PX : Math.min(x0, x2) - EDGE_PX - width;
     const x = Math.max(Math.min(outer, scene.width - width - EDGE_PX), EDGE_PX);
     const y = (isAtRight ? y1 + y3 : y0 + y2) / 2;
-    /** @type {PlacedText} */
-    const angle = { x, y, text, color: ANGLE_COLOR, font: ANGLE_FONT, height: ANGLE_PX };
-    let box = boxOf(angle, width);
+    const look = { color: ANGLE_COLOR, font: ANGLE_FONT, hasPlate: true, isAtLeft: !isAtRight };
+    const angle = { x, y, width, height: ANGLE_PX, text, ...look };
+    let box = boxOf(angle);
     if (!isInView(box, scene)) {
         return;
     }
     for (const other of taken) {
         if (isOverlapping(box, other)) {
-            angle.y = other.y1 + ANGLE_PX / 2 + 2;
-            box = boxOf(angle, width);
+            angle.y = other.y1 + ANGLE_PX / 2 + APART_PX + 1;
+            box = boxOf(angle);
         }
     }
     placed.push(angle);
@@ -149,7 +166,7 @@ function pushName(texts, { screen, signs }, v) {
 }
 
 /**
- * Add the label of a point, at its right.
+ * Add the label of a point, beside the body.
  *
  * @param {PlacedText[]} texts
  * @param {TextScene} scene
@@ -160,7 +177,9 @@ function pushLabel(texts, { screen, signs }, v, p) {
     const i = 2 * (P * v + p);
     if (screen[i] === screen[i]) {
         const sign = p === CENTER_INDEX && signs[v] ? ` ${signs[v]}` : "";
-        texts.push(nameText(screen[i] + HOVER_PX, screen[i + 1], labelOf(v, p) + sign, signs[v] !== ""));
+        const label = nameText(screen[i] + HOVER_PX, screen[i + 1], labelOf(v, p) + sign, signs[v] !== "");
+        label.isAtLeft = p === TL || p === BL;
+        texts.push(label);
     }
 }
 
@@ -172,16 +191,21 @@ function pushLabel(texts, { screen, signs }, v, p) {
  * @returns {PlacedText}
  */
 function nameText(x, y, text, isHighlighted) {
-    return { x, y, text, color: isHighlighted ? CHECK_COLOR : NAME_COLOR, font: NAME_FONT, height: NAME_PX };
+    const color = isHighlighted ? CHECK_COLOR : NAME_COLOR;
+    const font = isHighlighted ? CHECK_FONT : NAME_FONT;
+    return { x, y, width: 0, height: NAME_PX, text, color, font, hasPlate: false, isAtLeft: false };
 }
 
 /**
  * @param {PlacedText} text
- * @param {number} width
  * @returns {Box}
  */
-function boxOf({ x, y, height }, width) {
-    return { x0: x, y0: y - height / 2, x1: x + width, y1: y + height / 2 };
+function boxOf({ x, y, width, height, hasPlate }) {
+    const margin = hasPlate ? APART_PX : 0;
+    return {
+        ...{ x0: x - margin, y0: y - height / 2 - margin },
+        ...{ x1: x + width + margin, y1: y + height / 2 + margin },
+    };
 }
 
 /**

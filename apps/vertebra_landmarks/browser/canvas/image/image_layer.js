@@ -1,14 +1,14 @@
 /** The image, drawn by WebGL 2 with its gray values as integer textures. */
 
-import { pyramid, tilesOf } from "./image_pyramid.js";
+import { pyramid, tilesOf } from "./pyramid.js";
 import { FRAGMENT_SHADER, VERTEX_SHADER } from "./shaders.js";
 
-/** @typedef {import("./view_transform.js").ViewTransform} ViewTransform */
+/** @typedef {import("../view_transform.js").ViewTransform} ViewTransform */
 /** @typedef {import("./gray_window.js").GrayWindow} GrayWindow */
 /** @typedef {import("./equalization.js").Ranks} Ranks */
-/** @typedef {import("./image_pyramid.js").Tile & {texture: WebGLTexture}} TextureTile */
+/** @typedef {import("./pyramid.js").Tile & {texture: WebGLTexture}} TextureTile */
 /** @typedef {{shrink: number, unit: number, tiles: TextureTile[]}} TextureLevel */
-/** @typedef {import("./image_pyramid.js").Level & {shrink: number}} Shrunk */
+/** @typedef {import("./pyramid.js").Level & {shrink: number}} Shrunk */
 /** @typedef {{width: number, height: number, data: Uint8Array | Uint16Array}} Pixels rows from the top */
 
 const MAX_TILE = 4096;
@@ -19,6 +19,9 @@ const UNIFORMS = [
     ...["rectangle", "toClip", "tile", "toImage", "shrink", "origin", "area", "unit", "window", "isInverted"],
     ...["ranks", "rankRange", "rankScale", "isEqualized"],
 ];
+/** @type {[number, number, number, number]} Red, green, blue and alpha around the image. */
+const BACKGROUND = [0.04, 0.045, 0.055, 1];
+const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
 const MISSING =
     "This browser cannot show radiographs, as WebGL 2 is missing or turned off: turn on hardware acceleration, " +
     "or use a current version of Chrome, Edge, Firefox or Safari.";
@@ -31,7 +34,7 @@ export class ImageLayer {
      * @throws {Error} the browser has no WebGL 2
      */
     constructor(canvas, onRestored) {
-        const gl = canvas.getContext("webgl2", { antialias: false, depth: false });
+        const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, depth: false });
         if (!gl) {
             throw new Error(MISSING);
         }
@@ -52,6 +55,8 @@ export class ImageLayer {
         /** @type {GrayWindow} */
         this.window = { low: 0, high: 1 };
         this.isInverted = false;
+        /** Whether it is drawn without a graphics card. */
+        this.isSoftware = isSoftware(this._gl);
         this._onLost = (/** @type {Event} */ event) => event.preventDefault(); // else it is never restored
         this._onRestored = () => {
             this._prepare();
@@ -66,8 +71,10 @@ export class ImageLayer {
      * Show another image.
      *
      * @param {Pixels} pixels kept, not copied
+     * @throws {TypeError} these are not of 8 or 16 bit, or not as many as width times height
      */
     setPixels(pixels) {
+        checkPixels(pixels);
         this._pixels = pixels;
         this._ranks = null;
         this._upload();
@@ -105,7 +112,7 @@ export class ImageLayer {
         }
         const { width, height } = this._canvas;
         gl.viewport(0, 0, width, height);
-        gl.clearColor(0, 0, 0, 0);
+        gl.clearColor(...BACKGROUND);
         gl.clear(gl.COLOR_BUFFER_BIT);
         if (!this._pixels) {
             return;
@@ -220,8 +227,8 @@ const NO_RANKS = { bins: 1, columns: 1, rows: 1, shares: new Float32Array(1), lo
 
 /**
  * @param {WebGL2RenderingContext} gl
- * @param {import("./image_pyramid.js").Level} level
- * @param {import("./image_pyramid.js").Tile} tile
+ * @param {import("./pyramid.js").Level} level
+ * @param {import("./pyramid.js").Tile} tile
  */
 function tileTexture(gl, level, tile) {
     const texture = /** @type {WebGLTexture} */ (gl.createTexture());
@@ -295,4 +302,20 @@ function link(gl) {
         throw new Error(`The image cannot be drawn here: ${gl.getProgramInfoLog(program)}`);
     }
     return program;
+}
+
+/** @param {WebGL2RenderingContext} gl */
+function isSoftware(gl) {
+    const names = gl.getExtension("WEBGL_debug_renderer_info");
+    return SOFTWARE.test(gl.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+}
+
+/** @param {Pixels} pixels */
+function checkPixels({ width, height, data }) {
+    if (!(data instanceof Uint8Array || data instanceof Uint16Array)) {
+        throw new TypeError("the pixels of an image must be a Uint8Array or a Uint16Array");
+    }
+    if (!(width >= 1 && height >= 1 && data.length === width * height)) {
+        throw new TypeError(`an image of ${width} x ${height} pixels cannot have ${data.length}`);
+    }
 }
