@@ -9,7 +9,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from lib.spine.labels.markups import from_markups, label_of, parse_json
-from lib.spine.schema import POINTS, VERTEBRAE
 
 from ..serving import Server
 from .annotator import (
@@ -53,9 +52,8 @@ def assert_server_holds(server: Server, image: str, shown: dict[str, tuple[float
     assert largest_difference(stored_label(server, image) or {}, shown) < EXACT_PX
     status, content = server.ask(f"/datastore/label?label={quote(image)}&tag=final")
     assert status == 200, content
-    spine = from_markups(parse_json(content))
-    marks = {label_of(v, p): spine.landmark(v, p) for v in VERTEBRAE for p in POINTS}
-    held = {name: (mark.x, mark.y) for name, mark in marks.items() if mark is not None and mark.visible}
+    points = from_markups(parse_json(content)).points()
+    held = {label_of(v, p): (mark.x, mark.y) for v, p, mark in points if mark is not None and mark.is_visible}
     assert largest_difference(held, shown) < EXACT_PX
 
 

@@ -72,8 +72,8 @@ class Watch:
 
     def check(self) -> None:
         """Assert that nothing was wrong."""
-        assert self.foreign == []
-        assert self.complaints == []
+        assert self.foreign == [], f"other hosts were asked: {self.foreign}"
+        assert self.complaints == [], f"the page complained: {self.complaints}"
 
     def _on_request(self, request: Request) -> None:
         self.requests.append((request.method, request.url))

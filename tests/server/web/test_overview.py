@@ -50,6 +50,13 @@ def test_images_are_listed_with_their_states(server: Server) -> None:
     assert page["counts"] == {"all": 3, "unlabelled": 1, "predicted": 1, "labelled": 0, "unreadable": 1}
     assert page["images"][0]["id"] == "phantom_2"
     assert page["images"][0]["largest_angle_deg"] > 0
+    assert page["images"][0]["opened_by"] == []
+    client = "5e1d4a0c-0a0a-4b4b-8c8c-111111111111"
+    presence = f"/presence?image=phantom_2&client={client}"
+    assert server.ask(presence, "PUT", json.dumps({"user": "bob", "edits": 1}).encode(), "application/json")[0] == 200
+    assert [entry["opened_by"] for entry in listed(server)["images"]] == [[], ["bob"], []]
+    assert server.ask(presence, "DELETE")[0] == 200
+    assert [entry["opened_by"] for entry in listed(server)["images"]] == [[], [], []]
 
 
 @pytest.mark.parametrize(

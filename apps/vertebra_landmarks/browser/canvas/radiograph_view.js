@@ -13,6 +13,7 @@ import { FIT_MARGIN, UPRIGHT, ViewTransform } from "./view_transform.js";
 /** @typedef {import("./image/gray_window.js").GrayWindow} GrayWindow */
 /** @typedef {import("./interaction.js").Handlers} Handlers */
 /** @typedef {import("./interaction.js").Mode} Mode */
+/** @typedef {import("./interaction.js").Target} Target */
 /** @typedef {import("./points/point_search.js").PointIndex} PointIndex */
 /** @typedef {import("./points/points_layer.js").Selection} Selection */
 /** @typedef {import("./points/points_layer.js").Measurement} Measurement */

@@ -125,8 +125,8 @@ export class ImageLayer {
         const at = Math.min(Math.max(Math.floor(Math.log2(footprint)), 0), this._levels.length - 1);
         const level = this._levels[at];
         const u = this._uniforms;
-        gl.uniformMatrix3fv(u.toImage, false, columns(toImage));
-        gl.uniformMatrix3fv(u.toClip, false, columns(toClip(toImage, width, height)));
+        gl.uniformMatrix3fv(u.toImage, false, asColumns(toImage));
+        gl.uniformMatrix3fv(u.toClip, false, asColumns(toClip(toImage, width, height)));
         gl.uniform1f(u.shrink, level.shrink);
         gl.uniform1f(u.unit, level.unit);
         gl.uniform1f(u.area, Math.min(Math.max(footprint / level.shrink, 1), 2));
@@ -260,7 +260,7 @@ function resetUnpacking(gl) {
  *
  * @param {number[]} map `[a, b, c, d, e, f]`
  */
-function columns([a, b, c, d, e, f]) {
+function asColumns([a, b, c, d, e, f]) {
     return [a, b, 0, c, d, 0, e, f, 1];
 }
 

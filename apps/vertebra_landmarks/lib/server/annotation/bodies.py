@@ -35,10 +35,10 @@ def at_most(count: int) -> BeforeValidator:
 
 
 def text_of(limit: int) -> Any:
-    """A text of limited length that can be written to a file."""
+    """A text of limited length that files and databases can hold."""
 
     def is_storable(value: str) -> bool:
-        return len(value) <= limit and not any(0xD800 <= ord(letter) <= 0xDFFF for letter in value)
+        return len(value) <= limit and not any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in value)
 
     return Annotated[str, Field(strict=True), Expected(f"a text of {limit:,} characters at most", is_storable)]
 

@@ -103,10 +103,10 @@ class Labels:
         return CurrentLabel(row.version, self._sync.content(image, row), json.loads(row.facts))
 
     def metadata(self, image: str, tag: str) -> dict[str, Any]:
-        """Metadata of the current version; empty if there is no such label."""
+        """Metadata of the current version, with its number as ``version``; empty if there is no such label."""
         with self._database.reading() as connection:
             row = self.current(connection, image, tag)
-        return {} if row is None else json.loads(row.facts)
+        return {} if row is None else {**json.loads(row.facts), "version": row.version}
 
     def update_metadata(self, image: str, tag: str, metadata: Mapping[str, Any]) -> None:
         """Merge values into the metadata of the current version.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, inspect, select
 from sqlalchemy.schema import CreateColumn
 
-from .schema import assignments, images, metadata, schema_version, scored_versions, scores, sessions, tasks
+from .schema import assignments, images, metadata, presence, schema_version, scored_versions, scores, sessions, tasks
 
 
 class Migration(NamedTuple):
@@ -34,6 +34,11 @@ def _add_tables_of_servers(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE vl_schema_version ADD COLUMN migrations INTEGER")
 
 
+def _add_presence(connection: Connection) -> None:
+    """Who has an image open was not known."""
+    presence.create(connection)
+
+
 _OVERVIEW_COLUMNS = (
     images.c.is_predicted,
     images.c.added_at,
@@ -44,7 +49,7 @@ _OVERVIEW_COLUMNS = (
 
 
 def _add_columns_of_overview(connection: Connection) -> None:
-    """Lists of images read metadata; ``overview_columns`` fills the columns of existing rows at the next opening."""
+    """Lists of images read metadata; ``folder_adoption`` fills the columns of existing rows at the next opening."""
     present = {column["name"] for column in inspect(connection).get_columns(images.name)}
     for column in _OVERVIEW_COLUMNS:
         if column.name not in present:
@@ -59,6 +64,7 @@ def _add_columns_of_overview(connection: Connection) -> None:
 
 MIGRATIONS = (
     Migration(_add_tables_of_servers, is_additive=True),
+    Migration(_add_presence, is_additive=True),
     Migration(_add_columns_of_overview, is_additive=True),
 )
 """All changes since version 1, in their order."""

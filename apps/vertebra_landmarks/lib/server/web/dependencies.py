@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 
+from ..annotation.presence import Presence
 from ..config import ServerConfig
 from ..models import FOLDER
 from ..overview import Overview
@@ -42,6 +43,7 @@ class Service:
         sessions: images that clients sent once for many requests.
         task_registry: training and other tasks of all servers of the studies.
         overview: lists, thumbnails and statistics of the images.
+        presence: who has an image open.
         inference_pool: requests that wait for the inference queue.
         io_pool: reading and writing of images and labels.
         thumbnail_pool: making of thumbnails, so that nothing else waits for them.
@@ -55,6 +57,7 @@ class Service:
     sessions: SessionStore
     task_registry: TaskRegistry
     overview: Overview
+    presence: Presence
     inference_pool: WorkerPool = field(default_factory=lambda: WorkerPool("landmarks", workers=64, capacity=64))
     io_pool: WorkerPool = field(default_factory=lambda: WorkerPool("files", workers=2, capacity=128))
     thumbnail_pool: WorkerPool = field(default_factory=lambda: WorkerPool("thumbnails", workers=1, capacity=256))
@@ -75,7 +78,9 @@ def make_service(app: MONAILabelApp, config: ServerConfig) -> Service:
     context, folder = app.datastore().context, studies / UPLOADS / SESSIONS
     sessions = SessionStore(context, folder, uploads, max_bytes, settings.MONAI_LABEL_SESSION_EXPIRY)
     overview = Overview(app.datastore(), Path(app.studies) / FOLDER)
-    return Service(app, config, registry, uploads, sessions, TaskRegistry(registry, context), overview)
+    return Service(
+        app, config, registry, uploads, sessions, TaskRegistry(registry, context), overview, Presence(context)
+    )
 
 
 async def _service_of(request: Request) -> Service:

@@ -44,6 +44,7 @@ _LIST_EXAMPLE = {
             "doubt": 0.31,
             "added_at": 1779990000,
             "largest_angle_deg": 36.6,
+            "opened_by": ["bob"],
         }
     ],
 }
@@ -78,10 +79,13 @@ def list_images(
     """A page of the images with their state, label and doubt, and the numbers of all images by state.
 
     ``doubt`` is how unsure the served model is of an image, in no unit; ``largest_angle_deg`` is of the label, else of
-    the stored prediction. Times are seconds since 1970; what is not known is null.
+    the stored prediction; ``opened_by`` are the users who have the image open now. Times are seconds since 1970; what
+    is not known is null.
     """
     query = ListQuery(search, state, sort, descending, offset, limit)
-    return Json(service.overview.images.page(query, service.app.inference.task.model_key))
+    page = service.overview.images.page(query, service.app.inference.task.model_key)
+    users = service.presence.users([entry["id"] for entry in page["images"]])
+    return Json({**page, "images": [{**entry, "opened_by": users.get(entry["id"], [])} for entry in page["images"]]})
 
 
 @router.get(
