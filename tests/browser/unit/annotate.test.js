@@ -3,16 +3,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ServerError } from "../../apps/vertebra_landmarks/browser/api/errors.js";
-import { EditSession, MAX_PAUSE_S, WorkTimer } from "../../apps/vertebra_landmarks/browser/annotate/edit_session.js";
-import { KEYS, helpSections, nameOfKey } from "../../apps/vertebra_landmarks/browser/annotate/keys.js";
-import { OpenedImages, chooseNext } from "../../apps/vertebra_landmarks/browser/annotate/next_image.js";
-import { DraftError, Drafts, newKey, serverIdentity } from "../../apps/vertebra_landmarks/browser/editor/drafts.js";
-import { Measuring, pointsBody } from "../../apps/vertebra_landmarks/browser/editor/measuring.js";
-import { NewestOnly } from "../../apps/vertebra_landmarks/browser/editor/newest_only.js";
-import { P, V } from "../../apps/vertebra_landmarks/browser/editor/schema.js";
-import { Spine } from "../../apps/vertebra_landmarks/browser/editor/spine.js";
-import { SpineEditor } from "../../apps/vertebra_landmarks/browser/editor/spine_editor.js";
+import { ServerError } from "../../../apps/vertebra_landmarks/browser/api/errors.js";
+import { EditSession, MAX_PAUSE_S, WorkTimer } from "../../../apps/vertebra_landmarks/browser/annotate/edit_session.js";
+import { KEYS, helpSections, nameOfKey } from "../../../apps/vertebra_landmarks/browser/annotate/keys.js";
+import { OpenedImages, chooseNext } from "../../../apps/vertebra_landmarks/browser/annotate/next_image.js";
+import { DraftError, Drafts, newKey, serverIdentity } from "../../../apps/vertebra_landmarks/browser/editor/drafts.js";
+import { Measuring, pointsBody } from "../../../apps/vertebra_landmarks/browser/editor/measuring.js";
+import { NewestOnly } from "../../../apps/vertebra_landmarks/browser/editor/newest_only.js";
+import { P, V } from "../../../apps/vertebra_landmarks/browser/editor/schema.js";
+import { Spine } from "../../../apps/vertebra_landmarks/browser/editor/spine.js";
+import { SpineEditor } from "../../../apps/vertebra_landmarks/browser/editor/spine_editor.js";
 
 const later = (ms = 5) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
