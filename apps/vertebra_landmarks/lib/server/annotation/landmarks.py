@@ -29,7 +29,7 @@ TOUCHED = "touched_points"
 _ORIGIN = tuple(OriginBody.model_fields)
 SET_HERE = ("annotator", "submitted", "touched", TOUCHED, "client", *_ORIGIN)
 """Metadata that follows from the rest of the body, and may not stand in its ``info``."""
-EXAMPLE = {
+EXAMPLE: dict[str, Any] = {
     "landmarks": [
         {"name": "T7", "x": 412.5, "y": 640.0},
         {"name": "T7 TL", "x": 388.0, "y": 622.25, "score": 0.91, "error_px": 3.2},

@@ -79,10 +79,11 @@ def curves_with_intervals(
             ``None`` without any.
         names_right: probability in 0...1 that the names are right; where they are doubtful, no curve has a half width.
     """
-    has_interval = half_widths is not None and not are_names_doubtful(names_right)
+    if are_names_doubtful(names_right):
+        half_widths = None
     curves = []
     for curve in measure_curves(xy):
-        width = interval_half_width(half_widths, curve.ends) if has_interval else np.nan
+        width = np.nan if half_widths is None else interval_half_width(half_widths, curve.ends)
         side = patient_side(curve.side, image_left_is)
         curves.append(replace(curve, side=side, half_width_deg=float(width) if np.isfinite(width) else None))
     return tuple(curves)
