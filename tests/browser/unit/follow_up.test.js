@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { changeOrDash, compare, freeCurve, intervalText, meaning } from "../../../apps/vertebra_landmarks/browser/follow_up/comparison.js";
+import { changeOrDash, compare, curveText, meaning, pairs } from "../../../apps/vertebra_landmarks/browser/follow_up/comparison.js";
 import { measureBody, pointsOf } from "../../../apps/vertebra_landmarks/browser/follow_up/stored_points.js";
 
 const curve = (upper_end, lower_end, angle_deg, half_width_deg = null) => ({ upper_end, lower_end, angle_deg, half_width_deg });
@@ -31,12 +31,13 @@ test("what the server does not state is not invented", () => {
     assert.equal(meaning(within), "within measurement error");
 });
 
-test("an image's own curve is the one that covers the same levels", () => {
-    const [compared] = compare(followUp([]), BEFORE, AFTER);
-    assert.deepEqual([compared.freeBefore.upper_end, compared.freeAfter.upper_end], ["T5", "T6"]);
-    assert.equal(freeCurve(AFTER, "L1", "L4"), null);
-    assert.equal(freeCurve({ ...AFTER, curves: [] }, "T5", "T12"), null);
-    assert.deepEqual([intervalText(BEFORE.curves[0]), intervalText(AFTER.curves[0])], ["24.1 ± 2.1°", "30.0°"]);
+test("the images' own curves are side by side, and none is left out", () => {
+    const [thoracic, lumbar, other] = [curve("T5", "T12", 24.1, 2.1), curve("L1", "L4", 18), curve("T6", "T12", 30)];
+    assert.deepEqual(pairs(BEFORE, AFTER), [[thoracic, other], [lumbar, null]]);
+    assert.deepEqual(pairs(AFTER, BEFORE), [[other, thoracic], [null, lumbar]]);
+    assert.deepEqual(pairs({ ...AFTER, curves: [] }, AFTER), [[null, other]]);
+    assert.deepEqual(pairs({ ...AFTER, curves: [curve("T12", "L4", 9)] }, AFTER), [[curve("T12", "L4", 9), null], [null, other]]);
+    assert.deepEqual([curveText(thoracic), curveText(lumbar)], ["24.1 ± 2.1°, T5–T12", "18.0°, L1–L4"]);
 });
 
 test("hidden and unknown points are neither drawn nor measured", () => {
