@@ -224,7 +224,7 @@ def test_the_mouse_zooms_pans_fits_and_changes_the_window(page: Page) -> None:
     before = stored(page, *at)
     page.mouse.move(*at)
     page.mouse.wheel(0, -240)
-    page.wait_for_function("(scale) => view.scale > 1.5 * scale", arg=fitted)
+    page.evaluate("(scale) => until(() => view.scale > 1.5 * scale)", fitted)
     assert stored(page, *at) == pytest.approx(before)
     for button in ("left", "middle"):
         grabbed = stored(page, *free)
