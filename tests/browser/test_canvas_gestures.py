@@ -126,6 +126,8 @@ def test_a_dragged_point_lands_where_it_is_dropped_and_the_image_is_not_drawn_ag
     assert set(names[2:-1]) == {"onDrag"}
     assert names[-1] == "onDragEnd"
     assert page.evaluate("draws") == 0
+    page.evaluate("drawn()")
+    assert page.evaluate("view.hovered") == {"vertebra": T7, "point": TL}
     assert page.evaluate("view.selected") == {"vertebra": T7, "point": TL}
     page.evaluate("view.panBy(5, 0)")
     page.evaluate("drawn()")
