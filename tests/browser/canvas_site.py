@@ -50,6 +50,9 @@ window.load = async (name, width, height, bits, orientation) => {
     window.view.show({ width, height, data, orientation });
     return start;
 };
+window.until = async (isTrue) => {
+    while (!isTrue()) await new Promise((done) => setTimeout(done, 10));
+};
 window.drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));""",
 }
 COUNT_DRAWS = """window.draws = 0;
@@ -116,6 +119,7 @@ def running_site() -> Iterator[Site]:
 def screenshot(page: Page) -> np.ndarray:
     """``(H, W)`` gray values of the view on the screen, in pixels of the screen."""
     page.evaluate("drawn()")
+    page.evaluate("until(() => !view._isDraft)")
     content = page.screenshot()
     ratio = int(page.evaluate("devicePixelRatio"))
     pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
