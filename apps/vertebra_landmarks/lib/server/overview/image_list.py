@@ -12,10 +12,11 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, selec
 
 from ...learning.active_learning import STRATEGIES, uncertainty
 from ..active_learning.scored_versions import ScoredVersions
+from ..annotation.presence import EXPIRY_S
 from ..filenames import casefold_key
 from ..store.images import FINAL, PREDICTED
 from ..store.labels import ANGLE
-from ..store.schema import GONE, LABELLED, OPEN, UNREADABLE, images, labels, scores
+from ..store.schema import GONE, LABELLED, OPEN, UNREADABLE, images, labels, presence, scores
 from ..store.store_context import StoreContext
 from ..store.studies_folder import is_storable
 
@@ -27,6 +28,8 @@ MAX_LOOKUPS = 5000
 """Expected number of scores up to which the image of each is looked up; else the set of all that match is made."""
 COUNTS_LIFETIME_S = 1.0
 """For which counts are not counted again while this process changes nothing."""
+NAMELESS = "somebody"
+"""Who has an image open without having entered a name."""
 DOUBT = next(name for name, strategy in STRATEGIES.items() if strategy is uncertainty.STRATEGY)
 """The strategy whose score says how unsure the model is of an image."""
 
@@ -214,7 +217,19 @@ class ImageList:
             query = query.outerjoin(label, and_(label.c.image == images.c.key, label.c.tag == tag, label.c.is_current))
         query = query.outerjoin(scores, and_(*self._scored(version), scores.c.image == images.c.key))
         entries = {row.key: _entry(row) for row in connection.execute(query)}
-        return [entries[key] for key in keys if key in entries]
+        opened_by = self._opened_by(connection, [entry["id"] for entry in entries.values()])
+        return [{**entries[key], "opened_by": opened_by.get(entries[key]["id"], [])} for key in keys if key in entries]
+
+    def _opened_by(self, connection: Connection, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Who has images open in the browser, by image; those without a name are ``NAMELESS``."""
+        is_there = presence.c.seen_at >= time.time() - EXPIRY_S
+        query = select(presence.c.image, presence.c.user).distinct().order_by(presence.c.user)
+        found: dict[str, list[str]] = {}
+        for image, user in connection.execute(
+            query.where(presence.c.store == self._context.key, presence.c.image.in_(ids), is_there)
+        ):
+            found.setdefault(image, []).append(user or NAMELESS)
+        return found
 
 
 def _count(connection: Connection, query: Select[Any]) -> int:

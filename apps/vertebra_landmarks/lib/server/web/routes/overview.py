@@ -44,6 +44,7 @@ _LIST_EXAMPLE = {
             "doubt": 0.31,
             "added_at": 1779990000,
             "largest_angle_deg": 36.6,
+            "opened_by": ["ben"],
             "opened_by": ["bob"],
         }
     ],
