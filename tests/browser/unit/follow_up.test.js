@@ -23,10 +23,13 @@ test("a change is the server's, in either direction of time", () => {
 
 test("what the server does not state is not invented", () => {
     const [unknown] = compare(followUp([change("a", "c", 1, true)]), BEFORE, AFTER);
-    assert.deepEqual([unknown.change.toFixed(1), meaning(unknown)], ["5.4", "measurement error unknown"]);
+    assert.deepEqual([unknown.change.toFixed(1), meaning(unknown)], ["5.4", "measurement error not known"]);
     const missing = { ...AFTER, same_ends: ends(null) };
     const [none] = compare({ patient: "p", images: [BEFORE, missing], changes: [] }, BEFORE, missing);
     assert.deepEqual([changeOrDash(none.change), meaning(none)], ["–", "not measured in both images"]);
+    const bent = { ...AFTER, same_ends: ends(-12) };
+    const [turned] = compare({ patient: "p", images: [BEFORE, bent], changes: [change("a", "b", -36.1, false)] }, BEFORE, bent);
+    assert.equal(meaning(turned), "to the other side, beyond measurement error");
     const [within] = compare(followUp([change("a", "b", 1, true)]), BEFORE, AFTER);
     assert.equal(meaning(within), "within measurement error");
 });

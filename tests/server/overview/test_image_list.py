@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,8 @@ import pytest
 from sqlalchemy import event
 
 from lib.server.active_learning.scored_versions import ScoredVersions
-from lib.server.annotation.presence import EXPIRY_S, Presence
 from lib.server.overview import image_list
-from lib.server.overview.image_list import DOUBT, NAMELESS, ImageList, Query, Sort, State
+from lib.server.overview.image_list import DOUBT, ImageList, Query, Sort, State
 from lib.server.store.datastore import StudiesDatastore
 from lib.server.store.schema import images, labels
 from lib.spine.labels.markups import write_markups
@@ -105,24 +103,12 @@ def test_an_entry_says_who_has_labelled_it_and_what_is_not_known_is_none(
         "doubt": None,
         "added_at": 0,
         "largest_angle_deg": 20.0,
-        "opened_by": [],
     }
     assert a["labelled_at"] >= a["added_at"] > 1_700_000_000
     nothing = ("user", "labelled_at", "seconds", "edits", "version")
     assert [b[name] for name in nothing] == [c[name] for name in nothing] == [None] * 5
     assert (b["doubt"], b["largest_angle_deg"]) == (0.25, 20.0)
     assert (c["doubt"], c["largest_angle_deg"]) == (None, None)
-
-
-def test_an_entry_says_who_has_it_open(studies: Path, opened: Open) -> None:
-    store = opened(studies)
-    there, gone = Presence(store.context), Presence(store.context, now=lambda: time.time() - EXPIRY_S - 1)
-    gone.note("b", "client_4", "eve", 0)
-    for client, user in (("client_1", "ben"), ("client_2", "ada"), ("client_3", "ada")):
-        there.note("a", client, user, 0)
-    there.note("c", "client_1", "", 2)
-    opened_by = {entry["id"]: entry["opened_by"] for entry in ImageList(store.context).page(Query(), "1")["images"]}
-    assert opened_by == {"a": ["ada", "ben"], "b": [], "c": [NAMELESS]}
 
 
 def bent(ladder: np.ndarray) -> np.ndarray:

@@ -10,7 +10,8 @@ import { angleText, changeText } from "../shell/format.js";
 /**
  * @typedef {object} Compared a curve in two images
  * @property {string} name end vertebrae at which both are measured, such as "T5–T12"
- * @property {number|null} before degrees at the same end vertebrae; null where one of them is missing
+ * @property {number|null} before degrees at the same end vertebrae, negative where the spine is bent to the other side
+ *     than in the earliest image; null where an endplate is missing
  * @property {number|null} after
  * @property {number|null} change degrees
  * @property {boolean|null} isWithinError null where the error is unknown
@@ -75,11 +76,12 @@ function isSamePart(one, other) {
 }
 
 /** A change in words. @param {Compared} compared */
-export function meaning({ change, isWithinError }) {
-    if (change === null) return "not measured in both images";
-    if (isWithinError === null) return "measurement error unknown";
+export function meaning({ before, after, change, isWithinError }) {
+    if (change === null || before === null || after === null) return "not measured in both images";
+    if (isWithinError === null) return "measurement error not known";
     if (isWithinError) return "within measurement error";
-    return change > 0 ? "larger, beyond measurement error" : "smaller, beyond measurement error";
+    const what = before * after < 0 ? "to the other side" : Math.abs(after) > Math.abs(before) ? "larger" : "smaller";
+    return `${what}, beyond measurement error`;
 }
 
 /** A curve with its interval and its end vertebrae, such as "24.1 ± 2.1°, T5–T12". @param {Curve} curve */

@@ -155,6 +155,16 @@ def patient_of(image_id: str, image: Path, pattern: str = "") -> str:
     tags = None if pattern else read_study_tags(image)
     if tags is not None and tags.patient_id:
         return tags.patient_id
+    return patient_by_name(image_id, pattern)
+
+
+def patient_by_name(image_id: str, pattern: str = "") -> str:
+    """What tells a patient from others by the name of an image alone.
+
+    Args:
+        image_id: name of the image.
+        pattern: see ``check_pattern``.
+    """
     match = re.fullmatch(pattern or DEFAULT_PATTERN, image_id)
     return (match.group(1) if match else None) or image_id
 

@@ -12,11 +12,10 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, selec
 
 from ...learning.active_learning import STRATEGIES, uncertainty
 from ..active_learning.scored_versions import ScoredVersions
-from ..annotation.presence import EXPIRY_S
 from ..filenames import casefold_key
 from ..store.images import FINAL, PREDICTED
 from ..store.labels import ANGLE
-from ..store.schema import GONE, LABELLED, OPEN, UNREADABLE, images, labels, presence, scores
+from ..store.schema import GONE, LABELLED, OPEN, UNREADABLE, images, labels, scores
 from ..store.store_context import StoreContext
 from ..store.studies_folder import is_storable
 
@@ -28,8 +27,6 @@ MAX_LOOKUPS = 5000
 """Expected number of scores up to which the image of each is looked up; else the set of all that match is made."""
 COUNTS_LIFETIME_S = 1.0
 """For which counts are not counted again while this process changes nothing."""
-NAMELESS = "somebody"
-"""Who has an image open without having entered a name."""
 DOUBT = next(name for name, strategy in STRATEGIES.items() if strategy is uncertainty.STRATEGY)
 """The strategy whose score says how unsure the model is of an image."""
 
@@ -155,7 +152,7 @@ class ImageList:
             query = select(*groups, func.count()).where(self._ours, images.c.state != GONE).group_by(*groups)
             counts = dict.fromkeys((state.value for state in State), 0)
             for state, is_predicted, count in connection.execute(query):
-                counts[_state_of(state, is_predicted).value] += count
+                counts[state_of(state, is_predicted).value] += count
                 counts[State.ALL.value] += count
             self._cached = now, commits, counts
         return dict(counts)
@@ -217,26 +214,15 @@ class ImageList:
             query = query.outerjoin(label, and_(label.c.image == images.c.key, label.c.tag == tag, label.c.is_current))
         query = query.outerjoin(scores, and_(*self._scored(version), scores.c.image == images.c.key))
         entries = {row.key: _entry(row) for row in connection.execute(query)}
-        opened_by = self._opened_by(connection, [entry["id"] for entry in entries.values()])
-        return [{**entries[key], "opened_by": opened_by.get(entries[key]["id"], [])} for key in keys if key in entries]
-
-    def _opened_by(self, connection: Connection, ids: Sequence[str]) -> dict[str, list[str]]:
-        """Who has images open in the browser, by image; those without a name are ``NAMELESS``."""
-        is_there = presence.c.seen_at >= time.time() - EXPIRY_S
-        query = select(presence.c.image, presence.c.user).distinct().order_by(presence.c.user)
-        found: dict[str, list[str]] = {}
-        for image, user in connection.execute(
-            query.where(presence.c.store == self._context.key, presence.c.image.in_(ids), is_there)
-        ):
-            found.setdefault(image, []).append(user or NAMELESS)
-        return found
+        return [entries[key] for key in keys if key in entries]
 
 
 def _count(connection: Connection, query: Select[Any]) -> int:
     return int(connection.execute(select(func.count()).select_from(query.subquery())).scalar_one())
 
 
-def _state_of(state: int, is_predicted: bool) -> State:
+def state_of(state: int, is_predicted: bool) -> State:
+    """The state of an image whose file is there, by its row."""
     if state == OPEN:
         return State.PREDICTED if is_predicted else State.UNLABELLED
     return State.LABELLED if state == LABELLED else State.UNREADABLE
@@ -250,7 +236,7 @@ def _entry(row: Row[Any]) -> dict[str, Any]:
     return {
         "id": row.id,
         "file": row.file,
-        "state": _state_of(row.state, row.is_predicted).value,
+        "state": state_of(row.state, row.is_predicted).value,
         "user": text_or_none(noted.get("user")),
         "labelled_at": row.labelled_at if has_label else None,
         "seconds": number_or_none(noted.get("seconds")),

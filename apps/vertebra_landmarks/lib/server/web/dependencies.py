@@ -15,7 +15,7 @@ from monailabel.interfaces.app import MONAILabelApp
 from ..annotation.presence import Presence
 from ..config import ServerConfig
 from ..models import FOLDER
-from ..overview import Overview
+from ..overview.study_overview import Overview
 from ..worker_registry import WorkerRegistry
 from .auth import User
 from .request_guard import user_of
@@ -47,7 +47,7 @@ class Service:
         inference_pool: requests that wait for the inference queue.
         io_pool: reading and writing of images and labels.
         thumbnail_pool: making of thumbnails, so that nothing else waits for them.
-        report_pool: drawing of reports.
+        report_pool: drawing of reports, and follow-ups.
         long_task_pool: synchronous training, scoring and batches.
     """
 
