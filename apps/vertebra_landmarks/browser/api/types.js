@@ -69,6 +69,8 @@
  * @property {FollowUpImage[]} images by date
  * @property {{upper_end: string, lower_end: string, from: string, to: string, change_deg: number,
  *     within_error: boolean|null}[]} changes
+ * @property {number} [left_out] images of the patient beyond those that the server compares
+ * @property {number} [unread] images of the study whose headers have not been read yet, and may belong to the patient
  *
  * @typedef {object} Statistics answer of `GET /statistics`
  * @property {{day: string, user: string, count: number}[]} labels_by_day
