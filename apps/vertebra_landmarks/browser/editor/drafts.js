@@ -134,12 +134,13 @@ function openDatabase(factory) {
 }
 
 /**
- * The drafts of this browser for the server of the page, newest first, for a list; empty where there can be none.
- * @returns {Promise<Draft[]>}
+ * The drafts of this browser for the server of the page, for a list; none where the browser forbids them.
+ * @returns {Promise<{key: string, image: string, user: string, edits: number, saved_at: number}[]>} newest first
  */
-export async function unfinishedWork() {
+export async function listDrafts() {
     try {
-        return await new Drafts().list(serverIdentity(document.baseURI));
+        const drafts = await new Drafts().list(serverIdentity(document.baseURI));
+        return drafts.map(({ key, imageId, user, edits, saved }) => ({ key, image: imageId, user, edits, saved_at: saved }));
     } catch {
         return [];
     }
@@ -147,9 +148,9 @@ export async function unfinishedWork() {
 
 /**
  * Delete a draft of that list.
- * @param {Draft} draft
+ * @param {string} key
  * @throws {DraftError} the browser refuses
  */
-export async function discardWork(draft) {
-    await new Drafts().remove(draft.key);
+export async function discardDraft(key) {
+    await new Drafts().remove(key);
 }
