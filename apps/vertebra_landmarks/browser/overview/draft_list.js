@@ -1,11 +1,11 @@
 /** Unfinished work on this computer, which is offered to go on with. */
 
-import { discardWork, unfinishedWork } from "../editor/drafts.js";
+import { discardDraft, listDrafts } from "../editor/drafts.js";
 import { agoText, plural } from "../shell/format.js";
 import { fill, h, icon, nameElement } from "../shell/dom.js";
 
 /** @typedef {import("../shell/context.js").Context} Context */
-/** @typedef {import("../editor/drafts.js").Draft} Draft */
+/** @typedef {Awaited<ReturnType<typeof listDrafts>>[number]} Draft */
 
 /** Drafts shown at most; the newest come first. */
 const MAX_SHOWN = 5;
@@ -20,7 +20,7 @@ export class DraftList {
 
     /** Look for drafts in this browser. */
     async load() {
-        const drafts = await unfinishedWork();
+        const drafts = await listDrafts();
         this.element.hidden = drafts.length === 0;
         const more = drafts.length - MAX_SHOWN;
         fill(this.element, h("p", { class: "drafts-title" }, icon("draft"), "Unfinished on this computer"),
@@ -30,12 +30,12 @@ export class DraftList {
 
     /** @param {Draft} draft */
     #item(draft) {
-        const { imageId, edits, saved } = draft;
+        const { image, edits, saved_at: saved } = draft;
         return h("li", { class: "draft" },
-            h("a", { href: this.context.router.href("image", imageId), "data-testid": `draft-${imageId}` }, nameElement(imageId)),
+            h("a", { href: this.context.router.href("image", image), "data-testid": `draft-${image}` }, nameElement(image)),
             h("span", { class: "faint" }, `${plural(edits, "edit")}, ${agoText(saved)}`),
             h("button", {
-                type: "button", class: "icon-button small", "aria-label": `Discard the work on ${imageId}`, title: "Discard",
+                type: "button", class: "icon-button small", "aria-label": `Discard the work on ${image}`, title: "Discard",
                 onclick: () => void this.#discard(draft),
             }, icon("close")));
     }
@@ -43,12 +43,12 @@ export class DraftList {
     /** @param {Draft} draft */
     async #discard(draft) {
         const { messages } = this.context;
-        const answer = await messages.ask(`Discard ${plural(draft.edits, "edit")} of ${draft.imageId}? They cannot be restored.`, [
+        const answer = await messages.ask(`Discard ${plural(draft.edits, "edit")} of ${draft.image}? They cannot be restored.`, [
             { label: "Keep", value: "keep" }, { label: "Discard", value: "discard", kind: "danger" },
         ]);
         if (answer !== "discard") return;
         try {
-            await discardWork(draft);
+            await discardDraft(draft.key);
         } catch (error) {
             messages.show(error instanceof Error ? error.message : String(error), "error");
         }
