@@ -26,7 +26,8 @@ FILES = {
 <link rel="icon" href="data:"><link rel="stylesheet" href="/page.css">
 <script type="module" src="/page.js"></script></head>
 <body><div id="view"></div></body></html>""",
-    "/page.css": "body {margin: 0} #view {position: absolute; left: 40px; top: 20px; right: 0; bottom: 0}",
+    "/page.css": """body {margin: 0} #view {position: absolute; left: 40px; top: 20px; right: 0; bottom: 0}
+.radiograph-view:focus-visible {outline: 2px solid white; outline-offset: -2px}""",
     "/page.js": """import { RadiographView } from "/browser/canvas/radiograph_view.js";
 window.events = [];
 window.xy = new Float64Array(170).fill(NaN);

@@ -267,6 +267,16 @@ def test_the_image_follows_the_size_and_the_density_of_the_screen(chromium: Brow
     context.close()
 
 
+def test_the_focus_can_be_seen(page: Page, site: Site) -> None:
+    site.show(page, np.zeros((300, 200), np.uint8))
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement === view.element")
+    shown = screenshot(page)
+    assert shown[0, 300] == shown[-1, 300] == shown[250, 0] == 255
+    page.evaluate("view.element.blur()")
+    assert screenshot(page)[0, 300] < 20
+
+
 def test_a_large_image_is_shown_at_once(chromium: Browser, site: Site) -> None:
     small = render_phantom(random_spec(3, 1500, 500)).pixels
     pixels = np.kron(small, np.ones((4, 4))).astype(np.uint16) * 16

@@ -289,14 +289,15 @@ def test_the_guide_takes_the_same_way() -> None:
         seen.append(guide.current)
         for name in rng.choice(["advance", "advance", "skipVertebra", "back", "goTo", "goToMissing"], 15).tolist():
             v = int(rng.choice([vertebra for vertebra, _ in order]))
-            step = {
-                "advance": lambda: guide.advance(xy),
-                "skipVertebra": lambda: guide.skip_vertebra(xy),
-                "back": guide.back,
-                "goTo": lambda: guide.go_to(v),
-                "goToMissing": lambda: guide.go_to(v, xy),
+            steps = {
+                "advance": (guide.advance, xy),
+                "skipVertebra": (guide.skip_vertebra, xy),
+                "back": (guide.back,),
+                "goTo": (guide.go_to, v),
+                "goToMissing": (guide.go_to, v, xy),
             }
-            step[name]()
+            step, *values = steps[name]
+            step(*values)
             operations.append({"name": name, "v": v})
             seen.append(guide.current)
         given = {"order": [list(place) for place in order]} if number_ % 2 or order != GUIDED else {}

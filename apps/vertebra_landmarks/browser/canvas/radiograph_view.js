@@ -38,11 +38,11 @@ export class RadiographView {
         this.element = filling(document.createElement("div"));
         this._canvas = filling(document.createElement("canvas"));
         const overlay = document.createElement("canvas");
-        overlay.style.position = "absolute";
+        Object.assign(overlay.style, { position: "absolute", zIndex: "-1" });
+        this._canvas.style.zIndex = "-1"; // below the outline that shows the focus
         this.element.className = "radiograph-view";
         this.element.tabIndex = 0;
-        this.element.style.touchAction = "none";
-        this.element.style.userSelect = "none";
+        Object.assign(this.element.style, { isolation: "isolate", touchAction: "none", userSelect: "none" });
         this._image = new ImageLayer(this._canvas, () => this.invalidate(true));
         this._points = new PointsLayer(overlay, this._image.isSoftware);
         this.element.append(this._canvas, overlay);
