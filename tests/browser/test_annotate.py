@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from ..serving import Server
 from . import node_tools
@@ -412,32 +412,25 @@ def test_others_follow_a_move_within_its_step(opened: Open) -> None:
     assert annotator.positions() == after
 
 
-def test_a_prediction_that_is_out_of_date_is_dropped(opened: Open) -> None:
+def test_a_prediction_that_is_out_of_date_is_cancelled(opened: Open) -> None:
     annotator = opened()
-    page, held = annotator.page, []
-
-    def hold(route: Route) -> None:
-        held.append(route)
-
+    page, before = annotator.page, annotator.positions()
     annotator.button("follow").check()
-    page.route("**/infer/**", hold)
+    page.route("**/infer/**", lambda route: None)  # no answer comes
     x, y = annotator.screen("T7 TL")
     annotator.drag("T7 TL", (x + 20, y))
-    expect(page.get_by_text("Finding the others around yours")).to_be_visible()
-    annotator.button("undo").click()
-    expect(page.get_by_text("Finding the others around yours")).to_be_hidden()
-    before = annotator.positions()
-    page.unroute("**/infer/**")
-    for route in held:
-        route.abort()
-    page.wait_for_timeout(500)
+    job = page.get_by_text("Finding the others around yours")
+    expect(job).to_be_visible()
+    with page.expect_event("requestfailed", lambda request: "/infer/" in request.url):
+        annotator.button("undo").click()
+    expect(job).to_be_hidden()
     assert annotator.positions() == before
-    assert held
 
 
-def test_an_expired_session_asks_to_sign_in_and_keeps_the_work(opened: Open) -> None:
-    annotator = opened()
-    page = annotator.page
+def test_an_expired_session_asks_to_sign_in_and_keeps_the_work(open_page: OpenPage, opened: Open) -> None:
+    page, watch = open_page("/")
+    watch.expect("status of 401")
+    annotator = opened(page=page)
     page.route("**/measure", lambda route: route.fulfill(status=401, json={"detail": "the session has expired"}))
     x, y = annotator.screen("T7 TL")
     annotator.drag("T7 TL", (x + 10, y))

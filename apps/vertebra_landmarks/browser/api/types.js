@@ -60,8 +60,8 @@
  * @property {ImageState} state
  * @property {number} version
  * @property {Curve[]} curves free measurement
- * @property {{upper_end: string, lower_end: string, angle_deg: number|null}[]} same_ends measured at the end vertebrae
- *     of the reference image
+ * @property {{upper_end: string, lower_end: string, angle_deg: number|null, half_width_deg?: number|null}[]} same_ends
+ *     measured at the end vertebrae of the earliest image
  * @property {number|null} t1_tilt_deg
  *
  * @typedef {object} FollowUp answer of `GET /follow_up`
