@@ -81,8 +81,6 @@
  * @typedef {object} Gate the publish gate's verdict
  * @property {number|null} before mean error in steps, the distance of neighbouring centers
  * @property {number|null} after
- * @property {number} films images compared
- * @property {number} films_better
  * @property {boolean} is_passed
  * @property {boolean} is_published
  * @property {boolean} is_weak
