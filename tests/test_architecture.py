@@ -42,13 +42,15 @@ LEARNING = (
         "lib.__version__",
     }
 )
+REPORT = IMAGE_IO | {"reportlab", "lib.report"}
 WEB = {"fastapi", "starlette", "pydantic", "anyio", "jwt"}
-SERVER = LEARNING | WEB | {"monailabel", "filelock", "psutil", "sqlalchemy", "watchdog", "lib"}
+SERVER = LEARNING | REPORT | WEB | {"monailabel", "filelock", "psutil", "sqlalchemy", "watchdog", "lib"}
 MAY_IMPORT = {
     "spine": SPINE,
     "evaluation": EVALUATION,
     "phantoms": PHANTOMS,
     "image_io": IMAGE_IO,
+    "report": REPORT,
     "learning": LEARNING,
     "server": SERVER,
     "__init__.py": frozenset(),
@@ -100,6 +102,7 @@ ROOMS = {
     "evaluation": ("apps/vertebra_landmarks/lib/evaluation", "tests/evaluation"),
     "phantoms": ("apps/vertebra_landmarks/lib/phantoms", "tests/phantoms"),
     "image_io": ("apps/vertebra_landmarks/lib/image_io", "tests/image_io"),
+    "report": ("apps/vertebra_landmarks/lib/report", "tests/report"),
     "learning": ("apps/vertebra_landmarks/lib/learning", "tests/learning"),
     "server": ("apps/vertebra_landmarks/lib/server", "tests/server"),
     "slicer": ("slicer_module", "tests/slicer"),
@@ -275,6 +278,7 @@ def test_lib_imports_point_downwards_only() -> None:
         pytest.param("lib.spine", "import numpy, torch", id="second of two"),
         pytest.param("lib.spine", "if TYPE_CHECKING:\n    from torch import Tensor", id="for types only"),
         pytest.param("lib.spine", "import numpyish", id="a name that only begins alike"),
+        pytest.param("lib.report", "from ..learning.data.image_views import warp", id="report imports learning"),
         pytest.param("lib.learning", "from ..server.config import ServerConfig", id="learning imports server"),
         pytest.param("lib.learning", "from monailabel.config import settings", id="learning imports monailabel"),
         pytest.param("lib.server", "import requests", id="server imports something else"),

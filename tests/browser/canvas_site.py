@@ -26,7 +26,8 @@ FILES = {
 <link rel="icon" href="data:"><link rel="stylesheet" href="/page.css">
 <script type="module" src="/page.js"></script></head>
 <body><div id="view"></div></body></html>""",
-    "/page.css": "body {margin: 0} #view {position: absolute; left: 40px; top: 20px; right: 0; bottom: 0}",
+    "/page.css": """body {margin: 0} #view {position: absolute; left: 40px; top: 20px; right: 0; bottom: 0}
+.radiograph-view:focus-visible {outline: 2px solid white; outline-offset: -2px}""",
     "/page.js": """import { RadiographView } from "/browser/canvas/radiograph_view.js";
 window.events = [];
 window.xy = new Float64Array(170).fill(NaN);
@@ -49,6 +50,9 @@ window.load = async (name, width, height, bits, orientation) => {
     const start = performance.now();
     window.view.show({ width, height, data, orientation });
     return start;
+};
+window.until = async (isTrue) => {
+    while (!isTrue()) await new Promise((done) => setTimeout(done, 10));
 };
 window.drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));""",
 }
@@ -116,6 +120,7 @@ def running_site() -> Iterator[Site]:
 def screenshot(page: Page) -> np.ndarray:
     """``(H, W)`` gray values of the view on the screen, in pixels of the screen."""
     page.evaluate("drawn()")
+    page.evaluate("until(() => !view._isDraft)")
     content = page.screenshot()
     ratio = int(page.evaluate("devicePixelRatio"))
     pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))

@@ -63,17 +63,18 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[S
         yield running
 
 
+def add_image(server: Server, name: str, seed: int) -> str:
+    """Add a phantom to a server under an id that is new, and return the id."""
+    upload = (f"{name}.png", phantom(seed))
+    status, body = server.send(f"/datastore/image?image={quote(name, safe='')}", "PUT", file=upload)
+    assert status == 200, body
+    return str(json.loads(body)["image"])
+
+
 @pytest.fixture(scope="session")
 def new_image(server: Server) -> NewImage:
-    """Add a phantom: ``new_image(id, seed=1)`` returns the id; ``id`` must be new."""
-
-    def add(name: str, seed: int = 1, on: Server = server) -> str:
-        upload = (f"{name}.png", phantom(seed))
-        status, body = on.send(f"/datastore/image?image={quote(name, safe='')}", "PUT", file=upload)
-        assert status == 200, body
-        return str(json.loads(body)["image"])
-
-    return add
+    """Add a phantom to the shared server: ``new_image(id, seed=1)`` returns the id, which must be new."""
+    return lambda name, seed=1: add_image(server, name, seed)
 
 
 @pytest.fixture(scope="module")  # not longer: Playwright's event loop runs, and tests of other folders start their own
@@ -97,7 +98,8 @@ def open_page(request: pytest.FixtureRequest, chromium: Browser, server: Server,
     """
     opened: list[tuple[Page, Watch]] = []
 
-    def new(path: str = "/", url: str = server.url, **options: Any) -> tuple[Page, Watch]:
+    def new(path: str = "/", url: str = "", **options: Any) -> tuple[Page, Watch]:
+        url = url or request.getfixturevalue("server").url
         context = chromium.new_context(**{"viewport": VIEWPORT, "base_url": url, **options})
         context.set_default_timeout(TIMEOUT_MS)
         watch = Watch(context, url)

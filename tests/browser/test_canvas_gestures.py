@@ -126,6 +126,8 @@ def test_a_dragged_point_lands_where_it_is_dropped_and_the_image_is_not_drawn_ag
     assert set(names[2:-1]) == {"onDrag"}
     assert names[-1] == "onDragEnd"
     assert page.evaluate("draws") == 0
+    page.evaluate("drawn()")
+    assert page.evaluate("view.hovered") == {"vertebra": T7, "point": TL}
     assert page.evaluate("view.selected") == {"vertebra": T7, "point": TL}
     page.evaluate("view.panBy(5, 0)")
     page.evaluate("drawn()")
@@ -224,7 +226,7 @@ def test_the_mouse_zooms_pans_fits_and_changes_the_window(page: Page) -> None:
     before = stored(page, *at)
     page.mouse.move(*at)
     page.mouse.wheel(0, -240)
-    page.wait_for_function("(scale) => view.scale > 1.5 * scale", arg=fitted)
+    page.evaluate("(scale) => until(() => view.scale > 1.5 * scale)", fitted)
     assert stored(page, *at) == pytest.approx(before)
     for button in ("left", "middle"):
         grabbed = stored(page, *free)

@@ -85,11 +85,12 @@ def test_taking_theirs_keeps_mine_as_unfinished_work(server: Server, pair: tuple
     mine = second.positions()
     second.button("take-theirs").click()
     second.wait_for_version(1)
-    second.page.wait_for_timeout(500)
+    second.settle()
     assert largest_difference(second.positions(), first.positions()) < ROUNDING_PX
     second.page.reload()
     second.wait_for(image)
     second.page.get_by_test_id("question").get_by_role("button", name="Resume").click()
+    second.settle()
     assert largest_difference(second.positions(), mine) < ROUNDING_PX
     assert label_info(server, image)["version"] == 1
 

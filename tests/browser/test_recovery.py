@@ -17,7 +17,7 @@ from harness.local_server import OwnServer, own_server
 
 from ..serving import Server
 from .annotator import Annotator, label_info, largest_difference, stored_label
-from .conftest import ARGUMENTS, VIEWPORT, NewImage, OpenPage, phantom
+from .conftest import ARGUMENTS, VIEWPORT, OpenPage, add_image
 from .watch import Watch
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration, pytest.mark.slow]
@@ -27,7 +27,6 @@ GONE = (
     r"ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED|FAILED|INCOMPLETE_CHUNKED_ENCODING)"
 )
 """How the browser says that the server is gone."""
-IMAGE = "killed"
 
 
 class Restartable:
@@ -37,7 +36,6 @@ class Restartable:
         self._stack, self._place = stack, place
         self.studies = place / "studies"
         self.studies.mkdir()
-        (self.studies / f"{IMAGE}.png").write_bytes(phantom(51))
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
         self.running: OwnServer
@@ -54,14 +52,14 @@ class Restartable:
         return Server(self.running.url, self.studies, self.running.process, self.running.log)
 
 
-@pytest.fixture
-def restartable(tmp_path: Path) -> Iterator[Restartable]:
-    """A server that a test may kill."""
+@pytest.fixture(scope="module")
+def restartable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restartable]:
+    """A server that a test may kill, and starts again then."""
     with ExitStack() as stack:
-        yield Restartable(stack, tmp_path)
+        yield Restartable(stack, tmp_path_factory.mktemp("restartable"))
 
 
-def opened(page: Page, image: str = IMAGE) -> Annotator:
+def opened(page: Page, image: str) -> Annotator:
     """The image with its landmarks, at rest."""
     annotator = Annotator(page)
     annotator.go_to(image)
@@ -79,8 +77,9 @@ def edit(annotator: Annotator, name: str = "T7 TL") -> dict[str, tuple[float, fl
     return annotator.positions()
 
 
-def resume(annotator: Annotator, image: str = IMAGE) -> None:
+def resume(annotator: Annotator, image: str) -> None:
     """Open the image and resume the unfinished work that is offered."""
+    annotator.page.goto("about:blank")
     annotator.go_to(image)
     annotator.page.get_by_test_id("question").get_by_role("button", name="Resume").click()
     annotator.settle()
@@ -112,8 +111,9 @@ def processes_of(profile: Path) -> list[psutil.Process]:
 
 
 def test_edits_go_on_while_the_server_is_gone(open_page: OpenPage, restartable: Restartable) -> None:
+    image = add_image(restartable.client, "gone", seed=51)
     page, watch = open_page("/", url=restartable.running.url)
-    annotator = opened(page)
+    annotator = opened(page, image)
     edit(annotator)
     restartable.running.kill()
     watch.expect(GONE)
@@ -127,7 +127,7 @@ def test_edits_go_on_while_the_server_is_gone(open_page: OpenPage, restartable: 
     annotator.settle()
     shown = annotator.positions()
     annotator.submit()
-    assert largest_difference(stored_label(restartable.client, IMAGE) or {}, shown) < ROUNDING_PX
+    assert largest_difference(stored_label(restartable.client, image) or {}, shown) < ROUNDING_PX
 
 
 def submit_while(annotator: Annotator, restartable: Restartable, kill: Callable[[Route], None]) -> None:
@@ -147,8 +147,9 @@ def submit_while(annotator: Annotator, restartable: Restartable, kill: Callable[
 
 
 def test_a_label_survives_a_server_killed_before_it_is_stored(open_page: OpenPage, restartable: Restartable) -> None:
+    image = add_image(restartable.client, "killed", seed=52)
     page, watch = open_page("/", url=restartable.running.url)
-    annotator = opened(page)
+    annotator = opened(page, image)
     shown = edit(annotator)
     watch.expect(GONE)
 
@@ -161,16 +162,17 @@ def test_a_label_survives_a_server_killed_before_it_is_stored(open_page: OpenPag
     assert annotator.positions() == shown
     assert annotator.state["version"] == 0
     restartable.start()
-    assert stored_label(restartable.client, IMAGE) is None
-    resume(annotator)
+    assert stored_label(restartable.client, image) is None
+    resume(annotator, image)
     assert largest_difference(annotator.positions(), shown) < ROUNDING_PX
     annotator.submit()
-    assert largest_difference(stored_label(restartable.client, IMAGE) or {}, shown) < ROUNDING_PX
+    assert largest_difference(stored_label(restartable.client, image) or {}, shown) < ROUNDING_PX
 
 
 def test_a_label_is_stored_once_if_its_answer_is_lost(open_page: OpenPage, restartable: Restartable) -> None:
+    image = add_image(restartable.client, "answer_lost", seed=53)
     page, watch = open_page("/", url=restartable.running.url)
-    annotator = opened(page)
+    annotator = opened(page, image)
     shown = edit(annotator)
     watch.expect(GONE)
 
@@ -181,31 +183,31 @@ def test_a_label_is_stored_once_if_its_answer_is_lost(open_page: OpenPage, resta
 
     submit_while(annotator, restartable, kill)
     restartable.start()
-    assert largest_difference(stored_label(restartable.client, IMAGE) or {}, shown) < ROUNDING_PX
+    assert largest_difference(stored_label(restartable.client, image) or {}, shown) < ROUNDING_PX
     annotator.submit()
     expect(annotator.button("conflict")).to_be_hidden()
-    assert label_info(restartable.client, IMAGE)["version"] == annotator.state["version"] == 1
+    assert label_info(restartable.client, image)["version"] == annotator.state["version"] == 1
     page.reload()
-    annotator.wait_for(IMAGE)
+    annotator.wait_for(image)
     annotator.settle()
     expect(page.get_by_test_id("question")).to_be_hidden()  # there is no unfinished work any more
 
 
-def test_edits_survive_a_crash_of_the_tab(open_page: OpenPage, new_image: NewImage) -> None:
-    image = new_image("crashed_tab", seed=52)
-    page, watch = open_page("/")
+def test_edits_survive_a_crash_of_the_tab(open_page: OpenPage, restartable: Restartable) -> None:
+    image = add_image(restartable.client, "crashed_tab", seed=54)
+    page, watch = open_page("/", url=restartable.running.url)
     shown = edit(opened(page, image))
     watch.expect("the tab crashed")
-    with pytest.raises(Error):
+    with page.expect_event("crash"), contextlib.suppress(Error):
         page.goto("chrome://crash")
-    assert watch.seen("the tab crashed")
     again = Annotator(page.context.new_page())
     resume(again, image)
     assert largest_difference(again.positions(), shown) < ROUNDING_PX
 
 
-def test_edits_survive_a_killed_browser(chromium: Browser, server: Server, new_image: NewImage, tmp_path: Path) -> None:
-    image = new_image("killed_browser", seed=53)
+def test_edits_survive_a_killed_browser(chromium: Browser, restartable: Restartable, tmp_path: Path) -> None:
+    server = restartable.client
+    image = add_image(server, "killed_browser", seed=55)
     with own_browser(chromium, tmp_path / "profile", server) as page:
         shown = edit(opened(page, image))
         for process in processes_of(tmp_path / "profile"):
@@ -220,9 +222,10 @@ def test_edits_survive_a_killed_browser(chromium: Browser, server: Server, new_i
         assert largest_difference(again.positions(), shown) < ROUNDING_PX
 
 
-def test_a_full_disk_is_said_and_work_goes_on(open_page: OpenPage, server: Server, new_image: NewImage) -> None:
-    image = new_image("full_disk", seed=54)
-    page, _ = open_page("/")
+def test_a_full_disk_is_said_and_work_goes_on(open_page: OpenPage, restartable: Restartable) -> None:
+    server = restartable.client
+    image = add_image(server, "full_disk", seed=56)
+    page, _ = open_page("/", url=server.url)
     annotator = opened(page, image)
     session = page.context.new_cdp_session(page)
     session.send("Storage.overrideQuotaForOrigin", {"origin": server.url, "quotaSize": 1})

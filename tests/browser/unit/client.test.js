@@ -87,11 +87,12 @@ test("the server's own sentence is shown, else one for the status", async () => 
     const kinds = { 400: "refused", 403: "forbidden", 404: "not_found", 409: "conflict", 415: "refused", 422: "refused",
         429: "busy", 500: "failed", 503: "busy", 507: "failed", 418: "refused" };
     for (const [status, kind] of Object.entries(kinds)) {
-        answer = () => ({ status: Number(status), body: '{"detail": "ada saved a newer label"}' });
-        assert.deepEqual(await rejection(client.get("/x")), [kind, "Ada saved a newer label."]);
+        answer = () => ({ status: Number(status), body: '{"detail": "the label was saved by ada"}' });
+        assert.deepEqual(await rejection(client.get("/x")), [kind, "The label was saved by ada."]);
         const { message } = errorOfStatus(Number(status), "");
         assert.match(message, /^[A-Z].*\.$/);
     }
+    assert.equal(errorOfStatus(400, "max_epochs must be 1 at least").message, "max_epochs must be 1 at least.");
     answer = () => ({ status: 500, body: "Bad gateway" });
     assert.deepEqual(await rejection(client.get("/x")), ["failed", "The server failed; try again."]);
 });

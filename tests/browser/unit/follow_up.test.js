@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { changeOrDash, compare, freeCurve, intervalText, meaning } from "../../../apps/vertebra_landmarks/browser/follow_up/comparison.js";
+import { changeOrDash, compare, curveText, meaning, pairs } from "../../../apps/vertebra_landmarks/browser/follow_up/comparison.js";
 import { measureBody, pointsOf } from "../../../apps/vertebra_landmarks/browser/follow_up/stored_points.js";
 
 const curve = (upper_end, lower_end, angle_deg, half_width_deg = null) => ({ upper_end, lower_end, angle_deg, half_width_deg });
@@ -23,20 +23,24 @@ test("a change is the server's, in either direction of time", () => {
 
 test("what the server does not state is not invented", () => {
     const [unknown] = compare(followUp([change("a", "c", 1, true)]), BEFORE, AFTER);
-    assert.deepEqual([unknown.change.toFixed(1), meaning(unknown)], ["5.4", "measurement error unknown"]);
+    assert.deepEqual([unknown.change.toFixed(1), meaning(unknown)], ["5.4", "measurement error not known"]);
     const missing = { ...AFTER, same_ends: ends(null) };
     const [none] = compare({ patient: "p", images: [BEFORE, missing], changes: [] }, BEFORE, missing);
     assert.deepEqual([changeOrDash(none.change), meaning(none)], ["–", "not measured in both images"]);
+    const bent = { ...AFTER, same_ends: ends(-12) };
+    const [turned] = compare({ patient: "p", images: [BEFORE, bent], changes: [change("a", "b", -36.1, false)] }, BEFORE, bent);
+    assert.equal(meaning(turned), "to the other side, beyond measurement error");
     const [within] = compare(followUp([change("a", "b", 1, true)]), BEFORE, AFTER);
     assert.equal(meaning(within), "within measurement error");
 });
 
-test("an image's own curve is the one that covers the same levels", () => {
-    const [compared] = compare(followUp([]), BEFORE, AFTER);
-    assert.deepEqual([compared.freeBefore.upper_end, compared.freeAfter.upper_end], ["T5", "T6"]);
-    assert.equal(freeCurve(AFTER, "L1", "L4"), null);
-    assert.equal(freeCurve({ ...AFTER, curves: [] }, "T5", "T12"), null);
-    assert.deepEqual([intervalText(BEFORE.curves[0]), intervalText(AFTER.curves[0])], ["24.1 ± 2.1°", "30.0°"]);
+test("the images' own curves are side by side, and none is left out", () => {
+    const [thoracic, lumbar, other] = [curve("T5", "T12", 24.1, 2.1), curve("L1", "L4", 18), curve("T6", "T12", 30)];
+    assert.deepEqual(pairs(BEFORE, AFTER), [[thoracic, other], [lumbar, null]]);
+    assert.deepEqual(pairs(AFTER, BEFORE), [[other, thoracic], [null, lumbar]]);
+    assert.deepEqual(pairs({ ...AFTER, curves: [] }, AFTER), [[null, other]]);
+    assert.deepEqual(pairs({ ...AFTER, curves: [curve("T12", "L4", 9)] }, AFTER), [[curve("T12", "L4", 9), null], [null, other]]);
+    assert.deepEqual([curveText(thoracic), curveText(lumbar)], ["24.1 ± 2.1°, T5–T12", "18.0°, L1–L4"]);
 });
 
 test("hidden and unknown points are neither drawn nor measured", () => {

@@ -209,17 +209,28 @@ def test_wrong_labels_are_refused_and_nothing_is_stored(server: Server, change: 
 
 
 @pytest.mark.parametrize(
-    ("image", "tag", "status"), [("none", "final", 404), ("h", "../x", 400), ("../a", "final", 404)]
+    ("image", "tag", "status"),
+    [
+        ("none", "final", 404),
+        ("i", "../x", 400),
+        ("i", "../../outside", 400),
+        ("../a", "final", 404),
+        ("x%00", "final", 404),
+        ("i", "y%00", 400),
+    ],
 )
 def test_wrong_names_are_refused(server: Server, image: str, tag: str, status: int) -> None:
+    """Also where a file lies at the place that they lead to."""
+    outside = server.studies.parent / "outside"
+    outside.mkdir(exist_ok=True)
+    (outside / "i.mrk.json").write_text("{}")
     assert put(server, image, points(), tag=tag)[0] == status
     assert get(server, image, tag)[0] == 404
 
 
 def test_what_is_no_label_of_vertebrae_is_not_read(server: Server) -> None:
-    path = server.studies / "labels" / "original" / "i.mrk.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("{}")
+    assert put(server, "i", points(), tag="original")[0] == 200
+    (server.studies / "labels" / "original" / "i.mrk.json").write_text("{}")
     status, answer = get(server, "i", "original")
     assert status == 415
     assert answer["detail"].startswith("the label holds no vertebra landmarks")

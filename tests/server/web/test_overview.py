@@ -109,3 +109,25 @@ def test_statistics_are_of_the_labels(server: Server) -> None:
     assert found["readers"] == [{"user": "ada", "labels": 1, "median_seconds": 12.5}]
     assert found["largest_angle_deg"] == [listed(server, "search=phantom_1")["images"][0]["largest_angle_deg"]]
     assert found["largest_angle_deg"][0] > 0
+
+
+def test_a_follow_up_is_of_the_images_of_one_patient(server: Server) -> None:
+    for name in ("P5_pre", "P5_post"):
+        pixels = render_phantom(random_spec(1 if name == "P5_pre" else 2, 900, 420)).pixels
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, "PNG")
+        assert server.send("/datastore/image", "PUT", file=(f"{name}.png", stream.getvalue()))[0] == 200
+        assert server.infer(name, save_label=True)[0] == 200
+    status, answer = server.ask("/follow_up?image=P5_post")
+    assert status == 200
+    found = json.loads(answer)
+    assert {one["id"] for one in found["images"]} == {"P5_pre", "P5_post"}
+    assert {one["date_source"] for one in found["images"]} == {"file"}
+    first, second = found["images"]
+    assert first["id"] == found["reference"]
+    own = [(one["upper_end"], one["lower_end"], pytest.approx(one["angle_deg"])) for one in first["curves"]]
+    assert [(one["upper_end"], one["lower_end"], one["angle_deg"]) for one in first["same_ends"]] == own
+    assert len(found["changes"]) == len(second["same_ends"]) == len(own) >= 1
+    assert all(isinstance(one["within_error"], bool) for one in found["changes"])
+    assert len(json.loads(server.ask("/follow_up?image=phantom_1")[1])["images"]) == 1
+    assert server.said(server.ask("/follow_up?image=nobody"))[0] == 404

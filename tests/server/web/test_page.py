@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import urllib.error
 import urllib.request
@@ -158,3 +159,13 @@ def test_types_are_those_of_the_suffix_whatever_the_system_knows(
     response: Response = PageFiles(directory=BROWSER).file_response(tmp_path / f"x{suffix}", file.stat(), scope)
     assert response.headers["content-type"] == kind
     assert ("content-security-policy" in response.headers) == (suffix in (".html", ".svg"))
+
+
+@pytest.mark.integration
+def test_the_api_description_has_examples_of_what_the_page_asks_for(server: Server) -> None:
+    paths = json.loads(fetch(server, "/openapi.json")[2])["paths"]
+    for path, method in (("/measure", "post"), ("/landmarks", "get"), ("/landmarks", "put"), ("/presence", "put")):
+        content = paths[path][method]["responses"]["200"]["content"]["application/json"]
+        assert content["example"], path
+    assert "/" not in paths
+    assert paths["/measure"]["post"]["responses"]["200"]["content"]["application/json"]["example"]["curves"]

@@ -113,14 +113,8 @@ export class Submission {
         if (session.revision === session.submittedRevision) session.revision += 1; // becomes a label of this user
         void autosave.flush();
         const sent = { revision: session.revision, predictionCount: editor.predictionCount };
-        const stored = await workspace.run("submit", `Submitting ${session.imageId}`, async ({ controller }) => {
-            try {
-                return await this.#put(controller.signal);
-            } catch (error) {
-                await this.#onError(error);
-                return null;
-            }
-        });
+        const stored = await workspace.run("submit", `Submitting ${session.imageId}`,
+            ({ controller }) => this.#put(controller.signal), (error) => this.#onError(error));
         if (stored) await this.#onStored(stored.version, sent);
     }
 
@@ -153,7 +147,7 @@ export class Submission {
             if (isUnanswered) context.messages.show(UNANSWERED, "error");
             return;
         }
-        const theirs = await fetchLabel(context.client, session.imageId, FINAL);
+        const theirs = await fetchLabel(context.client, session.imageId, FINAL).catch(() => null);
         if (theirs) {
             this.conflict = { message: error.message, theirs };
         } else {

@@ -180,9 +180,10 @@ export class Workspace {
      * @param {string} name
      * @param {string} description
      * @param {(job: Job) => Promise<R>} work
+     * @param {(error: unknown) => unknown} onError called with what it failed with; shows it if left out
      * @returns {Promise<R | undefined>} undefined where it failed or was cancelled
      */
-    async run(name, description, work) {
+    async run(name, description, work, onError = (error) => this.showError(error)) {
         this.cancel(name);
         /** @type {Job} */
         const job = { description, controller: new AbortController(), done: 0, total: 0 };
@@ -193,7 +194,7 @@ export class Workspace {
             this.markConnected();
             return job.controller.signal.aborted ? undefined : result;
         } catch (error) {
-            if (!job.controller.signal.aborted) this.showError(error);
+            if (!job.controller.signal.aborted) await onError(error);
             return undefined;
         } finally {
             if (this.jobs.get(name) === job) this.jobs.delete(name);

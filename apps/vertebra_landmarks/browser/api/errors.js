@@ -75,9 +75,9 @@ export function badAnswer(what) {
     return new ServerError("failed", message);
 }
 
-/** Begin with a capital letter and end with a full stop. @param {string} text */
+/** Begin a word of letters with a capital one, not a name such as max_epochs, and end with a full stop. @param {string} text */
 function asSentence(text) {
     const trimmed = text.trim();
-    const first = trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
+    const first = /^[a-z]+[\s,:]/.test(trimmed) ? trimmed.charAt(0).toUpperCase() + trimmed.slice(1) : trimmed;
     return /[.!?]$/.test(first) ? first : `${first}.`;
 }

@@ -62,6 +62,8 @@ export class Gestures {
         this._found = null;
         /** @type {PointIndex | null} */
         this._hovered = null;
+        /** Position of the mouse while it is over the view. @type {Position | null} */
+        this._mouse = null;
         this._lastClick = { x: 0, y: 0, time: -Infinity };
         this._corner = { x: 0, y: 0 };
         this._listening = new AbortController();
@@ -95,8 +97,6 @@ export class Gestures {
         const { signal } = this._listening;
         const on = (/** @type {string} */ type, /** @type {(event: any) => void} */ listener) =>
             this._element.addEventListener(type, listener, { signal, passive: false });
-        /** Position of the mouse while it is over the view. @type {Position | null} */
-        this._mouse = null;
         on("pointerdown", (event) => this._onDown(event));
         on("pointermove", (event) => this._onMove(event));
         on("pointerup", (event) => this._onUp(event));
@@ -159,9 +159,12 @@ export class Gestures {
     _onMove(event) {
         const at = this._positionIn(event);
         const before = this._pointers.get(event.pointerId);
+        const isMouse = event.pointerType !== "touch";
+        if (isMouse) {
+            this._mouse = at;
+        }
         if (!before) {
-            if (event.pointerType !== "touch") {
-                this._mouse = at;
+            if (isMouse) {
                 this._hover(at);
             }
             return;

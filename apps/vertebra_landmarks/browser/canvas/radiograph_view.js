@@ -23,6 +23,8 @@ import { FIT_MARGIN, UPRIGHT, ViewTransform } from "./view_transform.js";
 const PRESETS = Object.freeze(Object.keys(WINDOWS));
 const [AUTOMATIC] = PRESETS;
 const JUMP_BODIES = 7;
+const REST_MS = 200; // without a change, after which the image rests
+const BURST = 2; // changes in a row from which it moves
 
 /** Shows an image upright with the points of a spine, and lets the user zoom, pan, select and drag. */
 export class RadiographView {
@@ -36,11 +38,11 @@ export class RadiographView {
         this.element = filling(document.createElement("div"));
         this._canvas = filling(document.createElement("canvas"));
         const overlay = document.createElement("canvas");
-        overlay.style.position = "absolute";
+        Object.assign(overlay.style, { position: "absolute", zIndex: "-1" });
+        this._canvas.style.zIndex = "-1"; // below the outline that shows the focus
         this.element.className = "radiograph-view";
         this.element.tabIndex = 0;
-        this.element.style.touchAction = "none";
-        this.element.style.userSelect = "none";
+        Object.assign(this.element.style, { isolation: "isolate", touchAction: "none", userSelect: "none" });
         this._image = new ImageLayer(this._canvas, () => this.invalidate(true));
         this._points = new PointsLayer(overlay, this._image.isSoftware);
         this.element.append(this._canvas, overlay);
@@ -50,18 +52,22 @@ export class RadiographView {
         this._grays = null;
         this._frame = 0;
         this._isImageStale = false;
+        this._imageDrawnAt = -Infinity;
+        this._burst = 0;
+        this._isDraft = false;
+        /** @type {ReturnType<typeof setTimeout> | undefined} */
+        this._resting = undefined;
         this._equalizer = new Equalizer();
         this._onError = handlers.onError;
         this._isEqualized = false;
         this._interaction = new Interaction(this, this._points, handlers);
         this._sizes = new ResizeObserver(() => this._resize());
-        this._sizes.observe(this.element);
+        this._sizes.observe(this.element); // calls at once
         this._onRatio = () => {
             this._ratios = this._watchRatio();
             this._resize();
         };
         this._ratios = this._watchRatio();
-        this._resize();
     }
 
     /** Names of the presets of the gray window. */
@@ -328,6 +334,7 @@ export class RadiographView {
     /** Remove everything from the page. */
     destroy() {
         cancelAnimationFrame(this._frame);
+        clearTimeout(this._resting);
         this._interaction.destroy();
         this._sizes.disconnect();
         this._ratios.removeEventListener("change", this._onRatio);
@@ -345,6 +352,7 @@ export class RadiographView {
         this._transform.resize(width, height);
         this._image.resize(Math.round(width * ratio), Math.round(height * ratio));
         this._points.resize(width, height, ratio);
+        this._imageDrawnAt = -Infinity; // nothing moves yet
         this._draw(true); // at once: a canvas is empty after its size changed
     }
 
@@ -355,13 +363,26 @@ export class RadiographView {
         return ratios;
     }
 
+    /** Draw the image; while it moves and there is no graphics card, a draft, and the image when it rests. */
+    _drawImage() {
+        const now = performance.now();
+        this._burst = now - this._imageDrawnAt < REST_MS ? this._burst + 1 : 0;
+        this._imageDrawnAt = now;
+        this._isDraft = this._image.isSoftware && this._burst >= BURST;
+        this._image.draw(this._transform, this._isDraft);
+        clearTimeout(this._resting);
+        if (this._isDraft) {
+            this._resting = setTimeout(() => this.invalidate(true), REST_MS);
+        }
+    }
+
     /** @param {boolean} withImage */
     _draw(withImage) {
         cancelAnimationFrame(this._frame);
         this._frame = 0;
         if (withImage) {
             this._isImageStale = false;
-            this._image.draw(this._transform);
+            this._drawImage();
         }
         this._points.draw(this._transform);
         this._interaction.refresh();

@@ -10,9 +10,8 @@ import { angleText, changeText } from "../shell/format.js";
 /**
  * @typedef {object} Compared a curve in two images
  * @property {string} name end vertebrae at which both are measured, such as "T5–T12"
- * @property {Curve|null} freeBefore the curve of the earlier image with its own end vertebrae; null without one
- * @property {Curve|null} freeAfter
- * @property {number|null} before degrees at the same end vertebrae; null where one of them is missing
+ * @property {number|null} before degrees at the same end vertebrae, negative where the spine is bent to the other side
+ *     than in the earliest image; null where an endplate is missing
  * @property {number|null} after
  * @property {number|null} change degrees
  * @property {boolean|null} isWithinError null where the error is unknown
@@ -34,8 +33,6 @@ export function compare(followUp, before, after) {
         const stated = statedChange(followUp, upper, lower, before.id, after.id);
         return {
             name: `${upper}–${lower}`,
-            freeBefore: freeCurve(before, upper, lower),
-            freeAfter: freeCurve(after, upper, lower),
             before: first,
             after: second,
             change: stated?.change ?? (first === null || second === null ? null : second - first),
@@ -55,33 +52,42 @@ export function endsOf(followUp) {
 }
 
 /**
- * The curve of an image that shares most levels with given ends, at least half of its own.
- * @param {FollowUpImage} image
- * @param {string} upper
- * @param {string} lower
- * @returns {Curve|null}
+ * The curves of two images with their own end vertebrae, those of the same part of the spine side by side.
+ * @param {FollowUpImage} before
+ * @param {FollowUpImage} after
+ * @returns {[Curve|null, Curve|null][]} every curve of both images once
  */
-export function freeCurve(image, upper, lower) {
-    const [top, bottom] = [VERTEBRAE.indexOf(upper), VERTEBRAE.indexOf(lower)];
-    const shares = image.curves.map((curve) => {
-        const [begin, end] = [VERTEBRAE.indexOf(curve.upper_end), VERTEBRAE.indexOf(curve.lower_end)];
-        return (Math.min(bottom, end) - Math.max(top, begin)) / Math.max(1, end - begin);
+export function pairs(before, after) {
+    const left = [...after.curves];
+    /** @type {[Curve|null, Curve|null][]} */
+    const found = before.curves.map((curve) => {
+        const at = left.findIndex((other) => isSamePart(curve, other));
+        return [curve, at < 0 ? null : left.splice(at, 1)[0]];
     });
-    const best = shares.indexOf(Math.max(...shares));
-    return best >= 0 && shares[best] >= 0.5 ? image.curves[best] : null;
+    return [...found, .../** @type {[null, Curve][]} */ (left.map((curve) => [null, curve]))];
+}
+
+/** Whether two curves share at least half of the levels of the shorter one. @param {Curve} one @param {Curve} other */
+function isSamePart(one, other) {
+    const level = (/** @type {string} */ name) => VERTEBRAE.indexOf(name);
+    const shared = Math.min(level(one.lower_end), level(other.lower_end)) - Math.max(level(one.upper_end), level(other.upper_end));
+    const lengths = [one, other].map(({ upper_end, lower_end }) => level(lower_end) - level(upper_end));
+    return shared > 0 && 2 * shared >= Math.min(...lengths);
 }
 
 /** A change in words. @param {Compared} compared */
-export function meaning({ change, isWithinError }) {
-    if (change === null) return "not measured in both images";
-    if (isWithinError === null) return "measurement error unknown";
+export function meaning({ before, after, change, isWithinError }) {
+    if (change === null || before === null || after === null) return "not measured in both images";
+    if (isWithinError === null) return "measurement error not known";
     if (isWithinError) return "within measurement error";
-    return change > 0 ? "larger, beyond measurement error" : "smaller, beyond measurement error";
+    const what = before * after < 0 ? "to the other side" : Math.abs(after) > Math.abs(before) ? "larger" : "smaller";
+    return `${what}, beyond measurement error`;
 }
 
-/** An angle with its interval, such as "24.1 ± 2.1°". @param {Curve} curve */
-export function intervalText({ angle_deg: angle, half_width_deg: half }) {
-    return typeof half === "number" ? `${angle.toFixed(1)} ± ${half.toFixed(1)}°` : angleText(angle);
+/** A curve with its interval and its end vertebrae, such as "24.1 ± 2.1°, T5–T12". @param {Curve} curve */
+export function curveText({ angle_deg: angle, half_width_deg: half, upper_end: upper, lower_end: lower }) {
+    const value = typeof half === "number" ? `${angle.toFixed(1)} ± ${half.toFixed(1)}°` : angleText(angle);
+    return `${value}, ${upper}–${lower}`;
 }
 
 /** A change with its sign, "–" where it is unknown. @param {number|null} change */

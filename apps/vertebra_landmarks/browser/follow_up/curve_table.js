@@ -1,58 +1,58 @@
-/** The curves of two images side by side: as each image has them, and at the same end vertebrae. */
+/** The curves of two images side by side: at the same end vertebrae, and as each image has them. */
 
 import { angleText } from "../shell/format.js";
 import { fill, h } from "../shell/dom.js";
-import { changeOrDash, compare, intervalText, meaning } from "./comparison.js";
+import { changeOrDash, compare, curveText, meaning, pairs } from "./comparison.js";
 
 /** @typedef {import("../api/types.js").FollowUp} FollowUp */
 /** @typedef {import("../api/types.js").FollowUpImage} FollowUpImage */
 /** @typedef {import("../api/types.js").Curve} Curve */
 
-/** A card with the table. */
+/** A card with two tables. */
 export class CurveTable {
     constructor() {
-        this.body = h("tbody");
-        this.before = [h("th", { scope: "col", class: "number" }), h("th", { scope: "col", class: "number" })];
-        this.after = [h("th", { scope: "col", class: "number" }), h("th", { scope: "col", class: "number" })];
+        this.changes = h("div", { class: "table-scroll", tabindex: "0", role: "group", "aria-label": "Changes" });
+        this.own = h("div", { class: "table-scroll", tabindex: "0", role: "group", "aria-label": "Curves of each image" });
         this.tilt = h("p", { class: "hint" });
         this.element = h("section", { class: "card", "aria-label": "Curves" },
-            h("div", { class: "card-head" }, h("div", {}, h("h2", {}, "Curves"), h("p", { class: "hint small" },
-                "A change counts where both images are measured at the same end vertebrae; each image's own end vertebrae may differ"))),
-            h("div", { class: "table-scroll", tabindex: "0", role: "group", "aria-label": "Curves" },
-                h("table", { class: "table curves", "data-testid": "curves" },
-                    h("thead", {},
-                        h("tr", {}, h("td", {}), h("th", { scope: "colgroup", colspan: 4 }, "At the same end vertebrae"),
-                            h("th", { scope: "colgroup", colspan: 2 }, "With each image's own end vertebrae")),
-                        h("tr", {}, h("th", { scope: "col" }, "Curve"), this.before[0], this.after[0],
-                            h("th", { scope: "col", class: "number" }, "Change"), h("th", { scope: "col" }, "Meaning"),
-                            this.before[1], this.after[1])),
-                    this.body)),
+            h("div", { class: "card-head" }, h("h2", {}, "What has changed")),
+            h("h3", {}, "At the same end vertebrae in both images"), this.changes,
+            h("h3", {}, "Between each image's own end vertebrae"), this.own,
             this.tilt);
     }
 
     /** Show two images. @param {FollowUp} followUp @param {FollowUpImage} before @param {FollowUpImage} after */
     show(followUp, before, after) {
-        for (const heading of this.before) heading.textContent = before.date ?? "earlier";
-        for (const heading of this.after) heading.textContent = after.date ?? "later";
-        const curves = compare(followUp, before, after);
-        const rows = curves.map((curve) => h("tr", {},
-            h("th", { scope: "row" }, curve.name), angle(curve.before), angle(curve.after),
+        const dates = [before.date ?? "earlier", after.date ?? "later"];
+        const changes = compare(followUp, before, after).map((curve) => h("tr", {},
+            h("th", { scope: "row" }, curve.name), angleCell(curve.before), angleCell(curve.after),
             h("td", { class: "number change" }, changeOrDash(curve.change)),
-            h("td", { class: "meaning", "data-within": String(curve.isWithinError) }, meaning(curve)),
-            free(curve.freeBefore), free(curve.freeAfter)));
-        if (rows.length) fill(this.body, ...rows);
-        else fill(this.body, h("tr", {}, h("td", { colspan: 7, class: "hint" }, "No curve is measured in these images yet.")));
+            h("td", { class: "meaning", "data-within": String(curve.isWithinError) }, meaning(curve))));
+        const own = pairs(before, after).map((pair) => h("tr", {}, ...pair.map((curve) =>
+            h("td", {}, curve ? curveText(curve) : "–"))));
+        fill(this.changes, table("changes", ["Curve", ...dates, "Change", ""], [1, 2, 3], changes));
+        fill(this.own, table("curves", dates, [], own));
         const tilts = [before, after].map(({ t1_tilt_deg: tilt }) => (tilt === null ? "–" : angleText(tilt)));
         this.tilt.textContent = `T1 tilt: ${tilts[0]} → ${tilts[1]}`;
     }
 }
 
-/** @param {number|null} degrees */
-function angle(degrees) {
-    return h("td", { class: "number" }, degrees === null ? "–" : angleText(degrees));
+/**
+ * A table, or a sentence where it has no rows.
+ * @param {string} testId
+ * @param {string[]} headings "" for one that only screen readers are told
+ * @param {number[]} numeric columns of numbers
+ * @param {HTMLTableRowElement[]} rows
+ */
+function table(testId, headings, numeric, rows) {
+    if (!rows.length) return h("p", { class: "hint" }, "No curve is measured in these images yet.");
+    return h("table", { class: "table curves", "data-testid": testId },
+        h("thead", {}, h("tr", {}, ...headings.map((text, column) => h("th", { scope: "col", class: numeric.includes(column) ? "number" : null },
+            text || h("span", { class: "visually-hidden" }, "Meaning"))))),
+        h("tbody", {}, ...rows));
 }
 
-/** @param {Curve|null} curve */
-function free(curve) {
-    return h("td", { class: "number" }, curve ? `${intervalText(curve)}  ${curve.upper_end}–${curve.lower_end}` : "–");
+/** @param {number|null} degrees */
+function angleCell(degrees) {
+    return h("td", { class: "number" }, degrees === null ? "–" : angleText(degrees));
 }

@@ -41,7 +41,7 @@ export class AddImages {
         this.button = h("button", {
             type: "button", class: "button", "data-testid": "add-images", onclick: () => this.input.click(),
         }, icon("add"), "Add images");
-        this.title = h("h2", { role: "status" });
+        this.title = h("h2", { "aria-live": "polite" });
         this.list = h("ul", { class: "uploads", tabindex: "0", "aria-label": "Files" });
         this.closeButton = h("button", { type: "button", class: "button small", onclick: () => this.#close() });
         this.panel = h("section", { class: "upload-panel", "aria-label": "Added images", "data-testid": "uploads", hidden: true },

@@ -59,6 +59,7 @@ export class ImagePages {
 
     /** Fetch what of these rows is missing, and cancel what no longer counts. @param {number} first @param {number} last */
     want(first, last) {
+        if (this.total === null) return; // the first page is on its way, or has failed and is asked for on demand
         const wanted = pagesOf(first, last);
         for (const [page, request] of this.requests) {
             if (page !== 0 && !wanted.includes(page)) request.abort();

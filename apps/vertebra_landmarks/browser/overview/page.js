@@ -109,6 +109,7 @@ class OverviewPage {
         void this.drafts.load();
         const timer = setInterval(() => this.#refreshView(), REFRESH_INTERVAL_MS);
         options.signal.addEventListener("abort", () => clearInterval(timer));
+        window.addEventListener("online", () => { if (this.images.total === null) this.#retry(); }, options);
         document.addEventListener("keydown", (event) => this.#onKey(event), options);
         this.container.addEventListener("dragover", (event) => this.#onDrag(event), options);
         this.container.addEventListener("dragleave", (event) => {

@@ -52,9 +52,9 @@ export function durationText(seconds) {
     return whole % MINUTE_S ? `${minutes} min ${whole % MINUTE_S} s` : `${minutes} min`;
 }
 
-/** An angle, such as "36.6°". @param {number} degrees */
+/** An angle, such as "36.6°" or "−2.0°". @param {number} degrees */
 export function angleText(degrees) {
-    return `${degrees.toFixed(1)}°`;
+    return `${degrees.toFixed(1).replace("-", "−")}°`;
 }
 
 /** A change of an angle with its sign, such as "+4.1°" or "−2.0°". @param {number} degrees */

@@ -13,6 +13,7 @@ import { FRAGMENT_SHADER, VERTEX_SHADER } from "./shaders.js";
 
 const MAX_TILE = 4096;
 const MAX_SAMPLE = 1_000_000; // pixels
+const DRAFT_SHRINK = 2;
 const TILE_UNIT = 0;
 const RANKS_UNIT = 1;
 const UNIFORMS = [
@@ -39,6 +40,8 @@ export class ImageLayer {
             throw new Error(MISSING);
         }
         this._canvas = canvas;
+        this._width = canvas.width;
+        this._height = canvas.height;
         this._gl = /** @type {WebGL2RenderingContext} */ (gl);
         /** @type {Pixels | null} */
         this._pixels = null;
@@ -92,20 +95,22 @@ export class ImageLayer {
     }
 
     /**
-     * @param {number} width pixels of the canvas
-     * @param {number} height pixels of the canvas
+     * @param {number} width of the view in pixels of the screen
+     * @param {number} height of the view in pixels of the screen
      */
     resize(width, height) {
-        this._canvas.width = width;
-        this._canvas.height = height;
+        this._width = width;
+        this._height = height;
     }
 
     /**
      * Draw the image.
      *
      * @param {ViewTransform} transform
+     * @param {boolean} isDraft whether at a quarter of the pixels of the screen
      */
-    draw(transform) {
+    draw(transform, isDraft = false) {
+        this._setSize(isDraft ? DRAFT_SHRINK : 1);
         const gl = this._gl;
         if (gl.isContextLost()) {
             return;
@@ -135,6 +140,20 @@ export class ImageLayer {
         gl.uniform1i(u.isEqualized, Number(this._ranks !== null));
         for (const tile of level.tiles) {
             this._drawTile(tile, level.shrink);
+        }
+    }
+
+    /**
+     * Set the size of the canvas, which clears it.
+     *
+     * @param {number} shrink pixels of the screen per pixel of the canvas, along each side
+     */
+    _setSize(shrink) {
+        const width = Math.ceil(this._width / shrink);
+        const height = Math.ceil(this._height / shrink);
+        if (this._canvas.width !== width || this._canvas.height !== height) {
+            this._canvas.width = width;
+            this._canvas.height = height;
         }
     }
 

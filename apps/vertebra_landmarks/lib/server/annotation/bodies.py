@@ -34,16 +34,17 @@ def at_most(count: int) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def text_of(limit: int) -> Any:
-    """A text of limited length that files and databases can hold."""
+def text_of(limit: int) -> Expected:
+    """Metadata of a text of limited length that files and databases can hold."""
 
     def is_storable(value: str) -> bool:
         return len(value) <= limit and not any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in value)
 
-    return Annotated[str, Field(strict=True), Expected(f"a text of {limit:,} characters at most", is_storable)]
+    return Expected(f"a text of {limit:,} characters at most", is_storable)
 
 
-ShortText, Sentence = text_of(MAX_TEXT_CHARACTERS), text_of(MAX_SENTENCE_CHARACTERS)
+ShortText = Annotated[str, Field(strict=True), text_of(MAX_TEXT_CHARACTERS)]
+Sentence = Annotated[str, Field(strict=True), text_of(MAX_SENTENCE_CHARACTERS)]
 VertebraName = Annotated[str, Expected("a vertebra from T1 to L5", VERTEBRAE.__contains__)]
 PointName = Annotated[str, Expected(f"one of {', '.join(POINTS)}", POINTS.__contains__)]
 LandmarkName = Annotated[str, Expected('a center like "T7" or a corner like "T7 TL"', LANDMARK_INDEX.__contains__)]
@@ -71,12 +72,6 @@ _HalfWidth = Annotated[
 _QuarterTurn = Annotated[int, Field(strict=True), Expected("0, 90, 180 or 270", (0, 90, 180, 270).__contains__)]
 FEW = at_most(MAX_ENTRIES)
 """Of lists and tables; no name may stand twice, so that those of points are shorter."""
-
-
-def by_point(kind: Any) -> Any:
-    """A table of values by vertebra and point."""
-    points = Annotated[dict[PointName, kind], FEW]
-    return Annotated[dict[VertebraName, points], FEW]
 
 
 class Body(BaseModel):

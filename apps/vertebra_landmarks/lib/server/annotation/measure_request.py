@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import ConfigDict, Field
@@ -12,15 +12,15 @@ from pydantic import ConfigDict, Field
 from ...learning.validation import Between, Expected, Flag, Probability
 from ...spine.imaging.image_frame import ImageFrame
 from ...spine.schema import POINTS, VERTEBRAE, Spine
-from .bodies import Body, ErrorPx, OrientationBody, OriginBody, Position, ShortText, Side, by_point
+from .bodies import FEW, Body, ErrorPx, OrientationBody, OriginBody, PointName, Position, ShortText, Side, VertebraName
 
 MAX_SIDE_PX = 1_000_000
 MAX_TIMESTAMP = 1_000_000_000_000
-_Points = by_point(Position)
-_Scores = by_point(Probability)
-_Errors = by_point(ErrorPx)
+_Points = Annotated[dict[VertebraName, Annotated[dict[PointName, Position], FEW]], FEW]
+_Scores = Annotated[dict[VertebraName, Annotated[dict[PointName, Probability], FEW]], FEW]
+_Errors = Annotated[dict[VertebraName, Annotated[dict[PointName, ErrorPx], FEW]], FEW]
 _EXAMPLE_ROWS = (("T5", 0, 8), ("T6", 6, 4), ("T7", 8, 0), ("T8", 6, -4), ("T9", 0, -8))
-EXAMPLE = {
+EXAMPLE: dict[str, Any] = {
     "points": {
         name: {
             "center": [200 + shift, 100 + 40 * row],

@@ -152,7 +152,7 @@ class ImageList:
             query = select(*groups, func.count()).where(self._ours, images.c.state != GONE).group_by(*groups)
             counts = dict.fromkeys((state.value for state in State), 0)
             for state, is_predicted, count in connection.execute(query):
-                counts[_state_of(state, is_predicted).value] += count
+                counts[state_of(state, is_predicted).value] += count
                 counts[State.ALL.value] += count
             self._cached = now, commits, counts
         return dict(counts)
@@ -221,7 +221,8 @@ def _count(connection: Connection, query: Select[Any]) -> int:
     return int(connection.execute(select(func.count()).select_from(query.subquery())).scalar_one())
 
 
-def _state_of(state: int, is_predicted: bool) -> State:
+def state_of(state: int, is_predicted: bool) -> State:
+    """The state of an image whose file is there, by its row."""
     if state == OPEN:
         return State.PREDICTED if is_predicted else State.UNLABELLED
     return State.LABELLED if state == LABELLED else State.UNREADABLE
@@ -235,7 +236,7 @@ def _entry(row: Row[Any]) -> dict[str, Any]:
     return {
         "id": row.id,
         "file": row.file,
-        "state": _state_of(row.state, row.is_predicted).value,
+        "state": state_of(row.state, row.is_predicted).value,
         "user": text_or_none(noted.get("user")),
         "labelled_at": row.labelled_at if has_label else None,
         "seconds": number_or_none(noted.get("seconds")),

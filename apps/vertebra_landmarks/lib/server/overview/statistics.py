@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 
 from ..store.images import FINAL, saved_at_of
 from ..store.labels import ANGLE, largest_angle_of
@@ -92,8 +92,8 @@ class LabelStatistics:
             "unmeasured": len(unmeasured) - len(measured),
         }
 
-    def _measure(self, rows: Iterable[Row[Any]]) -> dict[int, float | None]:
-        """Measure labels for a while and note their angles; returns them by key."""
+    def _measure(self, rows: Iterable[Any]) -> dict[int, float | None]:
+        """Measure the labels of rows for a while and note their angles; returns them by key."""
         angles: dict[int, float | None] = {}
         end = time.monotonic() + self._timeout_s
         for row in rows:

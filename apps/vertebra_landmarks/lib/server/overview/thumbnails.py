@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ...image_io import Radiograph, UnreadableImageError, read_radiograph
-from ...learning.data.image_views import windowed
+from ...image_io.window import windowed
 from ...spine.atomic_write import atomic_write
 from ...spine.imaging.orientation import UPRIGHT
 from ..inference.image_reading import reading

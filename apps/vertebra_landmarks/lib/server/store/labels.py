@@ -96,10 +96,12 @@ class Labels:
             OSError: its file is missing.
             ValueError: it is damaged.
         """
-        if self.changed_files(tag, [image]):
-            self.reconcile(image, tag)
         with self._database.reading() as connection:
             row = self.require(connection, image, tag)
+        if self.changed_files(tag, [image]):
+            self.reconcile(image, tag)
+            with self._database.reading() as connection:
+                row = self.require(connection, image, tag)
         return CurrentLabel(row.version, self._sync.content(image, row), json.loads(row.facts))
 
     def metadata(self, image: str, tag: str) -> dict[str, Any]:

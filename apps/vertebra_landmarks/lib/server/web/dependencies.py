@@ -15,7 +15,7 @@ from monailabel.interfaces.app import MONAILabelApp
 from ..annotation.presence import Presence
 from ..config import ServerConfig
 from ..models import FOLDER
-from ..overview import Overview
+from ..overview.study_overview import Overview
 from ..worker_registry import WorkerRegistry
 from .auth import User
 from .request_guard import user_of
@@ -47,6 +47,7 @@ class Service:
         inference_pool: requests that wait for the inference queue.
         io_pool: reading and writing of images and labels.
         thumbnail_pool: making of thumbnails, so that nothing else waits for them.
+        report_pool: drawing of reports, and follow-ups.
         long_task_pool: synchronous training, scoring and batches.
     """
 
@@ -61,6 +62,7 @@ class Service:
     inference_pool: WorkerPool = field(default_factory=lambda: WorkerPool("landmarks", workers=64, capacity=64))
     io_pool: WorkerPool = field(default_factory=lambda: WorkerPool("files", workers=2, capacity=128))
     thumbnail_pool: WorkerPool = field(default_factory=lambda: WorkerPool("thumbnails", workers=1, capacity=256))
+    report_pool: WorkerPool = field(default_factory=lambda: WorkerPool("reports", workers=1, capacity=32))
     long_task_pool: WorkerPool = field(default_factory=lambda: WorkerPool("a long task", workers=1, capacity=1))
 
     def close(self) -> None:

@@ -55,6 +55,11 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
 """The same for the API description."""
 
 
+def answer(example: Any) -> dict[int | str, dict[str, Any]]:
+    """The answer of a route by an example, for the API description."""
+    return {200: {"description": "The answer", "content": {"application/json": {"example": example}}}}
+
+
 def error_response(status: int, detail: object, headers: dict[str, str] | None = None) -> Response:
     """An error response; ASCII, since the sentence may quote any character of the request."""
     body = json.dumps({"detail": str(detail)[:MAX_DETAIL_LENGTH]})

@@ -9,18 +9,25 @@ from fastapi import APIRouter, HTTPException, Response
 
 from ....spine.imaging.image_geometry import PIXELS
 from ....spine.labels.markups import from_markups, parse_json, stated_geometry
-from ...annotation.landmarks import SET_HERE, LandmarksBody, landmarks_response
+from ...annotation.landmarks import EXAMPLE, SET_HERE, LandmarksBody, landmarks_response
+from ...store.labels import CurrentLabel
 from ..access_policy import requires
 from ..auth import Role
 from ..dependencies import CurrentUser, Json, Service, ServiceDep
-from ..errors import UNREADABLE, bad_request
+from ..errors import UNREADABLE, answer, bad_request
 from ..validation import check_no_names, check_object
 from .datastore import RESERVED, BaseVersion, ImageId, Tag, store_label, with_user
 
 router = APIRouter(tags=["Landmarks"])
 
+_BODY = LandmarksBody.model_validate(EXAMPLE)
+_IMAGE, _TAG, _VERSION, _TS = "phantom_1", "final", 3, 1_800_000_000
+_LABEL = CurrentLabel(_VERSION, b"", {**_BODY.metadata(_TS), "ts": _TS})
+_POINTS = landmarks_response(_IMAGE, _TAG, _LABEL, _BODY.spine())
+_SAVED = {"image": _IMAGE, "tag": _TAG, "version": _VERSION}
 
-@router.get("/landmarks", openapi_extra=requires(Role.READER), summary="Points of a label")
+
+@router.get("/landmarks", openapi_extra=requires(Role.READER), summary="Points of a label", responses=answer(_POINTS))
 async def landmarks(service: ServiceDep, image: ImageId, tag: Tag = "final") -> Response:
     """The current label of an image and tag, with its version, who made it and where its points come from."""
     return Json(await service.io_pool.run(_landmarks, service, image, tag))
@@ -40,7 +47,9 @@ def _landmarks(service: Service, image: str, tag: str) -> dict[str, Any]:
     return landmarks_response(image, tag, label, spine)
 
 
-@router.put("/landmarks", openapi_extra=requires(Role.ANNOTATOR), summary="Save points as a label")
+@router.put(
+    "/landmarks", openapi_extra=requires(Role.ANNOTATOR), summary="Save points as a label", responses=answer(_SAVED)
+)
 async def save_landmarks(
     service: ServiceDep,
     user: CurrentUser,

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from ...annotation.measure_request import MeasureRequest
+from ...annotation.measure_request import EXAMPLE, MeasureRequest
 from ...annotation.measure_response import measure_response
 from ..access_policy import requires
 from ..auth import Role
 from ..dependencies import Json
+from ..errors import answer
 
 router = APIRouter(tags=["Measure"])
 
 
-@router.post("/measure", openapi_extra=requires(Role.READER), summary="Curves, doubts and warnings of points")
+_ANSWER = answer(measure_response(MeasureRequest.model_validate(EXAMPLE)))
+
+
+@router.post(
+    "/measure",
+    openapi_extra=requires(Role.READER),
+    summary="Curves, doubts and warnings of points",
+    responses=_ANSWER,
+)
 def measure(request: MeasureRequest) -> Response:
     """Cobb angles with their intervals and lines, colors of the vertebrae, and what to check; no image is needed.
 

@@ -1,4 +1,4 @@
-"""``/images`` and ``/statistics``: the study at a glance."""
+"""``/images``, ``/statistics`` and ``/follow_up``: the study at a glance, and one patient in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...overview.image_list import MAX_LIMIT, Sort, State
 from ...overview.image_list import Query as ListQuery
 from ..access_policy import requires
 from ..auth import Role
-from ..dependencies import Json, ServiceDep
+from ..dependencies import Json, Service, ServiceDep
 from .datastore import ImageId
 
 router = APIRouter(tags=["Overview"])
@@ -56,10 +56,46 @@ _STATISTICS_EXAMPLE = {
     "labels": 12,
     "unmeasured": 0,
 }
+_FOLLOWED = {"upper_end": "T5", "lower_end": "T12", "angle_deg": 36.6, "half_width_deg": 2.1}
+_FOLLOW_UP_EXAMPLE = {
+    "patient": "6ab8c8d9c1f1f0a5b1d9f4a2c3e4d5f6",
+    "reference": "P12_pre",
+    "images": [
+        {
+            "id": "P12_pre",
+            "date": "2025-05-06",
+            "date_source": "header",
+            "state": "labelled",
+            "tag": "final",
+            "version": 1,
+            "curves": [{**_FOLLOWED, "apex": "T8", "side": "right", "region": "thoracic", "open_ends": []}],
+            "sides_of": "patient",
+            "t1_tilt_deg": -2.4,
+            "same_ends": [_FOLLOWED],
+        }
+    ],
+    "changes": [
+        {
+            "from": "P12_pre",
+            "to": "P12_post",
+            "upper_end": "T5",
+            "lower_end": "T12",
+            "change_deg": -11.2,
+            "within_error": False,
+        }
+    ],
+    "left_out": 0,
+    "unread": 0,
+}
 
 Search = Annotated[str, Query(max_length=MAX_SEARCH_LENGTH, description="Part of the id", examples=["phantom"])]
 Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET)]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
+
+
+async def _check_exists(service: Service, image: str) -> None:
+    if not await service.io_pool.run(service.app.datastore().get_image_uri, image):
+        raise HTTPException(404, f"there is no image {image!r:.80} in the studies folder")
 
 
 @router.get(
@@ -97,8 +133,7 @@ def list_images(
 async def thumbnail(service: ServiceDep, request: Request, image: ImageId) -> Response:
     """A JPEG of at most 120 x 240 pixels, upright as the file states."""
     thumbnails = service.overview.thumbnails
-    if not await service.io_pool.run(service.app.datastore().get_image_uri, image):
-        raise HTTPException(404, f"there is no image {image!r:.80} in the studies folder")
+    await _check_exists(service, image)
     key = await service.io_pool.run(thumbnails.key, image)
     headers = {"ETag": f'"{key}"', "Cache-Control": f"private, max-age={THUMBNAIL_LIFETIME_S}"}
     if f'"{key}"' in request.headers.get("if-none-match", ""):
@@ -121,3 +156,20 @@ async def statistics(service: ServiceDep) -> Response:
     requests will have measured.
     """
     return Json(await service.io_pool.run(service.overview.statistics.summary))
+
+
+@router.get(
+    "/follow_up",
+    openapi_extra={**_READER, **_answer(_FOLLOW_UP_EXAMPLE)},
+    summary="All images of a patient by date, and the change of each curve",
+)
+async def follow_up(service: ServiceDep, image: ImageId) -> Response:
+    """Images of one patient, each with its own curves, and those of the earliest one at the same end vertebrae.
+
+    Images are of one patient by PatientID of DICOM files, else by their names, as training takes them; ``patient`` is a
+    digest. Without a date in the header, that of the file counts. Points are of the label ``final``, else of the stored
+    prediction. ``within_error`` says that a change is no larger than its error. ``unread`` counts images of the folder
+    whose headers later requests will have read.
+    """
+    await _check_exists(service, image)
+    return Json(await service.report_pool.run(service.overview.follow_ups.of, image))

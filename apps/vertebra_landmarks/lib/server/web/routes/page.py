@@ -46,7 +46,7 @@ MEDIA_TYPES = {
 }
 """By suffix of the file. Other files are not served; nor does it matter which types the system knows."""
 PUBLIC = requires(None)
-_METHODS = ("GET", "HEAD")
+_METHODS = ["GET", "HEAD"]
 
 
 class PageFiles(StaticFiles):

@@ -14,6 +14,7 @@ from ...annotation.presence import Present
 from ..access_policy import requires
 from ..auth import ANYBODY, Role
 from ..dependencies import CurrentUser, Json, Service, ServiceDep
+from ..errors import answer
 from .datastore import ImageId
 
 router = APIRouter(tags=["Presence"])
@@ -36,7 +37,10 @@ class PresenceBody(Body):
     """Edits that are not saved yet."""
 
 
-@router.put("/presence", openapi_extra=READER, summary="Note that an image is open")
+_OTHERS = {"others": [Present("Ben", 7, 2)._asdict()]}
+
+
+@router.put("/presence", openapi_extra=READER, summary="Note that an image is open", responses=answer(_OTHERS))
 async def note_presence(
     service: ServiceDep, user: CurrentUser, body: PresenceBody, image: ImageId, client: Client
 ) -> Response:
