@@ -20,7 +20,7 @@ import { SignIn } from "./shell/sign_in.js";
 const probe = new PageProbe();
 window.vertebraLandmarks = probe;
 
-/** Titles of the browser's tab. */
+/** Titles of the browser's tab for pages without an image. */
 const TITLES = { overview: "Images", image: "Image", "follow-up": "Follow-up", training: "Training" };
 /** @type {import("./shell/help_sheet.js").HelpSection} */
 const GENERAL_KEYS = { title: "Everywhere", rows: [["?", "Show or hide this list"], ["Tab", "Next control"]] };
@@ -92,8 +92,8 @@ function start() {
     const router = new Router(window, async (route) => {
         header.setPage(route.page);
         help.set([GENERAL_KEYS]);
-        document.title = `${TITLES[route.page]} – Vertebra Landmarks`;
-        messages.hide();
+        document.title = `${route.id || TITLES[route.page]} – Vertebra Landmarks`;
+        messages.hideError();
         const container = h("div", { class: "page" });
         fill(main, container);
         let page;

@@ -60,8 +60,8 @@
  * @property {ImageState} state
  * @property {number} version
  * @property {Curve[]} curves free measurement
- * @property {{upper_end: string, lower_end: string, angle_deg: number|null}[]} same_ends measured at the end vertebrae
- *     of the reference image
+ * @property {{upper_end: string, lower_end: string, angle_deg: number|null, half_width_deg?: number|null}[]} same_ends
+ *     measured at the end vertebrae of the earliest image
  * @property {number|null} t1_tilt_deg
  *
  * @typedef {object} FollowUp answer of `GET /follow_up`
@@ -69,6 +69,8 @@
  * @property {FollowUpImage[]} images by date
  * @property {{upper_end: string, lower_end: string, from: string, to: string, change_deg: number,
  *     within_error: boolean|null}[]} changes
+ * @property {number} [left_out] images of the patient beyond those that the server compares
+ * @property {number} [unread] images of the study whose headers have not been read yet, and may belong to the patient
  *
  * @typedef {object} Statistics answer of `GET /statistics`
  * @property {{day: string, user: string, count: number}[]} labels_by_day

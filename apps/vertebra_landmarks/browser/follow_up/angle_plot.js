@@ -65,7 +65,7 @@ function axesOf(hasDates, count) {
         return [low - room, high + room];
     };
     const y = axis("Angle (°)", { size: 44 });
-    const scales = { x: { time: hasDates, range: roomy }, y: { range: /** @type {uPlot.Range.Function} */ ((_, __, high) => [0, Math.max(10, high * 1.15)]) } };
+    const scales = { x: { time: hasDates, range: roomy }, y: { range: /** @type {uPlot.Range.Function} */ ((_, low, high) => [Math.min(0, low * 1.15), Math.max(10, high * 1.15)]) } };
     if (hasDates) return { scales, tzDate: utc, axes: [timeAxis("Date", utc), y] };
     const x = axis("Image, in order", { ...X_AXIS, incrs: [1, 2, 5, 10], values: (_, splits) =>
         splits.map((value) => (Number.isInteger(value) && value >= 1 && value <= count ? String(value) : "")) });

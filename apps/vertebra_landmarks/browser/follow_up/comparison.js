@@ -13,6 +13,7 @@ import { angleText, changeText } from "../shell/format.js";
  * @property {number|null} before degrees at the same end vertebrae, negative where the spine is bent to the other side
  *     than in the earliest image; null where an endplate is missing
  * @property {number|null} after
+ * @property {string[]} texts both with their intervals, "–" where one is missing
  * @property {number|null} change degrees
  * @property {boolean|null} isWithinError null where the error is unknown
  */
@@ -28,13 +29,15 @@ export function compare(followUp, before, after) {
     const ends = endsOf(followUp);
     return ends.map(({ upper_end: upper, lower_end: lower }) => {
         const at = (/** @type {FollowUpImage} */ image) => image.same_ends.find((curve) =>
-            curve.upper_end === upper && curve.lower_end === lower)?.angle_deg ?? null;
-        const [first, second] = [at(before), at(after)];
+            curve.upper_end === upper && curve.lower_end === lower);
+        const [first, second] = [at(before)?.angle_deg ?? null, at(after)?.angle_deg ?? null];
         const stated = statedChange(followUp, upper, lower, before.id, after.id);
         return {
             name: `${upper}–${lower}`,
             before: first,
             after: second,
+            texts: [at(before), at(after)].map((measured) =>
+                (typeof measured?.angle_deg === "number" ? intervalText(measured.angle_deg, measured.half_width_deg) : "–")),
             change: stated?.change ?? (first === null || second === null ? null : second - first),
             isWithinError: stated?.isWithinError ?? null,
         };
@@ -84,10 +87,14 @@ export function meaning({ before, after, change, isWithinError }) {
     return `${what}, beyond measurement error`;
 }
 
+/** An angle with its interval, such as "24.1 ± 2.1°". @param {number} angle @param {number|null|undefined} half degrees */
+export function intervalText(angle, half) {
+    return typeof half === "number" ? `${angleText(angle).slice(0, -1)} ± ${angleText(half)}` : angleText(angle);
+}
+
 /** A curve with its interval and its end vertebrae, such as "24.1 ± 2.1°, T5–T12". @param {Curve} curve */
 export function curveText({ angle_deg: angle, half_width_deg: half, upper_end: upper, lower_end: lower }) {
-    const value = typeof half === "number" ? `${angle.toFixed(1)} ± ${half.toFixed(1)}°` : angleText(angle);
-    return `${value}, ${upper}–${lower}`;
+    return `${intervalText(angle, half)}, ${upper}–${lower}`;
 }
 
 /** A change with its sign, "–" where it is unknown. @param {number|null} change */

@@ -25,7 +25,7 @@ export class CurveTable {
     show(followUp, before, after) {
         const dates = [before.date ?? "earlier", after.date ?? "later"];
         const changes = compare(followUp, before, after).map((curve) => h("tr", {},
-            h("th", { scope: "row" }, curve.name), angleCell(curve.before), angleCell(curve.after),
+            h("th", { scope: "row" }, curve.name), ...curve.texts.map((text) => h("td", { class: "number" }, text)),
             h("td", { class: "number change" }, changeOrDash(curve.change)),
             h("td", { class: "meaning", "data-within": String(curve.isWithinError) }, meaning(curve))));
         const own = pairs(before, after).map((pair) => h("tr", {}, ...pair.map((curve) =>
@@ -50,9 +50,4 @@ function table(testId, headings, numeric, rows) {
         h("thead", {}, h("tr", {}, ...headings.map((text, column) => h("th", { scope: "col", class: numeric.includes(column) ? "number" : null },
             text || h("span", { class: "visually-hidden" }, "Meaning"))))),
         h("tbody", {}, ...rows));
-}
-
-/** @param {number|null} degrees */
-function angleCell(degrees) {
-    return h("td", { class: "number" }, degrees === null ? "–" : angleText(degrees));
 }

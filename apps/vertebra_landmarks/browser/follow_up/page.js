@@ -3,6 +3,7 @@
 import { withQuery } from "../api/client.js";
 import { messageOf } from "../api/errors.js";
 import { fill, h, icon, nameElement } from "../shell/dom.js";
+import { plural } from "../shell/format.js";
 import { AnglePlot } from "./angle_plot.js";
 import { CurveTable } from "./curve_table.js";
 import { ImagePane } from "./image_pane.js";
@@ -37,6 +38,7 @@ class FollowUpPage {
             new ImagePane(context, "Later image", "after", (id) => this.#choose(1, id))];
         this.table = new CurveTable();
         this.plot = new AnglePlot();
+        this.note = h("p", { class: "hint", role: "status", "data-testid": "follow-up-note", hidden: true });
         this.empty = h("div", { class: "empty", "data-testid": "empty" }, h("p", {}, "Looking for images of the same patient"));
         this.content = h("div", { class: "follow-up-content", hidden: true },
             h("div", { class: "panes" }, ...this.panes.map(({ element }) => element)),
@@ -46,7 +48,7 @@ class FollowUpPage {
             h("div", { class: "follow-up-head" },
                 h("a", { class: "icon-button", href: context.router.href("image", imageId), "aria-label": "Back to the image" }, icon("back")),
                 h("h1", {}, "Follow-up"), nameElement(imageId, "name faint")),
-            this.empty, this.content));
+            this.note, this.empty, this.content));
     }
 
     /** Ask the server which images there are, and show two of them. */
@@ -55,6 +57,7 @@ class FollowUpPage {
             const path = withQuery("/follow_up", { image: this.imageId });
             const followUp = /** @type {FollowUp} */ (await this.context.client.get(path, { signal: this.stops.signal }));
             if (this.stops.signal.aborted) return;
+            this.#showNote(followUp);
             if (followUp.images.length < 2) return this.#showEmpty(...reasonOf(followUp));
             this.#show(followUp);
         } catch (error) {
@@ -68,6 +71,16 @@ class FollowUpPage {
         for (const pane of this.panes) pane.close();
         this.plot.close();
         return true;
+    }
+
+    /** @param {FollowUp} followUp */
+    #showNote({ unread = 0, left_out: leftOut = 0 }) {
+        const sentences = [
+            unread && `The headers of ${plural(unread, "image")} of the study have not been read yet; open this page again to find more.`,
+            leftOut && `${plural(leftOut, "more image")} of this patient ${leftOut === 1 ? "is" : "are"} left out.`,
+        ].filter(Boolean);
+        this.note.hidden = sentences.length === 0;
+        this.note.textContent = sentences.join(" ");
     }
 
     /** @param {FollowUp} followUp */

@@ -44,6 +44,11 @@ export class Messages {
         fill(this.bar);
     }
 
+    /** Hide the message if it is an error, which is about the page that is left. */
+    hideError() {
+        if (this.bar.dataset.kind === "error") this.hide();
+    }
+
     /**
      * Ask a question.
      * @param {string} text
