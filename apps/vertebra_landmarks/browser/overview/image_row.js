@@ -48,7 +48,7 @@ export class ImageRow {
         this.angle = cell("number angle");
         this.added = cell("added faint");
         this.element = h("div", { role: "row", class: "image-row", id: `image-row-${rowsMade++}` },
-            cell("picture", this.thumbnail),
+            cell("thumb", this.thumbnail),
             cell("", h("span", { class: "name-line" }, this.link, this.suffix), this.details),
             cell("state", h("span", { class: "state-line" }, this.dot, this.state), this.stateDetails),
             cell("doubt", h("span", { class: "doubt-bar", "aria-hidden": "true" }, this.doubtFill), this.doubt),
@@ -62,7 +62,7 @@ export class ImageRow {
     /**
      * Show an image.
      * @param {Image|undefined} image undefined while it is being fetched
-     * @param {string|undefined} url address; undefined while it is being fetched, "" where there is none
+     * @param {string|undefined} url of its thumbnail; undefined while it is being fetched, "" where there is none
      */
     show(image, url) {
         this.image = image ?? null;

@@ -7,7 +7,7 @@ import { h, icon } from "../shell/dom.js";
 
 /** Columns: name, class, and what they sort by; the order that a first click gives. */
 const COLUMNS = /** @type {const} */ ([
-    ["Thumbnail", "picture", null, false],
+    ["Thumbnail", "thumb", null, false],
     ["Name", "", "name", false],
     ["State", "state", "labelled", true],
     ["Doubt", "doubt", "doubt", true],

@@ -68,7 +68,7 @@ export class Thumbnails {
             const blob = await this.client.blob(path, { signal: job.abort.signal });
             if (!job.abort.signal.aborted) this.#keep(job.image, URL.createObjectURL(blob));
         } catch {
-            if (!job.abort.signal.aborted) this.#keep(job.image, ""); // shown as an image without a thumbnail
+            if (!job.abort.signal.aborted) this.#keep(job.image, ""); // shown as an image without one
         } finally {
             this.running.delete(job.image);
             this.#start();

@@ -110,9 +110,9 @@ export class Header {
     }
 }
 
-/** @param {PageName} page @param {string} iconName @param {string} text */
-function link(page, iconName, text) {
-    return h("a", { href: hrefOf(page), class: "page-link", "data-testid": `page-${page}` }, icon(iconName),
+/** @param {PageName} page @param {string} drawing @param {string} text */
+function link(page, drawing, text) {
+    return h("a", { href: hrefOf(page), class: "page-link", "data-testid": `page-${page}` }, icon(drawing),
         h("span", {}, text));
 }
 
