@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import { ServerError } from "../../../apps/vertebra_landmarks/browser/api/errors.js";
 import { ImagePages, MAX_PAGES, PAGE_SIZE } from "../../../apps/vertebra_landmarks/browser/overview/image_pages.js";
-import { MAX_PICTURES, Thumbnails } from "../../../apps/vertebra_landmarks/browser/overview/thumbnails.js";
+import { MAX_THUMBNAILS, Thumbnails } from "../../../apps/vertebra_landmarks/browser/overview/thumbnails.js";
 
 const TOTAL = 50_000;
 const QUERY = { search: "", state: "all", sort: "name", descending: false };
@@ -109,17 +109,17 @@ test("thumbnails are fetched a few at a time, kept within bounds, and released",
     try {
         let loaded = 0;
         const thumbnails = new Thumbnails(client, () => { loaded += 1; });
-        for (let first = 0; first < MAX_PICTURES + 40; first += 20) {
+        for (let first = 0; first < MAX_THUMBNAILS + 40; first += 20) {
             thumbnails.want(Array.from({ length: 20 }, (_, index) => `i${first + index}`));
             assert.ok(thumbnails.running.size <= 3);
             while (thumbnails.waiting.length || thumbnails.running.size) await settled(2);
         }
-        assert.equal(loaded, MAX_PICTURES + 40);
-        assert.deepEqual([thumbnails.urls.size, released.length], [MAX_PICTURES, 40]);
+        assert.equal(loaded, MAX_THUMBNAILS + 40);
+        assert.deepEqual([thumbnails.urls.size, released.length], [MAX_THUMBNAILS, 40]);
         assert.equal(thumbnails.url("i0"), undefined);
-        assert.match(thumbnails.url(`i${MAX_PICTURES + 39}`), /^blob:/);
+        assert.match(thumbnails.url(`i${MAX_THUMBNAILS + 39}`), /^blob:/);
         thumbnails.close();
-        assert.equal(released.length, MAX_PICTURES + 40);
+        assert.equal(released.length, MAX_THUMBNAILS + 40);
     } finally {
         URL.revokeObjectURL = original;
     }

@@ -3,7 +3,6 @@
  * right if `mirrored`, then turned clockwise by `turn_deg`.
  */
 
-import { UPRIGHT, uprightMatrix } from "../canvas/view_transform.js";
 import { isFinitePoint } from "./geometry.js";
 import { CENTER_INDEX, CORNER_INDICES, VERTEBRAE, at } from "./schema.js";
 
@@ -11,6 +10,31 @@ import { CENTER_INDEX, CORNER_INDICES, VERTEBRAE, at } from "./schema.js";
 /** @typedef {import("./origin.js").Orientation} Orientation */
 
 const [TL, TR, BL, BR] = CORNER_INDICES;
+
+/** @type {Readonly<Orientation>} */
+export const UPRIGHT = Object.freeze({ turn_deg: 0, mirrored: false });
+
+/**
+ * Affine map from stored to upright pixels: `[a, b, c, d, e, f]` with u = a x + c y + e, v = b x + d y + f.
+ *
+ * @param {number} width columns of the stored raster
+ * @param {number} height rows of the stored raster
+ * @param {Orientation} orientation
+ * @returns {number[]}
+ * @throws {RangeError} the turn is not 0, 90, 180 or 270 degrees
+ */
+export function uprightMatrix(width, height, orientation) {
+    const { turn_deg: turn, mirrored } = orientation;
+    if (![0, 90, 180, 270].includes(turn)) {
+        throw new RangeError(`turn_deg must be 0, 90, 180 or 270, got ${turn}`);
+    }
+    let matrix = mirrored ? [-1, 0, 0, 1, width - 1, 0] : [1, 0, 0, 1, 0, 0];
+    for (let turned = 0, h = height, w = width; turned < turn; turned += 90, [w, h] = [h, w]) {
+        const [a, b, c, d, e, f] = matrix;
+        matrix = [-b, a, -d, c, h - 1 - f, e];
+    }
+    return matrix;
+}
 
 /**
  * Whether two orientations are the same; null counts as upright.

@@ -1,4 +1,4 @@
-/** One of the two images: its picture with points and lines, which cannot be changed here. */
+/** One of the two images: shown with points and lines, which cannot be changed here. */
 
 import { isCancelled, messageOf, ServerError } from "../api/errors.js";
 import { withQuery } from "../api/client.js";

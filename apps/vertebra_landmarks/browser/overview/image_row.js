@@ -36,7 +36,7 @@ export class ImageRow {
     constructor(onOpen) {
         /** @type {Image|null} */
         this.image = null;
-        this.picture = h("img", { alt: "", class: "thumbnail", draggable: "false", hidden: true });
+        this.thumbnail = h("img", { alt: "", class: "thumbnail", draggable: "false", hidden: true });
         this.link = h("a", { class: "list-name", tabindex: "-1", draggable: "false" });
         this.suffix = h("span", { class: "suffix" });
         this.details = h("span", { class: "row-details" });
@@ -48,7 +48,7 @@ export class ImageRow {
         this.angle = cell("number angle");
         this.added = cell("added faint");
         this.element = h("div", { role: "row", class: "image-row", id: `image-row-${rowsMade++}` },
-            cell("picture", this.picture),
+            cell("thumb", this.thumbnail),
             cell("", h("span", { class: "name-line" }, this.link, this.suffix), this.details),
             cell("state", h("span", { class: "state-line" }, this.dot, this.state), this.stateDetails),
             cell("doubt", h("span", { class: "doubt-bar", "aria-hidden": "true" }, this.doubtFill), this.doubt),
@@ -62,12 +62,12 @@ export class ImageRow {
     /**
      * Show an image.
      * @param {Image|undefined} image undefined while it is being fetched
-     * @param {string|undefined} picture address; undefined while it is being fetched, "" where there is none
+     * @param {string|undefined} url of its thumbnail; undefined while it is being fetched, "" where there is none
      */
-    show(image, picture) {
+    show(image, url) {
         this.image = image ?? null;
         this.element.classList.toggle("loading", !image);
-        this.#showPicture(image ? picture : undefined);
+        this.#showThumbnail(image ? url : undefined);
         if (!image) return this.#clear();
         this.link.href = hrefOf("image", image.id);
         this.link.dataset.testid = `open-${image.id}`;
@@ -80,12 +80,12 @@ export class ImageRow {
         fill(this.details, ...detailsOf(image));
     }
 
-    /** @param {string|undefined} picture */
-    #showPicture(picture) {
-        if (picture === (this.picture.getAttribute("src") ?? undefined)) return;
-        if (picture) this.picture.src = picture;
-        else this.picture.removeAttribute("src");
-        this.picture.hidden = !picture;
+    /** @param {string|undefined} url */
+    #showThumbnail(url) {
+        if (url === (this.thumbnail.getAttribute("src") ?? undefined)) return;
+        if (url) this.thumbnail.src = url;
+        else this.thumbnail.removeAttribute("src");
+        this.thumbnail.hidden = !url;
     }
 
     #clear() {

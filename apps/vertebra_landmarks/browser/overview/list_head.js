@@ -7,7 +7,7 @@ import { h, icon } from "../shell/dom.js";
 
 /** Columns: name, class, and what they sort by; the order that a first click gives. */
 const COLUMNS = /** @type {const} */ ([
-    ["Picture", "picture", null, false],
+    ["Thumbnail", "thumb", null, false],
     ["Name", "", "name", false],
     ["State", "state", "labelled", true],
     ["Doubt", "doubt", "doubt", true],
@@ -25,7 +25,7 @@ export class ListHead {
         const cells = COLUMNS.map(([name, className, sort, descendsFirst]) => {
             const cell = h("div", { role: "columnheader", class: `cell ${className}` });
             if (sort === null) {
-                cell.append(h("span", { class: name === "Picture" ? "visually-hidden" : "" }, name));
+                cell.append(h("span", { class: name === "Thumbnail" ? "visually-hidden" : "" }, name));
                 return cell;
             }
             cell.append(h("button", {

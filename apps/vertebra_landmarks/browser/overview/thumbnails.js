@@ -1,9 +1,9 @@
-/** Small pictures of images: fetched with the token while their rows are in view, some at once, kept in a bounded cache. */
+/** Thumbnails of images: fetched with the token while their rows are in view, some at once, kept in a bounded cache. */
 
 import { withQuery } from "../api/client.js";
 
-/** Pictures to keep, each some kilobytes; those used longest ago go first. */
-export const MAX_PICTURES = 400;
+/** Thumbnails to keep, each some kilobytes; those used longest ago go first. */
+export const MAX_THUMBNAILS = 400;
 /** Requests at once, so that the browser has connections left for the rows. */
 const MAX_REQUESTS = 3;
 
@@ -13,7 +13,7 @@ const MAX_REQUESTS = 3;
 export class Thumbnails {
     /**
      * @param {import("../api/client.js").Client} client
-     * @param {(image: string, url: string) => void} onLoad a picture came; "" where there is none
+     * @param {(image: string, url: string) => void} onLoad a thumbnail came; "" where there is none
      */
     constructor(client, onLoad) {
         this.client = client;
@@ -26,7 +26,7 @@ export class Thumbnails {
         this.running = new Map();
     }
 
-    /** Address of a picture; undefined until it has come. @param {string} image @returns {string|undefined} */
+    /** Address of a thumbnail; undefined until it has come. @param {string} image @returns {string|undefined} */
     url(image) {
         const url = this.urls.get(image);
         if (url !== undefined) { // as the one used last
@@ -36,7 +36,7 @@ export class Thumbnails {
         return url;
     }
 
-    /** Fetch the missing pictures of these images, and forget about others. @param {string[]} images */
+    /** Fetch the missing thumbnails of these images, and forget about others. @param {string[]} images */
     want(images) {
         const wanted = new Set(images);
         for (const [image, job] of this.running) if (!wanted.has(image)) job.abort.abort();
@@ -68,7 +68,7 @@ export class Thumbnails {
             const blob = await this.client.blob(path, { signal: job.abort.signal });
             if (!job.abort.signal.aborted) this.#keep(job.image, URL.createObjectURL(blob));
         } catch {
-            if (!job.abort.signal.aborted) this.#keep(job.image, ""); // shown as an image without a picture
+            if (!job.abort.signal.aborted) this.#keep(job.image, ""); // shown as an image without one
         } finally {
             this.running.delete(job.image);
             this.#start();
@@ -78,7 +78,7 @@ export class Thumbnails {
     /** @param {string} image @param {string} url */
     #keep(image, url) {
         this.urls.set(image, url);
-        for (const oldest of [...this.urls.keys()].slice(0, Math.max(0, this.urls.size - MAX_PICTURES))) {
+        for (const oldest of [...this.urls.keys()].slice(0, Math.max(0, this.urls.size - MAX_THUMBNAILS))) {
             URL.revokeObjectURL(/** @type {string} */ (this.urls.get(oldest)));
             this.urls.delete(oldest);
         }

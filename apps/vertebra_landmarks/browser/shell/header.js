@@ -110,9 +110,9 @@ export class Header {
     }
 }
 
-/** @param {PageName} page @param {string} picture @param {string} text */
-function link(page, picture, text) {
-    return h("a", { href: hrefOf(page), class: "page-link", "data-testid": `page-${page}` }, icon(picture),
+/** @param {PageName} page @param {string} drawing @param {string} text */
+function link(page, drawing, text) {
+    return h("a", { href: hrefOf(page), class: "page-link", "data-testid": `page-${page}` }, icon(drawing),
         h("span", {}, text));
 }
 
