@@ -124,6 +124,9 @@ function start() {
     document.addEventListener("keydown", (event) => {
         if (event.key === "?" && !isTyping(event.target)) help.toggle();
     });
+    for (const type of /** @type {const} */ (["dragover", "drop"])) { // else the browser leaves the page for the file
+        window.addEventListener(type, (event) => { if (event.dataTransfer?.types.includes("Files")) event.preventDefault(); });
+    }
     void identify(session, signIn, messages).then(() => router.follow());
 }
 
