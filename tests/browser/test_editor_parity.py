@@ -278,18 +278,6 @@ def test_the_direction_of_the_spine_is_the_same() -> None:
     check_same(replay(cases), expected, "spine_direction")
 
 
-def take_step(guide: PlacementGuide, name: str, v: int, xy: np.ndarray) -> None:
-    """Do what ``name`` says in the page's code."""
-    if name == "advance":
-        guide.advance(xy)
-    elif name == "skipVertebra":
-        guide.skip_vertebra(xy)
-    elif name == "back":
-        guide.back()
-    else:
-        guide.go_to(v, xy if name == "goToMissing" else None)
-
-
 def test_the_guide_takes_the_same_way() -> None:
     rng = np.random.default_rng(4)
     cases, expected = [], []
@@ -301,7 +289,15 @@ def test_the_guide_takes_the_same_way() -> None:
         seen.append(guide.current)
         for name in rng.choice(["advance", "advance", "skipVertebra", "back", "goTo", "goToMissing"], 15).tolist():
             v = int(rng.choice([vertebra for vertebra, _ in order]))
-            take_step(guide, name, v, xy)
+            steps = {
+                "advance": (guide.advance, xy),
+                "skipVertebra": (guide.skip_vertebra, xy),
+                "back": (guide.back,),
+                "goTo": (guide.go_to, v),
+                "goToMissing": (guide.go_to, v, xy),
+            }
+            step, *values = steps[name]
+            step(*values)
             operations.append({"name": name, "v": v})
             seen.append(guide.current)
         given = {"order": [list(place) for place in order]} if number_ % 2 or order != GUIDED else {}

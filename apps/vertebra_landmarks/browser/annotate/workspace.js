@@ -1,8 +1,8 @@
 /** The open image with its points: what all parts of the page work on, and tell each other when it changes. */
 
 import { ServerError, isCancelled, messageOf } from "../api/errors.js";
+import { Listeners } from "../editor/changes.js";
 import { Drafts } from "../editor/drafts.js";
-import { Listeners } from "../editor/listeners.js";
 import { Measuring, pointsBody } from "../editor/measuring.js";
 import { UPRIGHT, UprightMap, isSameOrientation, orientationOf } from "../editor/orientation.js";
 import { SpineEditor } from "../editor/spine_editor.js";

@@ -26,7 +26,7 @@
  * @property {ImageRow[]} images
  *
  * @typedef {object} Orientation how stored pixels become upright
- * @property {0|90|180|270} turn_deg clockwise turn, after the mirroring
+ * @property {number} turn_deg clockwise turn, after the mirroring
  * @property {boolean} mirrored whether the columns are reversed first
  *
  * @typedef {object} ImageFacts what the header of an image states, see docs/SERVER.md
@@ -78,7 +78,11 @@
  * @property {number[]} largest_angle_deg
  * @property {{user: string, labels: number, median_seconds: number|null}[]} readers
  *
- * @typedef {object} Gate the publish gate's verdict
+ * @typedef {{"films": number, "films_better": number}} ComparedImages number of images
+ *
+ * @typedef {ComparedImages & Verdict} Gate the publish gate's verdict
+ *
+ * @typedef {object} Verdict
  * @property {number|null} before mean error in steps, the distance of neighbouring centers
  * @property {number|null} after
  * @property {boolean} is_passed
@@ -144,6 +148,24 @@
  * @property {number|null} names_right probability
  * @property {{kind: string, text: string, vertebrae: string[]}[]} submission_warnings
  *
+ * @typedef {object} Landmark a point in requests and responses
+ * @property {string} name such as "T7" or "T7 TL"
+ * @property {number} x stored pixels
+ * @property {number} y stored pixels
+ * @property {number} score confidence in 0...1, 1 for a point placed by a person
+ * @property {number|null} error_px expected distance from the true position; null where not estimated
+ * @property {boolean} visible whether the image shows it
+ *
+ * @typedef {{code: string, message: string, vertebrae: string[]}} ImageWarning
+ *
+ * @typedef {object} Origin provenance of points that no user set, in responses, label information and drafts
+ * @property {string} model_version "" where unknown
+ * @property {number|null} names_right probability that all names are right; null where the model does not state it
+ * @property {Record<string, number|null>|null} tilt_half_widths_deg each vertebra's part in the interval of an angle;
+ *     null where the model does not state them
+ * @property {Orientation|null} orientation how the model turned the raster upright; null where unknown
+ * @property {ImageWarning[]} warnings about the image as a whole
+ *
  * @typedef {object} LabelInfo who saved a label, and what it cost
  * @property {string} [user]
  * @property {number} [ts] when
@@ -154,13 +176,13 @@
  * @property {string} image
  * @property {string} tag
  * @property {number} version
- * @property {import("../editor/spine.js").Landmark[]} landmarks
+ * @property {Landmark[]} landmarks
  * @property {string[]} touched names of points that a person set
  * @property {LabelInfo} info
- * @property {import("../editor/origin.js").Origin} origin
+ * @property {Origin} origin
  *
  * @typedef {object} Prediction answer of `POST /infer`, as far as this page reads it
- * @property {import("../editor/spine.js").Landmark[]} landmarks
+ * @property {Landmark[]} landmarks
  * @property {ImageFacts} image
  */
 

@@ -1,5 +1,6 @@
 /** One radiograph with its points: shows both, and reports what mouse, pen and fingers do. */
 
+import { UPRIGHT } from "../editor/orientation.js";
 import { P, V } from "../editor/schema.js";
 import { Equalizer } from "./image/equalization.js";
 import { GrayValues, WINDOWS } from "./image/gray_window.js";
@@ -7,7 +8,7 @@ import { ImageLayer } from "./image/image_layer.js";
 import { Interaction } from "./interaction.js";
 import { medianBodyHeight, middleAt } from "./points/point_search.js";
 import { PointsLayer } from "./points/points_layer.js";
-import { FIT_MARGIN, UPRIGHT, ViewTransform } from "./view_transform.js";
+import { FIT_MARGIN, ViewTransform } from "./view_transform.js";
 
 /** @typedef {import("./view_transform.js").Orientation} Orientation */
 /** @typedef {import("./image/gray_window.js").GrayWindow} GrayWindow */

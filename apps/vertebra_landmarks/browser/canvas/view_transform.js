@@ -6,10 +6,9 @@
  * top left corner of the view.
  */
 
-/** @typedef {{turn_deg: number, mirrored: boolean}} Orientation mirrored first, then turned clockwise */
+import { UPRIGHT, uprightMatrix } from "../editor/orientation.js";
 
-/** @type {Readonly<Orientation>} */
-export const UPRIGHT = Object.freeze({ turn_deg: 0, mirrored: false });
+/** @typedef {import("../api/types.js").Orientation} Orientation */
 
 /** Room around a fitted image, relative to its size. */
 export const FIT_MARGIN = 1.02;
@@ -17,28 +16,6 @@ export const FIT_MARGIN = 1.02;
 const MAX_SCALE = 40;
 const MIN_SCALE_OF_FIT = 0.5;
 const MIN_SHOWN_PX = 48;
-
-/**
- * Affine map from stored to upright pixels: `[a, b, c, d, e, f]` with u = a x + c y + e, v = b x + d y + f.
- *
- * @param {number} width columns of the stored raster
- * @param {number} height rows of the stored raster
- * @param {Orientation} orientation
- * @returns {number[]}
- * @throws {RangeError} the turn is not 0, 90, 180 or 270 degrees
- */
-export function uprightMatrix(width, height, orientation) {
-    const { turn_deg: turn, mirrored } = orientation;
-    if (![0, 90, 180, 270].includes(turn)) {
-        throw new RangeError(`turn_deg must be 0, 90, 180 or 270, got ${turn}`);
-    }
-    let matrix = mirrored ? [-1, 0, 0, 1, width - 1, 0] : [1, 0, 0, 1, 0, 0];
-    for (let turned = 0, h = height, w = width; turned < turn; turned += 90, [w, h] = [h, w]) {
-        const [a, b, c, d, e, f] = matrix;
-        matrix = [-b, a, -d, c, h - 1 - f, e];
-    }
-    return matrix;
-}
 
 /** Zoom and position of one image in a view. */
 export class ViewTransform {

@@ -9,10 +9,32 @@ import { CENTER_INDEX, CORNER_INDICES, VERTEBRAE, at } from "./schema.js";
 /** @typedef {import("./geometry.js").Point} Point */
 /** @typedef {import("./origin.js").Orientation} Orientation */
 
-/** The stored raster is upright. @type {Readonly<Orientation>} */
+const [TL, TR, BL, BR] = CORNER_INDICES;
+
+/** @type {Readonly<Orientation>} */
 export const UPRIGHT = Object.freeze({ turn_deg: 0, mirrored: false });
 
-const [TL, TR, BL, BR] = CORNER_INDICES;
+/**
+ * Affine map from stored to upright pixels: `[a, b, c, d, e, f]` with u = a x + c y + e, v = b x + d y + f.
+ *
+ * @param {number} width columns of the stored raster
+ * @param {number} height rows of the stored raster
+ * @param {Orientation} orientation
+ * @returns {number[]}
+ * @throws {RangeError} the turn is not 0, 90, 180 or 270 degrees
+ */
+export function uprightMatrix(width, height, orientation) {
+    const { turn_deg: turn, mirrored } = orientation;
+    if (![0, 90, 180, 270].includes(turn)) {
+        throw new RangeError(`turn_deg must be 0, 90, 180 or 270, got ${turn}`);
+    }
+    let matrix = mirrored ? [-1, 0, 0, 1, width - 1, 0] : [1, 0, 0, 1, 0, 0];
+    for (let turned = 0, h = height, w = width; turned < turn; turned += 90, [w, h] = [h, w]) {
+        const [a, b, c, d, e, f] = matrix;
+        matrix = [-b, a, -d, c, h - 1 - f, e];
+    }
+    return matrix;
+}
 
 /**
  * Whether two orientations are the same; null counts as upright.
@@ -34,20 +56,12 @@ export class UprightMap {
      */
     constructor(width, height, orientation) {
         this.orientation = orientation ?? UPRIGHT;
-        /** @type {[number, number, number, number, number, number]} */
-        let matrix = this.orientation.mirrored ? [-1, 0, width - 1, 0, 1, 0] : [1, 0, 0, 0, 1, 0];
-        let rows = height;
-        let columns = width;
-        for (let turn = 0; turn < this.orientation.turn_deg; turn += 90) {
-            const [a, b, c, d, e, f] = matrix;
-            matrix = [-d, -e, rows - 1 - f, a, b, c];
-            [columns, rows] = [rows, columns];
-        }
-        this.matrix = matrix;
+        this.matrix = uprightMatrix(width, height, this.orientation);
+        const isTurned = this.orientation.turn_deg % 180 !== 0;
         /** Columns of the upright image. */
-        this.width = columns;
+        this.width = isTurned ? height : width;
         /** Rows of the upright image. */
-        this.height = rows;
+        this.height = isTurned ? width : height;
     }
 
     /**
@@ -57,7 +71,7 @@ export class UprightMap {
      */
     toUpright([x, y]) {
         const [a, b, c, d, e, f] = this.matrix;
-        return [a * x + b * y + c, d * x + e * y + f];
+        return [a * x + c * y + e, b * x + d * y + f];
     }
 
     /**
@@ -66,8 +80,8 @@ export class UprightMap {
      * @returns {Point}
      */
     toStored([x, y]) {
-        const [, , c, , , f] = this.matrix;
-        return this.shiftToStored([x - c, y - f]);
+        const [, , , , e, f] = this.matrix;
+        return this.shiftToStored([x - e, y - f]);
     }
 
     /**
@@ -76,8 +90,8 @@ export class UprightMap {
      * @returns {Point}
      */
     shiftToStored([x, y]) {
-        const [a, b, , d, e] = this.matrix;
-        return [a * x + d * y, b * x + e * y];
+        const [a, b, c, d] = this.matrix;
+        return [a * x + b * y, c * x + d * y];
     }
 }
 

@@ -2,23 +2,9 @@
 
 import { VERTEBRAE } from "./schema.js";
 
-/**
- * How the stored raster is turned upright: mirrored left to right if `mirrored`, then turned clockwise.
- * @typedef {{turn_deg: number, mirrored: boolean}} Orientation
- */
-
-/** @typedef {{code: string, message: string, vertebrae: string[]}} ImageWarning */
-
-/**
- * As in responses, label information and drafts.
- * @typedef {object} Origin
- * @property {string} model_version "" where unknown
- * @property {number | null} names_right probability that all names are right; null where the model does not state it
- * @property {Record<string, number | null> | null} tilt_half_widths_deg each vertebra's part in the interval of an
- *     angle; null where the model does not state them
- * @property {Orientation | null} orientation how the model turned the raster upright; null where unknown
- * @property {ImageWarning[]} warnings about the image as a whole
- */
+/** @typedef {import("../api/types.js").ImageWarning} ImageWarning */
+/** @typedef {import("../api/types.js").Orientation} Orientation */
+/** @typedef {import("../api/types.js").Origin} Origin */
 
 /** Of points without a model, or of an unknown one. @type {Origin} */
 export const UNKNOWN = Object.freeze({

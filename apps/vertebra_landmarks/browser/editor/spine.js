@@ -2,16 +2,7 @@
 
 import { CENTER_INDEX, P, V, at, indexOf, labelOf } from "./schema.js";
 
-/**
- * A point in requests and responses.
- * @typedef {object} Landmark
- * @property {string} name such as "T7" or "T7 TL"
- * @property {number} x stored pixels
- * @property {number} y stored pixels
- * @property {number} score confidence in 0...1, 1 for a point placed by a person
- * @property {number | null} error_px expected distance from the true position; null where not estimated
- * @property {boolean} visible whether the image shows it
- */
+/** @typedef {import("../api/types.js").Landmark} Landmark */
 
 /** Points of one spine in stored pixels. An absent point has no position, the score 0 and no expected error. */
 export class Spine {

@@ -5,10 +5,11 @@
  * module's `editor/spine_editor.py`; a test runs both on the same random operations.
  */
 
-import { ADOPTED, CANCELLED, HIDDEN, LOADED, LOCKED, MOVED, PLACED, REDONE, SHIFTED, UNDONE } from "./changes.js";
+import {
+    ADOPTED, CANCELLED, HIDDEN, LOADED, LOCKED, Listeners, MOVED, PLACED, REDONE, SHIFTED, UNDONE,
+} from "./changes.js";
 import { EditHistory } from "./edit_history.js";
 import { isFinitePoint, meanOf, rotated } from "./geometry.js";
-import { Listeners } from "./listeners.js";
 import { UNKNOWN, shiftedOrigin } from "./origin.js";
 import { FIRST, PointState, at, checkIndex, checkPosition, pivotOf } from "./point_state.js";
 import { CENTER_INDEX, CORNER_INDICES, P, POINTS, V, VERTEBRAE } from "./schema.js";

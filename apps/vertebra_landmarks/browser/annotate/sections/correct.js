@@ -38,8 +38,9 @@ export class CorrectSection {
             context.settings, "correct", "Correct", true,
             row(this.undo, this.redo, this.infer),
             row(this.follow.element, this.startOver),
+            this.checks.element,
             row(h("span", { class: "caption" }, "Names:"), this.up, this.down, this.namesRight),
-            this.checks.element, this.controls.element
+            this.controls.element
         );
     }
 

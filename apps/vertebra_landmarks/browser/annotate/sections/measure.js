@@ -29,7 +29,7 @@ export class MeasureSection {
         this.tilt = h("span", { class: "hint summary-value", "data-testid": "t1-tilt",
             title: "How far the upper endplate of T1 is tilted; positive where its right end is the lower one." });
         this.warnings = h("ul", { class: "warnings", "data-testid": "warnings", "aria-label": "Reasons to doubt the " +
-            "measurements" });
+            "measurements", tabindex: 0 }); // it may scroll, also with keys
         this.side = selectBox("Image left is", "The patient's side at the left of the upright image, where the file does " +
             "not state it.", SIDES, (value) => void page.setSide(value === "left" || value === "right" ? value : null),
             "image-left-is");
