@@ -20,8 +20,10 @@ DPI = 200
 _JPEG_QUALITY = 88
 _POINTS_PER_INCH = 72
 _OUTLINE, _COBB = 0.5, 0.9  # line widths in points
-_NAME_SIZE, _ANGLE_SIZE = 5.0, 7.0
+_NAME_SIZE, _ANGLE_SIZE = 5.8, 7.0
 _GAP = 2.0  # between a vertebra and its name, points
+_RIM = 0.8  # width of the rims of lines and letters together, points
+_FILL, _STROKE = 0, 1  # text rendering modes of PDF
 _SHADE = (0.0, 0.0, 0.0, 0.6)
 
 
@@ -57,9 +59,9 @@ def draw_radiograph(canvas: Canvas, content: ReportContent, x: float, y: float, 
     colors = vertebra_colors(measured)
     for text in name_texts(xy, measured, _GAP / scale):
         left, middle = place.at((text.x, text.y))
-        canvas.setFillColorRGB(*_unit(colors.get(text.text.split()[0], NAME)))
-        canvas.setFont(REGULAR, _NAME_SIZE)
-        canvas.drawString(left, middle - 0.35 * _NAME_SIZE, text.text)
+        color = _unit(colors.get(text.text.split()[0], NAME))
+        font = BOLD if text.is_highlighted else REGULAR
+        _draw_name(canvas, text.text, (left, middle - 0.35 * _NAME_SIZE), font, color)
     for curve in measured.curves:
         anchor = angle_anchor(xy, curve)
         _draw_angle(canvas, f"{curve.angle_deg:.1f}°", place.at((anchor.x, anchor.y)), anchor.is_at_right, x, size[0])
@@ -96,11 +98,28 @@ def _gray(content: ReportContent, size: tuple[float, float]) -> ImageReader:
 
 
 def _draw_lines(canvas: Canvas, place: _Placement, ends: np.ndarray, colors: np.ndarray, width: float) -> None:
-    """Straight lines; see ``overlay_geometry.Lines``."""
+    """Straight lines with a dark rim, which shows them on bright bone; see ``overlay_geometry.Lines``."""
+    lines = [(*place.at(start), *place.at(stop)) for start, stop in ends.tolist()]
+    canvas.setStrokeColorRGB(*_SHADE[:3], alpha=_SHADE[3])
+    canvas.setLineWidth(width + _RIM)
+    for line in lines:
+        canvas.line(*line)
     canvas.setLineWidth(width)
-    for (start, stop), color in zip(ends.tolist(), colors.tolist(), strict=True):
-        canvas.setStrokeColorRGB(*_unit(PALETTE[color]))
-        canvas.line(*place.at(start), *place.at(stop))
+    for line, color in zip(lines, colors.tolist(), strict=True):
+        canvas.setStrokeColorRGB(*_unit(PALETTE[color]), alpha=1)
+        canvas.line(*line)
+
+
+def _draw_name(
+    canvas: Canvas, name: str, at: tuple[float, float], font: str, color: tuple[float, float, float]
+) -> None:
+    """A name with a dark rim."""
+    canvas.setFont(font, _NAME_SIZE)
+    canvas.setStrokeColorRGB(*_SHADE[:3], alpha=_SHADE[3])
+    canvas.setLineWidth(2 * _RIM)
+    canvas.drawString(*at, name, mode=_STROKE)
+    canvas.setFillColorRGB(*color)
+    canvas.drawString(*at, name, mode=_FILL)
 
 
 def _draw_angle(
