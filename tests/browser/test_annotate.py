@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, Route, expect
 
 from ..serving import Server
 from . import node_tools
@@ -336,8 +336,8 @@ def test_a_tab_that_is_open_keeps_its_work_to_itself(opened: Open) -> None:
     page.goto("/")
     second = opened(image, page)
     expect(page.get_by_test_id("question")).to_be_hidden()
-    expect(second.button("presence")).to_contain_text("open in another tab")
-    expect(annotator.button("presence")).to_contain_text("open in another tab")
+    for one in (second, annotator):
+        expect(one.button("presence")).to_have_text("This image is open in another tab.")
 
 
 def test_warnings_are_confirmed_once_and_for_these_points(opened: Open, server: Server) -> None:
@@ -359,6 +359,42 @@ def test_warnings_are_confirmed_once_and_for_these_points(opened: Open, server: 
     annotator.submit()
     assert largest_difference(stored_label(server, image) or {}, annotator.positions()) < 1e-3
     expect(annotator.button("points-from")).to_have_text("Submitted before")
+
+
+def test_leaving_the_image_does_not_cancel_a_label_on_its_way(opened: Open, server: Server) -> None:
+    annotator = opened()
+    page, image, shown = annotator.page, annotator.state["image"], annotator.positions()
+    held: list[Route] = []
+    page.route("**/landmarks?*base_version*", lambda route: held.append(route))
+    annotator.button("submit").click()
+    annotator.confirm_until(lambda: bool(held))
+    page.evaluate("() => { location.hash = '#/'; }")
+    page.wait_for_timeout(300)
+    held[0].continue_()
+    expect(page.get_by_test_id("image-list")).to_be_visible()
+    assert largest_difference(stored_label(server, image) or {}, shown) < 1e-3
+
+
+def test_work_that_cannot_be_kept_is_not_lost_with_its_tab(opened: Open, server: Server) -> None:
+    annotator = opened()
+    page = annotator.page
+    session = page.context.new_cdp_session(page)
+    session.send("Storage.overrideQuotaForOrigin", {"origin": server.url, "quotaSize": 1})
+    x, y = annotator.screen("T7 TL")
+    annotator.drag("T7 TL", (x + 15, y))
+    expect(annotator.button("effort")).to_contain_text("not kept in this browser")
+    shown = annotator.positions()
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    page.close(run_before_unload=True)
+    page.wait_for_timeout(500)
+    assert asked == ["beforeunload"]
+    assert annotator.positions() == shown
 
 
 def test_a_label_opens_as_it_was_submitted(opened: Open, server: Server) -> None:

@@ -134,6 +134,7 @@ export class AnnotatePage {
         const { workspace, autosave } = this;
         this.pointKeys.end();
         workspace.editor.end();
+        await this.submission.idle();
         if (!(await autosave.flush())) {
             const text = "Your edits are not submitted, and cannot be kept in this browser. They would be lost.";
             const choices = [{ label: "Stay", value: "stay" }, { label: "Leave", value: "leave" }];

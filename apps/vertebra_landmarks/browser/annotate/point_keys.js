@@ -84,7 +84,7 @@ export class PointKeys {
     /** @param {KeyboardEvent} event */
     #onKey(event) {
         const name = nameOfKey(event);
-        const isHandled = name in ARROWS || ARROWS[event.key] ? this.#onArrow(event) : this.#onOtherKey(name);
+        const isHandled = event.key in ARROWS ? this.#onArrow(event) : this.#onOtherKey(name);
         if (isHandled) {
             event.preventDefault();
             event.stopPropagation();

@@ -38,12 +38,19 @@ export class Presence {
 
     /** Sentence about others who have the image open; "" without any. */
     get text() {
-        const sentences = this.users.map(({ user, edits }) => {
+        const sentences = this.#others.map(({ user, edits }) => {
             const effort = edits > 0 ? `, with ${edits} edit${edits === 1 ? "" : "s"} not yet submitted` : "";
             return `${user || "Somebody else"} has this image open${effort}.`;
         });
         if (this.tabs.size) sentences.push("This image is open in another tab.");
         return sentences.join(" ");
+    }
+
+    /** Other users; the server knows the other tabs of this browser as users, too. */
+    get #others() {
+        const own = this.workspace.context.user();
+        let tabs = this.tabs.size;
+        return this.users.filter(({ user }) => user !== own || tabs-- <= 0);
     }
 
     /** Begin to tell and to listen. */

@@ -31,6 +31,9 @@ export class Submission {
     /** @type {Conflict | null} */
     conflict = null;
 
+    /** @type {Promise<void> | null} */
+    #running = null;
+
     /**
      * @param {Workspace} workspace
      * @param {import("./autosave.js").Autosave} autosave
@@ -44,9 +47,24 @@ export class Submission {
 
     /** Submit, or ask for a confirmation; the next call confirms it, where the points are the same then. */
     async submit() {
+        await this.#once(() => this.#checkAndSend());
+    }
+
+    /** Resolves once no label is on its way, so that leaving the image does not cancel it. */
+    async idle() {
+        await this.#running;
+    }
+
+    /** Do it, unless something runs already. @param {() => Promise<void>} work */
+    async #once(work) {
+        this.#running ??= work().finally(() => { this.#running = null; });
+        await this.#running;
+    }
+
+    async #checkAndSend() {
         const { workspace } = this;
         const { context, editor } = workspace;
-        if (!workspace.image || workspace.jobs.has("submit") || this.conflict) return;
+        if (!workspace.image || this.conflict) return;
         editor.end();
         if (context.session.role !== null && !context.session.may("annotator")) {
             context.messages.show("You may view images here, but not label them. Ask the server's administrator.", "error");
@@ -86,7 +104,7 @@ export class Submission {
         this.workspace.session.baseVersion = conflict.theirs.version;
         this.workspace.session.final = conflict.theirs.info;
         this.conflict = null;
-        await this.#send();
+        await this.#once(() => this.#send());
     }
 
     /** Leave both labels as they are. */
