@@ -83,7 +83,7 @@ export class AnnotatePage {
         this.workspace = new Workspace(context, this.view, session);
         this.autosave = new Autosave(this.workspace);
         this.inference = new Inference(this.workspace, () => this.autosave.onEdited(false));
-        this.submission = new Submission(this.workspace, this.autosave, () => this.#onStored());
+        this.submission = new Submission(this.workspace, this.autosave, this.inference, () => this.#onStored());
         this.presence = new Presence(this.workspace);
         this.placement = new Placement(this.workspace, () => this.#onPlacement());
         this.loader = new ImageLoader(this.workspace, this);
@@ -141,7 +141,7 @@ export class AnnotatePage {
             if ((await workspace.context.messages.ask(text, choices)) !== "leave") return false;
         }
         this.presence.close();
-        this.inference.close();
+        this.inference.cancel();
         workspace.close();
         this.keys.remove();
         this.#ending.abort();
@@ -332,7 +332,7 @@ export class AnnotatePage {
         const { workspace } = this;
         const { signal } = this.#ending;
         workspace.editor.subscribe((change) => this.#onEdit(change));
-        workspace.context.session.onChange(() => workspace.refresh());
+        workspace.context.session.onChange(() => workspace.refresh(), signal);
         for (const name of ACTIVITIES) {
             document.addEventListener(name, () => this.#onActivity(), { signal, passive: true, capture: true });
         }
@@ -366,7 +366,8 @@ export class AnnotatePage {
             this.autosave.onEdited(change.isOngoing);
             this.inference.onEdited(change);
         }
-        if (!this.conflict.isTheirsShown) this.showPoints();
+        this.conflict.hideTheirs(); // nobody is to change points that are not shown
+        this.showPoints();
         workspace.measure();
         if (!change.isOngoing) workspace.refresh();
     }
