@@ -9,21 +9,25 @@ from playwright.sync_api import CDPSession, Route, expect
 
 from ..serving import Server
 from .annotator import Annotator, largest_difference, stored_label
-from .conftest import NewImage, OpenPage
+from .conftest import NewImage, OpenPage, phantom
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
 
 ROUNDING_PX = 1e-3
-Open = Callable[[], Annotator]
+LEAVING_TIMEOUT_MS = 20_000
+Open = Callable[..., Annotator]
 
 
 @pytest.fixture
 def opened(open_page: OpenPage, new_image: NewImage, request: pytest.FixtureRequest) -> Open:
     """Open an image of the test's own, with its landmarks; others follow each move."""
 
-    def new() -> Annotator:
+    def new(*expected: int) -> Annotator:
         image = new_image(request.node.name[:60], seed=63)
-        annotator = Annotator(open_page("/")[0])
+        page, watch = open_page("/")
+        for status in expected:
+            watch.expect(f"status of {status}")
+        annotator = Annotator(page)
         annotator.go_to(image)
         annotator.wait_for_points()
         annotator.settle()
@@ -57,6 +61,46 @@ def test_what_was_on_the_screen_is_submitted_and_stays_there(opened: Open, serve
     assert annotator.positions() == moved
     assert largest_difference(stored_label(server, image) or {}, moved) < ROUNDING_PX
     assert "kept in this browser" not in annotator.button("effort").inner_text()
+
+
+def test_a_server_that_hangs_does_not_keep_the_image_open(opened: Open, server: Server) -> None:
+    annotator = opened()
+    page, image = annotator.page, annotator.state["image"]
+    drag_right(annotator, "T7 TL", 25)
+    annotator.settle()
+    shown = annotator.positions()
+    held: list[Route] = []
+    page.route("**/landmarks?*base_version*", lambda route: held.append(route))
+    annotator.button("submit").click()
+    annotator.confirm_until(lambda: bool(held))
+    page.evaluate("() => { location.hash = '#/'; }")
+    expect(page.get_by_test_id("message")).to_contain_text(f"Waiting until the server has stored {image}")
+    expect(page.get_by_test_id("message")).to_contain_text("may have been stored or not", timeout=LEAVING_TIMEOUT_MS)
+    assert stored_label(server, image) is None
+    page.get_by_test_id(f"draft-{image}").click()
+    page.get_by_test_id("question").get_by_role("button", name="Resume").click()
+    annotator.wait_for(image)
+    annotator.settle()
+    assert largest_difference(annotator.positions(), shown) < ROUNDING_PX
+
+
+def test_points_are_not_stored_for_a_file_they_were_not_placed_on(opened: Open, server: Server) -> None:
+    annotator = opened(412)
+    page, image = annotator.page, annotator.state["image"]
+    drag_right(annotator, "T7 TL", 25)
+    annotator.settle()
+    (server.studies / f"{image}.png").write_bytes(phantom(64))
+    annotator.button("submit").click()
+    annotator.confirm_until(lambda: "was replaced after it was opened" in annotator.message)
+    assert stored_label(server, image) is None
+    page.reload()
+    question = page.get_by_test_id("question")
+    expect(question).to_contain_text("The image file was replaced since then: check that the points are of this image.")
+    question.get_by_role("button", name="Resume").click()
+    annotator.wait_for(image)
+    annotator.settle()
+    annotator.submit()
+    assert largest_difference(stored_label(server, image) or {}, annotator.positions()) < ROUNDING_PX
 
 
 def count_of(session: CDPSession, module: str, name: str) -> int:

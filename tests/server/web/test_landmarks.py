@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,6 +130,23 @@ def test_a_newer_label_is_not_replaced(server: Server) -> None:
     assert get(server, "c")[1]["version"] == 2
     assert put(server, "c", points(2), ADA, base=2)[1]["version"] == 3
     assert put(server, "c", points(3), BEN)[1]["version"] == 4  # a client that knows no versions replaces any
+
+
+def test_points_of_a_replaced_file_are_refused(server: Server) -> None:
+    def key_of() -> str:
+        request = urllib.request.Request(f"{server.url}/datastore/image/pixels?image=i", headers=bearer(READER))
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return str(json.loads(answer.headers["X-Image-Facts"])["file"])
+
+    key = key_of()
+    assert put(server, f"i&file={key}", points(), tag="files")[0] == 200
+    Image.fromarray(render_phantom(random_spec(2, *SIZE)).pixels).save(server.studies / "i.png", dpi=(254, 254))
+    assert key_of() != key
+    status, answer = put(server, f"i&file={key}", points(2.0), tag="files")
+    assert status == 412
+    assert "the file of image 'i' was replaced after it was opened" in answer["detail"]
+    assert get(server, "i", tag="files")[1]["version"] == 1
+    assert put(server, f"i&file={key_of()}", points(2.0), tag="files")[1]["version"] == 2
 
 
 def test_a_request_that_is_repeated_is_no_conflict(server: Server) -> None:

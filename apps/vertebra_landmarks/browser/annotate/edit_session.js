@@ -101,7 +101,7 @@ export class EditSession {
      * The work as it is now.
      * @param {SpineEditor} editor
      * @param {string} user
-     * @returns {Omit<Draft, "format">}
+     * @returns {Omit<Draft, "format" | "file">}
      */
     draft(editor, user) {
         return {

@@ -41,6 +41,10 @@ import { Workspace } from "./workspace.js";
 const ACTIVITY_INTERVAL_MS = 1000;
 const ACTIVITIES = ["pointerdown", "pointermove", "wheel", "keydown"];
 const ZOOM = 1.25;
+/** How long the server may take to store a label before its image can be left all the same. */
+const LEAVING_TIMEOUT_MS = 8000;
+const unansweredOf = (/** @type {string} */ id) =>
+    `The server has not answered: the label of ${id} may have been stored or not. Your work on it is among the unfinished work.`;
 
 /**
  * Open an image to annotate.
@@ -134,12 +138,13 @@ export class AnnotatePage {
         const { workspace, autosave } = this;
         this.pointKeys.end();
         workspace.editor.end();
-        await this.submission.idle();
+        const isAnswered = await this.submission.idle(LEAVING_TIMEOUT_MS);
         if (!(await autosave.flush())) {
             const text = "Your edits are not submitted, and cannot be kept in this browser. They would be lost.";
             const choices = [{ label: "Stay", value: "stay" }, { label: "Leave", value: "leave" }];
             if ((await workspace.context.messages.ask(text, choices)) !== "leave") return false;
         }
+        if (!isAnswered) workspace.context.messages.show(unansweredOf(workspace.session.imageId));
         this.presence.close();
         this.inference.cancel();
         workspace.close();

@@ -53,9 +53,19 @@ export class Submission {
         await this.#once(() => this.#checkAndSend());
     }
 
-    /** Resolves once no label is on its way, so that leaving the image does not cancel it. */
-    async idle() {
-        await this.#running;
+    /**
+     * Wait until no label is on its way, so that leaving the image does not cancel it.
+     * @param {number} timeoutMs for how long
+     * @returns {Promise<boolean>} whether none is
+     */
+    async idle(timeoutMs) {
+        if (!this.#running) return true;
+        const { context, session } = this.workspace;
+        context.messages.show(`Waiting until the server has stored ${session.imageId} …`);
+        return await Promise.race([
+            this.#running.then(() => true),
+            new Promise((resolve) => { setTimeout(() => resolve(false), timeoutMs); }),
+        ]);
     }
 
     /** Do it, unless something runs already. @param {() => Promise<void>} work */
@@ -148,8 +158,8 @@ export class Submission {
 
     /** @param {AbortSignal} signal */
     #put(signal) {
-        const { session, editor, context } = this.workspace;
-        const path = withQuery("/landmarks", { image: session.imageId, tag: FINAL });
+        const { session, editor, context, file } = this.workspace;
+        const path = withQuery("/landmarks", { image: session.imageId, tag: FINAL, file });
         const body = {
             landmarks: editor.spine().toLandmarks(),
             touched: namesOf(editor.touched),

@@ -20,6 +20,7 @@
  * @property {Origin} origin provenance of the untouched points
  * @property {boolean} isProposal whether some of the points are a model's that no user has submitted
  * @property {string} begunBy who worked on it before `user`; "" where nobody did
+ * @property {string} [file] of the image, see `ImageFacts`; "" or missing where unknown
  * @property {"left" | "right" | null} imageLeftIs the patient's side at the left as the user states it
  */
 
@@ -143,6 +144,27 @@ export async function listDrafts() {
         return drafts.map(({ key, imageId, user, edits, saved }) => ({ key, image: imageId, user, edits, saved_at: saved }));
     } catch {
         return [];
+    }
+}
+
+/** Session storage: key of the draft that was chosen from the list, until its image is opened. */
+const CHOSEN = "vertebraLandmarks.chosenDraft";
+
+/** Offer this draft when its image is opened next in this tab, whoever has worked on it. @param {string} key */
+export function chooseDraft(key) {
+    try {
+        sessionStorage.setItem(CHOSEN, key);
+    } catch { /* storage is full or forbidden: one's own newest draft is offered */ }
+}
+
+/** Key of the draft that was chosen, which then is no longer. @returns {string} "" for none */
+export function takeChosenDraft() {
+    try {
+        const key = sessionStorage.getItem(CHOSEN) ?? "";
+        sessionStorage.removeItem(CHOSEN);
+        return key;
+    } catch {
+        return "";
     }
 }
 

@@ -50,8 +50,7 @@ class Thumbnails:
 
     def key(self, image: str) -> str:
         """What changes with the file of an image; the ETag of its thumbnail."""
-        size, mtime_ns = self._store.file_state(image)
-        return _digest(image) + _digest(f"{_VERSION}\0{size}\0{mtime_ns}")
+        return _digest(image) + _digest(f"{_VERSION}\0{self._store.file_key(image)}")
 
     def forget(self, image: str) -> None:
         """Delete the thumbnails of an image that was removed, those of earlier files of it, too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tempfile
@@ -28,6 +29,7 @@ from .studies_folder import FileState, StudiesFolder, id_of, remove_files, remov
 DATABASE_FILE = "store.sqlite3"
 CHUNK = 500
 """Images per chunk of the streamed list."""
+_KEY_DIGITS = 20
 MAX_MISSED = 10
 """Picked images with missing files, after which the whole folder is scanned."""
 
@@ -254,6 +256,10 @@ class StudiesDatastore(Datastore):
         """Present size and mtime of an image file; (0, 0) if there is none."""
         entry = self._folder.entry(Path(self.get_image_uri(image_id)))
         return (0, 0) if entry is None else (entry.size, entry.mtime_ns)
+
+    def file_key(self, image_id: str) -> str:
+        """A digest that changes whenever the file of an image is replaced."""
+        return hashlib.sha256("{}\0{}".format(*self.file_state(image_id)).encode()).hexdigest()[:_KEY_DIGITS]
 
     def note_unreadable(self, image_id: str, reason: str, file: FileState) -> None:
         """Mark an image as unreadable until its file changes; ``file`` is its ``file_state`` before it was read."""

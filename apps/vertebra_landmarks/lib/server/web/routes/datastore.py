@@ -134,9 +134,11 @@ async def image_pixels(service: ServiceDep, image: ImageId) -> Response:
 
 
 def _pixels(service: Service, image: str) -> Response:
+    store = service.app.datastore()
+    _image_path(service, image)
+    file_key = store.file_key(image)
     radiograph = service.app.read_image(image)
-    stated = service.app.datastore().stated_side(image)
-    return pixels_response(radiograph, service.uploads.folder, stated)
+    return pixels_response(radiograph, service.uploads.folder, store.stated_side(image), file_key)
 
 
 @router.get("/datastore/image/info", openapi_extra=READER, summary="Metadata of an image")

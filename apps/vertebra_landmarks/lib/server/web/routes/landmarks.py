@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, HTTPException, Query, Response
 
 from ....spine.imaging.image_geometry import PIXELS
 from ....spine.labels.markups import from_markups, parse_json, stated_geometry
@@ -19,6 +19,14 @@ from ..validation import check_no_names, check_object
 from .datastore import RESERVED, BaseVersion, ImageId, Tag, store_label, with_user
 
 router = APIRouter(tags=["Landmarks"])
+
+ImageFile = Annotated[
+    str | None,
+    Query(
+        description="``file`` in the facts of the pixels that the points were placed on",
+        examples=["5b1d9f4a2c3e4d5f6ab8"],
+    ),
+]
 
 _BODY = LandmarksBody.model_validate(EXAMPLE)
 _IMAGE, _TAG, _VERSION, _TS = "phantom_1", "final", 3, 1_800_000_000
@@ -57,11 +65,13 @@ async def save_landmarks(
     image: ImageId,
     tag: Tag = "final",
     base_version: BaseVersion = None,
+    file: ImageFile = None,
 ) -> Response:
     """Save points as the current label of an image and tag: the Markups file that the Slicer module would save.
 
     409 where the label has another version than ``base_version`` and other content; the sentence names who saved it.
-    A request that is repeated changes nothing and gets the same answer.
+    412 where the points were placed on another file than the present one. A request that is repeated changes nothing
+    and gets the same answer.
     """
     try:
         check_object(body.info.model_dump(), "info")
@@ -69,14 +79,26 @@ async def save_landmarks(
     except ValueError as error:
         raise bad_request(error) from error
     metadata = with_user(body.metadata(time.time()), user)
-    version = await service.io_pool.run(_save, service, image, tag, body, metadata, base_version)
+    version = await service.io_pool.run(_save, service, image, tag, body, metadata, base_version, file)
     return Json({"image": image, "tag": tag, "version": version})
 
 
 def _save(
-    service: Service, image: str, tag: str, body: LandmarksBody, metadata: dict[str, Any], base_version: int | None
+    service: Service,
+    image: str,
+    tag: str,
+    body: LandmarksBody,
+    metadata: dict[str, Any],
+    base_version: int | None,
+    file: str | None,
 ) -> int:
     radiograph = service.app.read_image(image)
+    if file is not None and file != service.app.datastore().file_key(image):
+        raise HTTPException(
+            412,
+            f"the file of image {image!r:.80} was replaced after it was opened, so that these points may be of another "
+            "one: nothing was saved; open it again",
+        )
     try:
         content = body.markups(radiograph.geometry)
     except ValueError as error:
