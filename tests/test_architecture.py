@@ -43,7 +43,8 @@ LEARNING = (
     }
 )
 WEB = {"fastapi", "starlette", "pydantic", "anyio", "jwt"}
-SERVER = LEARNING | WEB | {"monailabel", "filelock", "psutil", "sqlalchemy", "watchdog", "lib"}
+HTTP = {"requests", "urllib3", "dicomweb_client"}
+SERVER = LEARNING | WEB | HTTP | {"monailabel", "filelock", "psutil", "sqlalchemy", "watchdog", "lib"}
 MAY_IMPORT = {
     "spine": SPINE,
     "evaluation": EVALUATION,
