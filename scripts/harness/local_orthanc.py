@@ -47,7 +47,8 @@ class LocalOrthanc:
                 port = probe.getsockname()[1]
         self.root = f"http://127.0.0.1:{port}"
         self.url, self.user, self.password = f"{self.root}/dicom-web", USER, secrets.token_hex(8)
-        self.log, self.process = folder / "orthanc.log", None
+        self.log = folder / "orthanc.log"
+        self.process: subprocess.Popen[bytes] | None = None
         self._folder = folder
         configuration = {
             "DefaultEncoding": "Utf8",  # else names in other scripts are cut in answers
@@ -65,8 +66,6 @@ class LocalOrthanc:
             **(settings or {}),
         }
         (folder / "orthanc.json").write_text(json.dumps(configuration))
-
-    process: subprocess.Popen[bytes] | None
 
     def start(self) -> None:
         """Start it and wait until it answers.
@@ -128,9 +127,10 @@ class LocalOrthanc:
         """Store a DICOM file, and return Orthanc's own id of the instance."""
         return str(self.ask("/instances", "POST", content)["ID"])
 
-    def remove(self, instance: str) -> None:
-        """Remove an instance by Orthanc's own id."""
-        self.ask(f"/instances/{instance}", "DELETE")
+    def remove(self, instance_uid: str) -> None:
+        """Remove an instance by its SOP Instance UID."""
+        for found in self.ask("/tools/lookup", "POST", instance_uid.encode()):
+            self.ask(str(found["Path"]), "DELETE")
 
 
 @contextlib.contextmanager

@@ -66,8 +66,8 @@ class PacsClient:
         self.dicomweb.set_http_retry_params(retry=False)  # the session repeats
         self.failure: str | None = None
         self._retry_at = 0.0
-        for name in ("dicomweb_client", "urllib3"):  # they log UIDs
-            logging.getLogger(name).setLevel(logging.ERROR)
+        for name in ("dicomweb_client", "urllib3", "retrying"):  # they log UIDs
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
     def close(self) -> None:
         """Close all connections."""
@@ -75,7 +75,7 @@ class PacsClient:
 
     @contextmanager
     def speaking(self, is_about_one: bool = False) -> Iterator[None]:
-        """Context of a request: its errors become sentences, and are noted in ``failure``.
+        """Context of a DICOMweb request: its errors become sentences, and are noted in ``failure`` until one succeeds.
 
         Args:
             is_about_one: the request is about one instance, so that a failure need not concern others.
@@ -83,6 +83,12 @@ class PacsClient:
         Raises:
             PacsError: the request failed, or the last one did a moment ago since the PACS cannot be reached.
         """
+        with self._translated(is_about_one):
+            yield
+        self.failure = None
+
+    @contextmanager
+    def _translated(self, is_about_one: bool) -> Iterator[None]:
         if self.failure is not None and time.monotonic() < self._retry_at:
             raise PacsError(self.failure)
         try:
@@ -101,7 +107,6 @@ class PacsClient:
             raise self._failed(self._unreachable(error)) from None
         except (ValueError, KeyError, TypeError, AttributeError):  # what a parser says of another content
             raise self._failed(self._no_dicom(), is_about_one) from None
-        self.failure = None
 
     def _failed(self, sentence: str, is_about_one: bool = False) -> PacsError:
         if not is_about_one:
@@ -213,10 +218,12 @@ class PacsClient:
     def get_json(self, url: str) -> Any:
         """The answer of another interface of the same server; ``None`` where it is not there, or not for this login.
 
+        It says nothing about DICOMweb, so that ``failure`` stays unless the server cannot be reached.
+
         Raises:
             PacsError: the server fails or cannot be reached.
         """
-        with self.speaking():
+        with self._translated(is_about_one=True):
             answer = self._session.get(url, headers={"Accept": "application/json"})
             if answer.status_code in (400, 401, 403, 404, 405, 406, 410, 501):
                 return None

@@ -49,7 +49,7 @@ class ImageCache:
         """Path of a cached file, which counts as used now; ``None`` where it is not cached."""
         path = self.path(name)
         try:
-            os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+            _note_used(path)
         except FileNotFoundError:
             return None
         return path
@@ -76,6 +76,7 @@ class ImageCache:
                 )
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(content)
+                _note_used(temporary)
         self._note_added(len(content))
         return path
 
@@ -121,3 +122,7 @@ class ImageCache:
                 path.unlink(missing_ok=True)
                 total -= size
         self._estimate, self._added = total, 0
+
+
+def _note_used(path: Path) -> None:
+    os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))

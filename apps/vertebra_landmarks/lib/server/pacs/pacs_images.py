@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,11 @@ class PacsImages:
                 raise
             self.catalogue.note_gone([name])
             return None
+        except PacsError:
+            if self.client.failure is None:  # is it this image alone?
+                with suppress(PacsError):
+                    self.client.ping()
+            raise
 
     @property
     def failure(self) -> str | None:

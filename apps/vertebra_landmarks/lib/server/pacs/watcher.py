@@ -68,6 +68,8 @@ class PacsWatcher(BackgroundWorker):
         """One round; a PACS that cannot be used is noted, and said once."""
         was_unavailable = self._status["state"] == "unavailable"
         try:
+            if self._source.failure is not None:
+                self._source.client.ping()
             now = time.monotonic()
             if now >= self._compare_at:
                 self._compare_at = math.inf if self.compare() else -math.inf
