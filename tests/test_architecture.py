@@ -26,6 +26,7 @@ SPINE = frozenset({"numpy", "lib.spine"})
 EVALUATION = SPINE | {"lib.evaluation"}
 PHANTOMS = SPINE | {"lib.phantoms"}
 IMAGE_IO = SPINE | {"scipy", "PIL", "SimpleITK", "nibabel", "pydicom", "imagecodecs", "tifffile", "lib.image_io"}
+STRUCTURED_REPORT = SPINE | {"pydicom", "highdicom", "lib.image_io", "lib.structured_report", "lib.__version__"}
 LEARNING = (
     EVALUATION
     | PHANTOMS
@@ -50,6 +51,7 @@ MAY_IMPORT = {
     "evaluation": EVALUATION,
     "phantoms": PHANTOMS,
     "image_io": IMAGE_IO,
+    "structured_report": STRUCTURED_REPORT,
     "learning": LEARNING,
     "server": SERVER,
     "__init__.py": frozenset(),
@@ -101,6 +103,7 @@ ROOMS = {
     "evaluation": ("apps/vertebra_landmarks/lib/evaluation", "tests/evaluation"),
     "phantoms": ("apps/vertebra_landmarks/lib/phantoms", "tests/phantoms"),
     "image_io": ("apps/vertebra_landmarks/lib/image_io", "tests/image_io"),
+    "structured_report": ("apps/vertebra_landmarks/lib/structured_report", "tests/structured_report"),
     "learning": ("apps/vertebra_landmarks/lib/learning", "tests/learning"),
     "server": ("apps/vertebra_landmarks/lib/server", "tests/server"),
     "slicer": ("slicer_module", "tests/slicer"),
@@ -275,6 +278,8 @@ def test_lib_imports_point_downwards_only() -> None:
         pytest.param("lib.spine", "import numpy, torch", id="second of two"),
         pytest.param("lib.spine", "if TYPE_CHECKING:\n    from torch import Tensor", id="for types only"),
         pytest.param("lib.spine", "import numpyish", id="a name that only begins alike"),
+        pytest.param("lib.structured_report", "from ..server import store", id="structured_report imports server"),
+        pytest.param("lib.structured_report", "from dicomweb_client import api", id="structured_report speaks HTTP"),
         pytest.param("lib.learning", "from ..server.config import ServerConfig", id="learning imports server"),
         pytest.param("lib.learning", "from monailabel.config import settings", id="learning imports monailabel"),
         pytest.param("lib.server", "import requests", id="server imports something else"),

@@ -1,0 +1,144 @@
+"""Content items that both reports have, in the words of TID 1500."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from highdicom import sr
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes as dictionary
+from pydicom.sr.coding import Code
+
+from .. import __version__
+from . import codes
+from .label_version import FINAL, DocumentReference, LabelVersion, Verification
+from .source_image import MANUFACTURER
+from .subject import SERIES_NUMBER, ReportSubject, derived_uid
+
+ALGORITHM = "vertebra_landmarks"
+MAX_NAME = 64
+"""Longest name of a person, in characters."""
+
+
+def evaluation(name: str, value: str | Code) -> sr.QualitativeEvaluation:
+    """A coded statement; names are values of the private scheme."""
+    return sr.QualitativeEvaluation(codes.PRIVATE[name], codes.PRIVATE[value] if isinstance(value, str) else value)
+
+
+def measurement(name: Code, value: float, unit: Code) -> sr.Measurement:
+    """A number with all its digits."""
+    return sr.Measurement(name, float(value), unit)
+
+
+def algorithm(info: Mapping[str, Any]) -> sr.AlgorithmIdentification | None:
+    """Identification of the model that predicted points; ``None`` where no version is noted."""
+    version, digest = (info.get(key) for key in ("model_version", "model_digest"))
+    if not version:
+        return None
+    parameters = [f"model_digest={digest}"] if digest else None
+    return sr.AlgorithmIdentification(ALGORITHM, str(version), parameters)
+
+
+def observers(label: LabelVersion, identity: str) -> sr.ObservationContext:
+    """The annotator, and the program that observed with or without one."""
+    person = None
+    if label.annotator:
+        attributes = sr.PersonObserverIdentifyingAttributes(
+            person_name(label.annotator), login_name=_login(label.info.get("user"))
+        )
+        person = sr.ObserverContext(dictionary.DCM.Person, attributes)
+    version = label.info.get("model_version")
+    device = sr.DeviceObserverIdentifyingAttributes(
+        uid=derived_uid("device", identity),
+        name=ALGORITHM,
+        manufacturer_name=MANUFACTURER,
+        model_name=str(version) if version else None,
+    )
+    return sr.ObservationContext(
+        observer_person_context=person, observer_device_context=sr.ObserverContext(dictionary.DCM.Device, device)
+    )
+
+
+def _login(user: object) -> str | None:
+    return user if isinstance(user, str) and user.strip() else None
+
+
+def person_name(text: str) -> str:
+    """A name as DICOM allows it: one line without delimiters, all of it the family name."""
+    allowed = "".join(" " if letter in "^=\\" or not letter.isprintable() else letter for letter in text)
+    name = " ".join(allowed.split())[: MAX_NAME - 1] or "unnamed"
+    return f"{name}^"  # without a delimiter highdicom takes it for malformed
+
+
+@dataclass(frozen=True)
+class Links:
+    """What a report states besides its measurement groups.
+
+    Attributes:
+        items: further items of the root.
+        evidence: instances that the content refers to besides the image.
+        verification: who attests it; ``None`` for nobody.
+        predecessor: report that it replaces.
+    """
+
+    items: tuple[sr.ContentItem, ...] = ()
+    evidence: tuple[DocumentReference, ...] = ()
+    verification: Verification | None = None
+    predecessor: DocumentReference | None = None
+
+
+def measurement_report(
+    subject: ReportSubject, kind: str, description: str, groups: Iterable[sr.Template], links: Links = Links()
+) -> Dataset:
+    """A Comprehensive SR of TID 1500 about one image.
+
+    Args:
+        subject: what it is about.
+        kind: of the instance, which gives its series.
+        description: of the series.
+        groups: measurement groups.
+        links: what else it states.
+    """
+    image, label, verification = subject.image, subject.label, links.verification
+    skeleton = image.without_patient()
+    content = sr.MeasurementReport(
+        observation_context=observers(label, subject.identity),
+        procedure_reported=codes.RADIOGRAPHY,
+        imaging_measurements=list(groups),
+        title=codes.MEASUREMENT_REPORT,
+        referenced_images=[skeleton] if image.has_library_entry else None,
+    )
+    content[0].ContentSequence.extend(links.items)
+    dataset = sr.ComprehensiveSR(
+        evidence=[skeleton, *map(referenced, links.evidence)],
+        content=content[0],
+        series_instance_uid=subject.series_uid(kind),
+        series_number=SERIES_NUMBER[kind],
+        sop_instance_uid=subject.instance_uid(kind),
+        instance_number=label.version,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=ALGORITHM,
+        software_versions=__version__,
+        series_description=description,
+        is_complete=True,
+        is_final=label.tag == FINAL,
+        is_verified=verification is not None,
+        verifying_observer_name=None if verification is None else person_name(verification.observer),
+        verifying_organization=None if verification is None else verification.organization,
+        previous_versions=None if links.predecessor is None else [referenced(links.predecessor)],
+    )
+    if verification is not None:
+        dataset.VerifyingObserverSequence[0].VerificationDateTime = verification.when.strftime("%Y%m%d%H%M%S")
+    dataset.CodingSchemeIdentificationSequence = [codes.scheme_identification()]
+    image.give_patient_to(dataset, subject.saved_at)
+    return dataset
+
+
+def referenced(document: DocumentReference) -> Dataset:
+    """A document as highdicom refers to it."""
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = document.sop_class_uid, document.sop_instance_uid
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = document.study_uid, document.series_uid
+    return dataset
