@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,7 +29,7 @@ from lib.server.inference.infer_task import MODEL, VertebraLandmarksInfer
 from lib.server.inference.inference_service import InferenceService
 from lib.server.log_privacy import install_log_redaction
 from lib.server.models import ModelStore
-from lib.server.pacs.pacs_images import PacsImages
+from lib.server.pacs.pacs_images import open_pacs_store
 from lib.server.pacs.settings import pacs_settings
 from lib.server.pacs.watcher import PacsWatcher
 from lib.server.store.datastore import StudiesDatastore
@@ -72,13 +71,10 @@ class VertebraLandmarksApp(MONAILabelApp):
 
     def init_datastore(self) -> Datastore:
         """The studies folder and its database, with the images in the folder or in a PACS."""
-        return StudiesDatastore(
-            self.studies,
-            self.config.database,
-            auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
-            read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
-            source=None if self._pacs is None else partial(PacsImages, self._pacs),
-        )
+        reload, read_only = settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD, settings.MONAI_LABEL_DATASTORE_READ_ONLY
+        if self._pacs is not None:
+            return open_pacs_store(self._pacs, self.config.database, reload, read_only)[0]
+        return StudiesDatastore(self.studies, self.config.database, reload, read_only)
 
     def init_infers(self) -> dict[str, InferTask]:
         """The inference task."""

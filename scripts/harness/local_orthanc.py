@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -17,15 +18,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.system_packages import PACS_PLUGIN, has_orthanc
+
 USER = "tester"
-PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 START_TIMEOUT_S, STOP_TIMEOUT_S = 30, 30
-
-
-def program() -> Path | None:
-    """Orthanc with its DICOMweb plugin, as Debian installs them; ``None`` where one is missing."""
-    found = shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin:/usr/bin")
-    return Path(found) if found and PLUGIN.exists() else None
+_ENVIRONMENT = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin"}  # where Debian puts servers
 
 
 class LocalOrthanc:
@@ -55,7 +52,7 @@ class LocalOrthanc:
             "StableAge": 1,
             "StorageDirectory": "data",
             "IndexDirectory": "data",
-            "Plugins": [str(PLUGIN)],
+            "Plugins": [str(PACS_PLUGIN)],
             "HttpPort": port,
             "DicomServerEnabled": False,
             "RemoteAccessAllowed": False,
@@ -73,14 +70,13 @@ class LocalOrthanc:
         Raises:
             RuntimeError: it is not installed, or does not start.
         """
-        found = program()
-        if found is None:
+        if not has_orthanc():
             raise RuntimeError(
                 "Orthanc is not installed; on Debian and Ubuntu: sudo apt install orthanc orthanc-dicomweb"
             )
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(found), "orthanc.json"], cwd=self._folder, stdout=log, stderr=subprocess.STDOUT
+                ["Orthanc", "orthanc.json"], cwd=self._folder, env=_ENVIRONMENT, stdout=log, stderr=subprocess.STDOUT
             )
         end = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < end and self.process.poll() is None:

@@ -1,4 +1,4 @@
-"""System packages that the tests need on Linux besides wheels: libraries of Qt and VTK, and PostgreSQL.
+"""System packages that the tests need on Linux besides wheels: libraries of Qt and VTK, PostgreSQL, and Orthanc.
 
 Used by ``test.py`` before anything is installed, hence only the standard library.
 """
@@ -24,6 +24,10 @@ LIBRARIES = (
 
 DATABASE = "postgresql"
 """Package of the database server; without it its tests are skipped."""
+PACS = ("orthanc", "orthanc-dicomweb")
+"""Packages of the PACS; without them its tests are skipped."""
+PACS_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+"""Where Debian puts what makes the PACS speak DICOMweb."""
 
 
 def missing_packages(libraries: "tuple[tuple[str, str], ...]" = LIBRARIES) -> "list[str]":
@@ -39,6 +43,7 @@ def provide() -> "str | None":
     """
     packages = missing_packages()
     wanted = packages if has_postgresql() else [*packages, DATABASE]
+    wanted += [] if has_orthanc() else PACS
     apt = shutil.which("apt-get")
     if sys.platform == "linux" and wanted and apt and hasattr(os, "geteuid") and os.geteuid() == 0:
         print(f"Installing {', '.join(wanted)} with apt-get (up to 2 minutes) ...", flush=True)
@@ -52,6 +57,11 @@ def provide() -> "str | None":
 def has_postgresql(folder: "Path" = Path("/usr/lib/postgresql")) -> bool:
     """Whether PostgreSQL is installed, in Debian's folder or on ``PATH``."""
     return any(folder.glob("*/bin/postgres")) or shutil.which("postgres") is not None
+
+
+def has_orthanc(plugin: "Path" = PACS_PLUGIN) -> bool:
+    """Whether Orthanc and its DICOMweb plugin are installed."""
+    return plugin.exists() and shutil.which("Orthanc", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is not None
 
 
 def advice(packages: "list[str]") -> str:

@@ -36,7 +36,9 @@ def test_what_is_missing_is_installed_with_apt(tmp_path: Path, monkeypatch: pyte
     apt.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setattr(system_packages, "has_postgresql", lambda: False)
+    monkeypatch.setattr(system_packages, "has_orthanc", lambda: False)
     monkeypatch.setattr(system_packages, "missing_packages", lambda: [])
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert system_packages.provide() is None  # tests without it are skipped
-    assert "install --yes --no-install-recommends postgresql" in (tmp_path / "asked").read_text()
+    asked = (tmp_path / "asked").read_text()
+    assert "install --yes --no-install-recommends postgresql orthanc orthanc-dicomweb" in asked

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,10 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from harness.local_orthanc import LocalOrthanc, own_orthanc, program
+from harness.local_orthanc import LocalOrthanc, own_orthanc
 from harness.phantom_dicom import Examination, phantom_dx
-from lib.server.pacs.pacs_images import PacsImages
+from harness.system_packages import has_orthanc
+from lib.server.pacs.pacs_images import PacsImages, open_pacs_store
 from lib.server.pacs.settings import PacsSettings
 from lib.server.pacs.watcher import PacsWatcher
 from lib.server.store.datastore import StudiesDatastore
@@ -67,7 +67,7 @@ class Pacs:
 
 @pytest.fixture(scope="session")
 def running_orthanc() -> Iterator[LocalOrthanc]:
-    if program() is None:
+    if not has_orthanc():
         pytest.skip("Orthanc is not installed: apt install orthanc orthanc-dicomweb")
     with own_orthanc() as orthanc:
         yield orthanc
@@ -123,15 +123,12 @@ def open_site(pacs: Pacs, tmp_path: Path) -> Iterator[Callable[..., Site]]:
 
     def open_(**changes: Any) -> Site:
         settings = pacs.settings(tmp_path / "work", **changes)
-        store = StudiesDatastore(str(settings.folder), source=partial(PacsImages, settings))
+        store, source = open_pacs_store(settings)
         opened.append(store)
-        source = store.context.source
-        assert isinstance(source, PacsImages)
         return Site(store, source, PacsWatcher(source, store, settings))
 
     yield open_
     for store in opened:
-        store.context.source.close()
         store.close()
 
 

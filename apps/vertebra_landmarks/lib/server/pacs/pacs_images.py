@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..log_privacy import redacted_traceback
-from ..store.datastore import PACS_FOLDER
+from ..store.datastore import PACS_FOLDER, StudiesDatastore
 from ..store.store_context import StoreContext
 from ..store.studies_folder import FileEntry
 from .client import GoneError, PacsClient, PacsError
@@ -126,6 +126,32 @@ class PacsImages:
             "cached_mb": round(size / 1e6, 1),
             "cache_mb": self._settings.cache_bytes // 1_000_000,
         }
+
+
+def open_pacs_store(
+    settings: PacsSettings, database: str | None = None, auto_reload: bool = False, read_only: bool = False
+) -> tuple[StudiesDatastore, PacsImages]:
+    """Open the working folder of a PACS, which is made for nobody else to look into; the PACS is not asked.
+
+    Args:
+        settings: of the PACS.
+        database: see ``StudiesDatastore``.
+        auto_reload: watch for labels that others add, change or remove.
+        read_only: see ``StudiesDatastore``.
+
+    Returns:
+        The store, and the source of its images.
+
+    Raises:
+        ValueError, ConnectionError: see ``StudiesDatastore``.
+    """
+    settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    store = StudiesDatastore(
+        str(settings.folder), database, auto_reload, read_only, source=lambda context: PacsImages(settings, context)
+    )
+    source = store.context.source
+    assert isinstance(source, PacsImages)
+    return store, source
 
 
 class _Prefetcher:

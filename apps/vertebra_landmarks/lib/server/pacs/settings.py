@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import sys
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from urllib.parse import urlsplit
 
 from ..config import ServerConfig
 from .image_filter import ImageFilter, read_filter
+
+logger = logging.getLogger(__name__)
 
 USER, PASSWORD, TOKEN = "VERTEBRA_DICOMWEB_USER", "VERTEBRA_DICOMWEB_PASSWORD", "VERTEBRA_DICOMWEB_TOKEN"
 """Environment variables of the login, which neither logs nor lists of processes show."""
@@ -61,6 +64,14 @@ def pacs_settings(url: str, config: ServerConfig) -> PacsSettings:
     url = url.strip().rstrip("/")
     if not urlsplit(url).hostname:
         raise ValueError(f"studies {url!r:.200} must be an address like https://pacs.example/dicom-web")
+    if config.dicomweb_password or config.dicomweb_token:
+        logger.warning(
+            "The login of the PACS is on the command line, which logs and lists of processes show: better put it into "
+            "the environment, as %s and %s, or as %s",
+            USER,
+            PASSWORD,
+            TOKEN,
+        )
     user = config.dicomweb_user or os.environ.get(USER) or None
     password = config.dicomweb_password or os.environ.get(PASSWORD) or None
     token = config.dicomweb_token or os.environ.get(TOKEN) or None

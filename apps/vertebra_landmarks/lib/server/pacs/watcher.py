@@ -74,6 +74,7 @@ class PacsWatcher(BackgroundWorker):
             if now >= self._compare_at:
                 self._compare_at = math.inf if self.compare() else -math.inf
                 self._compare_at = min(self._compare_at, time.monotonic() + COMPARE_INTERVAL_S)
+                self._source.prefetch(self._first_files)
             elif self._change is not None:
                 self._follow(self._change)
             elif now >= self._recent_at:
@@ -86,6 +87,9 @@ class PacsWatcher(BackgroundWorker):
         self._status = {**self._status, "state": "watching", "message": None}
         if was_unavailable:
             logger.warning("The PACS answers again")
+
+    def _first_files(self) -> list[str]:
+        return self._store.files(self._store.score_queries.next_random((), PREFETCHED))
 
     def compare(self) -> bool:
         """List everything, and mark what has vanished; returns whether it was completed.
@@ -107,9 +111,6 @@ class PacsWatcher(BackgroundWorker):
             logger.warning("%d images are no longer in the PACS, or no longer pass the filter", len(vanished))
         self._status = {**self._status, "images": len(seen), "left_out": dict(left_out.most_common())}
         self._recent_at = time.monotonic() + RECENT_INTERVAL_S
-        self._source.prefetch(
-            lambda: self._store.files(self._store.score_queries.next_random((), PREFETCHED)),
-        )
         return True
 
     def _take_over(self, pages: Iterable[list[Judged]]) -> tuple[set[str], Counter[str]]:

@@ -94,10 +94,13 @@ class StudiesDatastore(Datastore):
         is_noted = check_database(self._folder, kind)
         self._database = Database(database, file)
         self._watcher: FolderWatcher | None = None
+        self._source: ImageSource = self._folder
         try:
             context = open_context(self._folder, self._database, is_noted)
             note_database(self._folder, kind)
-            context = context if source is None else replace(context, source=source(context))
+            if source is not None:
+                self._source = source(context)
+            context = replace(context, source=self._source)
             self._open(context, auto_reload, read_only)
         except DBAPIError as error:
             self.close()
@@ -121,9 +124,10 @@ class StudiesDatastore(Datastore):
             self._scan.run()
 
     def close(self) -> None:
-        """Stop the watcher and close the database."""
+        """Stop the watcher and close the source of the images and the database."""
         if self._watcher is not None:
             self._watcher.close()
+        self._source.close()
         self._database.close()
 
     def name(self) -> str:
@@ -265,8 +269,8 @@ class StudiesDatastore(Datastore):
             remove_files(self._folder.versions_of(image_id))
 
     def _check_not_fixed(self) -> None:
-        if self.context.source.why_fixed:
-            raise ImagesFixedError(self.context.source.why_fixed)
+        if self._source.why_fixed:
+            raise ImagesFixedError(self._source.why_fixed)
 
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
         """Save a copy of a Markups file as the current label of an image."""
@@ -347,21 +351,21 @@ class StudiesDatastore(Datastore):
             upcoming: the images that would be picked next, except some, and at most a number of them.
 
         Raises:
-            ImageUnavailableError: there are images, but none can be fetched now.
+            ImageUnavailableError: there are images, or may be, but none can be fetched now.
         """
-        if self.context.source.failure is not None:
-            return self._at_hand(exclude, self.context.source.failure)
+        if self._source.failure is not None:
+            return self._at_hand(exclude, self._source.failure)
         image = self._picked(exclude, pick)
         if image is not None:
             taken = [*exclude, image]
-            self.context.source.prefetch(lambda: self.files(upcoming(taken, PREFETCHED)))
+            self._source.prefetch(lambda: self.files(upcoming(taken, PREFETCHED)))
         return image
 
     def _at_hand(self, exclude: Collection[str], failure: str) -> str | None:
         """The first image that need not be fetched."""
-        names, first = [id_of(name) for name in self.context.source.at_hand()], self.score_queries.next_first
+        names, first = [id_of(name) for name in self._source.at_hand()], self.score_queries.next_first
         image = next(iter(first(exclude, 1, names)), None)
-        if image is None and not first((), 1, names) and first((), 1):
+        if image is None and not first((), 1, names) and (first((), 1) or not self.list_images()):
             raise ImageUnavailableError(failure)
         return image
 

@@ -84,6 +84,9 @@ class ImageSource(Protocol):
     def prefetch(self, upcoming: Callable[[], Iterable[str]]) -> None:
         """Fetch files that will be asked for soon, in the background; ``upcoming`` returns their names."""
 
+    def close(self) -> None:
+        """Release what it holds."""
+
 
 @dataclass(frozen=True)
 class StoreContext:

@@ -202,6 +202,9 @@ class StudiesFolder:
     def prefetch(self, upcoming: Callable[[], Iterable[str]]) -> None:
         """Nothing: every file is here."""
 
+    def close(self) -> None:
+        """Nothing: it holds nothing."""
+
     def _classify(self, entry: os.DirEntry[str] | Path) -> tuple[FileEntry | None, str | None]:
         """The file, and why it is no image; both ``None`` where there is nothing to report."""
         is_link = entry.is_symlink()
