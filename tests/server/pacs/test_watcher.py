@@ -254,8 +254,11 @@ def test_an_image_found_missing_when_it_is_asked_for_is_gone(pacs: Pacs, open_si
 
 def test_the_next_images_are_prefetched(pacs: Pacs, open_site: Open) -> None:
     pacs.store(*(radiograph(number) for number in range(12)))
-    site = open_site()
+    site, told = open_site(), []
+    site.store.on_prefetched = told.append
     site.round()
+    _wait(lambda: len(told) >= 4)
+    assert set(told) <= {name.removesuffix(".dcm") for name in site.source.cache.names()}
     for _ in range(3):
         _wait(lambda: site.source.cache.size()[0] >= 4)
         before = set(site.source.cache.names())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fastapi import HTTPException
@@ -71,3 +71,8 @@ class ReadableImages:
             self._readable.clear()
         self._readable[image] = state
         return True
+
+    def check_ahead(self, store: StudiesDatastore, image: str) -> None:
+        """Try an image before somebody asks for it."""
+        with suppress(HTTPException):  # who asks for it is told
+            self.is_readable(store, image)

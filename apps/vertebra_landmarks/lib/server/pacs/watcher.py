@@ -74,7 +74,7 @@ class PacsWatcher(BackgroundWorker):
             if now >= self._compare_at:
                 self._compare_at = math.inf if self.compare() else -math.inf
                 self._compare_at = min(self._compare_at, time.monotonic() + COMPARE_INTERVAL_S)
-                self._source.prefetch(self._first_files)
+                self._store.prefetch(lambda: self._store.score_queries.next_random((), PREFETCHED))
             elif self._change is not None:
                 self._follow(self._change)
             elif now >= self._recent_at:
@@ -87,9 +87,6 @@ class PacsWatcher(BackgroundWorker):
         self._status = {**self._status, "state": "watching", "message": None}
         if was_unavailable:
             logger.warning("The PACS answers again")
-
-    def _first_files(self) -> list[str]:
-        return self._store.files(self._store.score_queries.next_random((), PREFETCHED))
 
     def compare(self) -> bool:
         """List everything, and mark what has vanished; returns whether it was completed.

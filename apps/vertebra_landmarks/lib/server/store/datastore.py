@@ -61,6 +61,9 @@ class StudiesDatastore(Datastore):
     version, ``ValueError`` for invalid names or content and metadata that is too long, and ``OSError`` where a file is
     missing or cannot be written, among them ``ImageUnavailableError`` where it cannot be fetched now.
 
+    Attributes:
+        on_prefetched: called with the id of each image that was fetched before somebody asks for it.
+
     Args:
         folder: the studies folder.
         database: URL of a PostgreSQL database or a SQLite file; ``None`` for a SQLite file in the folder.
@@ -94,6 +97,7 @@ class StudiesDatastore(Datastore):
         is_noted = check_database(self._folder, kind)
         self._database = Database(database, file)
         self._watcher: FolderWatcher | None = None
+        self.on_prefetched: Callable[[str], object] = lambda _: None
         self._source: ImageSource = self._folder
         try:
             context = open_context(self._folder, self._database, is_noted)
@@ -228,6 +232,10 @@ class StudiesDatastore(Datastore):
         """File names of some images, in their order."""
         return self._queries.files(image_ids)
 
+    def prefetch(self, upcoming: Callable[[], Collection[str]]) -> None:
+        """Fetch images that will be asked for soon, in the background; ``upcoming`` returns their ids."""
+        self._source.prefetch(lambda: self.files(upcoming()), lambda name: self.on_prefetched(id_of(name)))
+
     def note_changed(self, names: Collection[str]) -> None:
         """Reconcile images whose files have appeared in or vanished from the source."""
         if len(names) > MAX_SINGLE:
@@ -358,7 +366,7 @@ class StudiesDatastore(Datastore):
         image = self._picked(exclude, pick)
         if image is not None:
             taken = [*exclude, image]
-            self._source.prefetch(lambda: self.files(upcoming(taken, PREFETCHED)))
+            self.prefetch(lambda: upcoming(taken, PREFETCHED))
         return image
 
     def _at_hand(self, exclude: Collection[str], failure: str) -> str | None:
