@@ -104,7 +104,7 @@ def _state_pixels(header: Dataset, pixels: np.ndarray) -> None:
     header.SamplesPerPixel, header.PhotometricInterpretation = 1, "MONOCHROME2"
     header.Rows, header.Columns = pixels.shape
     header.BitsAllocated, header.BitsStored, header.HighBit, header.PixelRepresentation = bits, bits, bits - 1, 0
-    header.PixelIntensityRelationship, header.PixelIntensityRelationshipSign = "LOG", 1
+    header.PixelIntensityRelationship, header.PixelIntensityRelationshipSign = "LOG", -1
     header.RescaleIntercept, header.RescaleSlope, header.RescaleType = 0, 1, "US"
     header.PresentationLUTShape, header.LossyImageCompression, header.BurnedInAnnotation = "IDENTITY", "00", "NO"
     header.WindowCenter, header.WindowWidth = largest // 2, max(2, largest)

@@ -1,4 +1,4 @@
-"""System packages that the tests need on Linux besides wheels: libraries of Qt and VTK, PostgreSQL, and Orthanc.
+"""System packages that tests need on Linux besides wheels: libraries of Qt and VTK, PostgreSQL, Orthanc, DICOM tools.
 
 Used by ``test.py`` before anything is installed, hence only the standard library.
 """
@@ -24,10 +24,14 @@ LIBRARIES = (
 
 DATABASE = "postgresql"
 """Package of the database server; without it its tests are skipped."""
+
 PACS = ("orthanc", "orthanc-dicomweb")
 """Packages of the PACS; without them its tests are skipped."""
 PACS_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 """Where Debian puts what makes the PACS speak DICOMweb."""
+
+DICOM_CHECKERS = {"dciodvfy": "dicom3tools", "dsrdump": "dcmtk"}
+"""Programs that check DICOM instances, and the packages that contain them; without them those tests are skipped."""
 
 
 def missing_packages(libraries: "tuple[tuple[str, str], ...]" = LIBRARIES) -> "list[str]":
@@ -41,17 +45,24 @@ def provide() -> "str | None":
     Returns:
         Advice on what the user has to install; None if nothing is missing.
     """
-    packages = missing_packages()
-    wanted = packages if has_postgresql() else [*packages, DATABASE]
-    wanted += [] if has_orthanc() else PACS
+    wanted = [missing_packages(), *optional_packages()]
+    names = [name for group in wanted for name in group]
     apt = shutil.which("apt-get")
-    if sys.platform == "linux" and wanted and apt and hasattr(os, "geteuid") and os.geteuid() == 0:
-        print(f"Installing {', '.join(wanted)} with apt-get (up to 2 minutes) ...", flush=True)
+    if sys.platform == "linux" and names and apt and hasattr(os, "geteuid") and os.geteuid() == 0:
+        print(f"Installing {', '.join(names)} with apt-get (up to 5 minutes) ...", flush=True)
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for step in (["update"], ["install", "--yes", "--no-install-recommends", *wanted]):
+        installs = [["install", "--yes", "--no-install-recommends", *group] for group in wanted if group]
+        for step in (["update"], *installs):  # one by one: a package that does not exist stops only its own group
             subprocess.call([apt, "--quiet=2", *step], env=quiet, stdout=subprocess.DEVNULL)
-        packages = missing_packages()
+    packages = missing_packages()
     return advice(packages) if packages else None
+
+
+def optional_packages() -> "list[list[str]]":
+    """Groups of packages of programs that are missing, and without which some tests are skipped."""
+    found: dict[tuple[str, ...], object] = {(DATABASE,): has_postgresql(), PACS: has_orthanc()}
+    found.update({(package,): shutil.which(program) for program, package in DICOM_CHECKERS.items()})
+    return [list(packages) for packages, program in found.items() if not program]
 
 
 def has_postgresql(folder: "Path" = Path("/usr/lib/postgresql")) -> bool:

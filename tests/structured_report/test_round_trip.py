@@ -10,11 +10,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from lib.spine.schema import Spine
 from lib.structured_report import (
     LandmarkReport,
     ReportSubject,
+    SourceImage,
     Verification,
     codes,
     landmark_report,
@@ -51,6 +54,26 @@ def test_all_points_come_back_bit_for_bit(seed: int) -> None:
     assert report.image == about.image.reference
     assert report.document == about.reference(LANDMARKS)
     assert (report.image_left_is, report.observer, report.is_verified) == ("right", INFO["annotator"], False)
+
+
+def test_it_comes_back_from_json_as_dicomweb_sends_it() -> None:
+    about = subject(3, varied(phantom(3)[1], 3))
+    sent = dcmread(io.BytesIO(to_bytes(landmark_report(about, FRAME)))).to_json()
+    report, reason = read_report(Dataset.from_json(sent))
+    assert isinstance(report, LandmarkReport), reason
+    assert report.label == about.label
+
+
+def test_a_header_with_the_bare_minimum_is_enough() -> None:
+    whole, header = phantom(4)[0], Dataset()
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "Rows", "Columns"):
+        header[keyword] = whole[keyword]
+    header.SOPClassUID = SecondaryCaptureImageStorage
+    about = replace(subject(4), image=SourceImage.from_header(header))
+    report = read_back(about)
+    assert report.label == about.label
+    dataset = landmark_report(about)
+    assert (dataset.PatientID, dataset.PatientName, dataset.StudyDate) == ("", "", "")
 
 
 def test_information_keeps_its_types() -> None:
@@ -131,10 +154,15 @@ def test_attestation_is_stated() -> None:
 def test_patient_and_study_are_those_of_the_image() -> None:
     about = subject(8)
     header = about.image.header
-    header.PatientName, header.PatientComments = "Müller^Зоя", "ä"
+    header.PatientName, header.PatientComments, header.OtherPatientNames = "Müller^Зоя", "ä", ["A^B", "C^D"]
+    other = Dataset()
+    other.PatientID, other.TypeOfPatientID = "X7", "TEXT"
+    header.OtherPatientIDsSequence = [other]
     dataset = dcmread(io.BytesIO(to_bytes(landmark_report(about))))
     for keyword in ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "StudyDate", "PatientComments"):
         assert dataset[keyword].value == header[keyword].value
+    assert [str(name) for name in dataset.OtherPatientNames] == ["A^B", "C^D"]
+    assert dataset.OtherPatientIDsSequence[0].PatientID == "X7"
 
 
 def test_a_latin_1_name_is_written_in_utf_8() -> None:

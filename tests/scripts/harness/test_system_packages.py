@@ -35,10 +35,28 @@ def test_what_is_missing_is_installed_with_apt(tmp_path: Path, monkeypatch: pyte
     apt.write_text(f"#!/bin/sh\necho $@ >> {tmp_path}/asked\n")
     apt.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr(system_packages, "has_postgresql", lambda: False)
-    monkeypatch.setattr(system_packages, "has_orthanc", lambda: False)
+    monkeypatch.setattr(system_packages, "optional_packages", lambda: [["postgresql"], ["dcmtk"]])
     monkeypatch.setattr(system_packages, "missing_packages", lambda: [])
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert system_packages.provide() is None  # tests without it are skipped
-    asked = (tmp_path / "asked").read_text()
-    assert "install --yes --no-install-recommends postgresql orthanc orthanc-dicomweb" in asked
+    asked = (tmp_path / "asked").read_text().splitlines()
+    installs = [f"--quiet=2 install --yes --no-install-recommends {name}" for name in ("postgresql", "dcmtk")]
+    assert asked == ["--quiet=2 update", *installs]
+
+
+def test_dicom_checkers_that_are_missing_are_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system_packages, "has_postgresql", lambda: True)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert {"dicom3tools", "dcmtk"} <= {name for group in system_packages.optional_packages() for name in group}
+    for name in system_packages.DICOM_CHECKERS:
+        (tmp_path / name).touch(0o755)
+    assert not {"dicom3tools", "dcmtk"} & {name for group in system_packages.optional_packages() for name in group}
+
+
+def test_orthanc_is_found_with_its_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    plugin = tmp_path / "plugin.so"
+    (tmp_path / "Orthanc").touch(0o755)
+    assert not system_packages.has_orthanc(plugin)
+    plugin.touch()
+    assert system_packages.has_orthanc(plugin)

@@ -1,9 +1,9 @@
 """The small report for viewers: Cobb lines that OHIF shows and lets a person edit.
 
 OHIF makes a Cobb angle editable if its group is tracked as ``Cornerstone3DTools@^0.1.0:CobbAngle`` and the four points
-of its lines stand inside the number. It measures these lines itself (``viewer_angle``) and shows that; hence the
-stated angle is measured as there. It differs from the Cobb angle of the landmark report where pixels are not square,
-since that is measured in pixels.
+of its lines stand inside the number. It measures these lines itself (``viewer_angle``), in millimetres, and shows that
+instead of the stated angle; hence the stated angle is measured on the same lines, in millimetres, too. Both differ from
+the Cobb angle of the landmark report where pixels are not square, since that is measured in pixels.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def cobb_lines_report(subject: ReportSubject, frame: ImageFrame | None = None) -
         frame: orientation and sides of the image; those of the points without one.
 
     Raises:
-        ValueError: the label has no curve, or the attributes of the patient cannot be decoded.
+        ValueError: the label has no curve, or attributes of the patient are damaged.
     """
     curves = label_curves(subject.label, frame or ImageFrame(subject.image.width, subject.image.height))
     if not curves:
@@ -65,9 +65,19 @@ def cobb_lines(spine: Spine, curve: Curve, image: SourceImage) -> np.ndarray:
     upper, lower = curve.ends
     lines = np.concatenate([spine.xy[upper, SUPERIOR], spine.xy[lower, INFERIOR]])
     if _is_crossed(lines, image.spacing):
-        low, high = np.full(2, -0.5), np.array([image.width, image.height]) - 0.5
-        lines = np.clip(_extended(lines), low, high) if _cosine(lines) > _MIN_COSINE else lines
+        lines = _extended(lines, image) if _cosine(lines) > _MIN_COSINE else lines
     return from_graphic(to_graphic(lines))
+
+
+def line_angle(lines: np.ndarray, spacing: tuple[float, float] = (1.0, 1.0)) -> float:
+    """The angle in degrees between two lines from left to right, 0 to 180.
+
+    Args:
+        lines: ``(4, 2)`` pixels, the left and right end of the first line, then of the second.
+        spacing: width and height of a pixel.
+    """
+    ends = np.asarray(lines, float) * spacing
+    return _between(ends[1] - ends[0], ends[3] - ends[2])
 
 
 def viewer_angle(lines: np.ndarray, spacing: tuple[float, float] = (1.0, 1.0)) -> float:
@@ -79,7 +89,10 @@ def viewer_angle(lines: np.ndarray, spacing: tuple[float, float] = (1.0, 1.0)) -
     """
     ends = np.asarray(lines, float) * spacing
     first, second = _nearest_ends(ends)
-    a, b = ends[1 - first] - ends[first], ends[5 - second] - ends[second]
+    return _between(ends[1 - first] - ends[first], ends[5 - second] - ends[second])
+
+
+def _between(a: np.ndarray, b: np.ndarray) -> float:
     cosine = a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12)
     return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
@@ -109,14 +122,16 @@ def _cosine(lines: np.ndarray) -> float:
     return float((along @ middle).min())
 
 
-def _extended(lines: np.ndarray) -> np.ndarray:
-    """The same lines, extended to begin and end beside each other."""
+def _extended(lines: np.ndarray, image: SourceImage) -> np.ndarray:
+    """The same lines, extended to begin and end beside each other, or at the border of the image."""
     along, middle = _directions(lines)
     positions = lines @ middle
-    reach = np.array([positions.min(), positions.max()])
-    starts, cosines = lines[[0, 2]], along @ middle
-    steps = (reach[None] - positions[[0, 2], None]) / cosines[:, None]  # (line, end)
-    extended: np.ndarray = (starts[:, None] + steps[..., None] * along[:, None]).reshape(4, 2)
+    reach = np.array([positions.min(), positions.max()] * 2)
+    line = np.array([0, 0, 1, 1])
+    steps = ((reach - positions) / (along @ middle)[line])[:, None] * along[line]
+    border = np.array([image.width, image.height]) - 0.5
+    room = np.where(steps > 0, border - lines, lines + 0.5) / np.maximum(np.abs(steps), 1e-9)
+    extended: np.ndarray = lines + steps * np.clip(room.min(1, keepdims=True), 0, 1)
     return extended
 
 
@@ -124,7 +139,7 @@ def _groups(subject: ReportSubject, curves: tuple[Curve, ...]) -> Iterator[sr.Te
     image = subject.image
     for curve in curves:
         lines = cobb_lines(subject.label.spine, curve, image)
-        angle = measurement(codes.COBB_ANGLE, viewer_angle(lines, image.spacing), codes.DEGREE)
+        angle = measurement(codes.COBB_ANGLE, line_angle(lines, image.spacing), codes.DEGREE)
         graphic = sr.ScoordContentItem(
             codes.IMAGE_REGION,
             sr.GraphicTypeValues.POLYLINE,

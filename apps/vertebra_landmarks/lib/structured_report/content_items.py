@@ -11,13 +11,10 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes as dictionary
 from pydicom.sr.coding import Code
 
-from .. import __version__
 from . import codes
 from .label_version import FINAL, DocumentReference, LabelVersion, Verification
-from .source_image import MANUFACTURER
-from .subject import SERIES_NUMBER, ReportSubject, derived_uid
+from .subject import MANUFACTURER, PROGRAM, ReportSubject, derived_uid, new_instance
 
-ALGORITHM = "vertebra_landmarks"
 MAX_NAME = 64
 """Longest name of a person, in characters."""
 
@@ -38,7 +35,7 @@ def algorithm(info: Mapping[str, Any]) -> sr.AlgorithmIdentification | None:
     if not version:
         return None
     parameters = [f"model_digest={digest}"] if digest else None
-    return sr.AlgorithmIdentification(ALGORITHM, str(version), parameters)
+    return sr.AlgorithmIdentification(PROGRAM, str(version), parameters)
 
 
 def observers(label: LabelVersion, identity: str) -> sr.ObservationContext:
@@ -52,7 +49,7 @@ def observers(label: LabelVersion, identity: str) -> sr.ObservationContext:
     version = label.info.get("model_version")
     device = sr.DeviceObserverIdentifyingAttributes(
         uid=derived_uid("device", identity),
-        name=ALGORITHM,
+        name=PROGRAM,
         manufacturer_name=MANUFACTURER,
         model_name=str(version) if version else None,
     )
@@ -101,44 +98,49 @@ def measurement_report(
         groups: measurement groups.
         links: what else it states.
     """
-    image, label, verification = subject.image, subject.label, links.verification
-    skeleton = image.without_patient()
+    image, label = subject.image, subject.label
     content = sr.MeasurementReport(
         observation_context=observers(label, subject.identity),
         procedure_reported=codes.RADIOGRAPHY,
         imaging_measurements=list(groups),
         title=codes.MEASUREMENT_REPORT,
-        referenced_images=[skeleton] if image.has_library_entry else None,
-    )
-    content[0].ContentSequence.extend(links.items)
-    dataset = sr.ComprehensiveSR(
-        evidence=[skeleton, *map(referenced, links.evidence)],
-        content=content[0],
-        series_instance_uid=subject.series_uid(kind),
-        series_number=SERIES_NUMBER[kind],
-        sop_instance_uid=subject.instance_uid(kind),
-        instance_number=label.version,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=ALGORITHM,
-        software_versions=__version__,
-        series_description=description,
-        is_complete=True,
-        is_final=label.tag == FINAL,
-        is_verified=verification is not None,
-        verifying_observer_name=None if verification is None else person_name(verification.observer),
-        verifying_organization=None if verification is None else verification.organization,
-        previous_versions=None if links.predecessor is None else [referenced(links.predecessor)],
-    )
-    if verification is not None:
-        dataset.VerifyingObserverSequence[0].VerificationDateTime = verification.when.strftime("%Y%m%d%H%M%S")
+        referenced_images=[image.without_patient()] if image.has_library_entry else None,
+    )[0]
+    content.ContentSequence.extend(links.items)
+    dataset = new_instance(subject, kind, "SR")
+    dataset.SeriesDescription = description
+    dataset.ReferencedPerformedProcedureStepSequence, dataset.PerformedProcedureCodeSequence = [], []
+    dataset.CompletionFlag, dataset.VerificationFlag = "COMPLETE", "UNVERIFIED"
+    dataset.PreliminaryFlag = "FINAL" if label.tag == FINAL else "PRELIMINARY"
     dataset.CodingSchemeIdentificationSequence = [codes.scheme_identification()]
-    image.give_patient_to(dataset, subject.saved_at)
+    dataset.CurrentRequestedProcedureEvidenceSequence = _references([image.reference, *links.evidence])
+    if links.predecessor is not None:
+        dataset.PredecessorDocumentsSequence = _references([links.predecessor])
+    if links.verification is not None:
+        dataset.VerificationFlag = "VERIFIED"
+        dataset.VerifyingObserverSequence = [_attested(links.verification)]
+    for element in content:
+        dataset.add(element)
     return dataset
 
 
-def referenced(document: DocumentReference) -> Dataset:
-    """A document as highdicom refers to it."""
-    dataset = Dataset()
-    dataset.SOPClassUID, dataset.SOPInstanceUID = document.sop_class_uid, document.sop_instance_uid
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = document.study_uid, document.series_uid
-    return dataset
+def _attested(verification: Verification) -> Dataset:
+    item = Dataset()
+    item.VerifyingObserverName = person_name(verification.observer)
+    item.VerifyingOrganization = verification.organization
+    item.VerificationDateTime = verification.when.strftime("%Y%m%d%H%M%S")
+    item.VerifyingObserverIdentificationCodeSequence = []
+    return item
+
+
+def _references(documents: Iterable[DocumentReference]) -> list[Dataset]:
+    """Documents of different series as a sequence of studies, series and instances."""
+    studies: dict[str, Dataset] = {}
+    for document in documents:
+        study, series, instance = studies.setdefault(document.study_uid, Dataset()), Dataset(), Dataset()
+        instance.ReferencedSOPClassUID = document.sop_class_uid
+        instance.ReferencedSOPInstanceUID = document.sop_instance_uid
+        series.SeriesInstanceUID, series.ReferencedSOPSequence = document.series_uid, [instance]
+        study.StudyInstanceUID = document.study_uid
+        study.ReferencedSeriesSequence = [*study.get("ReferencedSeriesSequence", ()), series]
+    return list(studies.values())

@@ -44,8 +44,8 @@ def landmark_report(
         verification: who attests the report; ``None`` leaves it unverified.
 
     Raises:
-        ValueError: the frame has another size than the image, the information of the label is no JSON, or the
-            attributes of the patient cannot be decoded.
+        ValueError: the frame has another size than the image, the information of the label is no JSON, or
+            attributes of the patient are damaged.
     """
     image = subject.image
     frame = frame or ImageFrame(image.width, image.height)

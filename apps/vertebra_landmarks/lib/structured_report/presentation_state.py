@@ -13,11 +13,10 @@ from .. import __version__
 from ..spine.imaging.image_frame import ImageFrame
 from ..spine.schema import POINTS
 from .cobb_lines_report import cobb_lines
-from .content_items import ALGORITHM
 from .label_version import to_graphic
 from .landmark_report import label_curves
-from .source_image import MANUFACTURER, quiet
-from .subject import GRAPHICS, SERIES_NUMBER, ReportSubject
+from .source_image import quiet
+from .subject import GRAPHICS, MANUFACTURER, PROGRAM, SERIES_NUMBER, ReportSubject
 
 DESCRIPTION = "Vertebrae and Cobb lines"
 _AROUND = tuple(POINTS.index(name) for name in ("TL", "TR", "BR", "BL", "TL"))
@@ -31,7 +30,7 @@ def presentation_state(subject: ReportSubject, frame: ImageFrame | None = None) 
         frame: orientation and sides of the image; those of the points without one.
 
     Raises:
-        ValueError: no point is visible, or the attributes of the patient cannot be decoded.
+        ValueError: no point is visible, or attributes of the patient are damaged.
     """
     image, spine = subject.image, subject.label.spine
     xy = spine.cut_to(image.width, image.height).visible_xy
@@ -56,7 +55,7 @@ def presentation_state(subject: ReportSubject, frame: ImageFrame | None = None) 
             sop_instance_uid=subject.instance_uid(GRAPHICS),
             instance_number=subject.label.version,
             manufacturer=MANUFACTURER,
-            manufacturer_model_name=ALGORITHM,
+            manufacturer_model_name=PROGRAM,
             software_versions=__version__,
             device_serial_number=subject.instance_uid(GRAPHICS)[-16:],
             content_label="LANDMARKS",

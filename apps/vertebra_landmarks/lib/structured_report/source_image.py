@@ -7,10 +7,10 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, field
 
 from pydicom import dcmwrite
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
@@ -22,7 +22,7 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import PersonName
 
-from ..image_io.dicom.tags import codes_of, integer_of, sizes_of
+from ..image_io.dicom.tags import TAG_ERRORS, codes_of, integer_of, sizes_of, value_of
 from .content_tree import text_of
 from .label_version import DocumentReference
 
@@ -35,7 +35,6 @@ IMAGE_CLASSES = (
     XRayRadiofluoroscopicImageStorage,
 )
 """SOP classes of radiographs."""
-MANUFACTURER = "Vertebra Landmarks"
 CHARACTER_SET = "ISO_IR 192"
 """UTF-8, whatever the image has."""
 
@@ -133,27 +132,28 @@ class SourceImage:
     def without_patient(self) -> Dataset:
         """The image for libraries that log or quote what they are given: nothing in it names the patient but UIDs."""
         skeleton = Dataset()
-        for keyword in (*_UIDS, "Rows", "Columns", *_DISPLAYED):
-            if keyword in self.header:
-                setattr(skeleton, keyword, deepcopy(self.header[keyword].value))
-        for keyword in _EMPTY_IF_ABSENT:
-            setattr(skeleton, keyword, "")
+        with quiet():
+            for keyword in (*_UIDS, "Rows", "Columns", *_DISPLAYED):
+                value = value_of(self.header, keyword)
+                if value is not None:
+                    setattr(skeleton, keyword, value)
+            for keyword in _EMPTY_IF_ABSENT:
+                setattr(skeleton, keyword, "")
         return skeleton
 
     def give_patient_to(self, target: Dataset, when: datetime.datetime) -> None:
         """Make an instance one of the image's patient and study, written in UTF-8 at a time.
 
         Raises:
-            ValueError: the header's texts cannot be decoded.
+            ValueError: one of these attributes is damaged.
         """
         owned = Dataset()
-        for keyword in (*_EMPTY_IF_ABSENT, *_OPTIONAL):
-            if keyword in self.header:
-                owned[keyword] = deepcopy(self.header[keyword])
         try:
-            _reencode_names(owned)
-        except (LookupError, ValueError, TypeError, AttributeError):
-            raise ValueError("the patient's attributes cannot be decoded by the image's SpecificCharacterSet") from None
+            for keyword in (*_EMPTY_IF_ABSENT, *_OPTIONAL):
+                if keyword in self.header:
+                    owned.add(_copy_of(self.header[keyword]))
+        except TAG_ERRORS:
+            raise ValueError("an attribute of the image's patient or study is damaged") from None
         for keyword in _EMPTY_IF_ABSENT:
             if keyword in target:
                 delattr(target, keyword)
@@ -165,17 +165,24 @@ class SourceImage:
         target.ContentTime = target.InstanceCreationTime = target.SeriesTime = when.strftime("%H%M%S")
 
 
-def _reencode_names(dataset: Dataset) -> None:
-    """Names forget the bytes that they were read from, in items too."""
-    for element in dataset:
-        if element.VR == "SQ":
-            for item in element.value or ():
-                _reencode_names(item)
-                item.pop("SpecificCharacterSet", None)
-        elif element.VR == "PN" and element.value:
-            names = [element.value] if isinstance(element.value, (str, PersonName)) else element.value
-            fresh = [PersonName(str(name)) for name in names]
-            element.value = fresh[0] if len(fresh) == 1 else fresh
+def _copy_of(element: DataElement) -> DataElement:
+    """A copy that shares nothing with the header and, in names, forgets the bytes and their encoding."""
+    value = element.value
+    if element.VR == "SQ":
+        value = [_copy_of_item(item) for item in value or ()]
+    elif element.VR == "PN" and value:
+        names = [value] if isinstance(value, (str, PersonName)) else value
+        value = [PersonName(str(name)) for name in names]
+        value = value[0] if len(value) == 1 else value
+    return DataElement(element.tag, element.VR, value)
+
+
+def _copy_of_item(item: Dataset) -> Dataset:
+    copied = Dataset()
+    for element in item:
+        if element.keyword != "SpecificCharacterSet":
+            copied.add(_copy_of(element))
+    return copied
 
 
 @contextmanager

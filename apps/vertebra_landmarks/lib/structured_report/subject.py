@@ -9,20 +9,25 @@ import datetime
 import uuid
 from dataclasses import dataclass
 
+from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import (
+    PYDICOM_IMPLEMENTATION_UID,
     UID,
     ComprehensiveSRStorage,
     EncapsulatedPDFStorage,
+    ExplicitVRLittleEndian,
     GrayscaleSoftcopyPresentationStateStorage,
 )
 
+from .. import __version__
 from .label_version import DocumentReference, LabelVersion
-from .source_image import SourceImage
+from .source_image import SourceImage, quiet
 
 _NAMESPACE = uuid.UUID("b6570f0a-65ab-4c79-8d7e-3c6dd9cb0f67")
 
 LANDMARKS, COBB_LINES, GRAPHICS, DOCUMENT = "landmarks", "cobb lines", "presentation state", "pdf"
 """Kinds of instances."""
+MANUFACTURER, PROGRAM = "Vertebra Landmarks", "vertebra_landmarks"
 SERIES_NUMBER = {LANDMARKS: 900, COBB_LINES: 901, GRAPHICS: 902, DOCUMENT: 903}
 _SOP_CLASSES = {
     LANDMARKS: ComprehensiveSRStorage,
@@ -86,3 +91,28 @@ class ReportSubject:
             return datetime.datetime.fromtimestamp(float(seconds))  # type: ignore[arg-type]
         except (TypeError, ValueError, OverflowError, OSError):
             return datetime.datetime(1970, 1, 1)
+
+
+def new_instance(subject: ReportSubject, kind: str, modality: str) -> FileDataset:
+    """An instance in the image's study, with everything that is the same for all kinds.
+
+    Args:
+        subject: what it is about.
+        kind: ``LANDMARKS``, ``COBB_LINES``, ``GRAPHICS`` or ``DOCUMENT``.
+        modality: of its series.
+
+    Raises:
+        ValueError: attributes of the patient are damaged.
+    """
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = _SOP_CLASSES[kind], subject.instance_uid(kind)
+    meta.TransferSyntaxUID, meta.ImplementationClassUID = ExplicitVRLittleEndian, PYDICOM_IMPLEMENTATION_UID
+    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.is_little_endian, dataset.is_implicit_VR = True, False
+    with quiet():
+        subject.image.give_patient_to(dataset, subject.saved_at)
+    dataset.SOPClassUID, dataset.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    dataset.SeriesInstanceUID, dataset.SeriesNumber = subject.series_uid(kind), SERIES_NUMBER[kind]
+    dataset.Modality, dataset.InstanceNumber = modality, subject.label.version
+    dataset.Manufacturer, dataset.ManufacturerModelName, dataset.SoftwareVersions = MANUFACTURER, PROGRAM, __version__
+    return dataset
