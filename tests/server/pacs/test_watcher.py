@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -100,6 +101,44 @@ def test_labels_lie_in_the_working_folder_with_their_versions(pacs: Pacs, open_s
     assert Path(archive).stat().st_size > 1000
     again = open_site()
     assert again.store.get_labeled_images() == [image]
+
+
+def test_a_lost_database_comes_back_from_the_pacs_and_the_files_of_the_labels(
+    pacs: Pacs, open_site: Open, tmp_path: Path
+) -> None:
+    pacs.store(radiograph(0), radiograph(1))
+    site = open_site()
+    site.round()
+    images = site.store.list_images()
+    for _ in range(2):
+        site.store.save_label(images[0], label(tmp_path), "final", {})
+    site.store.close()
+    for path in (tmp_path / "work" / ".vertebra_landmarks").glob("store.sqlite3*"):
+        path.unlink()
+    again = open_site()
+    assert again.store.list_images() == []
+    again.round()
+    assert again.store.list_images() == images
+    assert again.store.get_labeled_images() == images[:1]
+    assert [one["version"] for one in again.store.label_versions(images[0], "final")] == [1, 2]
+
+
+def test_who_waits_for_a_slow_pacs_holds_up_nobody(pacs: Pacs, open_site: Open) -> None:
+    pacs.store(*(radiograph(number) for number in range(2)))
+    site = open_site()
+    site.watcher.compare()
+    cached, other = site.store.list_images()
+    site.store.get_image_uri(cached)
+    pacs.proxy.delay_s = 2.0
+    waiting = threading.Thread(target=site.store.get_image_uri, args=(other,))
+    waiting.start()
+    began = time.monotonic()
+    for _ in range(5):
+        assert site.store.get_image_uri(cached)
+        assert site.store.list_images() == [cached, other]
+    assert time.monotonic() - began < 1.5
+    waiting.join()
+    assert site.source.cache.find(f"{other}.dcm") is not None
 
 
 def test_new_and_vanished_instances_are_noticed(

@@ -121,6 +121,8 @@ class PacsClient:
             return f"the PACS at {host} does not allow this login to read (403)"
         if status == 404:
             return f"there is no DICOMweb service at this address of {host} (404)"
+        if status < 500 and status != 429:
+            return f"the PACS at {host} does not accept the request ({status})"
         return f"the PACS at {host} failed ({status}); it is asked again"
 
     def _no_dicom(self) -> str:

@@ -28,7 +28,8 @@ COMPARE_INTERVAL_S = 3_600.0
 """Between two listings of all instances, which find what has vanished and late additions to older studies."""
 MAX_SINGLE = 200
 """New instances that are looked at one by one; of more, everything is listed."""
-_SHOW_INTERVAL_S = 3.0
+_SHOW_INTERVAL_S, _MIN_SHOW_RATIO = 3.0, 5.0
+"""Found images are shown after this time, and after this many times what showing the last ones took."""
 
 
 class PacsWatcher(BackgroundWorker):
@@ -125,8 +126,10 @@ class PacsWatcher(BackgroundWorker):
                 if self.is_stopping:
                     break
                 if pending and time.monotonic() >= show_at:
+                    began = time.monotonic()
                     self._store.note_changed(pending)
-                    pending, show_at = [], time.monotonic() + _SHOW_INTERVAL_S
+                    took = time.monotonic() - began
+                    pending, show_at = [], time.monotonic() + max(_SHOW_INTERVAL_S, _MIN_SHOW_RATIO * took)
         finally:
             if pending:
                 self._store.note_changed(pending)
