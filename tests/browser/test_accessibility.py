@@ -90,18 +90,11 @@ STATES = (overview, user_dialog, help_sheet, annotate, placing, question, missin
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_axe_finds_nothing_serious(open_page: OpenPage, state: Callable[[Page], None]) -> None:
+def test_axe_finds_nothing_serious_and_tab_reaches_all(open_page: OpenPage, state: Callable[[Page], None]) -> None:
     page, watch = open_page("")
     watch.expect("status of 404")
     state(page)
     assert serious_findings(page) == []
-
-
-@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_all_controls_are_reached_with_tab_and_marked(open_page: OpenPage, state: Callable[[Page], None]) -> None:
-    page, watch = open_page("")
-    watch.expect("status of 404")
-    state(page)
     assert walk(page) == NOTHING
 
 

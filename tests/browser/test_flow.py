@@ -96,6 +96,12 @@ def test_a_label_is_made_with_the_mouse(open_page: OpenPage, server: Server, new
     assert info["info"]["edits"] >= 1
     assert CORNER.replace("T7", "T6") in info["touched"]
 
+    with page.expect_popup() as tab, page.expect_response("**/report?*") as report:
+        annotator.button("report").click()
+    assert report.value.header_value("content-type") == "application/pdf"
+    tab.value.wait_for_url("blob:**", wait_until="commit")
+    tab.value.close()
+
     annotator.button("next").click()
     page.wait_for_function("(image) => ![null, image].includes(window.vertebraLandmarks.state().image)", arg=image)
     assert annotator.state["edits"] == 0

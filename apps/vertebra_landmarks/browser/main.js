@@ -8,7 +8,7 @@ import { Header } from "./shell/header.js";
 import { HelpSheet } from "./shell/help_sheet.js";
 import { Messages } from "./shell/messages.js";
 import { PageProbe } from "./shell/page_probe.js";
-import { Router } from "./shell/router.js";
+import { Router, routeOf } from "./shell/router.js";
 import { Session } from "./shell/session.js";
 import { browserSettings } from "./shell/settings.js";
 import { SignIn } from "./shell/sign_in.js";
@@ -51,6 +51,13 @@ async function openRoute(route, container, context) {
             return openOverview(container, context);
         }
     }
+}
+
+/** Load the modules of a page while the server is asked whether it has a login. @param {Route} route */
+function preload({ page }) {
+    const module = { overview: "./overview/page.js", image: "./annotate/page.js", training: "./training/page.js",
+        "follow-up": "./follow_up/page.js" }[page];
+    import(module).catch(() => {}); // it is said when the page is opened
 }
 
 /** @returns {never} */
@@ -127,6 +134,7 @@ function start() {
     for (const type of /** @type {const} */ (["dragover", "drop"])) { // else the browser leaves the page for the file
         window.addEventListener(type, (event) => { if (event.dataTransfer?.types.includes("Files")) event.preventDefault(); });
     }
+    preload(routeOf(window.location.hash));
     void identify(session, signIn, messages).then(() => router.follow());
 }
 

@@ -30,18 +30,25 @@ export class SignIn {
      * @returns {Promise<boolean>} whether they did
      */
     request() {
-        if (this.isDeclined && !navigator.userActivation?.isActive) return Promise.resolve(false);
-        return this.open();
+        return this.isDeclined ? Promise.resolve(false) : this.open();
     }
 
     /** Ask the user to sign in. @returns {Promise<boolean>} whether they did */
     open() {
         this.asking ??= this.#ask().then((isSignedIn) => {
-            this.isDeclined = !isSignedIn;
             if (isSignedIn) this.onSignedIn();
+            else this.#onDeclined();
             return isSignedIn;
         }).finally(() => { this.asking = null; });
         return this.asking;
+    }
+
+    /** Ask no more until the user presses something. */
+    #onDeclined() {
+        this.isDeclined = true;
+        for (const type of ["pointerdown", "keydown"]) {
+            document.addEventListener(type, () => { this.isDeclined = false; }, { once: true, capture: true });
+        }
     }
 
     /** @returns {Promise<boolean>} */
