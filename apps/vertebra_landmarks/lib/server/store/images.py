@@ -42,7 +42,8 @@ REASON = "unreadable"
 SIDES = ("left", "right")
 STATED_SIDE = "stated_side"
 """Metadata key, and key of a request of the app to its inference task: the ``StatedSide`` of an image."""
-_DIGITS = 32  # of the digest of an image's file
+DIGEST_DIGITS = 32
+"""Of the digest of an image's file."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Images:
         stated = None if row is None else StatedSide.parse(json.loads(row.facts).get(STATED_SIDE))
         if row is None or stated is None:
             return None
-        return stated if stated.digest == file_digest(self._folder.path / row.file, _DIGITS) else None
+        return stated if stated.digest == file_digest(self._folder.path / row.file, DIGEST_DIGITS) else None
 
     def state_side(self, image: str, image_left_is: str | None, user: str) -> None:
         """Store the patient's side at the left of the upright image; ``None`` withdraws the statement.
@@ -148,7 +149,7 @@ class Images:
             path = self._folder.path / self.require(connection, image).file
         stated = None
         if image_left_is is not None:
-            stated = asdict(StatedSide(image_left_is, user, int(time.time()), file_digest(path, _DIGITS)))
+            stated = asdict(StatedSide(image_left_is, user, int(time.time()), file_digest(path, DIGEST_DIGITS)))
         self.update_metadata(image, {STATED_SIDE: stated})
 
     def note_unreadable(self, image: str, reason: str, file: FileState) -> None:
