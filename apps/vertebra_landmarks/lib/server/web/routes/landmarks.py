@@ -80,8 +80,8 @@ def _check_digest(service: Service, image: str, digest: str) -> None:
     if digest and service.app.datastore().image_digest(image) != digest:
         raise HTTPException(
             412,
-            f"image {image!r:.80} is another file now than the one that these points were placed on; nothing was saved: "
-            "open it again",
+            f"image {image!r:.80} is another file now than the one that these points were placed on. "
+            "Nothing was saved; open it again.",
         )
 
 
