@@ -95,7 +95,7 @@ ADD = """(code) => {
     const add = (tag, values) => document.body.appendChild(Object.assign(document.createElement(tag), values));
     return new Promise((resolve) => {
         addEventListener("securitypolicyviolation", (event) => resolve(event.effectiveDirective));
-        setTimeout(() => resolve("nothing was refused"), 3000);
+        setTimeout(() => resolve("nothing was refused"), 20000); // a busy server takes its time
         setTimeout(() => { RUN(); }); // on its own, as code of the page
     });
 }"""

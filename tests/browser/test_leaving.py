@@ -84,16 +84,17 @@ def test_a_server_that_hangs_does_not_keep_the_image_open(opened: Open, server: 
     assert largest_difference(annotator.positions(), shown) < ROUNDING_PX
 
 
-def test_points_are_not_stored_for_a_file_they_were_not_placed_on(opened: Open, server: Server) -> None:
+def test_work_on_a_replaced_file_is_offered_where_it_is_chosen(opened: Open, server: Server) -> None:
     annotator = opened(412)
     page, image = annotator.page, annotator.state["image"]
     drag_right(annotator, "T7 TL", 25)
     annotator.settle()
     (server.studies / f"{image}.png").write_bytes(phantom(64))
     annotator.button("submit").click()
-    annotator.confirm_until(lambda: "was replaced after it was opened" in annotator.message)
+    annotator.confirm_until(lambda: "is another file now" in annotator.message)
     assert stored_label(server, image) is None
-    page.reload()
+    page.goto("/#/")
+    page.get_by_test_id(f"draft-{image}").click()
     question = page.get_by_test_id("question")
     expect(question).to_contain_text("The image file was replaced since then: check that the points are of this image.")
     question.get_by_role("button", name="Resume").click()

@@ -47,6 +47,11 @@ RECORD_FRAMES = """() => {
     const note = (now) => { window.frames_ms.push(now - last); last = now; requestAnimationFrame(note); };
     requestAnimationFrame(note);
 }"""
+RECORD_TASKS = """window.tasks_ms = [0];
+new PerformanceObserver((list) => window.tasks_ms.push(...list.getEntries().map((entry) => entry.duration)))
+    .observe({type: "longtask", buffered: true});"""
+"""Notes what blocks the page for more than 50 ms; gaps between frames also come from a busy machine."""
+FIRST_PAINT = """() => performance.getEntriesByName("first-contentful-paint")[0].startTime / 1000"""
 NOTE_READY = """(image) => new Promise((resolve) => {
     const look = () => {
         const page = window.vertebraLandmarks;
@@ -134,6 +139,7 @@ def test_a_large_image_is_shown_and_corrected_fast(open_page: OpenPage, large: s
 
 def test_a_list_of_10000_images_is_there_at_once_and_scrolls(open_page: OpenPage, long_list: Server) -> None:
     page, watch = open_page("", url=long_list.url)
+    page.add_init_script(RECORD_TASKS)
     page.goto("/")
     image_list = page.get_by_test_id("image-list")
     expect(page.get_by_test_id("open-image_00000")).to_be_visible()
@@ -151,10 +157,11 @@ def test_a_list_of_10000_images_is_there_at_once_and_scrolls(open_page: OpenPage
     image_list.press("End")
     expect(page.get_by_test_id(f"open-image_{COUNT - 1:05d}")).to_be_visible()
     median, p95 = median_and_p95(frames)
-    print(f"10,000 images: first row after {first_s:.2f} s; scrolling: frames of {median:.0f} ms (median,")
-    print(f"95 %: {p95:.0f} ms, longest {max(frames):.0f} ms); {elements} elements")
+    blocked, painted_s = max(page.evaluate("() => window.tasks_ms")), page.evaluate(FIRST_PAINT)
+    print(f"10,000 images: painted after {painted_s:.2f} s, with rows after {first_s:.2f} s; {elements} elements;")
+    print(f"scrolling: frames of {median:.0f} ms (median, 95 %: {p95:.0f} ms), longest task {blocked:.0f} ms")
     assert elements < 2000, "the list is not virtual"
     assert len(watch.asked("GET", "/images")) < SCROLLS
-    assert first_s <= BUSY * FIRST_PAINT_S
+    assert painted_s <= BUSY * FIRST_PAINT_S
     assert median <= BUSY * DRAG_STEP_MS
-    assert max(frames) <= BUSY * FREEZE_MS
+    assert blocked <= BUSY * FREEZE_MS

@@ -45,7 +45,8 @@ def test_what_is_missing_is_installed_with_apt(tmp_path: Path, monkeypatch: pyte
 
 
 def test_programs_that_are_missing_are_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system_packages, "has_postgresql", lambda: True)
+    for name in ("has_postgresql", "has_orthanc"):
+        monkeypatch.setattr(system_packages, name, lambda: True)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CHROMIUM", raising=False)
     assert system_packages.optional_packages() == [["chromium"], ["nodejs", "npm"], ["dicom3tools"], ["dcmtk"]]
@@ -55,3 +56,12 @@ def test_programs_that_are_missing_are_wanted(tmp_path: Path, monkeypatch: pytes
     assert system_packages.chromium() == str(tmp_path / "google-chrome")
     monkeypatch.setenv("CHROMIUM", "/opt/chromium")
     assert system_packages.chromium() == "/opt/chromium"
+
+
+def test_orthanc_is_found_with_its_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    plugin = tmp_path / "plugin.so"
+    (tmp_path / "Orthanc").touch(0o755)
+    assert not system_packages.has_orthanc(plugin)
+    plugin.touch()
+    assert system_packages.has_orthanc(plugin)

@@ -8,7 +8,6 @@ import { originIn } from "../editor/origin.js";
 import { maskOf } from "../editor/schema.js";
 import { Spine } from "../editor/spine.js";
 import { dateTimeText, plural } from "../shell/format.js";
-import { EditSession } from "./edit_session.js";
 
 /** @typedef {import("../api/client.js").Client} Client */
 /** @typedef {import("../api/types.js").Label} Label */
@@ -100,6 +99,7 @@ export class ImageLoader {
         });
         if (!loaded) throw failure;
         const [image, label] = loaded;
+        session.imageDigest = image.facts.digest;
         workspace.showImage(image);
         this.#showLabel(label);
         return label;
@@ -155,7 +155,7 @@ export class ImageLoader {
             found: await fetchPoints(context.client, session.imageId, controller.signal),
         }));
         if (!label) return;
-        workspace.session = new EditSession(session.imageId, session.server);
+        workspace.session = session.again();
         this.#showLabel(label.found);
         context.messages.show(notice);
         await this.inference.inferIfOutdated(label.found);
@@ -191,7 +191,8 @@ export class ImageLoader {
             const [all, elsewhere] = await Promise.all([drafts.list(session.server), this.presence.keysElsewhere()]);
             const isOwn = (/** @type {Draft} */ { user }) => user === "" || user === context.user();
             const free = all.filter((one) => one.imageId === session.imageId && !elsewhere.has(one.key));
-            return free.find(({ key }) => key === chosen) ?? free.find(isOwn);
+            return free.find(({ key }) => key === chosen) ??
+                free.find((one) => one.imageDigest === session.imageDigest && isOwn(one));
         } catch {
             return undefined; // the first edit says that nothing can be kept
         }
@@ -207,7 +208,7 @@ export class ImageLoader {
         const isOlder = version > draft.baseVersion;
         const who = label?.info.user ? ` by ${label.info.user}` : "";
         const newer = isOlder ? ` It is older than the label${who} that the server has now.` : "";
-        const isOther = draft.file && draft.file !== this.workspace.file;
+        const isOther = draft.imageDigest !== this.workspace.session.imageDigest;
         const other = isOther ? " The image file was replaced since then: check that the points are of this image." : "";
         const whose = draft.user && draft.user !== context.user() ? `Unfinished work by ${draft.user}` : "Your unfinished work";
         const text = `${whose} of ${timeText(draft.saved)}, ${plural(draft.edits, "edit")}.${newer}${other}`;

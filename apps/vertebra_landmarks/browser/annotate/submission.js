@@ -158,8 +158,8 @@ export class Submission {
 
     /** @param {AbortSignal} signal */
     #put(signal) {
-        const { session, editor, context, file } = this.workspace;
-        const path = withQuery("/landmarks", { image: session.imageId, tag: FINAL, file });
+        const { session, editor, context } = this.workspace;
+        const path = withQuery("/landmarks", { image: session.imageId, tag: FINAL });
         const body = {
             landmarks: editor.spine().toLandmarks(),
             touched: namesOf(editor.touched),
@@ -172,7 +172,8 @@ export class Submission {
             },
             origin: editor.origin,
         };
-        return context.client.put(`${path}&base_version=${session.baseVersion}`, body, { signal });
+        const seen = `base_version=${session.baseVersion}&image_digest=${session.imageDigest}`;
+        return context.client.put(`${path}&${seen}`, body, { signal });
     }
 
     /** @param {unknown} error */

@@ -77,11 +77,6 @@ export class Workspace {
         return model ? { version: String(model.model_version ?? "") } : null;
     }
 
-    /** What changes whenever the image file is replaced; "" where the server does not say. @returns {string} */
-    get file() {
-        return this.image?.facts.file ?? "";
-    }
-
     /** Whether the file itself states the patient's side. */
     get isSideInFile() {
         const facts = this.image?.facts;

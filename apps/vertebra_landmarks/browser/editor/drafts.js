@@ -10,6 +10,7 @@
  * @property {string} key unique, from `newKey`
  * @property {string} imageId
  * @property {string} server from `serverIdentity`
+ * @property {string} imageDigest of the image's file: another image may get its name
  * @property {string} user who worked; "" where unknown
  * @property {Landmark[]} landmarks
  * @property {string[]} touched names of the points that the user set, such as "T7" and "T7 TL"
@@ -20,7 +21,6 @@
  * @property {Origin} origin provenance of the untouched points
  * @property {boolean} isProposal whether some of the points are a model's that no user has submitted
  * @property {string} begunBy who worked on it before `user`; "" where nobody did
- * @property {string} [file] of the image, see `ImageFacts`; "" or missing where unknown
  * @property {"left" | "right" | null} imageLeftIs the patient's side at the left as the user states it
  */
 

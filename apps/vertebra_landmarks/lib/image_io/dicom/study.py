@@ -46,11 +46,23 @@ def read_study_tags(path: Path) -> StudyTags | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom warns of values that a tag should not have
             tags = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["PatientID", *_DATES], force=True)
-            patient = str(value_of(tags, "PatientID") or "").strip()
-            dates = [_date_of(str(value_of(tags, name) or "")) for name in _DATES]
+            patient = str(value_of(tags, "PatientID") or "")
+            dates = [str(value_of(tags, name) or "") for name in _DATES]
     except (InvalidDicomError, OSError, EOFError, RecursionError, OverflowError, *TAG_ERRORS):
         return None
-    return StudyTags("" if patient.lower() in _NOBODY else patient, next(filter(None, dates), ""))
+    return study_tags(patient, *dates)
+
+
+def study_tags(patient_id: str, *dates: str) -> StudyTags:
+    """Patient and date as an archive states them.
+
+    Args:
+        patient_id: PatientID.
+        dates: as DICOM writes them, in the order of preference; "" where there is none.
+    """
+    patient_id = patient_id.strip()
+    taken_on = next(filter(None, map(_date_of, dates)), "")
+    return StudyTags("" if patient_id.lower() in _NOBODY else patient_id, taken_on)
 
 
 def _date_of(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
+from fastapi import HTTPException
 from monailabel.interfaces.tasks.strategy import Strategy
 
 from ...learning.active_learning import DEFAULT, STRATEGIES
@@ -15,10 +16,14 @@ from .scored_versions import ScoredVersions
 
 
 class Assigner:
-    """Assigns readable images; others are marked as unreadable and skipped."""
+    """Assigns readable images; others are marked as unreadable and skipped.
 
-    def __init__(self) -> None:
-        self._readable = ReadableImages()
+    Args:
+        readable: cache of those that are.
+    """
+
+    def __init__(self, readable: ReadableImages) -> None:
+        self._readable = readable
 
     def next(self, pick: Callable[[Collection[str]], str | None], datastore: StudiesDatastore) -> dict[str, Any] | None:
         """The result of a strategy: the id of the picked image, ``None`` if there is none.
@@ -26,6 +31,9 @@ class Assigner:
         Args:
             pick: see ``Assignments.assign``.
             datastore: of the images.
+
+        Raises:
+            HTTPException: 503, no image can be fetched now.
         """
         tried: set[str] = set()
         assignments = Assignments(datastore.context)
@@ -33,9 +41,18 @@ class Assigner:
             image = assignments.assign(pick)
             if image is None or image in tried:
                 return None
-            if self._readable.is_readable(datastore, image):
+            if self._is_readable(datastore, image, is_first=not tried):
                 return {"id": image}
             tried.add(image)
+
+    def _is_readable(self, datastore: StudiesDatastore, image: str, is_first: bool) -> bool:
+        """Whether an image can be read; the first that cannot be fetched now is skipped, since others may be here."""
+        try:
+            return self._readable.is_readable(datastore, image)
+        except HTTPException:
+            if not is_first:
+                raise
+            return False
 
 
 class Unscored(Strategy):
@@ -91,9 +108,14 @@ class ByScore(Strategy):
         return self._assigner.next(pick, datastore)
 
 
-def all_strategies(version: Callable[[], str]) -> dict[str, Strategy]:
-    """All strategies by name, the default first."""
-    assigner = Assigner()
+def all_strategies(version: Callable[[], str], readable: ReadableImages | None = None) -> dict[str, Strategy]:
+    """All strategies by name, the default first.
+
+    Args:
+        version: returns the key of the served weights.
+        readable: cache of readable images, where others fill it as well.
+    """
+    assigner = Assigner(readable or ReadableImages())
     names = sorted(STRATEGIES, key=lambda name: name != DEFAULT)
     return {
         **{name: ByScore(name, version, assigner) for name in names},

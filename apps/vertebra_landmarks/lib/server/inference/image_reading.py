@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fastapi import HTTPException
@@ -11,7 +11,10 @@ from fastapi import HTTPException
 from ...image_io import UnreadableImageError, read_radiograph
 from ..overview.patients import note_study
 from ..store.datastore import StudiesDatastore
+from ..store.store_context import ImageUnavailableError
 
+UNAVAILABLE = 503
+"""Status of an image that cannot be fetched now."""
 _MAX_CACHED = 100_000
 
 
@@ -23,9 +26,12 @@ def reading(store: StudiesDatastore, image: str) -> Iterator[Path]:
     assigned until its file changes. Patient and date of one that was read are noted.
 
     Raises:
-        HTTPException: 404, there is no image of that id.
+        HTTPException: 404, there is no image of that id; 503, it cannot be fetched now.
     """
-    path = store.get_image_uri(image)
+    try:
+        path = store.get_image_uri(image)
+    except ImageUnavailableError as error:
+        raise HTTPException(UNAVAILABLE, str(error), {"Retry-After": "10"}) from error
     if not path:
         raise HTTPException(404, detail=f"there is no image {image!r:.80} in the studies folder")
     state = store.file_state(image)
@@ -46,16 +52,29 @@ class ReadableImages:
         self._readable: dict[str, object] = {}
 
     def is_readable(self, store: StudiesDatastore, image: str) -> bool:
-        """Whether an image can be read; one that cannot is marked in the store with the reason."""
+        """Whether an image can be read; one that cannot is marked in the store with the reason.
+
+        Raises:
+            HTTPException: 503, it cannot be fetched now.
+        """
         state = store.file_state(image)
         if state is not None and self._readable.get(image) == state:
             return True
         try:
             with reading(store, image) as path:
                 read_radiograph(path)
-        except (UnreadableImageError, HTTPException):
+        except UnreadableImageError:
+            return False
+        except HTTPException as error:
+            if error.status_code == UNAVAILABLE:
+                raise
             return False
         if len(self._readable) >= _MAX_CACHED:
             self._readable.clear()
         self._readable[image] = state
         return True
+
+    def check_ahead(self, store: StudiesDatastore, image: str) -> None:
+        """Try an image before somebody asks for it."""
+        with suppress(HTTPException):  # who asks for it is told
+            self.is_readable(store, image)

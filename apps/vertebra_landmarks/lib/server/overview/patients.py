@@ -10,14 +10,14 @@ import hashlib
 import hmac
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row, func, select
 from sqlalchemy.exc import DBAPIError
 
-from ...image_io.dicom.study import read_study_tags
+from ...image_io.dicom.study import StudyTags, read_study_tags
 from ...learning.data.labelled_items import patient_by_name
 from ..store.datastore import StudiesDatastore
 from ..store.schema import GONE, images, stores
@@ -68,15 +68,38 @@ def note_study(context: StoreContext, image: str) -> None:
         logger.warning("The patient of an image could not be noted: %s", type(error).__name__)
 
 
-def _note(context: StoreContext, rows: Iterable[Row[Any]], end: float) -> int:
-    """Read headers and note them until a time of the monotonic clock; returns how many were read."""
+def note_stated(context: StoreContext, stated: Mapping[str, StudyTags]) -> None:
+    """Note patients and dates of images as an archive states them, so that their files need not be read for that.
+
+    Args:
+        context: the studies folder and its rows.
+        stated: by image id.
+    """
+    identity = _identity(context)
+    with context.database.writing(durable=False) as connection:
+        for image, tags in stated.items():
+            values = {"patient": _patient_of(tags, identity), "taken_on": tags.taken_on}
+            at = images.c.store == context.key, images.c.id == image, images.c.patient.is_(None)
+            connection.execute(images.update().where(*at).values(values))
+
+
+def _identity(context: StoreContext) -> str:
     with context.database.reading() as connection:
-        identity = connection.execute(select(stores.c.identity).where(stores.c.key == context.key)).scalar_one()
+        query = select(stores.c.identity).where(stores.c.key == context.key)
+        return str(connection.execute(query).scalar_one())
+
+
+def _note(context: StoreContext, rows: Iterable[Row[Any]], end: float) -> int:
+    """Read headers of files that are here and note them until a time of the monotonic clock; returns how many."""
+    identity = _identity(context)
     noted = []
     for row in rows:
         if time.monotonic() > end:
             break
-        patient, taken_on = _study_of(row.id, context.folder.path / row.file, str(identity))
+        path = context.source.location(row.file)
+        if not path.exists():
+            continue
+        patient, taken_on = _study_of(row.id, path, identity)
         noted.append((row, {"patient": patient, "taken_on": taken_on}))
     if noted:
         with context.database.writing(durable=False) as connection:
@@ -91,7 +114,11 @@ def _study_of(image: str, path: Path, identity: str) -> tuple[str, str]:
     tags = read_study_tags(path)
     if tags is None:
         return _digest("name", patient_by_name(image), identity), ""
-    return _digest("PatientID", tags.patient_id, identity) if tags.patient_id else "", tags.taken_on
+    return _patient_of(tags, identity), tags.taken_on
+
+
+def _patient_of(tags: StudyTags, identity: str) -> str:
+    return _digest("PatientID", tags.patient_id, identity) if tags.patient_id else ""
 
 
 def _digest(kind: str, patient: str, identity: str) -> str:

@@ -50,7 +50,8 @@ class Thumbnails:
 
     def key(self, image: str) -> str:
         """What changes with the file of an image; the ETag of its thumbnail."""
-        return _digest(image) + _digest(f"{_VERSION}\0{self._store.file_key(image)}")
+        size, mtime_ns = self._store.file_state(image)
+        return _digest(image) + _digest(f"{_VERSION}\0{size}\0{mtime_ns}")
 
     def forget(self, image: str) -> None:
         """Delete the thumbnails of an image that was removed, those of earlier files of it, too."""
@@ -60,7 +61,8 @@ class Thumbnails:
         """Delete the files whose keys begin with the digest of an image, but one."""
         for path in self._folder.glob(f"{of_image[:2]}/{of_image}*{_SUFFIX}"):
             if path != kept:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # deleted by another process, or not to be deleted
+                    path.unlink()
 
     def cached(self, key: str) -> bytes | None:
         """The JPEG file of a key; ``None`` if it has not been made."""

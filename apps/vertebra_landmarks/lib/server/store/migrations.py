@@ -12,7 +12,18 @@ from typing import NamedTuple
 from sqlalchemy import Connection, inspect, select
 from sqlalchemy.schema import CreateColumn
 
-from .schema import assignments, images, metadata, presence, schema_version, scored_versions, scores, sessions, tasks
+from .schema import (
+    assignments,
+    images,
+    metadata,
+    pacs_instances,
+    presence,
+    schema_version,
+    scored_versions,
+    scores,
+    sessions,
+    tasks,
+)
 
 
 class Migration(NamedTuple):
@@ -62,10 +73,16 @@ def _add_columns_of_overview(connection: Connection) -> None:
                 index.create(connection)
 
 
+def _add_pacs_instances(connection: Connection) -> None:
+    """Images lay in the studies folder only."""
+    pacs_instances.create(connection, checkfirst=True)
+
+
 MIGRATIONS = (
     Migration(_add_tables_of_servers, is_additive=True),
     Migration(_add_presence, is_additive=True),
     Migration(_add_columns_of_overview, is_additive=True),
+    Migration(_add_pacs_instances, is_additive=True),
 )
 """All changes since version 1, in their order."""
 

@@ -22,7 +22,9 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from ...image_io import UnreadableImageError
 from ...learning.validation import sentence
+from ..store.datastore import ImagesFixedError
 from ..store.label_sync import LabelConflictError
+from ..store.store_context import ImageUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +48,11 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
         403: "The token's role does not suffice, or the request comes from a page of another site",
         404: "There is no such image, label, model, strategy or task",
         409: "Somebody else has saved a newer label, or there is such an image already",
-        412: "The image file was replaced after it was opened",
+        412: "The image is another file than the one that was seen",
         413: "The body is too large",
         415: "The image cannot be read",
         422: "The image shows no spine",
-        503: "Too many requests wait already, or the database does not answer",
+        503: "Too many requests wait already, or the database or the PACS does not answer",
     }.items()
 }
 """The same for the API description."""
@@ -73,6 +75,8 @@ def add_error_handlers(application: FastAPI) -> None:
     application.exception_handler(RequestValidationError)(_validation_error)
     application.exception_handler(MONAILabelException)(_monai_label_error)
     application.exception_handler(UnreadableImageError)(_unreadable)
+    application.exception_handler(ImageUnavailableError)(_unavailable)
+    application.exception_handler(ImagesFixedError)(_images_fixed)
     application.exception_handler(LabelConflictError)(_label_conflict)
     application.exception_handler(DBAPIError)(_database_error)
     application.exception_handler(Exception)(_internal_error)
@@ -100,6 +104,14 @@ def _monai_label_error(request: Request, error: MONAILabelException) -> Response
 
 def _unreadable(_: Request, error: UnreadableImageError) -> Response:
     return error_response(UNREADABLE, error)
+
+
+def _unavailable(_: Request, error: ImageUnavailableError) -> Response:
+    return error_response(503, error, {"Retry-After": "10"})
+
+
+def _images_fixed(_: Request, error: ImagesFixedError) -> Response:
+    return error_response(409, error)
 
 
 def _label_conflict(_: Request, error: LabelConflictError) -> Response:

@@ -72,7 +72,7 @@ class PixelsResponse(FileResponse):
 
 
 def pixels_response(
-    radiograph: Radiograph, folder: Path, stated: StatedSide | None = None, file_key: str | None = None
+    radiograph: Radiograph, folder: Path, stated: StatedSide | None = None, digest: str | None = None
 ) -> PixelsResponse:
     """Make the answer.
 
@@ -80,7 +80,7 @@ def pixels_response(
         radiograph: the image.
         folder: where the answer waits to be sent.
         stated: the patient's side that a person has stated.
-        file_key: of the file as it was before it was read; ``None`` for a file of no study.
+        digest: of the image's file.
     """
     with tempfile.NamedTemporaryFile(dir=folder, prefix="pixels-", suffix=".npy.gz", delete=False) as file:
         try:
@@ -92,7 +92,7 @@ def pixels_response(
             file.close()
             Path(file.name).unlink(missing_ok=True)
             raise
-    headers = {"Content-Encoding": "gzip", FACTS: json.dumps({**image_info(radiograph, stated), "file": file_key})}
+    headers = {"Content-Encoding": "gzip", FACTS: json.dumps({**image_info(radiograph, stated), "digest": digest})}
     return PixelsResponse(file.name, media_type="application/x-npy", headers=headers)
 
 

@@ -14,6 +14,7 @@ from ....image_io import Radiograph
 from ....spine.image_suffixes import image_stem
 from ...filenames import check_tag
 from ...inference.response import side_info
+from ...store.datastore import ImagesFixedError
 from ...store.images import REASON, STATED_SIDE
 from ...store.labels import ANGLE
 from ..access_policy import requires
@@ -34,6 +35,13 @@ ImageId = Annotated[str, Query(description="Id of an image of the folder", examp
 NewId = Annotated[str, Query(description="Id that a new image gets", examples=["phantom_1"])]
 Tag = Annotated[str, Query(description="Tag of a label", examples=["final", "original"])]
 CheckSum = Annotated[str, Query(description="Algorithm and digest of a file", examples=[f"SHA256:{'0' * 64}"])]
+ImageDigest = Annotated[
+    str,
+    Query(
+        description="`digest` of the image's facts as the client has seen them: points are saved for no other file",
+        examples=["0" * 32],
+    ),
+]
 BaseVersion = Annotated[
     int | None,
     Query(
@@ -86,7 +94,7 @@ def _add_image(service: Service, image: str, file: UploadFile, metadata: dict[st
         image = image or image_stem(name)
         try:
             added: str = service.app.datastore().add_image(image, str(path), metadata)
-        except FileExistsError as error:
+        except (FileExistsError, ImagesFixedError) as error:
             raise HTTPException(409, str(error)) from error
         except ValueError as error:
             raise bad_request(error) from error
@@ -109,8 +117,9 @@ def _remove_image(service: Service, image: str) -> None:
 @router.head("/datastore/image", openapi_extra=READER, summary="Whether an image exists")
 async def check_image(service: ServiceDep, image: ImageId, check_sum: CheckSum = "") -> Response:
     """200 if it exists and matches ``check_sum`` (``SHA256:...``), else 404."""
-    path = _image_path(service, image)
+    _check_image(service, image)
     if check_sum:
+        path = await service.io_pool.run(_image_path, service, image)
         algorithm, _, digest = check_sum.rpartition(":")
         algorithm = algorithm or CHECKSUMS[0]
         if algorithm not in CHECKSUMS:
@@ -135,16 +144,15 @@ async def image_pixels(service: ServiceDep, image: ImageId) -> Response:
 
 def _pixels(service: Service, image: str) -> Response:
     store = service.app.datastore()
-    _image_path(service, image)
-    file_key = store.file_key(image)
+    digest = store.image_digest(image)  # first: of a file that is replaced meanwhile, the digest must be the older one
     radiograph = service.app.read_image(image)
-    return pixels_response(radiograph, service.uploads.folder, store.stated_side(image), file_key)
+    return pixels_response(radiograph, service.uploads.folder, store.stated_side(image), digest)
 
 
 @router.get("/datastore/image/info", openapi_extra=READER, summary="Metadata of an image")
 def image_info(service: ServiceDep, image: ImageId) -> Response:
     """What annotators and the server have stored about the image."""
-    _image_path(service, image)
+    _check_image(service, image)
     return Json(service.app.datastore().get_image_info(image))
 
 
@@ -256,7 +264,7 @@ def download_label(service: ServiceDep, label: ImageId, tag: Tag) -> Response:
 @router.get("/datastore/label/versions", openapi_extra=READER, summary="List the versions of a label")
 def label_versions(service: ServiceDep, label: ImageId, tag: Tag) -> Response:
     """Number, digest, metadata, and which one is current, oldest first; versions of a removed label stay."""
-    _image_path(service, label)
+    _check_image(service, label)
     return Json({"versions": service.app.datastore().label_versions(label, tag)})
 
 
@@ -340,8 +348,17 @@ def _update_or_400(update: Any, *arguments: Any) -> None:
 def _image_path(service: Service, image: str) -> str:
     path: str = service.app.datastore().get_image_uri(image)
     if not path:
-        raise HTTPException(404, f"there is no image {image!r:.80} in the studies folder")
+        raise _no_image(image)
     return path
+
+
+def _check_image(service: Service, image: str) -> None:
+    if not service.app.datastore().has_image(image):
+        raise _no_image(image)
+
+
+def _no_image(image: str) -> HTTPException:
+    return HTTPException(404, f"there is no image {image!r:.80} in the studies folder")
 
 
 def _label_path(service: Service, image: str, tag: str) -> str:

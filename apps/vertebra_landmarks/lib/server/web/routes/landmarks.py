@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, HTTPException, Query, Response
+from fastapi import APIRouter, HTTPException, Response
 
 from ....spine.imaging.image_geometry import PIXELS
 from ....spine.labels.markups import from_markups, parse_json, stated_geometry
@@ -16,17 +16,9 @@ from ..auth import Role
 from ..dependencies import CurrentUser, Json, Service, ServiceDep
 from ..errors import UNREADABLE, answer, bad_request
 from ..validation import check_no_names, check_object
-from .datastore import RESERVED, BaseVersion, ImageId, Tag, store_label, with_user
+from .datastore import RESERVED, BaseVersion, ImageDigest, ImageId, Tag, store_label, with_user
 
 router = APIRouter(tags=["Landmarks"])
-
-ImageFile = Annotated[
-    str | None,
-    Query(
-        description="``file`` in the facts of the pixels that the points were placed on",
-        examples=["5b1d9f4a2c3e4d5f6ab8"],
-    ),
-]
 
 _BODY = LandmarksBody.model_validate(EXAMPLE)
 _IMAGE, _TAG, _VERSION, _TS = "phantom_1", "final", 3, 1_800_000_000
@@ -65,13 +57,13 @@ async def save_landmarks(
     image: ImageId,
     tag: Tag = "final",
     base_version: BaseVersion = None,
-    file: ImageFile = None,
+    image_digest: ImageDigest = "",
 ) -> Response:
     """Save points as the current label of an image and tag: the Markups file that the Slicer module would save.
 
-    409 where the label has another version than ``base_version`` and other content; the sentence names who saved it.
-    412 where the points were placed on another file than the present one. A request that is repeated changes nothing
-    and gets the same answer.
+    409 where the label has another version than ``base_version`` and other content, the sentence names who saved it;
+    412 where the image's file is not that of ``image_digest``: it was replaced, or the server serves other studies.
+    A request that is repeated changes nothing and gets the same answer.
     """
     try:
         check_object(body.info.model_dump(), "info")
@@ -79,26 +71,24 @@ async def save_landmarks(
     except ValueError as error:
         raise bad_request(error) from error
     metadata = with_user(body.metadata(time.time()), user)
-    version = await service.io_pool.run(_save, service, image, tag, body, metadata, base_version, file)
+    await service.io_pool.run(_check_digest, service, image, image_digest)
+    version = await service.io_pool.run(_save, service, image, tag, body, metadata, base_version)
     return Json({"image": image, "tag": tag, "version": version})
 
 
-def _save(
-    service: Service,
-    image: str,
-    tag: str,
-    body: LandmarksBody,
-    metadata: dict[str, Any],
-    base_version: int | None,
-    file: str | None,
-) -> int:
-    radiograph = service.app.read_image(image)
-    if file is not None and file != service.app.datastore().file_key(image):
+def _check_digest(service: Service, image: str, digest: str) -> None:
+    if digest and service.app.datastore().image_digest(image) != digest:
         raise HTTPException(
             412,
-            f"the file of image {image!r:.80} was replaced after it was opened, so that these points may be of another "
-            "one: nothing was saved; open it again",
+            f"image {image!r:.80} is another file now than the one that these points were placed on. "
+            "Nothing was saved; open it again.",
         )
+
+
+def _save(
+    service: Service, image: str, tag: str, body: LandmarksBody, metadata: dict[str, Any], base_version: int | None
+) -> int:
+    radiograph = service.app.read_image(image)
     try:
         content = body.markups(radiograph.geometry)
     except ValueError as error:

@@ -94,7 +94,7 @@ Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
 
 
 async def _check_exists(service: Service, image: str) -> None:
-    if not await service.io_pool.run(service.app.datastore().get_image_uri, image):
+    if not await service.io_pool.run(service.app.datastore().has_image, image):
         raise HTTPException(404, f"there is no image {image!r:.80} in the studies folder")
 
 
