@@ -96,7 +96,7 @@ def config_script() -> str:
         "showCPUFallbackMessage": True,
         "strictZSpacingForVolumeViewport": True,
         "maxNumRequests": {"interaction": 10, "thumbnail": 5, "prefetch": 5},
-        "investigationalUseDialog": {"option": "always"},
+        "investigationalUseDialog": {"option": "days", "days": 30},
         "defaultDataSourceName": "dicomweb",
         "dataSources": [{"namespace": _SOURCE, "sourceName": "dicomweb", "configuration": source}],
     }
