@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lib.server.overview.patients import siblings
 from lib.server.pacs import client as client_module
 from lib.server.pacs import watcher as watcher_module
 from lib.server.pacs.change_feed import ChangeFeed
@@ -84,6 +85,18 @@ def test_ids_say_nothing_and_stay(pacs: Pacs, open_site: Open) -> None:
     assert again.store.list_images() == images  # without asking the PACS
     again.round()
     assert again.store.list_images() == images
+
+
+def test_images_of_one_patient_are_known_without_fetching_them(pacs: Pacs, open_site: Open) -> None:
+    same = {"PatientID": "P1", "StudyDate": "20240305"}
+    pacs.store(radiograph(0, **same), radiograph(1, **same), radiograph(2), radiograph(3, PatientID="anonymous"))
+    site = open_site()
+    site.watcher.compare()
+    found = [siblings(site.store, image, timeout_s=0.0) for image in site.store.list_images()]
+    assert sorted(len(one.rows) for one in found) == [1, 1, 2, 2]
+    assert {row.taken_on for one in found if len(one.rows) == 2 for row in one.rows} == {"2024-03-05"}
+    assert {one.unread for one in found} == {0}
+    assert site.source.cache.size() == (0, 0)
 
 
 def test_labels_lie_in_the_working_folder_with_their_versions(pacs: Pacs, open_site: Open, tmp_path: Path) -> None:

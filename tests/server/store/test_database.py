@@ -25,7 +25,18 @@ from lib.server.store import database as database_module
 from lib.server.store.database import Database, _prepare_sqlite, checked_url
 from lib.server.store.datastore import DATABASE_FILE, StudiesDatastore
 from lib.server.store.migrations import MIGRATIONS, Migration, bring_up_to_date
-from lib.server.store.schema import assignments, labels, metadata, schema_version, scored_versions, sessions, tasks
+from lib.server.store.schema import (
+    assignments,
+    images,
+    labels,
+    metadata,
+    presence,
+    schema_version,
+    scored_versions,
+    scores,
+    sessions,
+    tasks,
+)
 from lib.server.web.errors import add_error_handlers
 
 Open = Callable[..., StudiesDatastore]
@@ -260,7 +271,7 @@ def test_tables_of_a_newer_app_are_refused(tmp_path: Path) -> None:
     Database(None, tmp_path / "x.sqlite3").close()
     with sqlite3.connect(tmp_path / "x.sqlite3") as connection:
         connection.execute("UPDATE vl_schema_version SET version = 99")
-    with pytest.raises(ValueError, match="version 99, and this app knows them up to 2: update the app"):
+    with pytest.raises(ValueError, match=f"version 99, and this app knows them up to {1 + len(MIGRATIONS)}: update"):
         Database(None, tmp_path / "x.sqlite3")
 
 
@@ -314,7 +325,11 @@ def test_what_a_newer_release_has_added_is_left_alone(engine: Engine) -> None:
 def test_what_a_newer_release_has_changed_is_refused(engine: Engine) -> None:
     with engine.begin() as connection:
         bring_up_to_date(connection, (*MIGRATIONS, added("one"), added("two")))
-    with pytest.raises(ValueError, match="version 4, and this app knows them up to 2"), engine.begin() as connection:
+    known = 1 + len(MIGRATIONS)
+    with (
+        pytest.raises(ValueError, match=f"version {known + 2}, and this app knows them up to {known}"),
+        engine.begin() as connection,
+    ):
         bring_up_to_date(connection)
 
 
@@ -322,20 +337,84 @@ def test_tables_of_version_1_get_the_tables_of_servers(engine: Engine) -> None:
     """As releases up to 0.8 have made them."""
     with engine.begin() as connection:
         metadata.create_all(connection)
-        for table in (assignments, scored_versions, sessions, tasks, schema_version):
+        for table in (assignments, presence, scored_versions, sessions, tasks, schema_version):
             table.drop(connection)
         connection.exec_driver_sql("CREATE TABLE vl_schema_version (version INTEGER NOT NULL)")
         connection.exec_driver_sql("INSERT INTO vl_schema_version VALUES (1)")
     for _ in range(2):
         with engine.begin() as connection:
             bring_up_to_date(connection)
-            assert versions_of(connection) == (1, 1)
+            assert versions_of(connection) == (1, len(MIGRATIONS))
             assert connection.execute(select(func.count()).select_from(sessions)).scalar_one() == 0
     with engine.begin() as connection:  # a release of before writes its version again
         assert connection.exec_driver_sql("SELECT version FROM vl_schema_version").scalar_one() == 1
         connection.exec_driver_sql("UPDATE vl_schema_version SET version = 1")
         bring_up_to_date(connection)
-        assert versions_of(connection) == (1, 1)
+        assert versions_of(connection) == (1, len(MIGRATIONS))
+
+
+def test_tables_of_0_9_get_those_of_the_browser_page(engine: Engine) -> None:
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        presence.drop(connection)
+        connection.execute(schema_version.insert().values(version=1, migrations=1))
+        bring_up_to_date(connection)
+        assert versions_of(connection) == (1, len(MIGRATIONS))
+        assert connection.execute(select(func.count()).select_from(presence)).scalar_one() == 0
+
+
+def test_older_tables_get_the_columns_that_lists_read(engine: Engine) -> None:
+    names = ("is_predicted", "added_at", "labelled_at", "patient", "taken_on")
+    with engine.begin() as connection:
+        bring_up_to_date(connection)
+        for index in ("counted", "by_name", "by_date", "by_label", "of_patient"):
+            connection.exec_driver_sql(f"DROP INDEX vl_images_{index}")
+        connection.exec_driver_sql("DROP INDEX vl_scores_in_order")
+        for name in names:
+            connection.exec_driver_sql(f"ALTER TABLE vl_images DROP COLUMN {name}")
+        connection.exec_driver_sql("UPDATE vl_schema_version SET migrations = 2")
+        connection.exec_driver_sql(
+            "INSERT INTO vl_stores (key, identity, name, description, host, path, is_adopted) "
+            "VALUES (1, 'x', '', '', '', '', TRUE)"
+        )
+        old = "INSERT INTO vl_images (store, id, folded, file, size, mtime_ns, state, draw, facts) VALUES "
+        connection.exec_driver_sql(old + "(1, 'a', 'a', 'a.png', 1, 1, 1, 0.5, '{}')")
+    for _ in range(2):
+        with engine.begin() as connection:
+            bring_up_to_date(connection)
+            assert versions_of(connection) == (1, len(MIGRATIONS))
+    with engine.begin() as connection:
+        row = connection.execute(select(*(images.c[name] for name in names))).one()
+        assert tuple(row) == (False, 0, 0, None, None)
+        connection.exec_driver_sql(old + "(1, 'b', 'b', 'b.png', 1, 1, 1, 0.5, '{}')")  # by a release of before
+        known = {
+            index["name"] for table in ("vl_images", "vl_scores") for index in inspect(connection).get_indexes(table)
+        }
+    assert {index.name for table in (images, scores) for index in table.indexes} <= known
+
+
+def test_rows_of_other_releases_are_completed_when_the_folder_is_opened(
+    studies: Path, opened: Open, label: Label
+) -> None:
+    store = opened(studies)
+    store.save_label("a", label(1), "final", {})
+    store.save_label("b", label(1), "original", {})
+    rows = select(images.c.id, images.c.is_predicted, images.c.labelled_at, images.c.added_at).order_by(images.c.id)
+    rows = rows.where(images.c.store == store.context.key)
+    with store._database.reading() as connection:
+        before = connection.execute(rows).all()
+    assert [(row.is_predicted, row.labelled_at > 1, row.added_at > 1) for row in before] == [
+        (False, True, True),
+        (True, False, True),
+        (False, False, True),
+    ]
+    with store._database.writing() as connection:
+        ours = images.update().where(images.c.store == store.context.key)
+        connection.execute(ours.values(is_predicted=False, labelled_at=0, added_at=0))
+        connection.execute(ours.where(images.c.id == "c").values(is_predicted=True, labelled_at=9))
+    store.close()
+    with opened(studies)._database.reading() as connection:
+        assert connection.execute(rows).all() == before
 
 
 def test_many_may_begin_at_once(studies: Path, opened: Open) -> None:

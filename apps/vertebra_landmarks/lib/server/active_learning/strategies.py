@@ -96,11 +96,10 @@ class ByScore(Strategy):
 
     def __call__(self, request: dict[str, Any], datastore: StudiesDatastore) -> dict[str, Any] | None:
         """Id of the image; ``None`` when all are labelled."""
-        served, complete = self._version(), ScoredVersions(datastore.context).complete()
-        order = [served, *complete] if served in complete else [*complete, served]
+        order = ScoredVersions(datastore.context).in_order_of_use(self._version())
 
         def pick(assigned: Collection[str]) -> str | None:
-            for version in dict.fromkeys(order):
+            for version in order:
                 image = datastore.pick_by_score(self._name, version, assigned)
                 if image is not None:
                     return image

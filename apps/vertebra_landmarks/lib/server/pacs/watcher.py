@@ -7,14 +7,17 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ...image_io.dicom.study import StudyTags, study_tags
 from ..background_worker import POLL_INTERVAL_S, BackgroundWorker
+from ..overview.patients import note_stated
 from ..store.datastore import PREFETCHED, StudiesDatastore
 from .change_feed import ChangeFeed
 from .client import PacsError
 from .image_catalogue import SUFFIX
+from .instances import Instance
 from .listing import Judged, Listing
 from .pacs_images import PacsImages
 from .settings import PacsSettings
@@ -115,25 +118,34 @@ class PacsWatcher(BackgroundWorker):
         """Add the images of pages; returns the file names of all, and how many do not pass by reason."""
         seen: set[str] = set()
         left_out: Counter[str] = Counter()
-        pending: list[str] = []
+        pending: dict[str, StudyTags] = {}
         show_at = -math.inf
         try:
             for page in pages:
                 left_out.update(judged.reason for judged in page if judged.reason is not None)
-                passing = [judged.instance.uids for judged in page if judged.reason is None]
-                seen.update(f"{self._source.catalogue.id_of(uids.instance)}{SUFFIX}" for uids in passing)
-                pending += self._source.catalogue.note(passing)
+                passing = {self._name_of(judged.instance): judged.instance for judged in page if judged.reason is None}
+                seen.update(passing)
+                for name in self._source.catalogue.note(instance.uids for instance in passing.values()):
+                    pending[name] = study_tags(passing[name].patient_id, passing[name].study_date)
                 if self.is_stopping:
                     break
                 if pending and time.monotonic() >= show_at:
                     began = time.monotonic()
-                    self._store.note_changed(pending)
+                    self._show(pending)
                     took = time.monotonic() - began
-                    pending, show_at = [], time.monotonic() + max(_SHOW_INTERVAL_S, _MIN_SHOW_RATIO * took)
+                    pending, show_at = {}, time.monotonic() + max(_SHOW_INTERVAL_S, _MIN_SHOW_RATIO * took)
         finally:
             if pending:
-                self._store.note_changed(pending)
+                self._show(pending)
         return seen, left_out
+
+    def _name_of(self, instance: Instance) -> str:
+        return f"{self._source.catalogue.id_of(instance.uids.instance)}{SUFFIX}"
+
+    def _show(self, found: Mapping[str, StudyTags]) -> None:
+        """Serve images by file name, and note whose they are."""
+        self._store.note_changed(list(found))
+        note_stated(self._store.context, {name.removesuffix(SUFFIX): tags for name, tags in found.items()})
 
     def _follow(self, since: int) -> None:
         found, newest = self._feed.new_instances(since, MAX_SINGLE)

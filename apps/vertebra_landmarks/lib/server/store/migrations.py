@@ -10,8 +10,20 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, inspect, select
+from sqlalchemy.schema import CreateColumn
 
-from .schema import assignments, metadata, pacs_instances, schema_version, scored_versions, sessions, tasks
+from .schema import (
+    assignments,
+    images,
+    metadata,
+    pacs_instances,
+    presence,
+    schema_version,
+    scored_versions,
+    scores,
+    sessions,
+    tasks,
+)
 
 
 class Migration(NamedTuple):
@@ -33,6 +45,34 @@ def _add_tables_of_servers(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE vl_schema_version ADD COLUMN migrations INTEGER")
 
 
+def _add_presence(connection: Connection) -> None:
+    """Who has an image open was not known."""
+    presence.create(connection)
+
+
+_OVERVIEW_COLUMNS = (
+    images.c.is_predicted,
+    images.c.added_at,
+    images.c.labelled_at,
+    images.c.patient,
+    images.c.taken_on,
+)
+
+
+def _add_columns_of_overview(connection: Connection) -> None:
+    """Lists of images read metadata; ``folder_adoption`` fills the columns of existing rows at the next opening."""
+    present = {column["name"] for column in inspect(connection).get_columns(images.name)}
+    for column in _OVERVIEW_COLUMNS:
+        if column.name not in present:
+            definition = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {images.name} ADD COLUMN {definition}")
+    for table in (images, scores):
+        known = {index["name"] for index in inspect(connection).get_indexes(table.name)}
+        for index in table.indexes:
+            if index.name not in known:
+                index.create(connection)
+
+
 def _add_pacs_instances(connection: Connection) -> None:
     """Images lay in the studies folder only."""
     pacs_instances.create(connection)
@@ -40,6 +80,8 @@ def _add_pacs_instances(connection: Connection) -> None:
 
 MIGRATIONS = (
     Migration(_add_tables_of_servers, is_additive=True),
+    Migration(_add_presence, is_additive=True),
+    Migration(_add_columns_of_overview, is_additive=True),
     Migration(_add_pacs_instances, is_additive=True),
 )
 """All changes since version 1, in their order."""

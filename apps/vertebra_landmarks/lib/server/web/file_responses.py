@@ -40,11 +40,12 @@ def file_response(path: Path, media_type: str, name: str | None = None) -> Strea
     except FileNotFoundError as error:
         raise HTTPException(404, "the file has just been removed") from error
     size = os.fstat(stream.fileno()).st_size
-    headers = {"Content-Length": str(size), "Content-Disposition": f"attachment; {_named(name or path.name)}"}
+    headers = {"Content-Length": str(size), "Content-Disposition": f"attachment; {disposition(name or path.name)}"}
     return StreamingResponse(_chunks(stream), media_type=media_type, headers=headers)
 
 
-def _named(name: str) -> str:
+def disposition(name: str) -> str:
+    """Parameter of ``Content-Disposition`` that names a file."""
     return f'filename="{name}"' if quote(name) == name else f"filename*=utf-8''{quote(name)}"
 
 
