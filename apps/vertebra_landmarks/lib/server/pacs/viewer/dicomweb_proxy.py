@@ -19,7 +19,7 @@ MAX_STORED_BYTES = 200_000_000
 """Largest body of a request; reports have less than 1 MB."""
 _IN_MEMORY_BYTES, _CHUNK_BYTES = 1 << 20, 1 << 18
 _STORE = re.compile(r"/studies(?:/[0-9.]+)?")
-_READ = re.compile(r"/studies(?:/.*)?|/(?:series|instances|bulk|bulkdata)(?:/.*)?")
+_READ = re.compile(r"/(?:studies|series|instances|bulkdata)(?:/[\w.,/-]*)?", re.ASCII)
 _REQUEST_HEADERS = ("accept", "content-type")
 _ANSWER_HEADERS = ("content-type", "content-length", "retry-after")
 _LITERAL = {"%2C": ",", "%2A": "*"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mimetypes
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -42,6 +43,9 @@ _HEADERS = {
         )
     ),
 }
+
+for _kind, _suffix in (("text/javascript", ".js"), ("text/javascript", ".mjs"), ("application/wasm", ".wasm")):
+    mimetypes.add_type(_kind, _suffix)  # Windows may say otherwise, and browsers refuse that
 
 
 def viewer_app(build: Path, client: PacsClient, url: str) -> ASGIApp:
@@ -96,7 +100,7 @@ def config_script() -> str:
         "showCPUFallbackMessage": True,
         "strictZSpacingForVolumeViewport": True,
         "maxNumRequests": {"interaction": 10, "thumbnail": 5, "prefetch": 5},
-        "investigationalUseDialog": {"option": "days", "days": 30},
+        "investigationalUseDialog": {"option": "configure", "days": 30},
         "defaultDataSourceName": "dicomweb",
         "dataSources": [{"namespace": _SOURCE, "sourceName": "dicomweb", "configuration": source}],
     }
@@ -110,7 +114,7 @@ class _Build(StaticFiles):
         try:
             return await super().get_response(path, scope)
         except HTTPException as error:
-            if error.status_code != 404 or PurePosixPath(path).suffix:
+            if error.status_code != 404 or PurePosixPath(path).suffix[1:2].isalpha():  # such as .js, but not 1.2.3
                 raise
             return await super().get_response(INDEX, scope)
 
