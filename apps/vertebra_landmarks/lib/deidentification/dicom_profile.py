@@ -20,9 +20,9 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from ..image_io import UnreadableImageError
-from ..image_io.dicom.study import study_tags
 from .pseudonyms import Pseudonyms
 
 EDITION = "dicomfields_2026c"
@@ -39,11 +39,10 @@ _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _NAMES = (
     "PatientName", "PatientID", "OtherPatientNames", "OtherPatientIDs", "PatientBirthName", "PatientMotherBirthName",
-    "PatientBirthDate", "AccessionNumber", "IssuerOfPatientID", "MilitaryRank", "PatientTelephoneNumbers",
-    "PatientAddress", "InstitutionName", "InstitutionAddress", "StationName", "ReferringPhysicianName",
-    "PerformingPhysicianName", "OperatorsName", "RequestingPhysician", "NameOfPhysiciansReadingStudy",
+    "PatientAddress", "PatientTelephoneNumbers", "AccessionNumber",
 )  # fmt: skip
-"""Whose values must not occur anywhere in the copy."""
+"""Whose values must not occur anywhere in the copy, together with all names of persons, dates and UIDs."""
+_NUMBERS = ("US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "IS", "DS", "AT")
 _MIN_CHARACTERS, _MIN_BYTES = 4, 6
 """Shorter values occur by chance, in texts and in compressed pixels."""
 _PROBLEMS = (AttributeError, KeyError, NotImplementedError, OSError, TypeError, ValueError, InvalidDicomError)
@@ -166,8 +165,18 @@ def _state(dataset: Dataset, pseudonyms: Pseudonyms, patient: str) -> None:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
+    meta.TransferSyntaxUID = _transfer_syntax(dataset)
     dataset.file_meta, dataset.preamble = meta, b"\0" * 128
+
+
+def _transfer_syntax(dataset: Dataset) -> UID:
+    """As the file states it, or as it was found where the file has no such header."""
+    stated = dataset.file_meta.get("TransferSyntaxUID")
+    if stated:
+        return stated
+    if not dataset.is_little_endian:
+        return ExplicitVRBigEndian
+    return ImplicitVRLittleEndian if dataset.is_implicit_VR else ExplicitVRLittleEndian
 
 
 def _code(value: str, meaning: str) -> Dataset:
@@ -192,23 +201,22 @@ def _identifying(dataset: Dataset) -> set[str]:
 
 def _first_leak(dataset: Dataset, originals: set[str]) -> str | None:
     """Keyword of an element that contains one of the texts, other than those that were just written."""
-    long = [text.encode(errors="ignore") for text in originals if len(text) >= _MIN_BYTES]
+    is_compressed = dataset.file_meta.TransferSyntaxUID.is_compressed
     for element in _elements(dataset):
-        if element.keyword in (*_SHIFTED, "PatientID", "PatientName"):
+        if element.keyword in (*_SHIFTED, "PatientID", "PatientName") or element.VR in _NUMBERS:
             continue
-        if element.keyword in _PIXELS:
-            compressed = dataset.file_meta.TransferSyntaxUID.is_compressed
-            if compressed and isinstance(element.value, bytes) and any(text in element.value for text in long):
-                return str(element.keyword)
-            continue
-        if isinstance(element.value, bytes):
-            found = any(text in element.value for text in long)
-        else:
-            values = _texts(element)
-            found = any(original in text for text in values for original in originals)
-        if found:
+        if (element.keyword not in _PIXELS or is_compressed) and _has(element, originals):
             return element.keyword or str(element.tag)
     return None
+
+
+def _has(element: DataElement, originals: set[str]) -> bool:
+    if isinstance(element.value, bytes):
+        return any(text.encode() in element.value for text in originals if len(text) >= _MIN_BYTES)
+    texts = _texts(element)
+    if element.VR == "UI":
+        return not originals.isdisjoint(texts)
+    return any(original in text for text in texts for original in originals)
 
 
 def _elements(dataset: Dataset) -> Iterator[DataElement]:
@@ -229,9 +237,3 @@ def _texts(element: DataElement) -> list[str]:
     if element.VR == "PN" and hasattr(value, "__iter__") and not hasattr(value, "components"):
         values = value
     return [str(one) for one in values]
-
-
-def dicom_patient(source: Path) -> str:
-    """PatientID of a DICOM image, "" where it states nobody."""
-    tags = pydicom.dcmread(source, stop_before_pixels=True, specific_tags=["PatientID"], force=True)
-    return study_tags(str(tags.get("PatientID") or "")).patient_id

@@ -30,6 +30,7 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"pHYs", b"IDAT", b"IEND")
 _EXIF_HEADER = b"Exif\0\0"
 _RESOLUTION_TAGS = ("XResolution", "YResolution", "ResolutionUnit")
+_NO_UNIT, _INCH = 1, 2
 _SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
 _ADOBE, _JFIF = (0xEE, b"Adobe"), (0xE0, b"JFIF\0")
 
@@ -130,7 +131,7 @@ def _write_tiff(source: Path, radiograph: Radiograph, target: Path) -> None:
     with tifffile.TiffFile(source) as file:
         tags = file.pages[0].tags
         x, y, unit = (tags.valueof(name) for name in _RESOLUTION_TAGS)
-    resolution = {"resolution": (x, y), "resolutionunit": unit or 2} if x and y else {}
+    resolution = {"resolution": (x, y), "resolutionunit": unit or _INCH} if x and y and unit != _NO_UNIT else {}
     tifffile.imwrite(
         target,
         np.asarray(radiograph.pixels),

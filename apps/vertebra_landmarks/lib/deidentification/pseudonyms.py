@@ -19,6 +19,7 @@ from uuid import UUID
 
 KINDS = ("patients", "images", "annotators", "uids")
 MIN_SHIFT_DAYS, MAX_SHIFT_DAYS = 366, 3_650
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
 
 
@@ -35,13 +36,14 @@ class Pseudonyms:
         self._table = {kind: dict((table or {}).get(kind, {})) for kind in KINDS}
 
     def patient(self, patient: str) -> str:
-        """Stand-in of a patient's id, such as ``p3f09a1c``."""
-        return self._known("patients", patient, f"p{self._digest('patient', patient).hex()[:10]}")
+        """Stand-in of a patient's id, such as ``p0031415926535897``."""
+        number = int.from_bytes(self._digest("patient", patient)[:8], "big") % 10**16
+        return self._known("patients", patient, f"p{number:016d}")
 
     def image(self, image: str, patient: str) -> str:
-        """New id of an image; it begins with the patient's, so that trainings keep the images of a patient together."""
-        new = f"{self.patient(patient)}_{self._digest('image', image).hex()[:6]}"
-        return self._known("images", image, new)
+        """New id of an image: the patient's and a word, which trainings take for an image of the same patient."""
+        word = self._digest("image", image).hex()[:8].translate(_LETTERS)
+        return self._known("images", image, f"{self.patient(patient)}_{word}")
 
     def annotator(self, name: str) -> str:
         """Stand-in of an annotator's name, "" for nobody."""
