@@ -68,14 +68,14 @@ def copy_image(source: Path, folder: Path, name: str, pseudonyms: Pseudonyms, pa
 
 def _is_same(original: Radiograph, copy: Radiograph) -> bool:
     """Whether pixels, orientation, sides, and sizes are read alike."""
-    sizes = [(size.x, size.y) if size else () for size in (original.millimetres, copy.millimetres)]
-    geometries = [
+    sizes = [size and (size.x, size.y) for size in (original.millimetres, copy.millimetres)]
+    before, after = (
         (*of.spacing, *of.origin, *of.along_row, *of.down_column) for of in (original.geometry, copy.geometry)
-    ]
+    )
     return (
         np.array_equal(original.pixels, copy.pixels)
         and (original.orientation, original.image_left_is) == (copy.orientation, copy.image_left_is)
-        and len(sizes[0]) == len(sizes[1])
-        and np.allclose(*sizes, rtol=1e-6)
-        and np.allclose(*geometries, rtol=1e-6, atol=_TOLERANCE_MM)
+        and (sizes[0] is None) == (sizes[1] is None)
+        and np.allclose(sizes[0] or (), sizes[1] or (), rtol=1e-6)
+        and np.allclose(before, after, rtol=1e-6, atol=_TOLERANCE_MM)
     )

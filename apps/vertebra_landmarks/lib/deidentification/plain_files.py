@@ -129,9 +129,9 @@ def _end_of_scan(content: bytes, start: int) -> int:
 
 def _write_tiff(source: Path, radiograph: Radiograph, target: Path) -> None:
     with tifffile.TiffFile(source) as file:
-        tags = file.pages[0].tags
+        tags = file.pages.first.tags
         x, y, unit = (tags.valueof(name) for name in _RESOLUTION_TAGS)
-    resolution = {"resolution": (x, y), "resolutionunit": unit or _INCH} if x and y and unit != _NO_UNIT else {}
+    has_resolution = bool(x and y) and unit != _NO_UNIT
     tifffile.imwrite(
         target,
         np.asarray(radiograph.pixels),
@@ -139,7 +139,8 @@ def _write_tiff(source: Path, radiograph: Radiograph, target: Path) -> None:
         metadata=None,
         software=False,
         extratags=[(ORIENTATION_TAG, 3, 1, _orientation(radiograph), True)],
-        **resolution,
+        resolution=(x, y) if has_resolution else None,
+        resolutionunit=(unit or _INCH) if has_resolution else None,
     )
 
 
