@@ -340,6 +340,15 @@ def test_a_tab_that_is_open_keeps_its_work_to_itself(opened: Open) -> None:
         expect(one.button("presence")).to_have_text("This image is open in another tab.")
 
 
+def test_a_page_that_is_loaded_again_is_nobody_else(opened: Open) -> None:
+    annotator = opened()
+    with annotator.page.expect_response(lambda response: "/presence?" in response.url and response.ok):
+        annotator.page.reload()
+    annotator.wait_for_points()
+    annotator.settle()
+    expect(annotator.button("presence")).to_be_hidden()
+
+
 def test_warnings_are_confirmed_once_and_for_these_points(opened: Open, server: Server) -> None:
     annotator = opened()
     image, question = annotator.state["image"], annotator.button("submit-question")

@@ -10,8 +10,8 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Page, Req
 REPORT_VIOLATIONS = """addEventListener("securitypolicyviolation", (event) => console.error(
     `policy violated: ${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`
 ));"""
-OWN_SCHEMES = ("blob", "data", "about", "chrome-error")
-"""Addresses of these schemes are within the browser."""
+OWN_SCHEMES = ("blob", "data", "about", "chrome", "chrome-error", "chrome-extension")
+"""Addresses of these schemes are within the browser, as its viewer of PDF files is."""
 
 
 NO_LABEL_YET = r"status of 404 \(Not Found\) \[[^]]*/landmarks\?"

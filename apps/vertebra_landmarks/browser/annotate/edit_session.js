@@ -57,6 +57,8 @@ export class EditSession {
     imageLeftIs = null;
     /** Changes of the points, by whomever. */
     changeCount = 0;
+    /** Digest of the image's file that is shown. */
+    imageDigest = "";
     revision = 0;
     savedRevision = 0;
     submittedRevision = 0;
@@ -68,6 +70,16 @@ export class EditSession {
     constructor(imageId, server) {
         this.imageId = imageId;
         this.server = server;
+    }
+
+    /**
+     * The same image from the beginning.
+     * @returns {EditSession}
+     */
+    again() {
+        const session = new EditSession(this.imageId, this.server);
+        session.imageDigest = this.imageDigest;
+        return session;
     }
 
     /** Whether there are changes that the server does not have. */
@@ -108,6 +120,7 @@ export class EditSession {
             key: this.key,
             imageId: this.imageId,
             server: this.server,
+            imageDigest: this.imageDigest,
             user,
             landmarks: editor.spine().toLandmarks(),
             touched: namesOf(editor.touched),

@@ -7,7 +7,6 @@ import { originIn } from "../editor/origin.js";
 import { maskOf } from "../editor/schema.js";
 import { Spine } from "../editor/spine.js";
 import { dateTimeText, plural } from "../shell/format.js";
-import { EditSession } from "./edit_session.js";
 
 /** @typedef {import("../api/client.js").Client} Client */
 /** @typedef {import("../api/types.js").Label} Label */
@@ -99,6 +98,7 @@ export class ImageLoader {
         });
         if (!loaded) throw failure;
         const [image, label] = loaded;
+        session.imageDigest = image.facts.digest;
         workspace.showImage(image);
         this.#showLabel(label);
         return label;
@@ -154,7 +154,7 @@ export class ImageLoader {
             found: await fetchPoints(context.client, session.imageId, controller.signal),
         }));
         if (!label) return;
-        workspace.session = new EditSession(session.imageId, session.server);
+        workspace.session = session.again();
         this.#showLabel(label.found);
         context.messages.show(notice);
         await this.inference.inferIfOutdated(label.found);
@@ -188,7 +188,8 @@ export class ImageLoader {
         try {
             const [all, elsewhere] = await Promise.all([drafts.list(session.server), this.presence.keysElsewhere()]);
             const isOwn = (/** @type {Draft} */ { user }) => user === "" || user === context.user();
-            return all.find((one) => one.imageId === session.imageId && !elsewhere.has(one.key) && isOwn(one));
+            return all.find((one) => one.imageId === session.imageId && one.imageDigest === session.imageDigest &&
+                !elsewhere.has(one.key) && isOwn(one));
         } catch {
             return undefined; // the first edit says that nothing can be kept
         }

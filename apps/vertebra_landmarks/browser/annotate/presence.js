@@ -8,6 +8,8 @@ import { newKey } from "../editor/drafts.js";
 
 const HEARTBEAT_MS = 20_000;
 const CHANNEL = "vertebra-landmarks";
+/** Session storage: what the server knows this tab by, so that a page that is loaded again is not another user. */
+const CLIENT = "vertebraLandmarks.client";
 /** A tab that did not answer this many heartbeats is gone. */
 const MAX_SILENT_HEARTBEATS = 3;
 /** How long other tabs may take to answer before a draft is offered. */
@@ -25,7 +27,8 @@ export class Presence {
     /** Other tabs with the image: key of their draft, and heartbeats since they answered. */
     /** @type {Map<string, {key: string, silent: number}>} */
     tabs = new Map();
-    #client = newKey();
+    #client = clientOfTab();
+    #page = newKey();
     /** @type {BroadcastChannel | null} */
     #channel = null;
     /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -43,7 +46,7 @@ export class Presence {
             return `${user || "Somebody else"} has this image open${effort}.`;
         });
         if (this.tabs.size) sentences.push("This image is open in another tab.");
-        return sentences.join(" ");
+        return [...new Set(sentences)].join(" ");
     }
 
     /** Other users; the server knows the other tabs of this browser as users, too. */
@@ -104,13 +107,13 @@ export class Presence {
     /** @param {TabMessage["type"]} type */
     #post(type) {
         const { server, imageId, key } = this.workspace.session;
-        this.#channel?.postMessage({ type, tab: this.#client, server, image: imageId, key });
+        this.#channel?.postMessage({ type, tab: this.#page, server, image: imageId, key });
     }
 
     /** @param {TabMessage} message */
     #onMessage({ type, tab, server, image, key }) {
         const { session } = this.workspace;
-        if (server !== session.server || image !== session.imageId || tab === this.#client) return;
+        if (server !== session.server || image !== session.imageId || tab === this.#page) return;
         if (type === "bye") {
             this.tabs.delete(tab);
         } else {
@@ -118,5 +121,16 @@ export class Presence {
             if (type === "hello") this.#post("here");
         }
         this.workspace.refresh();
+    }
+}
+
+/** A key that lasts as long as the tab. @returns {string} */
+function clientOfTab() {
+    try {
+        const known = sessionStorage.getItem(CLIENT) ?? newKey();
+        sessionStorage.setItem(CLIENT, known);
+        return known;
+    } catch {
+        return newKey(); // the browser forbids storage
     }
 }

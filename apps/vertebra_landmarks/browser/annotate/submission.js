@@ -152,7 +152,8 @@ export class Submission {
             },
             origin: editor.origin,
         };
-        return context.client.put(`${path}&base_version=${session.baseVersion}`, body, { signal });
+        const seen = `base_version=${session.baseVersion}&image_digest=${session.imageDigest}`;
+        return context.client.put(`${path}&${seen}`, body, { signal });
     }
 
     /** @param {unknown} error */

@@ -40,6 +40,7 @@ const BY_STATUS = {
     408: ["busy", "The server did not receive all of the data in time; try again"],
     409: ["conflict", "The server has something newer"],
     413: ["refused", "This is larger than the server accepts"],
+    412: ["refused", "The image has changed"],
     415: ["refused", "The server cannot read this image"],
     422: ["refused", "No spine was found in this image"],
     429: ["busy", "The server is busy with this already; wait a moment and try again"],

@@ -36,6 +36,7 @@
  * @property {string} image_left_is_source
  * @property {Orientation|null} orientation
  * @property {{code: string, message: string, vertebrae: string[]}[]} [warnings] raised by reading the file
+ * @property {string} digest of the file
  *
  * @typedef {object} Radiograph
  * @property {number} width

@@ -10,6 +10,7 @@
  * @property {string} key unique, from `newKey`
  * @property {string} imageId
  * @property {string} server from `serverIdentity`
+ * @property {string} imageDigest of the image's file: another image may get its name
  * @property {string} user who worked; "" where unknown
  * @property {Landmark[]} landmarks
  * @property {string[]} touched names of the points that the user set, such as "T7" and "T7 TL"

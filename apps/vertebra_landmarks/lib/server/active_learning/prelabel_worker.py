@@ -11,13 +11,13 @@ from typing import Any
 from fastapi import HTTPException
 from monailabel.interfaces.datastore import DefaultLabelTag
 
-from ..background_worker import POLL_INTERVAL_S, BackgroundWorker
 from ..inference.response import MODEL_VERSION
 from ..log_privacy import redacted_traceback
 from ..store.datastore import StudiesDatastore
 from ..store.image_queries import predicted_by
 from ..store.store_context import ImageUnavailableError
 from ..store.studies_folder import FileState
+from .background_worker import POLL_INTERVAL_S, BackgroundWorker
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...image_io.dicom.study import StudyTags, study_tags
-from ..background_worker import POLL_INTERVAL_S, BackgroundWorker
+from ..active_learning.background_worker import POLL_INTERVAL_S, BackgroundWorker
 from ..overview.patients import note_stated
 from ..store.datastore import PREFETCHED, StudiesDatastore
 from .change_feed import ChangeFeed

@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.exception import ImageNotFoundException
 from sqlalchemy.exc import DBAPIError
 
+from ...learning.weights.weight_files import file_digest
 from .database import Database, kind_of
 from .folder_adoption import adopt_files, fill_columns
 from .folder_scan import FolderScan
 from .folder_watcher import FolderWatcher
 from .image_queries import ImageQueries, ScoreQueries
-from .images import FINAL, Images, StatedSide
+from .images import DIGEST_DIGITS, FINAL, Images, StatedSide
 from .labels import CurrentLabel, Labels
 from .schema import LABELLED, OPEN, UNREADABLE
 from .store_context import ImageSource, ImageUnavailableError, StoreContext, check_database, note_database, open_context
@@ -324,6 +326,18 @@ class StudiesDatastore(Datastore):
         """Present size and mtime of an image file; (0, 0) if there is none. Nothing is fetched."""
         entry = self._images.entry(image_id)
         return (0, 0) if entry is None else (entry.size, entry.mtime_ns)
+
+    def image_digest(self, image_id: str) -> str:
+        """Digest of an image's present file, which tells images of one name apart.
+
+        Raises:
+            ImageNotFoundException: there is no image of that id.
+            OSError: its file cannot be read.
+        """
+        uri = self.get_image_uri(image_id)
+        if not uri:
+            raise ImageNotFoundException(f"there is no image {image_id!r:.80} in the studies folder")
+        return file_digest(Path(uri), DIGEST_DIGITS)
 
     def note_unreadable(self, image_id: str, reason: str, file: FileState) -> None:
         """Mark an image as unreadable until its file changes; ``file`` is its ``file_state`` before it was read."""

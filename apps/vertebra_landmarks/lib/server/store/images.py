@@ -42,7 +42,8 @@ REASON = "unreadable"
 SIDES = ("left", "right")
 STATED_SIDE = "stated_side"
 """Metadata key, and key of a request of the app to its inference task: the ``StatedSide`` of an image."""
-_DIGITS = 32  # of the digest of an image's file
+DIGEST_DIGITS = 32
+"""Of the digest of an image's file."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class Images:
             row = self.find(connection, image)
         stated = None if row is None else StatedSide.parse(json.loads(row.facts).get(STATED_SIDE))
         path = None if row is None or stated is None else self._source.readable_path(row.file)
-        return stated if stated and path and stated.digest == file_digest(path, _DIGITS) else None
+        return stated if stated and path and stated.digest == file_digest(path, DIGEST_DIGITS) else None
 
     def state_side(self, image: str, image_left_is: str | None, user: str) -> None:
         """Store the patient's side at the left of the upright image; ``None`` withdraws the statement.
@@ -160,7 +161,7 @@ class Images:
         stated = None
         if image_left_is is not None:
             path = self._source.readable_path(file) or self._source.location(file)
-            stated = asdict(StatedSide(image_left_is, user, int(time.time()), file_digest(path, _DIGITS)))
+            stated = asdict(StatedSide(image_left_is, user, int(time.time()), file_digest(path, DIGEST_DIGITS)))
         self.update_metadata(image, {STATED_SIDE: stated})
 
     def note_unreadable(self, image: str, reason: str, file: FileState) -> None:

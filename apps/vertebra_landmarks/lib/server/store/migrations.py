@@ -75,7 +75,7 @@ def _add_columns_of_overview(connection: Connection) -> None:
 
 def _add_pacs_instances(connection: Connection) -> None:
     """Images lay in the studies folder only."""
-    pacs_instances.create(connection)
+    pacs_instances.create(connection, checkfirst=True)
 
 
 MIGRATIONS = (

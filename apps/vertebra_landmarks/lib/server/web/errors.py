@@ -48,6 +48,7 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
         403: "The token's role does not suffice, or the request comes from a page of another site",
         404: "There is no such image, label, model, strategy or task",
         409: "Somebody else has saved a newer label, or there is such an image already",
+        412: "The image is another file than the one that was seen",
         413: "The body is too large",
         415: "The image cannot be read",
         422: "The image shows no spine",

@@ -35,6 +35,13 @@ ImageId = Annotated[str, Query(description="Id of an image of the folder", examp
 NewId = Annotated[str, Query(description="Id that a new image gets", examples=["phantom_1"])]
 Tag = Annotated[str, Query(description="Tag of a label", examples=["final", "original"])]
 CheckSum = Annotated[str, Query(description="Algorithm and digest of a file", examples=[f"SHA256:{'0' * 64}"])]
+ImageDigest = Annotated[
+    str,
+    Query(
+        description="`digest` of the image's facts as the client has seen them: points are saved for no other file",
+        examples=["0" * 32],
+    ),
+]
 BaseVersion = Annotated[
     int | None,
     Query(
@@ -131,9 +138,10 @@ async def image_pixels(service: ServiceDep, image: ImageId) -> Response:
 
 
 def _pixels(service: Service, image: str) -> Response:
+    store = service.app.datastore()
+    digest = store.image_digest(image)  # first: of a file that is replaced meanwhile, the digest must be the older one
     radiograph = service.app.read_image(image)
-    stated = service.app.datastore().stated_side(image)
-    return pixels_response(radiograph, service.uploads.folder, stated)
+    return pixels_response(radiograph, service.uploads.folder, store.stated_side(image), digest)
 
 
 @router.get("/datastore/image/info", openapi_extra=READER, summary="Metadata of an image")
