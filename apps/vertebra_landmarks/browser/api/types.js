@@ -116,6 +116,15 @@
  * @property {number} parent
  * @property {{gate?: Gate, trained_on?: number, held_out?: number}} facts
  *
+ * @typedef {object} PacsInfo state of the PACS, "off" where the images are in a folder
+ * @property {string} state
+ * @property {string} [message] a sentence where it is "unavailable"
+ * @property {"idle"|"sending"|"retrying"|"paused"|"elsewhere"|"off"} [sending]
+ * @property {number} [waiting] objects to send
+ * @property {number} [sent]
+ * @property {number} [refused]
+ * @property {string|null} [last_error] a sentence
+ *
  * @typedef {object} ServerInfo answer of `GET /info/`, as far as this page reads it
  * @property {string} name
  * @property {string} version
@@ -124,6 +133,7 @@
  * @property {Record<string, Record<string, any>>} models
  * @property {Record<string, {config: Record<string, string|number|boolean>}>} trainers
  * @property {Record<string, Training>} train_stats
+ * @property {PacsInfo} [pacs]
  *
  * @typedef {object} Owner answer of `GET /auth/token/valid`
  * @property {string} username "anybody" on a server without login

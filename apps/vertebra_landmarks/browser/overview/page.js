@@ -9,6 +9,7 @@ import { ImagePages } from "./image_pages.js";
 import { ImageRow, ROW_HEIGHT } from "./image_row.js";
 import { ListHead } from "./list_head.js";
 import { NextImage } from "./next_image.js";
+import { PacsStatus } from "./pacs_status.js";
 import { StudyProgress } from "./study_progress.js";
 import { Thumbnails } from "./thumbnails.js";
 import { Toolbar } from "./toolbar.js";
@@ -46,6 +47,8 @@ class OverviewPage {
         this.images = new ImagePages(context.client, { onChange: () => this.#onRows(), onError: (error) => this.#onError(error) });
         this.thumbnails = new Thumbnails(context.client, () => this.list.refresh());
         this.progress = new StudyProgress();
+        this.pacs = new PacsStatus();
+        this.progress.element.append(this.pacs.element);
         this.next = new NextImage(context);
         this.add = new AddImages(context, () => this.#reload());
         this.drafts = new DraftList(context);
@@ -119,6 +122,7 @@ class OverviewPage {
     }
 
     #onSession() {
+        this.pacs.show(this.context.session.info?.pacs);
         this.next.refresh();
         this.add.refresh();
     }
@@ -138,6 +142,7 @@ class OverviewPage {
     }
 
     #refreshView() {
+        if (document.visibilityState === "visible" && this.pacs.isShown) void this.context.session.loadInfo().catch(() => {});
         if (document.visibilityState === "visible" && this.images.total !== null) void this.images.refresh(...this.view);
     }
 
