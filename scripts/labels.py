@@ -16,8 +16,11 @@ import numpy as np
 
 import _app_path  # noqa: F401
 from lib.image_io import Radiograph, read_radiograph
-from lib.server.filenames import check_tag
+from lib.server.config import parse_conf
+from lib.server.filenames import check_studies, check_tag, is_dicomweb
 from lib.server.inference.response import with_stated_side
+from lib.server.pacs.pacs_images import open_pacs_store
+from lib.server.pacs.settings import pacs_settings
 from lib.server.store.datastore import StudiesDatastore
 from lib.server.store.studies_folder import id_of
 from lib.spine.atomic_write import atomic_write, check_writable
@@ -50,13 +53,21 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         ("import", "store the labels of a file", READERS),
     ):
         command = commands.add_parser(name, help=description, description=description)
-        command.add_argument("studies", type=Path, help="the studies folder")
+        command.add_argument("studies", help="the studies folder, or the address of a PACS's DICOMweb service")
         command.add_argument("file", type=Path, help="the file to write" if name == "export" else "the file to read")
         command.add_argument(
             "--format", choices=formats, required=True, help="csv: a row per point; curves: a row per curve"
         )
         command.add_argument("--tag", default="final", help="of the labels (default: %(default)s)")
         command.add_argument("--database", help="URL of the database, if the server has one")
+        command.add_argument(
+            "--conf",
+            nargs=2,
+            action="append",
+            default=[],
+            metavar=("KEY", "VALUE"),
+            help="setting of a PACS; repeatable",
+        )
         if name == "import":
             command.add_argument("--user", default="", help="who made the labels")
     return parser.parse_args(arguments)
@@ -67,9 +78,7 @@ def main() -> int:
     arguments = parse_arguments()
     try:
         check_tag(arguments.tag)
-        if not arguments.studies.is_dir():
-            raise ValueError(f"there is no folder {arguments.studies}")
-        store = StudiesDatastore(str(arguments.studies), arguments.database)
+        store = open_store(arguments.studies, arguments.database, dict(arguments.conf))
         try:
             run = export_labels if arguments.command == "export" else import_labels
             problems = run(store, arguments)
@@ -81,6 +90,21 @@ def main() -> int:
     for sentence in problems:
         print(sentence, file=sys.stderr)
     return 1 if problems else 0
+
+
+def open_store(studies: str, database: str | None, conf: dict[str, str]) -> StudiesDatastore:
+    """Open a studies folder, or the working folder of a PACS.
+
+    Raises:
+        ValueError: there is none; see ``StudiesDatastore``.
+        ConnectionError: the database cannot be used.
+    """
+    check_studies(studies)
+    if is_dicomweb(studies):
+        return open_pacs_store(pacs_settings(studies, parse_conf(conf)), database)[0]
+    if not Path(studies).is_dir():
+        raise ValueError(f"there is no folder {studies}")
+    return StudiesDatastore(studies, database)
 
 
 def export_labels(store: StudiesDatastore, arguments: argparse.Namespace) -> list[str]:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import _app_path
 import setup_environment
-from lib.server.filenames import check_studies
+from lib.server.filenames import check_studies, is_dicomweb
 from setup_environment import ROOT, SetupError, say
 
 DEMO_STUDIES = ROOT / "demo_studies"
@@ -40,6 +40,12 @@ SETTINGS = {
     "PYTHONUNBUFFERED": "1",  # the log must hold the last lines of a server that dies
 }
 """Environment of the server, where the user's own does not say otherwise."""
+
+
+FILES = ("weights", "tokens", "dicomweb_ca", "dicomweb_filter", "dicomweb_folder")
+"""Settings that are paths."""
+SECRETS = {"dicomweb_password": "VERTEBRA_DICOMWEB_PASSWORD", "dicomweb_token": "VERTEBRA_DICOMWEB_TOKEN"}
+"""Settings that are secret, and the environment variables that the app reads as well."""
 
 
 def main() -> int:
@@ -72,7 +78,11 @@ def parse_arguments(arguments: "list[str]") -> argparse.Namespace:
         SystemExit: it is wrong (status 2); one sentence on stderr says how.
     """
     parser = argparse.ArgumentParser(description="Start the server, after installing what is missing.")
-    parser.add_argument("--studies", type=studies_folder, help="folder of radiographs (default: generated ones)")
+    parser.add_argument(
+        "--studies",
+        type=studies_folder,
+        help="folder of radiographs, or address of a PACS's DICOMweb service (default: generated ones)",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument(
         "--port", type=whole_number(1, 65535, "a port"), default=8000, help="port to listen on (default: 8000)"
@@ -89,16 +99,18 @@ def parse_arguments(arguments: "list[str]") -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def studies_folder(text: str) -> Path:
-    """The studies folder as an absolute path.
+def studies_folder(text: str) -> "Path | str":
+    """The studies folder as an absolute path, or the address of a PACS as it is.
 
     Raises:
-        argparse.ArgumentTypeError: it is an address, there is no such folder, or labels could not be stored in it.
+        argparse.ArgumentTypeError: it is another address, there is no such folder, or labels could not be stored in it.
     """
     try:
         check_studies(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+    if is_dicomweb(text):
+        return text
     folder = Path(text).expanduser().resolve()
     if not folder.is_dir():
         reason = "is not a folder" if folder.exists() else "does not exist"
@@ -189,7 +201,7 @@ def serve(python: Path, arguments: argparse.Namespace) -> int:
         server = subprocess.Popen(
             server_command(python, arguments),
             cwd=str(ROOT),
-            env={**SETTINGS, **os.environ, "VERTEBRA_LANDMARKS_PARENT_PIPE": "1"},
+            env={**SETTINGS, **os.environ, "VERTEBRA_LANDMARKS_PARENT_PIPE": "1", **secrets_of(arguments)},
             stdin=subprocess.PIPE,  # never written to; its end tells the server that this process is gone
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -217,6 +229,11 @@ def serve(python: Path, arguments: argparse.Namespace) -> int:
         end(server, stop)
 
 
+def secrets_of(arguments: argparse.Namespace) -> "dict[str, str]":
+    """Settings that go to the server by its environment, since logs show its command line."""
+    return {SECRETS[key]: value for key, value in arguments.conf if key in SECRETS}
+
+
 def server_command(python: Path, arguments: argparse.Namespace) -> "list[str]":
     """The command that serves the app."""
     command = [str(python), "-m", "monailabel.main", "start_server"]
@@ -224,7 +241,9 @@ def server_command(python: Path, arguments: argparse.Namespace) -> "list[str]":
     command += ["--studies", str(arguments.studies), "--host", arguments.host, "--port", str(arguments.port)]
     command += ["--workers", str(arguments.workers)]
     for key, value in arguments.conf:
-        if key in ("weights", "tokens"):
+        if key in SECRETS:
+            continue
+        if key in FILES:
             value = str(Path(value).expanduser().absolute())
         command += ["--conf", key, value]
     return command
@@ -262,6 +281,8 @@ def greeting(url: str, arguments: argparse.Namespace, info: dict, log: Path) -> 
     requires_token = not info
     count = info.get("datastore", {}).get("total", 0)
     images = "" if requires_token else f", {count} image{'s' * (count != 1)}"
+    if info.get("pacs", {}).get("state", "off") != "off":
+        images += " so far" * (info["pacs"]["state"] == "listing")
     lines = [f"Serving {url} (studies: {arguments.studies}{images})"]
     lines.append(f"  All requests, to try in a browser: {url}")
     if requires_token:

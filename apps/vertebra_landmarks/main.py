@@ -24,11 +24,14 @@ from lib.server.active_learning.prelabel_worker import PrelabelWorker
 from lib.server.active_learning.scoring_worker import ScoringWorker
 from lib.server.active_learning.strategies import all_strategies
 from lib.server.config import parse_conf
-from lib.server.filenames import check_studies
+from lib.server.filenames import check_studies, is_dicomweb
 from lib.server.inference.infer_task import MODEL, VertebraLandmarksInfer
 from lib.server.inference.inference_service import InferenceService
 from lib.server.log_privacy import install_log_redaction
 from lib.server.models import ModelStore
+from lib.server.pacs.pacs_images import open_pacs_store
+from lib.server.pacs.settings import pacs_settings
+from lib.server.pacs.watcher import PacsWatcher
 from lib.server.store.datastore import StudiesDatastore
 from lib.server.training.train_task import VertebraLandmarksTrain
 from lib.server.web.app import serve
@@ -43,13 +46,17 @@ class VertebraLandmarksApp(MONAILabelApp):
         install_log_redaction()
         try:
             check_studies(studies)
+            self.config = parse_conf(conf or {})
+            self._pacs = pacs_settings(studies, self.config) if is_dicomweb(studies) else None
         except ValueError as error:
             _exit(str(error))
-        self.config = parse_conf(conf or {})
+        if self._pacs is not None:
+            studies = str(self._pacs.folder)  # of all that is not an image
         self.models = ModelStore(Path(studies), self.config.weights)
         self._prelabelling: PrelabelWorker | None = None
         self._scoring: ScoringWorker | None = None
         self._task_registry: TaskRegistry | None = None
+        self._pacs_watcher: PacsWatcher | None = None
         settings.MONAI_LABEL_AUTO_UPDATE_SCORING = False  # else it starts a process after each image, for nothing
         settings.MONAI_LABEL_TRACKING_ENABLED = False  # else training asks for mlflow, which is not installed
         super().__init__(
@@ -63,13 +70,11 @@ class VertebraLandmarksApp(MONAILabelApp):
         )
 
     def init_datastore(self) -> Datastore:
-        """The studies folder and its database."""
-        return StudiesDatastore(
-            self.studies,
-            self.config.database,
-            auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
-            read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
-        )
+        """The studies folder and its database, with the images in the folder or in a PACS."""
+        reload, read_only = settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD, settings.MONAI_LABEL_DATASTORE_READ_ONLY
+        if self._pacs is not None:
+            return open_pacs_store(self._pacs, self.config.database, reload, read_only)[0]
+        return StudiesDatastore(self.studies, self.config.database, reload, read_only)
 
     def init_infers(self) -> dict[str, InferTask]:
         """The inference task."""
@@ -96,6 +101,7 @@ class VertebraLandmarksApp(MONAILabelApp):
         description["served_version"] = self.models.served_number
         description["prelabel"] = self._prelabelling.status() if self._prelabelling else {"state": "off"}
         description["scoring"] = self._scoring.status() if self._scoring else {"state": "off"}
+        description["pacs"] = self._pacs_watcher.status() if self._pacs_watcher else {"state": "off"}
         return description
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
@@ -131,6 +137,11 @@ class VertebraLandmarksApp(MONAILabelApp):
         task = self.inference.task
         task.info()  # loads the weights, so that no request waits for them
         shutdown_hooks: list[Callable[[], None]] = []
+        if self._pacs is not None:
+            store = self.datastore()
+            self._pacs_watcher = PacsWatcher(store.context.source, store, self._pacs)
+            self._pacs_watcher.start()
+            shutdown_hooks.append(self._pacs_watcher.stop)
         if self.config.prelabel:
             self._prelabelling = PrelabelWorker(
                 self.datastore(),

@@ -18,12 +18,12 @@ class OwnServer:
 
     Attributes:
         url: its address.
-        studies: folder that it serves.
+        studies: what it serves.
         process: its process.
         log: what it printed.
     """
 
-    def __init__(self, url: str, studies: Path, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    def __init__(self, url: str, studies: "Path | str", process: "subprocess.Popen[bytes]", log: Path) -> None:
         self.url, self.studies, self.process, self.log = url, studies, process, log
 
     def kill(self) -> None:
@@ -34,7 +34,7 @@ class OwnServer:
 
 @contextlib.contextmanager
 def own_server(
-    studies: Path,
+    studies: "Path | str",
     log: Path,
     *conf: "tuple[str, str]",
     port: int = 0,
@@ -44,7 +44,7 @@ def own_server(
     """Serve a folder until the block ends.
 
     Args:
-        studies: folder of images.
+        studies: folder of images, or address of a PACS.
         log: file for the server's output.
         conf: settings of the app.
         port: to listen on; 0 for a free one.
@@ -59,12 +59,12 @@ def own_server(
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
     arguments = Namespace(studies=studies, host="127.0.0.1", port=port, workers=1, conf=list(conf))
-    url = start.address_of(arguments.host, port)
+    url, secrets = start.address_of(arguments.host, port), start.secrets_of(arguments)
     with log.open("ab") as output:
         process = subprocess.Popen(
             [*start.server_command(Path(sys.executable), arguments), *options],
             cwd=str(ROOT),
-            env={**start.SETTINGS, **os.environ, "VERTEBRA_LANDMARKS_PARENT_PIPE": "1", **(env or {})},
+            env={**start.SETTINGS, **os.environ, "VERTEBRA_LANDMARKS_PARENT_PIPE": "1", **secrets, **(env or {})},
             stdin=subprocess.PIPE,  # its end tells the server that this process is gone
             stdout=output,
             stderr=subprocess.STDOUT,

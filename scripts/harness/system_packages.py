@@ -1,4 +1,4 @@
-"""System packages that the tests need on Linux besides wheels: libraries of Qt and VTK, PostgreSQL, DICOM checkers.
+"""System packages that the tests need on Linux besides wheels: libraries of Qt and VTK, servers, DICOM checkers.
 
 Used by ``test.py`` before anything is installed, hence only the standard library.
 """
@@ -24,6 +24,10 @@ LIBRARIES = (
 
 DATABASE = "postgresql"
 """Package of the database server; without it its tests are skipped."""
+PACS = ("orthanc", "orthanc-dicomweb")
+"""Packages of the PACS; without them its tests are skipped."""
+PACS_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+"""Where Debian puts what makes the PACS speak DICOMweb."""
 
 DICOM_CHECKERS = {"dciodvfy": "dicom3tools", "dsrdump": "dcmtk"}
 """Programs that check DICOM instances, and the packages that contain them; without them those tests are skipped."""
@@ -56,13 +60,18 @@ def provide() -> "str | None":
 def optional_packages() -> "list[list[str]]":
     """Groups of packages of programs that are missing, and without which some tests are skipped."""
     checkers = {(package,): shutil.which(program) for program, package in DICOM_CHECKERS.items()}
-    found = {(DATABASE,): has_postgresql(), **checkers}
+    found = {(DATABASE,): has_postgresql(), PACS: has_orthanc(), **checkers}
     return [list(packages) for packages, program in found.items() if not program]
 
 
 def has_postgresql(folder: "Path" = Path("/usr/lib/postgresql")) -> bool:
     """Whether PostgreSQL is installed, in Debian's folder or on ``PATH``."""
     return any(folder.glob("*/bin/postgres")) or shutil.which("postgres") is not None
+
+
+def has_orthanc(plugin: "Path" = PACS_PLUGIN) -> bool:
+    """Whether Orthanc and its DICOMweb plugin are installed."""
+    return plugin.exists() and shutil.which("Orthanc", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is not None
 
 
 def advice(packages: "list[str]") -> str:

@@ -46,8 +46,16 @@ def test_what_is_missing_is_installed_with_apt(tmp_path: Path, monkeypatch: pyte
 
 def test_dicom_checkers_that_are_missing_are_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system_packages, "has_postgresql", lambda: True)
+    monkeypatch.setattr(system_packages, "has_orthanc", lambda: True)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert {"dicom3tools", "dcmtk"} <= {name for group in system_packages.optional_packages() for name in group}
     for name in system_packages.DICOM_CHECKERS:
         (tmp_path / name).touch(0o755)
     assert not {"dicom3tools", "dcmtk"} & {name for group in system_packages.optional_packages() for name in group}
+
+
+def test_orthanc_is_wanted_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system_packages, "has_orthanc", lambda: False)
+    assert ["orthanc", "orthanc-dicomweb"] in system_packages.optional_packages()
+    monkeypatch.setattr(system_packages, "has_orthanc", lambda: True)
+    assert ["orthanc", "orthanc-dicomweb"] not in system_packages.optional_packages()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import field, fields
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, FilePath
@@ -15,11 +16,17 @@ from ..learning.validation import Expected, Flag, checked
 from .store.database import checked_url
 
 MAX_UPLOAD_MB = 4096
+MIN_CACHE_MB, MAX_CACHE_MB = 1, 100_000_000
 _ORIGIN = re.compile(r"https?://[\w.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?", re.IGNORECASE)
 
 
 _File = Annotated[FilePath, Expected("a file that is there")]
 _Truth = Annotated[Flag, BeforeValidator(lambda text: {"true": True, "false": False}.get(str(text).lower(), text))]
+_Path = Annotated[Path, BeforeValidator(lambda text: Path(text).expanduser().absolute())]
+_Login = Annotated[str, Field(min_length=1)]
+_CacheMegabytes = Annotated[
+    int, Field(ge=MIN_CACHE_MB, le=MAX_CACHE_MB), Expected(f"a whole number from {MIN_CACHE_MB} to {MAX_CACHE_MB}")
+]
 _Megabytes = Annotated[int, Field(ge=1, le=MAX_UPLOAD_MB), Expected(f"a whole number from 1 to {MAX_UPLOAD_MB}")]
 _Origins = Annotated[
     tuple[str, ...],
@@ -42,6 +49,13 @@ class ServerConfig:
         cors_origins: web sites whose pages may call the server, such as ``https://viewer.example``.
         prelabel: predict images without a final label in the background.
         scoring: score images for the choice of the next one in the background.
+        dicomweb_user: of the login of a PACS, where the studies are the address of one.
+        dicomweb_password: of that user; better in the environment, see ``pacs.settings``.
+        dicomweb_token: bearer token of a PACS, instead of user and password.
+        dicomweb_ca: file with the certificates of the authorities that certify the PACS.
+        dicomweb_filter: YAML file that says which images of a PACS are shown, see ``pacs.image_filter``.
+        dicomweb_folder: folder of labels, versions and cache of a PACS; by default below the user's data.
+        dicomweb_cache_mb: largest size of the cache of a PACS's images on the disk, in megabytes.
     """
 
     device: str = "auto"
@@ -52,6 +66,13 @@ class ServerConfig:
     database: _Url | None = None
     prelabel: _Truth = False
     scoring: _Truth = True
+    dicomweb_user: _Login | None = None
+    dicomweb_password: _Login | None = field(default=None, repr=False)
+    dicomweb_token: _Login | None = field(default=None, repr=False)
+    dicomweb_ca: _File | None = None
+    dicomweb_filter: _File | None = None
+    dicomweb_folder: _Path | None = None
+    dicomweb_cache_mb: _CacheMegabytes = 4096
 
 
 def parse_conf(conf: Mapping[str, str]) -> ServerConfig:
@@ -63,7 +84,7 @@ def parse_conf(conf: Mapping[str, str]) -> ServerConfig:
     Raises:
         ValueError: a name is unknown, or a value is not as its setting needs it; the message names the setting.
     """
-    names = [field.name for field in fields(ServerConfig)]
+    names = [one.name for one in fields(ServerConfig)]
     unknown = sorted(set(conf) - {*names, "server_mode"})
     if unknown:
         raise ValueError(f"--conf {unknown[0]}: unknown setting; known are {', '.join(names)}")

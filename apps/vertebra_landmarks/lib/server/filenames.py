@@ -1,4 +1,4 @@
-"""Portable file names for image ids and label tags, and the check that the studies are a local folder.
+"""Portable file names for image ids and label tags, and the check that the studies are a folder or a PACS.
 
 Standard library only, since ``scripts/start.py`` imports it before anything is installed.
 """
@@ -19,9 +19,11 @@ _FORBIDDEN = frozenset('/\\:*?"<>|')  # path separators, and what Windows forbid
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?", re.IGNORECASE)
 _TAG = re.compile(rf"[\w-]{{1,{MAX_TAG_LENGTH}}}")
 
+_DICOMWEB = re.compile(r"https?://", re.ASCII)
+"""As MONAI Label tells an address from a folder."""
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _URL_AS_FOLDER = re.compile(r"(https?|dicom|dicom[-+]?webs?|wado|dicom\+https?|s3|gs|ftp|file):", re.IGNORECASE)
-"""Folder name that MONAI Label makes of a URL before it loads the app."""
+"""Folder name that MONAI Label makes of other addresses before it loads the app."""
 _CREDENTIALS = re.compile(r"(?<=//)[^/@]*@")
 
 
@@ -69,29 +71,41 @@ def is_inside(path: Path, folder: Path) -> bool:
         return False
 
 
+def is_dicomweb(studies: str) -> bool:
+    """Whether studies are the address of a PACS instead of a folder."""
+    return _DICOMWEB.match(studies) is not None
+
+
 def check_studies(studies: str) -> None:
-    """Make sure that the studies are a folder: MONAI Label also takes a DICOMweb URL, which this app does not.
+    """Make sure that the studies are a folder or the address of a DICOMweb service.
 
     Args:
         studies: as given on the command line, or the path that MONAI Label made of it; empty folders which it has just
-            created for a URL are removed.
+            created for an address are removed.
 
     Raises:
-        ValueError: they are a URL.
+        ValueError: they are another address, or one with a user or a password in it.
     """
+    if is_dicomweb(studies):
+        if _CREDENTIALS.search(studies):
+            raise ValueError(
+                f"studies {_CREDENTIALS.sub('', studies)!r:.200} must be an address without user and password, which "
+                "logs would show: put these into VERTEBRA_DICOMWEB_USER and VERTEBRA_DICOMWEB_PASSWORD"
+            )
+        return
     if _URL.match(studies):
-        raise ValueError(_no_dicomweb(studies))
+        raise ValueError(_unknown_address(studies))
     path = Path(studies)
     for index, part in enumerate(path.parts):
         if _URL_AS_FOLDER.fullmatch(part):
             with contextlib.suppress(OSError):  # missing, or not empty
                 for folder in (path, *path.parents)[: len(path.parts) - index]:
                     folder.rmdir()
-            raise ValueError(_no_dicomweb(f"{part}//{'/'.join(path.parts[index + 1 :])}"))
+            raise ValueError(_unknown_address(f"{part}//{'/'.join(path.parts[index + 1 :])}"))
 
 
-def _no_dicomweb(url: str) -> str:
+def _unknown_address(url: str) -> str:
     return (
-        f"studies {_CREDENTIALS.sub('', url)!r:.200} is an address, and DICOMweb is not supported yet: name a folder "
-        "of radiographs, such as one that the images were exported to"
+        f"studies {_CREDENTIALS.sub('', url)!r:.200} must be a folder of radiographs, or the address of a DICOMweb "
+        "service like https://pacs.example/dicom-web"
     )

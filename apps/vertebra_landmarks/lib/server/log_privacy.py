@@ -20,6 +20,8 @@ _ROUTES = frozenset(
     ("info", "infer", "batch", "train", "scoring", "activelearning", "datastore", "image", "label", "session", "logs")
 )
 _PASSWORD = re.compile(r"(?<=://)([^:@/\s]*):[^@/\s]+@")
+_SETTING = re.compile(r"""('dicomweb_(?:password|token)'[:,] )(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+"""As MONAI Label logs ``--conf``."""
 
 
 def install_log_redaction() -> None:
@@ -59,8 +61,8 @@ def redact_path(path: str) -> str:
 
 
 def redact_passwords(text: str) -> str:
-    """A text with the passwords in URLs masked."""
-    return _PASSWORD.sub(r"\1:***@", text)
+    """A text with the passwords in URLs, and those of a PACS in settings, masked."""
+    return _SETTING.sub(r"\1'***'", _PASSWORD.sub(r"\1:***@", text))
 
 
 def redacted_traceback(error: BaseException) -> str:

@@ -34,6 +34,8 @@ _UNCOMPRESSED = (
     uid.ExplicitVRBigEndian,
     uid.DeflatedExplicitVRLittleEndian,
 )
+READABLE_SYNTAXES = frozenset((*map(str, _UNCOMPRESSED), *_DECODERS))
+"""UIDs of the transfer syntaxes that can be read."""
 _SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422")
 _MAX_RELATIVE_ROUGHNESS = 0.5  # of the values of the stored bits over all values, where the bits above are graphics
 _MAX_ROUGHNESS_LINES = 64

@@ -16,6 +16,7 @@ from ..inference.response import MODEL_VERSION
 from ..log_privacy import redacted_traceback
 from ..store.datastore import StudiesDatastore
 from ..store.image_queries import predicted_by
+from ..store.store_context import ImageUnavailableError
 from ..store.studies_folder import FileState
 
 logger = logging.getLogger(__name__)
@@ -83,7 +84,10 @@ class PrelabelWorker(BackgroundWorker):
         for image, file in missing:
             if self.is_stopping or self._key() != key:
                 return
-            outcome = None if self._is_labelled(image) else self._predict_one(image, file, key)
+            try:
+                outcome = None if self._is_labelled(image) else self._predict_one(image, file, key)
+            except HTTPException:  # the images cannot be fetched now
+                return
             if outcome is None:  # labelled meanwhile
                 self._status["total"] -= 1
             else:
@@ -105,7 +109,11 @@ class PrelabelWorker(BackgroundWorker):
         )
 
     def _predict_one(self, image: str, file: FileState, key: str) -> str | None:
-        """Predict an image; returns its key in ``status``, ``None`` where a person has labelled it meanwhile."""
+        """Predict an image; returns its key in ``status``, ``None`` where a person has labelled it meanwhile.
+
+        Raises:
+            HTTPException: it cannot be fetched now.
+        """
         try:
             label, metadata = self._predict(image)
             try:
@@ -116,6 +124,8 @@ class PrelabelWorker(BackgroundWorker):
             finally:
                 label.unlink(missing_ok=True)
         except HTTPException as error:
+            if isinstance(error.__cause__, ImageUnavailableError):
+                raise
             if error.status_code < 500:  # a retry would fail as well
                 self._failed[image] = key, file
             return "failed"

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from fastapi import HTTPException
 
 from ...image_io import UnreadableImageError
 from ...learning.active_learning import STRATEGIES, ImageDescriptor, ScoreStrategy
 from ..background_worker import POLL_INTERVAL_S, BackgroundWorker
+from ..inference.image_reading import UNAVAILABLE
 from ..log_privacy import redacted_traceback
 from ..store.datastore import StudiesDatastore
 from ..store.studies_folder import FileState
@@ -75,7 +77,8 @@ class ScoringWorker(BackgroundWorker):
         for done, image in enumerate(self._missing(version, descriptors), 1):
             if self.is_stopping or self._version() != version:
                 return
-            self._score(image, version, descriptors)
+            if not self._score(image, version, descriptors):
+                return
             self._update_status("working", version, descriptors)
             if done % _BATCH == 0:
                 self._rank(version, descriptors)
@@ -107,19 +110,23 @@ class ScoringWorker(BackgroundWorker):
             if image not in descriptors and not self._has_failed(image, version):
                 yield image
 
-    def _score(self, image: str, version: str, descriptors: DescriptorStore) -> None:
+    def _score(self, image: str, version: str, descriptors: DescriptorStore) -> bool:
+        """Score an image; returns whether to go on, which is of no use while images cannot be fetched."""
         try:
             descriptor = self._describe(image)  # a former one was of other pixels, since its score is gone
         except Exception as error:  # the other images are still scored
+            if isinstance(error, HTTPException) and error.status_code == UNAVAILABLE:
+                return False
             if not isinstance(error, UnreadableImageError):
                 logger.error("An image could not be scored\n%s", redacted_traceback(error))
             self._failed.add((image, version, self._datastore.file_state(image)))
-            return
+            return True
         descriptors.add(image, descriptor)
         self._ranked = None
         for name, strategy in STRATEGIES.items():
             if isinstance(strategy, ScoreStrategy):
                 self._datastore.score_queries.set_scores(name, version, {image: strategy.score(descriptor)})
+        return True
 
     def _has_failed(self, image: str, version: str) -> bool:
         """Whether its present file could not be read."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
+from fastapi import HTTPException
 from monailabel.interfaces.tasks.strategy import Strategy
 
 from ...learning.active_learning import DEFAULT, STRATEGIES
@@ -26,6 +27,9 @@ class Assigner:
         Args:
             pick: see ``Assignments.assign``.
             datastore: of the images.
+
+        Raises:
+            HTTPException: 503, no image can be fetched now.
         """
         tried: set[str] = set()
         assignments = Assignments(datastore.context)
@@ -33,9 +37,18 @@ class Assigner:
             image = assignments.assign(pick)
             if image is None or image in tried:
                 return None
-            if self._readable.is_readable(datastore, image):
+            if self._is_readable(datastore, image, is_first=not tried):
                 return {"id": image}
             tried.add(image)
+
+    def _is_readable(self, datastore: StudiesDatastore, image: str, is_first: bool) -> bool:
+        """Whether an image can be read; the first that cannot be fetched now is skipped, since others may be here."""
+        try:
+            return self._readable.is_readable(datastore, image)
+        except HTTPException:
+            if not is_first:
+                raise
+            return False
 
 
 class Unscored(Strategy):

@@ -10,7 +10,10 @@ from fastapi import HTTPException
 
 from ...image_io import UnreadableImageError, read_radiograph
 from ..store.datastore import StudiesDatastore
+from ..store.store_context import ImageUnavailableError
 
+UNAVAILABLE = 503
+"""Status of an image that cannot be fetched now."""
 _MAX_CACHED = 100_000
 
 
@@ -22,9 +25,12 @@ def reading(store: StudiesDatastore, image: str) -> Iterator[Path]:
     assigned until its file changes.
 
     Raises:
-        HTTPException: 404, there is no image of that id.
+        HTTPException: 404, there is no image of that id; 503, it cannot be fetched now.
     """
-    path = store.get_image_uri(image)
+    try:
+        path = store.get_image_uri(image)
+    except ImageUnavailableError as error:
+        raise HTTPException(UNAVAILABLE, str(error), {"Retry-After": "10"}) from error
     if not path:
         raise HTTPException(404, detail=f"there is no image {image!r:.80} in the studies folder")
     state = store.file_state(image)
@@ -44,14 +50,22 @@ class ReadableImages:
         self._readable: dict[str, object] = {}
 
     def is_readable(self, store: StudiesDatastore, image: str) -> bool:
-        """Whether an image can be read; one that cannot is marked in the store with the reason."""
+        """Whether an image can be read; one that cannot is marked in the store with the reason.
+
+        Raises:
+            HTTPException: 503, it cannot be fetched now.
+        """
         state = store.file_state(image)
         if state is not None and self._readable.get(image) == state:
             return True
         try:
             with reading(store, image) as path:
                 read_radiograph(path)
-        except (UnreadableImageError, HTTPException):
+        except UnreadableImageError:
+            return False
+        except HTTPException as error:
+            if error.status_code == UNAVAILABLE:
+                raise
             return False
         if len(self._readable) >= _MAX_CACHED:
             self._readable.clear()

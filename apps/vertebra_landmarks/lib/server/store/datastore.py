@@ -7,6 +7,8 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from .image_queries import ImageQueries, ScoreQueries
 from .images import FINAL, Images, StatedSide
 from .labels import Labels
 from .schema import LABELLED, OPEN, UNREADABLE
-from .store_context import StoreContext, check_database, note_database, open_context
+from .store_context import ImageSource, ImageUnavailableError, StoreContext, check_database, note_database, open_context
 from .studies_folder import FileState, StudiesFolder, id_of, remove_files, remove_temporary_files
 
 DATABASE_FILE = "store.sqlite3"
@@ -30,6 +32,16 @@ CHUNK = 500
 """Images per chunk of the streamed list."""
 MAX_MISSED = 10
 """Picked images with missing files, after which the whole folder is scanned."""
+MAX_SINGLE = 50
+"""Changed files that are reconciled one by one; of more, everything is scanned."""
+PREFETCHED = 4
+"""Images that are fetched ahead of the next picks, where images are fetched at all."""
+PACS_FOLDER = "pacs"
+"""In the app's folder of a studies folder whose images are in a PACS: what belongs to them."""
+
+
+class ImagesFixedError(ValueError):
+    """Images can be neither added nor removed here; its message is a sentence that says why."""
 
 
 class StudiesDatastore(Datastore):
@@ -43,32 +55,52 @@ class StudiesDatastore(Datastore):
     ``.Png`` is an image, and so is a DICOM file of any name; Markups files and overlays beside the radiographs are not.
     ``status()`` lists what is not served, and why.
 
+    The images may also be elsewhere, in an ``ImageSource``: then everything but them is in the folder.
+
     Methods raise ``ImageNotFoundException`` or ``LabelNotFoundException`` where there is no such image, label or
     version, ``ValueError`` for invalid names or content and metadata that is too long, and ``OSError`` where a file is
-    missing or cannot be written.
+    missing or cannot be written, among them ``ImageUnavailableError`` where it cannot be fetched now.
 
     Args:
         folder: the studies folder.
         database: URL of a PostgreSQL database or a SQLite file; ``None`` for a SQLite file in the folder.
         auto_reload: watch for files that others add, change or remove.
         read_only: do not scan the folder at the start.
+        source: makes the source of the images for the opened folder; by default they are in the folder.
 
     Raises:
-        ValueError: the URL, the database or ``datastore_v2.json`` cannot be used, or the rows of the folder are in
-            another database or belong to the folder that it was copied from.
+        ValueError: the folder is that of a PACS, whose address is needed to open it; the URL, the database or
+            ``datastore_v2.json`` cannot be used, or the rows of the folder are in another database or belong to the
+            folder that it was copied from.
         ConnectionError: the database cannot be reached, or is damaged.
     """
 
-    def __init__(self, folder: str, database: str | None = None, auto_reload: bool = False, read_only: bool = False):
+    def __init__(
+        self,
+        folder: str,
+        database: str | None = None,
+        auto_reload: bool = False,
+        read_only: bool = False,
+        source: Callable[[StoreContext], ImageSource] | None = None,
+    ):
         self._folder = StudiesFolder(Path(folder))
+        if source is None and (self._folder.app_folder / PACS_FOLDER).exists():
+            raise ValueError(
+                f"{folder} holds the labels of images in a PACS: name the address of its DICOMweb service as the "
+                "studies, and this folder with --conf dicomweb_folder"
+            )
         file = self._folder.app_folder / DATABASE_FILE
         kind = kind_of(database, file)
         is_noted = check_database(self._folder, kind)
         self._database = Database(database, file)
         self._watcher: FolderWatcher | None = None
+        self._source: ImageSource = self._folder
         try:
             context = open_context(self._folder, self._database, is_noted)
             note_database(self._folder, kind)
+            if source is not None:
+                self._source = source(context)
+            context = replace(context, source=self._source)
             self._open(context, auto_reload, read_only)
         except DBAPIError as error:
             self.close()
@@ -92,9 +124,10 @@ class StudiesDatastore(Datastore):
             self._scan.run()
 
     def close(self) -> None:
-        """Stop the watcher and close the database."""
+        """Stop the watcher and close the source of the images and the database."""
         if self._watcher is not None:
             self._watcher.close()
+        self._source.close()
         self._database.close()
 
     def name(self) -> str:
@@ -131,8 +164,12 @@ class StudiesDatastore(Datastore):
         return io.BytesIO(Path(uri).read_bytes()) if uri else None
 
     def get_image_uri(self, image_id: str) -> str:
-        """Path of an image; "" if there is none of that id."""
+        """Path of an image, which is fetched where necessary; "" if there is none of that id."""
         return self._images.uri(image_id)
+
+    def has_image(self, image_id: str) -> bool:
+        """Whether there is an image of that id; nothing is fetched."""
+        return self._images.entry(image_id) is not None
 
     def get_label(self, label_id: str, label_tag: str, params: Any = None) -> Any:
         """Content of the current label as a stream; ``None`` if there is no such label."""
@@ -172,11 +209,12 @@ class StudiesDatastore(Datastore):
         Raises:
             ValueError: no image has a label.
         """
-        pairs = self.datalist()[: limit_cases or None]
-        if not pairs:
+        labelled = self.get_labeled_images()[: limit_cases or None]
+        if not labelled:
             raise ValueError("no image has a label, so there is nothing to put into an archive")
         with tempfile.NamedTemporaryFile(suffix=".zip", delete=False) as file, zipfile.ZipFile(file, "w") as archive:
-            for pair in pairs:
+            for image in labelled:
+                pair = {"image": self.get_image_uri(image), "label": self.get_label_uri(image, FINAL)}
                 for kind, path in pair.items():
                     archive.write(path, f"{kind}/{Path(path).name}")
             archive.writestr("metadata.json", json.dumps(self.json()))
@@ -186,16 +224,31 @@ class StudiesDatastore(Datastore):
         """Scan the whole folder."""
         self._scan.run()
 
+    def files(self, image_ids: Collection[str]) -> list[str]:
+        """File names of some images, in their order."""
+        return self._queries.files(image_ids)
+
+    def note_changed(self, names: Collection[str]) -> None:
+        """Reconcile images whose files have appeared in or vanished from the source."""
+        if len(names) > MAX_SINGLE:
+            self._scan.run()
+            return
+        for image in self._images.reconcile_files(names):
+            for tag in self._folder.tags():
+                self._labels.reconcile(image, tag)
+
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Move a file into the folder under a new id, by default its name without the suffix.
 
         Labels of a missing image that had this id, but another file, are detached; their versions stay.
 
         Raises:
+            ImagesFixedError: the images are those of a PACS.
             ValueError: the id is no plain name, or the metadata is too long.
             FileExistsError: there is an image of that id, or a file of that name.
             OSError: the file cannot be moved there.
         """
+        self._check_not_fixed()
         file = Path(image_filename)
         image_id = image_id or id_of(file.name)
         with self._folder.lock(image_id):
@@ -205,10 +258,19 @@ class StudiesDatastore(Datastore):
         return image_id
 
     def remove_image(self, image_id: str) -> None:
-        """Remove an image with its labels and all their versions."""
+        """Remove an image with its labels and all their versions.
+
+        Raises:
+            ImagesFixedError: the images are those of a PACS.
+        """
+        self._check_not_fixed()
         with self._folder.lock(image_id):
             self._images.remove(image_id, self._folder.labels_of(image_id))
             remove_files(self._folder.versions_of(image_id))
+
+    def _check_not_fixed(self) -> None:
+        if self._source.why_fixed:
+            raise ImagesFixedError(self._source.why_fixed)
 
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
         """Save a copy of a Markups file as the current label of an image."""
@@ -240,8 +302,8 @@ class StudiesDatastore(Datastore):
         self._labels.update_metadata(label_id, _tag_text(label_tag), info)
 
     def file_state(self, image_id: str) -> FileState:
-        """Present size and mtime of an image file; (0, 0) if there is none."""
-        entry = self._folder.entry(Path(self.get_image_uri(image_id)))
+        """Present size and mtime of an image file; (0, 0) if there is none. Nothing is fetched."""
+        entry = self._images.entry(image_id)
         return (0, 0) if entry is None else (entry.size, entry.mtime_ns)
 
     def note_unreadable(self, image_id: str, reason: str, file: FileState) -> None:
@@ -264,25 +326,57 @@ class StudiesDatastore(Datastore):
 
     def pick_random(self, exclude: Collection[str] = ()) -> str | None:
         """A random unlabelled image; see ``ScoreQueries.pick_random``."""
-        return self._existing(lambda: self.score_queries.pick_random(exclude))
+        return self._existing(exclude, self.score_queries.pick_random, self.score_queries.next_random)
 
     def pick_first(self, exclude: Collection[str] = ()) -> str | None:
         """The first unlabelled image by id; ``None`` if there is none."""
-        return self._existing(lambda: self.score_queries.pick_first(exclude))
+        return self._existing(exclude, self.score_queries.pick_first, self.score_queries.next_first)
 
     def pick_by_score(self, strategy: str, model_version: str, exclude: Collection[str] = ()) -> str | None:
         """The unlabelled image with the highest score; see ``ScoreQueries.pick_by_score``."""
-        return self._existing(lambda: self.score_queries.pick_by_score(strategy, model_version, exclude))
+        by_score = partial(self.score_queries.next_by_score, strategy, model_version)
+        return self._existing(exclude, lambda excluded: next(iter(by_score(excluded, 1)), None), by_score)
 
-    def _existing(self, pick: Callable[[], str | None]) -> str | None:
-        """A picked image whose file exists; images found missing are marked."""
+    def _existing(
+        self,
+        exclude: Collection[str],
+        pick: Callable[[Collection[str]], str | None],
+        upcoming: Callable[[Collection[str], int], list[str]],
+    ) -> str | None:
+        """A picked image whose file exists and can be read now; images found missing are marked.
+
+        Args:
+            exclude: ids to skip.
+            pick: picks an image that is not among some.
+            upcoming: the images that would be picked next, except some, and at most a number of them.
+
+        Raises:
+            ImageUnavailableError: there are images, or may be, but none can be fetched now.
+        """
+        if self._source.failure is not None:
+            return self._at_hand(exclude, self._source.failure)
+        image = self._picked(exclude, pick)
+        if image is not None:
+            taken = [*exclude, image]
+            self._source.prefetch(lambda: self.files(upcoming(taken, PREFETCHED)))
+        return image
+
+    def _at_hand(self, exclude: Collection[str], failure: str) -> str | None:
+        """The first image that need not be fetched."""
+        names, first = [id_of(name) for name in self._source.at_hand()], self.score_queries.next_first
+        image = next(iter(first(exclude, 1, names)), None)
+        if image is None and not first((), 1, names) and (first((), 1) or not self.list_images()):
+            raise ImageUnavailableError(failure)
+        return image
+
+    def _picked(self, exclude: Collection[str], pick: Callable[[Collection[str]], str | None]) -> str | None:
         for _ in range(MAX_MISSED):
-            image = pick()
-            if image is None or self.get_image_uri(image):
+            image = pick(exclude)
+            if image is None or self.has_image(image):
                 return image
             self._images.reconcile_image(image)
         self._scan.run()  # many are missing, so others may be too
-        return pick()
+        return pick(exclude)
 
     def status(self) -> dict[str, Any]:
         """Numbers of images and labels, and what is not served as an image, with the reason."""

@@ -35,7 +35,7 @@ class FolderScan:
 
     def __init__(self, context: StoreContext, images_: Images, labels_: Labels) -> None:
         self._context, self._folder, self._database = context, context.folder, context.database
-        self._images, self._labels = images_, labels_
+        self._images, self._labels, self._source = images_, labels_, context.source
         self._ours = images.c.store == context.key
         self._skipped_count = 0
 
@@ -67,7 +67,7 @@ class FolderScan:
             rows = connection.execute(select(*columns).where(self._ours)).all()
             of_spare = select(spares.c.file).where(spares.c.store == self._context.key)
             spare_files = set(connection.execute(of_spare).scalars())
-        entries = self._folder.images(FileEntry(row.file, row.size, row.mtime_ns) for row in rows)
+        entries = self._source.images(FileEntry(row.file, row.size, row.mtime_ns) for row in rows)
         files: dict[str, list[FileEntry]] = {}
         for file in entries:
             if is_servable(file.name):
@@ -92,10 +92,10 @@ class FolderScan:
         vanished = [name for name in spare_files if casefold_key(id_of(name)) not in files]
         self._images.reconcile_files([*changed, *vanished])
         for absent in _batches(missing):
-            keys = [row.key for row in absent if self._folder.image_entry(row.file) is None]
+            keys = [row.key for row in absent if self._source.image_entry(row.file) is None]
             with self._database.writing(durable=False) as connection:
                 self._images.mark_gone(connection, keys)
-        self._warn(len(entries) - len(files) + len(self._folder.skipped()))
+        self._warn(len(entries) - len(files) + len(self._source.skipped()))
 
     def _warn(self, count: int) -> None:
         if count and count != self._skipped_count:

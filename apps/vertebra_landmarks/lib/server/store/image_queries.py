@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Text, and_, cast, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Text, and_, cast, func, literal_column, select
 
 from ...spine.labels.markups import SUFFIX
 from .images import FINAL, REASON
@@ -24,8 +24,14 @@ _FETCH_SIZE = 500
 _DUPLICATE = "another image of the folder has its id, the name without the ending"
 _BAD_NAME = "its name is no valid text, or too long"
 _BATCH = 500
-_ONE: Any = literal_column("1")
-"""A literal: with a parameter, PostgreSQL caches a generic plan that sorts all images or scores."""
+
+
+def _literal(number: int) -> Any:
+    """A literal: with a parameter, PostgreSQL caches a generic plan that sorts all images or scores."""
+    return literal_column(str(number))
+
+
+_ONE = _literal(1)
 
 
 class ImageQueries:
@@ -49,7 +55,7 @@ class ImageQueries:
             gone = {row[0]: row[1] for row in connection.execute(of_gone)}  # few, so quicker than a join of all
             by_tag = {row[0]: row[1] - gone.get(row[0], 0) for row in connection.execute(tags)}
             reasons = {
-                **self._context.folder.skipped(),
+                **self._context.source.skipped(),
                 **{row.file: _DUPLICATE if row.folded else _BAD_NAME for row in connection.execute(twins)},
                 **{row.file: str(json.loads(row.facts).get(REASON)) for row in connection.execute(unreadable)},
             }
@@ -75,6 +81,13 @@ class ImageQueries:
         with self._database.reading() as connection:
             return list(connection.execute(query.order_by(images.c.id)))
 
+    def files(self, of: Collection[str]) -> list[str]:
+        """File names of some images, in their order."""
+        query = select(images.c.id, images.c.file).where(self._ours, images.c.id.in_(of))
+        with self._database.reading() as connection:
+            by_image = {row.id: str(row.file) for row in connection.execute(query)}
+        return [by_image[image] for image in of if image in by_image]
+
     def without_label(self, tag: str) -> list[str]:
         """Ids of the readable images without a label of the tag, sorted."""
         has = select(labels.c.key).where(labels.c.image == images.c.key, labels.c.tag == tag, labels.c.is_current)
@@ -85,9 +98,9 @@ class ImageQueries:
 
     def pairs(self) -> list[dict[str, str]]:
         """Paths of image and label ``final`` of every labelled image, for training."""
-        folder = self._context.folder
+        folder, source = self._context.folder, self._context.source
         return [
-            {"image": str((folder.path / row.file).resolve()), "label": str(folder.label(row.id, FINAL).resolve())}
+            {"image": str(source.location(row.file)), "label": str(folder.label(row.id, FINAL).resolve())}
             for row in self.labelled(FINAL)
         ]
 
@@ -155,8 +168,7 @@ class ScoreQueries:
         Returns:
             Its id; ``None`` if there is none.
         """
-        query = select(images.c.key, images.c.id, images.c.draw).where(self._is_open_except(exclude))
-        query = query.order_by(images.c.draw).limit(_ONE).with_for_update(skip_locked=True)
+        query = self._by_draw(exclude).limit(_ONE).with_for_update(skip_locked=True)
         with self._database.writing(durable=False) as connection:
             top = connection.execute(query).one_or_none()
             if top is None:
@@ -165,11 +177,25 @@ class ScoreQueries:
             connection.execute(images.update().where(images.c.key == top.key).values(draw=again))
         return str(top.id)
 
+    def next_random(self, exclude: Collection[str], count: int) -> list[str]:
+        """The images that ``pick_random`` would return next; they stay where they are in the deck."""
+        with self._database.reading() as connection:
+            return [row.id for row in connection.execute(self._by_draw(exclude).limit(_literal(count)))]
+
+    def _by_draw(self, exclude: Collection[str]) -> Select[Any]:
+        query = select(images.c.key, images.c.id, images.c.draw).where(self._is_open_except(exclude))
+        return query.order_by(images.c.draw)
+
     def pick_first(self, exclude: Collection[str] = ()) -> str | None:
         """The first image by id without a label ``final``; ``None`` if there is none."""
-        query = select(images.c.id).where(self._is_open_except(exclude)).order_by(images.c.id).limit(_ONE)
+        return next(iter(self.next_first(exclude, 1)), None)
+
+    def next_first(self, exclude: Collection[str], count: int, only: Collection[str] | None = None) -> list[str]:
+        """The first images by id without a label ``final``, of all or ``only`` some; at most ``count``."""
+        query = select(images.c.id).where(self._is_open_except(exclude))
+        query = query if only is None else query.where(images.c.id.in_(only))
         with self._database.reading() as connection:
-            return connection.execute(query).scalar_one_or_none()
+            return list(connection.execute(query.order_by(images.c.id).limit(_literal(count))).scalars())
 
     def _is_open_except(self, exclude: Collection[str]) -> ColumnElement[bool]:
         storable = [image for image in exclude if is_storable(image)]
@@ -183,14 +209,18 @@ class ScoreQueries:
             model_version: of the score.
             exclude: ids to skip.
         """
+        return next(iter(self.next_by_score(strategy, model_version, exclude, 1)), None)
+
+    def next_by_score(self, strategy: str, model_version: str, exclude: Collection[str], count: int) -> list[str]:
+        """The images without a label ``final`` with the highest scores; at most ``count``."""
         excluded = set(exclude)
         best = select(scores.c.image).where(self._of(strategy, model_version), scores.c.is_open)
-        best = best.order_by(scores.c.value.desc(), scores.c.image).limit(literal_column(str(len(excluded) + 1)))
+        best = best.order_by(scores.c.value.desc(), scores.c.image).limit(_literal(len(excluded) + count))
         with self._database.reading() as connection:  # twice: joined, PostgreSQL may sort all scores of a new model
             keys = list(connection.execute(best).scalars())
             rows = connection.execute(select(images.c.key, images.c.id).where(images.c.key.in_(keys)))
             names = {row.key: str(row.id) for row in rows}
-        return next((names[key] for key in keys if key in names and names[key] not in excluded), None)
+        return [names[key] for key in keys if key in names and names[key] not in excluded][:count]
 
     def _of(self, strategy: str, model_version: str) -> Any:
         return (

@@ -81,6 +81,7 @@ class Images:
 
     def __init__(self, context: StoreContext) -> None:
         self._context, self._folder, self._database = context, context.folder, context.database
+        self._source = context.source
         self._ours = images.c.store == context.key
 
     def find(self, connection: Connection, image: str, even_gone: bool = False) -> Row[Any] | None:
@@ -102,17 +103,27 @@ class Images:
         return row
 
     def uri(self, image: str) -> str:
-        """Path of an image; "" if there is none of that id."""
+        """Path of an image, which is fetched where necessary; "" if there is none of that id.
+
+        Raises:
+            ImageUnavailableError: it cannot be fetched now.
+        """
         with self._database.reading() as connection:
             row = self.find(connection, image)
-        path = None if row is None else self._folder.path / row.file
-        return str(path.resolve()) if path is not None and self._folder.entry(path) else ""
+        path = None if row is None else self._source.readable_path(row.file)
+        return "" if path is None else str(path)
+
+    def entry(self, image: str) -> FileEntry | None:
+        """The file of an image as it is now, without fetching it; ``None`` if there is none of that id."""
+        with self._database.reading() as connection:
+            row = self.find(connection, image)
+        return None if row is None else self._source.image_entry(row.file)
 
     def metadata(self, image: str) -> dict[str, Any]:
         """Metadata of an image, with its path; empty if there is no such image."""
         with self._database.reading() as connection:
             row = self.find(connection, image)
-        return {} if row is None else {**json.loads(row.facts), "path": str((self._folder.path / row.file).resolve())}
+        return {} if row is None else {**json.loads(row.facts), "path": str(self._source.location(row.file))}
 
     def update_metadata(self, image: str, metadata: Mapping[str, Any]) -> None:
         """Merge values into the metadata of an image.
@@ -130,21 +141,22 @@ class Images:
         with self._database.reading() as connection:
             row = self.find(connection, image)
         stated = None if row is None else StatedSide.parse(json.loads(row.facts).get(STATED_SIDE))
-        if row is None or stated is None:
-            return None
-        return stated if stated.digest == file_digest(self._folder.path / row.file, _DIGITS) else None
+        path = None if row is None or stated is None else self._source.readable_path(row.file)
+        return stated if stated and path and stated.digest == file_digest(path, _DIGITS) else None
 
     def state_side(self, image: str, image_left_is: str | None, user: str) -> None:
         """Store the patient's side at the left of the upright image; ``None`` withdraws the statement.
 
         Raises:
             ImageNotFoundException: there is no such image.
+            ImageUnavailableError: its file cannot be fetched now.
             ValueError: it is not one of ``SIDES``.
         """
         with self._database.reading() as connection:
-            path = self._folder.path / self.require(connection, image).file
+            file = self.require(connection, image).file
         stated = None
         if image_left_is is not None:
+            path = self._source.readable_path(file) or self._source.location(file)
             stated = asdict(StatedSide(image_left_is, user, int(time.time()), file_digest(path, _DIGITS)))
         self.update_metadata(image, {STATED_SIDE: stated})
 
@@ -215,7 +227,7 @@ class Images:
         """Reconcile rows with files that appeared, changed or vanished; returns the ids that were not served before."""
         appeared = []
         for name in names:
-            if is_servable(name) and (self._folder.image_entry(name) is not None or self._is_known(name)):
+            if is_servable(name) and (self._source.image_entry(name) is not None or self._is_known(name)):
                 image = id_of(name)
                 with self._folder.lock(image), self._database.writing(durable=False) as connection:
                     appeared += self._reconcile(connection, image, [name])
@@ -251,7 +263,7 @@ class Images:
         rows = list(connection.execute(select(images).where(self._ours, images.c.folded == key)))
         rows.sort(key=lambda row: (row.state == GONE, row.id != image, row.id))
         noted = connection.execute(select(spares.c.file).where(*colliding)).scalars()
-        entries = [self._folder.image_entry(name) for name in sorted({*noted, *names, *(row.file for row in rows)})]
+        entries = [self._source.image_entry(name) for name in sorted({*noted, *names, *(row.file for row in rows)})]
         files = {file.name: file for file in entries if file is not None}
         served = next((files[row.file] for row in rows if row.file in files), None)
         if served is None:  # prefer a file with the id of the first row

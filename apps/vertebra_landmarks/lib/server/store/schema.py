@@ -144,6 +144,19 @@ sessions = Table(
     Column("expiry_s", BigInteger, nullable=False),  # after its last use
 )
 
+pacs_instances = Table(
+    "vl_pacs_instances",
+    metadata,
+    Column("store", Integer, ForeignKey("vl_stores.key"), primary_key=True),
+    Column("image", _Name, primary_key=True),  # its id, a keyed hash of the UID of the instance
+    Column("study_uid", String(64), nullable=False),
+    Column("series_uid", String(64), nullable=False),
+    Column("instance_uid", String(64), nullable=False),
+    Column("first_seen", BigInteger, nullable=False),  # seconds since 1970
+    Column("is_gone", Boolean, nullable=False),  # it is no longer in the PACS, or no longer passes the filter
+    Index("vl_pacs_instances_by_uid", "store", "instance_uid", unique=True),
+)
+
 schema_version = Table(
     "vl_schema_version",
     metadata,

@@ -10,10 +10,10 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, select
 
@@ -21,7 +21,7 @@ from ...spine.atomic_write import atomic_write
 from ..models import FOLDER, without_nan
 from .database import IN_FOLDER, OTHER_FILE, POSTGRESQL, Database
 from .schema import stores
-from .studies_folder import StudiesFolder, sync
+from .studies_folder import FileEntry, StudiesFolder, sync
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +40,54 @@ _ADVICE = {
 }
 
 
+class ImageUnavailableError(ConnectionError):
+    """An image that exists cannot be had now: its message is a sentence that says why."""
+
+
+class ImageSource(Protocol):
+    """Where image files come from: the studies folder itself, or an archive that they are fetched from.
+
+    A file is known by its name, an image id and a suffix. Sizes and times of a ``FileEntry`` change when the content
+    does, and never otherwise.
+    """
+
+    @property
+    def why_fixed(self) -> str:
+        """Why images can be neither added nor removed, as a sentence; "" where they can."""
+
+    def images(self, sniffed: Iterable[FileEntry] = ()) -> list[FileEntry]:
+        """All images, by name; ``sniffed`` are image files that need not be opened again."""
+
+    def skipped(self) -> dict[str, str]:
+        """What is not served as an image, as last listed, with the reason."""
+
+    def image_entry(self, name: str) -> FileEntry | None:
+        """The file of an image as it is now; ``None`` where there is none."""
+
+    def location(self, name: str) -> Path:
+        """Where the file of an image lies, or would lie if it were fetched."""
+
+    def readable_path(self, name: str) -> Path | None:
+        """Path of the file of an image, fetched where necessary; ``None`` where there is no such image.
+
+        Raises:
+            ImageUnavailableError: it cannot be fetched now.
+        """
+
+    @property
+    def failure(self) -> str | None:
+        """Why only files that are ``at_hand`` can be read now, as a sentence; ``None`` while all can."""
+
+    def at_hand(self) -> Collection[str]:
+        """Names of files that can be read without fetching them; asked for while there is a ``failure``."""
+
+    def prefetch(self, upcoming: Callable[[], Iterable[str]]) -> None:
+        """Fetch files that will be asked for soon, in the background; ``upcoming`` returns their names."""
+
+    def close(self) -> None:
+        """Release what it holds."""
+
+
 @dataclass(frozen=True)
 class StoreContext:
     """A studies folder and its rows.
@@ -48,11 +96,13 @@ class StoreContext:
         folder: its files.
         database: its rows, perhaps beside those of other folders.
         key: of the folder in ``vl_stores``.
+        source: of the images.
     """
 
     folder: StudiesFolder
     database: Database
     key: int
+    source: ImageSource
 
 
 def open_context(folder: StudiesFolder, database: Database, is_noted: bool) -> StoreContext:
@@ -88,7 +138,7 @@ def open_context(folder: StudiesFolder, database: Database, is_noted: bool) -> S
             )
         if (row.host, row.path) != (location["host"], location["path"]):
             connection.execute(stores.update().where(stores.c.key == row.key).values(location))
-    return StoreContext(folder, database, row.key)
+    return StoreContext(folder, database, row.key, folder)
 
 
 def _report_missing_rows(database: Database) -> None:

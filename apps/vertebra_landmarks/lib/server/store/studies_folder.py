@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -82,7 +82,7 @@ def is_servable(file: str) -> bool:
 
 
 class StudiesFolder:
-    """Paths in the folder, and its files as they are now.
+    """Paths in the folder, and its files as they are now; an ``ImageSource``.
 
     Args:
         path: the folder; it is created if missing.
@@ -90,6 +90,8 @@ class StudiesFolder:
     Raises:
         ValueError: a folder of the app leads out of the studies folder.
     """
+
+    why_fixed, failure = "", None
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -184,6 +186,24 @@ class StudiesFolder:
         if reason is not None:
             self._skipped[name] = reason
         return file if reason is None else None
+
+    def location(self, name: str) -> Path:
+        """Path of an image file, whether or not it exists."""
+        return (self.path / name).resolve()
+
+    def readable_path(self, name: str) -> Path | None:
+        """Path of an image file; ``None`` where there is none in the folder."""
+        return self.location(name) if self.entry(self.path / name) else None
+
+    def at_hand(self) -> tuple[str, ...]:
+        """Nothing: it is not asked for, since there is no ``failure``."""
+        return ()
+
+    def prefetch(self, upcoming: Callable[[], Iterable[str]]) -> None:
+        """Nothing: every file is here."""
+
+    def close(self) -> None:
+        """Nothing: it holds nothing."""
 
     def _classify(self, entry: os.DirEntry[str] | Path) -> tuple[FileEntry | None, str | None]:
         """The file, and why it is no image; both ``None`` where there is nothing to report."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from ...learning.data.labelled_items import patient_of, read_item, split
 from ...learning.weights.weight_files import file_digest
 
 MIN_LABELLED = 2
+_FINAL = DefaultLabelTag.FINAL.value
 _DIGITS = 16
 _MAX_READS = 3
 Item = dict[str, Any]
@@ -51,18 +52,39 @@ class TrainingDataset:
         return {name: self.digests[name] for name in names}
 
 
-def labelled_images(datastore: Datastore) -> dict[str, tuple[Path, Path]]:
-    """Paths of image and label of every image with a final label, by image id."""
-    tag = DefaultLabelTag.FINAL.value
-    return {
-        name: (Path(datastore.get_image_uri(name)), Path(datastore.get_label_uri(name, tag)))
-        for name in datastore.get_labeled_images(tag)
-    }
+class LabelledImages(Mapping[str, tuple[Path, Path]]):
+    """Paths of image and label of every image with a final label, by image id.
+
+    The image of a PACS is fetched whenever its paths are asked for, which raises ``ImageUnavailableError``, an
+    ``OSError``, where that fails: a cache need not hold all of them at once.
+
+    Args:
+        datastore: of the images.
+    """
+
+    def __init__(self, datastore: Datastore) -> None:
+        self._datastore = datastore
+        self._names = dict.fromkeys(datastore.get_labeled_images(_FINAL))
+
+    def __getitem__(self, name: str) -> tuple[Path, Path]:
+        if name not in self._names:
+            raise KeyError(name)
+        return Path(self._datastore.get_image_uri(name)), self.label(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def label(self, name: str) -> Path:
+        """Path of the label of an image alone."""
+        return Path(self._datastore.get_label_uri(name, _FINAL))
 
 
-def changed_labels(sources: Mapping[str, tuple[Path, Path]], digests: Digests) -> int:
+def changed_labels(sources: LabelledImages, digests: Digests) -> int:
     """How many of some images are no longer labelled, or labelled otherwise."""
-    return sum(name not in sources or _is_changed(sources[name][1], of["label"]) for name, of in digests.items())
+    return sum(name not in sources or _is_changed(sources.label(name), of["label"]) for name, of in digests.items())
 
 
 def split_dataset(
@@ -104,8 +126,9 @@ def _read(sources: Mapping[str, tuple[Path, Path]]) -> tuple[dict[str, Item], di
     items: dict[str, Item] = {}
     skipped: dict[str, str] = {}
     digests: Digests = {}
-    for name, files in sources.items():
+    for name in sources:
         try:
+            files = sources[name]
             before = _digests(*files)
             for _ in range(_MAX_READS):
                 items[name], digests[name] = read_item(*files), before

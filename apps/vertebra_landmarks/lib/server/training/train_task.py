@@ -17,7 +17,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.utils.async_tasks.utils import processes
 
 from ..models import ModelStore
-from .dataset import MIN_LABELLED, changed_labels, labelled_images
+from .dataset import MIN_LABELLED, LabelledImages, changed_labels
 from .run_files import (
     DONE,
     FAILED,
@@ -100,7 +100,7 @@ class VertebraLandmarksTrain(TrainTask):
                 f"training needs at least {MIN_LABELLED} images with a label of tag 'final', the studies folder has "
                 f"{count}"
             )
-        if plan is not None and (changed := changed_labels(labelled_images(datastore), plan.films)):
+        if plan is not None and (changed := changed_labels(LabelledImages(datastore), plan.films)):
             raise ValueError(
                 f"the interrupted training cannot be resumed: {changed} labelled images came, went or changed"
             )
@@ -177,7 +177,7 @@ class VertebraLandmarksTrain(TrainTask):
         report.begin()
         try:
             settings = self._settings(request, datastore)
-            round_ = TrainingRound(self._models, self._run, labelled_images(datastore), report)
+            round_ = TrainingRound(self._models, self._run, LabelledImages(datastore), report)
             result = round_.run(settings, request)
             report.end(DONE, percent=100.0, **result)
             logger.info("The training is done; published: %s", result["version_after"] or "nothing")

@@ -22,6 +22,8 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from ...image_io import UnreadableImageError
 from ...learning.validation import sentence
+from ..store.datastore import ImagesFixedError
+from ..store.store_context import ImageUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
         413: "The body is too large",
         415: "The image cannot be read",
         422: "The image shows no spine",
-        503: "Too many requests wait already, or the database does not answer",
+        503: "Too many requests wait already, or the database or the PACS does not answer",
     }.items()
 }
 """The same for the API description."""
@@ -65,6 +67,8 @@ def add_error_handlers(application: FastAPI) -> None:
     application.exception_handler(RequestValidationError)(_validation_error)
     application.exception_handler(MONAILabelException)(_monai_label_error)
     application.exception_handler(UnreadableImageError)(_unreadable)
+    application.exception_handler(ImageUnavailableError)(_unavailable)
+    application.exception_handler(ImagesFixedError)(_images_fixed)
     application.exception_handler(DBAPIError)(_database_error)
     application.exception_handler(Exception)(_internal_error)
 
@@ -91,6 +95,14 @@ def _monai_label_error(request: Request, error: MONAILabelException) -> Response
 
 def _unreadable(_: Request, error: UnreadableImageError) -> Response:
     return error_response(UNREADABLE, error)
+
+
+def _unavailable(_: Request, error: ImageUnavailableError) -> Response:
+    return error_response(503, error, {"Retry-After": "10"})
+
+
+def _images_fixed(_: Request, error: ImagesFixedError) -> Response:
+    return error_response(409, error)
 
 
 def _database_error(request: Request, error: DBAPIError) -> Response:

@@ -15,6 +15,7 @@ from ....spine.image_suffixes import image_stem
 from ....spine.labels.markups import SUFFIX
 from ...filenames import check_tag
 from ...inference.response import side_info
+from ...store.datastore import ImagesFixedError
 from ...store.images import REASON, STATED_SIDE
 from ..access_policy import requires
 from ..auth import ANYBODY, Role, User
@@ -75,7 +76,7 @@ def _add_image(service: Service, image: str, file: UploadFile, metadata: dict[st
         image = image or image_stem(name)
         try:
             added: str = service.app.datastore().add_image(image, str(path), metadata)
-        except FileExistsError as error:
+        except (FileExistsError, ImagesFixedError) as error:
             raise HTTPException(409, str(error)) from error
         except ValueError as error:
             raise bad_request(error) from error
@@ -93,8 +94,9 @@ async def remove_image(service: ServiceDep, id: ImageId) -> Response:
 @router.head("/datastore/image", openapi_extra=READER, summary="Whether an image exists")
 async def check_image(service: ServiceDep, image: ImageId, check_sum: CheckSum = "") -> Response:
     """200 if it exists and matches ``check_sum`` (``SHA256:...``), else 404."""
-    path = _image_path(service, image)
+    _check_image(service, image)
     if check_sum:
+        path = await service.io_pool.run(_image_path, service, image)
         algorithm, _, digest = check_sum.rpartition(":")
         algorithm = algorithm or CHECKSUMS[0]
         if algorithm not in CHECKSUMS:
@@ -126,7 +128,7 @@ def _pixels(service: Service, image: str) -> Response:
 @router.get("/datastore/image/info", openapi_extra=READER, summary="Metadata of an image")
 def image_info(service: ServiceDep, image: ImageId) -> Response:
     """What annotators and the server have stored about the image."""
-    _image_path(service, image)
+    _check_image(service, image)
     return Json(service.app.datastore().get_image_info(image))
 
 
@@ -216,7 +218,7 @@ def download_label(service: ServiceDep, label: ImageId, tag: Tag) -> Response:
 @router.get("/datastore/label/versions", openapi_extra=READER, summary="List the versions of a label")
 def label_versions(service: ServiceDep, label: ImageId, tag: Tag) -> Response:
     """Number, digest, metadata, and which one is current, oldest first; versions of a removed label stay."""
-    _image_path(service, label)
+    _check_image(service, label)
     return Json({"versions": service.app.datastore().label_versions(label, tag)})
 
 
@@ -291,8 +293,17 @@ def _update_or_400(update: Any, *arguments: Any) -> None:
 def _image_path(service: Service, image: str) -> str:
     path: str = service.app.datastore().get_image_uri(image)
     if not path:
-        raise HTTPException(404, f"there is no image {image!r:.80} in the studies folder")
+        raise _no_image(image)
     return path
+
+
+def _check_image(service: Service, image: str) -> None:
+    if not service.app.datastore().has_image(image):
+        raise _no_image(image)
+
+
+def _no_image(image: str) -> HTTPException:
+    return HTTPException(404, f"there is no image {image!r:.80} in the studies folder")
 
 
 def _label_path(service: Service, image: str, tag: str) -> str:

@@ -1,0 +1,1 @@
+"""Images from a PACS, by DICOMweb: client, filter, catalogue, cache and watcher."""

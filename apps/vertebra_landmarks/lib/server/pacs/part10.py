@@ -1,0 +1,48 @@
+"""DICOM files in the answers of a PACS: found in a multipart body, and checked before they are kept."""
+
+from __future__ import annotations
+
+from email.message import Message
+from io import BytesIO
+
+import pydicom
+from pydicom.errors import InvalidDicomError
+
+_PREAMBLE_BYTES, _MAGIC = 128, b"DICM"
+
+
+def content_of(body: bytes, content_type: str) -> bytes:
+    """The first part of a multipart body, or the body itself where it is of one part.
+
+    Raises:
+        ValueError: the body is cut short or has no part.
+    """
+    kind = Message()
+    kind["Content-Type"] = content_type
+    if not kind.get_content_type().startswith("multipart/"):
+        return body
+    boundary = b"--" + str(kind.get_param("boundary", "")).encode()
+    start = 0 if body.startswith(boundary) else body.find(b"\r\n" + boundary)
+    head = body.find(b"\r\n\r\n", max(start, 0))
+    end = body.find(b"\r\n" + boundary, head + 4)
+    if len(boundary) == 2 or start < 0 or head < 0 or end < 0:
+        raise ValueError("the body is no complete multipart message")
+    return body[head + 4 : end]
+
+
+def transfer_syntax(content: bytes, instance_uid: str) -> str:
+    """The transfer syntax of a DICOM file, by its UID, after a check that it is of an instance.
+
+    Raises:
+        ValueError: the content is no DICOM file, or of another instance.
+    """
+    if content[_PREAMBLE_BYTES : _PREAMBLE_BYTES + len(_MAGIC)] != _MAGIC:
+        raise ValueError("the content is no DICOM file")
+    try:
+        header = pydicom.dcmread(BytesIO(content), stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
+        syntax = str(header.file_meta.TransferSyntaxUID)
+    except (InvalidDicomError, OSError, AttributeError, KeyError, EOFError) as error:
+        raise ValueError("the content is no DICOM file") from error
+    if str(header.get("SOPInstanceUID", "")) != instance_uid:
+        raise ValueError("the content is another instance than the one asked for")
+    return syntax

@@ -1,0 +1,99 @@
+"""A proxy in front of a PACS that fails as it is told."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+HOP_BY_HOP = ("connection", "transfer-encoding", "content-length", "keep-alive")
+
+
+class FaultProxy:
+    """Hands requests on, unless a fault is set.
+
+    Attributes:
+        url: its address of the DICOMweb service.
+        status: which all requests are answered with; 0 for none.
+        delay_s: before each answer.
+        cuts: whether connections are closed in the middle of an answer.
+        paths: of the requests, without queries.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._target = urlsplit(url)
+        self.status, self.delay_s, self.cuts = 0, 0.0, False
+        self.paths: list[str] = []
+        self._server: ThreadingHTTPServer | None = None
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}{self._target.path}"
+
+    def start(self) -> None:
+        """Begin to listen."""
+        handler = type("Handler", (_Handler,), {"proxy": self, "target": self._target.netloc})
+        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Refuse connections."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    proxy: ClassVar[FaultProxy]
+    target: ClassVar[str]
+
+    def do_GET(self) -> None:
+        proxy = self.proxy
+        proxy.paths.append(self.path.partition("?")[0])
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        time.sleep(proxy.delay_s)
+        if proxy.status:
+            self.send_response(proxy.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.close_connection = True
+        connection = http.client.HTTPConnection(self.target, timeout=60)
+        try:
+            connection.request(self.command, self.path, body, {**dict(self.headers), "Host": self.target})
+            answer = connection.getresponse()
+            content = answer.read()
+        except OSError:  # the PACS is away, and so is this answer
+            return
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in HOP_BY_HOP:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            self.wfile.write(content[: len(content) // 2] if proxy.cuts else content)
+
+    do_POST = do_GET
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@contextlib.contextmanager
+def fault_proxy(url: str) -> Iterator[FaultProxy]:
+    """Run one for the time of the block."""
+    proxy = FaultProxy(url)
+    proxy.start()
+    try:
+        yield proxy
+    finally:
+        proxy.stop()
