@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +15,7 @@ import _app_path  # noqa: F401
 from lib.image_io import Radiograph, read_radiograph
 from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce
 from lib.learning.data.boxed_images import BoxRecord
+from lib.learning.data.label_audit import read_doubted
 from lib.learning.weights.provenance import AASCE, BOXED, KnownImages, file_of_each_fold
 from lib.phantoms import random_spec, render_phantom
 from lib.spine.geometry import with_centers
@@ -96,13 +97,23 @@ def phantom_samples(count: int) -> list[LabelledSample]:
     return [LabelledSample(number, ("phantoms",), None, phantom(number)[1], None) for number in range(count)]
 
 
-def training_samples(records: Sequence[Record], wanted: Iterable[int]) -> list[LabelledSample]:
-    """Images of some folds with valid points ("sane"), and those whose names are trusted as well ("clean")."""
-    return [
-        LabelledSample(r.path, ("sane", "clean") if r.is_clean else ("sane",), fold, with_centers(r.corners), r.angles)
-        for r, fold in zip(records, folds(records), strict=True)
-        if r.geometry_ok and fold in wanted
-    ]
+def training_samples(
+    records: Sequence[Record], wanted: Iterable[int], doubted: Collection[str] | None = None
+) -> list[LabelledSample]:
+    """Images of some folds with valid points ("sane"), and those whose names are trusted as well ("clean").
+
+    Args:
+        records: of the training split.
+        wanted: the folds.
+        doubted: file names with a finding of ``label_audit``; the clean images without one are the set "sound".
+    """
+    samples = []
+    for r, fold in zip(records, folds(records), strict=True):
+        if r.geometry_ok and fold in wanted:
+            sound = ("sound",) if doubted is not None and r.path.name not in doubted else ()
+            sets = ("sane", "clean", *sound) if r.is_clean else ("sane",)
+            samples.append(LabelledSample(r.path, sets, fold, with_centers(r.corners), r.angles))
+    return samples
 
 
 def test_samples(records: Sequence[Record], training: Sequence[Record]) -> list[LabelledSample]:
@@ -140,7 +151,8 @@ def aasce_samples(arguments: argparse.Namespace) -> list[LabelledSample]:
     training = read_aasce(arguments.data, "training")
     if arguments.split == "test":
         return test_samples(read_aasce(arguments.data, "test"), training)
-    return training_samples(training, range(FOLDS) if arguments.fold is None else arguments.fold)
+    doubted = None if arguments.audit is None else read_doubted(arguments.audit)
+    return training_samples(training, range(FOLDS) if arguments.fold is None else arguments.fold, doubted)
 
 
 def was_trained_on(model: KnownImages, sample: Sample) -> bool | None:

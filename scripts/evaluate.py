@@ -107,6 +107,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         action="extend",
         help="only these folds of the training split or of the boxes",
     )
+    parser.add_argument(
+        "--audit", type=Path, metavar="CSV", help="table of audit_labels.py; its images leave set sound"
+    )
     parser.add_argument("--kind", choices=KINDS, help="only whole images or only trunk crops; goes with --boxes")
     parser.add_argument("--decoder", choices=DECODERS, nargs="+", default=[DEFAULT_DECODER], help="one or several")
     parser.add_argument("--padded", action="store_true", help="put every image into a larger, random field first")
@@ -129,6 +132,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--phantoms must be at least 1")
     if parsed.fold is not None and parsed.split != "training" and parsed.boxes is None:
         parser.error("--fold goes with --split training or --boxes only")
+    if parsed.audit is not None and parsed.split != "training":
+        parser.error("--audit goes with --split training only")
     if parsed.kind is not None and parsed.boxes is None:
         parser.error("--kind goes with --boxes only")
     if len(parsed.weights) > 1 and parsed.split != "training" and parsed.boxes is None:

@@ -23,6 +23,7 @@ from lib.image_io import Radiograph
 from lib.learning.config import CornerConfig, load_config
 from lib.learning.data.aasce import Record
 from lib.learning.data.boxed_images import BoxRecord
+from lib.learning.data.label_audit import COLUMNS
 from lib.learning.data.synthetic import padded
 from lib.learning.decoders import DECODERS, DEFAULT_DECODER
 from lib.learning.models.corner_net import CornerNet
@@ -189,6 +190,7 @@ def figures(path: Path) -> dict[str, dict[str, dict[str, float]]]:
         (["--phantoms", "3", "--decoder", "best"], "invalid choice: 'best'"),
         (["--phantoms", "3", "--decoder"], "expected at least one argument"),
         (["--data", "x", "--split", "test", "--kind", "film"], "--kind goes with --boxes only"),
+        (["--data", "x", "--split", "test", "--audit", "a.csv"], "--audit goes with --split training only"),
         (["--boxes", "x", "--kind", "leg"], "invalid choice: 'leg'"),
         (["--boxes", "x", "--split", "test"], "--data and --split go together"),
         (["--phantoms", "3", "--weights", "a.pt", "b.pt"], "several --weights go with --split training or --boxes"),
@@ -242,6 +244,17 @@ def test_training_has_the_sets_sane_and_clean(
     assert printed[1].split() == ["sane", "clean", "sane", "clean"]
     assert printed[2].split() == ["images", "2", "1", "2", "1"]
     assert {line.split()[0] for line in printed[2:]} == set(results["map"]["sane"])
+
+
+def test_clean_labels_without_a_finding_are_the_set_sound(
+    data: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit, out = tmp_path / "audit.csv", tmp_path / "out.json"
+    clean = next(row[1] for row in ROWS if row[0] == "training" and all(row[4:7]))
+    for rule, sets in (("step", {"sane", "clean"}), ("names", {"sane", "clean", "sound"})):
+        write(audit, [COLUMNS, (clean, 0, "yes", rule, "T1-T2", "a finding")])
+        assert run(monkeypatch, "--data", data, "--split", "training", "--audit", audit, "--json", out) == 0
+        assert set(figures(out)["map"]) == sets
 
 
 def test_test_has_the_sets_all_unseen_and_strict(
