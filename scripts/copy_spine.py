@@ -21,11 +21,15 @@ NEEDED = (
     "image_suffixes",
     "imaging/image_frame",
     "imaging/planes",
+    "overlay_geometry",
     "labels/markups",
+    "labels/submission_warnings",
     "measurement/cobb",
     "measurement/anatomy",
     "measurement/angle_interval",
     "measurement/image_warnings",
+    "measurement/measured_spine",
+    "measurement/origin",
 )
 """Modules that the Slicer module imports."""
 

@@ -19,12 +19,12 @@ import pytest
 from PIL import Image
 from VertebraLandmarksLib.client.api import Client
 from VertebraLandmarksLib.client.http import Connection
-from VertebraLandmarksLib.client.provenance import UNKNOWN, Origin
 from VertebraLandmarksLib.client.radiograph import LOCAL, ImageInfo, Radiograph
 from VertebraLandmarksLib.client.responses import Prediction
 from VertebraLandmarksLib.editor.spine_editor import SpineEditor
 from VertebraLandmarksLib.spine.imaging.image_frame import ImageFrame
 from VertebraLandmarksLib.spine.labels.markups import from_markups, to_markups
+from VertebraLandmarksLib.spine.measurement.origin import UNKNOWN, Origin
 from VertebraLandmarksLib.spine.schema import Spine
 from VertebraLandmarksLib.workflow.controller import Controller
 from VertebraLandmarksLib.workflow.drafts import Drafts

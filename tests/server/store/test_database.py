@@ -25,7 +25,16 @@ from lib.server.store import database as database_module
 from lib.server.store.database import Database, _prepare_sqlite, checked_url
 from lib.server.store.datastore import DATABASE_FILE, StudiesDatastore
 from lib.server.store.migrations import MIGRATIONS, Migration, bring_up_to_date
-from lib.server.store.schema import assignments, labels, metadata, schema_version, scored_versions, sessions, tasks
+from lib.server.store.schema import (
+    assignments,
+    labels,
+    metadata,
+    presence,
+    schema_version,
+    scored_versions,
+    sessions,
+    tasks,
+)
 from lib.server.web.errors import add_error_handlers
 
 Open = Callable[..., StudiesDatastore]
@@ -260,7 +269,7 @@ def test_tables_of_a_newer_app_are_refused(tmp_path: Path) -> None:
     Database(None, tmp_path / "x.sqlite3").close()
     with sqlite3.connect(tmp_path / "x.sqlite3") as connection:
         connection.execute("UPDATE vl_schema_version SET version = 99")
-    with pytest.raises(ValueError, match="version 99, and this app knows them up to 2: update the app"):
+    with pytest.raises(ValueError, match=f"version 99, and this app knows them up to {1 + len(MIGRATIONS)}: update"):
         Database(None, tmp_path / "x.sqlite3")
 
 
@@ -314,7 +323,11 @@ def test_what_a_newer_release_has_added_is_left_alone(engine: Engine) -> None:
 def test_what_a_newer_release_has_changed_is_refused(engine: Engine) -> None:
     with engine.begin() as connection:
         bring_up_to_date(connection, (*MIGRATIONS, added("one"), added("two")))
-    with pytest.raises(ValueError, match="version 4, and this app knows them up to 2"), engine.begin() as connection:
+    known = 1 + len(MIGRATIONS)
+    with (
+        pytest.raises(ValueError, match=f"version {known + 2}, and this app knows them up to {known}"),
+        engine.begin() as connection,
+    ):
         bring_up_to_date(connection)
 
 
@@ -322,20 +335,30 @@ def test_tables_of_version_1_get_the_tables_of_servers(engine: Engine) -> None:
     """As releases up to 0.8 have made them."""
     with engine.begin() as connection:
         metadata.create_all(connection)
-        for table in (assignments, scored_versions, sessions, tasks, schema_version):
+        for table in (assignments, presence, scored_versions, sessions, tasks, schema_version):
             table.drop(connection)
         connection.exec_driver_sql("CREATE TABLE vl_schema_version (version INTEGER NOT NULL)")
         connection.exec_driver_sql("INSERT INTO vl_schema_version VALUES (1)")
     for _ in range(2):
         with engine.begin() as connection:
             bring_up_to_date(connection)
-            assert versions_of(connection) == (1, 1)
+            assert versions_of(connection) == (1, len(MIGRATIONS))
             assert connection.execute(select(func.count()).select_from(sessions)).scalar_one() == 0
     with engine.begin() as connection:  # a release of before writes its version again
         assert connection.exec_driver_sql("SELECT version FROM vl_schema_version").scalar_one() == 1
         connection.exec_driver_sql("UPDATE vl_schema_version SET version = 1")
         bring_up_to_date(connection)
-        assert versions_of(connection) == (1, 1)
+        assert versions_of(connection) == (1, len(MIGRATIONS))
+
+
+def test_tables_of_0_9_get_those_of_the_browser_page(engine: Engine) -> None:
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        presence.drop(connection)
+        connection.execute(schema_version.insert().values(version=1, migrations=1))
+        bring_up_to_date(connection)
+        assert versions_of(connection) == (1, len(MIGRATIONS))
+        assert connection.execute(select(func.count()).select_from(presence)).scalar_one() == 0
 
 
 def test_many_may_begin_at_once(studies: Path, opened: Open) -> None:

@@ -250,7 +250,7 @@ def test_a_file_that_is_no_label_is_not_stored(server: Server, content: bytes, w
 def test_a_label_can_be_saved_read_noted_and_removed(server: Server) -> None:
     place = f"label={PATIENT}&tag=mine"
     answer = server.send(f"/datastore/label?image={PATIENT}&tag=mine", "PUT", label=("a.json", markups()), params="{}")
-    assert json.loads(answer[1]) == {"image": PATIENT, "label": PATIENT}
+    assert json.loads(answer[1]) == {"image": PATIENT, "label": PATIENT, "version": 1}
     assert server.ask(f"/datastore/label?{place}") == (200, markups())
     assert server.ask(f"/datastore/label?image={PATIENT}&tag=mine", "HEAD")[0] == 200
     assert server.send(f"/datastore/label/info?{place}", "PUT", info='{"quality": 3}')[0] == 200

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from VertebraLandmarksLib.client.provenance import Origin
 from VertebraLandmarksLib.editor.spine_editor import (
     ADOPTED,
     CANCELLED,
@@ -19,6 +18,7 @@ from VertebraLandmarksLib.editor.spine_editor import (
     Change,
     SpineEditor,
 )
+from VertebraLandmarksLib.spine.measurement.origin import Origin
 from VertebraLandmarksLib.spine.schema import CORNERS, POINTS, VERTEBRAE, Spine
 
 pytestmark = pytest.mark.slicer

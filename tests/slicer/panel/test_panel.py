@@ -454,7 +454,7 @@ def test_what_is_to_be_checked_is_what_is_colored(opened: Desktop) -> None:
 
 
 def sketch() -> Any:
-    return __import__("VertebraLandmarksLib.editor.overlay", fromlist=["sketch"])
+    return __import__("VertebraLandmarksLib.spine.overlay_geometry", fromlist=["overlay_geometry"])
 
 
 def test_names_and_work_are_said_in_words(opened: Desktop, server: OwnServer) -> None:

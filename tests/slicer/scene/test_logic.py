@@ -9,10 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from VertebraLandmarksLib.client.provenance import Origin
 from VertebraLandmarksLib.client.radiograph import ImageInfo
 from VertebraLandmarksLib.client.responses import Prediction
-from VertebraLandmarksLib.editor.measurements import measure
 from VertebraLandmarksLib.editor.spine_editor import ADOPTED, LOADED, MOVED
 from VertebraLandmarksLib.scene.logic import VertebraLandmarksLogic
 from VertebraLandmarksLib.spine.imaging.image_geometry import ImageGeometry
@@ -26,6 +24,8 @@ from VertebraLandmarksLib.spine.measurement.image_warnings import (
     ImageWarning,
     measurement_warnings,
 )
+from VertebraLandmarksLib.spine.measurement.measured_spine import measure
+from VertebraLandmarksLib.spine.measurement.origin import Origin
 from VertebraLandmarksLib.spine.schema import Spine
 
 from lib.phantoms import Phantom

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from VertebraLandmarksLib.editor.overlay import format_curve
 from VertebraLandmarksLib.spine.display import DOUBTFUL, IMPLAUSIBLE, MEASURED, SURE
+from VertebraLandmarksLib.spine.overlay_geometry import format_curve
 from VertebraLandmarksLib.spine.schema import Spine
 
 from lib.phantoms import Phantom

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from VertebraLandmarksLib.client.provenance import Origin
 from VertebraLandmarksLib.client.radiograph import ImageInfo, Radiograph
 from VertebraLandmarksLib.client.responses import Prediction
 from VertebraLandmarksLib.scene.mrml_nodes import SceneFrame
@@ -15,6 +14,7 @@ from VertebraLandmarksLib.spine.geometry import transform_points
 from VertebraLandmarksLib.spine.imaging.image_frame import ImageFrame
 from VertebraLandmarksLib.spine.imaging.image_geometry import ImageGeometry
 from VertebraLandmarksLib.spine.imaging.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
+from VertebraLandmarksLib.spine.measurement.origin import Origin
 from VertebraLandmarksLib.spine.schema import Spine
 from vtk.util.numpy_support import vtk_to_numpy
 

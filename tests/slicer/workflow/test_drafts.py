@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from VertebraLandmarksLib.client.provenance import Origin
 from VertebraLandmarksLib.spine.imaging.orientation import Orientation
 from VertebraLandmarksLib.spine.measurement.image_warnings import SECOND_SPINE, ImageWarning
+from VertebraLandmarksLib.spine.measurement.origin import Origin
 from VertebraLandmarksLib.workflow import drafts as drafts_module
 from VertebraLandmarksLib.workflow.drafts import SUBMITTING, Draft, Drafts, mask_of, names_of, new_key
 from VertebraLandmarksLib.workflow.open_image import MAX_DELAY_S, QUIET_INTERVAL_S, RETRY_INTERVAL_S, AutosavePolicy

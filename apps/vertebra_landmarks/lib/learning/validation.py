@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 _EXPECTED, _RAISED, _MISSING = "expected", "value_error", "missing"
 _UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden", "invalid_key")
+_KEY = "[key]"
+"""What pydantic appends to the place of a name that is wrong itself."""
 _TABLE = ("dataclass_type", "model_type", "model_attributes_type", "dict_type")
 _MAX_SHOWN = 80
 
@@ -117,13 +119,15 @@ def sentence(error: Mapping[str, Any], where: str = "", separator: str = ".") ->
     name, got = _location(error["loc"], where, separator), f"{error['input']!r:.{_MAX_SHOWN}}"
     if error["type"] == _MISSING:
         return f"{name} is missing"
+    if error["type"] in _UNKNOWN:
+        return f"{name} is not known"
     if error["type"] in _TABLE:
         return f"{name} must be a table of settings, got {got}"
     return f"{name} {error['msg']}, got {got}" if error["type"] == _EXPECTED else f"{name}: {error['msg']}, got {got}"
 
 
 def _name(parts: Sequence[object]) -> str:
-    return ".".join(str(part) for part in parts)
+    return ".".join(str(part) for part in parts if part != _KEY)
 
 
 def _location(parts: Sequence[object], where: str, separator: str) -> str:

@@ -164,6 +164,7 @@ class Client:
         markups: bytes,
         info: Mapping[str, Any],
         tag: str = FINAL,
+        base_version: Optional[int] = None,
         cancel: Optional[CancelSignal] = None,
     ) -> None:
         """Store a label, replacing one with the same tag.
@@ -173,13 +174,16 @@ class Client:
             markups: content of a ``.mrk.json`` file.
             info: JSON information about the label.
             tag: of the label.
+            base_version: version that may be replaced, 0 for none; TAKEN where the label has another one. ``None``
+                replaces any.
             cancel: aborts the request; whether the label was stored is then unknown.
         """
         form = {"params": json.dumps(dict(info), allow_nan=False)}
         files = {"label": (f"label{SUFFIX}", markups)}
-        self.connection.request(
-            "PUT", "/datastore/label", {"image": image_id, "tag": tag}, form=form, files=files, cancel=cancel
-        )
+        query = {"image": image_id, "tag": tag}
+        if base_version is not None:
+            query["base_version"] = str(base_version)
+        self.connection.request("PUT", "/datastore/label", query, form=form, files=files, cancel=cancel)
 
     def set_side(self, image_id: str, side: Optional[str], cancel: Optional[CancelSignal] = None) -> None:
         """Store which of the patient's sides is at the left of an image whose file does not state it.

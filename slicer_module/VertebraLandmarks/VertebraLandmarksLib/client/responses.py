@@ -11,6 +11,7 @@ from typing import Any, Optional
 import numpy as np
 
 from ..spine.labels.markups import label_of
+from ..spine.measurement.origin import UNKNOWN, Origin
 from ..spine.schema import POINTS, SCHEMA_VERSION, VERTEBRAE, Spine
 from .errors import SCHEMA, WRONG_APP, ServerError
 from .json_fields import (
@@ -24,7 +25,7 @@ from .json_fields import (
     bad_response,
     optional_number,
 )
-from .provenance import UNKNOWN, Origin, parse_origin
+from .provenance import parse_origin
 from .radiograph import ImageInfo, parse_image_info
 
 APP, MODEL = "Vertebra Landmarks", "vertebra_landmarks"
@@ -70,14 +71,20 @@ class LabelInfo:
         user: who stored it, "" where unknown.
         timestamp: seconds since 1970; ``None`` where unknown.
         origin: provenance of the points that the user did not set.
+        touched: names of the points that the user set or hid, such as "T7" and "T7 TL".
+        version: number of the label's version; ``None`` where unknown, as on servers before 0.10.
     """
 
     user: str = ""
     timestamp: Optional[float] = None
     origin: Origin = UNKNOWN
+    touched: tuple[str, ...] = ()
+    version: Optional[int] = None
 
     def is_same_label(self, other: LabelInfo) -> bool:
         """Whether both describe the same version of a label; an unknown time counts as equal."""
+        if None not in (self.version, other.version):
+            return self.version == other.version
         return None in (self.timestamp, other.timestamp) or (self.user, self.timestamp) == (other.user, other.timestamp)
 
 
@@ -295,7 +302,14 @@ def parse_label_info(info: Any) -> LabelInfo:
         ServerError: BAD_RESPONSE.
     """
     info = as_object(info, "label information")
-    return LabelInfo(_labeller(info), _timestamp(info), parse_origin(info))
+    version, listed = info.get("version"), as_list(info.get("touched_points") or [], "touched_points")
+    return LabelInfo(
+        user=_labeller(info),
+        timestamp=_timestamp(info),
+        origin=parse_origin(info),
+        touched=tuple(name for name in _INDICES if name in listed),
+        version=None if version is None else as_integer(version, "version", 1),
+    )
 
 
 def _timestamp(info: dict[str, Any]) -> Optional[float]:

@@ -6,7 +6,7 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
-from ..client.provenance import UNKNOWN, Origin
+from ..spine.measurement.origin import UNKNOWN, Origin
 from ..spine.schema import POINTS, VERTEBRAE, Spine
 
 V, P = len(VERTEBRAE), len(POINTS)

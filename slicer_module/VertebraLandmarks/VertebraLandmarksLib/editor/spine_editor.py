@@ -12,8 +12,8 @@ from typing import Callable, Optional
 
 import numpy as np
 
-from ..client.provenance import UNKNOWN, Origin
 from ..spine.geometry import drag_along, rotation, transform_points
+from ..spine.measurement.origin import UNKNOWN, Origin
 from ..spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE, Spine
 from .edit_history import NAMED, EditHistory, P, PointState, V
 from .listeners import Listeners

@@ -7,11 +7,11 @@ from typing import Any, Callable, Optional
 import numpy as np
 
 from ..client.radiograph import Radiograph
-from ..editor.measurements import Measurements
-from ..editor.overlay import Text, angle_texts, body_lines, cobb_lines, name_texts
 from ..editor.spine_editor import SpineEditor
 from ..spine.geometry import body_heights, corners_of
 from ..spine.labels.markups import label_of
+from ..spine.measurement.measured_spine import Measurements
+from ..spine.overlay_geometry import Text, angle_texts, body_lines, cobb_lines, name_texts
 from ..spine.schema import CENTER, POINTS, VERTEBRAE
 from .image_volume import ImageVolume
 from .landmark_nodes import KINDS, LandmarkNodes

@@ -11,16 +11,16 @@ from typing import Any, Callable, Optional
 import numpy as np
 import slicer
 
-from ..client.provenance import UNKNOWN, Origin
 from ..client.radiograph import ImageInfo, Radiograph
 from ..client.responses import Prediction
 from ..editor.listeners import Listeners
-from ..editor.measurements import Measurements, measure
 from ..editor.spine_editor import ADOPTED, LOADED, LOCKED, Change, SpineEditor, pivot_of
 from ..spine.imaging.image_frame import ImageFrame
 from ..spine.imaging.orientation import UPRIGHT, orientation_of
 from ..spine.labels.markups import from_markups, to_markups
 from ..spine.measurement.image_warnings import ImageWarning, measurement_warnings
+from ..spine.measurement.measured_spine import Measurements, measure
+from ..spine.measurement.origin import UNKNOWN, Origin
 from ..spine.schema import CENTER, POINTS, VERTEBRAE, Spine
 from .click_placement import ClickPlacement, PlacementStep
 from .gray_window import WINDOWS

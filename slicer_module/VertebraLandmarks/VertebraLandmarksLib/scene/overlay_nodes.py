@@ -9,8 +9,8 @@ import numpy as np
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 
-from ..editor.overlay import PALETTE, Lines, Text
 from ..spine.display import DOUBTFUL, MEASURED, NAME, unit_color
+from ..spine.overlay_geometry import PALETTE, Lines, Text
 from .mrml_nodes import SceneFrame, create, one_change, remove
 
 _LINE_PX, _COBB_PX = 1, 2

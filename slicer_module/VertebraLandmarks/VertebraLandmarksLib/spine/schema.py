@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Optional
+from functools import cached_property
+from typing import NamedTuple, Optional
 
 import numpy as np
 
@@ -94,6 +95,15 @@ class Vertebra:
         return all(self.point(name) is None for name in POINTS)
 
 
+class _Arrays(NamedTuple):
+    """What a spine holds as arrays, see its properties of the same names."""
+
+    xy: np.ndarray
+    visible: np.ndarray
+    scores: np.ndarray
+    errors: np.ndarray
+
+
 @dataclass(frozen=True)
 class Spine:
     """The 17 vertebrae of one image, from T1 to L5; absent ones keep their entry.
@@ -169,17 +179,30 @@ class Spine:
             for name in POINTS:
                 yield vertebra.name, name, vertebra.point(name)
 
+    @cached_property
+    def _arrays(self) -> _Arrays:
+        """All arrays; not to be changed."""
+        landmarks, nan = [landmark for _, _, landmark in self.points()], math.nan
+        xy = [(nan, nan) if p is None else (p.x, p.y) for p in landmarks]
+        scores = [0.0 if p is None else p.score for p in landmarks]
+        errors = [nan if p is None or p.error is None else p.error for p in landmarks]
+        shape = (len(VERTEBRAE), len(POINTS))
+        return _Arrays(
+            np.array(xy, dtype=float).reshape(*shape, 2),
+            np.array([p is not None and p.is_visible for p in landmarks], dtype=bool).reshape(shape),
+            np.array(scores, dtype=float).reshape(shape),
+            np.array(errors, dtype=float).reshape(shape),
+        )
+
     @property
     def xy(self) -> np.ndarray:
-        """``(V, P, 2)`` pixels, NaN where a point is absent."""
-        flat = [(p.x, p.y) if p is not None else (math.nan, math.nan) for _, _, p in self.points()]
-        return np.array(flat, dtype=float).reshape(len(VERTEBRAE), len(POINTS), 2)
+        """``(V, P, 2)`` pixels, NaN where a point is absent; a copy, as the other arrays are."""
+        return self._arrays.xy.copy()
 
     @property
     def visible(self) -> np.ndarray:
         """``(V, P)`` which points are present and visible."""
-        flat = [p is not None and p.is_visible for _, _, p in self.points()]
-        return np.array(flat, dtype=bool).reshape(len(VERTEBRAE), len(POINTS))
+        return self._arrays.visible.copy()
 
     @property
     def visible_xy(self) -> np.ndarray:
@@ -209,16 +232,16 @@ class Spine:
             on_image = np.asarray(((xy >= -0.5) & (xy <= np.array([width, height]) - 0.5)).all(-1))
         center = np.isfinite(xy[:, 0]).all(-1)
         on_image[center & ~on_image[:, 0]] = False
+        if not (self.visible & ~on_image).any():
+            return self
         return Spine.from_arrays(xy, self.scores, self.errors, on_image & self.visible)
 
     @property
     def scores(self) -> np.ndarray:
         """``(V, P)`` confidences, 0 where a point is absent."""
-        flat = [p.score if p is not None else 0.0 for _, _, p in self.points()]
-        return np.array(flat, dtype=float).reshape(len(VERTEBRAE), len(POINTS))
+        return self._arrays.scores.copy()
 
     @property
     def errors(self) -> np.ndarray:
         """``(V, P)`` expected errors in pixels, NaN where a point is absent or its error is not estimated."""
-        flat = [math.nan if p is None or p.error is None else p.error for _, _, p in self.points()]
-        return np.array(flat, dtype=float).reshape(len(VERTEBRAE), len(POINTS))
+        return self._arrays.errors.copy()

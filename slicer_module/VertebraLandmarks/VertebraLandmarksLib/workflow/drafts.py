@@ -18,10 +18,11 @@ import numpy as np
 
 from ..client.errors import ServerError
 from ..client.json_fields import optional_choice
-from ..client.provenance import UNKNOWN, Origin, parse_origin
+from ..client.provenance import parse_origin
 from ..spine.atomic_write import atomic_write
 from ..spine.labels.markups import label_of
 from ..spine.measurement.cobb import SIDES
+from ..spine.measurement.origin import UNKNOWN, Origin
 from ..spine.schema import POINTS, VERTEBRAE
 
 if sys.platform == "win32":

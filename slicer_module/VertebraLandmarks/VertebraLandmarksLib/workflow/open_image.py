@@ -220,8 +220,8 @@ def label_info_of(draft: Draft) -> dict[str, Any]:
     """Label information that is sent with a label, besides the name of the login.
 
     ``annotator`` and ``begun_by`` name who worked, ``submitted`` is the time (UTC), ``seconds`` the working time,
-    ``edits`` and ``touched`` count steps and points set by hand, ``image_left_is`` is the side that the annotator
-    states; the rest is the provenance of the other points (``Origin``).
+    ``edits`` and ``touched`` count steps and points set by hand, which ``touched_points`` names, ``image_left_is`` is
+    the side that the annotator states; the rest is the provenance of the other points (``Origin``).
     """
     return {
         "annotator": draft.user,
@@ -230,6 +230,7 @@ def label_info_of(draft: Draft) -> dict[str, Any]:
         "seconds": round(draft.seconds, 1),
         "edits": draft.edits,
         "touched": len(draft.touched),
+        "touched_points": list(draft.touched),
         **({} if draft.image_left_is is None else {"image_left_is": draft.image_left_is}),
         **draft.origin.as_dict(),
         "client": "3D Slicer, VertebraLandmarks",

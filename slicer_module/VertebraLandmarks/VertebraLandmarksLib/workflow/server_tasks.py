@@ -198,7 +198,14 @@ def submit(
     is_seen = present is None or (seen is not None and present.is_same_label(seen))
     if present is not None and not is_seen and client.label(image_id, FINAL, job.signal) != draft.markups:
         raise ReplacedLabelError(image_id, present)
-    client.save_label(image_id, draft.markups, label_info_of(draft), cancel=job.signal)
+    base_version = 0 if present is None else present.version
+    try:
+        client.save_label(image_id, draft.markups, label_info_of(draft), base_version=base_version, cancel=job.signal)
+    except ServerError as error:
+        if error.kind != TAKEN:
+            raise
+        newer = fetch_final_label_info(client, image_id, job)  # somebody has stored one since
+        raise ReplacedLabelError(image_id, newer or LabelInfo()) from error
     if draft.image_left_is is not None:
         with contextlib.suppress(ServerError):  # it is part of the label information, too
             client.set_side(image_id, draft.image_left_is, job.signal)

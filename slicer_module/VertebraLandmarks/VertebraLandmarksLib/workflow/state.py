@@ -9,12 +9,12 @@ from typing import Any, Callable, Optional, Protocol
 import numpy as np
 
 from ..client.errors import ServerError
-from ..client.provenance import UNKNOWN, Origin
 from ..client.radiograph import Radiograph
 from ..client.responses import ANONYMOUS, ImageEntry, Prediction, ServerInfo, Training
 from ..editor.listeners import Listeners
 from ..editor.spine_editor import SpineEditor
 from ..spine.imaging.image_frame import ImageFrame
+from ..spine.measurement.origin import UNKNOWN, Origin
 from .drafts import Draft
 
 

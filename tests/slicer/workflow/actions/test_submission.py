@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from VertebraLandmarksLib.client.api import Client
 from VertebraLandmarksLib.client.http import Connection
@@ -88,6 +90,92 @@ def test_a_label_that_came_meanwhile_is_not_replaced_without_a_word(desk: Desk, 
     desk.idle()
     assert stored(server, "phantom_000") == desk.logic.markups()
     assert facts(server, "phantom_000")["annotator"] == "ada"
+
+
+class LateClient(Client):
+    """A client before whose first label another person saves one."""
+
+    other: bytes | None = None
+
+    def save_label(self, image_id: str, *arguments: Any, **settings: Any) -> None:
+        """As ``Client`` does, later."""
+        if self.other is not None:
+            other, self.other = self.other, None
+            super().save_label(image_id, other, {"annotator": "ben"})
+        super().save_label(image_id, *arguments, **settings)
+
+
+def test_a_label_that_comes_at_the_same_moment_is_not_replaced_either(desk: Desk, server: Server) -> None:
+    client = LateClient(Connection(server.url))
+    desk.controller = Controller(desk.logic, desk.drafts, connect_to=lambda url, token: client)
+    desk.controller.annotator = "ada"
+    desk.connect(server.url)
+    desk.open("phantom_000")
+    desk.infer()
+    client.other = desk.logic.markups()
+    desk.move()
+    other = client.other
+    assert desk.controller.submit() is None
+    desk.idle()
+    assert desk.state.error is not None
+    assert "phantom_000 has a label by ben" in desk.state.error.message
+    assert "It was not replaced; your work is kept." in desk.state.error.message
+    assert stored(server, "phantom_000") == other
+    asked = desk.controller.submit()
+    assert asked is not None
+    assert desk.controller.submit(asked) is None
+    desk.idle()
+    assert stored(server, "phantom_000") == desk.logic.markups()
+
+
+def test_points_that_were_set_are_set_when_the_label_is_opened_again(desk: Desk, server: Server) -> None:
+    desk.connect(server.url)
+    desk.open("phantom_000")
+    desk.infer()
+    desk.move(T7)
+    desk.logic.editor.hide(L5)
+    touched = desk.logic.editor.touched
+    assert touched.sum() == 6
+    asked = desk.controller.submit()
+    assert desk.controller.submit(asked) is None
+    desk.idle()
+    desk.open("phantom_001")
+    desk.open("phantom_000")
+    assert np.array_equal(desk.logic.editor.touched, touched)
+    desk.infer()
+    assert not np.isfinite(desk.logic.editor.xy[L5]).any()  # what a person has hidden stays hidden
+
+
+def test_a_label_of_the_browser_opens_as_one_of_the_module_and_the_other_way_round(desk: Desk, server: Server) -> None:
+    desk.connect(server.url)
+    desk.open("phantom_000")
+    desk.infer()
+    desk.move(T7)
+    desk.logic.editor.hide(L5, 3)
+    asked = desk.controller.submit()
+    assert desk.controller.submit(asked) is None
+    desk.idle()
+    shown = json.loads(server.ask("/landmarks?image=phantom_000&tag=final")[1])
+    assert shown["origin"] == desk.logic.editor.origin.as_dict()
+    assert shown["touched"] == ["T7 TL", "L5 BL"]
+    by_page = {name: shown[name] for name in ("landmarks", "touched", "origin")}
+    body = json.dumps({**by_page, "info": {"user": "ben"}}).encode()
+    status, answer = server.ask(
+        "/landmarks?image=phantom_001&tag=final&base_version=0", "PUT", body, "application/json"
+    )
+    assert status == 200, answer
+    assert json.loads(stored(server, "phantom_001")) == json.loads(stored(server, "phantom_000"))
+    before = desk.logic.editor
+    touched, xy, scores, errors, origin = before.touched, before.xy, before.scores, before.errors, before.origin
+    desk.open("phantom_001")
+    after = desk.logic.editor
+    assert np.array_equal(after.touched, touched)
+    assert np.allclose(after.xy, xy, rtol=0, atol=1e-9, equal_nan=True)
+    there = np.isfinite(xy).all(-1)
+    assert np.allclose(after.scores[there], scores[there], atol=1e-5)
+    assert np.allclose(after.errors, errors, rtol=1e-5, equal_nan=True)
+    assert after.origin == origin
+    assert after.is_own
 
 
 def test_a_label_may_be_corrected_and_submitted_again(desk: Desk, server: Server) -> None:

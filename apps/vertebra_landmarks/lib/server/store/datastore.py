@@ -22,7 +22,7 @@ from .folder_scan import FolderScan
 from .folder_watcher import FolderWatcher
 from .image_queries import ImageQueries, ScoreQueries
 from .images import FINAL, Images, StatedSide
-from .labels import Labels
+from .labels import CurrentLabel, Labels
 from .schema import LABELLED, OPEN, UNREADABLE
 from .store_context import ImageSource, ImageUnavailableError, StoreContext, check_database, note_database, open_context
 from .studies_folder import FileState, StudiesFolder, id_of, remove_files, remove_temporary_files
@@ -274,8 +274,18 @@ class StudiesDatastore(Datastore):
 
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
         """Save a copy of a Markups file as the current label of an image."""
-        self._labels.save(image_id, _tag_text(label_tag), Path(label_filename).read_bytes(), label_info or {})
+        self.save_label_content(image_id, _tag_text(label_tag), Path(label_filename).read_bytes(), label_info or {})
         return image_id
+
+    def save_label_content(
+        self, image_id: str, tag: str, content: bytes, info: dict[str, Any], base_version: int | None = None
+    ) -> int:
+        """Save a label and return the number of its version; see ``Labels.save``."""
+        return self._labels.save(image_id, tag, content, info, base_version)
+
+    def read_label(self, image_id: str, tag: str) -> CurrentLabel:
+        """Version, content and metadata of the current label."""
+        return self._labels.read(image_id, tag)
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Remove a label; its versions stay."""

@@ -29,6 +29,10 @@ logger = logging.getLogger(__name__)
 
 MAX_TAGS = 100
 """Different label tags of one image, beside those that every folder has."""
+ANONYMOUS = "anybody"
+"""The user of a server without a login."""
+MAX_TIMESTAMP = 1e11
+"""In seconds since 1970, of times that are shown."""
 WRITE_GRACE_S = 10.0
 """A file modified more recently may still be being written."""
 
@@ -60,6 +64,33 @@ def write_atomically(path: Path, content: bytes) -> None:
 def quarantine_path(path: Path) -> Path:
     """A new name beside a damaged label, under which it is no label."""
     return path.with_name(f".{path.name[:60]}.{uuid.uuid4().hex[:12]}.damaged")
+
+
+def labeller(metadata: Mapping[str, Any]) -> str:
+    """Who saved a label: the name of the login; without one, the name that the annotator entered; "" if unknown."""
+    named = (metadata.get("user"), metadata.get("annotator"))
+    return next((name for name in named if isinstance(name, str) and name not in ("", ANONYMOUS)), "")
+
+
+class LabelConflictError(Exception):
+    """A label would replace a newer one than that which its writer has seen; nothing was saved.
+
+    Args:
+        image: its id.
+        tag: of the label.
+        version: of the newer label.
+        metadata: of the newer label.
+    """
+
+    def __init__(self, image: str, tag: str, version: int, metadata: Mapping[str, Any]) -> None:
+        who, saved_at = labeller(metadata), metadata.get("ts")
+        by, at = f" by {who:.80}" if who else "", ""
+        if isinstance(saved_at, (int, float)) and 0 <= saved_at < MAX_TIMESTAMP:
+            at = time.strftime(" on %Y-%m-%d at %H:%M UTC", time.gmtime(saved_at))
+        super().__init__(
+            f"image {image!r:.80} has a newer label {tag!r:.80}, version {version}, saved{by}{at}: nothing was replaced"
+        )
+        self.version = version
 
 
 class LabelState(NamedTuple):
@@ -116,6 +147,7 @@ class LabelSync:
         metadata: Mapping[str, Any],
         placed: FileEntry | None,
         durable: bool = True,
+        base_version: int | None = None,
     ) -> tuple[int, int]:
         """Write the file and the row of a new current version; returns its number and the row's key.
 
@@ -125,8 +157,10 @@ class LabelSync:
             metadata: of the version.
             placed: the current file, where it has this content already.
             durable: the version survives a power loss.
+            base_version: the version that the writer has seen, 0 for none; ``None`` where that does not matter.
 
         Raises:
+            LabelConflictError: the current version is another one, with other content.
             ValueError: the metadata is too long, there are too many tags, or the tag differs from another in case only.
             OSError: the file cannot be written.
         """
@@ -146,13 +180,27 @@ class LabelSync:
             "mtime_ns": placed.mtime_ns if placed else 0,
         }
         self._write_version(state, number, content, durable)
-        with self._database.writing(durable) as connection:
-            self._end_current(connection, state)
-            key = connection.execute(labels.insert().values(row)).inserted_primary_key
-            if state.tag == FINAL:
-                set_state(connection, state.key, LABELLED)
+        try:
+            with self._database.writing(durable) as connection:
+                self._lock_image(connection, state)
+                if base_version is not None:
+                    self._check_base(connection, state, base_version, str(row["digest"]))
+                self._end_current(connection, state)
+                key = connection.execute(labels.insert().values(row)).inserted_primary_key
+                if state.tag == FINAL:
+                    set_state(connection, state.key, LABELLED)
+        except LabelConflictError:
+            _version_path(self._folder, state.image, state.tag, number).unlink(missing_ok=True)
+            raise
         assert key is not None
         return number, int(key[0])
+
+    def _check_base(self, connection: Connection, state: LabelState, base_version: int, digest: str) -> None:
+        """Raise if a label that the writer has not seen would be replaced by one of other content."""
+        at = labels.c.image == state.key, labels.c.tag == state.tag, labels.c.is_current
+        row = connection.execute(select(labels).where(*at)).one_or_none()
+        if row is not None and row.version != base_version and row.digest != digest:
+            raise LabelConflictError(state.image, state.tag, row.version, json.loads(row.facts))
 
     def _check_new_tag(self, state: LabelState) -> None:
         self._check_spelling(state.tag)
@@ -309,14 +357,19 @@ class LabelSync:
     def clear_current(self, state: LabelState) -> None:
         """Leave the image without a current label of this tag; its versions stay."""
         with self._database.writing() as connection:
+            self._lock_image(connection, state)
             self._end_current(connection, state)
             if state.tag == FINAL:
                 set_state(connection, state.key, OPEN)
 
-    def _end_current(self, connection: Connection, state: LabelState) -> None:
-        """Mark no version as current, including one committed late for a writer that was killed."""
-        lock = select(images.c.key).where(images.c.key == state.key).with_for_update()
-        connection.execute(lock)  # waits for that commit
+    @staticmethod
+    def _lock_image(connection: Connection, state: LabelState) -> None:
+        """Wait for a commit that comes late, for a writer that was killed."""
+        connection.execute(select(images.c.key).where(images.c.key == state.key).with_for_update())
+
+    @staticmethod
+    def _end_current(connection: Connection, state: LabelState) -> None:
+        """Mark no version as current; the image is locked."""
         at = labels.c.image == state.key, labels.c.tag == state.tag, labels.c.is_current
         connection.execute(labels.update().where(*at).values(is_current=False))
 

@@ -11,19 +11,27 @@ import logging
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 from sqlalchemy import Connection, Row, select
 
 from ..filenames import check_tag, is_inside
 from .images import Images
-from .label_sync import LabelState, LabelSync, is_whole
+from .label_sync import LabelState, LabelSync, digest_of, is_whole, labeller
 from .schema import GONE, images, labels
 from .store_context import StoreContext, merge_metadata
 from .studies_folder import is_storable
 
 logger = logging.getLogger(__name__)
+
+
+class CurrentLabel(NamedTuple):
+    """A label as it is now: the number of its version, its content, and its metadata."""
+
+    version: int
+    content: bytes
+    metadata: dict[str, Any]
 
 
 class Labels:
@@ -73,11 +81,27 @@ class Labels:
             query = select(labels.c.tag).where(labels.c.image == (row and row.key), labels.c.is_current)
             return [] if row is None else list(connection.execute(query.order_by(labels.c.tag)).scalars())
 
+    def read(self, image: str, tag: str) -> CurrentLabel:
+        """The current label, with changes of its file from outside.
+
+        Raises:
+            LabelNotFoundException: there is no such label.
+            OSError: its file is missing.
+            ValueError: it is damaged.
+        """
+        with self._database.reading() as connection:
+            row = self.require(connection, image, tag)
+        if self.changed_files(tag, [image]):
+            self.reconcile(image, tag)
+            with self._database.reading() as connection:
+                row = self.require(connection, image, tag)
+        return CurrentLabel(row.version, self._sync.content(image, row), json.loads(row.facts))
+
     def metadata(self, image: str, tag: str) -> dict[str, Any]:
-        """Metadata of the current version; empty if there is no such label."""
+        """Metadata of the current version, with its number as ``version``; empty if there is no such label."""
         with self._database.reading() as connection:
             row = self.current(connection, image, tag)
-        return {} if row is None else json.loads(row.facts)
+        return {} if row is None else {**json.loads(row.facts), "version": row.version}
 
     def update_metadata(self, image: str, tag: str, metadata: Mapping[str, Any]) -> None:
         """Merge values into the metadata of the current version.
@@ -90,10 +114,22 @@ class Labels:
             row = self.require(connection, image, tag)
             merge_metadata(connection, labels.c.facts, labels.c.key == row.key, metadata)
 
-    def save(self, image: str, tag: str, content: bytes, metadata: Mapping[str, Any]) -> int:
+    def save(
+        self, image: str, tag: str, content: bytes, metadata: Mapping[str, Any], base_version: int | None = None
+    ) -> int:
         """Save a label as its new current version, and return its number.
 
+        Args:
+            image: its id.
+            tag: of the label.
+            content: of the file.
+            metadata: of the version.
+            base_version: the version that the writer has seen, 0 for none: no other one is replaced, unless it has the
+                same content. That of the same user then is the one that the writer has saved before, and stays.
+                ``None`` replaces any.
+
         Raises:
+            LabelConflictError: a version that the writer has not seen would be replaced.
             ValueError: the tag is no plain name, leads out of the folder, or differs from another in case only; the
                 content is no JSON object; the metadata is too long; or there are too many tags.
             ImageNotFoundException: there is no such image.
@@ -107,8 +143,10 @@ class Labels:
             raise ValueError(f"labels {tag!r} lie outside the studies folder")
         with self._folder.lock(image):
             state = self._sync.preserve_external_edit(self._sync.state(image, tag))
+            if base_version is not None and _is_saved(state, base_version, content, metadata):
+                return state.last
             metadata = {**metadata, "ts": int(time.time()), "name": path.name}
-            number, row = self._sync.add_version(state, content, metadata, None)
+            number, row = self._sync.add_version(state, content, metadata, None, base_version=base_version)
             try:
                 self._sync.write_current(row, path, content)
             except (OSError, ValueError) as error:  # it is saved; the next access writes the file
@@ -234,3 +272,11 @@ class Labels:
         """
         content, original = self.version(image, tag, number)
         return self.save(image, tag, content, {**original, **metadata, "restored": number})
+
+
+def _is_saved(state: LabelState, base_version: int, content: bytes, metadata: Mapping[str, Any]) -> bool:
+    """Whether the same user has saved the content since the base version: a request that is repeated."""
+    row = state.row
+    if row is None or row.version == base_version or row.digest != digest_of(content):
+        return False
+    return labeller(json.loads(row.facts)) == labeller(metadata)

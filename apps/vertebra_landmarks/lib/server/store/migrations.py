@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, inspect, select
 
-from .schema import assignments, metadata, pacs_instances, schema_version, scored_versions, sessions, tasks
+from .schema import assignments, metadata, pacs_instances, presence, schema_version, scored_versions, sessions, tasks
 
 
 class Migration(NamedTuple):
@@ -33,6 +33,11 @@ def _add_tables_of_servers(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE vl_schema_version ADD COLUMN migrations INTEGER")
 
 
+def _add_presence(connection: Connection) -> None:
+    """Who has an image open was not known."""
+    presence.create(connection)
+
+
 def _add_pacs_instances(connection: Connection) -> None:
     """Images lay in the studies folder only."""
     pacs_instances.create(connection)
@@ -40,6 +45,7 @@ def _add_pacs_instances(connection: Connection) -> None:
 
 MIGRATIONS = (
     Migration(_add_tables_of_servers, is_additive=True),
+    Migration(_add_presence, is_additive=True),
     Migration(_add_pacs_instances, is_additive=True),
 )
 """All changes since version 1, in their order."""

@@ -144,6 +144,17 @@ sessions = Table(
     Column("expiry_s", BigInteger, nullable=False),  # after its last use
 )
 
+presence = Table(
+    "vl_presence",
+    metadata,
+    Column("store", Integer, ForeignKey("vl_stores.key"), primary_key=True),
+    Column("image", _Name, primary_key=True),  # its id
+    Column("client", String(36), primary_key=True),  # an open page
+    Column("user", Text, nullable=False),
+    Column("edits", Integer, nullable=False),  # that are not saved yet
+    Column("seen_at", Float(53), nullable=False),  # seconds since 1970
+)
+
 pacs_instances = Table(
     "vl_pacs_instances",
     metadata,

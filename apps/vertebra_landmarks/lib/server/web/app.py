@@ -27,11 +27,21 @@ from .dependencies import MEGABYTE, Json, Service, make_service
 from .errors import ERROR_RESPONSES, add_error_handlers
 from .file_responses import FACTS
 from .request_guard import RequestGuard
-from .routes import datastore, infer, info, session, tasks
+from .routes import datastore, infer, info, landmarks, measure, page, presence, session, tasks
 
 logger = logging.getLogger(__name__)
 
-ROUTERS = (info.router, infer.router, datastore.router, session.router, tasks.router)
+ROUTERS = (
+    page.router,
+    info.router,
+    infer.router,
+    measure.router,
+    landmarks.router,
+    presence.router,
+    datastore.router,
+    session.router,
+    tasks.router,
+)
 
 
 def make_application(service: Service) -> ASGIApp:
@@ -45,8 +55,8 @@ def make_application(service: Service) -> ASGIApp:
         title=app.name,
         version=app.version,
         description=app.description,
-        docs_url="/",
-        redoc_url="/docs",
+        docs_url=None,
+        redoc_url=None,
         default_response_class=Json,
         responses=ERROR_RESPONSES,
         dependencies=[Depends(HTTPBearer(auto_error=False, description="see --conf tokens"))],

@@ -21,6 +21,8 @@ from anyio import to_thread
 from fastapi import HTTPException
 from monailabel.config import settings
 
+from ..store.label_sync import ANONYMOUS
+
 logger = logging.getLogger(__name__)
 
 
@@ -43,7 +45,7 @@ class User:
     role: Role
 
 
-ANYBODY = User("anybody", Role.ADMIN)
+ANYBODY = User(ANONYMOUS, Role.ADMIN)
 """The user of every request while no login is configured."""
 
 

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 
+from ..annotation.presence import Presence
 from ..config import ServerConfig
 from ..models import FOLDER
 from ..worker_registry import WorkerRegistry
@@ -40,6 +41,7 @@ class Service:
         uploads: temporary storage of uploaded files.
         sessions: images that clients sent once for many requests.
         task_registry: training and other tasks of all servers of the studies.
+        presence: who has an image open.
         inference_pool: requests that wait for the inference queue.
         io_pool: reading and writing of images and labels.
         long_task_pool: synchronous training, scoring and batches.
@@ -51,6 +53,7 @@ class Service:
     uploads: Uploads
     sessions: SessionStore
     task_registry: TaskRegistry
+    presence: Presence
     inference_pool: WorkerPool = field(default_factory=lambda: WorkerPool("landmarks", workers=64, capacity=64))
     io_pool: WorkerPool = field(default_factory=lambda: WorkerPool("files", workers=2, capacity=128))
     long_task_pool: WorkerPool = field(default_factory=lambda: WorkerPool("a long task", workers=1, capacity=1))
@@ -69,7 +72,7 @@ def make_service(app: MONAILabelApp, config: ServerConfig) -> Service:
     max_bytes = SESSIONS_TO_UPLOADS * config.max_upload_mb * MEGABYTE
     context, folder = app.datastore().context, studies / UPLOADS / SESSIONS
     sessions = SessionStore(context, folder, uploads, max_bytes, settings.MONAI_LABEL_SESSION_EXPIRY)
-    return Service(app, config, registry, uploads, sessions, TaskRegistry(registry, context))
+    return Service(app, config, registry, uploads, sessions, TaskRegistry(registry, context), Presence(context))
 
 
 async def _service_of(request: Request) -> Service:

@@ -23,6 +23,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from ...image_io import UnreadableImageError
 from ...learning.validation import sentence
 from ..store.datastore import ImagesFixedError
+from ..store.label_sync import LabelConflictError
 from ..store.store_context import ImageUnavailableError
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
         401: "No valid token came with the request",
         403: "The token's role does not suffice, or the request comes from a page of another site",
         404: "There is no such image, label, model, strategy or task",
+        409: "Somebody else has saved a newer label, or there is such an image already",
         413: "The body is too large",
         415: "The image cannot be read",
         422: "The image shows no spine",
@@ -53,6 +55,11 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     }.items()
 }
 """The same for the API description."""
+
+
+def answer(example: Any) -> dict[int | str, dict[str, Any]]:
+    """The answer of a route by an example, for the API description."""
+    return {200: {"description": "The answer", "content": {"application/json": {"example": example}}}}
 
 
 def error_response(status: int, detail: object, headers: dict[str, str] | None = None) -> Response:
@@ -68,7 +75,8 @@ def add_error_handlers(application: FastAPI) -> None:
     application.exception_handler(MONAILabelException)(_monai_label_error)
     application.exception_handler(UnreadableImageError)(_unreadable)
     application.exception_handler(ImageUnavailableError)(_unavailable)
-    application.exception_handler(ImagesFixedError)(_images_fixed)
+    application.exception_handler(ImagesFixedError)(_conflict)
+    application.exception_handler(LabelConflictError)(_conflict)
     application.exception_handler(DBAPIError)(_database_error)
     application.exception_handler(Exception)(_internal_error)
 
@@ -101,7 +109,7 @@ def _unavailable(_: Request, error: ImageUnavailableError) -> Response:
     return error_response(503, error, {"Retry-After": "10"})
 
 
-def _images_fixed(_: Request, error: ImagesFixedError) -> Response:
+def _conflict(_: Request, error: ImagesFixedError | LabelConflictError) -> Response:
     return error_response(409, error)
 
 

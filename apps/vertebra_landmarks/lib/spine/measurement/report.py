@@ -5,8 +5,7 @@ Everything is measured in the upright image, from visible points only.
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, Optional
 
 import numpy as np
@@ -16,8 +15,8 @@ from ..imaging.image_frame import ImageFrame
 from ..schema import VERTEBRAE, Spine
 from .aasce_angles import challenge_angles
 from .anatomy import Violation, violations
-from .angle_interval import are_names_doubtful, interval_half_width
-from .cobb import Curve, measure_curves, patient_side, t1_tilt_deg, wedging_deg
+from .cobb import Curve, t1_tilt_deg, wedging_deg
+from .measured_spine import curves_with_intervals
 
 
 def challenge_report(spine: Spine, frame: ImageFrame) -> Optional[list[float]]:
@@ -42,7 +41,7 @@ def curves_of(
     tilt_half_widths: Optional[np.ndarray] = None,
     names_right: Optional[float] = None,
 ) -> tuple[Curve, ...]:
-    """Every curve from top to bottom, as of ``measure_curves``, with sides of the patient and intervals.
+    """Every curve from top to bottom, see ``curves_with_intervals``.
 
     Args:
         spine: points in stored pixels.
@@ -50,14 +49,7 @@ def curves_of(
         tilt_half_widths: ``(V,)`` degrees, the share of each vertebra in the interval of an angle.
         names_right: probability in 0...1 that the names are right; where they are doubtful, no curve has a half width.
     """
-    if are_names_doubtful(names_right):
-        tilt_half_widths = None
-    curves = []
-    for curve in measure_curves(frame.upright(spine).visible_xy):
-        width = math.nan if tilt_half_widths is None else interval_half_width(tilt_half_widths, curve.ends)
-        side = patient_side(curve.side, frame.image_left_is)
-        curves.append(replace(curve, side=side, half_width_deg=width if math.isfinite(width) else None))
-    return tuple(curves)
+    return curves_with_intervals(frame.upright(spine).visible_xy, frame.image_left_is, tilt_half_widths, names_right)
 
 
 def cobb_report(

@@ -1,7 +1,7 @@
 """Section Correct: inference, undo and redo, moving vertebrae, shifting names, and vertebrae to be checked."""
 
-from ...editor.measurements import culprits
 from ...scene.logic import POINT, ROTATE, VERTEBRA
+from ...spine.measurement.measured_spine import vertebrae_to_check
 from ...spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE
 from ..tables import fill, prepare
 
@@ -83,10 +83,9 @@ class CorrectSection:
 
     def refresh_checks(self):
         """List vertebrae to be checked; fast, as it runs with every move."""
-        ui, measurements = self._ui, self._logic.measurements
-        checks = (*measurements.doubtful, *((culprits(one)[0], one.message) for one in measurements.violations))
-        self._checks = sorted(checks, key=lambda check: VERTEBRAE.index(check[0]))
-        fill(ui.doubtsTable, self._checks)
+        ui = self._ui
+        self._checks = vertebrae_to_check(self._logic.measurements)
+        fill(ui.doubtsTable, [(check.vertebra, check.text) for check in self._checks])
         ui.doubtsLabel.text = f"To check: {len(self._checks) or 'nothing'}"
         ui.nextDoubtButton.setEnabled(bool(self._checks))
 
@@ -110,7 +109,7 @@ class CorrectSection:
             self._show_check((table.currentRow() + 1) % len(self._checks))
 
     def _show_check(self, row):
-        vertebra = self._checks[row][0]
+        vertebra = self._checks[row].vertebra
         self._ui.doubtsTable.selectRow(row)
         self._ui.vertebraComboBox.setCurrentIndex(VERTEBRAE.index(vertebra))
         self._jump(vertebra)

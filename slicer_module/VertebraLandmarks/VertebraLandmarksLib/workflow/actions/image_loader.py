@@ -306,7 +306,8 @@ class ImageLoader(Action):
         if draft is not None:
             self._logic.set_label(draft.markups, mask_of(draft.touched), draft.origin, is_own=True)
         elif loaded.label is not None:
-            self._logic.set_label(loaded.label, origin=loaded.label_info.origin, is_own=loaded.is_final)
+            info = loaded.label_info
+            self._logic.set_label(loaded.label, mask_of(info.touched), info.origin, is_own=loaded.is_final)
 
     def _update_history(self, before: Optional[CurrentImage], image: Radiograph, is_going_back: bool) -> None:
         if is_going_back and self._history:

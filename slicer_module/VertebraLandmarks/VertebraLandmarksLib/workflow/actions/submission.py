@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import Callable, Optional
 
@@ -12,31 +11,13 @@ from ...client.api import Client
 from ...client.errors import CANCELLED, FORBIDDEN, REFUSED, ServerError
 from ...client.radiograph import SERVER
 from ...client.responses import LABELLED, ImageEntry, LabelInfo, replace_entry
-from ...spine.measurement.anatomy import KINDS, violations
-from ...spine.schema import CORNERS, POINTS, VERTEBRAE
+from ...spine.labels.submission_warnings import SubmissionWarning, submission_warnings
 from .. import server_tasks
 from ..drafts import SUBMITTING
 from ..open_image import EditSession
 from ..server_tasks import ReplacedLabelError
 from ..workers import Job
 from .base import Action, ActionContext
-
-_MAX_NAMED = 3
-
-
-@dataclass(frozen=True)
-class SubmissionWarning:
-    """A likely mistake in a label that is about to be submitted.
-
-    Attributes:
-        kind: "incomplete", "implausible" or "replaces".
-        text: for the user; ends with what happens if the label is submitted anyway.
-        vertebrae: names of the vertebrae concerned.
-    """
-
-    kind: str
-    text: str
-    vertebrae: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,66 +33,6 @@ class ConfirmationRequest:
     key: str
     revision: int
     warnings: tuple[SubmissionWarning, ...]
-
-
-def submission_warnings(
-    xy: np.ndarray, final: Optional[LabelInfo], user: str, is_proposal: bool = False
-) -> tuple[SubmissionWarning, ...]:
-    """All likely mistakes in a label.
-
-    Args:
-        xy: ``(V, P, 2)`` upright pixels, NaN where not visible.
-        final: the submitted label on the server; ``None`` without one.
-        user: who submits.
-        is_proposal: whether some of the points are a model's.
-    """
-    warnings = (_incomplete(xy), _implausible(xy), _replacing(final, user, is_proposal))
-    return tuple(warning for warning in warnings if warning is not None)
-
-
-def _incomplete(xy: np.ndarray) -> Optional[SubmissionWarning]:
-    is_absent = ~np.isfinite(xy).all(-1)
-    wholly = [VERTEBRAE[v] for v in np.flatnonzero(is_absent.all(1))]
-    partly = [VERTEBRAE[v] for v in np.flatnonzero(is_absent.any(1) & ~is_absent.all(1))]
-    if not wholly and not partly:
-        return None
-    sentences = []
-    if wholly:
-        sentences.append(f"{_enumerate(wholly)} {'has' if len(wholly) == 1 else 'have'} no points.")
-    for name in partly[:_MAX_NAMED]:
-        points = [point for p, point in enumerate(POINTS) if is_absent[VERTEBRAE.index(name), p]]
-        corners = [point for point in points if point in CORNERS]
-        sentences.append(f"{name} lacks {_enumerate(corners or points)}.")
-    if len(partly) > _MAX_NAMED:
-        sentences.append(f"{len(partly) - _MAX_NAMED} more vertebrae lack points.")
-    text = f"{' '.join(sentences)} They will be stored as not visible."
-    return SubmissionWarning("incomplete", text, tuple(name for name in VERTEBRAE if name in (*wholly, *partly)))
-
-
-def _implausible(xy: np.ndarray) -> Optional[SubmissionWarning]:
-    broken = sorted(violations(xy), key=lambda violation: KINDS.index(violation.kind))  # most severe first
-    if not broken:
-        return None
-    names = {name for violation in broken for name in violation.vertebrae}
-    sentences = [violation.message for violation in broken[:_MAX_NAMED]]
-    if len(broken) > _MAX_NAMED:
-        sentences.append(f"And {len(broken) - _MAX_NAMED} more.")
-    text = f"This spine looks unusual. {' '.join(sentences)} It will be stored as it is."
-    return SubmissionWarning("implausible", text, tuple(name for name in VERTEBRAE if name in names))
-
-
-def _replacing(final: Optional[LabelInfo], user: str, is_proposal: bool) -> Optional[SubmissionWarning]:
-    is_others = final is not None and final.user not in ("", user)
-    if final is None or not (is_others or is_proposal):
-        return None
-    who = final.user if is_others else "You" if final.user else "Somebody"
-    points = "Points of the model" if is_proposal else "Yours"
-    at = "" if final.timestamp is None else time.strftime(" of %Y-%m-%d %H:%M", time.localtime(final.timestamp))
-    return SubmissionWarning("replaces", f"{who} labelled this image already. {points} will replace the label{at}.")
-
-
-def _enumerate(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 class SubmissionAction(Action):

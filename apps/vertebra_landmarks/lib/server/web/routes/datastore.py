@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +10,8 @@ from fastapi import APIRouter, File, HTTPException, Query, Response, UploadFile
 from fastapi.responses import StreamingResponse
 from monailabel.utils.others.generic import file_checksum, get_mime_type
 
+from ....image_io import Radiograph
 from ....spine.image_suffixes import image_stem
-from ....spine.labels.markups import SUFFIX
 from ...filenames import check_tag
 from ...inference.response import side_info
 from ...store.datastore import ImagesFixedError
@@ -35,6 +34,15 @@ ImageId = Annotated[str, Query(description="Id of an image of the folder", examp
 NewId = Annotated[str, Query(description="Id that a new image gets", examples=["phantom_1"])]
 Tag = Annotated[str, Query(description="Tag of a label", examples=["final", "original"])]
 CheckSum = Annotated[str, Query(description="Algorithm and digest of a file", examples=[f"SHA256:{'0' * 64}"])]
+BaseVersion = Annotated[
+    int | None,
+    Query(
+        ge=0,
+        le=2**31 - 1,
+        description="Version of the label that the client has seen, 0 for none: no other one is replaced",
+        examples=[2],
+    ),
+]
 Side = Annotated[str, Query(description="The patient's side at the left of the image", examples=["left", "right", ""])]
 READER, ANNOTATOR, ADMIN = requires(Role.READER), requires(Role.ANNOTATOR), requires(Role.ADMIN)
 
@@ -66,7 +74,9 @@ async def add_image(
     params: MetadataForm = "{}",
 ) -> Response:
     """Add a radiograph under a new id, by default the file name without its suffix."""
-    return Json({"image": await service.io_pool.run(_add_image, service, image, file, _metadata(params, user))})
+    return Json(
+        {"image": await service.io_pool.run(_add_image, service, image, file, with_user(json_metadata(params), user))}
+    )
 
 
 def _add_image(service: Service, image: str, file: UploadFile, metadata: dict[str, Any]) -> str:
@@ -137,7 +147,7 @@ async def update_image_info(
     service: ServiceDep, user: CurrentUser, image: ImageId, info: MetadataForm = "{}"
 ) -> Response:
     """Merge values into the metadata."""
-    metadata = _metadata(info, user, is_new=False)
+    metadata = with_user(json_metadata(info), user, is_new=False)
     return Json(await service.io_pool.run(_update_or_400, service.app.datastore().update_image_info, image, metadata))
 
 
@@ -174,24 +184,46 @@ async def save_label(
     label: Annotated[UploadFile, File()],
     tag: Tag = "final",
     params: MetadataForm = "{}",
+    base_version: BaseVersion = None,
 ) -> Response:
-    """Save a Markups file of vertebra landmarks as the current label of an image and tag."""
-    metadata = _metadata(params, user)
-    saved = await service.io_pool.run(_save_label, service, image, tag or "final", label, metadata)
-    return Json({"image": image, "label": saved})
+    """Save a Markups file of vertebra landmarks as the current label of an image and tag.
+
+    409 where the label has another version than ``base_version`` and other content; the sentence names who saved it.
+    """
+    metadata = with_user(json_metadata(params), user)
+    version = await service.io_pool.run(_save_label, service, image, tag or "final", label, metadata, base_version)
+    return Json({"image": image, "label": image, "version": version})
 
 
-def _save_label(service: Service, image: str, tag: str, label: UploadFile, metadata: dict[str, Any]) -> str:
+def _save_label(
+    service: Service, image: str, tag: str, label: UploadFile, metadata: dict[str, Any], base_version: int | None
+) -> int:
     radiograph = service.app.read_image(image)
-    with tempfile.TemporaryDirectory(dir=service.uploads.folder) as folder:
-        path = Path(folder) / f"label{SUFFIX}"
-        try:
-            path.write_bytes(checked_label(label.file.read(), radiograph, check_tag(tag)))
-            saved: str = service.app.datastore().save_label(image, str(path), tag, metadata)
-        except ValueError as error:
-            raise bad_request(error) from error
-    service.app.on_save_label(image, saved)
-    return saved
+    return store_label(service, image, tag, label.file.read(), radiograph, metadata, base_version)
+
+
+def store_label(
+    service: Service,
+    image: str,
+    tag: str,
+    content: bytes,
+    radiograph: Radiograph,
+    metadata: dict[str, Any],
+    base_version: int | None,
+) -> int:
+    """Save the content of a Markups file as a label, and return the number of its version.
+
+    Raises:
+        HTTPException: 400, tag, content or metadata are wrong.
+        LabelConflictError: another version than ``base_version`` would be replaced.
+    """
+    try:
+        checked = checked_label(content, radiograph, check_tag(tag))
+        version: int = service.app.datastore().save_label_content(image, tag, checked, metadata, base_version)
+    except ValueError as error:
+        raise bad_request(error) from error
+    service.app.on_save_label(image, image)
+    return version
 
 
 @router.delete("/datastore/label", openapi_extra=ADMIN, summary="Remove a label")
@@ -250,7 +282,7 @@ async def update_label_info(
     service: ServiceDep, user: CurrentUser, label: ImageId, tag: Tag, info: MetadataForm = "{}"
 ) -> Response:
     """Merge values into the metadata."""
-    update, metadata = service.app.datastore().update_label_info, _metadata(info, user, is_new=False)
+    update, metadata = service.app.datastore().update_label_info, with_user(json_metadata(info), user, is_new=False)
     return Json(await service.io_pool.run(_update_or_400, update, label, tag, metadata))
 
 
@@ -262,19 +294,28 @@ async def update_label_info_legacy(
     return await update_label_info(service, user, label, tag, params)
 
 
-def _metadata(text: str, user: User, is_new: bool = True) -> dict[str, Any]:
-    """Metadata from a request, with the user: the name of the login, else the one in the request.
+def json_metadata(text: str) -> dict[str, Any]:
+    """Metadata from a form field.
 
-    Args:
-        text: JSON of the request.
-        user: who sent it.
-        is_new: of a new image or label; otherwise an anonymous request does not replace the name of a user.
+    Raises:
+        HTTPException: 400, it is no JSON object, or names what only the server sets.
     """
     try:
         metadata = json_object(text, "params")
         check_no_names(metadata, RESERVED, "params")
     except ValueError as error:
         raise bad_request(error) from error
+    return metadata
+
+
+def with_user(metadata: dict[str, Any], user: User, is_new: bool = True) -> dict[str, Any]:
+    """Metadata with the user: the name of the login, else the one that a request states.
+
+    Args:
+        metadata: of the request.
+        user: who sent it.
+        is_new: of a new image or label; otherwise an anonymous request does not replace the name of a user.
+    """
     if user != ANYBODY:
         return {**metadata, "user": user.name}
     named = metadata.pop("user", "")

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from VertebraLandmarksLib.editor.measurements import Measurements, measure
-from VertebraLandmarksLib.editor.overlay import (
+
+from lib.spine.display import DOUBTFUL, FAINT, IMPLAUSIBLE, SURE
+from lib.spine.imaging.image_frame import ImageFrame
+from lib.spine.measurement.anatomy import Violation
+from lib.spine.measurement.cobb import Curve
+from lib.spine.measurement.measured_spine import Measurements, measure
+from lib.spine.overlay_geometry import (
     PALETTE,
     angle_texts,
     body_lines,
@@ -14,13 +19,7 @@ from VertebraLandmarksLib.editor.overlay import (
     name_texts,
     vertebra_colors,
 )
-from VertebraLandmarksLib.spine.display import DOUBTFUL, FAINT, IMPLAUSIBLE, SURE
-from VertebraLandmarksLib.spine.imaging.image_frame import ImageFrame
-from VertebraLandmarksLib.spine.measurement.anatomy import Violation
-from VertebraLandmarksLib.spine.measurement.cobb import Curve
-from VertebraLandmarksLib.spine.schema import Spine
-
-pytestmark = pytest.mark.slicer
+from lib.spine.schema import Spine
 
 BOTH = ("outlines", "endplates")
 TL, TR, BL, BR = 1, 2, 3, 4

@@ -6,18 +6,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from VertebraLandmarksLib.client.provenance import Origin
-from VertebraLandmarksLib.editor.measurements import Measurements, doubtful_vertebrae, measure, uncertainties
-from VertebraLandmarksLib.spine.display import MAX_SURE_ERROR, MIN_SURE_SCORE
-from VertebraLandmarksLib.spine.geometry import transform_points
-from VertebraLandmarksLib.spine.imaging.image_frame import ImageFrame
-from VertebraLandmarksLib.spine.imaging.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
-from VertebraLandmarksLib.spine.measurement.anatomy import violations
-from VertebraLandmarksLib.spine.measurement.angle_interval import READER_TILT_HALF_WIDTH_DEG, interval_sentence
-from VertebraLandmarksLib.spine.measurement.cobb import measure_curves
-from VertebraLandmarksLib.spine.schema import Spine
 
-pytestmark = pytest.mark.slicer
+from lib.spine.display import MAX_SURE_ERROR, MIN_SURE_SCORE
+from lib.spine.geometry import transform_points
+from lib.spine.imaging.image_frame import ImageFrame
+from lib.spine.imaging.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
+from lib.spine.measurement.anatomy import Violation, violations
+from lib.spine.measurement.angle_interval import READER_TILT_HALF_WIDTH_DEG, interval_sentence
+from lib.spine.measurement.cobb import measure_curves
+from lib.spine.measurement.measured_spine import (
+    Check,
+    Measurements,
+    doubtful_vertebrae,
+    measure,
+    uncertainties,
+    vertebrae_to_check,
+)
+from lib.spine.measurement.origin import Origin
+from lib.spine.schema import Spine
 
 FRAME = ImageFrame(200, 400)
 SCORES, NO_ERRORS = np.ones((17, 5)), np.full((17, 5), np.nan)
@@ -142,3 +148,18 @@ def test_uncertainty_rises_to_where_the_doubt_begins(ladder: np.ndarray) -> None
     assert np.count_nonzero(found) == 3
     assert measure(Spine.from_arrays(ladder, scores, errors), FRAME).uncertainty == tuple(found)
     assert (uncertainties(np.full_like(ladder, np.nan), scores * 0, errors) == 0).all()
+
+
+def test_checks_run_from_top_to_bottom_and_name_the_vertebra_to_look_at(ladder: np.ndarray) -> None:
+    odds = (
+        Violation("turn", ("T6", "T7", "T8"), 40.0, None, 36.0, "turns"),
+        Violation("aspect", ("T3",), 9.0, None, 5, "flat"),
+    )
+    found = Measurements((), odds, (("T7", "unsure"), ("T1", "far")))
+    assert vertebrae_to_check(found) == (
+        Check("T1", "doubtful", "far"),
+        Check("T3", "implausible", "flat"),
+        Check("T7", "doubtful", "unsure"),
+        Check("T7", "implausible", "turns"),
+    )
+    assert vertebrae_to_check(Measurements()) == ()

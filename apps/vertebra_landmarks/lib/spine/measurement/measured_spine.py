@@ -1,26 +1,21 @@
-"""Measurements of the edited points: curves, anatomical violations and doubtful vertebrae."""
+"""Measurements of a spine under correction: curves, anatomical violations, and vertebrae to be checked."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import numpy as np
 
-from ..client.provenance import UNKNOWN, Origin
-from ..spine.display import MAX_SURE_ERROR, MIN_SURE_SCORE
-from ..spine.geometry import body_heights, corners_of
-from ..spine.imaging.image_frame import ImageFrame
-from ..spine.measurement.anatomy import Violation, violations
-from ..spine.measurement.angle_interval import (
-    are_names_doubtful,
-    corrected_half_widths,
-    interval_half_width,
-    interval_sentence,
-)
-from ..spine.measurement.cobb import Curve, measure_curves, patient_side
-from ..spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE, Spine
+from ..display import MAX_SURE_ERROR, MIN_SURE_SCORE
+from ..geometry import body_heights, corners_of
+from ..imaging.image_frame import ImageFrame
+from ..schema import CENTER, CORNERS, POINTS, VERTEBRAE, Spine
+from .anatomy import Violation, violations
+from .angle_interval import are_names_doubtful, corrected_half_widths, interval_half_width, interval_sentence
+from .cobb import Curve, measure_curves, patient_side
+from .origin import UNKNOWN, Origin
 
 _CENTER = POINTS.index(CENTER)
 _CERTAIN = (0.0,) * len(VERTEBRAE)
@@ -60,10 +55,7 @@ def measure(spine: Spine, frame: ImageFrame, origin: Origin = UNKNOWN) -> Measur
     xy, scores, errors = upright.visible_xy, upright.scores, upright.errors
     by_reader = (upright.visible & (scores == 1.0) & np.isnan(errors))[:, _CORNERS]
     half_widths = corrected_half_widths(origin.half_widths, by_reader)
-    has_interval = not are_names_doubtful(origin.names_right)
-    curves = tuple(
-        _with_side_and_interval(curve, frame, half_widths if has_interval else None) for curve in measure_curves(xy)
-    )
+    curves = curves_with_intervals(xy, frame.image_left_is, half_widths, origin.names_right)
     return Measurements(
         curves,
         violations(xy),
@@ -74,11 +66,27 @@ def measure(spine: Spine, frame: ImageFrame, origin: Origin = UNKNOWN) -> Measur
     )
 
 
-def _with_side_and_interval(curve: Curve, frame: ImageFrame, half_widths: Optional[np.ndarray]) -> Curve:
-    """A curve with the patient's side, where known, and its interval."""
-    width = np.nan if half_widths is None else interval_half_width(half_widths, curve.ends)
-    side = patient_side(curve.side, frame.image_left_is)
-    return replace(curve, side=side, half_width_deg=float(width) if np.isfinite(width) else None)
+def curves_with_intervals(
+    xy: np.ndarray, image_left_is: Optional[str], half_widths: Optional[np.ndarray], names_right: Optional[float]
+) -> tuple[Curve, ...]:
+    """Every curve from top to bottom, as of ``measure_curves``, with sides of the patient and intervals.
+
+    Args:
+        xy: ``(V, P, 2)`` upright pixels, NaN where not visible.
+        image_left_is: the patient's side at the left of the upright image; ``None`` where unknown, and sides are the
+            image's.
+        half_widths: ``(V,)`` degrees, the share of each vertebra in the interval of an angle, NaN where it has none;
+            ``None`` without any.
+        names_right: probability in 0...1 that the names are right; where they are doubtful, no curve has a half width.
+    """
+    if are_names_doubtful(names_right):
+        half_widths = None
+    curves = []
+    for curve in measure_curves(xy):
+        width = np.nan if half_widths is None else interval_half_width(half_widths, curve.ends)
+        side = patient_side(curve.side, image_left_is)
+        curves.append(replace(curve, side=side, half_width_deg=float(width) if np.isfinite(width) else None))
+    return tuple(curves)
 
 
 def _explain_intervals(curves: Collection[Curve], by_reader: np.ndarray, names_right: Optional[float]) -> str:
@@ -93,6 +101,32 @@ def culprits(violation: Violation) -> tuple[str, ...]:
     if violation.kind == "step":
         return violation.vertebrae
     return violation.vertebrae[1:2] if violation.kind == "turn" else violation.vertebrae[-1:]
+
+
+class Check(NamedTuple):
+    """A vertebra to be checked: its name, why it is (``DOUBTFUL`` or ``IMPLAUSIBLE``), and that as a sentence."""
+
+    vertebra: str
+    kind: str
+    text: str
+
+
+DOUBTFUL, IMPLAUSIBLE = "doubtful", "implausible"
+"""Kinds of checks: the model is not sure of the vertebra; it is at odds with anatomy."""
+
+
+def suspicions(measured: Measurements) -> dict[str, str]:
+    """Kind of check by name of the vertebrae that are marked in the view; doubtful precedes implausible."""
+    kinds = {name: IMPLAUSIBLE for violation in measured.violations for name in culprits(violation)}
+    kinds.update({name: DOUBTFUL for name, _ in measured.doubtful})
+    return kinds
+
+
+def vertebrae_to_check(measured: Measurements) -> tuple[Check, ...]:
+    """Vertebrae to be checked, from top to bottom; of one vertebra, the doubt comes first."""
+    doubts = [Check(name, DOUBTFUL, why) for name, why in measured.doubtful]
+    odds = [Check(culprits(one)[0], IMPLAUSIBLE, one.message) for one in measured.violations]
+    return tuple(sorted((*doubts, *odds), key=lambda check: VERTEBRAE.index(check.vertebra)))
 
 
 def uncertainties(xy: np.ndarray, scores: np.ndarray, errors: np.ndarray) -> np.ndarray:

@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..spine.display import DOUBTFUL, FAINT, IMPLAUSIBLE, MEASURED, SURE
-from ..spine.measurement.angle_interval import interval_text
-from ..spine.measurement.cobb import Curve
-from ..spine.schema import CORNERS, POINTS, VERTEBRAE
-from .measurements import Measurements, culprits
+from .display import DOUBTFUL, FAINT, IMPLAUSIBLE, MEASURED, SURE
+from .measurement.angle_interval import interval_text
+from .measurement.cobb import Curve
+from .measurement.measured_spine import DOUBTFUL as IS_DOUBTFUL
+from .measurement.measured_spine import IMPLAUSIBLE as IS_IMPLAUSIBLE
+from .measurement.measured_spine import Measurements, suspicions
+from .schema import CORNERS, POINTS, VERTEBRAE
 
 _PALE = 0.72
 """Brightness of pale lines relative to bright ones."""
@@ -23,6 +25,8 @@ _UNSURE = tuple(
 _BRIGHT_COLORS = (SURE, *_UNSURE, DOUBTFUL, IMPLAUSIBLE, MEASURED)
 PALETTE = tuple(tuple(round(share * value) for value in color) for share in (1.0, _PALE) for color in _BRIGHT_COLORS)
 """Red, green and blue of all lines, by color index."""
+SIGNS = {IS_DOUBTFUL: "?", IS_IMPLAUSIBLE: "!"}
+"""Behind the name of a vertebra, by kind of check."""
 _TL, _TR, _BL, _BR = (POINTS.index(name) for name in CORNERS)
 _SIDES, _ENDPLATES = ((_TL, _BL), (_TR, _BR)), ((_TL, _TR), (_BL, _BR))
 _CLOSED, _OPEN = 1.1, 0.35
@@ -46,10 +50,20 @@ class Text(NamedTuple):
 
 
 def vertebra_colors(measured: Measurements) -> dict[str, tuple[int, int, int]]:
-    """Colors of the vertebrae to be checked; doubtful takes precedence over implausible."""
-    colors = {name: IMPLAUSIBLE for violation in measured.violations for name in culprits(violation)}
-    colors.update({name: DOUBTFUL for name, _ in measured.doubtful})
-    return colors
+    """Colors of the vertebrae to be checked, see ``suspicions``."""
+    colors = {IS_DOUBTFUL: DOUBTFUL, IS_IMPLAUSIBLE: IMPLAUSIBLE}
+    return {name: colors[kind] for name, kind in suspicions(measured).items()}
+
+
+def color_indices(measured: Measurements) -> np.ndarray:
+    """``(V,)`` bright colors of all vertebrae as indices into ``PALETTE``; see ``body_lines``."""
+    colored = vertebra_colors(measured)
+    return np.array(
+        [
+            _BRIGHT_COLORS.index(colored[name]) if name in colored else round(_STEPS * uncertainty)
+            for name, uncertainty in zip(VERTEBRAE, measured.uncertainty)
+        ]
+    )
 
 
 def body_lines(xy: np.ndarray, measured: Measurements, layers: Collection[str]) -> Lines:
@@ -68,13 +82,7 @@ def body_lines(xy: np.ndarray, measured: Measurements, layers: Collection[str]) 
         wanted += [(pair, "endplates" not in layers) for pair in _ENDPLATES]
     if not wanted:
         return Lines(np.empty((0, 2, 2)), np.empty(0, int))
-    colored = vertebra_colors(measured)
-    colors = np.array(
-        [
-            _BRIGHT_COLORS.index(colored[name]) if name in colored else round(_STEPS * uncertainty)
-            for name, uncertainty in zip(VERTEBRAE, measured.uncertainty)
-        ]
-    )
+    colors = color_indices(measured)
     lines = np.concatenate([xy[:, list(pair)] for pair, _ in wanted])
     numbers = np.concatenate([colors + is_pale * len(_BRIGHT_COLORS) for _, is_pale in wanted])
     is_there = np.isfinite(lines).all(axis=(1, 2))
@@ -104,14 +112,32 @@ def angle_texts(xy: np.ndarray, curves: Collection[Curve], width: float, letter:
     """
     texts = []
     for curve in curves:
-        upper, lower = _pair(xy, curve)
-        text = format_curve(curve)
-        at_right = _closes_at_right(xy, curve)
-        outer = np.array([upper[int(at_right)], lower[int(at_right)]])
-        x = outer[:, 0].max() if at_right else outer[:, 0].min() - letter * len(text)
+        text, anchor = format_curve(curve), angle_anchor(xy, curve)
+        x = anchor.x if anchor.is_at_right else anchor.x - letter * len(text)
         x = min(max(x, letter), max(letter, width - letter * (len(text) + 1)))
-        texts.append(Text(float(x), float(outer[:, 1].mean()), text))
+        texts.append(Text(float(x), anchor.y, text))
     return texts
+
+
+class Anchor(NamedTuple):
+    """Where the text of an angle begins, or ends if it stands at the left of its lines."""
+
+    x: float
+    y: float
+    is_at_right: bool
+
+
+def angle_anchor(xy: np.ndarray, curve: Curve) -> Anchor:
+    """Place of a curve's text: outside its two lines on the concave side, midway between them.
+
+    Args:
+        xy: ``(V, P, 2)`` pixels.
+        curve: as for ``cobb_lines``.
+    """
+    is_at_right = _closes_at_right(xy, curve)
+    outer = np.array([line[int(is_at_right)] for line in _pair(xy, curve)])
+    x = outer[:, 0].max() if is_at_right else outer[:, 0].min()
+    return Anchor(float(x), float(outer[:, 1].mean()), is_at_right)
 
 
 def format_curve(curve: Curve) -> str:
@@ -126,18 +152,18 @@ def name_texts(xy: np.ndarray, measured: Measurements, gap: float) -> list[Text]
 
     Args:
         xy: ``(V, P, 2)`` pixels.
-        measured: see ``vertebra_colors``.
+        measured: see ``suspicions``.
         gap: between vertebra and name in pixels.
     """
-    colored = vertebra_colors(measured)
+    marked = suspicions(measured)
     texts = []
     for name, points in zip(VERTEBRAE, xy):
         there = points[np.isfinite(points).all(axis=1)]
         if len(there):
             rightmost = there[there[:, 0] >= there[:, 0].max() - gap]
             x, y = rightmost[:, 0].max() + gap, np.mean([there[:, 1].min(), there[:, 1].max()])
-            sign = {DOUBTFUL: " ?", IMPLAUSIBLE: " !"}.get(colored.get(name, SURE), "")
-            texts.append(Text(float(x), float(y), name + sign, name in colored))
+            sign = f" {SIGNS[marked[name]]}" if name in marked else ""
+            texts.append(Text(float(x), float(y), name + sign, name in marked))
     return texts
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
-from VertebraLandmarksLib.client.responses import LabelInfo
-from VertebraLandmarksLib.workflow.actions.submission import submission_warnings
 
-pytestmark = pytest.mark.slicer
+from lib.spine.labels.submission_warnings import submission_warnings
+
+
+class Final(NamedTuple):
+    """A label that is there already."""
+
+    user: str
+    timestamp: float | None
 
 
 def test_a_whole_and_usual_spine_raises_no_question(ladder: np.ndarray) -> None:
@@ -57,7 +64,7 @@ def test_an_unusual_spine_is_asked_about_in_the_words_of_the_priors(ladder: np.n
 def test_labels_of_others_and_points_of_the_model_are_asked_about(
     ladder: np.ndarray, labeller: str, is_proposal: bool, said: str | None
 ) -> None:
-    questions = submission_warnings(ladder, LabelInfo(labeller, 1e6), "ada", is_proposal)
+    questions = submission_warnings(ladder, Final(labeller, 1e6), "ada", is_proposal)
     assert [question.kind for question in questions] == ([] if said is None else ["replaces"])
     assert all(question.text.startswith(said or "-") for question in questions)
 

@@ -1,0 +1,63 @@
+"""``/presence``: who else has an image open."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, HTTPException, Query, Response
+from pydantic import ConfigDict
+
+from ....learning.validation import Between
+from ...annotation.bodies import Body, ShortText
+from ...annotation.presence import Present
+from ..access_policy import requires
+from ..auth import ANYBODY, Role
+from ..dependencies import CurrentUser, Json, Service, ServiceDep
+from ..errors import answer
+from .datastore import ImageId
+
+router = APIRouter(tags=["Presence"])
+
+MAX_EDITS = 1_000_000
+READER = requires(Role.READER)
+Client = Annotated[
+    UUID,
+    Query(description="Identifies the open page of a client", examples=["5e0ab5c4-3bb5-4b5c-9d9c-1f2a2f3b4c5d"]),
+]
+
+
+class PresenceBody(Body):
+    """Who works there."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"user": "Ada", "edits": 3}})
+    user: ShortText = ""
+    """As entered; the name of a login counts more."""
+    edits: Annotated[int, Between(0, MAX_EDITS)] = 0
+    """Edits that are not saved yet."""
+
+
+_OTHERS = {"others": [Present("Ben", 7, 2)._asdict()]}
+
+
+@router.put("/presence", openapi_extra=READER, summary="Note that an image is open", responses=answer(_OTHERS))
+async def note_presence(
+    service: ServiceDep, user: CurrentUser, body: PresenceBody, image: ImageId, client: Client
+) -> Response:
+    """To be repeated every 20 seconds; after 60 without a sign a client is forgotten. The answer names the others."""
+    name = body.user if user == ANYBODY else user.name
+    others = await service.io_pool.run(_note, service, image, str(client), name, body.edits)
+    return Json({"others": [other._asdict() for other in others]})
+
+
+def _note(service: Service, image: str, client: str, user: str, edits: int) -> list[Present]:
+    if not service.app.datastore().get_image_uri(image):
+        raise HTTPException(404, f"there is no image {image!r:.80} in the studies folder")
+    return service.presence.note(image, client, user, edits)
+
+
+@router.delete("/presence", openapi_extra=READER, summary="Note that an image was closed")
+async def end_presence(service: ServiceDep, image: ImageId, client: Client) -> Response:
+    """Forget that a client has an image open."""
+    await service.io_pool.run(service.presence.leave, image, str(client))
+    return Json({})
