@@ -11,7 +11,18 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, inspect, select
 
-from .schema import assignments, metadata, pacs_instances, presence, schema_version, scored_versions, sessions, tasks
+from .schema import (
+    assignments,
+    metadata,
+    outbox,
+    pacs_instances,
+    pacs_reports,
+    presence,
+    schema_version,
+    scored_versions,
+    sessions,
+    tasks,
+)
 
 
 class Migration(NamedTuple):
@@ -43,10 +54,17 @@ def _add_pacs_instances(connection: Connection) -> None:
     pacs_instances.create(connection)
 
 
+def _add_outbox(connection: Connection) -> None:
+    """Nothing was sent to a PACS, and no reports were read from it."""
+    for table in (outbox, pacs_reports):
+        table.create(connection)
+
+
 MIGRATIONS = (
     Migration(_add_tables_of_servers, is_additive=True),
     Migration(_add_presence, is_additive=True),
     Migration(_add_pacs_instances, is_additive=True),
+    Migration(_add_outbox, is_additive=True),
 )
 """All changes since version 1, in their order."""
 
