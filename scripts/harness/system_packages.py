@@ -59,9 +59,9 @@ def provide() -> "str | None":
 
 def optional_packages() -> "list[list[str]]":
     """Groups of packages of programs that are missing, and without which some tests are skipped."""
-    checkers = {(package,): shutil.which(program) for program, package in DICOM_CHECKERS.items()}
-    found = {(DATABASE,): has_postgresql(), PACS: has_orthanc(), **checkers}
-    return [list(packages) for packages, program in found.items() if not program]
+    found = [((DATABASE,), has_postgresql()), (PACS, has_orthanc())]
+    found += [((package,), shutil.which(program) is not None) for program, package in DICOM_CHECKERS.items()]
+    return [list(packages) for packages, is_there in found if not is_there]
 
 
 def has_postgresql(folder: "Path" = Path("/usr/lib/postgresql")) -> bool:

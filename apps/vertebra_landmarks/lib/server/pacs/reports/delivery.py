@@ -56,47 +56,49 @@ class Delivery:
         Args:
             is_stopping: asked between two objects.
         """
-        while not self.is_pausing and not is_stopping():
+        while not is_stopping():
             item = self._outbox.next_due(time.time())
             if item is None:
                 self.state = IDLE if self.state == SENDING else self.state
                 return
             if self._failures == 0:
                 self.state = SENDING
-            self._deliver(item)
+            if not self._deliver(item):
+                return
 
     def pause(self, state: str = RETRYING) -> None:
         """Wait before the next attempt, longer than the last time."""
         self._failures += 1
         self._resume_at, self.state = time.monotonic() + delay_s(self._failures), state
 
-    def _deliver(self, item: OutboxItem) -> None:
+    def _deliver(self, item: OutboxItem) -> bool:
+        """Send an object; returns whether the next one may follow at once."""
         try:
             content = self._objects.build(item, self._outbox.predecessor(item))
         except CannotBeSentError as error:
             self._outbox.note_refused(item, str(error))
-            return
+            return True
         except ImageUnavailableError as error:  # perhaps this one alone
-            self._fail(item, str(error))
-            return
+            return self._fail(item, str(error))
         if content is None:
             self._outbox.note_omitted(item)
-            return
+            return True
         try:
             outcome, sentence = store(self._client, content, item.uids, self._host)
         except PacsError as error:
             self._outbox.note_unreachable(item, str(error))
             self.pause(PAUSED if isinstance(error, NotAllowedError) else RETRYING)
-            return
+            return False
+        if outcome is Outcome.FAILED:
+            return self._fail(item, sentence)
         if outcome is Outcome.STORED:
             self._outbox.note_sent(item)
-        elif outcome is Outcome.REFUSED:
-            self._outbox.note_refused(item, sentence)
         else:
-            self._fail(item, sentence)
-            return
+            self._outbox.note_refused(item, sentence)
         self._failures, self._resume_at, self.state = 0, 0.0, SENDING
+        return True
 
-    def _fail(self, item: OutboxItem, sentence: str) -> None:
+    def _fail(self, item: OutboxItem, sentence: str) -> bool:
         self._outbox.note_failed(item, sentence, delay_s(item.attempts + 1))
         self.pause()
+        return False

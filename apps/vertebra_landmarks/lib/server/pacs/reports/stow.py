@@ -14,7 +14,7 @@ _REFUSING = frozenset((400, 406, 410, 411, 413, 415, 422))
 _NOT_ALLOWED = {
     401: "refuses the login",
     403: "does not allow this login to store",
-    404: "has nothing to store with here",
+    404: "stores nothing at this address",
 }
 _FULL = 507
 _DUPLICATE, _OUT_OF_RESOURCES = 0x0111, range(0xA700, 0xA800)
