@@ -51,7 +51,8 @@ def main() -> int:
         return 1
     doubted = {row[0] for row in rows}
     of_clean = {row[0] for row in rows if row[2] == "yes"}
-    print(f"{len(doubted)} of {len(records)} labels have a finding, {len(of_clean)} of the clean; see {arguments.output}")
+    counted = f"{len(doubted)} of {len(records)} labels have a finding, {len(of_clean)} of the clean"
+    print(f"{counted}; see {arguments.output}")
     return 0
 
 

@@ -209,11 +209,16 @@ class Outbox:
             for number, kind in enumerate(KINDS)
         ]
         if copied is not None:
-            columns = outbox.c.kind, outbox.c.series_uid, outbox.c.instance_uid
-            reported = connection.execute(select(*columns).where(outbox.c.label == copied)).mappings()
-            rows = [{**rows[one["kind"]], **one} for one in reported]
+            rows = [{**row, "label": label, "state": FOUND} for row in self._rows_in(connection, copied)]
         if rows:
             connection.execute(self._database.insert(outbox).on_conflict_do_nothing(), rows)
+
+    def _rows_in(self, connection: Connection, label: int) -> list[dict[str, Any]]:
+        """The rows of a label version, which are written where they are missing."""
+        missing = connection.execute(self._without_rows().where(labels.c.key == label)).one_or_none()
+        if missing is not None:
+            connection.execute(self._database.insert(outbox).on_conflict_do_nothing(), self._rows_of(missing))
+        return [dict(row) for row in connection.execute(select(outbox).where(outbox.c.label == label)).mappings()]
 
     def has_rows(self, label: int) -> bool:
         """Whether it is known which objects are those of a label version."""

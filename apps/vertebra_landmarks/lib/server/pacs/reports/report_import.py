@@ -78,7 +78,7 @@ class ReportImport:
         self._images, self._again_at, self.postponed = -1, math.inf, set()
         for known in (self._outbox.recognized(self._unmatched), set(self._remembered(list(self._unmatched)))):
             for uid in known:
-                del self._unmatched[uid]
+                self._unmatched.pop(uid, None)
         count, reasons = 0, Counter[str]()
         for reports in self._by_study().values():
             count += self._read_study(reports, reasons)
