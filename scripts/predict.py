@@ -1,14 +1,17 @@
 """Find the landmarks of radiographs without a server: a Markups file and an overlay per image, and six tables.
 
-Rows are written as images are done. ``--resume`` continues an interrupted run.
+``--report`` adds a page of PDF per image. Rows are written as images are done; ``--resume`` continues an interrupted
+run.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
@@ -16,7 +19,8 @@ from tqdm import tqdm
 import _app_path  # noqa: F401
 from _result_tables import DoneImage, ResultTables, Row
 from lib import __version__
-from lib.image_io import UnreadableImageError, read_radiograph
+from lib.image_io import Radiograph, UnreadableImageError, read_radiograph
+from lib.image_io.dicom.study import read_study_tags
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.data.input_files import OVERLAY_SUFFIX, InputImage, find_images
 from lib.learning.decoders import DECODERS, DEFAULT_DECODER
@@ -26,13 +30,16 @@ from lib.learning.prediction.predictor import LandmarkPredictor, NoSpineError
 from lib.learning.prediction.request import PredictionRequest
 from lib.learning.prediction.result import Prediction
 from lib.learning.weights.weight_files import file_digest
+from lib.report import PAGE_SIZES, ReportContent, report_pdf
 from lib.spine.labels.label_exchange import CURVE_COLUMNS, LANDMARK_COLUMNS
 from lib.spine.labels.markups import SUFFIX, write_markups
 from lib.spine.measurement.image_warnings import describe_orientation
+from lib.spine.measurement.origin import Origin
 from lib.spine.measurement.report import challenge_report, curves_of, sides_of
 from lib.spine.schema import Spine
 
 _CONFIDENCE = ("image", "spine_score", "names_right", "curve", "angle_deg", "half_width_deg", "orientation", "warnings")
+REPORT_SUFFIX = ".report.pdf"
 LOCK_FILE = ".predict_run.lock"
 """Lock file of a run, which is never deleted."""
 TABLES: dict[str, Row] = {
@@ -55,6 +62,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--decoder", choices=DECODERS, default=DEFAULT_DECODER)
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--report", action="store_true", help="write a report per image, as PDF")
+    parser.add_argument("--page", choices=PAGE_SIZES, default="a4", help="paper of the reports (default: %(default)s)")
     present = parser.add_mutually_exclusive_group()
     present.add_argument("--resume", action="store_true", help="go on with the run in the folder for the results")
     present.add_argument("--overwrite", action="store_true", help="replace the tables in the folder for the results")
@@ -123,22 +132,70 @@ def result_rows(name: str, prediction: Prediction) -> dict[str, Iterable[Row]]:
     }
 
 
-def predict_one(image: InputImage, predictor: LandmarkPredictor, decoder: str, output: Path) -> Prediction:
-    """Predict one image and write its two files; earlier results are deleted even if it fails.
+class Run(NamedTuple):
+    """What is the same for all images of a run.
+
+    Attributes:
+        predictor: of the landmarks.
+        decoder: by name.
+        output: folder for the results.
+        page: paper of the reports; ``None`` without reports.
+        digest: of the weight file.
+    """
+
+    predictor: LandmarkPredictor
+    decoder: str
+    output: Path
+    page: str | None
+    digest: str
+
+
+def predict_one(image: InputImage, run: Run) -> Prediction:
+    """Predict one image and write its files; earlier results are deleted even if it fails.
 
     Raises:
         UnreadableImageError: the image cannot be read.
         NoSpineError: it shows no spine.
         OSError: a result cannot be written.
     """
-    markups, overlay = output / f"{image.stem}{SUFFIX}", output / f"{image.stem}{OVERLAY_SUFFIX}"
-    for stale in (markups, overlay):
+    suffixes = SUFFIX, OVERLAY_SUFFIX, REPORT_SUFFIX
+    markups, overlay, report = (run.output / f"{image.stem}{suffix}" for suffix in suffixes)
+    for stale in (markups, overlay, report):
         stale.unlink(missing_ok=True)
     radiograph = read_radiograph(image.path)
-    prediction = predictor.predict(radiograph, PredictionRequest(decoder))
+    prediction = run.predictor.predict(radiograph, PredictionRequest(run.decoder))
+    if run.page is not None:
+        report.write_bytes(report_pdf(report_of(image, radiograph, prediction, run.digest), run.page))
     draw_overlay(radiograph, prediction).save(overlay)
     write_markups(markups, prediction.spine, radiograph.geometry)
     return prediction
+
+
+def report_of(image: InputImage, radiograph: Radiograph, prediction: Prediction, digest: str) -> ReportContent:
+    """Content of the report of a prediction.
+
+    Args:
+        image: that was predicted.
+        radiograph: its pixels.
+        prediction: of it.
+        digest: of the weight file.
+    """
+    widths = [] if prediction.tilt_half_widths is None else prediction.tilt_half_widths.tolist()
+    tags = read_study_tags(image.path)
+    return ReportContent(
+        image.name,
+        radiograph,
+        prediction.spine,
+        prediction.frame,
+        Origin(
+            names_right=prediction.names_right,
+            tilt_half_widths=tuple(width if math.isfinite(width) else None for width in widths),
+            orientation=prediction.orientation,
+            warnings=prediction.warnings,
+        ),
+        model_digest=digest,
+        taken_on="" if tags is None else tags.taken_on,
+    )
 
 
 def main() -> int:
@@ -149,7 +206,10 @@ def main() -> int:
         print(f"{path}: the folder holds no image", file=sys.stderr)
     images = find_images(arguments.paths, arguments.output)
     try:
-        options = {"decoder": arguments.decoder, "weights": file_digest(arguments.weights), "version": __version__}
+        digest = file_digest(arguments.weights)
+        page = arguments.page if arguments.report else None
+        options = {"decoder": arguments.decoder, "weights": digest, "version": __version__}
+        options |= {} if page is None else {"report": page}
         arguments.output.mkdir(parents=True, exist_ok=True)
         predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
         tables = ResultTables(arguments.output, TABLES, options)
@@ -159,7 +219,8 @@ def main() -> int:
             except (ValueError, FileExistsError) as error:
                 print(f"predict: {error}", file=sys.stderr)
                 return ABANDONED
-            failed = predict_all(images, predictor, arguments.decoder, arguments.output, tables, done)
+            run = Run(predictor, arguments.decoder, arguments.output, page, digest)
+            failed = predict_all(images, run, tables, done)
     except Timeout:
         print(f"predict: another run is writing to {arguments.output}: wait for it to end", file=sys.stderr)
         return ABANDONED
@@ -184,14 +245,7 @@ def begin(tables: ResultTables, images: list[InputImage], arguments: argparse.Na
     return {}
 
 
-def predict_all(
-    images: list[InputImage],
-    predictor: LandmarkPredictor,
-    decoder: str,
-    output: Path,
-    tables: ResultTables,
-    done: Mapping[str, DoneImage],
-) -> int:
+def predict_all(images: list[InputImage], run: Run, tables: ResultTables, done: Mapping[str, DoneImage]) -> int:
     """Predict every image that is not done, name those that fail on stderr, and write their rows.
 
     Returns:
@@ -202,22 +256,17 @@ def predict_all(
     """
     failed = 0
     for image in tqdm(images, unit="image", disable=len(images) < 2 or not sys.stderr.isatty()):
-        if image.name in done:
-            refused = done[image.name].refused
-        else:
-            refused = _predict(image, predictor, decoder, output, tables)
+        refused = done[image.name].refused if image.name in done else _predict(image, run, tables)
         if refused is not None:
             failed += 1
             tqdm.write(f"{image.name}: {refused}".encode(errors="backslashreplace").decode(), file=sys.stderr)
     return failed
 
 
-def _predict(
-    image: InputImage, predictor: LandmarkPredictor, decoder: str, output: Path, tables: ResultTables
-) -> str | None:
+def _predict(image: InputImage, run: Run, tables: ResultTables) -> str | None:
     """Predict an image and write its rows; returns why it was refused, ``None`` where it was not."""
     try:
-        prediction = predict_one(image, predictor, decoder, output)
+        prediction = predict_one(image, run)
     except (UnreadableImageError, NoSpineError, OSError) as error:
         reason = str(error).removeprefix(f"{image.path.name}: ")
         is_final = not isinstance(error, OSError)  # a full disk may have room next time

@@ -1,8 +1,8 @@
 """Run the tests: ``python3 scripts/test.py [pytest arguments]``.
 
 Makes ``.venv`` and installs what is missing, as ``start.py`` does, plus the tools of ``requirements-dev.txt`` and, as
-root on Debian, the system libraries of the Slicer tests and PostgreSQL; then runs pytest in the repository root, in
-several processes at once (``-n 0``: in one), and ends with its exit status.
+root on Debian, the system libraries of the Slicer tests, PostgreSQL, Chromium and npm; then runs pytest in the
+repository root, in several processes at once (``-n 0``: in one), and ends with its exit status.
 """
 
 import os

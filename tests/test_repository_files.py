@@ -112,7 +112,8 @@ def test_the_workflow_covers_all_systems_and_supported_versions() -> None:
 def test_the_workflow_installs_the_libraries_that_the_tests_need() -> None:
     (step,) = [step for step in workflow()["jobs"]["test"]["steps"] if "apt-get" in step.get("run", "")]
     installed = step["run"].partition("--no-install-recommends")[2].split()
-    assert installed == [*(package for _, package in system_packages.LIBRARIES), system_packages.DATABASE]
+    needed = [*(package for _, package in system_packages.LIBRARIES), system_packages.DATABASE]
+    assert installed == needed  # the runners of GitHub have a Chromium and npm
 
 
 @pytest.mark.parametrize("guide", GUIDES)

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,6 +26,7 @@ from lib.server.active_learning.scoring_worker import ScoringWorker
 from lib.server.active_learning.strategies import all_strategies
 from lib.server.config import parse_conf
 from lib.server.filenames import check_studies, is_dicomweb
+from lib.server.inference.image_reading import ReadableImages
 from lib.server.inference.infer_task import MODEL, VertebraLandmarksInfer
 from lib.server.inference.inference_service import InferenceService
 from lib.server.log_privacy import install_log_redaction
@@ -95,7 +97,9 @@ class VertebraLandmarksApp(MONAILabelApp):
 
     def init_strategies(self) -> dict[str, Strategy]:
         """Strategies that choose the next image."""
-        return all_strategies(lambda: self.inference.task.model_key)
+        store, readable = self.datastore(), ReadableImages()
+        store.on_prefetched = partial(readable.check_ahead, store)
+        return all_strategies(lambda: self.inference.task.model_key, readable)
 
     def info(self) -> dict[str, Any]:
         """MONAI Label's description of the app, with the served version and the state of the background workers."""

@@ -16,6 +16,8 @@ import psutil
 
 from experiments.store_writers import Work, label_content, losses, make_studies, run_writers
 from harness.local_postgresql import own_postgresql
+from lib.server.overview.image_list import ImageList, Query, Sort, State
+from lib.server.overview.statistics import LabelStatistics
 from lib.server.store.datastore import StudiesDatastore
 
 KILLS = 40
@@ -120,6 +122,7 @@ def large_folder(folder: Path, url: str | None, count: int, asks: int) -> dict[s
             images[number * 7919 % count], str(label), "final", {"user": "ada"}
         ),
         "status": lambda number: store.status(),
+        **list_requests(store, count),
     }
     milliseconds = {}
     for name, ask in requests.items():
@@ -142,6 +145,28 @@ def large_folder(folder: Path, url: str | None, count: int, asks: int) -> dict[s
         "list_of_all_s": round(listing, 1),
         "list_of_all_mb": round(listed / 1e6, 1),
         "memory_mb_more": round(after - before, 1),
+    }
+
+
+def list_requests(store: StudiesDatastore, count: int) -> dict[str, Callable[[int], object]]:
+    """Requests of pages of 200 images, and of statistics."""
+    pages, statistics = ImageList(store.context), LabelStatistics(store.context)
+    queries = {
+        "list_by_name": Query(),
+        "list_by_name_middle": Query(offset=count // 2),
+        "list_by_date": Query(sort=Sort.DATE, descending=True),
+        "list_by_doubt": Query(sort=Sort.DOUBT, descending=True),
+        "list_by_doubt_middle": Query(sort=Sort.DOUBT, descending=True, offset=count // 2),
+        "list_labelled": Query(state=State.LABELLED, sort=Sort.LABELLED, descending=True),
+        "list_search": Query(search="99"),
+    }
+
+    def page_of(query: Query) -> Callable[[int], object]:
+        return lambda number: pages.page(query, "1")
+
+    return {
+        **{name: page_of(query) for name, query in queries.items()},
+        "statistics": lambda number: statistics.summary(),
     }
 
 

@@ -1,4 +1,4 @@
-"""System packages that the tests need on Linux besides wheels: libraries of Qt and VTK, servers, DICOM checkers.
+"""System packages that the tests need on Linux besides wheels: libraries of Qt and VTK, and programs.
 
 Used by ``test.py`` before anything is installed, hence only the standard library.
 """
@@ -24,6 +24,7 @@ LIBRARIES = (
 
 DATABASE = "postgresql"
 """Package of the database server; without it its tests are skipped."""
+
 PACS = ("orthanc", "orthanc-dicomweb")
 """Packages of the PACS; without them its tests are skipped."""
 PACS_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
@@ -31,6 +32,10 @@ PACS_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 DICOM_CHECKERS = {"dciodvfy": "dicom3tools", "dsrdump": "dcmtk"}
 """Programs that check DICOM instances, and the packages that contain them; without them those tests are skipped."""
+BROWSER, NODE_PACKAGES = "chromium", ("nodejs", "npm")
+"""Packages of the browser, and of what checks the page's JavaScript; without them those tests are skipped."""
+BROWSER_NAMES = ("chromium", "chromium-browser", "google-chrome")
+"""Programs that are a Chromium."""
 
 
 def missing_packages(libraries: "tuple[tuple[str, str], ...]" = LIBRARIES) -> "list[str]":
@@ -59,9 +64,16 @@ def provide() -> "str | None":
 
 def optional_packages() -> "list[list[str]]":
     """Groups of packages of programs that are missing, and without which some tests are skipped."""
-    found = [((DATABASE,), has_postgresql()), (PACS, has_orthanc())]
-    found += [((package,), shutil.which(program) is not None) for program, package in DICOM_CHECKERS.items()]
-    return [list(packages) for packages, is_there in found if not is_there]
+    found: dict[tuple[str, ...], object] = {(DATABASE,): has_postgresql(), PACS: has_orthanc()}
+    found.update({(BROWSER,): chromium(), NODE_PACKAGES: shutil.which("npm")})
+    found.update({(package,): shutil.which(program) for program, package in DICOM_CHECKERS.items()})
+    return [list(packages) for packages, program in found.items() if not program]
+
+
+def chromium() -> "str | None":
+    """The Chromium to drive: the program that ``CHROMIUM`` names, else the first on ``PATH``; ``None`` without one."""
+    named = os.environ.get("CHROMIUM")
+    return named or next(filter(None, map(shutil.which, BROWSER_NAMES)), None)
 
 
 def has_postgresql(folder: "Path" = Path("/usr/lib/postgresql")) -> bool:

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from lib.image_io import Radiograph, read_radiograph
-from lib.learning.data.image_views import windowed
+from lib.image_io.window import windowed
 from lib.spine.imaging.orientation import UPRIGHT
 
 from .image_files import asymmetric, lut, stored_as, write_dicom, write_photograph, write_tiff, write_volume

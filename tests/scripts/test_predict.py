@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -537,7 +538,7 @@ def test_one_bad_path_does_not_stop_the_others_and_leaves_no_old_result(
 ) -> None:
     output = tmp_path / "out"
     output.mkdir()
-    for stale in ("missing.mrk.json", "missing.overlay.png"):
+    for stale in ("missing.mrk.json", "missing.overlay.png", "missing.report.pdf"):
         (output / stale).write_text("from an earlier call")
     (output / "blocked.mrk.json").mkdir()
     for name in ("good.png", "blocked.png"):
@@ -549,6 +550,19 @@ def test_one_bad_path_does_not_stop_the_others_and_leaves_no_old_result(
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["missing.png", "blocked.png"]
     assert Counter(row["image"] for row in table(output)) == {"good.png": 85}
     assert not list(output.glob("missing*"))
+
+
+def test_reports_are_written_on_request_and_are_part_of_a_run(tmp_path: Path, phantoms: list[Phantom]) -> None:
+    Image.fromarray(phantoms[1].pixels).save(tmp_path / "image.png")
+    output = tmp_path / "out"
+    done = predict(tmp_path / "image.png", "--output", output, "--report", "--page", "letter")
+    assert done.returncode == 0, done.stderr
+    report = (output / "image.report.pdf").read_bytes()
+    assert re.findall(rb"/Count (\d+)", report) == [b"1"]
+    assert re.search(rb"/MediaBox \[ ?0 0 612 792", report)
+    again = predict(tmp_path / "image.png", "--output", output, "--resume")
+    assert again.returncode == 2
+    assert "report 'letter'" in again.stderr
 
 
 def chest_of_drawers(drawers: int) -> Image.Image:

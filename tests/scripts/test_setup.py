@@ -334,6 +334,17 @@ def test_settings_of_the_app_reach_the_server(tmp_path: Path) -> None:
     assert command[command.index("--studies") + 1] == str(tmp_path)
 
 
+def test_the_address_of_a_pacs_is_passed_on_as_it_is_and_its_login_by_the_environment() -> None:
+    url = "https://pacs.example/dicom-web"
+    login = ["--conf", "dicomweb_user", "ann", "--conf", "dicomweb_password", "geheim"]
+    arguments = start.parse_arguments(["--studies", url, *login])
+    command = start.server_command(Path("python"), arguments)
+    assert command[command.index("--studies") + 1] == url
+    assert "geheim" not in command
+    assert "ann" in command
+    assert start.secrets_of(arguments) == {"VERTEBRA_DICOMWEB_PASSWORD": "geheim"}
+
+
 @pytest.fixture
 def used_port() -> Iterator[int]:
     """A port that something listens on."""

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from lib.image_io.window import windowed
 from lib.learning.config import CornerConfig
-from lib.learning.data.image_views import windowed
 from lib.learning.data.patches import ShrunkImage, cut_patches, shrink_around, standardised, vertebra_frames
 from lib.spine.geometry import rotation, scaling, transform_points, translation
 

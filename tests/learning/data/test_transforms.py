@@ -14,9 +14,10 @@ from monai.data import set_track_meta
 from PIL import Image
 
 from lib.image_io import Radiograph, UnreadableImageError
+from lib.image_io.window import windowed
 from lib.learning.codec import ABSENT, PRESENT
 from lib.learning.config import Config, InputConfig, load_config
-from lib.learning.data.image_views import fitting_matrix, spine_view, view, windowed
+from lib.learning.data.image_views import fitting_matrix, spine_view, view
 from lib.learning.data.random_views import (
     RandFitToInputd,
     training_transforms,

@@ -35,27 +35,33 @@ def test_what_is_missing_is_installed_with_apt(tmp_path: Path, monkeypatch: pyte
     apt.write_text(f"#!/bin/sh\necho $@ >> {tmp_path}/asked\n")
     apt.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr(system_packages, "optional_packages", lambda: [["postgresql"], ["dcmtk"]])
+    monkeypatch.setattr(system_packages, "optional_packages", lambda: [["postgresql"], ["chromium"]])
     monkeypatch.setattr(system_packages, "missing_packages", lambda: [])
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert system_packages.provide() is None  # tests without it are skipped
     asked = (tmp_path / "asked").read_text().splitlines()
-    installs = [f"--quiet=2 install --yes --no-install-recommends {name}" for name in ("postgresql", "dcmtk")]
+    installs = [f"--quiet=2 install --yes --no-install-recommends {name}" for name in ("postgresql", "chromium")]
     assert asked == ["--quiet=2 update", *installs]
 
 
-def test_dicom_checkers_that_are_missing_are_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system_packages, "has_postgresql", lambda: True)
-    monkeypatch.setattr(system_packages, "has_orthanc", lambda: True)
+def test_programs_that_are_missing_are_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("has_postgresql", "has_orthanc"):
+        monkeypatch.setattr(system_packages, name, lambda: True)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert {"dicom3tools", "dcmtk"} <= {name for group in system_packages.optional_packages() for name in group}
-    for name in system_packages.DICOM_CHECKERS:
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    assert system_packages.optional_packages() == [["chromium"], ["nodejs", "npm"], ["dicom3tools"], ["dcmtk"]]
+    for name in ("google-chrome", "npm", *system_packages.DICOM_CHECKERS):
         (tmp_path / name).touch(0o755)
-    assert not {"dicom3tools", "dcmtk"} & {name for group in system_packages.optional_packages() for name in group}
+    assert system_packages.optional_packages() == []
+    assert system_packages.chromium() == str(tmp_path / "google-chrome")
+    monkeypatch.setenv("CHROMIUM", "/opt/chromium")
+    assert system_packages.chromium() == "/opt/chromium"
 
 
-def test_orthanc_is_wanted_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system_packages, "has_orthanc", lambda: False)
-    assert ["orthanc", "orthanc-dicomweb"] in system_packages.optional_packages()
-    monkeypatch.setattr(system_packages, "has_orthanc", lambda: True)
-    assert ["orthanc", "orthanc-dicomweb"] not in system_packages.optional_packages()
+def test_orthanc_is_found_with_its_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    plugin = tmp_path / "plugin.so"
+    (tmp_path / "Orthanc").touch(0o755)
+    assert not system_packages.has_orthanc(plugin)
+    plugin.touch()
+    assert system_packages.has_orthanc(plugin)

@@ -14,8 +14,8 @@ from fastapi import HTTPException
 from filelock import FileLock
 
 from lib.phantoms import random_spec, render_phantom
+from lib.server.active_learning.background_worker import lock_name
 from lib.server.active_learning.prelabel_worker import MODEL_VERSION, PREDICTED_BY, PrelabelWorker
-from lib.server.background_worker import lock_name
 from lib.server.store.datastore import StudiesDatastore
 from lib.spine.labels.markups import write_markups
 

@@ -36,6 +36,13 @@ def test_instances_are_noted_once_marked_gone_and_come_back(catalogue: ImageCata
     assert catalogue.entry(names[0]) == entry
 
 
+def test_an_instance_may_move_to_another_study(catalogue: ImageCatalogue) -> None:
+    (name,) = catalogue.note([ONE])
+    moved = ONE._replace(study="1.9", series="1.9.1")
+    assert catalogue.note([moved]) == []
+    assert catalogue.uids(name) == moved
+
+
 @pytest.mark.parametrize("name", ["", ".dcm", "x", "a\0.dcm", "\ud800.dcm", "x.png"])
 def test_other_names_are_no_images(catalogue: ImageCatalogue, name: str) -> None:
     catalogue.note([ONE])

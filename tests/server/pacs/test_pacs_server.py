@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 
 from harness.phantom_dicom import Examination, phantom_dx
 from lib.phantoms import random_spec, render_phantom
+from lib.server import pacs as package
 
 from .conftest import Pacs
 
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.integration
 
 PATIENT_ID, PATIENT_NAME, STUDY_DATE = "QX-7741-", "Zyzzowitsch^Quirina", datetime.datetime(2019, 3, 7, 9, 15)
 TIMEOUT_S = 90
+APP = Path(package.__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +154,8 @@ def check_privacy(datasets: list[Dataset], answers: list[bytes], log: Path, temp
     secrets = {PATIENT_ID, PATIENT_NAME.partition("^")[0], f"{STUDY_DATE:%Y%m%d}", f"{STUDY_DATE:%Y-%m-%d}", "20100101"}
     for dataset in datasets:
         secrets |= {str(dataset[name].value) for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")}
-    written = [path for top in (work, temporary, log.parent) for path in top.rglob("*") if path.is_file()]
+    tops = work, temporary, log.parent, APP / "logs"
+    written = [path for top in tops for path in top.rglob("*") if path.is_file()]
     names = "\n".join(map(str, written))
     assert not [secret for secret in secrets if secret in names]
     images = [path for path in written if path.suffix == ".dcm"]

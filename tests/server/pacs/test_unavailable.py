@@ -14,7 +14,7 @@ from lib.image_io import UnreadableImageError
 from lib.server.active_learning.prelabel_worker import PrelabelWorker
 from lib.server.active_learning.scoring_worker import ScoringWorker
 from lib.server.active_learning.strategies import Assigner
-from lib.server.inference.image_reading import reading
+from lib.server.inference.image_reading import ReadableImages, reading
 from lib.server.training.dataset import LabelledImages
 
 from .conftest import Pacs, Site, label, radiograph
@@ -74,13 +74,13 @@ def test_the_next_image_is_one_that_is_here(pacs: Pacs, site: Site) -> None:
     cached = site.store.list_images()[2]
     site.store.get_image_uri(cached)
     pacs.proxy.stop()  # nobody has noticed yet
-    assert Assigner().next(site.store.pick_first, site.store) == {"id": cached}
+    assert Assigner(ReadableImages()).next(site.store.pick_first, site.store) == {"id": cached}
 
 
 def test_if_none_is_here_the_reason_is_said(pacs: Pacs, site: Site) -> None:
     pacs.proxy.status = 500
     with pytest.raises((HTTPException, ConnectionError), match=r"failed \(500\)"):
-        Assigner().next(site.store.pick_first, site.store)
+        Assigner(ReadableImages()).next(site.store.pick_first, site.store)
 
 
 def test_training_fetches_one_image_at_a_time(pacs: Pacs, site: Site, tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 import json
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from lib.server.overview.patients import siblings
 from lib.server.pacs import client as client_module
 from lib.server.pacs import watcher as watcher_module
 from lib.server.pacs.change_feed import ChangeFeed
@@ -85,6 +87,18 @@ def test_ids_say_nothing_and_stay(pacs: Pacs, open_site: Open) -> None:
     assert again.store.list_images() == images
 
 
+def test_images_of_one_patient_are_known_without_fetching_them(pacs: Pacs, open_site: Open) -> None:
+    same = {"PatientID": "P1", "StudyDate": "20240305"}
+    pacs.store(radiograph(0, **same), radiograph(1, **same), radiograph(2), radiograph(3, PatientID="anonymous"))
+    site = open_site()
+    site.watcher.compare()
+    found = [siblings(site.store, image, timeout_s=0.0) for image in site.store.list_images()]
+    assert sorted(len(one.rows) for one in found) == [1, 1, 2, 2]
+    assert {row.taken_on for one in found if len(one.rows) == 2 for row in one.rows} == {"2024-03-05"}
+    assert {one.unread for one in found} == {0}
+    assert site.source.cache.size() == (0, 0)
+
+
 def test_labels_lie_in_the_working_folder_with_their_versions(pacs: Pacs, open_site: Open, tmp_path: Path) -> None:
     pacs.store(radiograph(0), radiograph(1))
     site = open_site()
@@ -100,6 +114,44 @@ def test_labels_lie_in_the_working_folder_with_their_versions(pacs: Pacs, open_s
     assert Path(archive).stat().st_size > 1000
     again = open_site()
     assert again.store.get_labeled_images() == [image]
+
+
+def test_a_lost_database_comes_back_from_the_pacs_and_the_files_of_the_labels(
+    pacs: Pacs, open_site: Open, tmp_path: Path
+) -> None:
+    pacs.store(radiograph(0), radiograph(1))
+    site = open_site()
+    site.round()
+    images = site.store.list_images()
+    for _ in range(2):
+        site.store.save_label(images[0], label(tmp_path), "final", {})
+    site.store.close()
+    for path in (tmp_path / "work" / ".vertebra_landmarks").glob("store.sqlite3*"):
+        path.unlink()
+    again = open_site()
+    assert again.store.list_images() == []
+    again.round()
+    assert again.store.list_images() == images
+    assert again.store.get_labeled_images() == images[:1]
+    assert [one["version"] for one in again.store.label_versions(images[0], "final")] == [1, 2]
+
+
+def test_who_waits_for_a_slow_pacs_holds_up_nobody(pacs: Pacs, open_site: Open) -> None:
+    pacs.store(*(radiograph(number) for number in range(2)))
+    site = open_site()
+    site.watcher.compare()
+    cached, other = site.store.list_images()
+    site.store.get_image_uri(cached)
+    pacs.proxy.delay_s = 2.0
+    waiting = threading.Thread(target=site.store.get_image_uri, args=(other,))
+    waiting.start()
+    began = time.monotonic()
+    for _ in range(5):
+        assert site.store.get_image_uri(cached)
+        assert site.store.list_images() == [cached, other]
+    assert time.monotonic() - began < 1.5
+    waiting.join()
+    assert site.source.cache.find(f"{other}.dcm") is not None
 
 
 def test_new_and_vanished_instances_are_noticed(
@@ -254,8 +306,11 @@ def test_an_image_found_missing_when_it_is_asked_for_is_gone(pacs: Pacs, open_si
 
 def test_the_next_images_are_prefetched(pacs: Pacs, open_site: Open) -> None:
     pacs.store(*(radiograph(number) for number in range(12)))
-    site = open_site()
+    site, told = open_site(), []
+    site.store.on_prefetched = told.append
     site.round()
+    _wait(lambda: len(told) >= 4)
+    assert set(told) <= {name.removesuffix(".dcm") for name in site.source.cache.names()}
     for _ in range(3):
         _wait(lambda: site.source.cache.size()[0] >= 4)
         before = set(site.source.cache.names())

@@ -27,6 +27,7 @@ from lib.server.store.datastore import DATABASE_FILE, StudiesDatastore
 from lib.server.store.migrations import MIGRATIONS, Migration, bring_up_to_date
 from lib.server.store.schema import (
     assignments,
+    images,
     labels,
     metadata,
     outbox,
@@ -35,6 +36,7 @@ from lib.server.store.schema import (
     presence,
     schema_version,
     scored_versions,
+    scores,
     sessions,
     tasks,
 )
@@ -366,6 +368,60 @@ def test_tables_of_0_9_get_those_of_the_browser_page_and_the_pacs(engine: Engine
         assert versions_of(connection) == (1, len(MIGRATIONS))
         for table in LATER:
             assert connection.execute(select(func.count()).select_from(table)).scalar_one() == 0
+
+
+def test_older_tables_get_the_columns_that_lists_read(engine: Engine) -> None:
+    names = ("is_predicted", "added_at", "labelled_at", "patient", "taken_on")
+    with engine.begin() as connection:
+        bring_up_to_date(connection)
+        for index in ("counted", "by_name", "by_date", "by_label", "of_patient"):
+            connection.exec_driver_sql(f"DROP INDEX vl_images_{index}")
+        connection.exec_driver_sql("DROP INDEX vl_scores_in_order")
+        for name in names:
+            connection.exec_driver_sql(f"ALTER TABLE vl_images DROP COLUMN {name}")
+        connection.exec_driver_sql("UPDATE vl_schema_version SET migrations = 2")
+        connection.exec_driver_sql(
+            "INSERT INTO vl_stores (key, identity, name, description, host, path, is_adopted) "
+            "VALUES (1, 'x', '', '', '', '', TRUE)"
+        )
+        old = "INSERT INTO vl_images (store, id, folded, file, size, mtime_ns, state, draw, facts) VALUES "
+        connection.exec_driver_sql(old + "(1, 'a', 'a', 'a.png', 1, 1, 1, 0.5, '{}')")
+    for _ in range(2):
+        with engine.begin() as connection:
+            bring_up_to_date(connection)
+            assert versions_of(connection) == (1, len(MIGRATIONS))
+    with engine.begin() as connection:
+        row = connection.execute(select(*(images.c[name] for name in names))).one()
+        assert tuple(row) == (False, 0, 0, None, None)
+        connection.exec_driver_sql(old + "(1, 'b', 'b', 'b.png', 1, 1, 1, 0.5, '{}')")  # by a release of before
+        known = {
+            index["name"] for table in ("vl_images", "vl_scores") for index in inspect(connection).get_indexes(table)
+        }
+    assert {index.name for table in (images, scores) for index in table.indexes} <= known
+
+
+def test_rows_of_other_releases_are_completed_when_the_folder_is_opened(
+    studies: Path, opened: Open, label: Label
+) -> None:
+    store = opened(studies)
+    store.save_label("a", label(1), "final", {})
+    store.save_label("b", label(1), "original", {})
+    rows = select(images.c.id, images.c.is_predicted, images.c.labelled_at, images.c.added_at).order_by(images.c.id)
+    rows = rows.where(images.c.store == store.context.key)
+    with store._database.reading() as connection:
+        before = connection.execute(rows).all()
+    assert [(row.is_predicted, row.labelled_at > 1, row.added_at > 1) for row in before] == [
+        (False, True, True),
+        (True, False, True),
+        (False, False, True),
+    ]
+    with store._database.writing() as connection:
+        ours = images.update().where(images.c.store == store.context.key)
+        connection.execute(ours.values(is_predicted=False, labelled_at=0, added_at=0))
+        connection.execute(ours.where(images.c.id == "c").values(is_predicted=True, labelled_at=9))
+    store.close()
+    with opened(studies)._database.reading() as connection:
+        assert connection.execute(rows).all() == before
 
 
 def test_many_may_begin_at_once(studies: Path, opened: Open) -> None:

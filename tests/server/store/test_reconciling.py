@@ -73,7 +73,7 @@ def test_a_kill_before_the_commit_changes_nothing(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(label_sync, "set_state", die)  # inside the transaction
+        patched.setattr(label_sync, "note_label", die)  # inside the transaction
         with pytest.raises(Killed):
             store.save_label("a", label(2), "final", {})
     assert newest(opened(studies), "a") == {"number": 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.integration
 READER, ADA, BEN, ADMIN = (f"the-token-of-{name}-{'x' * 8}" for name in ("reader", "ada", "ben", "admin"))
 TOKENS = f"rita reader {READER}\nada annotator {ADA}\nben annotator {BEN}\ncleo admin {ADMIN}\n"
 SIZE = (320, 160)
-IMAGES = "abcdefghi"
+IMAGES = "abcdefghij"
 JSON = "application/json"
 
 
@@ -247,3 +248,23 @@ def test_hidden_points_keep_their_place(server: Server) -> None:
     assert (found[0]["x"], found[0]["y"]) == pytest.approx((80, 20))
     folder: Path = server.studies / "labels" / "hidden"
     assert [path.name for path in folder.glob("*.json")] == ["i.mrk.json"]
+
+
+def test_points_are_saved_for_the_file_only_that_they_were_placed_on(server: Server) -> None:
+    """The server may serve other studies by now, or the image was replaced by another one of its name."""
+    request = urllib.request.Request(f"{server.url}/datastore/image/pixels?image=j", headers=bearer(READER))
+    with urllib.request.urlopen(request, timeout=180) as answer:
+        digest = json.loads(answer.headers["X-Image-Facts"])["digest"]
+    point = {"landmarks": [{"name": "T7", "x": 80.0, "y": 160.0}]}
+    path = f"/landmarks?image=j&tag=final&base_version=0&image_digest={digest}"
+    other = render_phantom(random_spec(2, *SIZE)).pixels
+    Image.fromarray(other).save(server.studies / "j.png", dpi=(254, 254))
+    status, sentence = server.said(server.ask(path, "PUT", json.dumps(point).encode(), JSON, bearer(ADA)))
+    assert status == 412
+    assert "another file now" in sentence
+    assert get(server, "j")[0] == 404
+    with urllib.request.urlopen(request, timeout=180) as answer:
+        now = json.loads(answer.headers["X-Image-Facts"])["digest"]
+    assert now != digest
+    path = path.replace(digest, now)
+    assert server.ask(path, "PUT", json.dumps(point).encode(), JSON, bearer(ADA))[0] == 200

@@ -6,38 +6,12 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from ...image_io.window import windowed
 from ...spine.geometry import scaling, transform_points, translation
 from ..config import InputConfig
 
-_WINDOW_PERCENTILES = (0.5, 99.5)
-_WINDOW_SAMPLES = 250_000
 _MARGIN = 2  # pixels around a part of an image, for interpolation at its border
 _MIN_ROWS = 4  # of the image per row of the input that a coarse view is sampled from
-
-
-def windowed(pixels: np.ndarray) -> np.ndarray:
-    """Stretch the gray values so that all but the extreme ones fill 0...1.
-
-    Args:
-        pixels: ``(H, W)`` values of any type.
-
-    Returns:
-        ``(H, W)`` float32; 0 everywhere for a constant image.
-    """
-    if pixels.dtype == bool:
-        pixels = pixels.astype(np.uint8)
-    every = max(1, int(np.sqrt(pixels.size / _WINDOW_SAMPLES)))
-    low, high = (float(v) for v in np.percentile(pixels[::every, ::every], _WINDOW_PERCENTILES))
-    if high <= low:
-        low, high = float(pixels.min()), float(pixels.max())
-    if high <= low:
-        return np.zeros(pixels.shape, np.float32)
-    if not np.isfinite(high - low):  # so large that differences overflow
-        return windowed(pixels / max(abs(low), abs(high)))
-    precision = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
-    stretched = np.subtract(pixels, low, dtype=precision)
-    stretched /= high - low
-    return np.clip(stretched, 0.0, 1.0, out=stretched).astype(np.float32, copy=False)
 
 
 def warp(image: torch.Tensor, matrix: np.ndarray, size: tuple[int, int]) -> torch.Tensor:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
-from pydicom.errors import InvalidDicomError
 
 from ...image_io import read_radiograph
+from ...image_io.dicom.study import read_study_tags
 from ...spine.geometry import check_shape, corners_of
 from ...spine.imaging.image_frame import ImageFrame
 from ...spine.labels.label_exchange import fit_to_image
@@ -29,9 +28,6 @@ Numbers at the end do not count as words: in ``film_1`` and ``film_2`` they tell
 of one. An id without a digit is a patient of its own.
 """
 MAX_PATTERN = 200
-_NOBODY = frozenset({"", "0", "anon", "anonym", "anonymous", "anonymized", "anonymised", "none", "unknown"})
-"""What stands in the place of a patient's id where it was removed."""
-_DICOM = (".dcm", ".dicom")
 NEAR, FAR = 0.1, 3.0
 """In steps, the median distance of neighbouring centers: the nearest that two centers may be to each other, and the
 furthest that a corner may be from its center. In the 432 images of the AASCE training split that can be learnt from, no
@@ -156,22 +152,21 @@ def patient_of(image_id: str, image: Path, pattern: str = "") -> str:
         image: its file. A DICOM file names the patient itself, unless a pattern is given.
         pattern: see ``check_pattern``; an id that it does not fit is a patient of its own.
     """
-    patient = "" if pattern else _dicom_patient_id(image)
-    if patient:
-        return patient
+    tags = None if pattern else read_study_tags(image)
+    if tags is not None and tags.patient_id:
+        return tags.patient_id
+    return patient_by_name(image_id, pattern)
+
+
+def patient_by_name(image_id: str, pattern: str = "") -> str:
+    """What tells a patient from others by the name of an image alone.
+
+    Args:
+        image_id: name of the image.
+        pattern: see ``check_pattern``.
+    """
     match = re.fullmatch(pattern or DEFAULT_PATTERN, image_id)
     return (match.group(1) if match else None) or image_id
-
-
-def _dicom_patient_id(image: Path) -> str:
-    if not image.name.lower().endswith(_DICOM):
-        return ""
-    try:
-        header = pydicom.dcmread(image, stop_before_pixels=True, specific_tags=["PatientID"])
-    except (InvalidDicomError, OSError, ValueError, AttributeError):
-        return ""  # who reads the pixels says what is wrong
-    patient = str(header.get("PatientID", "") or "").strip()
-    return "" if patient.lower() in _NOBODY else patient
 
 
 def gross_error(xy: np.ndarray) -> str:

@@ -11,10 +11,11 @@ import torch
 from monai.transforms import Compose, Randomizable, Transform
 from torch.nn import functional as F
 
+from ...image_io.window import windowed
 from ...spine.geometry import centers_of, check_shape, corners_of, scaling, transform_points, translation
 from ..codec import STATE, is_placed
 from ..config import Config, CornerConfig, PatchAugmentationConfig
-from .image_views import sampling_matrix, windowed
+from .image_views import sampling_matrix
 from .random_views import local_contrast
 from .transforms import IMAGE, LABEL, MATRIX, LoadRadiographd, Packd, RandUnpackd, Unpackd, mirrored, move
 

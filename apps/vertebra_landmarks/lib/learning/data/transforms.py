@@ -15,11 +15,12 @@ import torch
 from monai.transforms import Compose, MapTransform, Randomizable, Transform
 
 from ...image_io import Radiograph, read_radiograph
+from ...image_io.window import windowed
 from ...spine.geometry import mirror_points, scaling, transform_points
 from ...spine.imaging.orientation import UPRIGHT, orientation_of
 from ..codec import STATE, is_placed
 from ..config import Config, InputConfig
-from .image_views import fitting_matrix, warp, windowed
+from .image_views import fitting_matrix, warp
 
 IMAGE = "image"
 """Path, ``Radiograph`` or ``(H, W)`` array at first; then a ``(1, H, W)`` tensor in 0...1."""

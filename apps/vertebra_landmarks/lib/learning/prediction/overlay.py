@@ -10,13 +10,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ...image_io import Radiograph
+from ...image_io.window import windowed
 from ...spine.display import DOUBTFUL, MEASURED, MIN_SURE_SCORE, SURE
 from ...spine.measurement.angle_interval import interval_sentence, interval_text
 from ...spine.measurement.cobb import Curve
 from ...spine.measurement.image_warnings import describe_orientation
 from ...spine.measurement.report import curves_of
 from ...spine.schema import Spine, Vertebra
-from ..data.image_views import windowed
 from .result import Prediction
 
 MAX_SIDE = 1600

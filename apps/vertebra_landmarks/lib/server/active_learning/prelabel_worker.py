@@ -11,13 +11,13 @@ from typing import Any
 from fastapi import HTTPException
 from monailabel.interfaces.datastore import DefaultLabelTag
 
-from ..background_worker import POLL_INTERVAL_S, BackgroundWorker
 from ..inference.response import MODEL_VERSION
 from ..log_privacy import redacted_traceback
 from ..store.datastore import StudiesDatastore
 from ..store.image_queries import predicted_by
 from ..store.store_context import ImageUnavailableError
 from ..store.studies_folder import FileState
+from .background_worker import POLL_INTERVAL_S, BackgroundWorker
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class PrelabelWorker(BackgroundWorker):
         key = self._key()
         total, missing, failed = len(self._datastore.get_unlabeled_images(_FINAL)), [], 0
         for image, file, metadata in self._unpredicted(key):
-            if metadata is not None and _is_of_person(metadata):
+            if metadata is not None and is_of_person(metadata):
                 total -= 1
             elif self._failed.get(image) == (key, file):
                 failed += 1
@@ -105,7 +105,7 @@ class PrelabelWorker(BackgroundWorker):
         """Whether a person has labelled the image."""
         tags = self._datastore.get_labels_by_image_id(image)
         return _FINAL in tags or (
-            _PREDICTED in tags and _is_of_person(self._datastore.get_label_info(image, _PREDICTED))
+            _PREDICTED in tags and is_of_person(self._datastore.get_label_info(image, _PREDICTED))
         )
 
     def _predict_one(self, image: str, file: FileState, key: str) -> str | None:
@@ -136,6 +136,6 @@ class PrelabelWorker(BackgroundWorker):
         return "done"
 
 
-def _is_of_person(metadata: Mapping[str, Any]) -> bool:
+def is_of_person(metadata: Mapping[str, Any]) -> bool:
     """Whether a person has made or changed the label with this metadata."""
     return not metadata.get(MODEL_VERSION) or bool(metadata.get("user")) or bool(metadata.get("edits"))

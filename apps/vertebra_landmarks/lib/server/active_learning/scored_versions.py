@@ -28,6 +28,15 @@ class ScoredVersions:
         with self._database.reading() as connection:
             return list(connection.execute(self._newest_first).scalars())
 
+    def in_order_of_use(self, served: str) -> list[str]:
+        """Versions whose scores count, the best first: of the served one if they are complete, else of the one before.
+
+        Args:
+            served: key of the served weights.
+        """
+        complete = self.complete()
+        return list(dict.fromkeys([served, *complete] if served in complete else [*complete, served]))
+
     def add(self, version: str) -> list[str]:
         """Record that all images have scores of a version.
 

@@ -12,11 +12,11 @@ from fastapi import HTTPException
 
 from ...image_io import UnreadableImageError
 from ...learning.active_learning import STRATEGIES, ImageDescriptor, ScoreStrategy
-from ..background_worker import POLL_INTERVAL_S, BackgroundWorker
 from ..inference.image_reading import UNAVAILABLE
 from ..log_privacy import redacted_traceback
 from ..store.datastore import StudiesDatastore
 from ..store.studies_folder import FileState
+from .background_worker import POLL_INTERVAL_S, BackgroundWorker
 from .descriptor_store import DescriptorStore
 from .scored_versions import ScoredVersions
 

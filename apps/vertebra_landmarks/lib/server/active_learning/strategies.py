@@ -16,10 +16,14 @@ from .scored_versions import ScoredVersions
 
 
 class Assigner:
-    """Assigns readable images; others are marked as unreadable and skipped."""
+    """Assigns readable images; others are marked as unreadable and skipped.
 
-    def __init__(self) -> None:
-        self._readable = ReadableImages()
+    Args:
+        readable: cache of those that are.
+    """
+
+    def __init__(self, readable: ReadableImages) -> None:
+        self._readable = readable
 
     def next(self, pick: Callable[[Collection[str]], str | None], datastore: StudiesDatastore) -> dict[str, Any] | None:
         """The result of a strategy: the id of the picked image, ``None`` if there is none.
@@ -92,11 +96,10 @@ class ByScore(Strategy):
 
     def __call__(self, request: dict[str, Any], datastore: StudiesDatastore) -> dict[str, Any] | None:
         """Id of the image; ``None`` when all are labelled."""
-        served, complete = self._version(), ScoredVersions(datastore.context).complete()
-        order = [served, *complete] if served in complete else [*complete, served]
+        order = ScoredVersions(datastore.context).in_order_of_use(self._version())
 
         def pick(assigned: Collection[str]) -> str | None:
-            for version in dict.fromkeys(order):
+            for version in order:
                 image = datastore.pick_by_score(self._name, version, assigned)
                 if image is not None:
                     return image
@@ -105,9 +108,14 @@ class ByScore(Strategy):
         return self._assigner.next(pick, datastore)
 
 
-def all_strategies(version: Callable[[], str]) -> dict[str, Strategy]:
-    """All strategies by name, the default first."""
-    assigner = Assigner()
+def all_strategies(version: Callable[[], str], readable: ReadableImages | None = None) -> dict[str, Strategy]:
+    """All strategies by name, the default first.
+
+    Args:
+        version: returns the key of the served weights.
+        readable: cache of readable images, where others fill it as well.
+    """
+    assigner = Assigner(readable or ReadableImages())
     names = sorted(STRATEGIES, key=lambda name: name != DEFAULT)
     return {
         **{name: ByScore(name, version, assigner) for name in names},

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ...learning.validation import Between, Expected, Flag, Probability
 from ...spine.imaging.image_geometry import ImageGeometry
 from ...spine.labels.markups import LANDMARK_INDEX, label_of, to_markups
+from ...spine.measurement.origin import UNKNOWN, Origin
 from ...spine.schema import POINTS, VERTEBRAE, Spine
 from ..store.labels import CurrentLabel
 from .bodies import FEW, Body, Coordinate, ErrorPx, LandmarkName, OriginBody, ShortText, Side
@@ -165,7 +166,7 @@ def landmarks_response(image: str, tag: str, label: CurrentLabel, spine: Spine) 
         ],
         "touched": [name for name in LANDMARK_INDEX if name in touched],
         "info": {name: value for name, value in info.items() if name not in (*_ORIGIN, TOUCHED)},
-        "origin": _origin(info),
+        "origin": origin_of(info).as_dict(),
     }
 
 
@@ -173,10 +174,17 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _origin(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Where the points come from; nothing of it where another client has noted something else under these names."""
+def origin_of(metadata: Mapping[str, Any]) -> Origin:
+    """Where the points of a label come from; nothing of it where its client has noted something else under these names.
+
+    Args:
+        metadata: of the label, or the response of the inference.
+    """
+    values = {name: metadata[name] for name in _ORIGIN if name in metadata}
+    orientation = values.get("orientation")
+    if isinstance(orientation, Mapping):
+        values["orientation"] = {name: value for name, value in orientation.items() if name != "source"}
     try:
-        origin = OriginBody.model_validate({name: metadata[name] for name in _ORIGIN if name in metadata})
+        return OriginBody.model_validate(values).origin()
     except ValidationError:
-        origin = OriginBody()
-    return origin.origin().as_dict()
+        return UNKNOWN

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fastapi import HTTPException
 
 from ...image_io import UnreadableImageError, read_radiograph
+from ..overview.patients import note_study
 from ..store.datastore import StudiesDatastore
 from ..store.store_context import ImageUnavailableError
 
@@ -22,7 +23,7 @@ def reading(store: StudiesDatastore, image: str) -> Iterator[Path]:
     """The path of an image while it is read.
 
     An ``UnreadableImageError``, or an ``HTTPException`` caused by one, marks the image as unreadable: it is not
-    assigned until its file changes.
+    assigned until its file changes. Patient and date of one that was read are noted.
 
     Raises:
         HTTPException: 404, there is no image of that id; 503, it cannot be fetched now.
@@ -41,6 +42,7 @@ def reading(store: StudiesDatastore, image: str) -> Iterator[Path]:
         if isinstance(reason, UnreadableImageError):
             store.note_unreadable(image, str(reason), state)
         raise
+    note_study(store.context, image)
 
 
 class ReadableImages:
@@ -71,3 +73,8 @@ class ReadableImages:
             self._readable.clear()
         self._readable[image] = state
         return True
+
+    def check_ahead(self, store: StudiesDatastore, image: str) -> None:
+        """Try an image before somebody asks for it."""
+        with suppress(HTTPException):  # who asks for it is told
+            self.is_readable(store, image)

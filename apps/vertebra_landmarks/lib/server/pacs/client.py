@@ -121,6 +121,8 @@ class PacsClient:
             return f"the PACS at {host} does not allow this login to read (403)"
         if status == 404:
             return f"there is no DICOMweb service at this address of {host} (404)"
+        if status < 500 and status != 429:
+            return f"the PACS at {host} does not accept the request ({status})"
         return f"the PACS at {host} failed ({status}); it is asked again"
 
     def _no_dicom(self) -> str:
@@ -203,7 +205,8 @@ class PacsClient:
     def _retrieved(self, uids: InstanceUids, accept: str) -> bytes | None:
         """The file; ``None`` where the PACS does not send it so, or in a transfer syntax that cannot be read."""
         url = f"{self._settings.url}/studies/{uids.study}/series/{uids.series}/instances/{uids.instance}"
-        with self._session.get(url, headers={"Accept": accept}, stream=True) as answer:
+        headers = {"Accept": accept, "Accept-Encoding": "identity"}  # Orthanc takes seconds to compress an image
+        with self._session.get(url, headers=headers, stream=True) as answer:
             if answer.status_code in _NOT_ACCEPTABLE:
                 return None
             answer.raise_for_status()

@@ -11,12 +11,12 @@ import hmac
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from ...spine.atomic_write import atomic_write
 from ..store.schema import pacs_instances as rows
@@ -91,36 +91,43 @@ class ImageCatalogue:
         return known
 
     def note(self, instances: Iterable[InstanceUids]) -> list[str]:
-        """Note instances that pass the filter; returns the file names of those that are new or have come back."""
+        """Note instances that pass the filter, and where they lie now, since a PACS may move them to another study.
+
+        Returns:
+            The file names of those that are new or have come back.
+        """
         found = {self.id_of(uids.instance): uids for uids in instances}
         appeared: list[str] = []
         for batch in _batches(found.items()):
             new = dict(batch)
             with self._database.writing(durable=False) as connection:
-                known = select(rows.c.image, rows.c.is_gone).where(self._ours, rows.c.image.in_(new))
-                was_gone = {row.image: row.is_gone for row in connection.execute(known)}
-                missing = [image for image in new if was_gone.get(image, True)]
-                if not missing:
-                    continue
-                now = int(time.time())
-                insert = self._database.insert(rows)
-                keys = [rows.c.store, rows.c.image]
-                insert = insert.on_conflict_do_update(index_elements=keys, set_={"is_gone": False})
-                values = [
-                    {
-                        "store": self._store,
-                        "image": image,
-                        "study_uid": new[image].study,
-                        "series_uid": new[image].series,
-                        "instance_uid": new[image].instance,
-                        "first_seen": now,
-                        "is_gone": False,
-                    }
-                    for image in missing
-                ]
-                connection.execute(insert, values)
-            appeared += [f"{image}{SUFFIX}" for image in missing]
+                query = select(rows).where(self._ours, rows.c.image.in_(new))
+                known = {row.image: row for row in connection.execute(query)}
+                present = {image for image, row in known.items() if not row.is_gone}
+                kept = {i for i in present if (known[i].study_uid, known[i].series_uid) == new[i][:2]}
+                self._write(connection, {image: uids for image, uids in new.items() if image not in kept})
+            appeared += [f"{image}{SUFFIX}" for image in new if image not in present]
         return appeared
+
+    def _write(self, connection: Connection, new: Mapping[str, InstanceUids]) -> None:
+        now = int(time.time())
+        values = [
+            {
+                "store": self._store,
+                "image": image,
+                "study_uid": uids.study,
+                "series_uid": uids.series,
+                "instance_uid": uids.instance,
+                "first_seen": now,
+                "is_gone": False,
+            }
+            for image, uids in new.items()
+        ]
+        if values:
+            insert = self._database.insert(rows)
+            changed = {name: insert.excluded[name] for name in ("study_uid", "series_uid", "is_gone")}
+            keys = [rows.c.store, rows.c.image]
+            connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changed), values)
 
     def note_gone(self, names: Iterable[str]) -> list[str]:
         """Note that images are no longer in the PACS; returns the file names of those that were."""

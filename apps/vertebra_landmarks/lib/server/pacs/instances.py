@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 MODALITY, STUDY_DATE = "00080060", "00080020"
 BODY_PART, VIEW = "00180015", "00185101"
 STUDY_DESCRIPTION, SERIES_DESCRIPTION = "00081030", "0008103E"
-_SOP_CLASS = "00080016"
+_SOP_CLASS, _PATIENT_ID = "00080016", "00100020"
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 OPTIONAL = {
     BODY_PART: "BodyPartExamined",
@@ -26,6 +26,7 @@ _KEYWORDS = {
     _INSTANCE: "SOPInstanceUID",
     _SOP_CLASS: "SOPClassUID",
     MODALITY: "Modality",
+    _PATIENT_ID: "PatientID",
     **OPTIONAL,
 }
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -60,6 +61,7 @@ class Instance:
         view: View Position.
         study_date: ``YYYYMMDD``.
         is_for_processing: it holds a detector's own values, of which there is an image for people as well.
+        patient_id: identifier of the patient, which nothing is to show or store.
         absent: tags of ``OPTIONAL`` that were not returned, not even empty.
     """
 
@@ -71,6 +73,7 @@ class Instance:
     view: str = ""
     study_date: str = ""
     is_for_processing: bool = False
+    patient_id: str = field(default="", repr=False)
     absent: frozenset[str] = frozenset()
 
     @classmethod
@@ -98,6 +101,7 @@ class Instance:
             texts[VIEW],
             texts[STUDY_DATE],
             texts[_SOP_CLASS] == _FOR_PROCESSING,
+            texts[_PATIENT_ID],
             frozenset(absent),
         )
 

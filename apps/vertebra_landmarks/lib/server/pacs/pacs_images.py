@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -44,7 +44,7 @@ class PacsImages:
         self.client = PacsClient(settings)
         self.catalogue = ImageCatalogue(context, folder)
         self.cache = ImageCache(folder / CACHE_FOLDER, settings.cache_bytes)
-        self._prefetcher = _Prefetcher(self._prefetch_one)
+        self._prefetcher = _Prefetcher()
 
     @property
     def why_fixed(self) -> str:
@@ -104,17 +104,20 @@ class PacsImages:
         self._prefetcher.request(self._ping)  # where no watcher of this process notices that it answers again
         return self.cache.names()
 
-    def _ping(self) -> tuple[()]:
+    def _ping(self) -> Iterator[None]:
         self.client.ping()
-        return ()
+        yield
 
-    def prefetch(self, upcoming: Callable[[], Iterable[str]]) -> None:
+    def prefetch(self, upcoming: Callable[[], Iterable[str]], then: Callable[[str], object]) -> None:
         """Fetch files in the background; a later request replaces what is left of an earlier one."""
-        self._prefetcher.request(upcoming)
 
-    def _prefetch_one(self, name: str) -> None:
-        if self.cache.find(name) is None:
-            self.readable_path(name)
+        def fetch() -> Iterator[None]:
+            for name in upcoming():
+                if self.readable_path(name) is not None:
+                    then(name)
+                yield
+
+        self._prefetcher.request(fetch)
 
     def status(self) -> dict[str, Any]:
         """What clients see: the PACS, why it cannot be used if so, and how full the cache is."""
@@ -155,18 +158,17 @@ def open_pacs_store(
 
 
 class _Prefetcher:
-    """A thread that fetches the files of the latest request, one at a time."""
+    """A thread that does the steps of the latest request."""
 
-    def __init__(self, fetch: Callable[[str], None]) -> None:
-        self._fetch = fetch
+    def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._upcoming: Callable[[], Iterable[str]] | None = None
+        self._steps: Callable[[], Iterator[None]] | None = None
         self._is_stopping = False
         self._thread: threading.Thread | None = None
 
-    def request(self, upcoming: Callable[[], Iterable[str]]) -> None:
+    def request(self, steps: Callable[[], Iterator[None]]) -> None:
         with self._condition:
-            self._upcoming = upcoming
+            self._steps = steps
             if self._thread is None and not self._is_stopping:
                 self._thread = threading.Thread(target=self._run, name="prefetch", daemon=True)
                 self._thread.start()
@@ -178,20 +180,19 @@ class _Prefetcher:
             self._condition.notify()
 
     def _is_outdated(self) -> bool:
-        return self._is_stopping or self._upcoming is not None
+        return self._is_stopping or self._steps is not None
 
     def _run(self) -> None:
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._is_stopping or self._upcoming is not None)
-                upcoming, self._upcoming = self._upcoming, None
-            if self._is_stopping or upcoming is None:
+                self._condition.wait_for(self._is_outdated)
+                steps, self._steps = self._steps, None
+            if self._is_stopping or steps is None:
                 return
             try:
-                for name in upcoming():
+                for _ in steps():
                     if self._is_outdated():
                         break
-                    self._fetch(name)
             except PacsError:  # whoever asks for the image is told why
                 continue
             except Exception as error:  # such as a disk that is full

@@ -7,14 +7,17 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..background_worker import POLL_INTERVAL_S, BackgroundWorker
+from ...image_io.dicom.study import StudyTags, study_tags
+from ..active_learning.background_worker import POLL_INTERVAL_S, BackgroundWorker
+from ..overview.patients import note_stated
 from ..store.datastore import PREFETCHED, StudiesDatastore
 from .change_feed import ChangeFeed
 from .client import PacsError
 from .image_catalogue import SUFFIX
+from .instances import Instance
 from .listing import Judged, Listing
 from .pacs_images import PacsImages
 from .settings import PacsSettings
@@ -28,7 +31,8 @@ COMPARE_INTERVAL_S = 3_600.0
 """Between two listings of all instances, which find what has vanished and late additions to older studies."""
 MAX_SINGLE = 200
 """New instances that are looked at one by one; of more, everything is listed."""
-_SHOW_INTERVAL_S = 3.0
+_SHOW_INTERVAL_S, _MIN_SHOW_RATIO = 3.0, 5.0
+"""Found images are shown after this time, and after this many times what showing the last ones took."""
 
 
 class PacsWatcher(BackgroundWorker):
@@ -74,7 +78,7 @@ class PacsWatcher(BackgroundWorker):
             if now >= self._compare_at:
                 self._compare_at = math.inf if self.compare() else -math.inf
                 self._compare_at = min(self._compare_at, time.monotonic() + COMPARE_INTERVAL_S)
-                self._source.prefetch(self._first_files)
+                self._store.prefetch(lambda: self._store.score_queries.next_random((), PREFETCHED))
             elif self._change is not None:
                 self._follow(self._change)
             elif now >= self._recent_at:
@@ -87,9 +91,6 @@ class PacsWatcher(BackgroundWorker):
         self._status = {**self._status, "state": "watching", "message": None}
         if was_unavailable:
             logger.warning("The PACS answers again")
-
-    def _first_files(self) -> list[str]:
-        return self._store.files(self._store.score_queries.next_random((), PREFETCHED))
 
     def compare(self) -> bool:
         """List everything, and mark what has vanished; returns whether it was completed.
@@ -117,23 +118,34 @@ class PacsWatcher(BackgroundWorker):
         """Add the images of pages; returns the file names of all, and how many do not pass by reason."""
         seen: set[str] = set()
         left_out: Counter[str] = Counter()
-        pending: list[str] = []
+        pending: dict[str, StudyTags] = {}
         show_at = -math.inf
         try:
             for page in pages:
                 left_out.update(judged.reason for judged in page if judged.reason is not None)
-                passing = [judged.instance.uids for judged in page if judged.reason is None]
-                seen.update(f"{self._source.catalogue.id_of(uids.instance)}{SUFFIX}" for uids in passing)
-                pending += self._source.catalogue.note(passing)
+                passing = {self._name_of(judged.instance): judged.instance for judged in page if judged.reason is None}
+                seen.update(passing)
+                for name in self._source.catalogue.note(instance.uids for instance in passing.values()):
+                    pending[name] = study_tags(passing[name].patient_id, passing[name].study_date)
                 if self.is_stopping:
                     break
                 if pending and time.monotonic() >= show_at:
-                    self._store.note_changed(pending)
-                    pending, show_at = [], time.monotonic() + _SHOW_INTERVAL_S
+                    began = time.monotonic()
+                    self._show(pending)
+                    took = time.monotonic() - began
+                    pending, show_at = {}, time.monotonic() + max(_SHOW_INTERVAL_S, _MIN_SHOW_RATIO * took)
         finally:
             if pending:
-                self._store.note_changed(pending)
+                self._show(pending)
         return seen, left_out
+
+    def _name_of(self, instance: Instance) -> str:
+        return f"{self._source.catalogue.id_of(instance.uids.instance)}{SUFFIX}"
+
+    def _show(self, found: Mapping[str, StudyTags]) -> None:
+        """Serve images by file name, and note whose they are."""
+        self._store.note_changed(list(found))
+        note_stated(self._store.context, {name.removesuffix(SUFFIX): tags for name, tags in found.items()})
 
     def _follow(self, since: int) -> None:
         found, newest = self._feed.new_instances(since, MAX_SINGLE)

@@ -86,6 +86,9 @@ class Database:
         url: of a PostgreSQL database or a SQLite file; ``None`` for the folder's own.
         file: the folder's own SQLite database.
 
+    Attributes:
+        commits: how many transactions this object has committed at least, so that caches notice changes.
+
     Raises:
         ValueError: the URL is not accepted, the tables are of a newer app, or SQLite cannot work in the folder.
         ConnectionError: the database cannot be reached.
@@ -98,6 +101,7 @@ class Database:
                 "The database's password is in its URL, which logs and lists of processes show: %s", _PASSWORD_ADVICE
             )
         self._shown = parsed.set(query={}).render_as_string()
+        self.commits = 0
         self.is_sqlite = parsed.drivername == _SQLITE[0]
         self.is_in_folder = kind_of(url, file) == IN_FOLDER
         self._engine: Engine = create_engine(parsed, hide_parameters=True, **_POOL)
@@ -151,6 +155,7 @@ class Database:
                 if not durable and not self.is_sqlite:
                     connection.execute(text("SET LOCAL synchronous_commit TO OFF"))
                 yield connection
+            self.commits += 1
 
     def insert(self, table: Table) -> Any:
         """An ``INSERT`` with ``ON CONFLICT``."""

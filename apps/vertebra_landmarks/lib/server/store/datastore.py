@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.exception import ImageNotFoundException
 from sqlalchemy.exc import DBAPIError
 
+from ...learning.weights.weight_files import file_digest
 from .database import Database, kind_of
-from .folder_adoption import adopt_files
+from .folder_adoption import adopt_files, fill_columns
 from .folder_scan import FolderScan
 from .folder_watcher import FolderWatcher
 from .image_queries import ImageQueries, ScoreQueries
-from .images import FINAL, Images, StatedSide
+from .images import DIGEST_DIGITS, FINAL, Images, StatedSide
 from .labels import CurrentLabel, Labels
 from .schema import LABELLED, OPEN, UNREADABLE
 from .store_context import ImageSource, ImageUnavailableError, StoreContext, check_database, note_database, open_context
@@ -61,6 +63,9 @@ class StudiesDatastore(Datastore):
     version, ``ValueError`` for invalid names or content and metadata that is too long, and ``OSError`` where a file is
     missing or cannot be written, among them ``ImageUnavailableError`` where it cannot be fetched now.
 
+    Attributes:
+        on_prefetched: called with the id of each image that was fetched before somebody asks for it.
+
     Args:
         folder: the studies folder.
         database: URL of a PostgreSQL database or a SQLite file; ``None`` for a SQLite file in the folder.
@@ -94,6 +99,7 @@ class StudiesDatastore(Datastore):
         is_noted = check_database(self._folder, kind)
         self._database = Database(database, file)
         self._watcher: FolderWatcher | None = None
+        self.on_prefetched: Callable[[str], object] = lambda _: None
         self._source: ImageSource = self._folder
         try:
             context = open_context(self._folder, self._database, is_noted)
@@ -112,6 +118,7 @@ class StudiesDatastore(Datastore):
     def _open(self, context: StoreContext, auto_reload: bool, read_only: bool) -> None:
         self.context = context
         adopt_files(context)
+        fill_columns(context)
         self._images = Images(context)
         self._labels = Labels(context, self._images)
         self._queries = ImageQueries(context)
@@ -228,6 +235,10 @@ class StudiesDatastore(Datastore):
         """File names of some images, in their order."""
         return self._queries.files(image_ids)
 
+    def prefetch(self, upcoming: Callable[[], Collection[str]]) -> None:
+        """Fetch images that will be asked for soon, in the background; ``upcoming`` returns their ids."""
+        self._source.prefetch(lambda: self.files(upcoming()), lambda name: self.on_prefetched(id_of(name)))
+
     def note_changed(self, names: Collection[str]) -> None:
         """Reconcile images whose files have appeared in or vanished from the source."""
         if len(names) > MAX_SINGLE:
@@ -316,6 +327,18 @@ class StudiesDatastore(Datastore):
         entry = self._images.entry(image_id)
         return (0, 0) if entry is None else (entry.size, entry.mtime_ns)
 
+    def image_digest(self, image_id: str) -> str:
+        """Digest of an image's present file, which tells images of one name apart.
+
+        Raises:
+            ImageNotFoundException: there is no image of that id.
+            OSError: its file cannot be read.
+        """
+        uri = self.get_image_uri(image_id)
+        if not uri:
+            raise ImageNotFoundException(f"there is no image {image_id!r:.80} in the studies folder")
+        return file_digest(Path(uri), DIGEST_DIGITS)
+
     def note_unreadable(self, image_id: str, reason: str, file: FileState) -> None:
         """Mark an image as unreadable until its file changes; ``file`` is its ``file_state`` before it was read."""
         self._images.note_unreadable(image_id, reason, file)
@@ -368,7 +391,7 @@ class StudiesDatastore(Datastore):
         image = self._picked(exclude, pick)
         if image is not None:
             taken = [*exclude, image]
-            self._source.prefetch(lambda: self.files(upcoming(taken, PREFETCHED)))
+            self.prefetch(lambda: upcoming(taken, PREFETCHED))
         return image
 
     def _at_hand(self, exclude: Collection[str], failure: str) -> str | None:

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import Connection, bindparam, exists, select
 
 from ...spine.labels.markups import SUFFIX
-from .images import FINAL, Images, set_state
+from .images import FINAL, PREDICTED, Images, note_label, saved_at_of
 from .label_sync import digest_of, is_whole
-from .schema import LABELLED, assignments, images, labels, scored_versions
+from .schema import GONE, LABELLED, assignments, images, labels, scored_versions
 from .store_context import MAX_METADATA_CHARACTERS, StoreContext, metadata_json
 from .studies_folder import StudiesFolder, is_storable
 
@@ -118,8 +118,9 @@ def recover_versions(context: StoreContext, images_: Images) -> int:
             with context.database.writing(durable=False) as connection:
                 insert = context.database.insert(labels).on_conflict_do_nothing()
                 connection.execute(insert, [{**common, **row} for row in rows])
-                if tag == FINAL and any(row["is_current"] for row in rows):
-                    set_state(connection, keys[image], LABELLED)
+                current = next((row for row in rows if row["is_current"]), None)
+                if current is not None:
+                    note_label(connection, keys[image], tag, saved_at_of(json.loads(current["facts"])))
     if count:
         logger.warning("%d label versions unknown to the database were recovered from the studies folder", count)
     return count
@@ -161,6 +162,7 @@ def _content(path: Path) -> bytes:
         return b""
 
 
+_BATCH = 1000
 ASSIGNMENTS_FILE, SCORED_VERSIONS_FILE = "given.json", "scored.json"
 
 
@@ -194,3 +196,34 @@ def _add(context: StoreContext, table: Any, rows: list[dict[str, Any]]) -> None:
         if not connection.execute(select(exists().where(table.c.store == context.key))).scalar_one():
             row = context.database.insert(table).on_conflict_do_nothing()
             connection.execute(row, [{"store": context.key, **values} for values in rows])
+
+
+def fill_columns(context: StoreContext) -> None:
+    """Fill the columns that lists of images read, where another release of the app has written the rows."""
+    ours = images.c.store == context.key
+    predicted = select(labels.c.key).where(labels.c.image == images.c.key, labels.c.tag == PREDICTED)
+    has_prediction = predicted.where(labels.c.is_current).exists()
+    undated = select(images.c.key, images.c.facts).where(ours, images.c.added_at == 0).limit(_BATCH)
+    final = (labels.c.image == images.c.key) & (labels.c.tag == FINAL) & labels.c.is_current
+    unnoted = select(images.c.key, labels.c.facts).join(labels, final)
+    unnoted = unnoted.where(ours, images.c.state == LABELLED, images.c.labelled_at == 0).limit(_BATCH)
+    stale = ours, images.c.state.not_in((GONE, LABELLED)), images.c.labelled_at != 0
+    with context.database.writing(durable=False) as connection:
+        wrong = ours, images.c.is_predicted != has_prediction
+        connection.execute(images.update().where(*wrong).values(is_predicted=has_prediction))
+        connection.execute(images.update().where(*stale).values(labelled_at=0))
+    for query, column in ((undated, images.c.added_at), (unnoted, images.c.labelled_at)):
+        is_complete = False
+        while not is_complete:
+            with context.database.writing(durable=False) as connection:
+                is_complete = _fill_times(connection, query, column)
+
+
+def _fill_times(connection: Connection, query: Any, column: Any) -> bool:
+    """Fill a column of a batch of images from metadata, and say whether none is left."""
+    rows = connection.execute(query).all()
+    if rows:
+        times = [{"of": row.key, "time": saved_at_of(json.loads(row.facts))} for row in rows]
+        change = images.update().where(images.c.key == bindparam("of")).values({column.name: bindparam("time")})
+        connection.execute(change, times)
+    return len(rows) < _BATCH

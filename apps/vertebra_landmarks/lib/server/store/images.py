@@ -33,13 +33,17 @@ from .studies_folder import (
 
 logger = logging.getLogger(__name__)
 
-FINAL = "final"
+FINAL, PREDICTED = "final", "original"
+"""Tags of the labels of annotators and of predictions."""
+MAX_TIME_S = 250_000_000_000
+"""Seconds since 1970 from which on a number in metadata is no time: in the year 9892."""
 REASON = "unreadable"
 """Metadata key: why an image cannot be read."""
 SIDES = ("left", "right")
 STATED_SIDE = "stated_side"
 """Metadata key, and key of a request of the app to its inference task: the ``StatedSide`` of an image."""
-_DIGITS = 32  # of the digest of an image's file
+DIGEST_DIGITS = 32
+"""Of the digest of an image's file."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ class Images:
             row = self.find(connection, image)
         stated = None if row is None else StatedSide.parse(json.loads(row.facts).get(STATED_SIDE))
         path = None if row is None or stated is None else self._source.readable_path(row.file)
-        return stated if stated and path and stated.digest == file_digest(path, _DIGITS) else None
+        return stated if stated and path and stated.digest == file_digest(path, DIGEST_DIGITS) else None
 
     def state_side(self, image: str, image_left_is: str | None, user: str) -> None:
         """Store the patient's side at the left of the upright image; ``None`` withdraws the statement.
@@ -157,7 +161,7 @@ class Images:
         stated = None
         if image_left_is is not None:
             path = self._source.readable_path(file) or self._source.location(file)
-            stated = asdict(StatedSide(image_left_is, user, int(time.time()), file_digest(path, _DIGITS)))
+            stated = asdict(StatedSide(image_left_is, user, int(time.time()), file_digest(path, DIGEST_DIGITS)))
         self.update_metadata(image, {STATED_SIDE: stated})
 
     def note_unreadable(self, image: str, reason: str, file: FileState) -> None:
@@ -217,7 +221,8 @@ class Images:
             sync(self._folder.path)
             gone = self._ours, images.c.id == image, images.c.state == GONE
             other = or_(images.c.size != state.st_size, images.c.mtime_ns != state.st_mtime_ns)
-            fresh = {"facts": metadata_json({"ts": int(time.time()), "name": path.name})}
+            now = int(time.time())
+            fresh = {"facts": metadata_json({"ts": now, "name": path.name}), "added_at": now}
             connection.execute(images.update().where(*gone, other).values(fresh))  # the old ones were of another image
             self._reconcile(connection, image, [path.name])
             row = self.require(connection, image)
@@ -312,7 +317,8 @@ class Images:
                 "mtime_ns": file.mtime_ns,
                 "state": state,
                 "draw": deck + random.random(),
-                "facts": metadata_json({"ts": now, **imported.get(image, {}), "name": file.name}),
+                "facts": metadata_json(noted := {"ts": now, **imported.get(image, {}), "name": file.name}),
+                "added_at": saved_at_of(noted),
             }
             for image, file in new
         ]
@@ -330,7 +336,8 @@ class Images:
         if is_changed:
             connection.execute(scores.delete().where(scores.c.image == row.key))  # of the old pixels
             values = {"file": file.name, "size": file.size, "mtime_ns": file.mtime_ns}
-            connection.execute(images.update().where(images.c.key == row.key).values(values))
+            unread = {"patient": None, "taken_on": None}
+            connection.execute(images.update().where(images.c.key == row.key).values({**values, **unread}))
         state = row.state
         if state == UNREADABLE and is_changed:
             metadata = {name: value for name, value in json.loads(row.facts).items() if name != REASON}
@@ -362,8 +369,29 @@ class Images:
             self._reconcile(connection, image, [])
 
 
-def set_state(connection: Connection, key: int, state: int) -> None:
-    """Set the state of an image whose file exists, and of its scores, to ``LABELLED`` or ``OPEN``."""
-    at = images.c.key == key, images.c.state.not_in((GONE, state))
-    if connection.execute(images.update().where(*at).values(state=state)).rowcount:
-        connection.execute(scores.update().where(scores.c.image == key).values(is_open=state == OPEN))
+def note_label(connection: Connection, key: int, tag: str, saved_at: int | None) -> None:
+    """Note in the row of an image that it has, or no longer has, a current label of a tag.
+
+    Args:
+        connection: in a writing transaction.
+        key: of the image.
+        tag: of the label.
+        saved_at: when it was saved, in seconds since 1970; ``None`` where it was removed.
+    """
+    has_label = saved_at is not None
+    if tag == PREDICTED:
+        other = images.c.key == key, images.c.is_predicted != has_label
+        connection.execute(images.update().where(*other).values(is_predicted=has_label))
+    if tag == FINAL:
+        connection.execute(images.update().where(images.c.key == key).values(labelled_at=saved_at or 0))
+        state = LABELLED if has_label else OPEN
+        at = images.c.key == key, images.c.state.not_in((GONE, state))
+        if connection.execute(images.update().where(*at).values(state=state)).rowcount:
+            connection.execute(scores.update().where(scores.c.image == key).values(is_open=state == OPEN))
+
+
+def saved_at_of(metadata: Mapping[str, Any]) -> int:
+    """When an image was added or a label saved, by its metadata: seconds since 1970, 1 where not stated."""
+    ts = metadata.get("ts")
+    is_time = isinstance(ts, (int, float)) and not isinstance(ts, bool) and 1 <= ts < MAX_TIME_S
+    return int(ts) if is_time and ts is not None else 1

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from ..filenames import check_tag
-from .images import Images
+from .images import Images, note_label, saved_at_of
 from .label_sync import Claim, LabelState, LabelSync, digest_of, labeller
 from .schema import labels
 from .store_context import StoreContext, metadata_json
@@ -98,12 +98,14 @@ class LabelImport:
         text = metadata_json({**facts, **found.metadata, "name": facts.get("name")})
         with self._database.writing() as connection:
             connection.execute(labels.update().where(labels.c.key == row.key).values(facts=text))
+            if row.is_current:
+                note_label(connection, row.image, row.tag, saved_at_of(found.metadata))
             note(connection, row.key, None)
 
     def _add(self, state: LabelState, rows: Sequence[Row[Any]], found: FoundVersion, note: Origin) -> None:
         metadata = {**found.metadata, "name": self._folder.label(state.image, state.tag).name}
         claim: Claim = partial(_noted, note, None)
-        if not rows or _time_of(found.metadata) >= _time_of(json.loads(rows[-1].facts)):
+        if not rows or saved_at_of(found.metadata) >= saved_at_of(json.loads(rows[-1].facts)):
             self._make_current(state, found.content, metadata, claim, found.number)
             return
         number = found.number if self._is_past(state, rows, found.number) else state.last + 1
@@ -138,10 +140,4 @@ def _noted(note: Origin, copied: int | None, connection: Connection, key: int) -
 def _may_be(row: Row[Any], found: FoundVersion) -> bool:
     """Whether a version of the same content may be the found one: nobody is named, or it was saved at that time."""
     facts = json.loads(row.facts)
-    return not labeller(facts) or _time_of(facts) == _time_of(found.metadata)
-
-
-def _time_of(metadata: Mapping[str, Any]) -> float:
-    """When a version was saved, in seconds since 1970; 0 where that is not known."""
-    saved_at = metadata.get("ts")
-    return float(saved_at) if isinstance(saved_at, (int, float)) else 0.0
+    return not labeller(facts) or saved_at_of(facts) == saved_at_of(found.metadata)

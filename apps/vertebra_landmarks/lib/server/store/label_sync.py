@@ -20,8 +20,8 @@ from sqlalchemy import Connection, Row, func, select
 
 from ...spine.atomic_write import atomic_write
 from ..filenames import is_inside
-from .images import FINAL, Images, set_state
-from .schema import LABELLED, OPEN, images, labels
+from .images import Images, note_label, saved_at_of
+from .schema import images, labels
 from .store_context import StoreContext, metadata_json
 from .studies_folder import TAGS, FileEntry, StudiesFolder, sync
 
@@ -182,8 +182,7 @@ class LabelSync:
                     self._check_base(connection, state, base_version, str(row["digest"]))
                 self._end_current(connection, state)
                 key = self._insert(connection, row, claim)
-                if state.tag == FINAL:
-                    set_state(connection, state.key, LABELLED)
+                note_label(connection, state.key, state.tag, saved_at_of(metadata))
         except LabelConflictError:
             _version_path(self._folder, state.image, state.tag, number).unlink(missing_ok=True)
             raise
@@ -398,8 +397,7 @@ class LabelSync:
         with self._database.writing() as connection:
             self._lock_image(connection, state)
             self._end_current(connection, state)
-            if state.tag == FINAL:
-                set_state(connection, state.key, OPEN)
+            note_label(connection, state.key, state.tag, None)
 
     @staticmethod
     def _lock_image(connection: Connection, state: LabelState) -> None:

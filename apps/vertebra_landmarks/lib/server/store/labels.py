@@ -16,6 +16,10 @@ from typing import Any, NamedTuple
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 from sqlalchemy import Connection, Row, select
 
+from ...spine.geometry import transform_points
+from ...spine.imaging.orientation import orientation_of
+from ...spine.labels.markups import from_markups, parse_json
+from ...spine.measurement.cobb import measure_curves
 from ..filenames import check_tag, is_inside
 from .images import Images
 from .label_sync import LabelState, LabelSync, digest_of, is_whole, labeller
@@ -24,6 +28,9 @@ from .store_context import StoreContext, merge_metadata
 from .studies_folder import is_storable
 
 logger = logging.getLogger(__name__)
+
+ANGLE = "largest_angle_deg"
+"""Metadata key of a label: its largest Cobb angle in degrees, ``None`` where it has none; only the server sets it."""
 
 
 class CurrentLabel(NamedTuple):
@@ -145,7 +152,8 @@ class Labels:
             state = self._sync.preserve_external_edit(self._sync.state(image, tag))
             if base_version is not None and _is_saved(state, base_version, content, metadata):
                 return state.last
-            metadata = {**metadata, "ts": int(time.time()), "name": path.name}
+            own = {"ts": int(time.time()), "name": path.name, ANGLE: largest_angle_of(content)}
+            metadata = {**metadata, **own}
             number, row = self._sync.add_version(state, content, metadata, None, base_version=base_version)
             try:
                 self._sync.write_current(row, path, content)
@@ -272,6 +280,20 @@ class Labels:
         """
         content, original = self.version(image, tag, number)
         return self.save(image, tag, content, {**original, **metadata, "restored": number})
+
+
+def largest_angle_of(content: bytes) -> float | None:
+    """Largest Cobb angle of a label in degrees, rounded to tenths; ``None`` where the file has no curve to measure.
+
+    Args:
+        content: of a Markups file; one that states no geometry is measured as if its pixels were square.
+    """
+    try:
+        xy = from_markups(parse_json(content)).visible_xy
+    except ValueError:
+        return None
+    curves = measure_curves(transform_points(orientation_of(xy, 1, 1).matrix(1, 1), xy))
+    return round(max(curve.angle_deg for curve in curves), 1) if curves else None
 
 
 def _is_saved(state: LabelState, base_version: int, content: bytes, metadata: Mapping[str, Any]) -> bool:

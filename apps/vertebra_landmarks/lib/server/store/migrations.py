@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, inspect, select
+from sqlalchemy.schema import CreateColumn
 
 from .schema import (
     assignments,
+    images,
     metadata,
     outbox,
     pacs_instances,
@@ -20,6 +22,7 @@ from .schema import (
     presence,
     schema_version,
     scored_versions,
+    scores,
     sessions,
     tasks,
 )
@@ -49,20 +52,44 @@ def _add_presence(connection: Connection) -> None:
     presence.create(connection)
 
 
+_OVERVIEW_COLUMNS = (
+    images.c.is_predicted,
+    images.c.added_at,
+    images.c.labelled_at,
+    images.c.patient,
+    images.c.taken_on,
+)
+
+
+def _add_columns_of_overview(connection: Connection) -> None:
+    """Lists of images read metadata; ``folder_adoption`` fills the columns of existing rows at the next opening."""
+    present = {column["name"] for column in inspect(connection).get_columns(images.name)}
+    for column in _OVERVIEW_COLUMNS:
+        if column.name not in present:
+            definition = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {images.name} ADD COLUMN {definition}")
+    for table in (images, scores):
+        known = {index["name"] for index in inspect(connection).get_indexes(table.name)}
+        for index in table.indexes:
+            if index.name not in known:
+                index.create(connection)
+
+
 def _add_pacs_instances(connection: Connection) -> None:
     """Images lay in the studies folder only."""
-    pacs_instances.create(connection)
+    pacs_instances.create(connection, checkfirst=True)
 
 
 def _add_outbox(connection: Connection) -> None:
     """Nothing was sent to a PACS, and no reports were read from it."""
     for table in (outbox, pacs_reports):
-        table.create(connection)
+        table.create(connection, checkfirst=True)
 
 
 MIGRATIONS = (
     Migration(_add_tables_of_servers, is_additive=True),
     Migration(_add_presence, is_additive=True),
+    Migration(_add_columns_of_overview, is_additive=True),
     Migration(_add_pacs_instances, is_additive=True),
     Migration(_add_outbox, is_additive=True),
 )

@@ -6,7 +6,21 @@ file is gone stays, with its labels' versions, and wakes up when the file comes 
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    false,
+    text,
+)
 
 GONE, OPEN, LABELLED, UNREADABLE = 0, 1, 2, 3
 """State of an image: its file is not there; it has no label ``final``; it has one; none, and it cannot be read."""
@@ -50,10 +64,20 @@ images = Table(
     Column("state", Integer, nullable=False),
     Column("draw", Float(53), nullable=False),  # place in the deck that random picks are dealt from
     Column("facts", Text, nullable=False),  # JSON
+    Column("is_predicted", Boolean, nullable=False, server_default=false()),  # has a current label "original"
+    Column("added_at", BigInteger, nullable=False, server_default=text("0")),  # seconds since 1970; 0: not noted yet
+    Column("labelled_at", BigInteger, nullable=False, server_default=text("0")),  # the same; 0: no label "final"
+    Column("patient", String(32), nullable=True),  # digest; "" where unknown, NULL where the file was not asked
+    Column("taken_on", String(10), nullable=True),  # date in the file's header, ISO 8601; "" or NULL likewise
     Index("vl_images_by_id", "store", "id", unique=True),
     Index("vl_images_folded", "store", "folded"),
     Index("vl_images_deck", "store", "state", "draw"),
     Index("vl_images_in_order", "store", "state", "id"),
+    Index("vl_images_counted", "store", "state", "is_predicted"),
+    Index("vl_images_by_name", "store", "folded", "id", "state", "is_predicted"),
+    Index("vl_images_by_date", "store", "added_at", "folded", "id", "state", "is_predicted"),
+    Index("vl_images_by_label", "store", "labelled_at", "folded", "id", "state", "is_predicted"),
+    Index("vl_images_of_patient", "store", "patient"),
 )
 
 spares = Table(
@@ -103,6 +127,7 @@ Index(
     scores.c.value.desc(),
     scores.c.image,
 )
+Index("vl_scores_in_order", scores.c.store, scores.c.strategy, scores.c.model_version, scores.c.value, scores.c.image)
 
 assignments = Table(
     "vl_assignments",
@@ -144,17 +169,6 @@ sessions = Table(
     Column("expiry_s", BigInteger, nullable=False),  # after its last use
 )
 
-presence = Table(
-    "vl_presence",
-    metadata,
-    Column("store", Integer, ForeignKey("vl_stores.key"), primary_key=True),
-    Column("image", _Name, primary_key=True),  # its id
-    Column("client", String(36), primary_key=True),  # an open page
-    Column("user", Text, nullable=False),
-    Column("edits", Integer, nullable=False),  # that are not saved yet
-    Column("seen_at", Float(53), nullable=False),  # seconds since 1970
-)
-
 pacs_instances = Table(
     "vl_pacs_instances",
     metadata,
@@ -190,6 +204,17 @@ pacs_reports = Table(
     metadata,
     Column("store", Integer, ForeignKey("vl_stores.key"), primary_key=True),
     Column("instance_uid", String(64), primary_key=True),  # of a structured report of others that was read
+)
+
+presence = Table(
+    "vl_presence",
+    metadata,
+    Column("store", Integer, ForeignKey("vl_stores.key"), primary_key=True),
+    Column("image", _Name, primary_key=True),  # its id
+    Column("client", String(36), primary_key=True),  # an open page
+    Column("user", Text, nullable=False),
+    Column("edits", Integer, nullable=False),  # that are not saved yet
+    Column("seen_at", Float(53), nullable=False),  # seconds since 1970
 )
 
 schema_version = Table(

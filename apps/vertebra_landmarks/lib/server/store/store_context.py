@@ -81,8 +81,13 @@ class ImageSource(Protocol):
     def at_hand(self) -> Collection[str]:
         """Names of files that can be read without fetching them; asked for while there is a ``failure``."""
 
-    def prefetch(self, upcoming: Callable[[], Iterable[str]]) -> None:
-        """Fetch files that will be asked for soon, in the background; ``upcoming`` returns their names."""
+    def prefetch(self, upcoming: Callable[[], Iterable[str]], then: Callable[[str], object]) -> None:
+        """Fetch files that will be asked for soon, in the background.
+
+        Args:
+            upcoming: returns their names.
+            then: called with the name of each that is there.
+        """
 
     def close(self) -> None:
         """Release what it holds."""

@@ -27,7 +27,7 @@ from .dependencies import MEGABYTE, Json, Service, make_service
 from .errors import ERROR_RESPONSES, add_error_handlers
 from .file_responses import FACTS
 from .request_guard import RequestGuard
-from .routes import datastore, infer, info, landmarks, measure, page, presence, session, tasks
+from .routes import datastore, infer, info, landmarks, measure, overview, page, presence, report, session, tasks
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,8 @@ ROUTERS = (
     landmarks.router,
     presence.router,
     datastore.router,
+    overview.router,
+    report.router,
     session.router,
     tasks.router,
 )

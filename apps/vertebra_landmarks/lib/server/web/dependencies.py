@@ -15,6 +15,7 @@ from monailabel.interfaces.app import MONAILabelApp
 from ..annotation.presence import Presence
 from ..config import ServerConfig
 from ..models import FOLDER
+from ..overview.study_overview import Overview
 from ..worker_registry import WorkerRegistry
 from .auth import User
 from .request_guard import user_of
@@ -41,9 +42,12 @@ class Service:
         uploads: temporary storage of uploaded files.
         sessions: images that clients sent once for many requests.
         task_registry: training and other tasks of all servers of the studies.
+        overview: lists, thumbnails and statistics of the images.
         presence: who has an image open.
         inference_pool: requests that wait for the inference queue.
         io_pool: reading and writing of images and labels.
+        thumbnail_pool: making of thumbnails, so that nothing else waits for them.
+        report_pool: drawing of reports, and follow-ups.
         long_task_pool: synchronous training, scoring and batches.
     """
 
@@ -53,9 +57,12 @@ class Service:
     uploads: Uploads
     sessions: SessionStore
     task_registry: TaskRegistry
+    overview: Overview
     presence: Presence
     inference_pool: WorkerPool = field(default_factory=lambda: WorkerPool("landmarks", workers=64, capacity=64))
     io_pool: WorkerPool = field(default_factory=lambda: WorkerPool("files", workers=2, capacity=128))
+    thumbnail_pool: WorkerPool = field(default_factory=lambda: WorkerPool("thumbnails", workers=1, capacity=256))
+    report_pool: WorkerPool = field(default_factory=lambda: WorkerPool("reports", workers=1, capacity=32))
     long_task_pool: WorkerPool = field(default_factory=lambda: WorkerPool("a long task", workers=1, capacity=1))
 
     def close(self) -> None:
@@ -72,7 +79,10 @@ def make_service(app: MONAILabelApp, config: ServerConfig) -> Service:
     max_bytes = SESSIONS_TO_UPLOADS * config.max_upload_mb * MEGABYTE
     context, folder = app.datastore().context, studies / UPLOADS / SESSIONS
     sessions = SessionStore(context, folder, uploads, max_bytes, settings.MONAI_LABEL_SESSION_EXPIRY)
-    return Service(app, config, registry, uploads, sessions, TaskRegistry(registry, context), Presence(context))
+    overview = Overview(app.datastore(), Path(app.studies) / FOLDER)
+    return Service(
+        app, config, registry, uploads, sessions, TaskRegistry(registry, context), overview, Presence(context)
+    )
 
 
 async def _service_of(request: Request) -> Service:

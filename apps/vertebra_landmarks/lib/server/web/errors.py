@@ -48,6 +48,7 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
         403: "The token's role does not suffice, or the request comes from a page of another site",
         404: "There is no such image, label, model, strategy or task",
         409: "Somebody else has saved a newer label, or there is such an image already",
+        412: "The image is another file than the one that was seen",
         413: "The body is too large",
         415: "The image cannot be read",
         422: "The image shows no spine",
@@ -75,8 +76,8 @@ def add_error_handlers(application: FastAPI) -> None:
     application.exception_handler(MONAILabelException)(_monai_label_error)
     application.exception_handler(UnreadableImageError)(_unreadable)
     application.exception_handler(ImageUnavailableError)(_unavailable)
-    application.exception_handler(ImagesFixedError)(_conflict)
-    application.exception_handler(LabelConflictError)(_conflict)
+    application.exception_handler(ImagesFixedError)(_images_fixed)
+    application.exception_handler(LabelConflictError)(_label_conflict)
     application.exception_handler(DBAPIError)(_database_error)
     application.exception_handler(Exception)(_internal_error)
 
@@ -109,7 +110,11 @@ def _unavailable(_: Request, error: ImageUnavailableError) -> Response:
     return error_response(503, error, {"Retry-After": "10"})
 
 
-def _conflict(_: Request, error: ImagesFixedError | LabelConflictError) -> Response:
+def _images_fixed(_: Request, error: ImagesFixedError) -> Response:
+    return error_response(409, error)
+
+
+def _label_conflict(_: Request, error: LabelConflictError) -> Response:
     return error_response(409, error)
 
 

@@ -40,11 +40,12 @@ def file_response(path: Path, media_type: str, name: str | None = None) -> Strea
     except FileNotFoundError as error:
         raise HTTPException(404, "the file has just been removed") from error
     size = os.fstat(stream.fileno()).st_size
-    headers = {"Content-Length": str(size), "Content-Disposition": f"attachment; {_named(name or path.name)}"}
+    headers = {"Content-Length": str(size), "Content-Disposition": f"attachment; {disposition(name or path.name)}"}
     return StreamingResponse(_chunks(stream), media_type=media_type, headers=headers)
 
 
-def _named(name: str) -> str:
+def disposition(name: str) -> str:
+    """Parameter of ``Content-Disposition`` that names a file."""
     return f'filename="{name}"' if quote(name) == name else f"filename*=utf-8''{quote(name)}"
 
 
@@ -70,13 +71,16 @@ class PixelsResponse(FileResponse):
                 await to_thread.run_sync(lambda: Path(self.path).unlink(missing_ok=True))
 
 
-def pixels_response(radiograph: Radiograph, folder: Path, stated: StatedSide | None = None) -> PixelsResponse:
+def pixels_response(
+    radiograph: Radiograph, folder: Path, stated: StatedSide | None = None, digest: str | None = None
+) -> PixelsResponse:
     """Make the answer.
 
     Args:
         radiograph: the image.
         folder: where the answer waits to be sent.
         stated: the patient's side that a person has stated.
+        digest: of the image's file.
     """
     with tempfile.NamedTemporaryFile(dir=folder, prefix="pixels-", suffix=".npy.gz", delete=False) as file:
         try:
@@ -88,7 +92,7 @@ def pixels_response(radiograph: Radiograph, folder: Path, stated: StatedSide | N
             file.close()
             Path(file.name).unlink(missing_ok=True)
             raise
-    headers = {"Content-Encoding": "gzip", FACTS: json.dumps(image_info(radiograph, stated))}
+    headers = {"Content-Encoding": "gzip", FACTS: json.dumps({**image_info(radiograph, stated), "digest": digest})}
     return PixelsResponse(file.name, media_type="application/x-npy", headers=headers)
 
 

@@ -142,6 +142,25 @@ def largest_curve(points: np.ndarray) -> Curve:
     return max(curves, key=lambda curve: curve.angle_deg)
 
 
+def turn_deg(points: np.ndarray, ends: tuple[int, int]) -> Optional[float]:
+    """Signed Cobb angle between two vertebrae: of the superior endplate of one and the inferior endplate of the other.
+
+    Args:
+        points: ``(V, P, 2)`` points or ``(V, 4, 2)`` corners in pixels, NaN where absent.
+        ends: indices of the upper and the lower vertebra.
+
+    Returns:
+        Degrees, positive where the convexity points to image right; ``None`` where a corner of an endplate is absent.
+
+    Raises:
+        ValueError: the shape is wrong.
+    """
+    upper, lower = ends
+    tilts = _tilts(_five_points(points))
+    turn = float(tilts[lower, 1] - tilts[upper, 0])
+    return round(turn, _DECIMALS) if math.isfinite(turn) else None
+
+
 def t1_tilt_deg(points: np.ndarray) -> Optional[float]:
     """Tilt of the superior endplate of T1 against the image horizontal.
 

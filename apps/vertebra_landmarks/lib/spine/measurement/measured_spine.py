@@ -53,7 +53,7 @@ def measure(spine: Spine, frame: ImageFrame, origin: Origin = UNKNOWN) -> Measur
     """
     upright = frame.upright(spine)
     xy, scores, errors = upright.visible_xy, upright.scores, upright.errors
-    by_reader = (upright.visible & (scores == 1.0) & np.isnan(errors))[:, _CORNERS]
+    by_reader = corners_of_reader(upright)
     half_widths = corrected_half_widths(origin.half_widths, by_reader)
     curves = curves_with_intervals(xy, frame.image_left_is, half_widths, origin.names_right)
     return Measurements(
@@ -64,6 +64,12 @@ def measure(spine: Spine, frame: ImageFrame, origin: Origin = UNKNOWN) -> Measur
         _explain_intervals(curves, by_reader, origin.names_right),
         upright.visible,
     )
+
+
+def corners_of_reader(spine: Spine) -> np.ndarray:
+    """``(V, 4)`` which corners a person has placed: those visible with a score of 1 and no expected error."""
+    placed: np.ndarray = (spine.visible & (spine.scores == 1.0) & np.isnan(spine.errors))[:, _CORNERS]
+    return placed
 
 
 def curves_with_intervals(

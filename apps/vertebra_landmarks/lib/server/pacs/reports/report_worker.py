@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from ...background_worker import BackgroundWorker
+from ...active_learning.background_worker import BackgroundWorker
 from ...store.datastore import StudiesDatastore
 from ..client import PacsClient, PacsError
 from ..pacs_images import PacsImages

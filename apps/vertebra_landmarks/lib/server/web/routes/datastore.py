@@ -16,6 +16,7 @@ from ...filenames import check_tag
 from ...inference.response import side_info
 from ...store.datastore import ImagesFixedError
 from ...store.images import REASON, STATED_SIDE
+from ...store.labels import ANGLE
 from ..access_policy import requires
 from ..auth import ANYBODY, Role, User
 from ..dependencies import CurrentUser, Json, Service, ServiceDep
@@ -26,7 +27,7 @@ from ..validation import MetadataForm, check_no_names, json_object
 
 router = APIRouter(tags=["Datastore"])
 
-RESERVED = ("strategy", "path", "name", "ts", STATED_SIDE, REASON)
+RESERVED = ("strategy", "path", "name", "ts", STATED_SIDE, REASON, ANGLE)
 """Metadata keys that only the server sets."""
 CHECKSUMS = ("SHA256", "SHA512", "MD5")
 Version = Annotated[int, Query(ge=1, le=2**31 - 1, examples=[2])]
@@ -34,6 +35,13 @@ ImageId = Annotated[str, Query(description="Id of an image of the folder", examp
 NewId = Annotated[str, Query(description="Id that a new image gets", examples=["phantom_1"])]
 Tag = Annotated[str, Query(description="Tag of a label", examples=["final", "original"])]
 CheckSum = Annotated[str, Query(description="Algorithm and digest of a file", examples=[f"SHA256:{'0' * 64}"])]
+ImageDigest = Annotated[
+    str,
+    Query(
+        description="`digest` of the image's facts as the client has seen them: points are saved for no other file",
+        examples=["0" * 32],
+    ),
+]
 BaseVersion = Annotated[
     int | None,
     Query(
@@ -130,9 +138,10 @@ async def image_pixels(service: ServiceDep, image: ImageId) -> Response:
 
 
 def _pixels(service: Service, image: str) -> Response:
+    store = service.app.datastore()
+    digest = store.image_digest(image)  # first: of a file that is replaced meanwhile, the digest must be the older one
     radiograph = service.app.read_image(image)
-    stated = service.app.datastore().stated_side(image)
-    return pixels_response(radiograph, service.uploads.folder, stated)
+    return pixels_response(radiograph, service.uploads.folder, store.stated_side(image), digest)
 
 
 @router.get("/datastore/image/info", openapi_extra=READER, summary="Metadata of an image")

@@ -16,7 +16,7 @@ from ..auth import Role
 from ..dependencies import CurrentUser, Json, Service, ServiceDep
 from ..errors import UNREADABLE, answer, bad_request
 from ..validation import check_no_names, check_object
-from .datastore import RESERVED, BaseVersion, ImageId, Tag, store_label, with_user
+from .datastore import RESERVED, BaseVersion, ImageDigest, ImageId, Tag, store_label, with_user
 
 router = APIRouter(tags=["Landmarks"])
 
@@ -57,10 +57,12 @@ async def save_landmarks(
     image: ImageId,
     tag: Tag = "final",
     base_version: BaseVersion = None,
+    image_digest: ImageDigest = "",
 ) -> Response:
     """Save points as the current label of an image and tag: the Markups file that the Slicer module would save.
 
-    409 where the label has another version than ``base_version`` and other content; the sentence names who saved it.
+    409 where the label has another version than ``base_version`` and other content, the sentence names who saved it;
+    412 where the image's file is not that of ``image_digest``: it was replaced, or the server serves other studies.
     A request that is repeated changes nothing and gets the same answer.
     """
     try:
@@ -69,8 +71,18 @@ async def save_landmarks(
     except ValueError as error:
         raise bad_request(error) from error
     metadata = with_user(body.metadata(time.time()), user)
+    await service.io_pool.run(_check_digest, service, image, image_digest)
     version = await service.io_pool.run(_save, service, image, tag, body, metadata, base_version)
     return Json({"image": image, "tag": tag, "version": version})
+
+
+def _check_digest(service: Service, image: str, digest: str) -> None:
+    if digest and service.app.datastore().image_digest(image) != digest:
+        raise HTTPException(
+            412,
+            f"image {image!r:.80} is another file now than the one that these points were placed on. "
+            "Nothing was saved; open it again.",
+        )
 
 
 def _save(

@@ -51,7 +51,7 @@ async def note_presence(
 
 
 def _note(service: Service, image: str, client: str, user: str, edits: int) -> list[Present]:
-    if not service.app.datastore().get_image_uri(image):
+    if not service.app.datastore().has_image(image):
         raise HTTPException(404, f"there is no image {image!r:.80} in the studies folder")
     return service.presence.note(image, client, user, edits)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from lib.server.background_worker import BackgroundWorker, lock_name
+from lib.server.active_learning.background_worker import BackgroundWorker, lock_name
 
 
 class Counting(BackgroundWorker):

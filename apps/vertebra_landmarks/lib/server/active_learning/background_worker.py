@@ -10,7 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from .log_privacy import redacted_traceback
+from ..log_privacy import redacted_traceback
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,245 @@
+/** Opening an image: its pixels, its submitted label or stored prediction, and the user's unfinished work. */
+
+import { withQuery } from "../api/client.js";
+import { ServerError, cancelled } from "../api/errors.js";
+
+import { originIn } from "../editor/origin.js";
+import { maskOf } from "../editor/schema.js";
+import { Spine } from "../editor/spine.js";
+import { dateTimeText, plural } from "../shell/format.js";
+
+/** @typedef {import("../api/client.js").Client} Client */
+/** @typedef {import("../api/types.js").Label} Label */
+/** @typedef {import("../editor/drafts.js").Draft} Draft */
+/** @typedef {import("../editor/spine.js").Landmark} Landmark */
+/** @typedef {import("./autosave.js").Autosave} Autosave */
+/** @typedef {import("./inference.js").Inference} Inference */
+/** @typedef {import("./presence.js").Presence} Presence */
+/** @typedef {import("./workspace.js").Workspace} Workspace */
+
+/** Positions in label files are rounded to less than this. */
+const ROUNDING_PX = 0.001;
+
+export const [FINAL, PREDICTED] = ["final", "original"];
+
+/**
+ * A label; null without one.
+ * @param {Client} client
+ * @param {string} imageId
+ * @param {string} tag
+ * @param {AbortSignal | null} signal
+ * @returns {Promise<Label | null>}
+ */
+export async function fetchLabel(client, imageId, tag, signal = null) {
+    try {
+        return await client.get(withQuery("/landmarks", { image: imageId, tag }), { signal });
+    } catch (error) {
+        if (error instanceof ServerError && error.kind === "not_found") return null;
+        throw error;
+    }
+}
+
+/**
+ * The submitted label, else the stored prediction; null without either.
+ * @param {Client} client
+ * @param {string} imageId
+ * @param {AbortSignal | null} signal
+ * @returns {Promise<Label | null>}
+ */
+export async function fetchPoints(client, imageId, signal = null) {
+    return (await fetchLabel(client, imageId, FINAL, signal)) ?? fetchLabel(client, imageId, PREDICTED, signal);
+}
+
+/**
+ * Points around fixed ones.
+ * @param {Client} client
+ * @param {string} imageId
+ * @param {Record<string, Record<string, [number, number]>>} fixed pixels of points to keep, by vertebra and point
+ * @param {AbortSignal} signal
+ * @returns {Promise<import("../api/types.js").Prediction & Partial<import("../editor/origin.js").Origin>>}
+ */
+export function infer(client, imageId, fixed, signal) {
+    const path = withQuery("/infer/vertebra_landmarks", { image: imageId, output: "json" });
+    const params = JSON.stringify(Object.keys(fixed).length ? { fixed } : {});
+    return client.form(path, { params }, null, { signal });
+}
+
+/** Opens the image of a workspace, and shows again what the server has. */
+export class ImageLoader {
+    /**
+     * @param {Workspace} workspace
+     * @param {{autosave: Autosave, inference: Inference, presence: Presence}} parts
+     */
+    constructor(workspace, { autosave, inference, presence }) {
+        this.workspace = workspace;
+        this.autosave = autosave;
+        this.inference = inference;
+        this.presence = presence;
+    }
+
+    /**
+     * Load and show the image with its points.
+     * @returns {Promise<Label | null>} what the server has; null without points
+     * @throws {ServerError} it cannot be shown
+     */
+    async open() {
+        const { workspace } = this;
+        const { session } = workspace;
+        /** @type {unknown} */
+        let failure = cancelled();
+        const loaded = await workspace.run("open", `Loading ${session.imageId}`, async (job) => {
+            try {
+                return await this.#load(job);
+            } catch (error) {
+                job.controller.abort(); // the other requests are of no use without this one
+                failure = error;
+                throw error;
+            }
+        });
+        if (!loaded) throw failure;
+        const [image, label] = loaded;
+        session.imageDigest = image.facts.digest;
+        workspace.showImage(image);
+        this.#showLabel(label);
+        return label;
+    }
+
+    /** @param {import("./workspace.js").Job} job */
+    #load(job) {
+        const { context, session } = this.workspace;
+        const { signal } = job.controller;
+        const onProgress = (/** @type {number} */ done, /** @type {number} */ total) => {
+            [job.done, job.total] = [done, total];
+            this.workspace.refresh();
+        };
+        return Promise.all([
+            context.client.pixels(session.imageId, { signal, onProgress }),
+            fetchPoints(context.client, session.imageId, signal),
+            context.session.info ?? context.session.loadInfo(),
+        ]);
+    }
+
+    /**
+     * Offer unfinished work, else find landmarks where there are none or old ones.
+     * @param {Label | null} label what the server has
+     */
+    async offerDraft(label) {
+        const { workspace } = this;
+        const { context } = workspace;
+        const draft = await this.#newestDraft();
+        if (draft && label?.tag === FINAL && isSamePoints(draft.landmarks, label.landmarks)) {
+            await this.#discard(draft);
+            context.messages.show("This label had reached the server already.");
+        } else if (draft && (await this.#isResumed(draft, label))) {
+            workspace.session.resume(workspace.editor, draft, context.user());
+            if (draft.imageLeftIs) workspace.statedSide = draft.imageLeftIs;
+            workspace.label = "draft";
+            void this.autosave.flush();
+            workspace.refresh();
+            return;
+        }
+        if (!workspace.isClosed) await this.inference.inferIfOutdated(label);
+    }
+
+    /**
+     * Keep the edits as a draft, and show again what the server has.
+     * @param {string} notice to be shown then
+     */
+    async startOver(notice) {
+        const { workspace, autosave } = this;
+        const { context, session } = workspace;
+        workspace.editor.end();
+        if (!(await autosave.flush()) && !(await this.#isLossAccepted())) return;
+        const label = await workspace.run("open", `Loading ${session.imageId}`, async ({ controller }) => ({
+            found: await fetchPoints(context.client, session.imageId, controller.signal),
+        }));
+        if (!label) return;
+        workspace.session = session.again();
+        this.#showLabel(label.found);
+        context.messages.show(notice);
+        await this.inference.inferIfOutdated(label.found);
+    }
+
+    async #isLossAccepted() {
+        const text = "Your edits cannot be kept in this browser, and would be lost.";
+        const choices = [{ label: "Keep them", value: "keep" }, { label: "Lose them", value: "lose" }];
+        return (await this.workspace.context.messages.ask(text, choices)) === "lose";
+    }
+
+    /** @param {Label | null} label */
+    #showLabel(label) {
+        const { workspace } = this;
+        const { session, editor } = workspace;
+        const isFinal = label?.tag === FINAL;
+        workspace.label = label === null ? "" : isFinal ? "label" : "prediction";
+        session.baseVersion = isFinal ? label.version : 0;
+        session.final = isFinal ? label.info : null;
+        session.isProposal = label !== null && !isFinal;
+        const touched = maskOf(label?.touched ?? []);
+        const spine = workspace.cutToImage(Spine.fromLandmarks(label?.landmarks ?? []), touched);
+        editor.load(spine, touched, originIn(label?.origin), isFinal);
+        session.timer.touch();
+        workspace.refresh();
+    }
+
+    /** The newest draft of this user that no other tab is working on. @returns {Promise<Draft | undefined>} */
+    async #newestDraft() {
+        const { drafts, session, context } = this.workspace;
+        try {
+            const [all, elsewhere] = await Promise.all([drafts.list(session.server), this.presence.keysElsewhere()]);
+            const isOwn = (/** @type {Draft} */ { user }) => user === "" || user === context.user();
+            return all.find((one) => one.imageId === session.imageId && one.imageDigest === session.imageDigest &&
+                !elsewhere.has(one.key) && isOwn(one));
+        } catch {
+            return undefined; // the first edit says that nothing can be kept
+        }
+    }
+
+    /**
+     * @param {Draft} draft
+     * @param {Label | null} label
+     */
+    async #isResumed(draft, label) {
+        const { context } = this.workspace;
+        const version = label?.tag === FINAL ? label.version : 0;
+        const isOlder = version > draft.baseVersion;
+        const who = label?.info.user ? ` by ${label.info.user}` : "";
+        const newer = isOlder ? ` It is older than the label${who} that the server has now.` : "";
+        const text = `Your unfinished work of ${timeText(draft.saved)}, ${plural(draft.edits, "edit")}.${newer}`;
+        const answer = await context.messages.ask(text, [
+            { label: "Resume", value: "resume", kind: "primary" },
+            { label: "Discard", value: "discard", kind: "danger" },
+        ]);
+        if (answer === "discard") await this.#discard(draft);
+        return answer === "resume";
+    }
+
+    /** @param {Draft} draft */
+    async #discard(draft) {
+        try {
+            await this.workspace.drafts.remove(draft.key);
+        } catch (error) {
+            this.workspace.showError(error);
+        }
+    }
+}
+
+/** "14:32", or day and time where it was not today. @param {number} seconds since 1970 */
+function timeText(seconds) {
+    const [day, time] = dateTimeText(seconds).split(" ");
+    return day === dateTimeText(Date.now() / 1000).split(" ")[0] ? time : `${day} ${time}`;
+}
+
+/**
+ * Whether two lists of points agree up to the rounding of label files.
+ * @param {Landmark[]} some
+ * @param {Landmark[]} others
+ */
+function isSamePoints(some, others) {
+    const visible = some.filter((one) => one.visible);
+    const known = new Map(others.filter((one) => one.visible).map((one) => [one.name, one]));
+    return visible.length === known.size && visible.every(({ name, x, y }) => {
+        const other = known.get(name);
+        return other && Math.abs(other.x - x) <= ROUNDING_PX && Math.abs(other.y - y) <= ROUNDING_PX;
+    });
+}

@@ -1,0 +1,112 @@
+/** Which image comes next, and which was open before; remembered in this tab. */
+
+import { withQuery } from "../api/client.js";
+import { ServerError } from "../api/errors.js";
+
+/** @typedef {import("../api/client.js").Client} Client */
+
+const KEY = "vertebraLandmarks.opened";
+const [MAX_CHOICES, MAX_LISTED, MAX_REMEMBERED] = [5, 200, 500];
+
+/** Images opened in this tab, the present one last. */
+export class OpenedImages {
+    /** @param {Storage | null} storage null where the browser forbids it */
+    constructor(storage) {
+        this.storage = storage;
+        /** @type {string[]} */
+        this.ids = stored(storage);
+    }
+
+    /** The image that was open before the present one; "" without one. */
+    get previous() {
+        return this.ids.at(-2) ?? "";
+    }
+
+    /** An image is open now. @param {string} imageId */
+    push(imageId) {
+        if (this.ids.at(-1) !== imageId) this.#set([...this.ids, imageId].slice(-MAX_REMEMBERED));
+    }
+
+    /** Go back: the present image counts as not opened. @returns {string} the one before; "" without one */
+    back() {
+        const { previous } = this;
+        if (previous) this.#set(this.ids.slice(0, -1));
+        return previous;
+    }
+
+    /** Forget all but the present image, to start over. */
+    forget() {
+        this.#set(this.ids.slice(-1));
+    }
+
+    /** @param {string[]} ids */
+    #set(ids) {
+        this.ids = ids;
+        try {
+            this.storage?.setItem(KEY, JSON.stringify(ids));
+        } catch { /* storage is full: remembered until the page is left */ }
+    }
+}
+
+/** The images opened in this tab. @returns {OpenedImages} */
+export function openedImages() {
+    try {
+        return new OpenedImages(globalThis.sessionStorage ?? null);
+    } catch {
+        return new OpenedImages(null);
+    }
+}
+
+/**
+ * The image that a strategy chooses, or the next of the list where it was open already; a skipped one comes again after
+ * all others.
+ * @param {Client} client
+ * @param {string} strategy
+ * @param {string} present the open image; "" without one
+ * @param {OpenedImages} opened
+ * @param {AbortSignal | null} signal
+ * @returns {Promise<string>} its id; "" when all images are labelled
+ * @throws {ServerError} the open image is the only one without a label
+ */
+export async function chooseNext(client, strategy, present, opened, signal = null) {
+    const seen = new Set([present, ...opened.ids]);
+    let chosen = "";
+    for (let tries = 0; tries < MAX_CHOICES; tries++) {
+        const { id = "" } = (await client.post(`/activelearning/${encodeURIComponent(strategy)}`, {}, { signal })) ?? {};
+        if (!id) return "";
+        if (!seen.has(id)) return id;
+        if (id === chosen) break; // the strategy keeps to its choice
+        chosen = id;
+    }
+    const left = await unlabelled(client, signal);
+    const start = left.indexOf(present) + 1;
+    const others = [...left.slice(start), ...left.slice(0, start), chosen].filter((id) => id && id !== present);
+    if (!others.length) {
+        throw new ServerError("refused", "This is the only image left without a label. Submit it, or open another one.");
+    }
+    const fresh = others.find((id) => !seen.has(id));
+    if (!fresh) opened.forget();
+    return fresh ?? others[0];
+}
+
+/**
+ * Images without a submitted label.
+ * @param {Client} client
+ * @param {AbortSignal | null} signal
+ * @returns {Promise<string[]>}
+ */
+async function unlabelled(client, signal) {
+    const query = (/** @type {string} */ state) => withQuery("/images", { state, sort: "name", limit: MAX_LISTED });
+    const pages = await Promise.all(["predicted", "unlabelled"].map((state) => client.get(query(state), { signal })));
+    return pages.flatMap((page) => page.images.map((/** @type {{id: string}} */ image) => image.id)).sort();
+}
+
+/** @param {Storage | null} storage @returns {string[]} */
+function stored(storage) {
+    try {
+        const ids = JSON.parse(storage?.getItem(KEY) ?? "[]");
+        return Array.isArray(ids) ? ids.filter((id) => typeof id === "string") : [];
+    } catch {
+        return [];
+    }
+}

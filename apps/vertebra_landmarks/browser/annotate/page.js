@@ -1,0 +1,471 @@
+/** The page that annotates one image: the radiograph with its points, and a panel as that of the Slicer module. */
+
+import { withQuery } from "../api/client.js";
+import { messageOf } from "../api/errors.js";
+import { RadiographView } from "../canvas/radiograph_view.js";
+import { ADOPTED, LOADED, LOCKED } from "../editor/changes.js";
+import { serverIdentity } from "../editor/drafts.js";
+import { isFinitePoint } from "../editor/geometry.js";
+import { pivotOf } from "../editor/point_state.js";
+import { CENTER_INDEX, indexOf } from "../editor/schema.js";
+import { h } from "../shell/dom.js";
+import { Autosave } from "./autosave.js";
+import { EditSession } from "./edit_session.js";
+import { FINAL, ImageLoader } from "./image_loader.js";
+import { Inference } from "./inference.js";
+import { Keys, helpSections } from "./keys.js";
+import { chooseNext, openedImages } from "./next_image.js";
+import { Placement } from "./placement.js";
+import { PointKeys } from "./point_keys.js";
+import { Presence } from "./presence.js";
+import { ConflictSection } from "./sections/conflict.js";
+import { CorrectSection } from "./sections/correct.js";
+import { ImagesSection } from "./sections/images.js";
+import { MeasureSection } from "./sections/measure.js";
+import { Notices, showInstead } from "./sections/notices.js";
+import { PlaceSection } from "./sections/place.js";
+import { SubmitSection } from "./sections/submit.js";
+import { ViewSection } from "./sections/view.js";
+import { Submission } from "./submission.js";
+import { Workspace } from "./workspace.js";
+
+/** @typedef {import("../api/types.js").Measurement} Measurement */
+/** @typedef {import("../canvas/radiograph_view.js").Target} Target */
+/** @typedef {import("../editor/changes.js").Change} Change */
+/** @typedef {import("../editor/geometry.js").Point} Point */
+/** @typedef {import("../shell/context.js").Context} Context */
+/** @typedef {import("./edit_session.js").Side} Side */
+/** @typedef {"point" | "vertebra" | "rotate"} DragMode */
+
+/** Activity is noted this often at most. */
+const ACTIVITY_INTERVAL_MS = 1000;
+const ACTIVITIES = ["pointerdown", "pointermove", "wheel", "keydown"];
+const ZOOM = 1.25;
+
+/**
+ * Open an image to annotate.
+ * @param {HTMLElement} container empty
+ * @param {string} imageId
+ * @param {Context} context
+ * @returns {{close: () => Promise<boolean>}} close returns false where the user stays
+ */
+export function openAnnotate(container, imageId, context) {
+    const page = new AnnotatePage(container, imageId, context);
+    void page.open();
+    return page;
+}
+
+/** One image with its panel. */
+export class AnnotatePage {
+    /** What dragging a point does. @type {DragMode} */
+    dragMode = "point";
+    opened = openedImages();
+    /** Aborted when the page is left: ends its listeners. */
+    #ending = new AbortController();
+    #lastActivity = 0;
+
+    /**
+     * @param {HTMLElement} container empty
+     * @param {string} imageId
+     * @param {Context} context
+     */
+    constructor(container, imageId, context) {
+        context.probe.opening();
+        this.stage = h("div", { class: "stage" });
+        this.panel = h("aside", { class: "panel", "aria-label": "Panel" });
+        container.append(h("div", { class: "annotate" }, this.stage, this.panel));
+        this.view = new RadiographView(this.stage, this.#handlers());
+        this.view.element.dataset.testid = "canvas";
+        this.view.element.setAttribute("role", "application");
+        this.view.element.setAttribute("aria-label", `Radiograph ${imageId} with its landmarks: Tab goes from point to ` +
+            "point, arrows move the selected one, Escape leaves");
+        const session = new EditSession(imageId, serverIdentity(document.baseURI));
+        this.workspace = new Workspace(context, this.view, session);
+        this.autosave = new Autosave(this.workspace);
+        this.inference = new Inference(this.workspace, () => this.autosave.onEdited(false));
+        this.submission = new Submission(this.workspace, this.autosave, () => this.#onStored());
+        this.presence = new Presence(this.workspace);
+        this.placement = new Placement(this.workspace, () => this.#onPlacement());
+        this.loader = new ImageLoader(this.workspace, this);
+        this.pointKeys = new PointKeys(this);
+        this.notices = new Notices(this);
+        this.conflict = new ConflictSection(this);
+        this.images = new ImagesSection(this);
+        this.viewSection = new ViewSection(this);
+        this.correct = new CorrectSection(this);
+        this.place = new PlaceSection(this);
+        this.measure = new MeasureSection(this);
+        this.submit = new SubmitSection(this);
+        this.#fillPanel();
+        this.keys = new Keys(this.#keyActions(), this.panel);
+        this.#listen();
+        context.setHelp(helpSections());
+    }
+
+    /** Load and show the image. */
+    async open() {
+        const { workspace, loader, opened } = this;
+        opened.push(workspace.session.imageId);
+        this.presence.open();
+        let label;
+        try {
+            label = await loader.open();
+        } catch (error) {
+            if (!workspace.isClosed) showInstead(this.stage, messageOf(error), () => void workspace.context.router.reload());
+            return;
+        }
+        if (workspace.isClosed) return;
+        this.viewSection.apply();
+        if (!document.activeElement?.closest("header, dialog, .panel")) this.view.element.focus({ preventScroll: true });
+        workspace.context.probe.shown({
+            position: (name) => this.#positionOf(name, ([v, p]) => toXy(workspace.editor.point(v, p))),
+            screenPosition: (name) => this.#positionOf(name, ([v, p]) => this.view.screenPosition(v, p)),
+            state: () => ({
+                image: workspace.session.imageId,
+                edits: workspace.session.edits(workspace.editor),
+                version: workspace.session.baseVersion,
+            }),
+        });
+        await loader.offerDraft(label);
+    }
+
+    /** Leave the image; unsaved work is kept in the browser. @returns {Promise<boolean>} false where the user stays */
+    async close() {
+        const { workspace, autosave } = this;
+        this.pointKeys.end();
+        workspace.editor.end();
+        await this.submission.idle();
+        if (!(await autosave.flush())) {
+            const text = "Your edits are not submitted, and cannot be kept in this browser. They would be lost.";
+            const choices = [{ label: "Stay", value: "stay" }, { label: "Leave", value: "leave" }];
+            if ((await workspace.context.messages.ask(text, choices)) !== "leave") return false;
+        }
+        this.presence.close();
+        this.inference.close();
+        workspace.close();
+        this.keys.remove();
+        this.#ending.abort();
+        this.view.destroy();
+        workspace.context.probe.opening();
+        return true;
+    }
+
+    /** Selected point; point null for a whole vertebra. */
+    get selected() {
+        return this.view.selected;
+    }
+
+    /**
+     * Select a point, a whole vertebra (`p` null) or nothing (`v` null).
+     * @param {number | null} v
+     * @param {number | null} p
+     */
+    select(v, p = null) {
+        this.view.select(v, p);
+        this.workspace.refresh();
+    }
+
+    /** Show a vertebra with its neighbours, and select it. @param {number} v */
+    jumpTo(v) {
+        this.view.zoomTo(v);
+        this.select(v);
+        this.pointKeys.announceSelected();
+    }
+
+    /** Show the present points. */
+    showPoints() {
+        this.view.setPoints(this.placement.shownXy);
+    }
+
+    /** Show a measurement in image and table. @param {Measurement} measured */
+    showMeasurement(measured) {
+        this.view.setMeasurement(measured);
+        this.measure.show(measured);
+    }
+
+    /** @param {DragMode} mode */
+    setDragMode(mode) {
+        this.dragMode = mode;
+        this.#setMode();
+        this.workspace.refresh();
+    }
+
+    /** Protect all points. @param {boolean} isOn */
+    setLocked(isOn) {
+        this.pointKeys.end();
+        this.placement.stop();
+        this.workspace.editor.locked = isOn;
+        this.view.setLocked(isOn);
+        this.workspace.refresh();
+    }
+
+    /** Undo the last step; during a drag, the drag. */
+    undo() {
+        this.workspace.editor.undo();
+    }
+
+    /**
+     * Mark a point, or a whole vertebra, as not visible.
+     * @param {number} v
+     * @param {number | null} p
+     */
+    hide(v, p) {
+        this.pointKeys.end();
+        this.workspace.editor.hide(v, p);
+    }
+
+    /** Shift all names. @param {number} by 1 or -1 */
+    shiftNames(by) {
+        this.pointKeys.end();
+        this.workspace.editor.shiftNames(by);
+    }
+
+    /**
+     * Shift a vertebra on the screen by pixels of the image.
+     * @param {number} v
+     * @param {number} right
+     * @param {number} down
+     */
+    move(v, right, down) {
+        const { editor, uprightMap } = this.workspace;
+        editor.moveVertebra(v, uprightMap.shiftToStored([right, down]));
+    }
+
+    /**
+     * Rotate a vertebra about its center.
+     * @param {number} v
+     * @param {number} degrees clockwise on the screen
+     */
+    rotate(v, degrees) {
+        const { editor, orientation } = this.workspace;
+        editor.rotateVertebra(v, orientation.mirrored ? -degrees : degrees);
+    }
+
+    /** Keep the edits as a draft, and show again what the server has. @param {string} notice */
+    async startOver(notice) {
+        this.pointKeys.end();
+        this.placement.stop();
+        await this.loader.startOver(notice);
+    }
+
+    /** Open the image that the strategy chooses. */
+    async next() {
+        const { workspace, opened } = this;
+        const { context, session } = workspace;
+        const strategy = this.images.strategy.value || "first";
+        const id = await workspace.run("next", "Choosing the next image", ({ controller }) =>
+            chooseNext(context.client, strategy, session.imageId, opened, controller.signal)
+        );
+        if (id) context.router.go("image", id);
+        else if (id === "") context.messages.show("All images are labelled.");
+    }
+
+    /** Open the image that was open before this one. */
+    previous() {
+        const id = this.opened.back();
+        if (id) this.workspace.context.router.go("image", id);
+    }
+
+    /**
+     * State the patient's side at the left of the image; the server stores it, else the draft does.
+     * @param {Side} side
+     */
+    async setSide(side) {
+        const { workspace } = this;
+        const { context, session } = workspace;
+        if (workspace.isSideInFile) return;
+        workspace.statedSide = side;
+        workspace.measure();
+        workspace.refresh();
+        const query = withQuery("/datastore/image/side", { image: session.imageId });
+        const path = `${query}&image_left_is=${side ?? ""}`;
+        const isStored = context.session.may("annotator") && await workspace.run("side", "Storing the patient's side",
+            async ({ controller }) => {
+                await context.client.put(path, null, { signal: controller.signal });
+                return true;
+            });
+        session.imageLeftIs = isStored ? null : side;
+        if (!isStored) this.autosave.onEdited(false);
+    }
+
+    /** Open the report of the submitted label, in a tab of its own. */
+    async openReport() {
+        const { workspace } = this;
+        const { context, session } = workspace;
+        const tab = window.open("", "_blank"); // at once: later it would count as a pop-up
+        if (tab) tab.opener = null;
+        const path = withQuery("/report", { image: session.imageId, tag: FINAL });
+        const report = await workspace.run("report", "Making the report", ({ controller }) =>
+            context.client.blob(path, { signal: controller.signal })
+        );
+        if (!report) {
+            tab?.close();
+            return;
+        }
+        const address = URL.createObjectURL(report);
+        if (tab) tab.location.href = address;
+        else context.messages.show("The browser has blocked the tab of the report. Allow pop-ups of this page.", "error");
+        if (session.isUnsaved && workspace.editor.edits) {
+            context.messages.show("The report shows what the server has: your edits are not submitted yet.");
+        }
+    }
+
+    /** Fill the panel, and keep it up to date. */
+    #fillPanel() {
+        const { conflict, images, viewSection, correct, place, measure, submit, notices, workspace } = this;
+        this.panel.append(
+            notices.element,
+            h("div", { class: "sections" }, conflict.element, images.element, viewSection.element, correct.element,
+                place.element),
+            h("div", { class: "dock" }, measure.element, submit.element)
+        );
+        const sections = [notices, conflict, images, correct, place, measure, submit];
+        workspace.listeners.subscribe(() => sections.forEach((one) => one.refresh()));
+        workspace.measuredListeners.subscribe((measured) => {
+            if (!conflict.isTheirsShown) this.showMeasurement(measured);
+            correct.checks.show(measured.to_check);
+        });
+        workspace.refresh();
+    }
+
+    #listen() {
+        const { workspace } = this;
+        const { signal } = this.#ending;
+        workspace.editor.subscribe((change) => this.#onEdit(change));
+        workspace.context.session.onChange(() => workspace.refresh());
+        for (const name of ACTIVITIES) {
+            document.addEventListener(name, () => this.#onActivity(), { signal, passive: true, capture: true });
+        }
+        window.addEventListener("beforeunload", (event) => {
+            workspace.editor.end();
+            if (!workspace.session.isSaved) event.preventDefault();
+        }, { signal });
+        window.addEventListener("pagehide", () => void this.autosave.flush(), { signal });
+        document.addEventListener("visibilitychange", () => {
+            if (document.visibilityState === "hidden") void this.autosave.flush();
+        }, { signal });
+    }
+
+    #onActivity() {
+        const now = performance.now();
+        if (now - this.#lastActivity < ACTIVITY_INTERVAL_MS) return;
+        this.#lastActivity = now;
+        this.workspace.session.timer.touch();
+        this.submit.refresh();
+    }
+
+    /** @param {Change} change */
+    #onEdit(change) {
+        const { workspace } = this;
+        if (change.kind === LOCKED) return;
+        workspace.session.changeCount += 1;
+        this.submission.withdraw();
+        if (change.kind === LOADED || change.kind === ADOPTED) {
+            workspace.updateOrientation();
+        } else {
+            this.autosave.onEdited(change.isOngoing);
+            this.inference.onEdited(change);
+        }
+        if (!this.conflict.isTheirsShown) this.showPoints();
+        workspace.measure();
+        if (!change.isOngoing) workspace.refresh();
+    }
+
+    #onPlacement() {
+        if (!this.placement.step) this.pointKeys.hideCross();
+        this.#setMode();
+        this.showPoints();
+        this.workspace.refresh();
+    }
+
+    #setMode() {
+        this.view.setMode(this.placement.step ? "place" : this.dragMode);
+    }
+
+    #onStored() {
+        if (this.submit.nextAfter.input.checked) void this.next();
+    }
+
+    /** @returns {import("../canvas/radiograph_view.js").Handlers} */
+    #handlers() {
+        return {
+            onDragStart: () => {
+                this.pointKeys.end();
+                this.workspace.editor.begin();
+            },
+            onDrag: (target, position) => this.#onDrag(target, position),
+            onDragEnd: () => this.workspace.editor.end(),
+            onSelect: () => {
+                this.pointKeys.end();
+                this.workspace.refresh();
+            },
+            onClickImage: (position) => this.placement.take(position),
+            onWindow: () => this.viewSection.onWindow(),
+        };
+    }
+
+    /**
+     * A point was dragged to a position.
+     * @param {Target} target
+     * @param {Point} position
+     */
+    #onDrag({ vertebra: v, point, mode }, position) {
+        const { editor } = this.workspace;
+        const p = point ?? CENTER_INDEX;
+        const before = editor.point(v, p);
+        if (!isFinitePoint(before) || mode === "point") {
+            editor.place(v, p, position);
+        } else if (mode === "vertebra" || p === CENTER_INDEX) {
+            editor.moveVertebra(v, [position[0] - before[0], position[1] - before[1]]);
+        } else {
+            const [x, y] = pivotOf(editor.points(v));
+            const [x0, y0, x1, y1] = [before[0] - x, before[1] - y, position[0] - x, position[1] - y];
+            const angle = Math.atan2(x0 * y1 - y0 * x1, x0 * x1 + y0 * y1);
+            editor.rotateVertebra(v, (angle * 180) / Math.PI);
+        }
+    }
+
+    /**
+     * @param {string} name
+     * @param {(index: readonly [number, number]) => {x: number, y: number}} find
+     */
+    #positionOf(name, find) {
+        const index = indexOf(name);
+        const position = index && find(index);
+        return position && Number.isFinite(position.x) ? position : null;
+    }
+
+    /** Actions of the keys, by name; most click a button if it is enabled. @returns {Record<string, () => unknown>} */
+    #keyActions() {
+        const { view, viewSection, correct } = this;
+        const rotate = (/** @type {number} */ by) => this.selected && this.rotate(this.selected.vertebra, by);
+        return {
+            next: () => this.images.next.click(),
+            previous: () => this.images.previous.click(),
+            infer: () => correct.infer.click(),
+            submit: () => this.submit.submit.click(),
+            undo: () => this.undo(),
+            redo: () => correct.redo.click(),
+            layers: () => viewSection.nextLayers(),
+            doubt: () => correct.checks.showNext(),
+            hide: () => (view.hovered ? this.hide(view.hovered.vertebra, view.hovered.point) : correct.controls.hide()),
+            place: () => this.place.toggle(),
+            dragMode: () => correct.controls.nextDragMode(),
+            rotateLeft: () => rotate(-1),
+            rotateRight: () => rotate(1),
+            namesUp: () => correct.up.click(),
+            namesDown: () => correct.down.click(),
+            zoomIn: () => view.zoomBy(ZOOM),
+            zoomOut: () => view.zoomBy(1 / ZOOM),
+            fit: () => view.fit(),
+            invert: () => viewSection.toggleInverted(),
+            equalize: () => viewSection.toggleEqualized(),
+            help: () => this.workspace.context.toggleHelp(),
+        };
+    }
+}
+
+/** @param {Point} point */
+function toXy([x, y]) {
+    return { x, y };
+}

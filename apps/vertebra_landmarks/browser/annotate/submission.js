@@ -1,0 +1,197 @@
+/** Submitting a label, after warnings about likely mistakes are confirmed; a newer label is never replaced silently. */
+
+import { withQuery } from "../api/client.js";
+import { ServerError } from "../api/errors.js";
+import { namesOf } from "../editor/schema.js";
+import { FINAL, fetchLabel } from "./image_loader.js";
+
+/** @typedef {import("../api/types.js").Label} Label */
+/** @typedef {import("./workspace.js").Workspace} Workspace */
+
+/** A second click within this time is the other half of a double click, and confirms nothing. */
+const MIN_READING_MS = 300;
+const UNANSWERED = "The server did not answer: the label may have been stored or not. Your work is kept. Submit it again.";
+
+const CONFIRM = "This label needs your confirmation: read the warnings at Submit, and submit again.";
+
+/**
+ * Warnings to be confirmed; a confirmation counts for these points only.
+ * @typedef {{changeCount: number, askedAt: number, texts: string[]}} Question
+ */
+
+/**
+ * A label that somebody saved meanwhile.
+ * @typedef {{message: string, theirs: Label}} Conflict
+ */
+
+/** Stores the points as the final label of the image. */
+export class Submission {
+    /** What must be confirmed before the label is sent. @type {Question | null} */
+    question = null;
+    /** @type {Conflict | null} */
+    conflict = null;
+
+    /** @type {Promise<void> | null} */
+    #running = null;
+
+    /**
+     * @param {Workspace} workspace
+     * @param {import("./autosave.js").Autosave} autosave
+     * @param {() => void} onStored called when the server has a label, without newer edits here
+     */
+    constructor(workspace, autosave, onStored) {
+        this.workspace = workspace;
+        this.autosave = autosave;
+        this.onStored = onStored;
+    }
+
+    /** Submit, or ask for a confirmation; the next call confirms it, where the points are the same then. */
+    async submit() {
+        await this.#once(() => this.#checkAndSend());
+    }
+
+    /** Resolves once no label is on its way, so that leaving the image does not cancel it. */
+    async idle() {
+        await this.#running;
+    }
+
+    /** Do it, unless something runs already. @param {() => Promise<void>} work */
+    async #once(work) {
+        this.#running ??= work().finally(() => { this.#running = null; });
+        await this.#running;
+    }
+
+    async #checkAndSend() {
+        const { workspace } = this;
+        const { context, editor } = workspace;
+        if (!workspace.image || this.conflict) return;
+        editor.end();
+        if (context.session.role !== null && !context.session.may("annotator")) {
+            context.messages.show("You may view images here, but not label them. Ask the server's administrator.", "error");
+            return;
+        }
+        if (!Object.keys(editor.visible()).length) {
+            context.messages.show("There are no points to submit. Place them, or find landmarks.", "error");
+            return;
+        }
+        const { changeCount } = workspace.session;
+        const measured = await workspace.run("submit", "Checking the label", ({ controller }) =>
+            workspace.fetchMeasurement(controller.signal)
+        );
+        if (!measured || workspace.session.changeCount !== changeCount) return;
+        const texts = measured.submission_warnings.map(({ text }) => text);
+        if (texts.length && !this.#isConfirmed(texts, changeCount)) {
+            this.question = { changeCount, askedAt: performance.now(), texts };
+            context.messages.show(CONFIRM);
+            workspace.refresh();
+            return;
+        }
+        await this.#send();
+    }
+
+    /** Do not submit: look again, or the points are others now. */
+    withdraw() {
+        if (!this.question) return;
+        this.question = null;
+        this.workspace.context.messages.hide();
+        this.workspace.refresh();
+    }
+
+    /** Replace the other label by this one. */
+    async keepMine() {
+        const { conflict } = this;
+        if (!conflict) return;
+        this.workspace.session.baseVersion = conflict.theirs.version;
+        this.workspace.session.final = conflict.theirs.info;
+        this.conflict = null;
+        await this.#once(() => this.#send());
+    }
+
+    /** Leave both labels as they are. */
+    cancelConflict() {
+        this.conflict = null;
+        this.workspace.refresh();
+    }
+
+    /**
+     * @param {string[]} texts
+     * @param {number} changeCount
+     */
+    #isConfirmed(texts, changeCount) {
+        const { question } = this;
+        return question !== null && question.changeCount === changeCount && question.texts.join() === texts.join() &&
+            performance.now() - question.askedAt >= MIN_READING_MS;
+    }
+
+    async #send() {
+        const { workspace, autosave } = this;
+        const { session, editor } = workspace;
+        this.question = null;
+        session.timer.touch();
+        if (session.revision === session.submittedRevision) session.revision += 1; // becomes a label of this user
+        void autosave.flush();
+        const sent = { revision: session.revision, predictionCount: editor.predictionCount };
+        const stored = await workspace.run("submit", `Submitting ${session.imageId}`,
+            ({ controller }) => this.#put(controller.signal), (error) => this.#onError(error));
+        if (stored) await this.#onStored(stored.version, sent);
+    }
+
+    /** @param {AbortSignal} signal */
+    #put(signal) {
+        const { session, editor, context } = this.workspace;
+        const path = withQuery("/landmarks", { image: session.imageId, tag: FINAL });
+        const body = {
+            landmarks: editor.spine().toLandmarks(),
+            touched: namesOf(editor.touched),
+            info: {
+                user: context.user(),
+                begun_by: session.begunBy,
+                seconds: Math.round(session.timer.seconds * 10) / 10,
+                edits: session.edits(editor),
+                ...(session.imageLeftIs ? { image_left_is: session.imageLeftIs } : {}),
+            },
+            origin: editor.origin,
+        };
+        const seen = `base_version=${session.baseVersion}&image_digest=${session.imageDigest}`;
+        return context.client.put(`${path}&${seen}`, body, { signal });
+    }
+
+    /** @param {unknown} error */
+    async #onError(error) {
+        const { workspace } = this;
+        const { context, session } = workspace;
+        if (!(error instanceof ServerError) || error.kind !== "conflict") {
+            workspace.showError(error);
+            const isUnanswered = error instanceof ServerError && error.kind === "unreachable";
+            if (isUnanswered) context.messages.show(UNANSWERED, "error");
+            return;
+        }
+        const theirs = await fetchLabel(context.client, session.imageId, FINAL).catch(() => null);
+        if (theirs) {
+            this.conflict = { message: error.message, theirs };
+        } else {
+            context.messages.show(error.message, "error");
+        }
+    }
+
+    /**
+     * @param {number} version
+     * @param {{revision: number, predictionCount: number}} sent
+     */
+    async #onStored(version, sent) {
+        const { workspace, autosave } = this;
+        const { session, editor, context } = workspace;
+        session.submittedRevision = Math.max(session.submittedRevision, sent.revision);
+        session.baseVersion = version;
+        session.final = { user: context.user(), ts: Date.now() / 1000 };
+        session.isProposal = false;
+        session.predictionCount = sent.predictionCount;
+        editor.isOwn = true;
+        workspace.label = "label";
+        context.messages.show(`${session.imageId} is stored as final.`);
+        await autosave.onSubmitted();
+        workspace.measure();
+        workspace.refresh();
+        if (!session.isUnsaved && !workspace.isClosed) this.onStored();
+    }
+}

@@ -1,0 +1,55 @@
+"""Patient and date of DICOM files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lib.image_io.dicom.study import StudyTags, read_study_tags
+
+from .image_files import write_dicom
+
+PIXELS = np.zeros((4, 3), np.uint8)
+
+
+@pytest.mark.parametrize("name", ["a.dcm", "IM000001", "a.png"])
+def test_the_header_states_patient_and_date_whatever_the_name(tmp_path: Path, name: str) -> None:
+    path = write_dicom(tmp_path / name, PIXELS, PatientID=" P 7 ", StudyDate="20251231", AcquisitionDate="20260102")
+    assert read_study_tags(path) == StudyTags("P 7", "2026-01-02")
+
+
+@pytest.mark.parametrize(
+    ("tags", "taken_on"),
+    [
+        ({"StudyDate": "20251231"}, "2025-12-31"),
+        ({"StudyDate": "20251231", "AcquisitionDate": ""}, "2025-12-31"),
+        ({"StudyDate": "2025.12.31"}, "2025-12-31"),
+        ({"StudyDate": "20251301"}, ""),
+        ({"StudyDate": "yesterday"}, ""),
+        ({"StudyDate": "20251231", "AcquisitionDate": "20269999"}, "2025-12-31"),
+        ({}, ""),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_date_is_that_of_the_acquisition_else_of_the_study(
+    tmp_path: Path, tags: dict[str, str], taken_on: str
+) -> None:
+    assert read_study_tags(write_dicom(tmp_path / "a.dcm", PIXELS, **tags)) == StudyTags("", taken_on)
+
+
+@pytest.mark.parametrize("patient", ["", "0", "ANONYMOUS", "anonymized", " "])
+def test_a_removed_id_is_nobodys(tmp_path: Path, patient: str) -> None:
+    assert read_study_tags(write_dicom(tmp_path / "a.dcm", PIXELS, PatientID=patient)) == StudyTags("", "")
+
+
+def test_other_files_state_nothing(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    (tmp_path / "broken.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\x08\x00\x20")
+    (tmp_path / "empty.dcm").write_bytes(b"")
+    assert read_study_tags(tmp_path / "a.png") is None
+    assert read_study_tags(tmp_path / "empty.dcm") is None
+    assert read_study_tags(tmp_path / "gone.dcm") is None
+    assert read_study_tags(tmp_path / "broken.dcm") in (None, StudyTags("", ""))
