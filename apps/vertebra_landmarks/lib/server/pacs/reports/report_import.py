@@ -21,12 +21,12 @@ from ....structured_report import CobbLinesReport, LandmarkReport, parse_report
 from ....structured_report.cobb_proposal import DrawnAngle
 from ...annotation.landmarks import TOUCHED
 from ...store.datastore import StudiesDatastore
-from ...store.label_import import FoundVersion, LabelImport
 from ...store.schema import pacs_reports
 from ...store.store_context import ImageUnavailableError
 from ..client import GoneError, PacsClient, PacsError
 from ..image_catalogue import SUFFIX, ImageCatalogue
 from ..instances import InstanceUids
+from .label_import import FoundVersion, LabelImport
 from .outbox import Outbox
 from .proposal import propose
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from ..filenames import check_tag
-from .images import Images, note_label, saved_at_of
-from .label_sync import Claim, LabelState, LabelSync, digest_of, labeller
-from .schema import labels
-from .store_context import StoreContext, metadata_json
+from ...filenames import check_tag
+from ...store.images import Images, note_label, saved_at_of
+from ...store.label_sync import Claim, LabelState, LabelSync, digest_of, labeller
+from ...store.schema import labels
+from ...store.store_context import StoreContext, metadata_json
 
 logger = logging.getLogger(__name__)
 
