@@ -43,10 +43,14 @@ def archive(orthanc: LocalOrthanc) -> Iterator[Pacs]:
 
 def wait_for(server: Server, holds: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
     end = time.monotonic() + TIMEOUT_S
-    while not holds(info := json.loads(server.ask("/info/")[1])):
+    while True:
+        status, answer = server.ask("/info/")
+        assert status == 200, answer
+        info: dict[str, Any] = json.loads(answer)
+        if holds(info):
+            return info
         assert time.monotonic() < end, info["pacs"]
         time.sleep(0.05)
-    return info
 
 
 def submit(server: Server, images: list[str], number: int) -> None:
