@@ -17,7 +17,7 @@ from .store.database import checked_url
 
 MAX_UPLOAD_MB = 4096
 MIN_CACHE_MB, MAX_CACHE_MB = 1, 100_000_000
-LABELS, PREDICTIONS, GSPS, OFF = "labels", "predictions", "gsps", "off"
+LABELS, PREDICTIONS, GSPS, PDF, OFF = "labels", "predictions", "gsps", "pdf", "off"
 """Words of ``dicomweb_send``."""
 _SENT = {LABELS, PREDICTIONS}
 _ORIGIN = re.compile(r"https?://[\w.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?", re.IGNORECASE)
@@ -40,7 +40,7 @@ _Sent = Annotated[
     tuple[str, ...],
     BeforeValidator(lambda text: tuple(text.split()) if isinstance(text, str) else text),
     Expected(
-        f"{OFF!r}, or {LABELS!r} or {PREDICTIONS!r} or both, with {GSPS!r} if wanted, separated by spaces",
+        f"{OFF!r}, or {LABELS!r} or {PREDICTIONS!r} or both, with {GSPS!r} and {PDF!r} if wanted, separated by spaces",
         lambda words: (
             words == (OFF,) or ({LABELS, PREDICTIONS} & set(words) and set(words) <= {LABELS, PREDICTIONS, GSPS})
         ),
@@ -70,7 +70,7 @@ class ServerConfig:
         dicomweb_folder: folder of labels, versions and cache of a PACS; by default below the user's data.
         dicomweb_cache_mb: largest size of the cache of a PACS's images on the disk, in megabytes.
         dicomweb_send: what a PACS gets: ``labels``, ``predictions`` or both, as structured reports; with ``gsps``
-            presentation states of them, too; or ``off``.
+            presentation states and with ``pdf`` reports for people, too; or ``off``.
     """
 
     device: str = "auto"

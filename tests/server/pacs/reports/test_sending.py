@@ -77,7 +77,7 @@ def test_what_arrives_is_well_formed(labelled: Labelled, tmp_path: Path) -> None
         (("off",), [], 0),
         (("labels",), ["final"], 2),
         (("predictions",), ["original"], 2),
-        (("labels", "predictions", "gsps"), ["final", "original"], 6),
+        (("labels", "predictions", "gsps", "pdf"), ["final", "original"], 8),
     ],
 )
 def test_what_is_sent_can_be_chosen(
@@ -95,6 +95,9 @@ def test_what_is_sent_can_be_chosen(
     assert (status["sending"] == "off") == (send == ("off",))
     assert sorted(one.label.tag for one in landmarks_in(site.reports())) == tags
     assert len(found(site.client, "PR")) == (len(tags) if "gsps" in send else 0)
+    documents = found(site.client, "DOC")
+    assert len(documents) == (len(tags) if "pdf" in send else 0)
+    assert all(one.EncapsulatedDocument.startswith(b"%PDF-") for one in documents)
 
 
 def test_a_label_without_a_curve_has_no_cobb_lines(pacs: Pacs, open_department: Open) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ...structured_report.subject import COBB_LINES, GRAPHICS, LANDMARKS
-from ..config import GSPS, LABELS, PREDICTIONS, ServerConfig
+from ...structured_report.subject import COBB_LINES, DOCUMENT, GRAPHICS, LANDMARKS
+from ..config import GSPS, LABELS, PDF, PREDICTIONS, ServerConfig
 from .image_filter import ImageFilter, read_filter
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ USER, PASSWORD, TOKEN = "VERTEBRA_DICOMWEB_USER", "VERTEBRA_DICOMWEB_PASSWORD", 
 """Environment variables of the login, which neither logs nor lists of processes show."""
 MEGABYTE = 1_000_000
 SENT_TAGS = {LABELS: "final", PREDICTIONS: "original"}
-SENT_KINDS = {GSPS: GRAPHICS}
+SENT_KINDS = {PDF: DOCUMENT, GSPS: GRAPHICS}
 _DIGITS = 16  # of the hash of the address that names the default folder
 
 

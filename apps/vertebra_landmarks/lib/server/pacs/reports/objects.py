@@ -1,4 +1,4 @@
-"""Builds what is sent of a label version: structured reports and presentation state, as DICOM files."""
+"""Builds what is sent of a label version, as DICOM files: structured reports, presentation state, PDF."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoun
 from pydicom.errors import InvalidDicomError
 
 from ....image_io import Radiograph, UnreadableImageError, read_radiograph
+from ....report import report_pdf
 from ....spine.imaging.image_frame import ImageFrame
 from ....spine.labels.markups import LANDMARK_INDEX, from_markups, parse_json
 from ....structured_report import (
@@ -20,15 +21,17 @@ from ....structured_report import (
     ReportSubject,
     SourceImage,
     cobb_lines_report,
+    encapsulated_pdf,
     landmark_report,
     presentation_state,
     to_bytes,
 )
 from ....structured_report.landmark_report import label_curves
 from ....structured_report.source_image import quiet
-from ....structured_report.subject import COBB_LINES, LANDMARKS
+from ....structured_report.subject import COBB_LINES, GRAPHICS, LANDMARKS
 from ...annotation.landmarks import TOUCHED
 from ...inference.response import with_stated_side
+from ...overview.reports import version_report
 from ...store.datastore import StudiesDatastore
 from ...store.store_context import ImageUnavailableError
 from ..instances import InstanceUids
@@ -90,8 +93,8 @@ class ReportObjects:
     def _build(self, item: OutboxItem, predecessor: InstanceUids | None) -> bytes | None:
         image = self._image(item.image)
         frame = self._frame(image)
-        content = self._store.label_version(item.image, item.tag, item.version)
-        spine = from_markups(parse_json(content, "the label"), image.radiograph.geometry, "the label")
+        file = self._store.label_version(item.image, item.tag, item.version)
+        spine = from_markups(parse_json(file, "the label"), image.radiograph.geometry, "the label")
         info = {key: value for key, value in item.info.items() if key not in LOCAL}
         label = LabelVersion(spine, item.tag, item.version, item.digest, info, touched_points(info))
         subject = ReportSubject(label, image.source, self._identity)
@@ -105,7 +108,10 @@ class ReportObjects:
             if not label_curves(subject.label, frame):
                 return None
             return to_bytes(cobb_lines_report(subject, frame))
-        return to_bytes(presentation_state(subject, frame))
+        if item.kind == GRAPHICS:
+            return to_bytes(presentation_state(subject, frame))
+        content = version_report(self._store, item.image, item.tag, image.radiograph, spine, item.info)
+        return to_bytes(encapsulated_pdf(subject, report_pdf(content)))
 
     def _image(self, image: str) -> _Image:
         if self._last is None or self._last.id != image:
