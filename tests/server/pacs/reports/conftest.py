@@ -76,6 +76,11 @@ class Department:
         content = json.dumps(to_markups(spine, GEOMETRY)).encode()
         self.store.save_label_content(self.image(header), tag, content, info)
 
+    @property
+    def stores(self) -> int:
+        """How many requests to store the PACS has got."""
+        return len([path for path in self.pacs.proxy.paths if path.endswith("/studies")])
+
     def reports(self) -> list[Dataset]:
         """All structured reports in the PACS, by series and instance number."""
         return sorted(found(self.client, "SR"), key=lambda one: (one.SeriesNumber, one.InstanceNumber))

@@ -16,7 +16,7 @@ from lib.server.pacs.reports.report_worker import ReportWorker
 
 from ....structured_report.subjects import phantom
 from ..strict_pacs import StrictPacs
-from .conftest import PATIENT_ID, Labelled, examined
+from .conftest import PATIENT_ID, Labelled, Open, examined
 
 pytestmark = pytest.mark.usefixtures("no_delay")
 
@@ -67,6 +67,27 @@ def test_what_will_not_pass_is_set_aside_and_can_be_sent_again(labelled: Labelle
     site.pacs.proxy.store_status = 0
     assert site.exchange()["refused"] == 4
     assert site.worker.outbox.retry_refused() == 4
+    check_complete(labelled)
+
+
+def test_reports_of_others_are_read_while_nothing_can_be_stored(labelled: Labelled, open_department: Open) -> None:
+    site, other = labelled.site, open_department("other")
+    other.look()
+    other.label(labelled.header, labelled.spine, user="Cleo")
+    other.exchange()
+    site.pacs.proxy.store_status = 401
+    assert site.exchange()["sending"] == "paused"
+    assert "Cleo" in {one["info"]["user"] for one in site.store.label_versions(site.image(labelled.header), "final")}
+
+
+def test_a_pacs_that_was_away_while_nothing_waited_is_no_error(labelled: Labelled) -> None:
+    site = labelled.site
+    site.exchange()
+    site.pacs.proxy.status = 500
+    told = site.exchange()
+    assert (told["sending"], told["waiting"]) == ("retrying", 0)
+    assert "failed (500)" in told["last_error"]
+    site.pacs.proxy.status = 0
     check_complete(labelled)
 
 
@@ -144,9 +165,9 @@ def test_a_pause_is_kept(labelled: Labelled, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(delivery, "FIRST_DELAY_S", 60.0)
     site.pacs.proxy.store_status = 500
     site.exchange()
-    asked = len(site.pacs.proxy.paths)
+    assert site.stores == 1
     assert site.exchange()["sending"] == "retrying"
-    assert len(site.pacs.proxy.paths) == asked
+    assert site.stores == 1
     monotonic, now = time.monotonic, time.time
     monkeypatch.setattr(time, "monotonic", lambda: monotonic() + 61.0)
     monkeypatch.setattr(time, "time", lambda: now() + 61.0)

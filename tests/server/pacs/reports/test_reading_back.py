@@ -80,7 +80,7 @@ def test_nothing_is_sent_before_the_reports_of_the_pacs_are_read(
     again.look()
     again.exchange()
     again.pacs.proxy.status = 0
-    again.worker._delivery._resume_at = 0.0
+    again.worker._look_at = 0.0
     again.look()
     assert again.exchange()["sent"] == 0
     assert who(history(again, labelled.header)) == [(1, "Ada", False), (2, "Boris", True)]

@@ -26,11 +26,6 @@ def landmarks_in(reports: list[Dataset]) -> list[LandmarkReport]:
     return [one for one in read if isinstance(one, LandmarkReport)]
 
 
-def stores_of(site: Department) -> int:
-    """How many requests to store the PACS has got."""
-    return len([path for path in site.pacs.proxy.paths if path.endswith("/studies")])
-
-
 def test_a_label_version_becomes_two_reports(labelled: Labelled) -> None:
     status = labelled.site.exchange()
     assert (status["waiting"], status["sent"], status["refused"], status["last_error"]) == (0, 4, 0, None)
@@ -54,7 +49,7 @@ def test_nothing_is_sent_twice(labelled: Labelled) -> None:
     for _ in range(2):
         assert labelled.site.exchange()["sent"] == 4
     assert len(labelled.site.reports()) == 4
-    assert stores_of(labelled.site) == 4
+    assert labelled.site.stores == 4
 
 
 @pytest.mark.skipif(not shutil.which("dciodvfy") or not shutil.which("dsrdump"), reason="dicom3tools or dcmtk missing")
@@ -138,7 +133,7 @@ def test_one_of_several_workers_sends(labelled: Labelled) -> None:
     for worker in workers:
         worker.stop()
         assert worker.join(30)
-    assert stores_of(site) == 4
+    assert site.stores == 4
     assert len(site.reports()) == 4
 
 

@@ -59,14 +59,14 @@ class Delivery:
         while not is_stopping():
             item = self._outbox.next_due(time.time())
             if item is None:
-                self.state = IDLE if self.state == SENDING else self.state
+                self.state = IDLE if self._failures == 0 else self.state
                 return
             if self._failures == 0:
                 self.state = SENDING
             if not self._deliver(item):
                 return
 
-    def pause(self, state: str = RETRYING) -> None:
+    def _pause(self, state: str = RETRYING) -> None:
         """Wait before the next attempt, longer than the last time."""
         self._failures += 1
         self._resume_at, self.state = time.monotonic() + delay_s(self._failures), state
@@ -87,7 +87,7 @@ class Delivery:
             outcome, sentence = store(self._client, content, item.uids, self._host)
         except PacsError as error:
             self._outbox.note_unreachable(item, str(error))
-            self.pause(PAUSED if isinstance(error, NotAllowedError) else RETRYING)
+            self._pause(PAUSED if isinstance(error, NotAllowedError) else RETRYING)
             return False
         if outcome is Outcome.FAILED:
             return self._fail(item, sentence)
@@ -100,5 +100,5 @@ class Delivery:
 
     def _fail(self, item: OutboxItem, sentence: str) -> bool:
         self._outbox.note_failed(item, sentence, delay_s(item.attempts + 1))
-        self.pause()
+        self._pause()
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from ...active_learning.background_worker import BackgroundWorker
@@ -10,7 +11,7 @@ from ...store.datastore import StudiesDatastore
 from ..client import PacsClient, PacsError
 from ..pacs_images import PacsImages
 from ..settings import PacsSettings
-from .delivery import PAUSED, Delivery
+from .delivery import RETRYING, Delivery, delay_s
 from .objects import ReportObjects
 from .outbox import Outbox
 from .report_feed import ReportFeed
@@ -20,7 +21,11 @@ logger = logging.getLogger(__name__)
 
 INTERVAL_S = 2.0
 """Between two rounds: how soon a new label version is sent."""
+MAX_LOOK_DELAY_S = 60.0
+"""Before a PACS that could not be asked for reports is asked again, however often that has failed."""
 NAME = "pacs-reports"
+OFF, ELSEWHERE = "off", "elsewhere"
+"""What is going on, besides the states of ``Delivery``."""
 
 
 class ReportWorker(BackgroundWorker):
@@ -53,27 +58,26 @@ class ReportWorker(BackgroundWorker):
         self._objects = ReportObjects(datastore, self.outbox.identity)
         self._delivery = Delivery(self.outbox, self._objects, client, settings.host)
         self._error: str | None = None
+        self._failures, self._look_at = 0, 0.0
 
     def catch_up(self) -> None:
-        """One round; a PACS that cannot be used is noted, and the next round tries again."""
+        """One round; a PACS that cannot be used is noted, and a later round tries again."""
         self._status["state"] = "working"
-        if self._delivery.is_pausing:
+        if time.monotonic() < self._look_at:
             return
         candidates = self.outbox.candidates()
         try:
             self._import.read(self._feed.new())
         except PacsError as error:
-            self._say(str(error))
-            self._delivery.pause()
+            if self._error is None:
+                logger.warning("Nothing is exchanged with the PACS for the time being: %s", error)
+            self._error, self._failures = str(error), self._failures + 1
+            self._look_at = time.monotonic() + min(MAX_LOOK_DELAY_S, delay_s(self._failures))
             return
-        self._say(None)
+        self._error, self._failures = None, 0
         self.outbox.enqueue(candidates, self._import.postponed)
-        self._delivery.run(lambda: self.is_stopping)
-
-    def _say(self, sentence: str | None) -> None:
-        if sentence is not None and self._error is None:
-            logger.warning("Nothing is exchanged with the PACS for the time being: %s", sentence)
-        self._error = sentence
+        if not self._delivery.is_pausing:
+            self._delivery.run(lambda: self.is_stopping)
 
     def hurry(self) -> None:
         """Look for new reports in the next round."""
@@ -81,13 +85,9 @@ class ReportWorker(BackgroundWorker):
 
     def status(self) -> dict[str, Any]:
         """Numbers, and what is going on; nothing of it names a patient."""
-        state = "elsewhere" if self._status["state"] == "waiting" else self._delivery.state
-        found = self.outbox.status()
-        if self._error is not None:
-            found["last_error"] = self._error
-        return {"sending": "off" if self._is_off else state, **found}
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether the PACS lets this login store nothing."""
-        return self._delivery.state == PAUSED
+        state, found = self._delivery.state, self.outbox.status()
+        if self._status["state"] == "waiting":
+            state = ELSEWHERE
+        elif self._error is not None:
+            state, found["last_error"] = RETRYING, self._error
+        return {"sending": OFF if self._is_off else state, **found}
