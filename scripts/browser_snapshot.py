@@ -83,8 +83,8 @@ def draw_studies(studies: Path) -> None:
 def save(content: bytes, path: Path) -> None:
     """Write a screenshot smaller and with few colors, which keeps it light."""
     image = Image.open(io.BytesIO(content)).convert("RGB")
-    size = tuple(round(SHARE * length) for length in image.size)
-    image.resize(size, Image.Resampling.LANCZOS).quantize(COLORS).save(path, optimize=True)
+    width, height = (round(SHARE * length) for length in image.size)
+    image.resize((width, height), Image.Resampling.LANCZOS).quantize(COLORS).save(path, optimize=True)
     print(f"Wrote {path}.")
 
 

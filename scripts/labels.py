@@ -1,6 +1,7 @@
 """Exchange labels of a studies folder with other programs: ``labels.py export`` and ``labels.py import``.
 
-Works while a server runs on the folder. An import overwrites nothing: earlier labels stay as versions.
+Works while a server runs on the folder. An import overwrites nothing: earlier labels stay as versions. ``export
+--deidentify`` writes a folder with the images and their labels for research instead, see docs/DEIDENTIFICATION.md.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import _app_path  # noqa: F401
+from _deidentified_export import export_deidentified
 from lib.image_io import Radiograph, read_radiograph
 from lib.server.config import parse_conf
 from lib.server.filenames import check_studies, check_tag, is_dicomweb
@@ -54,10 +56,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     ):
         command = commands.add_parser(name, help=description, description=description)
         command.add_argument("studies", help="the studies folder, or the address of a PACS's DICOMweb service")
-        command.add_argument("file", type=Path, help="the file to write" if name == "export" else "the file to read")
-        command.add_argument(
-            "--format", choices=formats, required=True, help="csv: a row per point; curves: a row per curve"
-        )
+        command.add_argument("file", type=Path, help="file or folder to write" if name == "export" else "file to read")
+        what = command.add_mutually_exclusive_group(required=True)
+        what.add_argument("--format", choices=formats, help="csv: a row per point; curves: a row per curve")
         command.add_argument("--tag", default="final", help="of the labels (default: %(default)s)")
         command.add_argument("--database", help="URL of the database, if the server has one")
         command.add_argument(
@@ -68,7 +69,17 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
             metavar=("KEY", "VALUE"),
             help="setting of a PACS; repeatable",
         )
-        if name == "import":
+        if name == "export":
+            what.add_argument(
+                "--deidentify", action="store_true", help="write a folder with de-identified images and their labels"
+            )
+            command.add_argument(
+                "--keep-map",
+                type=Path,
+                metavar="FILE",
+                help="with --deidentify: keep what leads back to the originals, and use it again in later exports",
+            )
+        else:
             command.add_argument("--user", default="", help="who made the labels")
     return parser.parse_args(arguments)
 
@@ -77,6 +88,8 @@ def main() -> int:
     """Run the command; returns the exit status, which is 1 where something was left out."""
     arguments = parse_arguments()
     try:
+        if arguments.command == "export" and arguments.keep_map is not None and not arguments.deidentify:
+            raise ValueError("--keep-map needs --deidentify")
         check_tag(arguments.tag)
         store = open_store(arguments.studies, arguments.database, dict(arguments.conf))
         try:
@@ -108,7 +121,9 @@ def open_store(studies: str, database: str | None, conf: dict[str, str]) -> Stud
 
 
 def export_labels(store: StudiesDatastore, arguments: argparse.Namespace) -> list[str]:
-    """Write all labels of a tag; returns a sentence for each that was left out."""
+    """Write all labels of a tag, or a de-identified copy; returns a sentence for each image that was left out."""
+    if arguments.deidentify:
+        return export_deidentified(store, arguments.file, arguments.tag, arguments.keep_map)
     check_writable(arguments.file)
     problems: list[str] = []
     labels = list(_labels(store, arguments.tag, problems))

@@ -27,6 +27,7 @@ EVALUATION = SPINE | {"lib.evaluation"}
 PHANTOMS = SPINE | {"lib.phantoms"}
 IMAGE_IO = SPINE | {"scipy", "PIL", "SimpleITK", "nibabel", "pydicom", "imagecodecs", "tifffile", "lib.image_io"}
 STRUCTURED_REPORT = SPINE | {"pydicom", "highdicom", "lib.image_io", "lib.structured_report", "lib.__version__"}
+DEIDENTIFICATION = IMAGE_IO | {"dicomanonymizer", "lib.deidentification"}
 LEARNING = (
     EVALUATION
     | PHANTOMS
@@ -53,6 +54,7 @@ MAY_IMPORT = {
     "phantoms": PHANTOMS,
     "image_io": IMAGE_IO,
     "structured_report": STRUCTURED_REPORT,
+    "deidentification": DEIDENTIFICATION,
     "report": REPORT,
     "learning": LEARNING,
     "server": SERVER,
@@ -106,6 +108,7 @@ ROOMS = {
     "phantoms": ("apps/vertebra_landmarks/lib/phantoms", "tests/phantoms"),
     "image_io": ("apps/vertebra_landmarks/lib/image_io", "tests/image_io"),
     "structured_report": ("apps/vertebra_landmarks/lib/structured_report", "tests/structured_report"),
+    "deidentification": ("apps/vertebra_landmarks/lib/deidentification", "tests/deidentification"),
     "report": ("apps/vertebra_landmarks/lib/report", "tests/report"),
     "learning": ("apps/vertebra_landmarks/lib/learning", "tests/learning"),
     "server": ("apps/vertebra_landmarks/lib/server", "tests/server"),

@@ -323,7 +323,12 @@ def test_work_is_offered_neither_to_others_nor_on_other_images(opened: Open, new
     annotator.settle()
     expect(page.get_by_test_id("question")).to_be_hidden()
     page.goto("/#/")
-    expect(page.get_by_test_id("drafts")).to_contain_text(image)
+    expect(page.get_by_test_id("drafts")).to_contain_text("by Ada")
+    page.get_by_test_id(f"draft-{image}").click()  # chosen from the list it is
+    expect(page.get_by_test_id("question")).to_contain_text("Unfinished work by Ada")
+    page.get_by_test_id("question").get_by_role("button", name="Resume").click()
+    annotator.settle()
+    assert annotator.state["edits"] == 1
 
 
 def test_a_tab_that_is_open_keeps_its_work_to_itself(opened: Open) -> None:

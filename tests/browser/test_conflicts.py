@@ -69,6 +69,14 @@ def test_the_second_is_told_and_replaces_nothing(server: Server, pair: tuple[str
     assert label_info(server, image)["info"]["user"] == "Ada"
 
 
+def test_an_edit_shows_yours_again(pair: tuple[str, Annotator, Annotator]) -> None:
+    _, _, second = pair
+    second.button("show-theirs").click()
+    second.button("names-up").click()
+    expect(second.button("show-yours")).to_have_attribute("aria-pressed", "true")
+    expect(second.button("show-theirs")).to_have_attribute("aria-pressed", "false")
+
+
 def test_keeping_mine_makes_a_new_version(server: Server, pair: tuple[str, Annotator, Annotator]) -> None:
     image, first, second = pair
     theirs, mine = first.positions(), second.positions()

@@ -53,7 +53,7 @@ def test_the_types_of_the_page_agree() -> None:
 def test_the_check_of_types_can_fail(tmp_path: Path) -> None:
     (tmp_path / "wrong.js").write_text(
         "/** @param {number} n @returns {string} */\nexport const f = (n) => n;\n"
-        "export const stage = new Konva.Stage({container: 3});\nexport const x = window.vertebraLandmarks.nowhere;\n"
+        "export const plot = new uPlot(3);\nexport const x = window.vertebraLandmarks.nowhere;\n"
     )
     own = {
         "extends": str(CONFIG),

@@ -6,13 +6,14 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import ComprehensiveSRStorage, generate_uid
+from pydicom.uid import EnhancedSRStorage, generate_uid
 
 from lib.spine.geometry import with_centers
 from lib.spine.labels.markups import LANDMARK_INDEX
@@ -37,6 +38,8 @@ from lib.structured_report.subject import COBB_LINES, LANDMARKS
 from .subjects import FRAME, phantom, subject
 
 Edit = Callable[[np.ndarray], np.ndarray]
+OHIF_FILE = Path(__file__).with_name("ohif_3_13_cobb_lines.dcm")
+"""Stored by OHIF 3.13.2 after the right end of the first of our lines of phantom 1 was dragged down by 16.6 pixels."""
 
 
 def code(value: str, scheme: str, meaning: str) -> Dataset:
@@ -45,31 +48,33 @@ def code(value: str, scheme: str, meaning: str) -> Dataset:
     return item
 
 
-def item(relation: str, kind: str, name: tuple[str, str, str], **values: Any) -> Dataset:
+def item(relation: str, kind: str, name: tuple[str, str, str] | None = None, **values: Any) -> Dataset:
     content = Dataset()
-    content.RelationshipType, content.ValueType, content.ConceptNameCodeSequence = relation, kind, [code(*name)]
+    content.RelationshipType, content.ValueType = relation, kind
+    if name is not None:
+        content.ConceptNameCodeSequence = [code(*name)]
     for keyword, value in values.items():
         setattr(content, keyword, value)
     return content
 
 
 def saved_by_ohif(about: ReportSubject, lines: list[np.ndarray]) -> Dataset:
-    """A report with the items in the order and of the kinds in which OHIF 3.13 (dcmjs) writes Cobb angles."""
+    """A report with the items in the order and of the kinds in which OHIF 3.13 (dcmjs) writes Cobb angles.
+
+    ``OHIF_FILE`` is a real one.
+    """
     reference = Dataset()
     reference.ReferencedSOPClassUID = about.image.reference.sop_class_uid
     reference.ReferencedSOPInstanceUID = about.image.uid
     groups = []
     for pair in lines:
-        image = item("SELECTED FROM", "IMAGE", ("", "", ""), ReferencedSOPSequence=[reference])
+        image = item("SELECTED FROM", "IMAGE", ReferencedSOPSequence=[reference])
         graphic = [float(number) for number in (pair + 0.5).reshape(-1)]
-        region = item("INFERRED FROM", "SCOORD", ("111030", "DCM", "Image Region"), GraphicType="POLYLINE")
-        region.GraphicData, region.ContentSequence = graphic, [image]
-        box = item("INFERRED FROM", "SCOORD", ("111030", "DCM", "Image Region"), GraphicType="POINT")
-        box.GraphicData, box.ContentSequence = [5.0, 5.0], [image]
+        region = item("INFERRED FROM", "SCOORD", GraphicType="POLYLINE", GraphicData=graphic, ContentSequence=[image])
         value = Dataset()
         value.NumericValue, value.MeasurementUnitsCodeSequence = "12.5", [code("deg", "UCUM", "\u00b0")]
         number = item("CONTAINS", "NUM", ("285285000", "SCT", "Cobb angle"), MeasuredValueSequence=[value])
-        number.ContentSequence = [region, box]
+        number.ContentSequence = [region]
         name = ("112039", "DCM", "Tracking Identifier")
         tracking = item("HAS OBS CONTEXT", "TEXT", name, TextValue="Cornerstone3DTools@^0.1.0:CobbAngle")
         group = item(
@@ -79,7 +84,7 @@ def saved_by_ohif(about: ReportSubject, lines: list[np.ndarray]) -> Dataset:
     dataset = item("", "CONTAINER", ("126000", "DCM", "Imaging Measurement Report"))
     measurements = item("CONTAINS", "CONTAINER", ("126010", "DCM", "Imaging Measurements"), ContentSequence=groups)
     dataset.ContentSequence = [measurements]
-    dataset.SOPClassUID, dataset.SOPInstanceUID = ComprehensiveSRStorage, generate_uid()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = EnhancedSRStorage, generate_uid()
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = about.image.study_uid, generate_uid()
     return dataset
 
@@ -202,6 +207,25 @@ def test_a_dragged_end_moves_the_corners_of_its_endplate() -> None:
     assert move.distance_px == pytest.approx(np.hypot(*(np.array([move.x, move.y]) - before)))
     assert 3 < move.distance_px <= 4
     assert proposal.changes_label
+
+
+def test_a_file_of_ohif_is_read_to_the_rounding_of_the_viewer() -> None:
+    about = subject(1)
+    ours, _ = read_report(cobb_lines_report(about, FRAME))
+    report, reason = parse_report(OHIF_FILE.read_bytes())
+    assert isinstance(report, CobbLinesReport), reason
+    assert isinstance(ours, CobbLinesReport)
+    assert not report.is_ours
+    assert {angle.image_uid for angle in report.angles} == {about.image.uid}
+    moves = np.array([edited.lines - drawn.lines for edited, drawn in zip(report.angles, ours.angles, strict=True)])
+    assert moves[0, 1] == pytest.approx([-0.396, 16.607], abs=1e-3)  # the pointer is on whole pixels of the screen
+    moves[0, 1] = 0
+    assert np.abs(moves).max() < 2e-5
+    for angle in report.angles:
+        assert angle.stated_deg == pytest.approx(viewer_angle(angle.lines, about.image.spacing), abs=1e-4)
+    proposal = cobb_proposal(report.angles, about.label.spine)
+    assert [[move.name for move in curve.moves] for curve in proposal.curves] == [["T1 TR"], [], []]
+    assert proposal.problems == ()
 
 
 def test_the_order_and_direction_of_drawing_do_not_matter() -> None:

@@ -12,7 +12,7 @@ export default [
         languageOptions: {
             ecmaVersion: 2022,
             sourceType: "module",
-            globals: {...globals.browser, Konva: "readonly", uPlot: "readonly"},
+            globals: {...globals.browser, uPlot: "readonly"},
         },
     },
     {

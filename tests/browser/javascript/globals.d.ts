@@ -1,9 +1,7 @@
-/** Globals of the page: its vendored classic scripts, and what it offers to those who drive it. */
-import KonvaLibrary from "konva";
+/** Globals of the page: its vendored classic script, and what it offers to those who drive it. */
 import UPlotLibrary from "uplot";
 
 declare global {
-    export import Konva = KonvaLibrary;
     export import uPlot = UPlotLibrary;
 
     interface Window {

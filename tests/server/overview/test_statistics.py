@@ -15,7 +15,10 @@ from sqlalchemy import select
 from lib.server.overview import statistics
 from lib.server.overview.statistics import LabelStatistics
 from lib.server.store.datastore import StudiesDatastore
+from lib.server.store.labels import largest_angle_of
 from lib.server.store.schema import images, labels
+from lib.spine.geometry import transform_points
+from lib.spine.imaging.orientation import Orientation
 from lib.spine.labels.markups import write_markups
 from lib.spine.schema import Spine
 
@@ -93,6 +96,23 @@ def test_angles_of_labels_without_one_are_measured_for_a_while_and_noted(
     monkeypatch.setattr(statistics, "largest_angle_of", lambda _: pytest.fail("measured again"))
     assert LabelStatistics(store.context).summary() == measured
     assert store.get_label_info("a", "final")["largest_angle_deg"] == 0.0
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("turns", range(4))
+def test_the_largest_angle_is_that_of_the_upright_image(
+    ladder: np.ndarray, tmp_path: Path, turns: int, mirrored: bool
+) -> None:
+    bent = ladder.copy()
+    bent[..., 0] += 40 * np.sin(np.arange(len(bent)) / 5)[:, None]
+    bent[:, 1:, 1] += np.array([-1, 1, -1, 1]) * 2 * np.cos(np.arange(len(bent)) / 5)[:, None]
+    write_markups(tmp_path / "upright.mrk.json", Spine.from_arrays(bent))
+    expected = largest_angle_of((tmp_path / "upright.mrk.json").read_bytes())
+    assert expected is not None
+    assert 5 < expected < 60
+    to_stored = np.linalg.inv(Orientation(turns, mirrored).matrix(500, 900))
+    write_markups(tmp_path / "stored.mrk.json", Spine.from_arrays(transform_points(to_stored, bent)))
+    assert largest_angle_of((tmp_path / "stored.mrk.json").read_bytes()) == expected
 
 
 def test_labels_of_missing_images_and_odd_metadata_do_not_count(studies: Path, opened: Open, label: Label) -> None:

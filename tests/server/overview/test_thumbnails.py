@@ -79,6 +79,22 @@ def test_it_is_drawn_once_until_the_file_changes(tmp_path: Path, monkeypatch: py
     store.close()
 
 
+def test_no_thumbnail_stays_of_what_was_replaced_or_removed(tmp_path: Path) -> None:
+    store = studies_with(tmp_path / "studies", **dict.fromkeys("ab", np.zeros((50, 20), np.uint8)))
+    some = Thumbnails(store, tmp_path / "cache")
+    for name in "ab":
+        some.make(name, some.key(name))
+    old = some.key("a")
+    Image.fromarray(np.zeros((60, 20), np.uint8)).save(tmp_path / "studies" / "a.png")
+    store.refresh()
+    some.make("a", some.key("a"))
+    assert some.cached(old) is None
+    assert some.cached(some.key("a")) is not None
+    some.forget("a")
+    assert [path.stem for path in (tmp_path / "cache").rglob("*.jpg")] == [some.key("b")]
+    store.close()
+
+
 def test_an_unreadable_image_is_noted_and_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = studies_with(tmp_path / "studies")
     (tmp_path / "studies" / "bad.png").write_bytes(b"no pixels")

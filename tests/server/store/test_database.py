@@ -22,6 +22,7 @@ from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from harness.local_postgresql import OwnPostgresql
 from lib.server.config import parse_conf
 from lib.server.store import database as database_module
+from lib.server.store import folder_adoption
 from lib.server.store.database import Database, _prepare_sqlite, checked_url
 from lib.server.store.datastore import DATABASE_FILE, StudiesDatastore
 from lib.server.store.migrations import MIGRATIONS, Migration, bring_up_to_date
@@ -422,6 +423,24 @@ def test_rows_of_other_releases_are_completed_when_the_folder_is_opened(
     store.close()
     with opened(studies)._database.reading() as connection:
         assert connection.execute(rows).all() == before
+
+
+def test_the_time_of_a_label_that_another_release_has_replaced_is_that_of_the_new_one(
+    studies: Path, opened: Open, label: Label, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_adoption, "_BATCH", 2)
+    store = opened(studies)
+    for image in "abc":
+        store.save_label(image, label(1), "final", {})
+    times = select(images.c.labelled_at).where(images.c.store == store.context.key).order_by(images.c.id)
+    with store._database.writing() as connection:
+        before = connection.execute(times).scalars().all()
+        older = images.update().values(labelled_at=images.c.labelled_at - 5000)
+        connection.execute(older.where(images.c.id.in_(["a", "c"])))
+        assert connection.execute(times).scalars().all() != before
+    store.close()
+    with opened(studies)._database.reading() as connection:
+        assert connection.execute(times).scalars().all() == before
 
 
 def test_many_may_begin_at_once(studies: Path, opened: Open) -> None:

@@ -82,6 +82,7 @@ def test_a_thumbnail_is_a_small_jpeg_that_browsers_may_keep(server: Server) -> N
         headers, content = answer.headers, answer.read()
     assert headers["Content-Type"] == "image/jpeg"
     assert headers["Cache-Control"].startswith("private, max-age=")
+    assert headers["Vary"] == "Authorization"  # who has signed out does not get it from the browser's cache
     pixels = np.asarray(Image.open(io.BytesIO(content)))
     assert pixels.shape == (240, 112)
     assert pixels.max() - pixels.min() > 150
@@ -93,6 +94,17 @@ def test_a_thumbnail_is_a_small_jpeg_that_browsers_may_keep(server: Server) -> N
     )
     kept: list[Path] = list((server.studies / ".vertebra_landmarks" / "thumbnails").rglob("*.jpg"))
     assert [path.read_bytes() for path in kept] == [content]
+
+
+def test_the_thumbnail_of_an_image_is_removed_with_it(server: Server) -> None:
+    folder = server.studies / ".vertebra_landmarks" / "thumbnails"
+    before = set(folder.rglob("*.jpg"))
+    content = (server.studies / "phantom_1.png").read_bytes()
+    assert server.send("/datastore/image?image=removed", "PUT", file=("removed.png", content))[0] == 200
+    assert server.ask("/images/thumbnail?image=removed")[0] == 200
+    assert len(set(folder.rglob("*.jpg")) - before) == 1
+    assert server.ask("/datastore/image?id=removed", "DELETE")[0] == 200
+    assert set(folder.rglob("*.jpg")) == before
 
 
 def test_statistics_are_of_the_labels(server: Server) -> None:

@@ -109,11 +109,11 @@ def test_html_files_name_no_other_host(path: Path) -> None:
 
 @pytest.mark.integration
 def test_a_file_is_asked_for_each_time_and_sent_once(server: Server) -> None:
-    status, headers, body = fetch(server, "/browser/vendor/konva.min.js")
+    status, headers, body = fetch(server, "/browser/vendor/uplot.min.js")
     assert (status, headers["Content-Type"]) == (200, "text/javascript; charset=utf-8")
     assert headers["Cache-Control"] == "no-cache"
-    assert body == (BROWSER / "vendor" / "konva.min.js").read_bytes()
-    status, headers, body = fetch(server, "/browser/vendor/konva.min.js", **{"If-None-Match": headers["ETag"]})
+    assert body == (BROWSER / "vendor" / "uplot.min.js").read_bytes()
+    status, headers, body = fetch(server, "/browser/vendor/uplot.min.js", **{"If-None-Match": headers["ETag"]})
     assert (status, headers["Cache-Control"], body) == (304, "no-cache", b"")
     status, headers, body = fetch(server, "/", "HEAD")
     assert (status, body) == (200, b"")

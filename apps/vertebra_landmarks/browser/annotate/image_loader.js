@@ -3,6 +3,7 @@
 import { withQuery } from "../api/client.js";
 import { ServerError, cancelled } from "../api/errors.js";
 
+import { takeChosenDraft } from "../editor/drafts.js";
 import { originIn } from "../editor/origin.js";
 import { maskOf } from "../editor/schema.js";
 import { Spine } from "../editor/spine.js";
@@ -182,14 +183,16 @@ export class ImageLoader {
         workspace.refresh();
     }
 
-    /** The newest draft of this user that no other tab is working on. @returns {Promise<Draft | undefined>} */
+    /** The draft chosen from the list, else the newest of this user; none that another tab is working on. @returns {Promise<Draft | undefined>} */
     async #newestDraft() {
         const { drafts, session, context } = this.workspace;
+        const chosen = takeChosenDraft();
         try {
             const [all, elsewhere] = await Promise.all([drafts.list(session.server), this.presence.keysElsewhere()]);
             const isOwn = (/** @type {Draft} */ { user }) => user === "" || user === context.user();
-            return all.find((one) => one.imageId === session.imageId && one.imageDigest === session.imageDigest &&
-                !elsewhere.has(one.key) && isOwn(one));
+            const free = all.filter((one) => one.imageId === session.imageId && !elsewhere.has(one.key));
+            return free.find(({ key }) => key === chosen) ??
+                free.find((one) => one.imageDigest === session.imageDigest && isOwn(one));
         } catch {
             return undefined; // the first edit says that nothing can be kept
         }
@@ -205,7 +208,10 @@ export class ImageLoader {
         const isOlder = version > draft.baseVersion;
         const who = label?.info.user ? ` by ${label.info.user}` : "";
         const newer = isOlder ? ` It is older than the label${who} that the server has now.` : "";
-        const text = `Your unfinished work of ${timeText(draft.saved)}, ${plural(draft.edits, "edit")}.${newer}`;
+        const isOther = draft.imageDigest !== this.workspace.session.imageDigest;
+        const other = isOther ? " The image file was replaced since then: check that the points are of this image." : "";
+        const whose = draft.user && draft.user !== context.user() ? `Unfinished work by ${draft.user}` : "Your unfinished work";
+        const text = `${whose} of ${timeText(draft.saved)}, ${plural(draft.edits, "edit")}.${newer}${other}`;
         const answer = await context.messages.ask(text, [
             { label: "Resume", value: "resume", kind: "primary" },
             { label: "Discard", value: "discard", kind: "danger" },

@@ -78,9 +78,10 @@ export class Inference {
         }
     }
 
-    /** End the request that is due. */
-    close() {
+    /** Request nothing that is due, and take no answer to what was requested. */
+    cancel() {
         clearTimeout(this.#due);
+        this.workspace.cancel("infer");
     }
 
     /** Find the rest again around the last edit, where the untouched points are a model's. */

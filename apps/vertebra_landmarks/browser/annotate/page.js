@@ -41,6 +41,10 @@ import { Workspace } from "./workspace.js";
 const ACTIVITY_INTERVAL_MS = 1000;
 const ACTIVITIES = ["pointerdown", "pointermove", "wheel", "keydown"];
 const ZOOM = 1.25;
+/** How long the server may take to store a label before its image can be left all the same. */
+const LEAVING_TIMEOUT_MS = 8000;
+const unansweredOf = (/** @type {string} */ id) =>
+    `The server has not answered: the label of ${id} may have been stored or not. Your work on it is among the unfinished work.`;
 
 /**
  * Open an image to annotate.
@@ -83,7 +87,7 @@ export class AnnotatePage {
         this.workspace = new Workspace(context, this.view, session);
         this.autosave = new Autosave(this.workspace);
         this.inference = new Inference(this.workspace, () => this.autosave.onEdited(false));
-        this.submission = new Submission(this.workspace, this.autosave, () => this.#onStored());
+        this.submission = new Submission(this.workspace, this.autosave, this.inference, () => this.#onStored());
         this.presence = new Presence(this.workspace);
         this.placement = new Placement(this.workspace, () => this.#onPlacement());
         this.loader = new ImageLoader(this.workspace, this);
@@ -134,14 +138,15 @@ export class AnnotatePage {
         const { workspace, autosave } = this;
         this.pointKeys.end();
         workspace.editor.end();
-        await this.submission.idle();
+        const isAnswered = await this.submission.idle(LEAVING_TIMEOUT_MS);
         if (!(await autosave.flush())) {
             const text = "Your edits are not submitted, and cannot be kept in this browser. They would be lost.";
             const choices = [{ label: "Stay", value: "stay" }, { label: "Leave", value: "leave" }];
             if ((await workspace.context.messages.ask(text, choices)) !== "leave") return false;
         }
+        if (!isAnswered) workspace.context.messages.show(unansweredOf(workspace.session.imageId));
         this.presence.close();
-        this.inference.close();
+        this.inference.cancel();
         workspace.close();
         this.keys.remove();
         this.#ending.abort();
@@ -332,7 +337,7 @@ export class AnnotatePage {
         const { workspace } = this;
         const { signal } = this.#ending;
         workspace.editor.subscribe((change) => this.#onEdit(change));
-        workspace.context.session.onChange(() => workspace.refresh());
+        workspace.context.session.onChange(() => workspace.refresh(), signal);
         for (const name of ACTIVITIES) {
             document.addEventListener(name, () => this.#onActivity(), { signal, passive: true, capture: true });
         }
@@ -366,7 +371,8 @@ export class AnnotatePage {
             this.autosave.onEdited(change.isOngoing);
             this.inference.onEdited(change);
         }
-        if (!this.conflict.isTheirsShown) this.showPoints();
+        this.conflict.hideTheirs(); // nobody is to change points that are not shown
+        this.showPoints();
         workspace.measure();
         if (!change.isOngoing) workspace.refresh();
     }

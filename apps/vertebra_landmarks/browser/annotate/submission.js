@@ -12,6 +12,7 @@ import { FINAL, fetchLabel } from "./image_loader.js";
 const MIN_READING_MS = 300;
 const UNANSWERED = "The server did not answer: the label may have been stored or not. Your work is kept. Submit it again.";
 
+const CHANGED = "The points have changed while they were checked, and nothing was submitted. Submit again.";
 const CONFIRM = "This label needs your confirmation: read the warnings at Submit, and submit again.";
 
 /**
@@ -37,11 +38,13 @@ export class Submission {
     /**
      * @param {Workspace} workspace
      * @param {import("./autosave.js").Autosave} autosave
+     * @param {import("./inference.js").Inference} inference
      * @param {() => void} onStored called when the server has a label, without newer edits here
      */
-    constructor(workspace, autosave, onStored) {
+    constructor(workspace, autosave, inference, onStored) {
         this.workspace = workspace;
         this.autosave = autosave;
+        this.inference = inference;
         this.onStored = onStored;
     }
 
@@ -50,9 +53,19 @@ export class Submission {
         await this.#once(() => this.#checkAndSend());
     }
 
-    /** Resolves once no label is on its way, so that leaving the image does not cancel it. */
-    async idle() {
-        await this.#running;
+    /**
+     * Wait until no label is on its way, so that leaving the image does not cancel it.
+     * @param {number} timeoutMs for how long
+     * @returns {Promise<boolean>} whether none is
+     */
+    async idle(timeoutMs) {
+        if (!this.#running) return true;
+        const { context, session } = this.workspace;
+        context.messages.show(`Waiting until the server has stored ${session.imageId} …`);
+        return await Promise.race([
+            this.#running.then(() => true),
+            new Promise((resolve) => { setTimeout(() => resolve(false), timeoutMs); }),
+        ]);
     }
 
     /** Do it, unless something runs already. @param {() => Promise<void>} work */
@@ -74,11 +87,16 @@ export class Submission {
             context.messages.show("There are no points to submit. Place them, or find landmarks.", "error");
             return;
         }
+        this.inference.cancel(); // what is on the screen is submitted, and stays there
         const { changeCount } = workspace.session;
         const measured = await workspace.run("submit", "Checking the label", ({ controller }) =>
             workspace.fetchMeasurement(controller.signal)
         );
-        if (!measured || workspace.session.changeCount !== changeCount) return;
+        if (!measured) return;
+        if (workspace.session.changeCount !== changeCount) {
+            context.messages.show(CHANGED, "error");
+            return;
+        }
         const texts = measured.submission_warnings.map(({ text }) => text);
         if (texts.length && !this.#isConfirmed(texts, changeCount)) {
             this.question = { changeCount, askedAt: performance.now(), texts };
@@ -104,6 +122,8 @@ export class Submission {
         this.workspace.session.baseVersion = conflict.theirs.version;
         this.workspace.session.final = conflict.theirs.info;
         this.conflict = null;
+        this.workspace.editor.end();
+        this.inference.cancel();
         await this.#once(() => this.#send());
     }
 

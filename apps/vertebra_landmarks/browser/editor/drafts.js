@@ -147,6 +147,27 @@ export async function listDrafts() {
     }
 }
 
+/** Session storage: key of the draft that was chosen from the list, until its image is opened. */
+const CHOSEN = "vertebraLandmarks.chosenDraft";
+
+/** Offer this draft when its image is opened next in this tab, whoever has worked on it. @param {string} key */
+export function chooseDraft(key) {
+    try {
+        sessionStorage.setItem(CHOSEN, key);
+    } catch { /* storage is full or forbidden: one's own newest draft is offered */ }
+}
+
+/** Key of the draft that was chosen, which then is no longer. @returns {string} "" for none */
+export function takeChosenDraft() {
+    try {
+        const key = sessionStorage.getItem(CHOSEN) ?? "";
+        sessionStorage.removeItem(CHOSEN);
+        return key;
+    } catch {
+        return "";
+    }
+}
+
 /**
  * Delete a draft of that list.
  * @param {string} key

@@ -1,6 +1,6 @@
 /** Unfinished work on this computer, which is offered to go on with. */
 
-import { discardDraft, listDrafts } from "../editor/drafts.js";
+import { chooseDraft, discardDraft, listDrafts } from "../editor/drafts.js";
 import { agoText, plural } from "../shell/format.js";
 import { fill, h, icon, nameElement } from "../shell/dom.js";
 
@@ -30,10 +30,12 @@ export class DraftList {
 
     /** @param {Draft} draft */
     #item(draft) {
-        const { image, edits, saved_at: saved } = draft;
+        const { key, image, user, edits, saved_at: saved } = draft;
+        const who = user && user !== this.context.user() ? [" by ", nameElement(user)] : [];
         return h("li", { class: "draft" },
-            h("a", { href: this.context.router.href("image", image), "data-testid": `draft-${image}` }, nameElement(image)),
-            h("span", { class: "faint" }, `${plural(edits, "edit")}, ${agoText(saved)}`),
+            h("a", { href: this.context.router.href("image", image), "data-testid": `draft-${image}`, onclick: () => chooseDraft(key) },
+                nameElement(image)),
+            h("span", { class: "faint" }, `${plural(edits, "edit")}, ${agoText(saved)}`, ...who),
             h("button", {
                 type: "button", class: "icon-button small", "aria-label": `Discard the work on ${image}`, title: "Discard",
                 onclick: () => void this.#discard(draft),

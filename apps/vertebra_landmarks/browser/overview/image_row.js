@@ -127,8 +127,9 @@ export class ImageRow {
 
 /** @param {Image} image */
 function detailsOf(image) {
-    const users = image.opened_by ?? [];
+    const users = (image.opened_by ?? []).filter(Boolean);
     if (users.length) return [h("span", { class: "open-mark" }, "open: "), nameElement(users.join(", "))];
+    if (image.opened_by?.length) return [h("span", { class: "open-mark" }, "open now")];
     return hasOwnName(image) ? [nameElement(image.file)] : [];
 }
 

@@ -74,6 +74,11 @@ export class ConflictSection {
         await this.page.startOver("This is the newer label. Your own work is kept under unfinished work.");
     }
 
+    /** Show your points again where the other label is shown. */
+    hideTheirs() {
+        if (this.isTheirsShown) this.#show(false);
+    }
+
     /** @param {boolean} isTheirs */
     #show(isTheirs) {
         this.isTheirsShown = isTheirs;

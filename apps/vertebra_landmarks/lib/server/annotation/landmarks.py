@@ -19,6 +19,7 @@ from ...spine.imaging.image_geometry import ImageGeometry
 from ...spine.labels.markups import LANDMARK_INDEX, label_of, to_markups
 from ...spine.measurement.origin import UNKNOWN, Origin
 from ...spine.schema import POINTS, VERTEBRAE, Spine
+from ..store.label_sync import labeller
 from ..store.labels import CurrentLabel
 from .bodies import FEW, Body, Coordinate, ErrorPx, LandmarkName, OriginBody, ShortText, Side
 
@@ -165,7 +166,10 @@ def landmarks_response(image: str, tag: str, label: CurrentLabel, spine: Spine) 
             if landmark is not None
         ],
         "touched": [name for name in LANDMARK_INDEX if name in touched],
-        "info": {name: value for name, value in info.items() if name not in (*_ORIGIN, TOUCHED)},
+        "info": {
+            **{name: value for name, value in info.items() if name not in (*_ORIGIN, TOUCHED)},
+            "user": labeller(info),
+        },
         "origin": origin_of(info).as_dict(),
     }
 

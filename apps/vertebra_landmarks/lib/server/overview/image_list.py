@@ -14,6 +14,7 @@ from ...learning.active_learning import STRATEGIES, uncertainty
 from ..active_learning.scored_versions import ScoredVersions
 from ..filenames import casefold_key
 from ..store.images import FINAL, PREDICTED
+from ..store.label_sync import labeller
 from ..store.labels import ANGLE
 from ..store.schema import GONE, LABELLED, OPEN, UNREADABLE, images, labels, scores
 from ..store.store_context import StoreContext
@@ -237,7 +238,7 @@ def _entry(row: Row[Any]) -> dict[str, Any]:
         "id": row.id,
         "file": row.file,
         "state": state_of(row.state, row.is_predicted).value,
-        "user": text_or_none(noted.get("user")),
+        "user": labeller(noted) or None,
         "labelled_at": row.labelled_at if has_label else None,
         "seconds": number_or_none(noted.get("seconds")),
         "edits": number_or_none(noted.get("edits")),

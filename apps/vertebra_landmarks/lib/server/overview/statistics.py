@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, select
 
 from ..store.images import FINAL, saved_at_of
+from ..store.label_sync import labeller
 from ..store.labels import ANGLE, largest_angle_of
 from ..store.schema import GONE, images, labels
 from ..store.store_context import StoreContext, merge_metadata
-from .image_list import number_or_none, text_or_none
+from .image_list import number_or_none
 
 logger = logging.getLogger(__name__)
 
@@ -113,8 +114,8 @@ class LabelStatistics:
 
 
 def _facts_of(noted: dict[str, Any]) -> LabelFacts:
-    user, numbers = text_or_none(noted.get("user")), ("seconds", "edits", ANGLE)
-    return LabelFacts(user or "", saved_at_of(noted), *(number_or_none(noted.get(name)) for name in numbers))
+    numbers = ("seconds", "edits", ANGLE)
+    return LabelFacts(labeller(noted), saved_at_of(noted), *(number_or_none(noted.get(name)) for name in numbers))
 
 
 def _by_day(found: Iterable[LabelFacts]) -> list[dict[str, Any]]:

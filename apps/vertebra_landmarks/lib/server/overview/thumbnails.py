@@ -28,6 +28,7 @@ MAX_THUMBNAILS = 50_000
 """Files in the folder, about 4 kB each; the oldest are deleted from time to time where there are more."""
 FOLDER = "thumbnails"
 _SUFFIX = ".jpg"
+_DIGITS = 20  # of each of the two digests in a key
 _QUALITY = 80
 _OVERSAMPLING = 2  # pixels of the image that are averaged before it is resized, per pixel of the thumbnail
 _VERSION = "1"  # of what this file draws
@@ -50,7 +51,18 @@ class Thumbnails:
     def key(self, image: str) -> str:
         """What changes with the file of an image; the ETag of its thumbnail."""
         size, mtime_ns = self._store.file_state(image)
-        return hashlib.sha256(f"{_VERSION}\0{image}\0{size}\0{mtime_ns}".encode(errors="replace")).hexdigest()[:40]
+        return _digest(image) + _digest(f"{_VERSION}\0{size}\0{mtime_ns}")
+
+    def forget(self, image: str) -> None:
+        """Delete the thumbnails of an image that was removed, those of earlier files of it, too."""
+        self._delete(_digest(image))
+
+    def _delete(self, of_image: str, kept: Path | None = None) -> None:
+        """Delete the files whose keys begin with the digest of an image, but one."""
+        for path in self._folder.glob(f"{of_image[:2]}/{of_image}*{_SUFFIX}"):
+            if path != kept:
+                with suppress(OSError):  # deleted by another process, or not to be deleted
+                    path.unlink()
 
     def cached(self, key: str) -> bytes | None:
         """The JPEG file of a key; ``None`` if it has not been made."""
@@ -86,6 +98,7 @@ class Thumbnails:
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(path) as temporary:
                 temporary.write_bytes(content)
+            self._delete(key[:_DIGITS], kept=path)
             self._made += 1
             if self._made % max(1, self._max_files // 8) == 1:
                 self._prune()
@@ -102,6 +115,10 @@ class Thumbnails:
             kept = self._max_files - self._max_files // 4
             for path in sorted(times, key=times.__getitem__)[: len(times) - kept]:
                 path.unlink(missing_ok=True)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:_DIGITS]
 
 
 def draw_thumbnail(radiograph: Radiograph) -> bytes:

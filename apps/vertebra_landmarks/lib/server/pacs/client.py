@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 import requests
 from dicomweb_client.api import DICOMwebClient
@@ -236,6 +236,33 @@ class PacsClient:
             return answer.status_code, answer.json()
         except ValueError:
             return answer.status_code, None
+
+    def forward(
+        self, method: str, target: str, headers: Mapping[str, str], body: IO[bytes] | None
+    ) -> requests.Response:
+        """Send the request of another DICOMweb client, with the login.
+
+        Args:
+            method: GET or POST.
+            target: path and query below the address of the service, encoded.
+            headers: of the request.
+            body: of the request; ``None`` without one.
+
+        Returns:
+            The answer, whatever its status, with a body that is still to be read.
+
+        Raises:
+            PacsError: the PACS cannot be reached or refuses the login.
+        """
+        sent = {**headers, "Accept-Encoding": "identity"}
+        with self.speaking(is_about_one=True):
+            answer = self._session.request(
+                method, self._settings.url + target, headers=sent, data=body, stream=True, allow_redirects=False
+            )
+            if answer.status_code in (401, 403):  # which would make a browser ask for a login
+                with answer:
+                    answer.raise_for_status()
+        return answer
 
     def get_json(self, url: str) -> Any:
         """The answer of another interface of the same server; ``None`` where it is not there, or not for this login.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, select
+from sqlalchemy import bindparam, exists, select
 
 from ...spine.labels.markups import SUFFIX
 from .images import FINAL, PREDICTED, Images, note_label, saved_at_of
@@ -203,27 +203,34 @@ def fill_columns(context: StoreContext) -> None:
     ours = images.c.store == context.key
     predicted = select(labels.c.key).where(labels.c.image == images.c.key, labels.c.tag == PREDICTED)
     has_prediction = predicted.where(labels.c.is_current).exists()
-    undated = select(images.c.key, images.c.facts).where(ours, images.c.added_at == 0).limit(_BATCH)
+    undated = select(images.c.key, images.c.added_at, images.c.facts).where(ours, images.c.added_at == 0)
     final = (labels.c.image == images.c.key) & (labels.c.tag == FINAL) & labels.c.is_current
-    unnoted = select(images.c.key, labels.c.facts).join(labels, final)
-    unnoted = unnoted.where(ours, images.c.state == LABELLED, images.c.labelled_at == 0).limit(_BATCH)
+    labelled = select(images.c.key, images.c.labelled_at, labels.c.facts).join(labels, final)
+    labelled = labelled.where(ours, images.c.state == LABELLED)  # 0.9 replaces labels without noting when
     stale = ours, images.c.state.not_in((GONE, LABELLED)), images.c.labelled_at != 0
     with context.database.writing(durable=False) as connection:
         wrong = ours, images.c.is_predicted != has_prediction
         connection.execute(images.update().where(*wrong).values(is_predicted=has_prediction))
         connection.execute(images.update().where(*stale).values(labelled_at=0))
-    for query, column in ((undated, images.c.added_at), (unnoted, images.c.labelled_at)):
-        is_complete = False
-        while not is_complete:
-            with context.database.writing(durable=False) as connection:
-                is_complete = _fill_times(connection, query, column)
+    _fill_times(context, undated, images.c.added_at)
+    _fill_times(context, labelled, images.c.labelled_at)
 
 
-def _fill_times(connection: Connection, query: Any, column: Any) -> bool:
-    """Fill a column of a batch of images from metadata, and say whether none is left."""
-    rows = connection.execute(query).all()
-    if rows:
-        times = [{"of": row.key, "time": saved_at_of(json.loads(row.facts))} for row in rows]
-        change = images.update().where(images.c.key == bindparam("of")).values({column.name: bindparam("time")})
-        connection.execute(change, times)
-    return len(rows) < _BATCH
+def _fill_times(context: StoreContext, query: Any, column: Any) -> None:
+    """Correct a column of images by metadata, where it is wrong.
+
+    Args:
+        context: the studies folder and its rows.
+        query: key, value of the column, and metadata of images.
+        column: times in seconds since 1970.
+    """
+    change = images.update().where(images.c.key == bindparam("of")).values({column.name: bindparam("time")})
+    last, is_complete = 0, False
+    while not is_complete:
+        with context.database.writing(durable=False) as connection:
+            batch = query.where(images.c.key > last).order_by(images.c.key).limit(_BATCH)
+            rows = [(key, time, saved_at_of(json.loads(facts))) for key, time, facts in connection.execute(batch)]
+            wrong = [{"of": key, "time": saved_at} for key, time, saved_at in rows if time != saved_at]
+            if wrong:
+                connection.execute(change, wrong)
+        last, is_complete = rows[-1][0] if rows else last, len(rows) < _BATCH

@@ -17,7 +17,7 @@ from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoun
 from sqlalchemy import Connection, Row, select
 
 from ...spine.geometry import transform_points
-from ...spine.imaging.orientation import orientation_of
+from ...spine.imaging.orientation import Orientation, orientation_of
 from ...spine.labels.markups import from_markups, parse_json
 from ...spine.measurement.cobb import measure_curves
 from ..filenames import check_tag, is_inside
@@ -292,7 +292,11 @@ def largest_angle_of(content: bytes) -> float | None:
         xy = from_markups(parse_json(content)).visible_xy
     except ValueError:
         return None
-    curves = measure_curves(transform_points(orientation_of(xy, 1, 1).matrix(1, 1), xy))
+    mirrored = Orientation(is_mirrored=True)
+    orientation = orientation_of(xy, 1, 1, mirrored)
+    if orientation == mirrored:  # the points are not those of a mirrored raster that lies on its side
+        orientation = orientation_of(xy, 1, 1)
+    curves = measure_curves(transform_points(orientation.matrix(1, 1), xy))
     return round(max(curve.angle_deg for curve in curves), 1) if curves else None
 
 

@@ -105,8 +105,13 @@ def _add_image(service: Service, image: str, file: UploadFile, metadata: dict[st
 @router.delete("/datastore/image", openapi_extra=ADMIN, summary="Remove an image and its labels")
 async def remove_image(service: ServiceDep, id: ImageId) -> Response:
     """Remove an image from the folder, with its labels and all their versions."""
-    await service.io_pool.run(service.app.datastore().remove_image, id)
+    await service.io_pool.run(_remove_image, service, id)
     return Json({})
+
+
+def _remove_image(service: Service, image: str) -> None:
+    service.app.datastore().remove_image(image)
+    service.overview.thumbnails.forget(image)
 
 
 @router.head("/datastore/image", openapi_extra=READER, summary="Whether an image exists")

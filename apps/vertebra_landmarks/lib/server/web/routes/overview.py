@@ -135,7 +135,7 @@ async def thumbnail(service: ServiceDep, request: Request, image: ImageId) -> Re
     thumbnails = service.overview.thumbnails
     await _check_exists(service, image)
     key = await service.io_pool.run(thumbnails.key, image)
-    headers = {"ETag": f'"{key}"', "Cache-Control": f"private, max-age={THUMBNAIL_LIFETIME_S}"}
+    headers = {"ETag": f'"{key}"', "Cache-Control": f"private, max-age={THUMBNAIL_LIFETIME_S}", "Vary": "Authorization"}
     if f'"{key}"' in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     content = await service.io_pool.run(thumbnails.cached, key)

@@ -1,0 +1,1 @@
+"""A viewer for a PACS: the static build of OHIF, and DICOMweb under the same address."""
