@@ -1,9 +1,12 @@
-"""Look into a PACS and fetch from it: ``pacs.py list URL`` and ``pacs.py fetch URL``.
+"""Work with a PACS without a server: ``pacs.py list|fetch|infer|send|status URL``.
 
 ``list`` is a trial of the filter: what passes, what does not, and why; nothing is stored. ``fetch`` fills the cache of
-the working folder, so that a server finds the images there; it goes on where it was interrupted, and works while a
-server runs. Both take the settings of the server (``--conf dicomweb_...``); the login is better put into the
-environment, see docs/PACS.md.
+the working folder, so that a server finds the images there. ``infer`` predicts all images that the served model has not
+predicted. ``send`` sends the labels that wait, and reads those that others have reported. ``status`` says how much is
+waiting, sent and refused. All of them go on where they were interrupted, and work while a server runs. They take the
+settings of the server (``--conf dicomweb_...``); the login is better put into the environment, see docs/PACS.md.
+
+The exit status is 0 if everything was done, 1 if some was refused or cannot be done, and 2 if the PACS cannot be used.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import sys
 from collections import Counter
 
 import _app_path  # noqa: F401
+from _pacs_night import UNREACHABLE, infer, send, show_status
 from lib.server.config import parse_conf
 from lib.server.filenames import check_studies, is_dicomweb
 from lib.server.log_privacy import install_log_redaction
@@ -39,6 +43,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     for name, description in (
         ("list", "count the instances by what the filter looks at, and say which pass"),
         ("fetch", "fetch the images that pass into the cache of the working folder"),
+        ("infer", "predict the images that the served model has not predicted"),
+        ("send", "send the labels that wait, and read those that others have reported"),
+        ("status", "say how much is waiting, sent and refused, without asking the PACS"),
     ):
         command = commands.add_parser(name, help=description, description=description)
         command.add_argument("url", help="address of the DICOMweb service, such as https://pacs.example/dicom-web")
@@ -47,13 +54,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         )
         if name == "list":
             command.add_argument("--rows", type=int, default=40, help="rows that are shown (default: %(default)s)")
-        else:
+        elif name == "send":
+            command.add_argument("--refused", action="store_true", help="send what was refused again, too")
+        elif name == "fetch":
             command.add_argument("--limit", type=int, help="number of images (default: as many as the cache holds)")
     return parser.parse_args(arguments)
 
 
 def main() -> int:
-    """Run the command; returns the exit status, which is 1 where it could not be done in full."""
+    """Run the command; returns the exit status."""
     arguments = parse_arguments()
     install_log_redaction()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -65,12 +74,21 @@ def main() -> int:
         settings = pacs_settings(arguments.url, config)
         if arguments.command == "list":
             return list_instances(settings, arguments.rows)
-        return fetch_images(settings, config.database, arguments.limit)
+        if arguments.command == "fetch":
+            return fetch_images(settings, config.database, arguments.limit)
+        if arguments.command == "infer":
+            return infer(settings, config)
+        return (
+            send(settings, config, arguments.refused) if arguments.command == "send" else show_status(settings, config)
+        )
+    except PacsError as error:
+        print(error, file=sys.stderr)
+        return UNREACHABLE
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Stopped; what was fetched is in the cache.", file=sys.stderr)
+        print("Stopped; the same command goes on from here.", file=sys.stderr)
         return 130
 
 

@@ -32,6 +32,7 @@ from lib.server.inference.inference_service import InferenceService
 from lib.server.log_privacy import install_log_redaction
 from lib.server.models import ModelStore
 from lib.server.pacs.pacs_images import open_pacs_store
+from lib.server.pacs.reports.report_worker import ReportWorker
 from lib.server.pacs.settings import pacs_settings
 from lib.server.pacs.watcher import PacsWatcher
 from lib.server.store.datastore import StudiesDatastore
@@ -59,6 +60,7 @@ class VertebraLandmarksApp(MONAILabelApp):
         self._scoring: ScoringWorker | None = None
         self._task_registry: TaskRegistry | None = None
         self._pacs_watcher: PacsWatcher | None = None
+        self._pacs_reports: ReportWorker | None = None
         settings.MONAI_LABEL_AUTO_UPDATE_SCORING = False  # else it starts a process after each image, for nothing
         settings.MONAI_LABEL_TRACKING_ENABLED = False  # else training asks for mlflow, which is not installed
         super().__init__(
@@ -105,7 +107,9 @@ class VertebraLandmarksApp(MONAILabelApp):
         description["served_version"] = self.models.served_number
         description["prelabel"] = self._prelabelling.status() if self._prelabelling else {"state": "off"}
         description["scoring"] = self._scoring.status() if self._scoring else {"state": "off"}
-        description["pacs"] = self._pacs_watcher.status() if self._pacs_watcher else {"state": "off"}
+        description["pacs"] = {"state": "off"}
+        if self._pacs_watcher and self._pacs_reports:
+            description["pacs"] = {**self._pacs_watcher.status(), **self._pacs_reports.status()}
         return description
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
@@ -145,7 +149,9 @@ class VertebraLandmarksApp(MONAILabelApp):
             store = self.datastore()
             self._pacs_watcher = PacsWatcher(store.context.source, store, self._pacs)
             self._pacs_watcher.start()
-            shutdown_hooks.append(self._pacs_watcher.stop)
+            self._pacs_reports = ReportWorker(store.context.source, store, self._pacs)
+            self._pacs_reports.start()
+            shutdown_hooks += [self._pacs_watcher.stop, self._pacs_reports.stop]
         if self.config.prelabel:
             self._prelabelling = PrelabelWorker(
                 self.datastore(),

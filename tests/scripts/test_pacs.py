@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 
 import labels
 import pacs as script
+from lib.server.pacs.reports import delivery
 
 from ..server.pacs.conftest import Pacs, orthanc, radiograph, running_orthanc, strict  # noqa: F401
 from ..server.pacs.conftest import pacs as server  # noqa: F401
+from ..server.pacs.reports.conftest import examined
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -79,9 +82,35 @@ def test_fetch_stops_where_the_cache_is_full(
 
 def test_failures_are_sentences(server: Pacs, call: Call, tmp_path: Path) -> None:  # noqa: F811
     server.proxy.status = 403
-    for command in ("list", "fetch"):
+    for command in ("list", "fetch", "infer", "send"):
         status, _, err = call(command, server.proxy.url, "--conf", "dicomweb_folder", tmp_path / "work")
-        assert (status, err.count("\n")) == (1, 1)
+        assert (status, err.count("\n")) == (2, 1)
         assert "does not allow this login to read (403)" in err
     assert call("list", str(tmp_path))[2].endswith("must be an address like https://pacs.example/dicom-web\n")
     assert "--conf colour: unknown setting" in call("list", server.proxy.url, "--conf", "colour", "red")[2]
+
+
+def test_a_night_without_a_server(server: Pacs, call: Call, tmp_path: Path) -> None:  # noqa: F811
+    server.store(*(examined(number) for number in (2, 3)), radiograph(0))
+    conf = "--conf", "dicomweb_folder", tmp_path / "work", "--conf", "dicomweb_send", "predictions"
+    status, out, err = call("infer", server.proxy.url, *conf)
+    assert (status, out) == (1, "2 of 3 images are predicted, 1 show no spine or cannot be read.\n")
+    assert call("status", server.proxy.url, *conf)[:2] == (0, "0 objects are sent, 4 wait, 0 are refused.\n")
+    server.proxy.store_status = 507
+    status, out, err = call("send", server.proxy.url, *conf)
+    assert (status, out.splitlines()[0]) == (2, "0 objects are sent, 4 wait, 0 are refused.")
+    assert "has no room left (507)" in err
+    server.proxy.store_status = 413
+    time.sleep(delivery.FIRST_DELAY_S)
+    status, out, err = call("send", server.proxy.url, *conf)
+    assert (status, err, out.splitlines()[0]) == (1, "", "0 objects are sent, 0 wait, 4 are refused.")
+    assert out.count("refuses it as too large (413)") == 5
+    server.proxy.store_status = 0
+    assert call("send", server.proxy.url, *conf)[0] == 1
+    status, out, err = call("send", server.proxy.url, *conf, "--refused")
+    assert (status, err) == (0, "")
+    assert out == "4 refused objects are sent again.\n4 objects are sent, 0 wait, 0 are refused.\n"
+    before = len(server.proxy.paths)
+    assert call("infer", server.proxy.url, *conf)[1].startswith("2 of 2 images are predicted")
+    assert call("send", server.proxy.url, *conf)[:2] == (0, "4 objects are sent, 0 wait, 0 are refused.\n")
+    assert not [path for path in server.proxy.paths[before:] if path.endswith("/studies")]

@@ -23,12 +23,16 @@ class FaultProxy:
         status: which all requests are answered with; 0 for none.
         delay_s: before each answer.
         cuts: whether connections are closed in the middle of an answer.
+        store_delay_s: before each answer to a request that stores.
+        store_status: which requests that store are answered with; 0 for none.
+        store_cut: "before" or "after" they are handed on, the connections of these requests are closed; "" for neither.
         paths: of the requests, without queries.
     """
 
     def __init__(self, url: str) -> None:
         self._target = urlsplit(url)
         self.status, self.delay_s, self.cuts = 0, 0.0, False
+        self.store_delay_s, self.store_status, self.store_cut = 0.0, 0, ""
         self.paths: list[str] = []
         self._server: ThreadingHTTPServer | None = None
         with socket.socket() as probe:
@@ -59,9 +63,14 @@ class _Handler(BaseHTTPRequestHandler):
         proxy = self.proxy
         proxy.paths.append(self.path.partition("?")[0])
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        time.sleep(proxy.delay_s)
-        if proxy.status:
-            self.send_response(proxy.status)
+        time.sleep(proxy.delay_s + (proxy.store_delay_s if self.command == "POST" else 0.0))
+        status = proxy.status or (self.command == "POST" and proxy.store_status)
+        cut = proxy.store_cut if self.command == "POST" else ""
+        if cut == "before":
+            self.close_connection = True
+            return
+        if status:
+            self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
@@ -72,6 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
             answer = connection.getresponse()
             content = answer.read()
         except OSError:  # the PACS is away, and so is this answer
+            return
+        if cut:
             return
         self.send_response(answer.status)
         for name, value in answer.getheaders():

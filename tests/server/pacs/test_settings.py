@@ -69,7 +69,16 @@ def test_half_a_login_is_refused(monkeypatch: pytest.MonkeyPatch, environment: d
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("dicomweb_cache_mb", "0"), ("dicomweb_ca", "/no/file"), ("dicomweb_user", "")]
+    ("name", "value"),
+    [
+        ("dicomweb_cache_mb", "0"),
+        ("dicomweb_ca", "/no/file"),
+        ("dicomweb_user", ""),
+        ("dicomweb_send", ""),
+        ("dicomweb_send", "gsps"),
+        ("dicomweb_send", "labels off"),
+        ("dicomweb_send", "labels seg"),
+    ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(ValueError, match=f"^--conf {name}"):

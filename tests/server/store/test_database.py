@@ -31,6 +31,9 @@ from lib.server.store.schema import (
     images,
     labels,
     metadata,
+    outbox,
+    pacs_instances,
+    pacs_reports,
     presence,
     schema_version,
     scored_versions,
@@ -42,6 +45,8 @@ from lib.server.web.errors import add_error_handlers
 
 Open = Callable[..., StudiesDatastore]
 Label = Callable[[int], str]
+LATER = (presence, pacs_instances, outbox, pacs_reports)
+"""Tables that came after 0.9."""
 
 
 @pytest.mark.parametrize(
@@ -338,7 +343,7 @@ def test_tables_of_version_1_get_the_tables_of_servers(engine: Engine) -> None:
     """As releases up to 0.8 have made them."""
     with engine.begin() as connection:
         metadata.create_all(connection)
-        for table in (assignments, presence, scored_versions, sessions, tasks, schema_version):
+        for table in (*LATER, assignments, scored_versions, sessions, tasks, schema_version):
             table.drop(connection)
         connection.exec_driver_sql("CREATE TABLE vl_schema_version (version INTEGER NOT NULL)")
         connection.exec_driver_sql("INSERT INTO vl_schema_version VALUES (1)")
@@ -354,14 +359,16 @@ def test_tables_of_version_1_get_the_tables_of_servers(engine: Engine) -> None:
         assert versions_of(connection) == (1, len(MIGRATIONS))
 
 
-def test_tables_of_0_9_get_those_of_the_browser_page(engine: Engine) -> None:
+def test_tables_of_0_9_get_those_of_the_browser_page_and_the_pacs(engine: Engine) -> None:
     with engine.begin() as connection:
         metadata.create_all(connection)
-        presence.drop(connection)
+        for table in LATER:
+            table.drop(connection)
         connection.execute(schema_version.insert().values(version=1, migrations=1))
         bring_up_to_date(connection)
         assert versions_of(connection) == (1, len(MIGRATIONS))
-        assert connection.execute(select(func.count()).select_from(presence)).scalar_one() == 0
+        for table in LATER:
+            assert connection.execute(select(func.count()).select_from(table)).scalar_one() == 0
 
 
 def test_older_tables_get_the_columns_that_lists_read(engine: Engine) -> None:

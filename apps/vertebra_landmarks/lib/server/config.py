@@ -17,6 +17,9 @@ from .store.database import checked_url
 
 MAX_UPLOAD_MB = 4096
 MIN_CACHE_MB, MAX_CACHE_MB = 1, 100_000_000
+LABELS, PREDICTIONS, GSPS, PDF, OFF = "labels", "predictions", "gsps", "pdf", "off"
+"""Words of ``dicomweb_send``."""
+_SENT = {LABELS, PREDICTIONS}
 _ORIGIN = re.compile(r"https?://[\w.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?", re.IGNORECASE)
 
 
@@ -32,6 +35,16 @@ _Origins = Annotated[
     tuple[str, ...],
     BeforeValidator(lambda text: text.split() if isinstance(text, str) else text),
     Expected("addresses like https://viewer.example", lambda origins: all(map(_ORIGIN.fullmatch, origins))),
+]
+_Sent = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda text: tuple(text.split()) if isinstance(text, str) else text),
+    Expected(
+        f"{OFF!r}, or {LABELS!r} or {PREDICTIONS!r} or both, with {GSPS!r} and {PDF!r} if wanted, separated by spaces",
+        lambda words: (
+            words == (OFF,) or ({LABELS, PREDICTIONS} & set(words) and set(words) <= {LABELS, PREDICTIONS, GSPS})
+        ),
+    ),
 ]
 _Url = Annotated[str, AfterValidator(lambda text: checked_url(text) and text)]
 
@@ -56,6 +69,8 @@ class ServerConfig:
         dicomweb_filter: YAML file that says which images of a PACS are shown, see ``pacs.image_filter``.
         dicomweb_folder: folder of labels, versions and cache of a PACS; by default below the user's data.
         dicomweb_cache_mb: largest size of the cache of a PACS's images on the disk, in megabytes.
+        dicomweb_send: what a PACS gets: ``labels``, ``predictions`` or both, as structured reports; with ``gsps``
+            presentation states and with ``pdf`` reports for people, too; or ``off``.
     """
 
     device: str = "auto"
@@ -73,6 +88,7 @@ class ServerConfig:
     dicomweb_filter: _File | None = None
     dicomweb_folder: _Path | None = None
     dicomweb_cache_mb: _CacheMegabytes = 4096
+    dicomweb_send: _Sent = (LABELS,)
 
 
 def parse_conf(conf: Mapping[str, str]) -> ServerConfig:

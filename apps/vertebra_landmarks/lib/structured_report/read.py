@@ -67,11 +67,13 @@ class CobbLinesReport:
         angles: one or more; ``cobb_proposal`` compares them with a label.
         document: the report itself.
         is_ours: whether this project wrote it, and nobody edited it.
+        observer: name of the person who drew them, "" where nobody is named.
     """
 
     angles: tuple[DrawnAngle, ...]
     document: DocumentReference
     is_ours: bool
+    observer: str
 
 
 Report = LandmarkReport | CobbLinesReport
@@ -140,7 +142,7 @@ def _read(dataset: Dataset) -> Report:
     angles = tuple(_drawn_angles(groups))
     if not angles:
         raise _ForeignReportError("the structured report has neither landmarks of this project nor Cobb lines")
-    return CobbLinesReport(angles, _document(dataset), is_ours)
+    return CobbLinesReport(angles, _document(dataset), is_ours, _observer(root))
 
 
 def _landmark_report(dataset: Dataset, root: Item, groups: tuple[Item, ...], container: Item) -> LandmarkReport:
@@ -162,14 +164,13 @@ def _landmark_report(dataset: Dataset, root: Item, groups: tuple[Item, ...], con
     }
     if image_uid not in references:
         raise _ForeignReportError("the landmark report does not say in which study its image is")
-    observer = root.named(codes.PERSON_OBSERVER_NAME)
     return LandmarkReport(
         label,
         references[image_uid],
         _document(dataset),
         next(_references(dataset, "PredecessorDocumentsSequence"), None),
         _image_left_is(groups),
-        "" if observer is None else observer.text.rstrip("^"),
+        _observer(root),
         text_of(dataset, "VerificationFlag") == "VERIFIED",
     )
 
@@ -261,6 +262,11 @@ def _drawn_angles(groups: Iterable[Item]) -> Iterator[DrawnAngle]:
                 count += 1
                 stated = number.number
                 yield DrawnAngle(lines, None if stated is None else float(stated), images[0])
+
+
+def _observer(root: Item) -> str:
+    observer = root.named(codes.PERSON_OBSERVER_NAME)
+    return "" if observer is None else observer.text.rstrip("^")
 
 
 def _document(dataset: Dataset) -> DocumentReference:

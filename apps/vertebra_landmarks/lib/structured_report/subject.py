@@ -48,6 +48,25 @@ def tracking_uid(image_uid: str, name: str) -> UID:
     return derived_uid("tracking", image_uid, name)
 
 
+def instance_uid(kind: str, identity: str, image_uid: str, tag: str, version: int, digest: str) -> UID:
+    """SOP Instance UID of what is written of a label version; the same for the same version.
+
+    Args:
+        kind: ``LANDMARKS``, ``COBB_LINES``, ``GRAPHICS`` or ``DOCUMENT``.
+        identity: of the studies folder.
+        image_uid: SOP Instance UID of the labelled image.
+        tag: of the label.
+        version: its number.
+        digest: of the label file.
+    """
+    return derived_uid("instance", kind, identity, image_uid, tag, version, digest)
+
+
+def series_uid(kind: str, identity: str, study_uid: str) -> UID:
+    """Series Instance UID: one series of each kind for a study and a studies folder."""
+    return derived_uid("series", kind, identity, study_uid)
+
+
 @dataclass(frozen=True)
 class ReportSubject:
     """A version of a label of an image.
@@ -66,17 +85,13 @@ class ReportSubject:
         object.__setattr__(self, "label", self.label.on_grid())
 
     def instance_uid(self, kind: str) -> UID:
-        """SOP Instance UID of what is written of it; the same for the same version.
-
-        Args:
-            kind: ``LANDMARKS``, ``COBB_LINES``, ``GRAPHICS`` or ``DOCUMENT``.
-        """
+        """SOP Instance UID of what is written of it; see ``instance_uid``."""
         label = self.label
-        return derived_uid("instance", kind, self.identity, self.image.uid, label.tag, label.version, label.digest)
+        return instance_uid(kind, self.identity, self.image.uid, label.tag, label.version, label.digest)
 
     def series_uid(self, kind: str) -> UID:
-        """Series Instance UID: one series of each kind for a study and a studies folder."""
-        return derived_uid("series", kind, self.identity, self.image.study_uid)
+        """Series Instance UID; see ``series_uid``."""
+        return series_uid(kind, self.identity, self.image.study_uid)
 
     def reference(self, kind: str) -> DocumentReference:
         """How other instances refer to what is written of it, whether or not that was done already."""

@@ -60,18 +60,25 @@ class BackgroundWorker(ABC):
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    def work_once(self) -> bool:
+        """One round in the caller's thread; returns False where another process works."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._lock:
+                self.catch_up()
+        except Timeout:
+            self._status["state"] = "waiting"
+            return False
+        return True
+
     def status(self) -> dict[str, Any]:
         """How far it is; ``state`` is "working", "idle" when all is done, or "waiting" where another process works."""
         return dict(self._status)
 
     def _run(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         while not self.is_stopping:
             try:
-                with self._lock:
-                    self.catch_up()
-            except Timeout:
-                self._status["state"] = "waiting"
+                self.work_once()
             except Exception as error:  # such as a datastore that is closed; the next round may go better
                 logger.error("The background work %r failed\n%s", self._thread.name, redacted_traceback(error))
             self._stopping.wait(self._interval_s)

@@ -46,8 +46,23 @@ def label_report(store: StudiesDatastore, image: str, tag: str, radiograph: Radi
         return None
     label = store.read_label(image, used)
     spine = from_markups(parse_json(label.content), radiograph.geometry, "label")
-    noted = label.metadata
-    is_confirmed = used == FINAL and (is_of_person(noted) or SUBMITTED in noted)
+    return version_report(store, image, used, radiograph, spine, label.metadata)
+
+
+def version_report(
+    store: StudiesDatastore, image: str, tag: str, radiograph: Radiograph, spine: Spine, noted: Mapping[str, Any]
+) -> ReportContent:
+    """The report of a label version.
+
+    Args:
+        store: the studies folder.
+        image: id of the image.
+        tag: of the label.
+        radiograph: the image.
+        spine: points in stored pixels.
+        noted: metadata of the version.
+    """
+    is_confirmed = tag == FINAL and (is_of_person(noted) or SUBMITTED in noted)
     return _content(store, image, radiograph, spine, noted, is_confirmed)
 
 

@@ -218,6 +218,25 @@ class PacsClient:
             content = content_of(bytes(body), answer.headers.get("Content-Type", ""))
         return content if transfer_syntax(content, uids.instance) in READABLE_SYNTAXES else None
 
+    def post(self, path: str, body: bytes, kind: str) -> tuple[int, Any]:
+        """Post once, without repetition; returns the status, and the answer where it is JSON.
+
+        Args:
+            path: below the address of the service.
+            body: of the request.
+            kind: its content type.
+
+        Raises:
+            PacsError: the server cannot be reached, or does not answer in time.
+        """
+        headers = {"Content-Type": kind, "Accept": "application/dicom+json"}
+        with self._translated(is_about_one=True):
+            answer = self._session.post(f"{self._settings.url}/{path}", data=body, headers=headers)
+        try:
+            return answer.status_code, answer.json()
+        except ValueError:
+            return answer.status_code, None
+
     def forward(
         self, method: str, target: str, headers: Mapping[str, str], body: IO[bytes] | None
     ) -> requests.Response:

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from ...spine.atomic_write import atomic_write
 from ..store.schema import pacs_instances as rows
@@ -75,6 +75,20 @@ class ImageCatalogue:
         with self._database.reading() as connection:
             row = connection.execute(query.where(self._ours, rows.c.image == image, ~rows.c.is_gone)).one_or_none()
         return None if row is None else InstanceUids(*row)
+
+    def count(self) -> int:
+        """Number of images that are or were in the PACS."""
+        with self._database.reading() as connection:
+            return int(connection.execute(select(func.count()).select_from(rows).where(self._ours)).scalar_one())
+
+    def studies(self, uids: Iterable[str]) -> set[str]:
+        """Those of some Study Instance UIDs that images in the PACS belong to."""
+        known: set[str] = set()
+        for batch in _batches(uids):
+            query = select(rows.c.study_uid).where(self._ours, rows.c.study_uid.in_(batch), ~rows.c.is_gone)
+            with self._database.reading() as connection:
+                known.update(connection.execute(query).scalars())
+        return known
 
     def note(self, instances: Iterable[InstanceUids]) -> list[str]:
         """Note instances that pass the filter, and where they lie now, since a PACS may move them to another study.

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..config import ServerConfig
+from ...structured_report.subject import COBB_LINES, DOCUMENT, GRAPHICS, LANDMARKS
+from ..config import GSPS, LABELS, PDF, PREDICTIONS, ServerConfig
 from .image_filter import ImageFilter, read_filter
 
 logger = logging.getLogger(__name__)
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 USER, PASSWORD, TOKEN = "VERTEBRA_DICOMWEB_USER", "VERTEBRA_DICOMWEB_PASSWORD", "VERTEBRA_DICOMWEB_TOKEN"
 """Environment variables of the login, which neither logs nor lists of processes show."""
 MEGABYTE = 1_000_000
+SENT_TAGS = {LABELS: "final", PREDICTIONS: "original"}
+SENT_KINDS = {PDF: DOCUMENT, GSPS: GRAPHICS}
 _DIGITS = 16  # of the hash of the address that names the default folder
 
 
@@ -34,6 +37,7 @@ class PacsSettings:
         ca: file with the certificates of the authorities to trust; ``None`` for the system's.
         image_filter: which instances are images to annotate.
         cache_bytes: largest size of the cache on the disk.
+        send: what is sent to the PACS: words of ``SENT_TAGS`` and ``SENT_KINDS``.
     """
 
     url: str
@@ -44,6 +48,14 @@ class PacsSettings:
     ca: Path | None = None
     image_filter: ImageFilter = field(default_factory=ImageFilter)
     cache_bytes: int = 4_096 * MEGABYTE
+    send: tuple[str, ...] = (LABELS,)
+
+    @property
+    def sent(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Tags of the labels that are sent, and the kinds of objects that are sent of each version."""
+        tags = tuple(tag for word, tag in SENT_TAGS.items() if word in self.send)
+        extra = tuple(kind for word, kind in SENT_KINDS.items() if word in self.send)
+        return tags, (*extra, COBB_LINES, LANDMARKS)
 
     @property
     def host(self) -> str:
@@ -88,6 +100,7 @@ def pacs_settings(url: str, config: ServerConfig) -> PacsSettings:
         config.dicomweb_ca,
         ImageFilter() if config.dicomweb_filter is None else read_filter(config.dicomweb_filter),
         config.dicomweb_cache_mb * MEGABYTE,
+        config.dicomweb_send,
     )
 
 

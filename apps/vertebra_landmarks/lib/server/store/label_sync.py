@@ -12,7 +12,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +35,8 @@ MAX_TIMESTAMP = 1e11
 """In seconds since 1970, of times that are shown."""
 WRITE_GRACE_S = 10.0
 """A file modified more recently may still be being written."""
+Claim = Callable[[Connection, int], None]
+"""Notes in a writing transaction where a label version, by its key, has come from."""
 
 
 def is_whole(content: bytes) -> bool:
@@ -148,6 +150,8 @@ class LabelSync:
         placed: FileEntry | None,
         durable: bool = True,
         base_version: int | None = None,
+        number: int = 0,
+        claim: Claim | None = None,
     ) -> tuple[int, int]:
         """Write the file and the row of a new current version; returns its number and the row's key.
 
@@ -158,6 +162,8 @@ class LabelSync:
             placed: the current file, where it has this content already.
             durable: the version survives a power loss.
             base_version: the version that the writer has seen, 0 for none; ``None`` where that does not matter.
+            number: lowest number that it may have.
+            claim: called in the transaction.
 
         Raises:
             LabelConflictError: the current version is another one, with other content.
@@ -166,8 +172,47 @@ class LabelSync:
         """
         if not state.last and state.tag not in TAGS:
             self._check_new_tag(state)
-        number = _next_version(self._folder, state.image, state.tag, state.last)
-        row = {
+        number = _next_version(self._folder, state.image, state.tag, max(state.last, number - 1))
+        row = self._row(state, number, content, metadata, placed)
+        self._write_version(state, number, content, durable)
+        try:
+            with self._database.writing(durable) as connection:
+                self._lock_image(connection, state)
+                if base_version is not None:
+                    self._check_base(connection, state, base_version, str(row["digest"]))
+                self._end_current(connection, state)
+                key = self._insert(connection, row, claim)
+                note_label(connection, state.key, state.tag, saved_at_of(metadata))
+        except LabelConflictError:
+            _version_path(self._folder, state.image, state.tag, number).unlink(missing_ok=True)
+            raise
+        return number, key
+
+    def add_past(
+        self, state: LabelState, number: int, content: bytes, metadata: Mapping[str, Any], claim: Claim
+    ) -> None:
+        """Write the file and the row of a version that is not the current one.
+
+        Args:
+            state: of the label.
+            number: of the version, which has neither row nor file.
+            content: of the version.
+            metadata: of the version.
+            claim: called in the transaction.
+
+        Raises:
+            ValueError: the metadata is too long.
+            OSError: the file cannot be written.
+        """
+        row = {**self._row(state, number, content, metadata, None), "is_current": False}
+        self._write_version(state, number, content, durable=True)
+        with self._database.writing() as connection:
+            self._insert(connection, row, claim)
+
+    def _row(
+        self, state: LabelState, number: int, content: bytes, metadata: Mapping[str, Any], placed: FileEntry | None
+    ) -> dict[str, Any]:
+        return {
             "store": self._context.key,
             "image": state.key,
             "tag": state.tag,
@@ -179,20 +224,14 @@ class LabelSync:
             "size": placed.size if placed else 0,
             "mtime_ns": placed.mtime_ns if placed else 0,
         }
-        self._write_version(state, number, content, durable)
-        try:
-            with self._database.writing(durable) as connection:
-                self._lock_image(connection, state)
-                if base_version is not None:
-                    self._check_base(connection, state, base_version, str(row["digest"]))
-                self._end_current(connection, state)
-                key = connection.execute(labels.insert().values(row)).inserted_primary_key
-                note_label(connection, state.key, state.tag, saved_at_of(metadata))
-        except LabelConflictError:
-            _version_path(self._folder, state.image, state.tag, number).unlink(missing_ok=True)
-            raise
+
+    @staticmethod
+    def _insert(connection: Connection, row: Mapping[str, Any], claim: Claim | None) -> int:
+        key = connection.execute(labels.insert().values(row)).inserted_primary_key
         assert key is not None
-        return number, int(key[0])
+        if claim is not None:
+            claim(connection, int(key[0]))
+        return int(key[0])
 
     def _check_base(self, connection: Connection, state: LabelState, base_version: int, digest: str) -> None:
         """Raise if a label that the writer has not seen would be replaced by one of other content."""

@@ -16,7 +16,9 @@ from .schema import (
     assignments,
     images,
     metadata,
+    outbox,
     pacs_instances,
+    pacs_reports,
     presence,
     schema_version,
     scored_versions,
@@ -78,11 +80,18 @@ def _add_pacs_instances(connection: Connection) -> None:
     pacs_instances.create(connection, checkfirst=True)
 
 
+def _add_outbox(connection: Connection) -> None:
+    """Nothing was sent to a PACS, and no reports were read from it."""
+    for table in (outbox, pacs_reports):
+        table.create(connection, checkfirst=True)
+
+
 MIGRATIONS = (
     Migration(_add_tables_of_servers, is_additive=True),
     Migration(_add_presence, is_additive=True),
     Migration(_add_columns_of_overview, is_additive=True),
     Migration(_add_pacs_instances, is_additive=True),
+    Migration(_add_outbox, is_additive=True),
 )
 """All changes since version 1, in their order."""
 

@@ -182,6 +182,30 @@ pacs_instances = Table(
     Index("vl_pacs_instances_by_uid", "store", "instance_uid", unique=True),
 )
 
+outbox = Table(
+    "vl_outbox",
+    metadata,
+    Column("label", _Key, ForeignKey("vl_labels.key", ondelete="CASCADE"), primary_key=True),  # a version
+    Column("kind", Integer, primary_key=True),  # of what the PACS gets of it, in the order of sending
+    _store(),
+    Column("state", Integer, nullable=False),
+    Column("series_uid", String(64), nullable=False),
+    Column("instance_uid", String(64), nullable=False),
+    Column("attempts", Integer, nullable=False),  # that have failed
+    Column("due_at", Float(53), nullable=False),  # not to be tried before, seconds since 1970
+    Column("tried_at", Float(53), nullable=False),
+    Column("sentence", Text, nullable=False),  # why the last attempt has failed
+    Index("vl_outbox_due", "store", "state", "due_at"),
+    Index("vl_outbox_by_uid", "store", "instance_uid"),
+)
+
+pacs_reports = Table(
+    "vl_pacs_reports",
+    metadata,
+    Column("store", Integer, ForeignKey("vl_stores.key"), primary_key=True),
+    Column("instance_uid", String(64), primary_key=True),  # of a structured report of others that was read
+)
+
 presence = Table(
     "vl_presence",
     metadata,
