@@ -5,7 +5,7 @@ import { ServerError, cancelled } from "../api/errors.js";
 
 import { takeChosenDraft } from "../editor/drafts.js";
 import { originIn } from "../editor/origin.js";
-import { maskOf } from "../editor/schema.js";
+import { indexOf, maskOf } from "../editor/schema.js";
 import { Spine } from "../editor/spine.js";
 import { dateTimeText, plural } from "../shell/format.js";
 
@@ -22,6 +22,21 @@ import { dateTimeText, plural } from "../shell/format.js";
 const ROUNDING_PX = 0.001;
 
 export const [FINAL, PREDICTED] = ["final", "original"];
+
+/** Tag of corners that lie on Cobb lines which somebody has edited in a viewer of the PACS. */
+const PROPOSED = "proposal_ohif";
+
+/**
+ * Corners that a proposal would move in a label; none where it is about another label or version.
+ * @param {Label} proposal
+ * @param {Label} label
+ * @returns {Landmark[]} where they would be
+ */
+export function proposedCorners(proposal, label) {
+    const { of_tag: tag, of_version: version, moved = [] } = proposal.info.proposal ?? {};
+    if (tag !== label.tag || version !== label.version) return [];
+    return proposal.landmarks.filter(({ name, visible }) => visible && moved.includes(name));
+}
 
 /**
  * A label; null without one.
@@ -140,6 +155,30 @@ export class ImageLoader {
             return;
         }
         if (!workspace.isClosed) await this.inference.inferIfOutdated(label);
+        if (!workspace.isClosed && label) await this.#offerProposal(label);
+    }
+
+    /** Offer what a person has edited in a viewer, as a step that can be undone. @param {Label} label what is shown */
+    async #offerProposal(label) {
+        const { workspace } = this;
+        const { context, session, editor } = workspace;
+        if ((context.session.info?.pacs?.state ?? "off") === "off") return;
+        const proposal = await fetchLabel(context.client, session.imageId, PROPOSED).catch(() => null);
+        const corners = proposal ? proposedCorners(proposal, label) : [];
+        if (!proposal || !corners.length || workspace.isClosed) return;
+        const names = corners.map(({ name }) => name).join(", ");
+        const text = `${proposal.info.user || "Somebody"} has edited Cobb lines of this image in a viewer, which would move ${names}.`;
+        const answer = await context.messages.ask(text, [
+            { label: "Show the change", value: "show", kind: "primary" }, { label: "Not now", value: "later" },
+        ]);
+        if (answer !== "show" || workspace.isClosed || session !== workspace.session) return;
+        editor.begin();
+        for (const { name, x, y } of corners) {
+            const at = indexOf(name);
+            if (at && Number.isFinite(editor.point(...at)[0])) editor.movePoint(...at, [x, y]);
+        }
+        editor.end();
+        context.messages.show("The corners lie on the edited lines now. Undo takes them back, Submit saves them.");
     }
 
     /**

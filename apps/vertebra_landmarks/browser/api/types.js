@@ -182,6 +182,8 @@
  * @property {number} [ts] when
  * @property {number} [seconds]
  * @property {number} [edits]
+ * @property {{of_tag?: string, of_version?: number, moved?: string[]}} [proposal] of which label, and names of the
+ *     corners that it moves
  *
  * @typedef {object} Label answer of `GET /landmarks`
  * @property {string} image
