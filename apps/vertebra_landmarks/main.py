@@ -33,6 +33,7 @@ from lib.server.log_privacy import install_log_redaction
 from lib.server.models import ModelStore
 from lib.server.pacs.pacs_images import open_pacs_store
 from lib.server.pacs.reports.report_worker import ReportWorker
+from lib.server.pacs.reports.summary import with_summary
 from lib.server.pacs.settings import pacs_settings
 from lib.server.pacs.watcher import PacsWatcher
 from lib.server.store.datastore import StudiesDatastore
@@ -109,7 +110,7 @@ class VertebraLandmarksApp(MONAILabelApp):
         description["scoring"] = self._scoring.status() if self._scoring else {"state": "off"}
         description["pacs"] = {"state": "off"}
         if self._pacs_watcher and self._pacs_reports:
-            description["pacs"] = {**self._pacs_watcher.status(), **self._pacs_reports.status()}
+            description["pacs"] = with_summary({**self._pacs_watcher.status(), **self._pacs_reports.status()})
         return description
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:

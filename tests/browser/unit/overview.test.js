@@ -4,7 +4,6 @@ import { test } from "node:test";
 
 import { ServerError } from "../../../apps/vertebra_landmarks/browser/api/errors.js";
 import { ImagePages, MAX_PAGES, PAGE_SIZE } from "../../../apps/vertebra_landmarks/browser/overview/image_pages.js";
-import { pacsSentence } from "../../../apps/vertebra_landmarks/browser/overview/pacs_status.js";
 import { MAX_THUMBNAILS, Thumbnails } from "../../../apps/vertebra_landmarks/browser/overview/thumbnails.js";
 
 const TOTAL = 50_000;
@@ -138,17 +137,4 @@ test("thumbnails out of view are cancelled, and one that cannot be had is not as
     thumbnails.want(["bad"]);
     await settled();
     assert.equal(client.asked.length, before);
-});
-
-test("the state of the PACS is told where there is one", () => {
-    assert.equal(pacsSentence(undefined), null);
-    assert.equal(pacsSentence({ state: "off" }), null);
-    assert.deepEqual(pacsSentence({ state: "unavailable", message: "It is down." }),
-        { text: "The PACS does not answer. It is down.", isFailing: true });
-    assert.deepEqual(pacsSentence({ state: "idle", sending: "idle", waiting: 1, sent: 4, refused: 0 }),
-        { text: "PACS: 1 result to send, 4 sent", isFailing: false });
-    assert.deepEqual(pacsSentence({ state: "idle", sending: "sending", waiting: 0, sent: 4, refused: 2 }),
-        { text: "PACS: 0 results to send, 4 sent, 2 refused", isFailing: true });
-    assert.deepEqual(pacsSentence({ state: "idle", sending: "paused", waiting: 3, sent: 0, refused: 0, last_error: "It needs a login." }),
-        { text: "Nothing is sent to the PACS now: It needs a login. 3 results to send, 0 sent.", isFailing: true });
 });

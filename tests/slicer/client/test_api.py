@@ -201,6 +201,12 @@ def test_info_is_read_into_values() -> None:
     assert (info.user, info.may_label, info.may_train) == ("ada", True, False)
 
 
+def test_a_server_on_a_pacs_tells_what_goes_to_it() -> None:
+    assert responses.parse_server_info(INFO, OWNER).pacs == ""
+    told = {"state": "watching", "summary": "PACS: 1 result to send, 2 sent"}
+    assert responses.parse_server_info({**INFO, "pacs": told}, OWNER).pacs == "PACS: 1 result to send, 2 sent"
+
+
 def test_a_server_without_a_model_is_one_to_place_points_by_hand() -> None:
     assert responses.parse_server_info({**INFO, "models": {}}, OWNER).model == ""
 

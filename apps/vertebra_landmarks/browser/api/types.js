@@ -118,12 +118,8 @@
  *
  * @typedef {object} PacsInfo state of the PACS, "off" where the images are in a folder
  * @property {string} state
- * @property {string} [message] a sentence where it is "unavailable"
- * @property {"idle"|"sending"|"retrying"|"paused"|"elsewhere"|"off"} [sending]
- * @property {number} [waiting] objects to send
- * @property {number} [sent]
- * @property {number} [refused]
- * @property {string|null} [last_error] a sentence
+ * @property {string} [summary] a sentence for people
+ * @property {boolean} [is_failing] whether it needs attention
  *
  * @typedef {object} ServerInfo answer of `GET /info/`, as far as this page reads it
  * @property {string} name

@@ -147,6 +147,7 @@ class ServerInfo:
         user: name of the token's owner, ``ANONYMOUS`` without login.
         roles: "reader", "annotator" or "admin".
         training: the newest one, ``None`` without any.
+        pacs: a sentence about the PACS that the images come from, "" where they are in a folder.
     """
 
     app: str
@@ -161,6 +162,7 @@ class ServerInfo:
     user: str = ANONYMOUS
     roles: tuple[str, ...] = ()
     training: Optional[Training] = None
+    pacs: str = ""
 
     @property
     def may_label(self) -> bool:
@@ -226,6 +228,7 @@ def parse_server_info(info: Any, owner: Any) -> ServerInfo:
         user=as_string(owner.get("username"), "username"),
         roles=tuple(as_string(role, "role") for role in as_list(owner.get("roles"), "roles")),
         training=parse_training(info),
+        pacs=as_string(as_object(info.get("pacs", {}), "pacs").get("summary", ""), "summary of the PACS"),
     )
 
 

@@ -84,5 +84,6 @@ def format_model(info):
 
 
 def format_counts(info):
-    """Number of images, labelled and not."""
-    return f"{info.images} in all, {info.labelled} labelled, {info.unlabelled} left"
+    """Number of images, labelled and not; below it what goes to the PACS, where they come from one."""
+    counts = f"{info.images} in all, {info.labelled} labelled, {info.unlabelled} left"
+    return f"{counts}\n{info.pacs}" if info.pacs else counts
