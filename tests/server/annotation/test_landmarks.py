@@ -91,14 +91,14 @@ def test_what_others_have_noted_is_no_error(spine: Spine, noted: object) -> None
     found = landmarks_response("a", "final", CurrentLabel(1, b"", metadata), spine)
     assert found["touched"] == []
     assert found["origin"] == Origin().as_dict()
-    assert found["info"] == {"touched": 2}
+    assert found["info"] == {"touched": 2, "user": ""}
 
 
 def test_provenance_of_the_servers_own_predictions_is_understood(spine: Spine) -> None:
     metadata = {"model": "vertebra_landmarks", "model_version": "2", "model_digest": "ab", "names_right": 0.5}
     found = landmarks_response("a", "original", CurrentLabel(1, b"", {**metadata, "tilt_half_widths_deg": None}), spine)
     assert found["origin"] == Origin("2", 0.5).as_dict()
-    assert found["info"] == {"model": "vertebra_landmarks", "model_digest": "ab"}
+    assert found["info"] == {"model": "vertebra_landmarks", "model_digest": "ab", "user": ""}
 
 
 def test_a_point_that_stands_twice_is_refused() -> None:

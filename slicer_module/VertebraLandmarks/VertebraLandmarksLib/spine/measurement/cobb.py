@@ -142,22 +142,22 @@ def largest_curve(points: np.ndarray) -> Curve:
     return max(curves, key=lambda curve: curve.angle_deg)
 
 
-def turn_deg(points: np.ndarray, upper_end: str, lower_end: str) -> Optional[float]:
+def turn_deg(points: np.ndarray, ends: tuple[int, int]) -> Optional[float]:
     """Signed Cobb angle between two vertebrae: of the superior endplate of one and the inferior endplate of the other.
 
     Args:
         points: ``(V, P, 2)`` points or ``(V, 4, 2)`` corners in pixels, NaN where absent.
-        upper_end: name of the upper vertebra.
-        lower_end: name of the lower one.
+        ends: indices of the upper and the lower vertebra.
 
     Returns:
         Degrees, positive where the convexity points to image right; ``None`` where a corner of an endplate is absent.
 
     Raises:
-        ValueError: the shape is wrong, or a name is none of a vertebra.
+        ValueError: the shape is wrong.
     """
+    upper, lower = ends
     tilts = _tilts(_five_points(points))
-    turn = float(tilts[VERTEBRAE.index(lower_end), 1] - tilts[VERTEBRAE.index(upper_end), 0])
+    turn = float(tilts[lower, 1] - tilts[upper, 0])
     return round(turn, _DECIMALS) if math.isfinite(turn) else None
 
 
