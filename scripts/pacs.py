@@ -19,7 +19,7 @@ from collections import Counter
 import _app_path  # noqa: F401
 from _pacs_night import UNREACHABLE, infer, send, show_status
 from lib.server.config import parse_conf
-from lib.server.filenames import check_studies, is_dicomweb
+from lib.server.filenames import check_studies
 from lib.server.log_privacy import install_log_redaction
 from lib.server.pacs.client import PacsClient, PacsError
 from lib.server.pacs.listing import Judged, Listing
@@ -68,8 +68,6 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         check_studies(arguments.url)
-        if not is_dicomweb(arguments.url):
-            raise ValueError(f"{arguments.url!r:.200} must be an address like https://pacs.example/dicom-web")
         config = parse_conf(dict(arguments.conf))
         settings = pacs_settings(arguments.url, config)
         if arguments.command == "list":

@@ -18,7 +18,7 @@ import uvicorn
 
 import _app_path  # noqa: F401
 from lib.server.config import parse_conf
-from lib.server.filenames import check_studies, is_dicomweb
+from lib.server.filenames import check_studies
 from lib.server.log_privacy import install_log_redaction
 from lib.server.pacs.client import PacsClient, PacsError
 from lib.server.pacs.settings import PacsSettings, pacs_settings
@@ -52,8 +52,6 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         check_studies(arguments.dicomweb)
-        if not is_dicomweb(arguments.dicomweb):
-            raise ValueError(f"{arguments.dicomweb!r:.200} must be an address like https://pacs.example/dicom-web")
         settings = pacs_settings(arguments.dicomweb, parse_conf(dict(arguments.conf)))
         listener = listen(arguments.host, arguments.port)
         with listener:

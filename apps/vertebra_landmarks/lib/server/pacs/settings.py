@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from ...structured_report.subject import COBB_LINES, DOCUMENT, GRAPHICS, LANDMARKS
 from ..config import GSPS, LABELS, PDF, PREDICTIONS, ServerConfig
+from ..filenames import is_dicomweb
 from .image_filter import ImageFilter, read_filter
 
 logger = logging.getLogger(__name__)
@@ -74,8 +75,8 @@ def pacs_settings(url: str, config: ServerConfig) -> PacsSettings:
         ValueError: the address, the filter or the login is not usable; the message says why.
     """
     url = url.strip().rstrip("/")
-    if not urlsplit(url).hostname:
-        raise ValueError(f"studies {url!r:.200} must be an address like https://pacs.example/dicom-web")
+    if not is_dicomweb(url) or not urlsplit(url).hostname:
+        raise ValueError(f"{url!r:.200} must be an address like https://pacs.example/dicom-web")
     if config.dicomweb_password or config.dicomweb_token:
         logger.warning(
             "The login of the PACS is on the command line, which logs and lists of processes show: better put it into "
