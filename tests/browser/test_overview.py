@@ -47,12 +47,15 @@ def names(page: Page) -> list[str]:
 
 
 def wait_for_names(page: Page, expected: list[str]) -> None:
-    """Wait until exactly these images are shown."""
+    """Wait until exactly these images are shown, in this order."""
     page.wait_for_function(
-        "([selector, count]) => document.querySelectorAll(selector).length === count", arg=[SHOWN, len(expected)]
+        """([selector, expected]) => {
+            const top = (link) => link.getBoundingClientRect().top;
+            const shown = [...document.querySelectorAll(selector)].sort((one, other) => top(one) - top(other));
+            return shown.map((link) => link.dataset.testid).join() === expected.map((name) => `open-${name}`).join();
+        }""",
+        arg=[SHOWN, expected],
     )
-    if expected:
-        page.get_by_test_id(f"open-{expected[0]}").wait_for()
     assert names(page) == expected
 
 
@@ -79,9 +82,14 @@ def test_headings_sort(open_page: OpenPage, study: Server) -> None:
     expect(heading).to_have_attribute("aria-sort", "descending")
     wait_for_names(page, [LONG, "gamma", "beta", "alpha"])
     page.get_by_test_id("sort-labelled").click()
-    page.get_by_test_id("open-beta").wait_for()
-    page.wait_for_timeout(300)
-    assert names(page)[0] == "beta"
+    page.wait_for_function(
+        """(selector) => {
+            const top = (link) => link.getBoundingClientRect().top;
+            const shown = [...document.querySelectorAll(selector)].sort((one, other) => top(one) - top(other));
+            return shown[0]?.dataset.testid === "open-beta";
+        }""",
+        arg=SHOWN,
+    )
     expect(heading).to_have_attribute("aria-sort", "none")
 
 
