@@ -11,12 +11,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lib.archive.attempts import DyingWorkersError
-from lib.archive.job import Job, ModelMismatchError
+from lib.archive.execution.attempts import DyingWorkersError
+from lib.archive.execution.job import Job, ModelMismatchError
+from lib.archive.execution.part_worker import PartReport
+from lib.archive.execution.run import Executor, Share, Work, remaining_work, serial_executor
 from lib.archive.output import Output, open_output
-from lib.archive.part_worker import PartReport
 from lib.archive.plan import Part, Plan, check_options, check_source, make_plan, read_plan
-from lib.archive.run import Executor, Share, Work, remaining_work, serial_executor
 from lib.archive.source.entries import Source, is_url
 from lib.archive.source.opening import open_source
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
@@ -186,7 +186,7 @@ def executor(arguments: argparse.Namespace, on_images: Callable[[int], object]) 
     if arguments.cluster is None:
         yield serial_executor(lambda: on_images(1))
         return
-    from lib.archive import cluster
+    from lib.archive.execution import cluster
 
     with cluster.cluster_client(
         arguments.cluster, arguments.dashboard, lambda link: _say(f"Dashboard: {link}")

@@ -19,8 +19,8 @@ from tqdm import tqdm
 import _app_path  # noqa: F401
 from _result_tables import DoneImage, ResultTables
 from lib import __version__
-from lib.archive.record import ImageRecord
-from lib.archive.tables import REFUSED, TABLES, result_rows
+from lib.archive.results.record import ImageRecord
+from lib.archive.results.tables import REFUSED, TABLES, result_rows
 from lib.image_io import Radiograph, UnreadableImageError, read_radiograph
 from lib.image_io.dicom.study import read_study_tags
 from lib.learning.config import DEFAULT_WEIGHTS_FILE

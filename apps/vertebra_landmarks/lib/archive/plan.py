@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .output import Output
-from .schema import INDEX, SOURCE, entry_schema, entry_values
+from .results.schema import INDEX, SOURCE, entry_schema, entry_values
 from .source.entries import Entry, Source
 
 PLAN_FILE, PARTS = "plan.json", "parts"

@@ -11,20 +11,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ..image_io import Radiograph, UnreadableImageError
-from ..image_io.errors import error_text
-from ..learning.prediction.predictor import NoSpineError
-from ..learning.prediction.request import PredictionRequest
+from ...image_io import Radiograph, UnreadableImageError
+from ...image_io.errors import error_text
+from ...learning.prediction.predictor import NoSpineError
+from ...learning.prediction.request import PredictionRequest
+from ..output import open_output
+from ..plan import Part
+from ..results.record import ImageRecord
+from ..results.refusals import Refusal, write_refusals
+from ..results.schema import ResultRow, decode_part, encode_part
+from ..source.entries import Entry
+from ..source.image_reader import ImageReader, UnreachableImageError
 from .attempts import PartAttempts
-from .image_reader import ImageReader, UnreachableImageError
 from .isolated import predict_isolated
 from .job import Job, load_model
-from .output import open_output
-from .plan import Part
-from .record import ImageRecord
-from .refusals import Refusal, write_refusals
-from .schema import ResultRow, decode_part, encode_part
-from .source.entries import Entry
 
 logger = logging.getLogger(__name__)
 

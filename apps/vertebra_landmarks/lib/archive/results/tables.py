@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ..spine.labels.label_exchange import CURVE_COLUMNS, LANDMARK_COLUMNS
+from ...spine.labels.label_exchange import CURVE_COLUMNS, LANDMARK_COLUMNS
 from .record import ImageRecord
 
 Row = Sequence[str]

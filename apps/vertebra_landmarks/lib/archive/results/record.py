@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..learning.prediction.result import Prediction
-from ..spine.measurement.image_warnings import describe_orientation
-from ..spine.measurement.report import challenge_report, curves_of, sides_of
+from ...learning.prediction.result import Prediction
+from ...spine.measurement.image_warnings import describe_orientation
+from ...spine.measurement.report import challenge_report, curves_of, sides_of
 
 
 @dataclass(frozen=True)

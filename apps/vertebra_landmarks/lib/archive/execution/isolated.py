@@ -1,6 +1,6 @@
 """One image in a process of its own: the last trial of an image that has killed its process.
 
-``python -m lib.archive.isolated`` reads a job and an image as JSON from its input, and writes the record.
+``python -m lib.archive.execution.isolated`` reads a job and an image as JSON from its input, and writes the record.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..results.record import ImageRecord
 from .job import Job
-from .record import ImageRecord
 
 TIMEOUT_S = 600
-_MODULE = "lib.archive.isolated"
+_MODULE = "lib.archive.execution.isolated"
 _PATHS = ("weights", "image_filter", "ca")
 
 

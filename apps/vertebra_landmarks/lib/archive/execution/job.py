@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from .. import __version__
-from ..learning.decoders import DEFAULT_DECODER
-from ..learning.models.devices import choose_device
-from ..learning.prediction.predictor import LandmarkPredictor
-from ..learning.weights.weight_files import file_digest
+from ... import __version__
+from ...learning.decoders import DEFAULT_DECODER
+from ...learning.models.devices import choose_device
+from ...learning.prediction.predictor import LandmarkPredictor
+from ...learning.weights.weight_files import file_digest
 
 
 class ModelMismatchError(ValueError):

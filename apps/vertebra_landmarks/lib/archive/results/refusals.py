@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
-from .output import Output
+from ..output import Output
 
 REFUSED = "refused"
 _READERS = 16

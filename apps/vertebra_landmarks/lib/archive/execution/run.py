@@ -7,11 +7,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..output import Output
+from ..plan import Part, Plan
+from ..results.refusals import read_refusals
 from .job import Job
-from .output import Output
 from .part_worker import PartReport, PartWorker
-from .plan import Part, Plan
-from .refusals import read_refusals
 
 THREADS = 2
 """Parts that a process works on at once: one is predicted while the other is read or written."""

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 import fsspec
 
-from ..image_io import Radiograph, UnreadableImageError, read_radiograph
-from ..image_io.errors import error_text
-from ..server.pacs.client import GoneError, PacsClient, PacsError
-from .backoff import is_disk_full, with_retries
-from .source.dicomweb import PREFIX, settings_of, uids_of
-from .source.entries import is_url, location
+from ...image_io import Radiograph, UnreadableImageError, read_radiograph
+from ...image_io.errors import error_text
+from ...server.pacs.client import GoneError, PacsClient, PacsError
+from ..backoff import is_disk_full, with_retries
+from .dicomweb import PREFIX, settings_of, uids_of
+from .entries import is_url, location
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10.0, 60.0
 _MAX_NAME = 80

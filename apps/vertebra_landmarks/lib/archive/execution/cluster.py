@@ -16,9 +16,9 @@ import dask
 import torch
 from distributed import Client, Future, KilledWorker, LocalCluster, Worker, WorkerPlugin, as_completed
 
+from ..plan import Part
 from .job import Job, load_model
 from .part_worker import PartReport, PartWorker
-from .plan import Part
 from .run import THREADS
 
 LOCAL = "local:"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 
-from .output import Output
+from ..output import Output
 
 ATTEMPTS = "attempts"
 MAX_UNEXPLAINED_DEATHS = 6

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..source.entries import Entry
 from .record import ImageRecord
-from .source.entries import Entry
 
 SCHEMA_VERSION = 1
 """Of the columns of a part; stands in the metadata of each file under ``VERSION_KEY``."""
