@@ -63,7 +63,7 @@ def parse_arguments(description: str | None, arguments: Sequence[str] | None = N
 def main(description: str | None) -> int:
     """Run the command; returns the exit status."""
     arguments = parse_arguments(description)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as batch systems end a process
+    earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as batch systems end a process
     try:
         share = Share(0, 1) if arguments.shard is None else Share.parse(arguments.shard)
         check_arguments(arguments)
@@ -81,6 +81,8 @@ def main(description: str | None) -> int:
     except KeyboardInterrupt:
         print("predict_archive: stopped; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:

@@ -1,0 +1,114 @@
+"""Workers and drivers that are killed: each image stands in the results once, and who kills workers is named."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from lib.archive.output import LocalOutput
+
+from .conftest import Run
+from .tables import table, write_csv
+from .test_predict_archive import GOOD, check_tables
+
+pytestmark = pytest.mark.integration
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "predict_archive.py"
+KILLER = "killer.png"
+_HOOK = f"""
+import os, signal, sys
+
+def hook(event, arguments):
+    if event == "open" and str(arguments[0]).endswith({KILLER!r}):
+        with open(os.environ["DEATHS"], "a") as deaths:
+            deaths.write(f"{{os.getpid()}}\\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(hook)
+"""
+posix_only = pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+
+
+@pytest.fixture
+def deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that lists the processes which have died, as they do in processes of this test that open the killer."""
+    folder = tmp_path / "hook"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(_HOOK)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ["PYTHONPATH"]]))
+    monkeypatch.setenv("DEATHS", str(tmp_path / "deaths"))
+    return tmp_path / "deaths"
+
+
+@posix_only
+def test_a_cluster_gives_the_tables_of_predict_and_sets_aside_what_kills_its_workers(
+    run: Run, collected: Callable[[object], Path], images: Path, predicted: Path, deaths: Path, tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (images / KILLER).write_bytes((images / "0.png").read_bytes())
+    manifest = write_csv(images / "list.csv", ("image",), ("0.png",), (KILLER,), *[(name,) for name in GOOD[1:]])
+    output = tmp_path / "out"
+    try:
+        assert run(manifest, "--output", output, "--part-size", 4, "--cluster", "local:1", "--dashboard") == 1
+    finally:
+        (images / KILLER).unlink()
+        manifest.unlink()
+    died = deaths.read_text().split()
+    assert len(died) == len(set(died)) == 3, died  # two workers, and a process of its own
+    said = capfd.readouterr().err
+    reason = "set aside: its process died over it, and so did one of its own (SIGKILL)"
+    assert f"{KILLER}: {reason}" in said
+    assert re.search(r"Dashboard: http://127\.0\.0\.1:\d+/status", said)
+    rows = table(collected(output), "images.csv")
+    assert [(row["source"], row["refused"]) for row in rows if row["refused"]] == [(KILLER, reason)]
+    (tmp_path / "collected" / "refused.csv").write_bytes((predicted / "refused.csv").read_bytes())
+    check_tables(tmp_path / "collected", predicted)
+    assert list((output / "attempts").iterdir()) == []
+
+
+@pytest.fixture
+def driver(images: Path, weights: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A run on a local cluster, over an archive that lists each image 50 times."""
+    manifest = write_csv(images / "long.csv", ("image",), *[(name,) for name in GOOD * 50])
+    fixed = ["--weights", str(weights), "--device", "cpu", "--output", str(tmp_path / "out"), "--part-size", "5"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(manifest), *fixed, "--cluster", "local:1"], stdout=log, stderr=log
+        )
+    yield process
+    process.kill()
+    process.wait()
+    manifest.unlink()
+
+
+@posix_only
+def test_a_killed_driver_takes_its_workers_along_and_the_next_run_does_the_rest(
+    driver: subprocess.Popen[bytes], run: Run, images: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    deadline = time.monotonic() + 240
+    while len(LocalOutput(str(output)).names("parts")) < 3:
+        assert driver.poll() is None, (tmp_path / "log").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    family = psutil.Process(driver.pid).children(recursive=True)
+    assert family
+    driver.kill()
+    driver.wait()
+    assert psutil.wait_procs(family, 60)[1] == []
+    before = {path.name: path.stat().st_mtime_ns for path in (output / "parts").glob("*.parquet")}
+    assert 3 <= len(before) < 60
+    assert run(images / "long.csv", "--output", output) == 0
+    after = {path.name: path.stat().st_mtime_ns for path in (output / "parts").glob("*.parquet")}
+    assert len(after) == 60
+    assert {name: after[name] for name in before} == before
+    assert pq.read_table(output / "parts", columns=["index"])["index"].to_pylist() == list(range(300))
