@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
 import collect
 import predict
 import predict_archive
-from lib.learning.config import InputConfig, NetworkConfig, load_config
-from lib.learning.models.landmark_net import LandmarkNet
-from lib.learning.weights.weight_files import save_weights
+from experiments.archive.toy_network import save_toy_network
 from lib.phantoms import random_spec, render_phantom
 
 Run = Callable[..., int]
@@ -27,15 +23,7 @@ SIZE = (400, 200)
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained network that sees a spine in every image, where it sees it depending on the image."""
-    torch.manual_seed(0)
-    config = dataclasses.replace(load_config(), network=NetworkConfig("w18_small", 8), input=InputConfig(64, 32))
-    network = LandmarkNet(config.network).eval()
-    with torch.no_grad():
-        network.heatmap[-1].bias.zero_()
-        network.heatmap[-1].weight.mul_(30)
-    path = tmp_path_factory.mktemp("weights") / "toy.pt"
-    save_weights(path, network.state_dict(), config, {})
-    return path
+    return save_toy_network(tmp_path_factory.mktemp("weights") / "toy.pt")
 
 
 @pytest.fixture(scope="session")
