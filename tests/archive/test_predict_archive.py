@@ -8,9 +8,11 @@ import functools
 import http.server
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -27,6 +29,7 @@ from lib.archive.execution import isolated, part_worker
 from lib.archive.output import LocalOutput
 from lib.archive.results.record import ImageRecord
 from lib.archive.results.tables import TABLES
+from lib.archive.source.folders import LocalFolder
 from lib.learning.weights.weight_files import file_digest
 
 from ..server.pacs.conftest import SECRET_ID, SECRET_NAME, radiograph
@@ -122,6 +125,13 @@ def test_a_manifest_keeps_its_rows_and_columns(run: Run, collected: Collect, ima
     part = pq.read_table(output / "parts")
     assert part["patient"].to_pylist() == ["p1", "p2", "p3", "p4", "p5"]
     assert part.schema.metadata[b"vertebra_landmarks.schema"] == b"1"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not allow such names")
+def test_a_name_that_is_no_text_is_an_entry_with_a_defect(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.png")).write_bytes(b"")
+    (entry,) = LocalFolder(tmp_path, None).entries()
+    assert (entry.source, entry.defect) == ("caf\\udce9.png", "the file's name is no UTF-8: rename it")
 
 
 def test_another_run_in_the_output_is_refused(
@@ -340,8 +350,6 @@ def test_images_of_a_pacs_are_fetched_and_nobody_is_named(
 def test_collect_names_what_is_missing_or_not_as_planned(
     run: Run, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import sys
-
     import collect
 
     def status(place: Path) -> int:

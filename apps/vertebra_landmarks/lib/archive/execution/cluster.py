@@ -6,6 +6,7 @@ The scheduler is given a few parts per worker at a time, so that its memory does
 from __future__ import annotations
 
 import contextlib
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -55,14 +56,24 @@ class JobPlugin(WorkerPlugin):
         load_model(self._job.weights, self._job.digest, self._job.device)
 
 
+_beginning = threading.Lock()
+
+
 @lru_cache(maxsize=1)
-def _worker(job: Job) -> PartWorker:
+def _part_worker(job: Job) -> PartWorker:
+    job.check_process()
     return PartWorker(job)
 
 
 def do_part(job: Job, part: Part) -> PartReport:
-    """Do a part in this worker; see ``PartWorker.do``."""
-    return _worker(job).do(part)
+    """Do a part in this worker; see ``PartWorker.do``.
+
+    Raises:
+        ModelMismatchError: see ``Job.check_process``.
+    """
+    with _beginning:  # one for all threads
+        worker = _part_worker(job)
+    return worker.do(part)
 
 
 @contextlib.contextmanager

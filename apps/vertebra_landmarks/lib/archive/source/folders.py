@@ -33,7 +33,13 @@ class LocalFolder:
             OSError: a folder cannot be listed.
         """
         for index, file in enumerate(walk_images(self._folder, self._excluded, _raise)):
-            yield Entry(index, file.relative_to(self._folder).as_posix())
+            name = file.relative_to(self._folder).as_posix()
+            try:
+                name.encode()
+                yield Entry(index, name)
+            except UnicodeEncodeError:
+                shown = name.encode(errors="backslashreplace").decode()
+                yield Entry(index, shown, defect="the file's name is no UTF-8: rename it")
 
 
 class RemoteFolder:
