@@ -28,9 +28,10 @@ WORKERS_TIMEOUT_S = 600
 """How long the first worker is waited for."""
 PARTS_PER_THREAD = 2
 """Parts that the scheduler holds for each thread of a worker: one at work and one next."""
-_QUIET = {
+_SETTINGS = {
     "distributed.scheduler.allowed-failures": 1_000,  # whether a part is given up, its attempts decide
-    "distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT_S}s",
+    "distributed.comm.timeouts.connect": "120s",  # of workers of a busy machine
+    "distributed.deploy.lost-worker-timeout": "1h",  # a killed worker loads the model before it is back
 }
 
 
@@ -91,7 +92,7 @@ def cluster_client(address: str, dashboard: bool, on_dashboard: Callable[[str], 
         OSError: the scheduler does not answer.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(dask.config.set(_QUIET))
+        stack.enter_context(dask.config.set(_SETTINGS))
         if address.startswith(LOCAL):
             client = stack.enter_context(_local_client(_count(address), dashboard))
         elif address.endswith(".json"):
