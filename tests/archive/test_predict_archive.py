@@ -284,13 +284,16 @@ def test_urls_are_fetched_with_retries_and_what_stays_away_is_named(
     run: Run, collected: Collect, web: str, predicted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 0.001)
-    names = ["busy.png", "deep/0.png?signature=1", "text.png", "none.png", "secret.png", "down.png"]
+    names = ["busy.png", "deep/0.png?signature=1", "text.png?signature=2", "none.png", "secret.png", "down.png"]
     manifest = write_csv(tmp_path / "list.csv", ("url",), *[(f"{web}/{name}",) for name in names])
     output = tmp_path / "out"
     assert run(manifest, "--output", output) == 1
     found = {row["source"].rpartition("/")[2]: row["refused"] for row in table(collected(output), "images.csv")}
     assert found["busy.png"] == found["0.png?signature=1"] == ""
-    assert found["text.png"] == "not an image in a known format, expected PNG, JPEG, TIFF, BMP, DICOM, NRRD or NIfTI"
+    assert (
+        found["text.png?signature=2"]
+        == "not an image in a known format, expected PNG, JPEG, TIFF, BMP, DICOM, NRRD or NIfTI"
+    )
     assert found["none.png"] == "there is no such file"
     assert found["secret.png"].startswith("cannot be fetched (403")
     assert found["down.png"].startswith("cannot be fetched (503")

@@ -131,10 +131,9 @@ class PartWorker:
 
     def _overlapped(self, entries: list[Entry]) -> Iterator[ImageRecord]:
         """Images are read in a thread while another is predicted here."""
-        waiting = iter(entries)
         reading: deque[Future[_ReadImage]] = deque()
         with ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="read-image") as pool:
-            for entry in waiting:
+            for entry in entries:
                 reading.append(pool.submit(self._read, entry))
                 if len(reading) > READ_AHEAD:
                     yield self._predicted(reading.popleft().result())
@@ -158,7 +157,7 @@ class PartWorker:
             try:
                 content = self._reader.read(entry.source)
             except UnreadableImageError as error:
-                content = ImageRecord(_reason(error, entry.source))
+                content = ImageRecord(str(error))
             except UnreachableImageError as error:
                 content = ImageRecord(str(error), is_final=False)
         return _ReadImage(content, time.perf_counter() - started)
@@ -177,11 +176,6 @@ class PartWorker:
                 logger.exception("An image could not be predicted")
                 record = ImageRecord(f"{type(error).__name__}: {error_text(error)}", is_final=False)
             return replace(record, seconds=image.seconds + time.perf_counter() - started)
-
-
-def _reason(error: Exception, source: str) -> str:
-    """The message without the file's name, which stands beside it."""
-    return str(error).removeprefix(f"{source.rpartition('/')[2]}: ")
 
 
 def _refusals(rows: Iterable[ResultRow]) -> Iterator[Refusal]:

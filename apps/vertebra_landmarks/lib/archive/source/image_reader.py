@@ -52,14 +52,14 @@ class ImageReader:
         """
         place = source if self._pacs is not None else location(self._root, source)
         if self._pacs is None and not is_url(place):
-            return read_radiograph(Path(place))
+            return _read_file(Path(place))
         with tempfile.TemporaryDirectory(prefix="archive-image-", ignore_cleanup_errors=True) as folder:
             path = Path(folder) / _file_name(place)
             if self._pacs is None:
                 _fetch(place, path)
             else:
                 path.write_bytes(self._retrieved(source))
-            return read_radiograph(path)
+            return _read_file(path)
 
     def _retrieved(self, source: str) -> bytes:
         assert self._pacs is not None
@@ -69,6 +69,14 @@ class ImageReader:
             raise UnreadableImageError(str(error)) from error
         except PacsError as error:
             raise UnreachableImageError(str(error)) from error
+
+
+def _read_file(path: Path) -> Radiograph:
+    """Read a file; messages do not begin with its name, which stands beside them."""
+    try:
+        return read_radiograph(path)
+    except UnreadableImageError as error:
+        raise UnreadableImageError(str(error).removeprefix(f"{path.name}: ")) from error
 
 
 def _fetch(url: str, path: Path) -> None:
