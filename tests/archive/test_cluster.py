@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -13,7 +14,9 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 import pytest
+from distributed import LocalCluster
 
+from lib.archive.execution import job
 from lib.archive.output import LocalOutput
 
 from .conftest import Run
@@ -73,6 +76,43 @@ def test_a_cluster_gives_the_tables_of_predict_and_sets_aside_what_kills_its_wor
     (tmp_path / "collected" / "refused.csv").write_bytes((predicted / "refused.csv").read_bytes())
     check_tables(tmp_path / "collected", predicted)
     assert list((output / "attempts").iterdir()) == []
+
+
+@pytest.fixture
+def scheduler() -> Iterator[LocalCluster]:
+    """A scheduler that somebody else has started, with a worker that is a thread of this process."""
+    with LocalCluster(1, threads_per_worker=2, processes=False, protocol="tcp://", dashboard_address=None) as cluster:
+        yield cluster
+
+
+@pytest.mark.usefixtures("torch_as_before")
+def test_the_workers_of_a_scheduler_give_the_tables_of_predict(
+    run: Run,
+    collected: Callable[[object], Path],
+    images: Path,
+    predicted: Path,
+    scheduler: LocalCluster,
+    tmp_path: Path,
+) -> None:
+    output = tmp_path / "out"
+    assert run(images, "--output", output, "--part-size", 1, "--cluster", scheduler.scheduler_address) == 1
+    check_tables(collected(output), predicted)
+    (tmp_path / "scheduler.json").write_text(json.dumps(scheduler.scheduler.identity()))
+    (output / "parts" / "part-0000003.parquet").unlink()
+    assert run(images, "--output", output, "--cluster", tmp_path / "scheduler.json") == 1
+    assert len(list((output / "parts").iterdir())) == 8
+
+
+@pytest.mark.usefixtures("torch_as_before")
+def test_workers_with_another_model_are_refused(
+    run: Run, images: Path, scheduler: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(job, "file_digest", lambda _: "0" * 12)  # as the worker sees its weight file
+    output = tmp_path / "out"
+    assert run(images, "--output", output, "--cluster", scheduler.scheduler_address) == 2
+    assert "of this process are 000000000000, the run has" in capsys.readouterr().err
+    assert not (output / "parts").exists()
 
 
 @pytest.fixture

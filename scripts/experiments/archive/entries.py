@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import resource
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +21,8 @@ from lib.spine.schema import POINTS, VERTEBRAE
 
 COUNTS = (1_000, 10_000, 100_000)
 PART_SIZE = 40
-MAX_TABLED = 10_000
-"""Entries up to which tables are written."""
+SAMPLE = 25
+"""Parts with content, from which the time of each is taken; the files of the others are empty."""
 _OPTIONS = {"decoder": "map", "weights": "0" * 12, "version": "0"}
 
 ResultT = TypeVar("ResultT")
@@ -33,7 +34,11 @@ def growth(folder: Path) -> dict[str, Any]:
     Args:
         folder: for what is written.
     """
-    return {str(count): _measured(folder / str(count), count) for count in COUNTS}
+    figures = {}
+    for count in COUNTS:
+        figures[str(count)] = _measured(folder / str(count), count)
+        print(count, figures[str(count)], file=sys.stderr, flush=True)
+    return figures
 
 
 def _measured(folder: Path, count: int) -> dict[str, float]:
@@ -46,19 +51,27 @@ def _measured(folder: Path, count: int) -> dict[str, float]:
     figures["plan_mb"] = (folder / "out" / plan.entries_file).stat().st_size / 1e6
     _, figures["compare_s"] = _timed(lambda: check_source(plan, source, "out"))
     _, figures["read_plan_s"] = _timed(lambda: sum(len(part.entries) for part in plan.read_parts(output)))
-    _, figures["write_parts_s"] = _timed(lambda: _write_parts(plan, output))
+    _, seconds = _timed(lambda: _write_parts(plan, output))
+    figures["write_part_ms"] = 1e3 * seconds / SAMPLE
+    _touch_parts(plan, folder / "out")
     figures["part_kb"] = (folder / "out" / part_file(0)).stat().st_size / 1e3
     _, figures["resume_of_done_s"] = _timed(lambda: remaining_work(plan, output, Share(0, 1), False))
-    if count <= MAX_TABLED:
-        _, figures["tables_s"] = _timed(lambda: write_tables(plan, output, folder / "tables"))
+    if plan.parts == SAMPLE:
+        _, seconds = _timed(lambda: write_tables(plan, output, folder / "tables"))
+        figures["tables_ms_per_image"] = 1e3 * seconds / count
     figures["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {name: round(value, 4) for name, value in figures.items()}
 
 
 def _write_parts(plan: Plan, output: LocalOutput) -> None:
-    for part in plan.read_parts(output):
+    for part in plan.read_parts(output, set(range(SAMPLE))):
         rows = [ResultRow(entry, _record(), _OPTIONS["weights"]) for entry in part.entries]
         output.write(part.file, encode_part(rows, plan.columns))
+
+
+def _touch_parts(plan: Plan, folder: Path) -> None:
+    for number in range(SAMPLE, plan.parts):
+        (folder / part_file(number)).touch()
 
 
 def _timed(action: Callable[[], ResultT]) -> tuple[ResultT, float]:
