@@ -126,7 +126,7 @@ def _local_client(workers: int, dashboard: bool) -> Iterator[Client]:
             threads_per_worker=THREADS,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0" if dashboard else None,
-            security=True,
+            security=True,  # other users of the machine reach the loopback address, too
         ) as cluster,
         Client(cluster) as client,
     ):
