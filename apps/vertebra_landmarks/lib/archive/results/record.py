@@ -9,6 +9,7 @@ from typing import Any
 from ...learning.prediction.result import Prediction
 from ...spine.measurement.image_warnings import describe_orientation
 from ...spine.measurement.report import challenge_report, curves_of, sides_of
+from ...spine.schema import Spine
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class ImageRecord:
             orientation=f"{describe_orientation(prediction.orientation)} ({prediction.orientation_source})",
             angles_deg=None if angles is None else tuple(angles),
             warnings=tuple(warning.message for warning in prediction.warnings),
-            landmarks=_landmarks(prediction),
+            landmarks=landmark_records(prediction.spine),
             curves=_curves(prediction),
         )
 
@@ -120,7 +121,8 @@ class ImageRecord:
         )
 
 
-def _landmarks(prediction: Prediction) -> tuple[LandmarkRecord, ...]:
+def landmark_records(spine: Spine) -> tuple[LandmarkRecord, ...]:
+    """The landmarks of a spine that are present, from top to bottom."""
     return tuple(
         LandmarkRecord(
             vertebra,
@@ -131,7 +133,7 @@ def _landmarks(prediction: Prediction) -> tuple[LandmarkRecord, ...]:
             bool(landmark.is_visible),
             None if landmark.error is None else float(landmark.error),
         )
-        for vertebra, point, landmark in prediction.spine.points()
+        for vertebra, point, landmark in spine.points()
         if landmark is not None
     )
 

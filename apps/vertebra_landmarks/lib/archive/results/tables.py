@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from ...spine.labels.label_exchange import CURVE_COLUMNS, LANDMARK_COLUMNS
-from .record import ImageRecord
+from .record import ImageRecord, LandmarkRecord
 
 Row = Sequence[str]
 LANDMARKS, COBB, CURVES, ERRORS = "landmarks.csv", "cobb.csv", "curves.csv", "errors.csv"
@@ -32,7 +32,7 @@ def result_rows(name: str, record: ImageRecord) -> dict[str, Iterable[Row]]:
     if record.refused is not None:
         return {REFUSED: [(name, record.refused)]}
     return {
-        LANDMARKS: _landmark_rows(name, record),
+        LANDMARKS: landmark_rows(name, record.landmarks),
         COBB: _cobb_rows(name, record),
         CURVES: _curve_rows(name, record),
         ERRORS: _error_rows(name, record),
@@ -40,9 +40,9 @@ def result_rows(name: str, record: ImageRecord) -> dict[str, Iterable[Row]]:
     }
 
 
-def _landmark_rows(name: str, record: ImageRecord) -> Iterator[Row]:
-    """The 85 landmarks."""
-    for of in record.landmarks:
+def landmark_rows(name: str, landmarks: Iterable[LandmarkRecord]) -> Iterator[Row]:
+    """Rows of ``LANDMARKS`` of one image."""
+    for of in landmarks:
         position = f"{of.x_px:.3f}", f"{of.y_px:.3f}"
         yield name, of.vertebra, of.point, *position, f"{of.score:.4f}", "1" if of.is_visible else "0"
 
