@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 import _app_path  # noqa: F401
+from _data_arguments import DATA_HELP, add_data_options
 from lib.learning.config import DEFAULT_CONFIG_FILE
 from lib.learning.data.aasce import FOLDS
 
@@ -28,7 +29,8 @@ def fold_or_none(text: str) -> int | None:
 
 def add_arguments(parser: argparse.ArgumentParser, example: str) -> None:
     """Data, fold, folder of the run, settings and machine; ``example`` is a setting with a value."""
-    parser.add_argument("--data", type=Path, required=True, help="data set in the AASCE layout")
+    parser.add_argument("--data", type=Path, required=True, help=DATA_HELP)
+    add_data_options(parser)
     parser.add_argument(
         "--fold",
         type=fold_or_none,

@@ -1,4 +1,4 @@
-"""Train the corner network, which finds corners in patches, on the AASCE layout; an interrupted run goes on.
+"""Train the corner network, which finds corners in patches, on labelled images; an interrupted run goes on.
 
 It has no expected errors yet: scripts/calibrate.py measures them, or copies those of another weight file.
 """
@@ -11,11 +11,13 @@ from pathlib import Path
 
 import _app_path  # noqa: F401
 import _training
+from _data_arguments import check_fold, read_data
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, load_config
-from lib.learning.data.aasce import folds, read_aasce, to_items
+from lib.learning.data.formats.data_set import to_items
+from lib.learning.data.patches import can_be_patched
 from lib.learning.models.devices import choose_device
 from lib.learning.training.corner_trainer import CornerTrainer
-from lib.learning.weights.provenance import AASCE, init_facts, trained_on
+from lib.learning.weights.provenance import facts_of, init_facts, trained_on
 from lib.learning.weights.weight_files import file_digest, load_weights
 
 
@@ -33,22 +35,23 @@ def main() -> int:
     arguments = parse_arguments()
     try:
         config = load_config(arguments.config, dict(arguments.set))
-        records = read_aasce(arguments.data, "training")
-        fold_of = folds(records)
-        items = [to_items([record]) for record in records]  # none of records with wrong geometry
-        checked = [i for part, fold in zip(items, fold_of, strict=True) for i in part if fold == arguments.fold]
-        kept = [i for part, fold in zip(items, fold_of, strict=True) for i in part if fold != arguments.fold]
+        data = read_data(arguments, [arguments.weights], arguments.output)
+        checked = [item for item in to_items(check_fold(data, arguments.fold)) if can_be_patched(item)]
+        learnt = [
+            image for image in data.outside(arguments.fold) if image.label is not None and can_be_patched(image.item())
+        ]
+        kept = to_items(learnt)
         base = load_weights(arguments.weights)
         assumed = arguments.assume_unseen
-        trained_on(base.facts).check_unseen(arguments.fold, arguments.weights.name, assume_unseen=assumed)
-        facts = {"data": AASCE, "fold": arguments.fold, "radiographs": len(kept)}
+        trained_on(base.facts).check_held_out(data, arguments.fold, arguments.weights.name, assumed)
+        facts = facts_of(data, arguments.fold, learnt)
         facts["base"] = file_digest(arguments.weights)
         initial = None
         if arguments.init:
             refiner = load_weights(arguments.init).refiner
             if refiner is None:
                 raise ValueError(f"{arguments.init.name} holds no corner network to start from")
-            trained_on(refiner.facts).check_unseen(arguments.fold, arguments.init.name, assume_unseen=assumed)
+            trained_on(refiner.facts).check_held_out(data, arguments.fold, arguments.init.name, assumed)
             initial = refiner.state
             facts["init"] = init_facts(arguments.init, refiner.facts)
         device = choose_device(arguments.device)

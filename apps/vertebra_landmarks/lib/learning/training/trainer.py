@@ -22,6 +22,7 @@ from tqdm import tqdm
 from ...evaluation.metrics import Localisation
 from ..config import ScheduleConfig
 from ..data.rehearsal import Rehearsal, RehearsalBatches
+from ..weights.provenance import public_facts
 from ..weights.weight_files import save_atomically
 
 CHECKPOINT = "checkpoint.pt"
@@ -159,7 +160,7 @@ class Trainer(ABC):
         if {name: state["config"].get(name) for name in self.settings} != self.settings:
             raise ValueError(f"{self.folder} holds a run with another configuration; choose another folder")
         if state["facts"] != self.facts:
-            difference = differences(state["facts"], self.facts)
+            difference = differences(public_facts(state["facts"]), public_facts(self.facts))
             raise ValueError(f"{self.folder} holds another run ({difference}); choose another folder")
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
