@@ -302,7 +302,7 @@ def test_several_models_measure_the_fold_that_each_holds_out(
     status, errors = call(evaluate, *data, "--weights", *both)
     assert status == 0, errors
     assert json.loads(Path("figures.json").read_text())["map"]["complete"]["trained_on"] is False
-    status, errors = call(evaluate, *data, 2, "--weights", *both)
+    status, errors = call(evaluate, *data, "--fold", 2, "--weights", *both)
     assert status == 1
     assert "exactly one must hold out fold 2 of the data spines, here it is none" in errors
 
