@@ -53,7 +53,7 @@ def read_data(arguments: argparse.Namespace, weights: Iterable[Path] = (), run: 
     Args:
         arguments: of ``add_data_options``, and ``data``.
         weights: weight files of the command; the table of folds beside them is theirs.
-        run: folder of a training, which receives the table of folds.
+        run: folder of a training; its table of folds goes before those of weights.
 
     Raises:
         ValueError: they are no labelled data, or too few.
@@ -81,11 +81,18 @@ def read_data(arguments: argparse.Namespace, weights: Iterable[Path] = (), run: 
     if arguments.folds and table and not any(one.name in known or one.digest in known for one in data.images):
         raise ValueError(f"none of the {len(data.images)} images of {data.name} stands in {table}")
     data = with_folds(data, known)
-    written = arguments.folds or (None if run is None else run / FOLDS_FILE)
-    if run is not None and written is not None:
-        write_folds(written, data)
     print(f"{_describe(data)}; folds {'dealt anew' if table is None else f'as in {table}'}", file=sys.stderr)
     return data
+
+
+def keep_folds(arguments: argparse.Namespace, data: DataSet) -> None:
+    """Write a user's folds down, in ``--folds`` or else in the folder of the run.
+
+    Raises:
+        OSError: the table cannot be written.
+    """
+    if data.is_own:
+        write_folds(arguments.folds or arguments.output / FOLDS_FILE, data)
 
 
 def _table(given: Path | None, beside: Iterable[Path], run: Path | None) -> Path | None:

@@ -186,15 +186,13 @@ def import_labels(store: StudiesDatastore, arguments: argparse.Namespace) -> lis
 
 def _image_of(store: StudiesDatastore, name: str) -> str:
     """The id of the image that a file names by id, by file name, or by a path whose last part is the file name."""
-    image = id_of(name)
-    if Path(store.get_image_uri(image)).name == name:  # first, since this is what an export writes
-        return image
-    if store.get_image_uri(name):
-        return name
     base = name.replace("\\", "/").rsplit("/", 1)[-1]
-    if base in (name, ""):
+    for file in (name, base):
+        if Path(store.get_image_uri(id_of(file))).name == file:  # first, since this is what an export writes
+            return id_of(file)
+    if not store.get_image_uri(name):
         raise ValueError("there is no such image in the studies folder")
-    return _image_of(store, base)
+    return name
 
 
 def _save(store: StudiesDatastore, image: str, label: LabelledImage, tag: str, info: dict[str, str], path: Path) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import _training
-from _data_arguments import check_fold, read_data
+from _data_arguments import check_fold, keep_folds, read_data
 from lib.learning.config import Config, load_config
 from lib.learning.data import boxed_images
 from lib.learning.data.formats.data_set import DataSet, to_items
@@ -122,6 +122,7 @@ def main() -> int:
         clean = [image.points for image in kept if image.is_trusted and image.is_complete]
         prior = measure_prior(np.stack(clean)) if len(clean) >= MIN_SPINES else DEFAULT_PRIOR
         trainer = LandmarkTrainer(config, arguments.output, device, arguments.workers, initial, facts, prior)
+        keep_folds(arguments, data)
         schedule = config.training
         training = real + synthetic_items(schedule.phantoms, schedule.spineless, schedule.seed)
         print(f"training on {len(real)} radiographs and {len(training) - len(real)} synthetic images, ", end="")

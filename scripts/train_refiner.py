@@ -11,7 +11,7 @@ from pathlib import Path
 
 import _app_path  # noqa: F401
 import _training
-from _data_arguments import check_fold, read_data
+from _data_arguments import check_fold, keep_folds, read_data
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, load_config
 from lib.learning.data.formats.data_set import to_items
 from lib.learning.data.patches import can_be_patched
@@ -56,6 +56,7 @@ def main() -> int:
             facts["init"] = init_facts(arguments.init, refiner.facts)
         device = choose_device(arguments.device)
         trainer = CornerTrainer(config, base, arguments.output, device, arguments.workers, initial, facts)
+        keep_folds(arguments, data)
         print(f"training on {len(kept)} radiographs, {_training.checking(arguments.fold, len(checked))}")
         print(trainer.fit(kept, checked))
     except (OSError, ValueError, FloatingPointError) as error:

@@ -56,6 +56,16 @@ def test_a_table_keeps_folds_while_data_grow(tmp_path: Path) -> None:
     assert max(sizes.values()) - min(sizes.values()) <= 1
 
 
+def test_images_that_come_back_have_their_folds(tmp_path: Path) -> None:
+    path = tmp_path / "folds.csv"
+    before = with_folds(data_set(PATIENTS))
+    write_folds(path, before)
+    some = {name: patient for name, patient in PATIENTS.items() if patient != "patient 5"}
+    write_folds(path, with_folds(data_set(some), read_folds(path)))
+    assert len(path.read_text().splitlines()) == 1 + len(PATIENTS)
+    assert fold_of(with_folds(data_set(PATIENTS), read_folds(path))) == fold_of(before)
+
+
 def test_a_table_names_no_patient_and_knows_renamed_images(tmp_path: Path) -> None:
     before = with_folds(data_set(PATIENTS))
     write_folds(tmp_path / "folds.csv", before)

@@ -111,11 +111,20 @@ def read_folds(path: Path) -> dict[str, int]:
 def write_folds(path: Path, data: DataSet) -> None:
     """Write a row per image; patients are numbers, so that the table names nobody.
 
+    Images of an earlier table that are not among the data keep their folds, for the day when they come back.
+
     Raises:
         OSError: the file cannot be written, or an image not be read.
     """
     numbers = {group: number for number, group in enumerate(sorted(set(map(group_of, data.images))), start=1)}
-    rows = [(image.name, image.digest, numbers[group_of(image)], image.fold) for image in data.images]
+    rows: list[tuple[object, ...]] = [
+        (image.name, image.digest, numbers[group_of(image)], image.fold) for image in data.images
+    ]
+    names, digests = {image.name for image in data.images}, {image.digest for image in data.images}
+    if path.exists():
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            earlier = [(row["image"], row.get("digest") or "", "", row["fold"]) for row in csv.DictReader(stream)]
+        rows += [row for row in earlier if row[0] not in names and row[1] not in digests]
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([COLUMNS, *rows])
