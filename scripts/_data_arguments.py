@@ -107,7 +107,7 @@ def _describe(data: DataSet) -> str:
     patients = len({image.patient for image in data.images})
     partial = sum(not image.is_complete for image in data.images)
     incomplete = f", {partial} of them with a part of the points" if partial else ""
-    return f"{data.name}: {len(data.images)} labelled images{incomplete} of {patients} patients"
+    return f"{data.name}: {len(data.images)} labelled images of {patients} patients{incomplete}"
 
 
 def _report(data: DataSet, has_rule: bool) -> None:
@@ -116,7 +116,8 @@ def _report(data: DataSet, has_rule: bool) -> None:
     if len(data.skipped) > MAX_SENTENCES:
         print(f"and {len(data.skipped) - MAX_SENTENCES} more", file=sys.stderr)
     if data.skipped:
-        print(f"{len(data.skipped)} labels of {data.name} are left out", file=sys.stderr)
+        count = len(data.skipped) + len(data.images)
+        print(f"{len(data.skipped)} of {count} labels of {data.name} are left out", file=sys.stderr)
     of_all = f"{data.unstated} of {len(data.images)} images"
     if data.unstated and has_rule:
         print(f"--patients does not fit the names of {of_all}: each counts as of a patient of its own", file=sys.stderr)

@@ -389,7 +389,7 @@ def test_labels_that_are_left_out_are_told_and_counted(
     assert status == 0
     lines = errors.splitlines()
     assert lines[0] == f"image '{PRIVATE}0_first': {PRIVATE}0_first{SUFFIX} has no image of that name in {spines}"
-    assert lines[1:3] == ["and 1 more", "2 labels of spines are left out"]
+    assert lines[1:3] == ["and 1 more", "2 of 12 labels of spines are left out"]
     assert lines[3].startswith("nobody states the patient of 10 of 10 images: those whose names differ only in words")
     assert lines[4] == "spines: 10 labelled images of 6 patients; folds dealt anew"
 
