@@ -15,7 +15,7 @@ import _app_path  # noqa: F401
 from lib.image_io import Radiograph, read_radiograph
 from lib.learning.data.aasce import FOLDS, SPLITS, Record, folds, read_aasce
 from lib.learning.data.boxed_images import BoxRecord
-from lib.learning.data.formats.data_set import DataSet, digest_of
+from lib.learning.data.formats.data_set import DataImage, DataSet, digest_of
 from lib.learning.data.label_audit import read_doubted
 from lib.learning.weights.provenance import AASCE, BOXED, KnownImages, file_of_each_fold
 from lib.phantoms import random_spec, render_phantom
@@ -47,6 +47,14 @@ class Sample:
     def name(self) -> str:
         """Name of the image in tables, independent of the folder of the data set."""
         return self.path.name if isinstance(self.path, Path) else str(self.path)
+
+    def upright(self, xy: np.ndarray) -> np.ndarray:
+        """Points ``(..., 2)`` in pixels of the upright image; all but those of users are stored upright."""
+        return xy
+
+    def upright_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height of the upright image."""
+        return size
 
     def read(self) -> Radiograph:
         """Read the image."""
@@ -84,21 +92,25 @@ class OwnSample(LabelledSample):
     """An image of a user.
 
     Attributes:
-        label: what tables call it.
+        image: of the data.
         data: all images of the user.
-        patient: of the image.
-        digest: of its file.
     """
 
-    label: str
+    image: DataImage
     data: DataSet
-    patient: str
-    digest: str
 
     @property
     def name(self) -> str:
         """Name of the image in tables."""
-        return self.label
+        return self.image.name
+
+    def upright(self, xy: np.ndarray) -> np.ndarray:
+        """Points ``(..., 2)`` in pixels of the upright image."""
+        return self.image.upright(xy)
+
+    def upright_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height of the upright image."""
+        return self.image.upright_size(size)
 
 
 SampleType = TypeVar("SampleType", bound=Sample)
@@ -179,10 +191,8 @@ def own_samples(data: DataSet, wanted: Collection[int] | None = None) -> list[Ow
             image.fold,
             image.points,
             None,
-            image.name,
+            image,
             data,
-            image.patient,
-            image.digest,
         )
         for image in data.images
         if wanted is None or image.fold in wanted
@@ -222,7 +232,7 @@ def was_trained_on(model: KnownImages, sample: Sample) -> bool | None:
         return False
     if isinstance(sample, OwnSample):
         is_known = model.seen.is_known
-        return True if sample.patient in model.seen.patients_of(sample.data) else False if is_known else None
+        return True if sample.image.patient in model.seen.patients_of(sample.data) else False if is_known else None
     if model.seen.images and digest_of(sample.path.read_bytes()) in model.seen.images:
         return True
     return model.was_trained_on(sample.fold, BOXED if isinstance(sample, BoxedSample) else AASCE)
@@ -231,7 +241,7 @@ def was_trained_on(model: KnownImages, sample: Sample) -> bool | None:
 def was_calibrated_on(model: KnownImages, sample: Sample) -> bool | None:
     """Whether the error model of weights was measured on an image; ``None`` where unknown."""
     if isinstance(sample, OwnSample):
-        return model.was_calibrated_on_image(sample.digest)
+        return model.was_calibrated_on_image(sample.image.digest)
     return isinstance(sample, LabelledSample) and isinstance(sample.path, Path) and model.was_calibrated_on(sample.fold)
 
 

@@ -35,7 +35,7 @@ def main() -> int:
         rows = []
         for image in data.images:
             name = image.name
-            found = findings(image.points if image.upright is None else image.upright)
+            found = findings(image.upright(image.points))
             found += [names_finding(levels[name])] if name in levels else []
             for one in found:
                 clean = "yes" if image.is_trusted else "no"

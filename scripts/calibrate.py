@@ -78,7 +78,7 @@ def compared(image: DataImage, predictor: LandmarkPredictor) -> CalibrationCase:
     prediction = predictor.locate(read_radiograph(image.path), DECODER)
     if prediction.raw_errors is None:
         raise ValueError("the corner network was not asked: prediction.refinement of model.yaml is off")
-    points, labelled = prediction.spine.xy, image.points
+    points, labelled = image.upright(prediction.spine.xy), image.upright(image.points)
     largest = largest_curve(points)
     return CalibrationCase(
         prediction.raw_errors,
@@ -95,7 +95,7 @@ def compared(image: DataImage, predictor: LandmarkPredictor) -> CalibrationCase:
 def with_correlations(model: ErrorModel, cases: Sequence[CalibrationCase], images: Sequence[DataImage]) -> ErrorModel:
     """The error model with what errors of some points say about those of others, on images with right names."""
     spines = [
-        SpineErrors.of(case.points, image.points, model.local(case.raw, case.step))
+        SpineErrors.of(case.points, image.upright(image.points), model.local(case.raw, case.step))
         for case, image in zip(cases, images, strict=True)
         if not case.is_shifted
     ]

@@ -239,7 +239,7 @@ def measure(
                 }
                 key = key_columns(sample, set_name, decoder)
                 rows.append({**key, "fold": sample.fold, **columns, **estimates})
-        centers = np.stack([sample.points[:, 0] for sample in part])
+        centers = np.stack([sample.upright(sample.points[:, 0]) for sample in part])
         anatomy = anatomy_figures(centers, spans_of(centers)) if np.isfinite(centers).all() else {}
         results.setdefault(LABELS, {})[set_name] = {"images": len(part), **anatomy}
     return results, rows
@@ -249,12 +249,13 @@ def measure_set(
     samples: Sequence[LabelledSample], predictions: Predictions, decoder: str
 ) -> tuple[dict[str, Any], list[Row]]:
     """Figures of one decoder on one set, and the columns of each image; of partial labels those of positions only."""
-    labelled = np.stack([sample.points for sample in samples])
-    sizes = np.array([predictions[sample.path].size for sample in samples], dtype=float)
+    labelled = np.stack([sample.upright(sample.points) for sample in samples])
+    sizes = np.array([sample.upright_size(predictions[sample.path].size) for sample in samples], dtype=float)
     angles = [sample.angles for sample in samples if sample.angles is not None]
     official = np.stack(angles) if len(angles) == len(samples) else None
     of_decoder = [predictions[sample.path].by_decoder[decoder] for sample in samples]
-    predicted, errors = np.stack([p.spine.xy for p in of_decoder]), np.stack([p.spine.errors for p in of_decoder])
+    predicted = np.stack([sample.upright(p.spine.xy) for sample, p in zip(samples, of_decoder, strict=True)])
+    errors = np.stack([p.spine.errors for p in of_decoder])
     unknown = np.full(labelled.shape[1], np.nan)
     widths = np.stack([unknown if p.tilt_half_widths is None else p.tilt_half_widths for p in of_decoder])
     models = [(predictions[sample.path].model, sample) for sample in samples]

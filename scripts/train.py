@@ -119,7 +119,7 @@ def main() -> int:
             real = rename_items(real, names)
             facts["renamed_radiographs"] = sum(Path(item[IMAGE]).name in names for item in real)
         device = choose_device(arguments.device)
-        clean = [image.points for image in kept if image.is_trusted and image.is_complete]
+        clean = [image.upright(image.points) for image in kept if image.is_trusted and image.is_complete]
         prior = measure_prior(np.stack(clean)) if len(clean) >= MIN_SPINES else DEFAULT_PRIOR
         trainer = LandmarkTrainer(config, arguments.output, device, arguments.workers, initial, facts, prior)
         keep_folds(arguments, data)

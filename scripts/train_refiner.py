@@ -41,6 +41,8 @@ def main() -> int:
             image for image in data.outside(arguments.fold) if image.label is not None and can_be_patched(image.item())
         ]
         kept = to_items(learnt)
+        if not kept:
+            raise ValueError(f"no label of {data.name} to learn from has two neighbouring vertebrae with all corners")
         base = load_weights(arguments.weights)
         assumed = arguments.assume_unseen
         trained_on(base.facts).check_held_out(data, arguments.fold, arguments.weights.name, assumed)

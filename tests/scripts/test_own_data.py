@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -337,6 +338,41 @@ def test_a_part_of_a_spine_is_measured_by_its_points(
     with Path("images.csv").open() as stream:
         (row,) = [row for row in csv.DictReader(stream) if row["set"] == "partial"]
     assert (float(row["corner_mean_px"]), row["levels_off"], row["angle1_deg"]) == (5.0, "0", "")
+
+
+def test_lying_images_are_measured_as_they_stand(
+    call: Call, recorder: Recorder, spines: Path, stub: Stub, ladder: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same figures as of upright ones: angles and anatomy count in the upright image."""
+    weights = saved(Path("weights.pt"), {"data": "AASCE training split", "fold": 0})
+    data = ("--data", spines, "--device", "cpu", "--json", "figures.json", "--weights", weights)
+    assert call(evaluate, *data)[0] == 0
+    upright = json.loads(Path("figures.json").read_text())
+
+    def lying(xy: np.ndarray) -> np.ndarray:
+        return np.stack([xy[..., 1], SIZE[0] - 1 - xy[..., 0]], -1)  # T1 at the left
+
+    for path in spines.glob("*.png"):
+        with Image.open(path) as image:
+            turned = image.rotate(90, expand=True)
+        turned.save(path)
+        number = int(path.name[len(PRIVATE)])
+        label = spines / "labels" / "final" / f"{path.stem}{SUFFIX}"
+        write_markups(label, Spine.from_arrays(lying(points_of(ladder, number))))
+    locate = stub.locate
+
+    def locate_lying(radiograph: Radiograph, decoder: str) -> Prediction:
+        found = locate(radiograph, decoder)
+        return dataclasses.replace(found, spine=found.spine.moved_to(lying(found.spine.xy)))
+
+    monkeypatch.setattr(stub, "locate", locate_lying)
+    status, errors = call(evaluate, *data)
+    assert status == 0, errors
+    turned_figures, upright_figures = (
+        {name: value for name, value in one["map"]["complete"].items() if not isinstance(value, list)}
+        for one in (json.loads(Path("figures.json").read_text()), upright)
+    )
+    assert turned_figures == pytest.approx(upright_figures, abs=1e-6)
 
 
 @pytest.mark.parametrize(

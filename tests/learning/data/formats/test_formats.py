@@ -217,7 +217,8 @@ def test_an_image_on_its_side_is_learnt_from_as_it_is_stored(tmp_path: Path, lad
     (tmp_path / "labels.csv").write_text(landmarks_csv([LabelledImage("side.png", Spine.from_arrays(turned))]))
     (image,) = read_data_set(tmp_path / "labels.csv").images
     np.testing.assert_allclose(image.points, turned)
-    np.testing.assert_allclose(image.upright, ladder)
+    np.testing.assert_allclose(image.upright(image.points), ladder)
+    assert image.upright_size(SIZE[::-1]) == SIZE
 
 
 @pytest.mark.parametrize(

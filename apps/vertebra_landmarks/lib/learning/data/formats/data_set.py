@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ....spine.geometry import transform_points
 from ....spine.labels.landmark_names import NameMap
 from ..transforms import IMAGE, LABEL
 
@@ -38,7 +39,7 @@ class DataImage:
         is_trusted: whether points and names can be trusted.
         angles: ``(3,)`` official angles in degrees; ``None`` without any.
         file_digest: ``digest``, where it is known.
-        upright: ``(V, P, 2)`` the points in pixels of the upright image, where the stored one is not upright.
+        to_upright: ``(3, 3)`` from stored pixels to those of the upright image; ``None`` where it is stored upright.
     """
 
     path: Path
@@ -50,7 +51,16 @@ class DataImage:
     is_trusted: bool = True
     angles: np.ndarray | None = None
     file_digest: str = ""
-    upright: np.ndarray | None = None
+    to_upright: np.ndarray | None = None
+
+    def upright(self, xy: np.ndarray) -> np.ndarray:
+        """Points ``(..., 2)`` in pixels of the upright image, of points in stored pixels."""
+        return xy if self.to_upright is None else transform_points(self.to_upright, xy)
+
+    def upright_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height of the upright image, of those of the stored one."""
+        is_lying = self.to_upright is not None and abs(self.to_upright[0, 0]) < abs(self.to_upright[0, 1])
+        return size[::-1] if is_lying else size
 
     @property
     def is_complete(self) -> bool:

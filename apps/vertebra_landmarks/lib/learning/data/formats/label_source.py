@@ -15,6 +15,7 @@ from tqdm import tqdm
 from ....image_io import Radiograph, read_radiograph
 from ....image_io.dicom.study import read_study_tags
 from ....spine.image_suffixes import image_stem
+from ....spine.imaging.orientation import orientation_of
 from ....spine.schema import Spine
 from ...codec import PRESENT, STATE
 from ..labelled_items import checked_label, patient_by_name
@@ -81,8 +82,10 @@ def _read(source: LabelSource, options: DataOptions) -> tuple[DataImage, bool]:
     points = np.where(label[..., STATE:] == PRESENT, label[..., :STATE], np.nan)
     patient, is_stated = _patient_of(source, options)
     digest = digest_of(source.path.read_bytes())
-    upright = radiograph.frame.upright(Spine.from_arrays(points)).xy
-    image = DataImage(source.path, source.name, points, label, patient, file_digest=digest, upright=upright)
+    size = radiograph.width, radiograph.height
+    orientation = orientation_of(points, *size, radiograph.orientation)
+    matrix = None if orientation.is_upright else orientation.matrix(*size)
+    image = DataImage(source.path, source.name, points, label, patient, file_digest=digest, to_upright=matrix)
     return image, is_stated
 
 
