@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,15 @@ from torch import nn
 
 import _training
 from lib.evaluation.metrics import Localisation
-from lib.learning.config import ScheduleConfig
+from lib.learning.config import DEFAULT_WEIGHTS_FILE, InputConfig, ScheduleConfig, load_config
 from lib.learning.data.rehearsal import Rehearsal
+from lib.learning.data.synthetic import synthetic_items
 from lib.learning.models.attention import ContextLayer
 from lib.learning.training import distributed
+from lib.learning.training.corner_trainer import CornerTrainer
+from lib.learning.training.landmark_trainer import LandmarkTrainer
 from lib.learning.training.trainer import Progress, Trainer
+from lib.learning.weights.weight_files import load_weights
 
 CPU = torch.device("cpu")
 ENDLESS = 100_000
@@ -146,6 +151,38 @@ def begun(folder: Path, stop: int = ENDLESS) -> Outcome:
 RUNS: dict[str, Callable[[Path], Outcome]] = {run.__name__: run for run in (with_norms, uneven, rehearsed, begun)}
 
 
+def networks(folder: Path) -> Outcome:
+    """20 steps of fine-tuning of both shipped networks in single precision, as the server does it; their states."""
+    shipped, config = load_weights(DEFAULT_WEIGHTS_FILE), load_config()
+    assert shipped.refiner is not None
+    quick = {"epochs": 10, "batch_size": 4, "warmup_epochs": 1.0}
+    config = replace(
+        config,
+        network=shipped.config.network,
+        input=InputConfig(64, 64),
+        codec=shipped.config.codec,
+        refiner=shipped.refiner.config,
+        training=replace(config.training, learning_rate=3e-5, **quick),
+        refiner_training=replace(config.refiner_training, learning_rate=1e-6, **quick),
+    )
+    options: dict[str, Any] = {"freeze_norm": True, "show_bars": False, "full_precision": True}
+    phantoms, outcome = synthetic_items(8, 0, 3), Outcome()
+    landmarks = LandmarkTrainer(config, folder / "landmarks", CPU, 0, shipped.state, **options)
+    corners = CornerTrainer(config, shipped, folder / "corners", CPU, 0, shipped.refiner.state, **options)
+    for name, trainer in {"landmarks": landmarks, "corners": corners}.items():
+        losses: list[float] = []
+        trainer.fit(phantoms, [], lambda progress, told=losses: told.append(progress.loss))
+        outcome[name] = {"network": trainer.network.state_dict(), "losses": losses}
+    return outcome
+
+
+def both_networks(folder: Path) -> None:
+    """``networks``, whose outcome is written."""
+    outcome = networks(folder)
+    if distributed.is_first():
+        torch.save(outcome, folder / "outcome.pt")
+
+
 def killed(folder: Path) -> None:
     """One process is killed in the first start; in the second one, the other process fails in the end."""
     is_again = os.environ["TORCHELASTIC_RESTART_COUNT"] != "0"
@@ -179,5 +216,5 @@ def equal(folder: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    scenario: Callable[[Path], None] = {"equal": equal, "killed": killed}[sys.argv[1]]
+    scenario: Callable[[Path], None] = {"equal": equal, "killed": killed, "networks": both_networks}[sys.argv[1]]
     raise SystemExit(_training.run("train", "cpu", lambda device: scenario(Path(sys.argv[2]))))

@@ -11,11 +11,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.training import distributed
 from lib.learning.training.trainer import BEST, CHECKPOINT, HISTORY
+from lib.learning.weights.weight_files import load_weights
 
 from . import shared_runs
 from .shared_runs import KILLED_AFTER, RUNS, SENTENCE, Outcome
@@ -27,6 +30,7 @@ pytestmark = [
 
 ROOT = Path(__file__).resolve().parents[3]
 LIMIT_S = 500
+TOLERANCE = 1e-4
 ROUNDING = 1e-9
 """Of double precision after some tens of steps, in which AdamW divides gradients by their own size."""
 
@@ -117,8 +121,32 @@ def test_a_killed_process_is_started_again_and_the_failure_of_one_ends_all(
     for key, value in alone["begun"]["network"].items():
         torch.testing.assert_close(state["network"][key], value, rtol=ROUNDING, atol=ROUNDING, msg=key)
     assert said.count(f"train: {SENTENCE}") == 1
-    assert said.count("train: another process of the training has ended") == 1  # of the one that was killed
-    assert said.count("train: ") == 2
+    of_the_killed_one = said.count("train: another process of the training has ended")  # unless torchrun is quicker
+    assert of_the_killed_one <= 1
+    assert said.count("train: ") == 1 + of_the_killed_one
+
+
+@pytest.mark.skipif("TWO_PROCESS_NETWORKS" not in os.environ, reason="a minute; set TWO_PROCESS_NETWORKS=1 to run it")
+def test_both_networks_have_the_same_weights_after_20_steps(tmp_path: Path) -> None:
+    """In single precision, within 1e-4."""
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    one = shared_runs.networks(tmp_path / "one")
+    said = ended(torchrun("networks", tmp_path / "two"))
+    assert (tmp_path / "two" / "outcome.pt").exists(), said
+    two = torch.load(tmp_path / "two" / "outcome.pt", weights_only=True)
+    shipped = load_weights(DEFAULT_WEIGHTS_FILE)
+    begun = {"landmarks": shipped.state, "corners": shipped.refiner.state if shipped.refiner else {}}
+    for name, states in begun.items():
+        pairs = [(tensor, two[name]["network"][key]) for key, tensor in one[name]["network"].items()]
+        far = max(float((a.double() - b.double()).abs().max()) for a, b in pairs)
+        moved = max(float((one[name]["network"][key] - tensor).abs().max()) for key, tensor in states.items())
+        losses = np.abs(np.subtract(one[name]["losses"], two[name]["losses"])).max()
+        print(
+            f"{name}: weights differ by {far:.1e} at most, losses by {losses:.1e}; training moved them by {moved:.1e}"
+        )
+        assert far <= TOLERANCE
+        assert moved > 10 * far
 
 
 def test_without_a_launcher_one_process_trains_alone() -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -28,7 +29,9 @@ from .train_request import TrainRequest
 from .training_stages import CornerStage, LandmarkStage, Stage, StageResult
 
 _APP = Path(__file__).resolve().parents[3]
-_WEIGHTS, _WORK, _STORE, _ERRORS, _REPORT = "weights.pt", "work.pickle", "store", "errors-{}.txt", "report-{}.json"
+_WEIGHTS, _WORK, _STORE = "weights.pt", "work.pickle", "store"
+_ERRORS, _REPORT, _READY = "errors-{}.txt", "report-{}.json", "ready-{}"
+_POLL_S = 0.1
 _END_TIMEOUT_S = 20.0
 """Longest wait for the other processes when a stage has ended, or one of them has failed."""
 _STAGES: dict[str, type[Stage]] = {stage.name: stage for stage in (LandmarkStage, CornerStage)}
@@ -67,6 +70,7 @@ def train_stage(
         _write_work(place, stage, settings, folder, epochs_done, size)
         with _children(place, range(1, size)) as children, _fewer_threads(size):
             try:
+                _await(place, children)
                 with _membership(place, 0, size, settings.device):
                     result = stage.train(settings, folder, report, epochs_done)
             except distributed.LostProcessError as error:
@@ -110,6 +114,15 @@ def _children(place: Path, numbers: Sequence[int]) -> Iterator[list[subprocess.P
         for child in children:
             child.kill()
             child.communicate()
+
+
+def _await(place: Path, children: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Wait until the other processes have read their work: a group would wait for a dead one much longer."""
+    for number, child in enumerate(children, 1):
+        while not (place / _READY.format(number)).exists():
+            if child.poll() is not None:
+                raise distributed.LostProcessError("another process of the training has ended")
+            time.sleep(_POLL_S)
 
 
 @contextlib.contextmanager
@@ -158,6 +171,7 @@ def main(arguments: Sequence[str]) -> int:
     stage = _STAGES[work["name"]](load_weights(place / _WEIGHTS), work["items"], rehearsal, work["held_out"])
     report = TrainReport(place / _REPORT.format(number))
     report.begin(total_epochs=settings.max_epochs)
+    (place / _READY.format(number)).touch()
     with _fewer_threads(work["size"]), _membership(place, number, work["size"], settings.device):
         stage.train(settings, Path(work["folder"]), report, work["epochs_done"])
     return 0
