@@ -76,7 +76,8 @@ def train_stage(
             except distributed.LostProcessError as error:
                 raise ConnectionError(_reason(place, children)) from error
             for child in children:
-                child.wait(_END_TIMEOUT_S)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(_END_TIMEOUT_S)
     return result
 
 
@@ -107,8 +108,10 @@ def _children(place: Path, numbers: Sequence[int]) -> Iterator[list[subprocess.P
         for number in numbers:
             with (place / _ERRORS.format(number)).open("wb") as errors:
                 command = [sys.executable, "-m", __name__, str(place), str(number)]
-                pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": errors}
-                children.append(subprocess.Popen(command, env=environment, **pipes))
+                child = subprocess.Popen(
+                    command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors
+                )
+                children.append(child)
         yield children
     finally:
         for child in children:
@@ -157,7 +160,7 @@ def _reason(place: Path, children: Sequence[subprocess.Popen[bytes]]) -> str:
 
 def _end_with_parent() -> None:
     """End this process as soon as its parent is gone, which closes the pipe to its standard input."""
-    sys.stdin.buffer.read()
+    os.read(sys.stdin.fileno(), 1)  # not by the stream, whose lock would be held when this process ends by itself
     os._exit(1)
 
 
