@@ -27,12 +27,13 @@ from .dependencies import MEGABYTE, Json, Service, make_service
 from .errors import ERROR_RESPONSES, add_error_handlers
 from .file_responses import FACTS
 from .request_guard import RequestGuard
-from .routes import datastore, infer, info, landmarks, measure, overview, page, presence, report, session, tasks
+from .routes import datastore, health, infer, info, landmarks, measure, overview, page, presence, report, session, tasks
 
 logger = logging.getLogger(__name__)
 
 ROUTERS = (
     page.router,
+    health.router,
     info.router,
     infer.router,
     measure.router,
