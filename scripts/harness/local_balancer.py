@@ -13,17 +13,13 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from harness.system_packages import BALANCER, nginx
 from setup_environment import ROOT
 
 CONFIGURATION = ROOT / "docs" / "scale" / "nginx.conf"
 START_TIMEOUT_S = 20
-_SERVER = re.compile(r"^( *)server [\d.]+:\d+( [^;]*)?;\n", re.MULTILINE)
+_SERVERS = re.compile(r"(?:^ *server [\d.]+:\d+([^;\n]*);\n)+", re.MULTILINE)
 _TLS = re.compile(r"^ *ssl_certificate.*\n", re.MULTILINE)
-
-
-def nginx() -> str | None:
-    """The nginx to run; ``None`` without one."""
-    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
 
 def configuration(text: str, ports: Sequence[int], port: int, place: Path) -> str:
@@ -38,14 +34,13 @@ def configuration(text: str, ports: Sequence[int], port: int, place: Path) -> st
     Raises:
         ValueError: the text has no servers to replace, or does not listen as documented.
     """
-    if len(_SERVER.findall(text)) < 2 or "listen 443 ssl;" not in text:
-        raise ValueError(f"{CONFIGURATION.name} must name two servers at least, and listen on 443")
+    if not _SERVERS.search(text) or "listen 443 ssl;" not in text:
+        raise ValueError(f"{CONFIGURATION.name} must name servers, and listen on 443")
 
     def local(match: re.Match[str]) -> str:
-        return "".join(f"{match[1]}server 127.0.0.1:{one}{match[2] or ''};\n" for one in ports)
+        return "".join(f"    server 127.0.0.1:{one}{match[1]};\n" for one in ports)
 
-    first_of_each = re.sub(r"(?:^ *server [\d.]+:\d+(?: [^;]*)?;\n)+", lambda m: local(_first(m[0])), text, flags=re.M)
-    site = _TLS.sub("", first_of_each).replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
+    site = _TLS.sub("", _SERVERS.sub(local, text)).replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
     folders = "".join(
         f"    {name}_temp_path {place}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
@@ -53,12 +48,6 @@ def configuration(text: str, ports: Sequence[int], port: int, place: Path) -> st
         f"daemon off;\nmaster_process off;\npid {place}/pid;\nerror_log {place}/error.log;\n"
         f"events {{ worker_connections 1024; }}\nhttp {{\n    access_log off;\n{folders}{site}}}\n"
     )
-
-
-def _first(block: str) -> re.Match[str]:
-    match = _SERVER.search(block)
-    assert match is not None
-    return match
 
 
 @contextlib.contextmanager
@@ -74,7 +63,7 @@ def own_balancer(ports: Sequence[int], port: int = 0) -> Iterator[str]:
     """
     program = nginx()
     if program is None:
-        raise RuntimeError("nginx is not installed; on Debian and Ubuntu: sudo apt install nginx-light")
+        raise RuntimeError(f"nginx is not installed; on Debian and Ubuntu: sudo apt install {BALANCER}")
     if not port:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

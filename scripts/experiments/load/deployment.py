@@ -18,9 +18,10 @@ import psutil
 import torch
 from PIL import Image
 
-from harness.local_balancer import nginx, own_balancer
+from harness.local_balancer import own_balancer
 from harness.local_postgresql import own_postgresql
 from harness.local_server import OwnServer, own_server
+from harness.system_packages import nginx
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.phantoms import random_spec, render_phantom
 from lib.spine.labels.markups import label_of
