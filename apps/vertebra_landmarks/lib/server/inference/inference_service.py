@@ -95,8 +95,7 @@ class InferenceService:
         state = self._store.file_state(image)
         with reading(self._store, image) as path:
             radiograph = self.task.read(path)
-        if self._noted.get(image) != state:
-            self._note_header(image, radiograph, state)
+        self._note_header(image, radiograph, state)
         return radiograph
 
     def header(self, image: str) -> ImageHeader:
@@ -110,6 +109,8 @@ class InferenceService:
 
     def _note_header(self, image: str, radiograph: Radiograph, state: FileState) -> None:
         """Tell all servers, so that those without the image in memory need not read it to save a label."""
+        if self._noted.get(image) == state:
+            return
         if len(self._noted) >= MAX_NOTED:
             self._noted.clear()
         try:
@@ -126,6 +127,8 @@ class InferenceService:
 
     def describe(self, image: str) -> ImageDescriptor:
         """What the served model says about an image, for scoring in the background."""
+        state = self._store.file_state(image)
         with reading(self._store, image) as path:
             radiograph = read_radiograph(path)
+        self._note_header(image, radiograph, state)
         return self._queue.run_background(lambda: describe_image(self.task.predictor, radiograph))
