@@ -358,7 +358,7 @@ def _stat(name: str, entry: os.DirEntry[str] | Path) -> FileEntry | None:
     try:
         state = entry.stat()
     except OSError as error:
-        if error.errno in UNAVAILABLE:
+        if error.errno is not None and error.errno in UNAVAILABLE:
             raise StudiesUnavailableError(
                 f"the studies folder cannot be read at the moment ({os.strerror(error.errno)}): try again later"
             ) from error
