@@ -13,6 +13,7 @@ from lib.learning.data.formats.data_set import DataImage, DataOptions, DataSet
 from lib.learning.data.formats.folds import FOLDS_FILE, read_folds, with_folds, write_folds
 from lib.learning.data.formats.registry import AUTO, FORMATS, format_of_data, read_data_set
 from lib.learning.data.labelled_items import check_pattern
+from lib.learning.training.distributed import is_first
 from lib.spine.labels.label_exchange import decode_text
 from lib.spine.labels.landmark_names import NameMap
 
@@ -69,7 +70,8 @@ def read_data(arguments: argparse.Namespace, weights: Iterable[Path] = (), run: 
                 "--image-folder and --map go with other data"
             )
         return data
-    _report(data, bool(options.patients))
+    if is_first():
+        _report(data, bool(options.patients))
     if len(data.images) < MIN_IMAGES:
         count = len(data.images) + len(data.skipped)
         raise ValueError(
@@ -81,7 +83,8 @@ def read_data(arguments: argparse.Namespace, weights: Iterable[Path] = (), run: 
     if arguments.folds and table and not any(one.name in known or one.digest in known for one in data.images):
         raise ValueError(f"none of the {len(data.images)} images of {data.name} stands in {table}")
     data = with_folds(data, known)
-    print(f"{_describe(data)}; folds {'dealt anew' if table is None else f'as in {table}'}", file=sys.stderr)
+    if is_first():
+        print(f"{_describe(data)}; folds {'dealt anew' if table is None else f'as in {table}'}", file=sys.stderr)
     return data
 
 
@@ -91,7 +94,7 @@ def keep_folds(arguments: argparse.Namespace, data: DataSet) -> None:
     Raises:
         OSError: the table cannot be written.
     """
-    if data.is_own:
+    if data.is_own and is_first():
         write_folds(arguments.folds or arguments.output / FOLDS_FILE, data)
 
 
