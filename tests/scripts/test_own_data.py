@@ -47,7 +47,7 @@ class Recorder:
         self.learnt: set[str] = set()
         self.checked: set[str] = set()
 
-    def __call__(self, *arguments: Any) -> Recorder:
+    def __call__(self, *arguments: Any, **options: Any) -> Recorder:
         """A trainer; its facts are the one dictionary that says on which data."""
         self.facts = next(one for one in arguments if isinstance(one, dict) and "data" in one)
         return self
