@@ -7,9 +7,17 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from harness.local_server import forked_servers
 from lib.spine.geometry import with_centers
 
 from .serving import Start, started
+
+
+@pytest.fixture(scope="session", autouse=True)
+def servers_start_fast() -> Iterator[None]:
+    """Servers are forked from a process that has imported their libraries, which takes most of a start."""
+    with forked_servers():
+        yield
 
 
 @pytest.fixture
