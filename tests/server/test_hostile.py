@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 SEED = 20261122
 REQUESTS = int(os.environ.get("BAD_REQUESTS", "300"))
 CLIENTS = 50
-INFO_S = 0.2
-"""Within which ``/info/`` must answer while landmarks are found, on a machine that does nothing else."""
 
 
 @pytest.fixture(scope="module")
@@ -253,11 +251,13 @@ def test_fifty_clients_at_once_are_all_answered(server: Server) -> None:
 @pytest.mark.integration
 def test_info_answers_while_landmarks_are_found(server: Server) -> None:
     server.infer("large")
-    ended = threading.Event()
+    ended, inferences = threading.Event(), []
 
     def keep_busy() -> None:
         while not ended.is_set():
+            begin = time.monotonic()
             assert server.infer("large")[0] == 200
+            inferences.append(time.monotonic() - begin)
 
     times = []
     with ThreadPoolExecutor(4) as pool:
@@ -271,5 +271,4 @@ def test_info_answers_while_landmarks_are_found(server: Server) -> None:
         for one in busy:
             one.result()
     print(f"/info/ during inference: median {np.median(times):.3f} s, longest {max(times):.3f} s")
-    assert np.median(times) < INFO_S
-    assert max(times) < 5 * INFO_S  # another program may take the processor for a moment
+    assert np.median(times) < np.median(inferences) / 4, inferences  # they have a queue, however busy the machine is
