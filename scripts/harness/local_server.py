@@ -18,6 +18,8 @@ from setup_environment import ROOT
 if TYPE_CHECKING:
     Process = subprocess.Popen[bytes] | ForkedProcess
 
+ANSWER_TIMEOUT_S = 600
+"""Longer than a person would wait: tests run on machines that are busy."""
 _forks: "Callable[[], ForkServer] | None" = None  # what servers are forked from, while it is wanted
 
 
@@ -72,7 +74,7 @@ def own_server(
     with log.open("ab") as output:
         process = _launch(command, {**_environment(), **secrets, **(env or {})}, output.fileno())
     try:
-        if start.wait_for_answer(process, url, Namespace(count=0)) is None:  # type: ignore[arg-type]
+        if start.wait_for_answer(process, url, Namespace(count=0), ANSWER_TIMEOUT_S) is None:  # type: ignore[arg-type]
             raise RuntimeError(f"the server did not start; its last words: {' '.join(start.last_lines(log)[-3:])}")
         yield OwnServer(url, studies, process, log)
     finally:
