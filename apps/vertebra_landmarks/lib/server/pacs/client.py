@@ -10,20 +10,14 @@ from typing import IO, Any
 
 import requests
 from dicomweb_client.api import DICOMwebClient
-from requests.adapters import HTTPAdapter
-from requests.auth import HTTPBasicAuth
-from urllib3.util.retry import Retry
 
 from ...image_io.dicom.pixels import READABLE_SYNTAXES
 from ..store.store_context import ImageUnavailableError
 from .instances import InstanceUids
 from .part10 import content_of, transfer_syntax
+from .session import new_session, why_no_tls
 from .settings import PASSWORD, TOKEN, USER, PacsSettings
 
-CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 30.0
-MAX_RETRIES, BACKOFF_S = 3, 0.3
-"""Failed requests are repeated after 0, 0.6 and 1.2 seconds where the PACS fails or cannot be reached."""
-RETRIED = (429, 500, 502, 503, 504)
 FAIL_FAST_S = 5.0
 """After the PACS could not be reached, requests fail at once for this time, so that no others wait for it."""
 PAGE = 500
@@ -61,7 +55,7 @@ class PacsClient:
 
     def __init__(self, settings: PacsSettings) -> None:
         self._settings = settings
-        self._session = _session(settings)
+        self._session = new_session(settings)
         self.dicomweb = DICOMwebClient(settings.url, self._session, permissive_uid=True)
         self.dicomweb.set_http_retry_params(retry=False)  # the session repeats
         self.failure: str | None = None
@@ -131,7 +125,7 @@ class PacsClient:
     def _unreachable(self, error: Exception) -> str:
         host = self._settings.host
         if isinstance(error, requests.exceptions.SSLError):
-            return f"the certificate of the PACS at {host} is not trusted: name that of its CA with --conf dicomweb_ca"
+            return why_no_tls(error, host)
         if isinstance(error, requests.Timeout):
             return f"the PACS at {host} does not answer in time; it is asked again"
         return f"the PACS at {host} cannot be reached; it is tried again"
@@ -281,36 +275,3 @@ class PacsClient:
                 return answer.json()
             except ValueError:  # such as a page for people
                 return None
-
-
-class _TimedAdapter(HTTPAdapter):
-    """Repeats failed requests, and lets none wait forever."""
-
-    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
-        """Send a request; see ``HTTPAdapter.send``."""
-        if options.get("timeout") is None:
-            options["timeout"] = CONNECT_TIMEOUT_S, READ_TIMEOUT_S
-        return super().send(request, *arguments, **options)
-
-
-def _session(settings: PacsSettings) -> requests.Session:
-    retries = Retry(
-        total=MAX_RETRIES,
-        connect=1,
-        read=1,
-        backoff_factor=BACKOFF_S,
-        status_forcelist=RETRIED,
-        allowed_methods=("GET", "HEAD"),
-        raise_on_status=False,
-        respect_retry_after_header=False,  # a server may name hours
-    )
-    session = requests.Session()
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, _TimedAdapter(max_retries=retries))
-    if settings.user is not None and settings.password is not None:
-        session.auth = HTTPBasicAuth(settings.user.encode(), settings.password.encode())
-    if settings.token is not None:
-        session.headers["Authorization"] = f"Bearer {settings.token}"
-    if settings.ca is not None:
-        session.verify = str(settings.ca)
-    return session
