@@ -1,4 +1,4 @@
-"""A PACS behind TLS, with a certificate of a private authority: trusted where the authority is named, and only there."""
+"""A PACS behind TLS, with a certificate of a private authority, which is trusted where that authority is named."""
 
 from __future__ import annotations
 
@@ -106,7 +106,10 @@ def test_the_given_authority_is_trusted_by_every_client(
         worker = ReportWorker(source, store, settings)
         worker.catch_up()
         assert worker.status()["last_error"] is None
-    with contextlib.closing(PacsClient(settings)) as client, served(viewer_app(build, client, settings.url)) as at:
+    with (
+        contextlib.closing(PacsClient(settings)) as client,
+        served(viewer_app(build, client, settings.url, None)) as at,
+    ):
         status, _, body = Viewer(at).ask("/dicom-web/studies")
     assert (status, str(header.StudyInstanceUID).encode() in body) == (200, True)
 

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import Any
 
 import requests
 from dicomweb_client.api import DICOMwebClient
@@ -231,9 +231,7 @@ class PacsClient:
         except ValueError:
             return answer.status_code, None
 
-    def forward(
-        self, method: str, target: str, headers: Mapping[str, str], body: IO[bytes] | None
-    ) -> requests.Response:
+    def forward(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> requests.Response:
         """Send the request of another DICOMweb client, with the login.
 
         Args:
