@@ -135,9 +135,9 @@ def open_site(pacs: Pacs, tmp_path: Path) -> Iterator[Callable[..., Site]]:
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Failed requests are not repeated, and the next one is not refused at once."""
-    from lib.server.pacs import client, session
+    from lib.server.pacs import client
 
-    monkeypatch.setattr(session, "MAX_RETRIES", 0)
+    monkeypatch.setattr(client, "MAX_RETRIES", 0)
     monkeypatch.setattr(client, "FAIL_FAST_S", 0.0)
 
 

@@ -17,7 +17,6 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
 from lib.image_io import read_radiograph
 from lib.server.pacs import client as client_module
-from lib.server.pacs import session as session_module
 from lib.server.pacs.client import GoneError, PacsClient, PacsError
 from lib.server.pacs.instances import InstanceUids
 from lib.server.pacs.part10 import content_of, transfer_syntax
@@ -118,7 +117,7 @@ def test_a_wrong_login_is_not_repeated_and_said(pacs: Pacs, tmp_path: Path) -> N
 def test_failures_are_sentences_and_only_those_that_may_pass_are_repeated(
     pacs: Pacs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, said: str, requests: int
 ) -> None:
-    monkeypatch.setattr(session_module, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(client_module, "BACKOFF_S", 0.01)
     client = PacsClient(pacs.settings(tmp_path))
     pacs.proxy.status = status
     with pytest.raises(PacsError, match=said):
@@ -132,7 +131,7 @@ def test_failures_are_sentences_and_only_those_that_may_pass_are_repeated(
 def test_a_pacs_that_is_away_is_not_asked_again_and_again(
     pacs: Pacs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(client_module, "BACKOFF_S", 0.01)
     client = PacsClient(pacs.settings(tmp_path))
     pacs.proxy.stop()
     with pytest.raises(PacsError, match="cannot be reached"):
@@ -148,7 +147,7 @@ def test_a_pacs_that_is_away_is_not_asked_again_and_again(
 def test_a_pacs_that_hangs_is_left_after_a_while(
     pacs: Pacs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_waiting: None
 ) -> None:
-    monkeypatch.setattr(session_module, "READ_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(client_module, "READ_TIMEOUT_S", 0.2)
     pacs.proxy.delay_s = 1.5
     with pytest.raises(PacsError, match=r"does not answer in time|cannot be reached"):
         PacsClient(pacs.settings(tmp_path)).ping()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lib.server.overview.patients import siblings
-from lib.server.pacs import session as session_module
+from lib.server.pacs import client as client_module
 from lib.server.pacs import watcher as watcher_module
 from lib.server.pacs.change_feed import ChangeFeed
 from lib.server.pacs.client import PacsClient, PacsError
@@ -214,7 +214,7 @@ def test_a_flood_of_changes_is_listed(pacs: Pacs, open_site: Open, monkeypatch: 
 def test_a_pacs_that_fails_is_told_what_is_cached_works_and_it_recovers(
     pacs: Pacs, open_site: Open, monkeypatch: pytest.MonkeyPatch, no_waiting: None, fault: str
 ) -> None:
-    monkeypatch.setattr(session_module, "READ_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(client_module, "READ_TIMEOUT_S", 1.0)
     monkeypatch.setattr(watcher_module, "PREFETCHED", 0)
     pacs.store(*(radiograph(number) for number in range(3)))
     site = open_site()

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from harness.local_orthanc import LocalOrthanc
-from lib.server.pacs import session as session_module
+from lib.server.pacs import client as client_module
 from lib.server.pacs.reports import delivery
 from lib.server.pacs.reports.outbox import Outbox
 from lib.server.pacs.reports.report_worker import ReportWorker
@@ -134,7 +134,7 @@ def test_a_slow_pacs_gets_everything(labelled: Labelled) -> None:
 
 def test_a_pacs_that_answers_too_late_gets_nothing_twice(labelled: Labelled, monkeypatch: pytest.MonkeyPatch) -> None:
     site = labelled.site
-    monkeypatch.setattr(session_module, "READ_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(client_module, "READ_TIMEOUT_S", 0.5)
     site.pacs.proxy.store_delay_s = 1.0
     told = site.exchange()
     assert told["waiting"] >= 3

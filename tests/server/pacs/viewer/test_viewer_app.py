@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from lib.server.pacs import session as session_module
+from lib.server.pacs import client as client_module
 from lib.server.pacs.client import PacsClient
 from lib.server.pacs.settings import PacsSettings
 from lib.server.pacs.viewer import dicomweb_proxy
@@ -225,7 +225,7 @@ def test_nothing_but_dicomweb_is_handed_on(viewer: Viewer, archive: Archive, met
 def test_failures_of_the_archive_are_told(
     viewer: Viewer, archive: Archive, monkeypatch: pytest.MonkeyPatch, status: int, expected: int, sentence: str
 ) -> None:
-    monkeypatch.setattr(session_module.Retry, "get_backoff_time", lambda self: 0.0)
+    monkeypatch.setattr(client_module.Retry, "get_backoff_time", lambda self: 0.0)
     archive.status = status
     found, headers, body = viewer.ask("/dicom-web/studies")
     assert found == expected
