@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from highdicom import sr
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes as dictionary
 from pydicom.sr.coding import Code
@@ -15,6 +15,32 @@ from . import codes
 from .label_version import FINAL, DocumentReference, LabelVersion, Verification
 from .subject import MANUFACTURER, PROGRAM, ReportSubject, derived_uid, new_instance
 
+if TYPE_CHECKING:
+    from highdicom import pr, sr
+else:
+
+    class _LazyModule:
+        """A part of highdicom, imported when it is used first: that takes most of a second, and few servers need it."""
+
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        def __getattr__(self, attribute: str) -> Any:
+            return getattr(importlib.import_module(self._name), attribute)
+
+    pr, sr = _LazyModule("highdicom.pr"), _LazyModule("highdicom.sr")
+
+__all__ = [
+    "Links",
+    "algorithm",
+    "evaluation",
+    "measurement",
+    "measurement_report",
+    "observers",
+    "person_name",
+    "pr",
+    "sr",
+]
 MAX_NAME = 64
 """Longest name of a person, in characters."""
 
