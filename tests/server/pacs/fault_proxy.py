@@ -24,6 +24,7 @@ class FaultProxy:
         status: which all requests are answered with; 0 for none.
         delay_s: before each answer.
         cuts: whether connections are closed in the middle of an answer.
+        says: body of the answers with a status that is set.
         store_delay_s: before each answer to a request that stores.
         store_status: which requests that store are answered with; 0 for none.
         store_cut: "before" or "after" they are handed on, the connections of these requests are closed; "" for neither.
@@ -32,7 +33,7 @@ class FaultProxy:
 
     def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
         self._target, self._tls = urlsplit(url), tls
-        self.status, self.delay_s, self.cuts = 0, 0.0, False
+        self.status, self.delay_s, self.cuts, self.says = 0, 0.0, False, b""
         self.store_delay_s, self.store_status, self.store_cut = 0.0, 0, ""
         self.paths: list[str] = []
         self._server: ThreadingHTTPServer | None = None
@@ -74,8 +75,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if status:
             self.send_response(status)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Type", "application/dicom+json")
+            self.send_header("Content-Length", str(len(proxy.says)))
             self.end_headers()
+            self.wfile.write(proxy.says)
             return
         self.close_connection = True
         connection = http.client.HTTPConnection(self.target, timeout=60)

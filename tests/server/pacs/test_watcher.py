@@ -383,3 +383,19 @@ def test_dates_of_the_filter_are_asked_for(pacs: Pacs, tmp_path: Path) -> None:
     judged = [one for page in Listing(client, rules).pages() for one in page]
     assert sorted(one.instance.study_date for one in judged) == ["20260112", "20260113", "20260114"]
     assert json.dumps([one.reason for one in judged]) == "[null, null, null]"
+
+
+@pytest.mark.parametrize("pacs", ["strict"], indirect=True)
+def test_an_image_that_was_left_out_of_a_list_stays(pacs: Pacs, open_site: Open) -> None:
+    """Such as one that slipped to another page while others were removed."""
+    stored = [radiograph(number) for number in range(3)]
+    pacs.store(*stored)
+    site = open_site()
+    assert site.round()["images"] == 3
+    assert isinstance(pacs.server, StrictPacs)
+    pacs.server.hides = str(stored[0].SOPInstanceUID)
+    pacs.remove(stored[1])
+    site.watcher._compare_at = -float("inf")
+    assert site.round()["images"] == 2
+    kept = {site.source.catalogue.id_of(str(stored[number].SOPInstanceUID)) for number in (0, 2)}
+    assert set(site.store.list_images()) == kept

@@ -152,16 +152,18 @@ class PacsClient:
         Raises:
             PacsError: the search failed.
         """
-        offset, last = 0, None
+        offset, seen = 0, set[str]()
         while True:
             with self.speaking():
                 page = self.dicomweb.search_for_instances(
-                    search_filters=dict(filters), fields=list(fields), limit=PAGE, offset=offset
+                    search_filters=dict(filters), fields=list(fields), limit=PAGE, offset=offset or None
                 )
-            if not page or page[0] == last:  # a PACS without paging returns the same again
+                new = [one for one in page if _uid_of(one) not in seen]
+            if not new:  # a PACS without paging returns the same again, in whatever order
                 return
-            yield page
-            offset, last = offset + len(page), page[0]
+            yield new
+            seen.update(map(_uid_of, new))
+            offset += len(page)
 
     def ping(self) -> None:
         """Ask for one instance, to learn whether the PACS can be used.
@@ -282,6 +284,10 @@ class PacsClient:
                 return answer.json()
             except ValueError:  # such as a page for people
                 return None
+
+
+def _uid_of(attributes: Mapping[str, Any]) -> str:
+    return str(attributes["00080018"]["Value"][0])
 
 
 def _session(settings: PacsSettings) -> requests.Session:
