@@ -80,6 +80,7 @@ def test_the_cache_may_be_smaller_than_the_training_set(
     assert len(sizes) > IMAGES  # some were fetched again
 
 
+@pytest.mark.parametrize("pacs", ["strict"], indirect=True)
 def test_a_pacs_that_goes_away_is_waited_for(
     pacs: Pacs, site: Site, task: VertebraLandmarksTrain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_pacs_that_goes_away_is_waited_for(
     assert waited == [dataset.RETRY_INTERVAL_S] * 2
 
 
+@pytest.mark.parametrize("pacs", ["strict"], indirect=True)
 @pytest.mark.parametrize("after", [0, IMAGES + 1])
 def test_a_pacs_that_stays_away_ends_the_training_with_a_sentence_and_it_can_be_resumed(
     pacs: Pacs, site: Site, task: VertebraLandmarksTrain, monkeypatch: pytest.MonkeyPatch, after: int

@@ -21,6 +21,8 @@ from .conftest import PATIENT_ID, Department, Open, examined
 from .test_reading_back import history, spine_of, who
 
 TAG = "proposal_ohif"
+on_strict = pytest.mark.parametrize("pacs", ["strict"], indirect=True)
+"""What does not depend on the PACS is tried on one of them."""
 
 
 def copied(of: Dataset) -> Dataset:
@@ -100,6 +102,7 @@ def moved(site: Department, header: Dataset, version: int, of_version: int = 1) 
     return np.nan_to_num(np.linalg.norm(proposed - spine_of(site, header, of_version).xy, axis=-1))
 
 
+@on_strict
 @pytest.mark.parametrize("names_predecessor", [True, False])
 def test_edited_lines_are_a_proposal_and_nothing_more(
     site: Department, header: Dataset, names_predecessor: bool
@@ -118,6 +121,7 @@ def test_edited_lines_are_a_proposal_and_nothing_more(
     assert len(proposals(site, header)) == 1
 
 
+@on_strict
 def test_lines_that_change_nothing_are_no_proposal(site: Department, header: Dataset) -> None:
     site.pacs.store(edited(lines(site), 1, 0.0))
     site.exchange()
@@ -138,6 +142,7 @@ def test_the_last_of_two_edits_counts_in_whatever_order_they_are_found(site: Dep
     assert len(proposals(site, header)) == 2
 
 
+@on_strict
 def test_an_edit_that_is_taken_back_withdraws_the_proposal(site: Department, header: Dataset) -> None:
     first = edited(lines(site), 1, 6.0)
     site.pacs.store(first)
@@ -147,6 +152,7 @@ def test_an_edit_that_is_taken_back_withdraws_the_proposal(site: Department, hea
     assert [bool(noted["moved"]) for noted in proposals(site, header)] == [True, False]
 
 
+@on_strict
 def test_an_edit_is_about_the_version_whose_lines_it_has_changed(site: Department, header: Dataset) -> None:
     first = lines(site)
     site.label(header, varied(phantom(2)[1], 4), user="Boris")
@@ -163,6 +169,7 @@ def test_an_edit_is_about_the_version_whose_lines_it_has_changed(site: Departmen
     assert [noted["of_version"] for noted in proposals(site, header)] == [1, 2]
 
 
+@on_strict
 def test_an_edit_of_a_label_that_was_removed_is_no_proposal(
     site: Department, header: Dataset, caplog: pytest.LogCaptureFixture
 ) -> None:
