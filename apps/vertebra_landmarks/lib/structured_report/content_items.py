@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +19,25 @@ if TYPE_CHECKING:
 else:
 
     class _LazyModule:
-        """A part of highdicom, imported when it is used first: that takes most of a second, and few servers need it."""
+        """A part of highdicom, imported when it is used first: that takes a while, and few servers need it."""
 
-        def __init__(self, name: str) -> None:
-            self._name = name
+        def __init__(self, load: Callable[[], Any]) -> None:
+            self._load = load
 
         def __getattr__(self, attribute: str) -> Any:
-            return getattr(importlib.import_module(self._name), attribute)
+            return getattr(self._load(), attribute)
 
-    pr, sr = _LazyModule("highdicom.pr"), _LazyModule("highdicom.sr")
+    def _load_pr() -> Any:
+        from highdicom import pr
+
+        return pr
+
+    def _load_sr() -> Any:
+        from highdicom import sr
+
+        return sr
+
+    pr, sr = _LazyModule(_load_pr), _LazyModule(_load_sr)
 
 __all__ = [
     "Links",
