@@ -88,7 +88,7 @@ def site(pacs: Pacs, open_department: Open, header: Dataset) -> Department:
 
 def lines(site: Department, version: int = 1) -> Dataset:
     """Our Cobb lines of a label version."""
-    return next(one for one in site.reports() if (one.SeriesNumber, one.InstanceNumber) == (901, version))
+    return next(one for one in site.reports() if (one.SeriesNumber, one.InstanceNumber) == (901, 100 * version))
 
 
 def proposals(site: Department, header: Dataset) -> list[dict[str, Any]]:
