@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+GATE_TIMEOUT_S = 60
 HOP_BY_HOP = ("connection", "transfer-encoding", "content-length", "keep-alive")
 
 
@@ -23,6 +24,7 @@ class FaultProxy:
         url: its address of the DICOMweb service.
         status: which all requests are answered with; 0 for none.
         delay_s: before each answer.
+        gate: requests wait while it is not set.
         cuts: whether connections are closed in the middle of an answer.
         says: body of the answers with a status that is set.
         store_delay_s: before each answer to a request that stores.
@@ -34,6 +36,8 @@ class FaultProxy:
     def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
         self._target, self._tls = urlsplit(url), tls
         self.status, self.delay_s, self.cuts, self.says = 0, 0.0, False, b""
+        self.gate = threading.Event()
+        self.gate.set()
         self.store_delay_s, self.store_status, self.store_cut = 0.0, 0, ""
         self.paths: list[str] = []
         self._server: ThreadingHTTPServer | None = None
@@ -67,6 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
         proxy = self.proxy
         proxy.paths.append(self.path.partition("?")[0])
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        proxy.gate.wait(GATE_TIMEOUT_S)
         time.sleep(proxy.delay_s + (proxy.store_delay_s if self.command == "POST" else 0.0))
         status = proxy.status or (self.command == "POST" and proxy.store_status)
         cut = proxy.store_cut if self.command == "POST" else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from harness.phantom_dicom import Examination, phantom_dx
+from lib.learning.data.transforms import FetchedImage
 from lib.phantoms import random_spec, render_phantom
 from lib.server.models import ModelStore
 from lib.server.pacs import image_cache
@@ -78,6 +80,16 @@ def test_the_cache_may_be_smaller_than_the_training_set(
     assert report(task)["skipped"] == {}
     assert max(sizes) == 1
     assert len(sizes) > IMAGES  # some were fetched again
+
+
+def test_another_process_gets_the_path_of_a_file_that_is_there(tmp_path: Path) -> None:
+    def fetch() -> Path:
+        (tmp_path / "image.dcm").touch()
+        return tmp_path / "image.dcm"
+
+    path = pickle.loads(pickle.dumps(FetchedImage(tmp_path / "image.dcm", fetch)))
+    assert type(path) is str
+    assert Path(path).exists()
 
 
 @pytest.mark.parametrize("pacs", ["strict"], indirect=True)

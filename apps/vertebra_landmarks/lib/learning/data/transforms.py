@@ -44,6 +44,10 @@ class FetchedImage(str):
     def __deepcopy__(self, _: Any) -> FetchedImage:
         return self
 
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        """Another process gets the path of a file that is there now."""
+        return str, (str(self.fetch()),)
+
 
 def file_of(source: str | Path) -> Path:
     """Path of an image that can be read now.
