@@ -15,6 +15,7 @@ from lib.server.pacs.reports.outbox import Outbox
 from lib.server.pacs.reports.report_worker import ReportWorker
 
 from ....structured_report.subjects import phantom
+from ..strict_pacs import StrictPacs
 from .conftest import PATIENT_ID, Labelled, Open, examined
 
 pytestmark = pytest.mark.usefixtures("no_delay")
