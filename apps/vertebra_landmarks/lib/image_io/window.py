@@ -8,6 +8,14 @@ _PERCENTILES = (0.5, 99.5)
 _SAMPLES = 250_000
 
 
+def windowed_bytes(pixels: np.ndarray) -> np.ndarray:
+    """What a picture of an image shows: ``windowed`` as ``(H, W)`` uint8."""
+    gray = windowed(pixels)
+    gray *= 255
+    gray += 0.5
+    return gray.astype(np.uint8)
+
+
 def windowed(pixels: np.ndarray) -> np.ndarray:
     """Stretch the gray values so that all but the extreme ones fill 0...1.
 

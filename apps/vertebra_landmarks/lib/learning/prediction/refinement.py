@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..data.patches import ShrunkImage, cut_patches, shrink_around, standardised
 from ..decoders import FixedLandmarks
 from ..models.corner_net import CachedTokens, CornerNet, CornerOutput, mirrored_output
 from ..models.devices import quick_precision
+from .batching import BatchedCornerNet
 from .corrections import apply_constraints, match_bodies
 from .timer import Timer
 
@@ -81,17 +83,19 @@ def _patch_views(limits: PredictionConfig, is_last: bool) -> _PatchViews:
     return _PatchViews((-turn, turn) if turn else (0.0,), limits.mirror)
 
 
+@dataclass(frozen=True)
 class Refinement:
     """The corner network at work.
 
-    Args:
+    Attributes:
         network: in evaluation mode, on its device.
         config: its patches.
         device: where to compute.
     """
 
-    def __init__(self, network: CornerNet, config: CornerConfig, device: torch.device) -> None:
-        self.network, self.config, self.device = network, config, device
+    network: CornerNet | BatchedCornerNet
+    config: CornerConfig
+    device: torch.device
 
     def refine(
         self,
