@@ -8,14 +8,6 @@ _PERCENTILES = (0.5, 99.5)
 _SAMPLES = 250_000
 
 
-def windowed_bytes(pixels: np.ndarray) -> np.ndarray:
-    """What a picture of an image shows: ``windowed`` as ``(H, W)`` uint8."""
-    gray = windowed(pixels)
-    gray *= 255
-    gray += 0.5
-    return gray.astype(np.uint8)
-
-
 def windowed(pixels: np.ndarray) -> np.ndarray:
     """Stretch the gray values so that all but the extreme ones fill 0...1.
 
@@ -39,3 +31,11 @@ def windowed(pixels: np.ndarray) -> np.ndarray:
     stretched = np.subtract(pixels, low, dtype=precision)
     stretched /= high - low
     return np.clip(stretched, 0.0, 1.0, out=stretched).astype(np.float32, copy=False)
+
+
+def windowed_bytes(pixels: np.ndarray) -> np.ndarray:
+    """Gray values ``(H, W)`` stretched as by ``windowed``, as uint8 for display."""
+    gray = windowed(pixels)
+    gray *= 255
+    gray += 0.5
+    return gray.astype(np.uint8)
