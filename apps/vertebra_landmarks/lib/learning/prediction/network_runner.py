@@ -15,7 +15,6 @@ from ..data.image_views import fitting_matrix, spine_view, view
 from ..decoders import Decoder, FixedLandmarks
 from ..models.devices import quick_precision
 from ..models.landmark_net import LandmarkNet, Maps
-from .batching import BatchedLandmarkNet
 from .network_view import NetworkView
 from .request import PredictionCache
 from .spine_checks import is_second_spine, within
@@ -41,7 +40,7 @@ class NetworkRunner:
         timer: of the prediction.
     """
 
-    network: LandmarkNet | BatchedLandmarkNet
+    network: LandmarkNet
     codec: LandmarkCodec
     decoder: Decoder
     size: InputConfig

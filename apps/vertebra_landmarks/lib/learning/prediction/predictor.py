@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from ...spine.geometry import transform_points
 from ..codec import LandmarkCodec
 from ..config import load_config
 from ..decoders import DECODERS, DEFAULT_DECODER, DecodedSpine, FixedLandmarks, make_decoder
+from ..models.corner_net import CornerNet
 from ..models.devices import fold_norms, on_device
 from ..models.landmark_net import LandmarkNet
 from ..weights.weight_files import build_corner_net, build_network, load_weights
@@ -57,7 +59,7 @@ class LandmarkPredictor:
         self.facts = content.facts
         self.limits = config.prediction
         self.device = device
-        self.network: LandmarkNet | BatchedLandmarkNet = on_device(fold_norms(build_network(content, weights)), device)
+        self.network = on_device(fold_norms(build_network(content, weights)), device)
         self.codec = LandmarkCodec(self.config.codec)
         self.refinement, self.error_model = None, None
         if content.refiner is not None:
@@ -125,9 +127,10 @@ class LandmarkPredictor:
     ) -> list[Prediction | UnreadableImageError | NoSpineError]:
         """Every image in a thread of its own; what the threads ask of the networks goes through them as one batch."""
         batches, together = SharedBatches(len(radiographs)), copy.copy(self)
-        together.network = BatchedLandmarkNet(self.network, batches)
+        together.network = cast(LandmarkNet, BatchedLandmarkNet(self.network, batches))  # called alike
         if self.refinement is not None:
-            together.refinement = replace(self.refinement, network=BatchedCornerNet(self.refinement.network, batches))
+            corner_network = BatchedCornerNet(self.refinement.network, batches)
+            together.refinement = replace(self.refinement, network=cast(CornerNet, corner_network))
 
         def one(radiograph: Radiograph) -> Prediction | UnreadableImageError | NoSpineError:
             try:

@@ -17,7 +17,6 @@ from ..data.patches import ShrunkImage, cut_patches, shrink_around, standardised
 from ..decoders import FixedLandmarks
 from ..models.corner_net import CachedTokens, CornerNet, CornerOutput, mirrored_output
 from ..models.devices import quick_precision
-from .batching import BatchedCornerNet
 from .corrections import apply_constraints, match_bodies
 from .timer import Timer
 
@@ -93,7 +92,7 @@ class Refinement:
         device: where to compute.
     """
 
-    network: CornerNet | BatchedCornerNet
+    network: CornerNet
     config: CornerConfig
     device: torch.device
 
