@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import socket
 import ssl
 import threading
 import time
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 from urllib.parse import urlsplit
+
+from harness.ports import free_port
 
 GATE_TIMEOUT_S = 60
 HOP_BY_HOP = ("connection", "transfer-encoding", "content-length", "keep-alive")
@@ -41,9 +42,7 @@ class FaultProxy:
         self.store_delay_s, self.store_status, self.store_cut = 0.0, 0, ""
         self.paths: list[str] = []
         self._server: ThreadingHTTPServer | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._port = free_port()
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._port}{self._target.path}"
 
     def start(self) -> None:

@@ -11,7 +11,6 @@ import contextlib
 import io
 import random
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -29,6 +28,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from harness.ports import free_port
 
 MAX_RESULTS = 100
 """Of one answer; the standard allows a server to return fewer than asked for."""
@@ -64,9 +65,7 @@ class StrictPacs:
         self.asked: list[str] = []
         self._files: dict[str, bytes] = {}
         self._headers: dict[str, Dataset] = {}
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}/rs"
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
