@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +29,7 @@ from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.data.input_files import OVERLAY_SUFFIX, InputImage, find_images
 from lib.learning.decoders import DECODERS, DEFAULT_DECODER
 from lib.learning.models.devices import choose_device
-from lib.learning.prediction.overlay import draw_overlay
+from lib.learning.prediction.overlay import PNG_LEVEL, draw_overlay
 from lib.learning.prediction.predictor import LandmarkPredictor, NoSpineError
 from lib.learning.prediction.request import PredictionRequest
 from lib.learning.prediction.result import Prediction
@@ -77,8 +79,13 @@ class Run(NamedTuple):
     digest: str
 
 
-def predict_one(image: InputImage, run: Run) -> Prediction:
+def predict_one(image: InputImage, reading: Future[Radiograph], run: Run) -> Prediction:
     """Predict one image and write its files; earlier results are deleted even if it fails.
+
+    Args:
+        image: to predict.
+        reading: of its pixels.
+        run: what is the same for all.
 
     Raises:
         UnreadableImageError: the image cannot be read.
@@ -89,11 +96,11 @@ def predict_one(image: InputImage, run: Run) -> Prediction:
     markups, overlay, report = (run.output / f"{image.stem}{suffix}" for suffix in suffixes)
     for stale in (markups, overlay, report):
         stale.unlink(missing_ok=True)
-    radiograph = read_radiograph(image.path)
+    radiograph = reading.result()
     prediction = run.predictor.predict(radiograph, PredictionRequest(run.decoder))
     if run.page is not None:
         report.write_bytes(report_pdf(report_of(image, radiograph, prediction, run.digest), run.page))
-    draw_overlay(radiograph, prediction).save(overlay)
+    draw_overlay(radiograph, prediction).save(overlay, compress_level=PNG_LEVEL)
     write_markups(markups, prediction.spine, radiograph.geometry)
     return prediction
 
@@ -182,18 +189,29 @@ def predict_all(images: list[InputImage], run: Run, tables: ResultTables, done: 
         OSError: a table cannot be written.
     """
     failed = 0
+    readings = read_ahead([image for image in images if image.name not in done])
     for image in tqdm(images, unit="image", disable=len(images) < 2 or not sys.stderr.isatty()):
-        refused = done[image.name].refused if image.name in done else _predict(image, run, tables)
+        refused = done[image.name].refused if image.name in done else _predict(image, next(readings), run, tables)
         if refused is not None:
             failed += 1
             tqdm.write(f"{image.name}: {refused}".encode(errors="backslashreplace").decode(), file=sys.stderr)
     return failed
 
 
-def _predict(image: InputImage, run: Run, tables: ResultTables) -> str | None:
+def read_ahead(images: Sequence[InputImage]) -> Iterator[Future[Radiograph]]:
+    """Each image as it is read in a thread, which reads the next one while the caller is at work on it."""
+    with ThreadPoolExecutor(1, thread_name_prefix="read-image") as pool:
+        readings = deque(pool.submit(read_radiograph, image.path) for image in images[:1])
+        for image in images[1:]:
+            readings.append(pool.submit(read_radiograph, image.path))
+            yield readings.popleft()
+        yield from readings
+
+
+def _predict(image: InputImage, reading: Future[Radiograph], run: Run, tables: ResultTables) -> str | None:
     """Predict an image and write its rows; returns why it was refused, ``None`` where it was not."""
     try:
-        prediction = predict_one(image, run)
+        prediction = predict_one(image, reading, run)
     except (UnreadableImageError, NoSpineError, OSError) as error:
         reason = str(error).removeprefix(f"{image.path.name}: ")
         is_final = not isinstance(error, OSError)  # a full disk may have room next time

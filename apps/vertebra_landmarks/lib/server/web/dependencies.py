@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 from fastapi.responses import JSONResponse
 from monailabel.config import settings
@@ -45,9 +46,11 @@ class Service:
         overview: lists, thumbnails and statistics of the images.
         presence: who has an image open.
         inference_pool: requests that wait for the inference queue.
-        io_pool: reading and writing of images and labels.
+        io_pool: reading and writing of images, which takes the processor a while.
+        label_pool: labels, presence and the choice of the next image, which must not wait for images.
         thumbnail_pool: making of thumbnails, so that nothing else waits for them.
         report_pool: drawing of reports, and follow-ups.
+        health_limiter: threads of the check of health, since those of the requests may hang on the same disk.
         long_task_pool: synchronous training, scoring and batches.
     """
 
@@ -61,8 +64,10 @@ class Service:
     presence: Presence
     inference_pool: WorkerPool = field(default_factory=lambda: WorkerPool("landmarks", workers=64, capacity=64))
     io_pool: WorkerPool = field(default_factory=lambda: WorkerPool("files", workers=2, capacity=128))
+    label_pool: WorkerPool = field(default_factory=lambda: WorkerPool("labels", workers=4, capacity=128))
     thumbnail_pool: WorkerPool = field(default_factory=lambda: WorkerPool("thumbnails", workers=1, capacity=256))
     report_pool: WorkerPool = field(default_factory=lambda: WorkerPool("reports", workers=1, capacity=32))
+    health_limiter: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(4))
     long_task_pool: WorkerPool = field(default_factory=lambda: WorkerPool("a long task", workers=1, capacity=1))
 
     def close(self) -> None:

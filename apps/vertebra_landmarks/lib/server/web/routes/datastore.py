@@ -10,12 +10,11 @@ from fastapi import APIRouter, File, HTTPException, Query, Response, UploadFile
 from fastapi.responses import StreamingResponse
 from monailabel.utils.others.generic import file_checksum, get_mime_type
 
-from ....image_io import Radiograph
 from ....spine.image_suffixes import image_stem
 from ...filenames import check_tag
 from ...inference.response import side_info
 from ...store.datastore import ImagesFixedError
-from ...store.images import REASON, STATED_SIDE
+from ...store.images import REASON, STATED_SIDE, ImageHeader
 from ...store.labels import ANGLE
 from ..access_policy import requires
 from ..auth import ANYBODY, Role, User
@@ -162,7 +161,9 @@ async def update_image_info(
 ) -> Response:
     """Merge values into the metadata."""
     metadata = with_user(json_metadata(info), user, is_new=False)
-    return Json(await service.io_pool.run(_update_or_400, service.app.datastore().update_image_info, image, metadata))
+    return Json(
+        await service.label_pool.run(_update_or_400, service.app.datastore().update_image_info, image, metadata)
+    )
 
 
 @router.put("/datastore/image/side", openapi_extra=ANNOTATOR, summary="State the patient's side of an image")
@@ -205,15 +206,15 @@ async def save_label(
     409 where the label has another version than ``base_version`` and other content; the sentence names who saved it.
     """
     metadata = with_user(json_metadata(params), user)
-    version = await service.io_pool.run(_save_label, service, image, tag or "final", label, metadata, base_version)
+    version = await service.label_pool.run(_save_label, service, image, tag or "final", label, metadata, base_version)
     return Json({"image": image, "label": image, "version": version})
 
 
 def _save_label(
     service: Service, image: str, tag: str, label: UploadFile, metadata: dict[str, Any], base_version: int | None
 ) -> int:
-    radiograph = service.app.read_image(image)
-    return store_label(service, image, tag, label.file.read(), radiograph, metadata, base_version)
+    header = service.app.image_header(image)
+    return store_label(service, image, tag, label.file.read(), header, metadata, base_version)
 
 
 def store_label(
@@ -221,7 +222,7 @@ def store_label(
     image: str,
     tag: str,
     content: bytes,
-    radiograph: Radiograph,
+    header: ImageHeader,
     metadata: dict[str, Any],
     base_version: int | None,
 ) -> int:
@@ -232,7 +233,7 @@ def store_label(
         LabelConflictError: another version than ``base_version`` would be replaced.
     """
     try:
-        checked = checked_label(content, radiograph, check_tag(tag))
+        checked = checked_label(content, header, check_tag(tag))
         version: int = service.app.datastore().save_label_content(image, tag, checked, metadata, base_version)
     except ValueError as error:
         raise bad_request(error) from error
@@ -271,7 +272,7 @@ def label_versions(service: ServiceDep, label: ImageId, tag: Tag) -> Response:
 @router.post("/datastore/label/restore", openapi_extra=ANNOTATOR, summary="Restore a version of a label")
 async def restore_label(service: ServiceDep, user: CurrentUser, label: ImageId, tag: Tag, version: Version) -> Response:
     """Save a copy of a version as the current label; nothing is lost."""
-    return Json({"version": await service.io_pool.run(_restore_label, service, label, tag, version, user)})
+    return Json({"version": await service.label_pool.run(_restore_label, service, label, tag, version, user)})
 
 
 def _restore_label(service: Service, label: str, tag: str, version: int, user: User) -> int:
@@ -297,7 +298,7 @@ async def update_label_info(
 ) -> Response:
     """Merge values into the metadata."""
     update, metadata = service.app.datastore().update_label_info, with_user(json_metadata(info), user, is_new=False)
-    return Json(await service.io_pool.run(_update_or_400, update, label, tag, metadata))
+    return Json(await service.label_pool.run(_update_or_400, update, label, tag, metadata))
 
 
 @router.put("/datastore/updatelabelinfo", openapi_extra=ANNOTATOR, include_in_schema=False)

@@ -11,6 +11,7 @@ from ....spine.imaging.image_geometry import PIXELS
 from ....spine.labels.markups import from_markups, parse_json, stated_geometry
 from ...annotation.landmarks import EXAMPLE, SET_HERE, LandmarksBody, landmarks_response
 from ...store.labels import CurrentLabel
+from ...store.studies_folder import StudiesUnavailableError
 from ..access_policy import requires
 from ..auth import Role
 from ..dependencies import CurrentUser, Json, Service, ServiceDep
@@ -30,17 +31,19 @@ _SAVED = {"image": _IMAGE, "tag": _TAG, "version": _VERSION}
 @router.get("/landmarks", openapi_extra=requires(Role.READER), summary="Points of a label", responses=answer(_POINTS))
 async def landmarks(service: ServiceDep, image: ImageId, tag: Tag = "final") -> Response:
     """The current label of an image and tag, with its version, who made it and where its points come from."""
-    return Json(await service.io_pool.run(_landmarks, service, image, tag))
+    return Json(await service.label_pool.run(_landmarks, service, image, tag))
 
 
 def _landmarks(service: Service, image: str, tag: str) -> dict[str, Any]:
     try:
         label = service.app.datastore().read_label(image, tag)
+    except StudiesUnavailableError:
+        raise
     except (OSError, ValueError) as error:
         raise HTTPException(409, "the label is missing or damaged on the disk") from error
     try:
         content = parse_json(label.content)
-        geometry = PIXELS if stated_geometry(content, "label") else service.app.read_image(image).geometry
+        geometry = PIXELS if stated_geometry(content, "label") else service.app.image_header(image).geometry
         spine = from_markups(content, geometry, "label")
     except ValueError as error:
         raise HTTPException(UNREADABLE, f"the label holds no vertebra landmarks: {error}") from error
@@ -71,8 +74,8 @@ async def save_landmarks(
     except ValueError as error:
         raise bad_request(error) from error
     metadata = with_user(body.metadata(time.time()), user)
-    await service.io_pool.run(_check_digest, service, image, image_digest)
-    version = await service.io_pool.run(_save, service, image, tag, body, metadata, base_version)
+    await service.label_pool.run(_check_digest, service, image, image_digest)
+    version = await service.label_pool.run(_save, service, image, tag, body, metadata, base_version)
     return Json({"image": image, "tag": tag, "version": version})
 
 
@@ -88,9 +91,9 @@ def _check_digest(service: Service, image: str, digest: str) -> None:
 def _save(
     service: Service, image: str, tag: str, body: LandmarksBody, metadata: dict[str, Any], base_version: int | None
 ) -> int:
-    radiograph = service.app.read_image(image)
+    header = service.app.image_header(image)
     try:
-        content = body.markups(radiograph.geometry)
+        content = body.markups(header.geometry)
     except ValueError as error:
         raise bad_request(error) from error
-    return store_label(service, image, tag, content, radiograph, metadata, base_version)
+    return store_label(service, image, tag, content, header, metadata, base_version)

@@ -46,7 +46,7 @@ async def note_presence(
 ) -> Response:
     """To be repeated every 20 seconds; after 60 without a sign a client is forgotten. The answer names the others."""
     name = body.user if user == ANYBODY else user.name
-    others = await service.io_pool.run(_note, service, image, str(client), name, body.edits)
+    others = await service.label_pool.run(_note, service, image, str(client), name, body.edits)
     return Json({"others": [other._asdict() for other in others]})
 
 
@@ -59,5 +59,5 @@ def _note(service: Service, image: str, client: str, user: str, edits: int) -> l
 @router.delete("/presence", openapi_extra=READER, summary="Note that an image was closed")
 async def end_presence(service: ServiceDep, image: ImageId, client: Client) -> Response:
     """Forget that a client has an image open."""
-    await service.io_pool.run(service.presence.leave, image, str(client))
+    await service.label_pool.run(service.presence.leave, image, str(client))
     return Json({})

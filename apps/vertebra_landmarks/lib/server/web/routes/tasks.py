@@ -36,7 +36,7 @@ async def next_image(
     """The next image to label by a strategy; ``{}`` when all are labelled."""
     _check_exists("strategy", strategy, service.app._strategies)
     request = sent(params)
-    return Json(await service.io_pool.run(_next_image, service, strategy, request, user.name))
+    return Json(await service.label_pool.run(_next_image, service, strategy, request, user.name))
 
 
 def _next_image(service: Service, strategy: str, request: dict[str, Any], user: str) -> dict[str, Any]:
