@@ -45,9 +45,10 @@ LEARNING = (
     }
 )
 REPORT = IMAGE_IO | {"reportlab", "lib.report"}
+STUDY = SPINE | {"yaml", "pydantic", "pydantic_core", "lib.study", "lib.learning.validation"}
 WEB = {"fastapi", "starlette", "pydantic", "anyio", "jwt"}
 HTTP = {"requests", "urllib3", "dicomweb_client"}
-SERVER = LEARNING | REPORT | WEB | HTTP | {"monailabel", "filelock", "psutil", "sqlalchemy", "watchdog", "lib"}
+SERVER = LEARNING | REPORT | STUDY | WEB | HTTP | {"monailabel", "filelock", "psutil", "sqlalchemy", "watchdog", "lib"}
 MAY_IMPORT = {
     "spine": SPINE,
     "evaluation": EVALUATION,
@@ -56,6 +57,7 @@ MAY_IMPORT = {
     "structured_report": STRUCTURED_REPORT,
     "deidentification": DEIDENTIFICATION,
     "report": REPORT,
+    "study": STUDY,
     "learning": LEARNING,
     "server": SERVER,
     "__init__.py": frozenset(),
@@ -110,6 +112,7 @@ ROOMS = {
     "structured_report": ("apps/vertebra_landmarks/lib/structured_report", "tests/structured_report"),
     "deidentification": ("apps/vertebra_landmarks/lib/deidentification", "tests/deidentification"),
     "report": ("apps/vertebra_landmarks/lib/report", "tests/report"),
+    "study": ("apps/vertebra_landmarks/lib/study", "tests/study"),
     "learning": ("apps/vertebra_landmarks/lib/learning", "tests/learning"),
     "server": ("apps/vertebra_landmarks/lib/server", "tests/server"),
     "slicer": ("slicer_module", "tests/slicer"),

@@ -37,6 +37,15 @@ class Assignments:
             if image is None or self._claim(image, recent.get(image), set(recent) - {*still_open, image}):
                 return image
 
+    def note(self, image: str) -> None:
+        """Note that an image was assigned now, so that others are before it comes again."""
+        now = time.time()
+        row = self._database.insert(assignments).values(store=self._store, image=image, assigned_at=now)
+        keys = [assignments.c.store, assignments.c.image]
+        row = row.on_conflict_do_update(index_elements=keys, set_={"assigned_at": now})
+        with self._database.writing(durable=False) as connection:
+            connection.execute(row)
+
     def _recent(self) -> dict[str, float]:
         """Times of the assignments that have not expired, the newest first."""
         assigned_at = assignments.c.assigned_at

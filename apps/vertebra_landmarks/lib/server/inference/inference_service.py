@@ -16,6 +16,7 @@ from ..log_privacy import redacted_traceback
 from ..store.datastore import StudiesDatastore
 from ..store.images import STATED_SIDE
 from .image_reading import reading
+from .infer_request import InferRequest
 from .infer_task import MODEL, VertebraLandmarksInfer
 from .inference_queue import InferenceQueue
 from .response import label_provenance
@@ -63,7 +64,9 @@ class InferenceService:
         result = {"label": file, "tag": tag, "file": file, "params": response}
         if request.get("save_label") and not isinstance(image, Path):
             try:
-                result["label"] = self._store.save_label(image, file, tag, label_provenance(MODEL, response))
+                fixed = int(InferRequest.parse(request).fixed.mask.sum())
+                noted = {**label_provenance(MODEL, response), **({"edits": fixed} if fixed else {})}
+                result["label"] = self._store.save_label(image, file, tag, noted)
             except Exception as error:
                 Path(file).unlink(missing_ok=True)
                 raise (HTTPException(400, str(error)) if isinstance(error, ValueError) else error) from error

@@ -11,6 +11,8 @@ from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 
 from ...learning.data.labelled_items import patient_of, read_item, split
 from ...learning.weights.weight_files import file_digest
+from ..annotation.readings.study import excluded_from_training
+from ..store.datastore import StudiesDatastore
 
 MIN_LABELLED = 2
 _FINAL = DefaultLabelTag.FINAL.value
@@ -58,13 +60,17 @@ class LabelledImages(Mapping[str, tuple[Path, Path]]):
     The image of a PACS is fetched whenever its paths are asked for, which raises ``ImageUnavailableError``, an
     ``OSError``, where that fails: a cache need not hold all of them at once.
 
+    In a study with a plan, those that are held out, or still to be read or adjudicated, are left out.
+
     Args:
         datastore: of the images.
     """
 
     def __init__(self, datastore: Datastore) -> None:
         self._datastore = datastore
-        self._names = dict.fromkeys(datastore.get_labeled_images(_FINAL))
+        names = datastore.get_labeled_images(_FINAL)
+        excluded = excluded_from_training(datastore, names) if isinstance(datastore, StudiesDatastore) else set()
+        self._names = dict.fromkeys(name for name in names if name not in excluded)
 
     def __getitem__(self, name: str) -> tuple[Path, Path]:
         if name not in self._names:

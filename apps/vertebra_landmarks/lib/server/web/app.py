@@ -23,11 +23,25 @@ from starlette.types import ASGIApp
 
 from ..config import ServerConfig
 from .auth import configured_login
-from .dependencies import MEGABYTE, Json, Service, make_service
+from .dependencies import MEGABYTE, STATED_USER, Json, Service, make_service
 from .errors import ERROR_RESPONSES, add_error_handlers
 from .file_responses import FACTS
 from .request_guard import RequestGuard
-from .routes import datastore, infer, info, landmarks, measure, overview, page, presence, report, session, tasks
+from .routes import (
+    datastore,
+    infer,
+    info,
+    landmarks,
+    measure,
+    overview,
+    page,
+    presence,
+    readings,
+    report,
+    session,
+    study,
+    tasks,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +57,8 @@ ROUTERS = (
     report.router,
     session.router,
     tasks.router,
+    study.router,
+    readings.router,
 )
 
 
@@ -77,7 +93,7 @@ def make_application(service: Service) -> ASGIApp:
         guard,
         allow_origins=config.cors_origins,
         allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
-        allow_headers=("Authorization", "Content-Type"),
+        allow_headers=("Authorization", "Content-Type", STATED_USER),
         expose_headers=(FACTS, "Content-Disposition"),
     )
 
