@@ -25,6 +25,7 @@ class Reading:
         version: of its label; 0 while under work.
         is_blind: whether the plan was blind when it began.
         uses_model: whether the model's points were offered.
+        began_at: when it was assigned; 0 where unknown.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Reading:
     version: int = 0
     is_blind: bool = False
     uses_model: bool = True
+    began_at: float = 0.0
 
 
 class Adjudication(NamedTuple):

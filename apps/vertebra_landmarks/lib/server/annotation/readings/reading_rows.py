@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, not_, or_, select, text
@@ -203,12 +204,9 @@ def _image_readings(image: str, rows: Iterable[Row[Any]]) -> ImageReadings:
             adjudication = Adjudication(row.reader, row.version) if row.is_submitted else None
             continue
         at = row.submitted_at if row.is_submitted else row.assigned_at
-        found.append(
-            Reading(
-                row.number, row.kind, row.reader, row.is_submitted, at, row.tag, row.version, row.is_blind,
-                row.uses_model,
-            )
-        )  # fmt: skip
+        made = Reading(row.number, row.kind, row.reader, row.is_submitted, at, row.tag, row.version)
+        noted = {"is_blind": row.is_blind, "uses_model": row.uses_model, "began_at": row.assigned_at}
+        found.append(replace(made, **noted))
     return ImageReadings(image, tuple(found), adjudication)
 
 

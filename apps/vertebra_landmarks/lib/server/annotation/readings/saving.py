@@ -14,6 +14,9 @@ from .reading_rows import number_of
 from .slot_store import NoSlotError
 from .study import Study
 
+SEEN = "reading_versions"
+"""In the metadata of an edited final label: the versions of the readings that the adjudicator has seen, by number."""
+
 
 class Saved(NamedTuple):
     """A label that was saved.
@@ -79,8 +82,22 @@ def save_label(
             )
         return Saved(tag, store.save_label_content(image, tag, content, own, base_version))
     if viewer.name in plan.adjudicators and number is None and tag == FINAL:
-        version = study.adjudications.save(plan, image, content, own, EDITED, viewer.name, base_version=base_version)
+        seen = _versions(own.pop(SEEN, None))
+        version = study.adjudications.save(plan, image, content, own, EDITED, viewer.name, seen, base_version)
         return Saved(FINAL, version)
     stated = number if number is not None else number_of(tag)
     reading, version = study.slots.submit(plan, viewer, image, content, own, base_version, stated)
     return Saved(reading.tag, version, reading.number)
+
+
+def _versions(stated: object) -> dict[int, int] | None:
+    """Versions of readings by number; ``None`` where the client states none.
+
+    Raises:
+        ValueError: they are no such table.
+    """
+    if stated is None:
+        return None
+    if not isinstance(stated, Mapping) or not all(str(number).isdecimal() for number in stated):
+        raise ValueError(f"{SEEN} must be a table of numbers of readings and versions, got {stated!r:.80}")
+    return {int(number): version for number, version in stated.items()}
