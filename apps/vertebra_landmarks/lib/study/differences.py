@@ -82,12 +82,13 @@ def names_shift(one: Spine, other: Spine) -> int:
     1: what the first calls T7 the second calls T8.
     """
     first, second = one.visible_xy[:, _CENTER], other.visible_xy[:, _CENTER]
-    means = {shift: _mean_distance(first, second, shift) for shift in (0, -1, 1)}
-    best = min(means, key=lambda shift: (means[shift], abs(shift)))
-    return best if best and means[best] < MAX_SHIFT_SHARE * means[0] else 0
+    medians = {shift: _median_distance(first, second, shift) for shift in (0, -1, 1)}
+    best = min(medians, key=lambda shift: (medians[shift], abs(shift)))
+    is_shifted = math.isfinite(medians[0]) and medians[best] < MAX_SHIFT_SHARE * medians[0]
+    return best if is_shifted else 0
 
 
-def _mean_distance(first: np.ndarray, second: np.ndarray, shift: int) -> float:
+def _median_distance(first: np.ndarray, second: np.ndarray, shift: int) -> float:
     """Median distance of centers, those of the second taken ``shift`` levels lower."""
     count = len(VERTEBRAE)
     here = slice(max(0, -shift), count - max(0, shift))

@@ -6,7 +6,7 @@ import hashlib
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from ..learning.validation import Between, Expected, Flag, NotNegative, Text, checked
@@ -26,13 +26,6 @@ def _is_name(value: str) -> bool:
     return 0 < len(value) <= MAX_NAME_CHARACTERS and value == value.strip() and value.isprintable()
 
 
-def _unlike(names: list[str]) -> list[str]:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"the study plan names {twice[0]!r} twice among the same people")
-    return names
-
-
 def _at_most(count: int) -> BeforeValidator:
     def check(value: Any) -> Any:
         if isinstance(value, list) and len(value) > count:
@@ -43,7 +36,11 @@ def _at_most(count: int) -> BeforeValidator:
 
 
 _Name = Annotated[str, Field(strict=True), Expected(f"a name of 1 to {MAX_NAME_CHARACTERS} characters", _is_name)]
-_Names = Annotated[list[_Name], _at_most(MAX_NAMES), AfterValidator(_unlike)]
+_Names = Annotated[
+    list[_Name],
+    _at_most(MAX_NAMES),
+    Expected("a list of names, each once", lambda names: len(set(names)) == len(names)),
+]
 _Share = Annotated[float, Between(0, 1)]
 
 
