@@ -133,7 +133,7 @@ class ReadingRows:
     def adopt(self, connection: Connection, names: Collection[str] | None) -> None:
         """Write the rows of labels that have none."""
         named = self._without_rows(connection, names)
-        for image, of in self.load(connection, list(named)).items():
+        for image, of in sorted(self.load(connection, list(named)).items()):
             key = self.lock(connection, image)
             tags = {row.tag for row in named[image]}
             if key is None:
