@@ -196,6 +196,7 @@ def test_no_route_tells_a_second_reader_of_the_first_reading(place: Path, start:
         assert seen == {*WORDS}  # they can be found
         check_study(ben)
         check_report(ben, cleo)
+        check_model(ben, Person(server, "root"))
         check_second_reading(ben, cleo)
 
 
@@ -212,6 +213,24 @@ def check_report(ben: Person, cleo: Person) -> None:
     own, seen = (person.ask(f"/report?image={READ}&tag=reading-1") for person in (ben, cleo))
     assert own[0] == seen[0] == 200
     assert len(own[1]) != len(seen[1])
+
+
+def check_model(ben: Person, root: Person) -> None:
+    """Without the model in second readings, its points reach no second reader either, stored or new."""
+    body, kind = form({"params": json.dumps({"save_label": True})})
+    headers = {"Authorization": f"Bearer {token_of('root')}"}
+    assert root.server.ask(f"/infer/vertebra_landmarks?image={READ}&output=json", "POST", body, kind, headers)[0] == 200
+    label, report = f"/datastore/label?label={READ}&tag=original", f"/report?image={READ}"
+    assert [ben.ask(path)[0] for path in (label, report)] == [200, 200]
+    assert next(one for one in ben.get("/images")["images"] if one["id"] == READ)["state"] == "predicted"
+    root.get("/study", "PUT", {**PLAN, "model": {"second": False}})
+    assert [ben.ask(path)[0] for path in (label, report)] == [404, 404]
+    listed = next(one for one in ben.get("/images")["images"] if one["id"] == READ)
+    assert (listed["state"], listed["largest_angle_deg"], listed["doubt"]) == ("unlabelled", None, None)
+    sentence = "the study plan offers no points of the model in this reading"
+    assert ben.refused(f"/infer/vertebra_landmarks?image={READ}", "POST") == (409, sentence)
+    assert ben.get("/datastore/?output=all")["objects"][READ]["labels"] == {}
+    root.get("/study", "PUT", PLAN)
 
 
 def check_second_reading(ben: Person, cleo: Person) -> None:
