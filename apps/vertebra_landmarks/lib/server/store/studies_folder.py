@@ -271,7 +271,11 @@ def has_image_suffix(name: str) -> bool:
 
 def is_reserved(name: str) -> bool:
     """Whether a name in the folder is hidden, or that of the labels or of a file of this project or MONAI Label."""
-    return name.startswith(".") or name in (LABELS, PLAN_FILE, _MONAI_LABEL_FILE) or name.endswith((OVERLAY_SUFFIX, SUFFIX))
+    return (
+        name.startswith(".")
+        or name in (LABELS, PLAN_FILE, _MONAI_LABEL_FILE)
+        or name.endswith((OVERLAY_SUFFIX, SUFFIX))
+    )
 
 
 def _not_an_image(path: Path) -> str | None:

@@ -179,9 +179,10 @@ class ReadingRows:
         connection.execute(readings.update().where(*at).values(values))
 
     def release(self, connection: Connection, *where: ColumnElement[bool]) -> int:
-        """Delete readings under work; returns how many."""
+        """Delete readings under work, but for rows that others change at this moment; returns how many."""
         ours = readings.c.store == self._store, not_(readings.c.is_submitted)
-        return int(connection.execute(readings.delete().where(*ours, *where)).rowcount)
+        found = select(readings.c.key).where(*ours, *where).with_for_update(skip_locked=True)
+        return int(connection.execute(readings.delete().where(readings.c.key.in_(found))).rowcount)
 
     def release_expired(self, connection: Connection, image: int | None = None) -> None:
         """Delete readings under work whose clients give no sign any more, of all images or of one by its key."""

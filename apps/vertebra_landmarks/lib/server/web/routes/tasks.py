@@ -13,6 +13,7 @@ from monailabel.utils.async_tasks.task import AsyncTask
 from monailabel.utils.async_tasks.utils import tasks
 from sqlalchemy.exc import DBAPIError
 
+from ...annotation.readings.saving import is_of_study
 from ...filenames import check_tag
 from ...training.train_task import BUSY, WAITS
 from ..access_policy import requires
@@ -77,6 +78,7 @@ def _next_image(service: Service, strategy: str, request: dict[str, Any], user: 
 @router.post("/batch/infer/{model}", openapi_extra=ADMIN, tags=["Infer"], summary="Landmarks of many images")
 async def start_batch(
     service: ServiceDep,
+    gate: CurrentGate,
     model: str,
     images: BatchInferImageType = BatchInferImageType.IMAGES_ALL,
     params: Annotated[BatchParams | None, Body()] = None,
@@ -86,7 +88,9 @@ async def start_batch(
     _check_exists("model", model, service.app._infers)
     request = sent(params)
     try:
-        check_tag(request.setdefault("label_tag", "original") or "original")
+        tag = check_tag(request.setdefault("label_tag", "original") or "original")
+        if is_of_study(gate, tag):
+            raise ValueError("label_tag: labels of this tag are readings of the study, which people save")
     except ValueError as error:
         raise bad_request(error) from error
     if run_sync:
