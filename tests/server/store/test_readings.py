@@ -18,6 +18,7 @@ from lib.server.annotation.readings.slot_store import NoSlotError
 from lib.server.annotation.readings.study import Study, excluded_from_training
 from lib.server.store.datastore import StudiesDatastore
 from lib.server.store.label_sync import LabelConflictError, LabelSync
+from lib.server.store.schema import OPEN, images, labels
 from lib.spine.imaging.image_geometry import PIXELS
 from lib.spine.labels.markups import to_markups
 from lib.spine.schema import Spine
@@ -355,6 +356,18 @@ def test_images_and_labels_that_go_take_their_readings_along(study: Study) -> No
     assert rows(study, "a") == [(1, "first", "ada", True)]
     store.remove_image("a")
     assert study.slots.of("a").readings == ()
+
+
+def test_what_a_release_before_readings_has_removed_is_no_reading(study: Study) -> None:
+    plan, store = both_read(study), store_of(study)
+    study.adjudications.take(plan, "a", 1, "cleo")
+    with store.context.database.writing() as connection:  # as that release does, which knows no readings
+        connection.execute(labels.update().where(labels.c.tag == "final").values(is_current=False))
+        connection.execute(images.update().where(images.c.id == "a").values(state=OPEN))
+    (store.context.folder.path / "labels" / "final" / "a.mrk.json").unlink()
+    planned(study, {**TWICE, "seed": 2})
+    assert [one.image for one in study.queue.to_adjudicate(plan)] == ["a"]
+    assert rows(study, "a") == [(1, "first", "ada", True), (2, "second", "ben", True)]
 
 
 def test_another_image_of_the_same_name_begins_anew(study: Study, tmp_path: Path) -> None:

@@ -184,6 +184,16 @@ class ReadingRows:
         found = select(readings.c.key).where(*ours, *where).with_for_update(skip_locked=True)
         return int(connection.execute(readings.delete().where(readings.c.key.in_(found))).rowcount)
 
+    def drop_removed(self, connection: Connection) -> None:
+        """Delete submitted readings whose labels a release before readings has removed, adjudications first."""
+        of_label = labels.c.image == readings.c.image, labels.c.tag == readings.c.tag, labels.c.is_current
+        other = readings.alias()
+        chosen = select(other.c.key).where(other.c.image == readings.c.image, other.c.tag == readings.c.tag)
+        is_first = ~chosen.where(other.c.number < readings.c.number, other.c.is_submitted).exists()
+        ours = readings.c.store == self._store, readings.c.is_submitted, is_first
+        found = select(readings.c.key).where(*ours, ~select(labels.c.key).where(*of_label).exists())
+        connection.execute(readings.delete().where(readings.c.key.in_(found)))
+
     def release_expired(self, connection: Connection, image: int | None = None) -> None:
         """Delete readings under work whose clients give no sign any more, of all images or of one by its key."""
         one = () if image is None else (readings.c.image == image,)

@@ -112,6 +112,7 @@ class Study:
         with self._lock:
             rows, database = self.slots.rows, self._store.context.database
             with database.writing() as connection:
+                rows.drop_removed(connection)
                 rows.adopt(connection, None)
                 rows.release_expired(connection)
                 number, reader = readings.c.number, readings.c.reader
