@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ...serving import Server
 
 ROLES = {"ada": "annotator", "ben": "annotator", "cleo": "annotator", "rita": "reader", "root": "admin"}
-PEOPLE = tuple(ROLES)
 
 
 def token_of(name: str) -> str:

@@ -187,6 +187,19 @@ def test_what_is_given_back_goes_to_others_first(study: Study) -> None:
     assert next_of(study, "ben") == ("a", 1, "first")
 
 
+def test_a_second_reading_that_is_given_back_comes_again_when_nothing_else_is_left(study: Study) -> None:
+    planned(study, TWICE)
+    submit(study, "ada", "a")
+    submit(study, "ada", "b")
+    assert next_of(study, "ben") == ("a", 2, "second")
+    study.slots.release("a", "ben")
+    assert next_of(study, "ben") == ("b", 2, "second")
+    submit(study, "ben", "b")
+    assert next_of(study, "ben") == ("c", 1, "first")
+    submit(study, "ben", "c")
+    assert next_of(study, "ben") == ("a", 2, "second")
+
+
 def test_a_repeat_comes_to_the_same_reader_after_its_days(study: Study, clock: Clock) -> None:
     planned(study, {**ONCE, "repeat": {"share": 1.0, "after_days": 14}})
     assert next_of(study, "ada") == ("a", 1, "first")

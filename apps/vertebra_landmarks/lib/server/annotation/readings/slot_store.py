@@ -35,12 +35,16 @@ class SlotStore:
     Args:
         store: the studies folder.
         now: seconds since 1970.
+
+    Attributes:
+        rows: of the readings.
+        assignments: images that were assigned or given back lately.
     """
 
     def __init__(self, store: StudiesDatastore, now: Clock | None = None) -> None:
         self._store, self._database = store, store.context.database
         self.rows = ReadingRows(store.context, now)
-        self._assignments = Assignments(store.context)
+        self.assignments = Assignments(store.context)
 
     def of(self, image: str) -> ImageReadings:
         """The readings of an image."""
@@ -68,7 +72,7 @@ class SlotStore:
             return reading if self.rows.insert(connection, key, reading) else None
 
     def release(self, image: str, reader: str) -> bool:
-        """Give a reading back unread; the image is not offered again at once. Returns whether there was one."""
+        """Give a reading back; the image comes again when nothing else is left. Returns whether there was one."""
         with self._database.writing() as connection:
             key = self.rows.lock(connection, image)
             if key is None:
@@ -76,7 +80,7 @@ class SlotStore:
             is_own = readings.c.image == key, readings.c.reader == reader
             count = self.rows.release(connection, *is_own)
         if count:
-            self._assignments.note(image)
+            self.assignments.note(image)
         return count > 0
 
     def note_alive(self, image: str, reader: str) -> None:
@@ -168,6 +172,7 @@ class SlotStore:
             if present.number(reading.number) is None:
                 self.rows.insert(connection, key, found)
             self.rows.submit(connection, key, reading.number, reading.tag, version)
+            self.assignments.forget(connection, image)
 
         return claim
 

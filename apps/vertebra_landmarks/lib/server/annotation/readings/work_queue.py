@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import Row, func, select
@@ -44,18 +44,20 @@ class WorkQueue:
         opened = self._open(reader)
         if opened is not None:
             return opened
-        for find in (self._repeats, self._seconds):
-            for image in find(plan, reader):
-                begun = self._slots.begin(plan, image, reader)
-                if begun is not None:
-                    return image, begun
-        for _ in range(MAX_TRIES):
-            image_ = pick_new()
-            if image_ is None:
-                return None
-            begun = self._slots.begin(plan, image_, reader)
+        again = [*self._repeats(plan, reader), *self._seconds(plan, reader)]
+        given_back = set(self._slots.assignments.recent()) if again else set()
+        return (
+            self._begin_one(plan, reader, (image for image in again if image not in given_back))
+            or self._begin_one(plan, reader, _picked(pick_new))
+            or self._begin_one(plan, reader, (image for image in again if image in given_back))
+        )
+
+    def _begin_one(self, plan: StudyPlan, reader: str, candidates: Iterable[str]) -> tuple[str, Reading] | None:
+        """Begin a reading of the first image of which there is one for the reader."""
+        for image in candidates:
+            begun = self._slots.begin(plan, image, reader)
             if begun is not None:
-                return image_, begun
+                return image, begun
         return None
 
     def _open(self, reader: str) -> tuple[str, Reading] | None:
@@ -109,3 +111,12 @@ class WorkQueue:
         is_open = readings.c.number == 0, readings.c.is_submitted.is_(False)
         with self._database.reading(snapshot=True) as connection:
             return {row.id: row for row in self._rows.ids(connection, *is_open)}
+
+
+def _picked(pick_new: PickNew) -> Iterator[str]:
+    """New images, until there is none."""
+    for _ in range(MAX_TRIES):
+        image = pick_new()
+        if image is None:
+            return
+        yield image
