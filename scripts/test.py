@@ -12,8 +12,16 @@ import setup_environment
 from harness import system_packages
 from setup_environment import DEVELOPMENT, ROOT, SetupError
 
-PROCESSES = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
-"""One for each core; tests of a file stay together, so that they share servers and toy networks."""
+MAX_PROCESSES = 4
+"""Each takes a gigabyte of memory, and its servers as much."""
+
+
+def processes() -> "list[str]":
+    """Arguments of pytest: one process more than cores, since many tests wait for a server or for the browser.
+
+    Tests of a file stay together, so that they share servers and toy networks.
+    """
+    return ["-n", str(min(MAX_PROCESSES, (os.cpu_count() or 1) + 1)), "--dist", "loadfile"]
 
 
 def main() -> int:
@@ -31,7 +39,7 @@ def main() -> int:
     if lacking:
         print(lacking, file=sys.stderr)
     os.chdir(str(ROOT))
-    setup_environment.become([str(python), "-m", "pytest", *PROCESSES, *sys.argv[1:]])
+    setup_environment.become([str(python), "-m", "pytest", *processes(), *sys.argv[1:]])
     return 0  # not reached
 
 

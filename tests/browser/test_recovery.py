@@ -43,7 +43,7 @@ class Restartable:
 
     def start(self) -> None:
         """Start it, for the first time or again."""
-        serving = own_server(self.studies, self._place / "server.log", port=self.port)
+        serving = own_server(self.studies, self._place / "server.log", ("scoring", "false"), port=self.port)
         self.running = self._stack.enter_context(serving)  # one that was killed ends for good at the end
 
     @property

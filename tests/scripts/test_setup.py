@@ -438,7 +438,7 @@ def test_server_that_answers_with_an_error_is_not_waited_for(status: int, info: 
         url = f"http://127.0.0.1:{server.server_port}"
         asked = time.monotonic()
         assert start.wait_for_answer(running, url, SimpleNamespace(count=0)) == info
-        assert time.monotonic() - asked < 5
+        assert time.monotonic() - asked < 30  # of the two minutes that it waits for a server
 
 
 @posix_only
@@ -462,7 +462,7 @@ def test_end_leaves_no_process_of_the_group(leader_ends: bool, monkeypatch: pyte
 
 def assert_gone(pids: list[int]) -> None:
     """Fail unless the processes end within seconds."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     left = pids
     while left and time.monotonic() < deadline:
         left = [pid for pid in left if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+GATE_TIMEOUT_S = 60
 HOP_BY_HOP = ("connection", "transfer-encoding", "content-length", "keep-alive")
 
 
@@ -22,6 +23,7 @@ class FaultProxy:
         url: its address of the DICOMweb service.
         status: which all requests are answered with; 0 for none.
         delay_s: before each answer.
+        gate: requests wait while it is not set.
         cuts: whether connections are closed in the middle of an answer.
         store_delay_s: before each answer to a request that stores.
         store_status: which requests that store are answered with; 0 for none.
@@ -32,6 +34,8 @@ class FaultProxy:
     def __init__(self, url: str) -> None:
         self._target = urlsplit(url)
         self.status, self.delay_s, self.cuts = 0, 0.0, False
+        self.gate = threading.Event()
+        self.gate.set()
         self.store_delay_s, self.store_status, self.store_cut = 0.0, 0, ""
         self.paths: list[str] = []
         self._server: ThreadingHTTPServer | None = None
@@ -63,6 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
         proxy = self.proxy
         proxy.paths.append(self.path.partition("?")[0])
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        proxy.gate.wait(GATE_TIMEOUT_S)
         time.sleep(proxy.delay_s + (proxy.store_delay_s if self.command == "POST" else 0.0))
         status = proxy.status or (self.command == "POST" and proxy.store_status)
         cut = proxy.store_cut if self.command == "POST" else ""

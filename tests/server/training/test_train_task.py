@@ -856,8 +856,11 @@ def interrupt(
             task({**LONG, **changes}, Folder(studies))
 
 
-@pytest.mark.parametrize("after", [2, 4])
-@pytest.mark.parametrize("how", [{**LONG}, {"resume": True}], ids=["same-settings", "resume"])
+@pytest.mark.parametrize(
+    ("after", "how"),
+    [(2, {**LONG}), (4, {"resume": True})],
+    ids=["first-network-same-settings", "second-network-resume"],
+)
 def test_a_training_that_was_killed_goes_on_where_it_was(
     studies: Path, both_weights: Path, monkeypatch: pytest.MonkeyPatch, after: int, how: dict[str, Any]
 ) -> None:

@@ -18,7 +18,8 @@ from ...learning.weights.weight_files import Weights, file_digest, load_weights,
 from ..models import HELD_OUT, IMAGE_DIGEST, TRAINED_ON, ModelStore, version_name
 from .dataset import TrainingDataset, split_dataset
 from .publish_gate import Gate, decide, measure
-from .run_files import CHECK, PUBLISHING_SETTINGS, TrainReport, make_plan, read_plan, write_plan
+from .run_files import CHANGEABLE_SETTINGS, CHECK, TrainReport, make_plan, read_plan, write_plan
+from .shared_stage import train_stage
 from .train_request import TrainRequest
 from .training_stages import CornerStage, LandmarkStage, Stage, StageResult
 
@@ -54,7 +55,7 @@ class TrainingRound:
 
         Args:
             settings: the parameters.
-            sent: names of the parameters in the request; of a resumed training only ``PUBLISHING_SETTINGS`` may change.
+            sent: names of the parameters in the request; of a resumed training only ``CHANGEABLE_SETTINGS`` may change.
 
         Returns:
             The final values of the report.
@@ -90,7 +91,8 @@ class TrainingRound:
         for index, stage in enumerate(stages):
             folder, epochs_done = self.folder / stage.name, index * settings.max_epochs
             held_out = dataset.items_of(dataset.held_out)
-            results.append(stage(weights, items, rehearsal, held_out).train(settings, folder, self.report, epochs_done))
+            work = stage(weights, items, rehearsal, held_out)
+            results.append(train_stage(work, settings, folder, self.report, epochs_done))
             weights = weights if results[-1].worse else results[-1].weights
         if weights is self.served:  # all did worse: the result is stored all the same, for manual publishing
             weights = _combined(results)
@@ -100,7 +102,7 @@ class TrainingRound:
         """Settings and dataset, those of an interrupted training if it is resumed; else its files are removed."""
         plan, sources = read_plan(self.folder), self.sources
         if settings.resume and plan is not None:
-            changed = {name: getattr(settings, name) for name in PUBLISHING_SETTINGS if name in sent}
+            changed = {name: getattr(settings, name) for name in CHANGEABLE_SETTINGS if name in sent}
             settings = checked(TrainRequest, {**plan.settings, **changed, "resume": True})
             sources = {name: files for name, files in sources.items() if name in plan.films}
         trained_on = self.models.version(self.parent).images(TRAINED_ON)
