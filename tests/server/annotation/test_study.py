@@ -102,10 +102,10 @@ class Simulation:
                 take: Any = (1, "mean", "edited")[len(self.chosen) % 3]
                 if take == "edited":
                     own = self.truth[image]
-                    person.submit(image, own, "&base_version=0", adjudicated="edited", reading_versions=versions)
+                    person.submit(image, own, adjudicated="edited", reading_versions=versions)
                 else:
                     body = {"take": take, "versions": versions}
-                    person.get(f"/readings/adjudicate?image={image}&base_version=0", "POST", body)
+                    person.get(f"/readings/adjudicate?image={image}", "POST", body)
                     own = points[0] if take == 1 else (points[0] + points[1]) / 2
                 self.chosen[image] = own
 
