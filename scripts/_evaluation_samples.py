@@ -13,14 +13,16 @@ import numpy as np
 
 import _app_path  # noqa: F401
 from lib.image_io import Radiograph, read_radiograph
-from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce
+from lib.learning.data.aasce import FOLDS, SPLITS, Record, folds, read_aasce
 from lib.learning.data.boxed_images import BoxRecord
+from lib.learning.data.formats.data_set import DataImage, DataSet, digest_of
 from lib.learning.data.label_audit import read_doubted
 from lib.learning.weights.provenance import AASCE, BOXED, KnownImages, file_of_each_fold
 from lib.phantoms import random_spec, render_phantom
 from lib.spine.geometry import with_centers
 
 PHANTOM_SEED = 1_000_000
+TRAINING, TEST = SPLITS
 KINDS = ("film", "trunk")
 """Prefixes of the file names of boxed images: whole radiographs, and crops of the trunk."""
 OTHER_KIND = "other"
@@ -45,6 +47,14 @@ class Sample:
     def name(self) -> str:
         """Name of the image in tables, independent of the folder of the data set."""
         return self.path.name if isinstance(self.path, Path) else str(self.path)
+
+    def upright(self, xy: np.ndarray) -> np.ndarray:
+        """Points ``(..., 2)`` in pixels of the upright image; all but those of users are stored upright."""
+        return xy
+
+    def upright_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height of the upright image."""
+        return size
 
     def read(self) -> Radiograph:
         """Read the image."""
@@ -75,6 +85,32 @@ class BoxedSample(Sample):
     """
 
     boxes: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class OwnSample(LabelledSample):
+    """An image of a user.
+
+    Attributes:
+        image: of the data.
+        data: all images of the user.
+    """
+
+    image: DataImage
+    data: DataSet
+
+    @property
+    def name(self) -> str:
+        """Name of the image in tables."""
+        return self.image.name
+
+    def upright(self, xy: np.ndarray) -> np.ndarray:
+        """Points ``(..., 2)`` in pixels of the upright image."""
+        return self.image.upright(xy)
+
+    def upright_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height of the upright image."""
+        return self.image.upright_size(size)
 
 
 SampleType = TypeVar("SampleType", bound=Sample)
@@ -146,10 +182,45 @@ def boxed_samples(
     return samples
 
 
+def own_samples(data: DataSet, wanted: Collection[int] | None = None) -> list[OwnSample]:
+    """Images of a user, of some folds or of all: "complete" where all points are labelled, else "partial"."""
+    return [
+        OwnSample(
+            image.path,
+            ("complete" if image.is_complete else "partial",),
+            image.fold,
+            image.points,
+            None,
+            image,
+            data,
+        )
+        for image in data.images
+        if wanted is None or image.fold in wanted
+    ]
+
+
+def check_unseen(model: KnownImages, samples: Sequence[OwnSample]) -> None:
+    """Refuse to measure weights on images of a user that they were trained on, or on others of the same patients.
+
+    Raises:
+        ValueError: they were.
+    """
+    seen = [sample for sample in samples if was_trained_on(model, sample)]
+    if seen:
+        data = seen[0].data
+        unseen = sorted({image.fold for image in data.images} - model.seen.folds_of(data))
+        held_out = f"fold {', '.join(map(str, unseen))}" if unseen else "no fold"
+        raise ValueError(
+            f"{model.path.name} was trained on {model.seen.owners}: it knows {len(seen)} of these {len(samples)} "
+            f"images of {data.name}, or other images of their patients, and holds out {held_out}; --trained-too "
+            "measures all the same"
+        )
+
+
 def aasce_samples(arguments: argparse.Namespace) -> list[LabelledSample]:
     """The images of ``--split`` and ``--fold``."""
     training = read_aasce(arguments.data, "training")
-    if arguments.split == "test":
+    if arguments.split == TEST:
         return test_samples(read_aasce(arguments.data, "test"), training)
     doubted = None if arguments.audit is None else read_doubted(arguments.audit)
     return training_samples(training, range(FOLDS) if arguments.fold is None else arguments.fold, doubted)
@@ -159,11 +230,18 @@ def was_trained_on(model: KnownImages, sample: Sample) -> bool | None:
     """Whether weights were trained on an image; ``None`` where unknown. No training draws these phantoms."""
     if not isinstance(sample.path, Path):
         return False
+    if isinstance(sample, OwnSample):
+        is_known = model.seen.is_known
+        return True if sample.image.patient in model.seen.patients_of(sample.data) else False if is_known else None
+    if model.seen.images and digest_of(sample.path.read_bytes()) in model.seen.images:
+        return True
     return model.was_trained_on(sample.fold, BOXED if isinstance(sample, BoxedSample) else AASCE)
 
 
 def was_calibrated_on(model: KnownImages, sample: Sample) -> bool | None:
     """Whether the error model of weights was measured on an image; ``None`` where unknown."""
+    if isinstance(sample, OwnSample):
+        return model.was_calibrated_on_image(sample.image.digest)
     return isinstance(sample, LabelledSample) and isinstance(sample.path, Path) and model.was_calibrated_on(sample.fold)
 
 
@@ -178,7 +256,8 @@ def assign_models(samples: Sequence[Sample], models: Sequence[KnownImages]) -> l
     data_set = BOXED if any(isinstance(sample, BoxedSample) for sample in samples) else AASCE
     present = sorted({sample.fold for sample in samples if sample.fold is not None})
     files = [(model.path.name, model.seen) for model in models]
-    number_of = file_of_each_fold(files, present, data_set)
+    own = next((sample.data for sample in samples if isinstance(sample, OwnSample)), None)
+    number_of = file_of_each_fold(files, present, data_set, own)
     return [
         (models[number], [sample for sample in samples if sample.fold == fold]) for fold, number in number_of.items()
     ]

@@ -8,16 +8,16 @@ import sys
 from pathlib import Path
 
 import _app_path  # noqa: F401
-from lib.learning.data.aasce import folds, read_aasce
+from _data_arguments import DATA_HELP, add_data_options, read_data
 from lib.learning.data.label_audit import COLUMNS, contradicted_names, findings, names_finding
 from lib.spine.atomic_write import atomic_write, check_writable
-from lib.spine.geometry import with_centers
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="data set in the AASCE layout")
+    parser.add_argument("--data", type=Path, required=True, help=DATA_HELP)
+    add_data_options(parser)
     parser.add_argument(
         "--names", type=Path, help="table of audit_names.py; images its model was trained on are left out"
     )
@@ -30,17 +30,17 @@ def main() -> int:
     arguments = parse_arguments()
     try:
         check_writable(arguments.output)
-        records = read_aasce(arguments.data, "training")
+        data = read_data(arguments)
         levels = contradicted_names(arguments.names) if arguments.names is not None else {}
         rows = []
-        for record, fold in zip(records, folds(records), strict=True):
-            name = record.path.name
-            found = findings(with_centers(record.corners))
+        for image in data.images:
+            name = image.name
+            found = findings(image.upright(image.points))
             found += [names_finding(levels[name])] if name in levels else []
             for one in found:
-                clean = "yes" if record.is_clean else "no"
+                clean = "yes" if image.is_trusted else "no"
                 vertebrae = f"{one.vertebrae[0]}-{one.vertebrae[-1]}" if len(one.vertebrae) > 1 else one.vertebrae[0]
-                rows.append((name, fold, clean, one.rule, vertebrae, one.sentence))
+                rows.append((name, image.fold, clean, one.rule, vertebrae, one.sentence))
         with (
             atomic_write(arguments.output) as temporary,
             temporary.open("w", newline="", encoding="utf-8") as stream,
@@ -51,7 +51,7 @@ def main() -> int:
         return 1
     doubted = {row[0] for row in rows}
     of_clean = {row[0] for row in rows if row[2] == "yes"}
-    counted = f"{len(doubted)} of {len(records)} labels have a finding, {len(of_clean)} of the clean"
+    counted = f"{len(doubted)} of {len(data.images)} labels have a finding, {len(of_clean)} of the clean"
     print(f"{counted}; see {arguments.output}")
     return 0
 

@@ -13,16 +13,16 @@ import numpy as np
 from tqdm import tqdm
 
 import _app_path  # noqa: F401
+from _data_arguments import DATA_HELP, add_data_options, read_data
 from lib.image_io import read_radiograph
 from lib.learning.codec import PRESENT, STATE, UNNAMED
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.data import boxed_images
-from lib.learning.data.aasce import folds, read_aasce, to_items
 from lib.learning.data.transforms import IMAGE, LABEL
 from lib.learning.models.devices import choose_device
 from lib.learning.prediction.level_names import COLUMNS, folds_cell, likeliest_naming, use_of
 from lib.learning.prediction.predictor import LandmarkPredictor
-from lib.learning.weights.provenance import trained_on
+from lib.learning.weights.provenance import TrainedOn, trained_on
 from lib.learning.weights.weight_files import load_weights
 from lib.spine.atomic_write import atomic_write, check_writable
 
@@ -30,7 +30,8 @@ from lib.spine.atomic_write import atomic_write, check_writable
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, help="training split of a data set in the AASCE layout")
+    parser.add_argument("--data", type=Path, help=DATA_HELP)
+    add_data_options(parser)
     parser.add_argument("--boxes", type=Path, help="radiographs with unnamed boxes")
     parser.add_argument("--output", type=Path, required=True, help="CSV file")
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
@@ -41,17 +42,22 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parsed
 
 
-def labelled(arguments: argparse.Namespace) -> Iterator[tuple[dict[str, Any], int, bool | None]]:
-    """Training items, their folds, and whether a curator trusts their names (``None``: they have none)."""
+def labelled(arguments: argparse.Namespace, seen: TrainedOn) -> Iterator[tuple[dict[str, Any], int, bool | None, str]]:
+    """Training items, their folds, whether a curator trusts their names (``None``: they have none), and model folds.
+
+    A user's label is asked about where it has all points: namings are counted from T1.
+    """
+    known = folds_cell(seen.folds) if seen.is_known else ""
     if arguments.data is not None:
-        records = read_aasce(arguments.data, "training")
-        for record, fold in zip(records, folds(records), strict=True):
-            for item in to_items([record]):
-                yield item, fold, record.is_clean
+        data = read_data(arguments, [arguments.weights])
+        known_of_data = folds_cell(seen.folds_of(data)) if data.is_own and seen.is_known else known
+        for image in data.images:
+            if image.label is not None and image.is_complete:
+                yield image.item(), image.fold, image.is_trusted, known_of_data
     if arguments.boxes is not None:
         for boxed in boxed_images.read_boxes(arguments.boxes):
             for item in boxed_images.to_items([boxed]):
-                yield item, boxed.fold, None
+                yield item, boxed.fold, None, known
 
 
 def main() -> int:
@@ -61,9 +67,9 @@ def main() -> int:
         check_writable(arguments.output)
         predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
         seen = trained_on(load_weights(arguments.weights).facts)
-        model_folds = folds_cell(seen.folds) if seen.is_known else ""
         rows = []
-        for item, fold, trusted in tqdm(list(labelled(arguments)), unit="image", disable=not sys.stderr.isatty()):
+        items = list(labelled(arguments, seen))
+        for item, fold, trusted, model_folds in tqdm(items, unit="image", disable=not sys.stderr.isatty()):
             centers = item[LABEL][np.isin(item[LABEL][:, 0, STATE], (PRESENT, UNNAMED)), 0, :STATE]
             path = Path(item[IMAGE])
             naming = likeliest_naming(predictor.scores_at(read_radiograph(path), centers))

@@ -20,16 +20,18 @@ from tqdm import tqdm
 
 import _app_path  # noqa: F401
 import _training
+from _data_arguments import DATA_HELP, add_data_options, check_fold, read_data
 from lib.evaluation.calibration import calibrate, share_inside
 from lib.evaluation.metrics import distances, name_shift
 from lib.image_io import read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
-from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce
+from lib.learning.data.formats.data_set import DataImage
+from lib.learning.data.formats.folds import FOLDS, deal
 from lib.learning.models.devices import choose_device
 from lib.learning.prediction.predictor import LandmarkPredictor
 from lib.learning.uncertainty.error_correlation import SpineErrors, fit_correlations
-from lib.learning.uncertainty.error_model import CalibrationCase, ErrorModel, fit_error_model
-from lib.learning.weights.provenance import AASCE, file_trained_on
+from lib.learning.uncertainty.error_model import MIN_SPINES, CalibrationCase, ErrorModel, fit_error_model
+from lib.learning.weights.provenance import AASCE, file_trained_on, own_facts
 from lib.learning.weights.weight_files import (
     ERRORS_MEASURED_ON,
     CornerWeights,
@@ -40,9 +42,10 @@ from lib.learning.weights.weight_files import (
     save_weights,
 )
 from lib.spine.atomic_write import check_writable
-from lib.spine.geometry import center_distances, with_centers
+from lib.spine.geometry import center_distances
 from lib.spine.measurement.angle_interval import interval_half_width
 from lib.spine.measurement.cobb import largest_curve
+from lib.spine.schema import POINTS, VERTEBRAE
 
 DECODER = "map"
 
@@ -51,10 +54,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--data", type=Path, help="data set in the AASCE layout")
+    source.add_argument("--data", type=Path, help=DATA_HELP)
     source.add_argument("--from", type=Path, dest="source", metavar="FILE", help="weight file with a measured one")
     parser.add_argument("--fold", type=int, choices=range(FOLDS), help="of --data, not trained on; 0 if left out")
     _training.add_assume_unseen(parser)
+    add_data_options(parser)
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE, help="weight file with a corner network")
     parser.add_argument("--output", type=Path, required=True, help="weight file to write")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -65,16 +69,16 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parsed
 
 
-def compared(record: Record, predictor: LandmarkPredictor) -> CalibrationCase:
+def compared(image: DataImage, predictor: LandmarkPredictor) -> CalibrationCase:
     """Predict an image and compare it with its label.
 
     Raises:
         ValueError: the image cannot be read, or the corner network was not asked.
     """
-    prediction = predictor.locate(read_radiograph(record.path), DECODER)
+    prediction = predictor.locate(read_radiograph(image.path), DECODER)
     if prediction.raw_errors is None:
         raise ValueError("the corner network was not asked: prediction.refinement of model.yaml is off")
-    points, labelled = prediction.spine.xy, with_centers(record.corners)
+    points, labelled = image.upright(prediction.spine.xy), image.upright(image.points)
     largest = largest_curve(points)
     return CalibrationCase(
         prediction.raw_errors,
@@ -88,11 +92,11 @@ def compared(record: Record, predictor: LandmarkPredictor) -> CalibrationCase:
     )
 
 
-def with_correlations(model: ErrorModel, cases: Sequence[CalibrationCase], records: Sequence[Record]) -> ErrorModel:
+def with_correlations(model: ErrorModel, cases: Sequence[CalibrationCase], images: Sequence[DataImage]) -> ErrorModel:
     """The error model with what errors of some points say about those of others, on images with right names."""
     spines = [
-        SpineErrors.of(case.points, with_centers(record.corners), model.local(case.raw, case.step))
-        for case, record in zip(cases, records, strict=True)
+        SpineErrors.of(case.points, image.upright(image.points), model.local(case.raw, case.step))
+        for case, image in zip(cases, images, strict=True)
         if not case.is_shifted
     ]
     return replace(model, correlations=fit_correlations(spines))
@@ -147,19 +151,25 @@ def measured(arguments: argparse.Namespace, weights: Weights) -> tuple[ErrorMode
         OSError: a file cannot be read.
     """
     name, assumed = arguments.weights.name, arguments.assume_unseen
-    file_trained_on(weights).check_unseen(arguments.fold, name, assume_unseen=assumed)
+    data = read_data(arguments, [arguments.weights])
+    file_trained_on(weights).check_held_out(data, arguments.fold, name, assumed)
     predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
-    records = read_aasce(arguments.data, "training")
-    pairs = zip(records, folds(records), strict=True)
-    chosen = [record for record, fold in pairs if fold == arguments.fold and record.is_clean]
+    chosen = [image for image in check_fold(data, arguments.fold) if image.is_trusted and image.is_complete]
+    if data.is_own and len(chosen) < MIN_SPINES:
+        raise ValueError(
+            f"an error model needs {MIN_SPINES} held-out images with right names at least; fold {arguments.fold} of "
+            f"{data.name} has {len(chosen)} with all {len(VERTEBRAE) * len(POINTS)} points"
+        )
     bar = tqdm(chosen, unit="image", disable=not sys.stderr.isatty())
-    cases = [compared(record, predictor) for record in bar]
+    cases = [compared(image, predictor) for image in bar]
     model = with_correlations(fit_error_model(cases), cases, chosen)
     try:
-        cross_checked(cases, folds(chosen, 2))
+        cross_checked(cases, deal([image.patient for image in chosen], 2))
     except ValueError as error:
         print(f"not cross-checked: {error}")
     measured_on = {"data": AASCE, "fold": arguments.fold, "films": len(cases), "decoder": DECODER}
+    if data.is_own:
+        measured_on |= own_facts(data, chosen)
     return model, {**measured_on, "networks": networks_digest(weights)}
 
 

@@ -1,4 +1,4 @@
-"""Compare predicted landmarks with labelled ones: on the AASCE layout, on images with unnamed boxes, or on phantoms."""
+"""Compare predicted landmarks with labelled ones: on labelled images, on images with unnamed boxes, or on phantoms."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import sys
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,27 @@ import numpy as np
 from tqdm import tqdm
 
 import _app_path  # noqa: F401
+from _data_arguments import DATA_HELP, add_data_options, is_aasce, read_data
 from _evaluation_samples import (
     KINDS,
+    TRAINING,
     BoxedSample,
     LabelledSample,
+    OwnSample,
     Sample,
     aasce_samples,
     assign_models,
     boxed_samples,
+    check_unseen,
+    own_samples,
     phantom_samples,
     sets_of,
     warn_of_training_images,
     was_calibrated_on,
     was_trained_on,
 )
+from lib.archive.results.record import landmark_records
+from lib.archive.results.tables import LANDMARKS, TABLES, landmark_rows
 from lib.evaluation.box_matching import match_boxes
 from lib.evaluation.calibration import Decile, ratio_range
 from lib.evaluation.evaluate import (
@@ -41,6 +48,8 @@ from lib.evaluation.evaluate import (
     evaluate,
     evaluate_boxes,
     evaluate_each,
+    evaluate_partial,
+    evaluate_partial_each,
     interval_figures,
 )
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
@@ -55,7 +64,6 @@ from lib.learning.weights.provenance import KnownImages, read_known_images
 from lib.spine.atomic_write import atomic_write, check_writable
 from lib.spine.measurement.anatomy import spans_of
 from lib.spine.schema import CENTER, POINTS, Spine
-from predict import TABLES, landmark_rows
 
 LABELS = "labels"
 CALIBRATION = "calibration"
@@ -89,23 +97,24 @@ whether they were measured on any; ``None`` where unknown.
 """
 Row = dict[str, Any]
 """Columns of one image, set and decoder."""
+_NO_FIGURES: Row = dict.fromkeys(field.name for field in fields(ImageFigures))
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--data", type=Path, help="data set in the AASCE layout")
+    source.add_argument("--data", type=Path, help=DATA_HELP)
     source.add_argument("--boxes", type=Path, help="radiographs with unnamed boxes (boxes.csv and images)")
     source.add_argument("--phantoms", type=int, metavar="COUNT", help="as many phantoms that training never draws")
-    parser.add_argument("--split", choices=SPLITS, help="goes with --data")
+    parser.add_argument("--split", choices=SPLITS, help="of the AASCE layout; training if left out")
     parser.add_argument(
         "--fold",
         type=int,
         choices=range(FOLDS),
         nargs="+",
         action="extend",
-        help="only these folds of the training split or of the boxes",
+        help="only these folds of the labelled images or of the boxes",
     )
     parser.add_argument(
         "--audit", type=Path, metavar="CSV", help="table of audit_labels.py; its images leave set sound"
@@ -121,22 +130,27 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="FILE",
         help="weight file; or several, each of which is used on the one fold that it holds out",
     )
+    parser.add_argument(
+        "--trained-too", action="store_true", help="measure your own data even where weights were trained on them"
+    )
+    add_data_options(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--json", type=Path, default=Path("evaluation.json"), help="file for the figures")
     parser.add_argument("--images", type=Path, metavar="CSV", help="table with a row per image, set and decoder")
     parser.add_argument("--predictions", type=Path, metavar="CSV", help="the landmarks as predict.py writes them")
     parsed = parser.parse_args(arguments)
-    if (parsed.data is None) != (parsed.split is None):
-        parser.error("--data and --split go together")
+    if parsed.data is None and parsed.split is not None:
+        parser.error("--split goes with --data only")
+    is_training = parsed.data is not None and parsed.split in (None, TRAINING)
     if parsed.phantoms is not None and parsed.phantoms < 1:
         parser.error("--phantoms must be at least 1")
-    if parsed.fold is not None and parsed.split != "training" and parsed.boxes is None:
+    if parsed.fold is not None and not is_training and parsed.boxes is None:
         parser.error("--fold goes with --split training or --boxes only")
-    if parsed.audit is not None and parsed.split != "training":
+    if parsed.audit is not None and not is_training:
         parser.error("--audit goes with --split training only")
     if parsed.kind is not None and parsed.boxes is None:
         parser.error("--kind goes with --boxes only")
-    if len(parsed.weights) > 1 and parsed.split != "training" and parsed.boxes is None:
+    if len(parsed.weights) > 1 and not is_training and parsed.boxes is None:
         parser.error("several --weights go with --split training or --boxes only")
     if parsed.predictions is not None and len(set(parsed.decoder)) > 1:
         parser.error("--predictions goes with one decoder only")
@@ -197,6 +211,9 @@ def predict_all(
         raise ValueError("there is no image to compare")
     parts = assign_models(images, models)
     for model, part in parts:
+        own = [image for image in part if isinstance(image, OwnSample)]
+        if own and not arguments.trained_too:
+            check_unseen(model, own)
         warn_of_training_images(model, part)
     predictions: Predictions = {}
     for model, part in parts:
@@ -222,24 +239,31 @@ def measure(
                     "spine_score": prediction.score,
                 }
                 key = key_columns(sample, set_name, decoder)
-                rows.append({**key, "fold": sample.fold, **asdict(columns), **estimates})
-        centers = np.stack([sample.points[:, 0] for sample in part])
-        results.setdefault(LABELS, {})[set_name] = {"images": len(part), **anatomy_figures(centers, spans_of(centers))}
+                rows.append({**key, "fold": sample.fold, **columns, **estimates})
+        centers = np.stack([sample.upright(sample.points[:, 0]) for sample in part])
+        anatomy = anatomy_figures(centers, spans_of(centers)) if np.isfinite(centers).all() else {}
+        results.setdefault(LABELS, {})[set_name] = {"images": len(part), **anatomy}
     return results, rows
 
 
 def measure_set(
     samples: Sequence[LabelledSample], predictions: Predictions, decoder: str
-) -> tuple[dict[str, Any], tuple[ImageFigures, ...]]:
-    """Figures of one decoder on one set, and those of each image."""
-    labelled = np.stack([sample.points for sample in samples])
-    sizes = np.array([predictions[sample.path].size for sample in samples], dtype=float)
+) -> tuple[dict[str, Any], list[Row]]:
+    """Figures of one decoder on one set, and the columns of each image; of partial labels those of positions only."""
+    labelled = np.stack([sample.upright(sample.points) for sample in samples])
+    sizes = np.array([sample.upright_size(predictions[sample.path].size) for sample in samples], dtype=float)
     angles = [sample.angles for sample in samples if sample.angles is not None]
     official = np.stack(angles) if len(angles) == len(samples) else None
     of_decoder = [predictions[sample.path].by_decoder[decoder] for sample in samples]
-    predicted, errors = np.stack([p.spine.xy for p in of_decoder]), np.stack([p.spine.errors for p in of_decoder])
+    predicted = np.stack([sample.upright(p.spine.xy) for sample, p in zip(samples, of_decoder, strict=True)])
+    errors = np.stack([p.spine.errors for p in of_decoder])
     unknown = np.full(labelled.shape[1], np.nan)
     widths = np.stack([unknown if p.tilt_half_widths is None else p.tilt_half_widths for p in of_decoder])
+    models = [(predictions[sample.path].model, sample) for sample in samples]
+    trained_on = any_or_unknown(was_trained_on(model, sample) for model, sample in models)
+    if not np.isfinite(labelled).all():
+        partial = evaluate_partial_each(predicted, labelled, errors)
+        return {**evaluate_partial(predicted, labelled), TRAINED_ON: trained_on}, [_NO_FIGURES | one for one in partial]
     images = evaluate_each(predicted, labelled, sizes, official, errors, widths)
     deciles = calibrations(predicted, labelled, errors)
     figures: dict[str, Any] = {**evaluate(predicted, labelled, sizes, official), **ratio_figures(deciles)}
@@ -247,12 +271,11 @@ def measure_set(
     names_right = [p.names_right for p in of_decoder if p.names_right is not None]
     if names_right:
         figures["expected_names_right"] = float(np.mean(names_right))
-    models = [(predictions[sample.path].model, sample) for sample in samples]
-    figures[TRAINED_ON] = any_or_unknown(was_trained_on(model, sample) for model, sample in models)
+    figures[TRAINED_ON] = trained_on
     if deciles:
         figures[CALIBRATED_ON] = any_or_unknown(was_calibrated_on(model, sample) for model, sample in models)
         figures[CALIBRATION] = decile_rows(deciles)
-    return figures, images
+    return figures, [asdict(image) for image in images]
 
 
 def measure_boxes(
@@ -359,9 +382,23 @@ def write_predictions(path: Path, images: Sequence[Sample], predictions: Predict
     names = {image.path: image.name for image in images}
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(TABLES["landmarks.csv"])
+        writer.writerow(TABLES[LANDMARKS])
         for image, name in names.items():
-            writer.writerows(landmark_rows(name, predictions[image].by_decoder[decoder].spine))
+            writer.writerows(landmark_rows(name, landmark_records(predictions[image].by_decoder[decoder].spine)))
+
+
+def labelled_samples(arguments: argparse.Namespace) -> list[LabelledSample]:
+    """The images of ``--data``, ``--split`` and ``--fold``.
+
+    Raises:
+        ValueError: they cannot be read, or have no such split.
+        OSError: a file cannot be read.
+    """
+    if is_aasce(arguments):
+        return aasce_samples(arguments)
+    if arguments.split is not None:
+        raise ValueError(f"--split goes with the AASCE layout, {arguments.data.name} has folds only")
+    return [*own_samples(read_data(arguments, arguments.weights), arguments.fold)]
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -383,7 +420,7 @@ def run(arguments: argparse.Namespace) -> None:
         results, rows = measure_boxes(boxed, predictions, decoders)
     else:
         count = arguments.phantoms
-        samples = aasce_samples(arguments) if count is None else phantom_samples(count)
+        samples = labelled_samples(arguments) if count is None else phantom_samples(count)
         images = samples
         predictions = predict_all(images, models, arguments, decoders)
         results, rows = measure(samples, predictions, decoders)

@@ -39,6 +39,7 @@ from lib.spine.labels.label_exchange import (
     read_labels_json,
     read_landmarks_csv,
 )
+from lib.spine.labels.landmark_names import NameMap
 from lib.spine.labels.markups import SUFFIX, read_markups, write_markups
 from lib.spine.measurement.image_warnings import measurement_warnings
 from lib.spine.schema import Spine
@@ -96,6 +97,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
             )
         else:
             command.add_argument("--user", default="", help="who made the labels")
+            command.add_argument(
+                "--map", type=Path, metavar="FILE", help="table or JSON: names in the file, and ours for them"
+            )
     return parser.parse_args(arguments)
 
 
@@ -176,7 +180,8 @@ def _labelled(store: StudiesDatastore, image: str, tag: str) -> LabelledImage:
 
 def import_labels(store: StudiesDatastore, arguments: argparse.Namespace) -> list[str]:
     """Store the labels of a file; returns a sentence for each that was left out."""
-    labels, problems = READERS[arguments.format](decode_text(arguments.file.read_bytes()))
+    names = NameMap() if arguments.map is None else NameMap.parse(decode_text(arguments.map.read_bytes()))
+    labels, problems = READERS[arguments.format](decode_text(arguments.file.read_bytes()), names)
     info = {"user": arguments.user, "imported": arguments.file.name}
     outcomes: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -199,10 +204,11 @@ def import_labels(store: StudiesDatastore, arguments: argparse.Namespace) -> lis
 
 
 def _image_of(store: StudiesDatastore, name: str) -> str:
-    """The id of the image that a file names by id or by file name."""
-    image = id_of(name)
-    if Path(store.get_image_uri(image)).name == name:  # first, since this is what an export writes
-        return image
+    """The id of the image that a file names by id, by file name, or by a path whose last part is the file name."""
+    base = name.replace("\\", "/").rsplit("/", 1)[-1]
+    for file in (name, base):
+        if Path(store.get_image_uri(id_of(file))).name == file:  # first, since this is what an export writes
+            return id_of(file)
     if not store.get_image_uri(name):
         raise ValueError("there is no such image in the studies folder")
     return name

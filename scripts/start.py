@@ -255,12 +255,14 @@ def address_of(host: str, port: int) -> str:
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
-def wait_for_answer(server: "subprocess.Popen[bytes]", url: str, stop: StopRequests) -> "dict | None":
+def wait_for_answer(
+    server: "subprocess.Popen[bytes]", url: str, stop: StopRequests, timeout_s: float = ANSWER_TIMEOUT_S
+) -> "dict | None":
     """The server's answer to ``/info/``, ``{}`` where it requires a token.
 
     ``None`` if the server ends, fails or does not answer in time, or if a stop is requested first.
     """
-    deadline = time.monotonic() + ANSWER_TIMEOUT_S
+    deadline = time.monotonic() + timeout_s
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy reaches this machine's own ports
     while server.poll() is None and not stop.count and time.monotonic() < deadline:
         try:

@@ -1,8 +1,9 @@
 """Run the tests: ``python3 scripts/test.py [pytest arguments]``.
 
-Makes ``.venv`` and installs what is missing, as ``start.py`` does, plus the tools of ``requirements-dev.txt`` and, as
-root on Debian, the system libraries of the Slicer tests, PostgreSQL, Chromium and npm; then runs pytest in the
-repository root, in several processes at once (``-n 0``: in one), and ends with its exit status.
+Makes ``.venv`` and installs what is missing, as ``start.py`` does, plus ``requirements-dev.txt``,
+``requirements-cluster.txt`` and, as root on Debian, the system libraries of the Slicer tests, PostgreSQL, Chromium and
+npm; then runs pytest in the repository root, in several processes at once (``-n 0``: in one), and ends with its exit
+status.
 """
 
 import os
@@ -10,17 +11,25 @@ import sys
 
 import setup_environment
 from harness import system_packages
-from setup_environment import DEVELOPMENT, ROOT, SetupError
+from setup_environment import CLUSTER, DEVELOPMENT, ROOT, SetupError
 
-PROCESSES = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
-"""One for each core; tests of a file stay together, so that they share servers and toy networks."""
+MAX_PROCESSES = 4
+"""Each takes a gigabyte of memory, and its servers as much."""
+
+
+def processes() -> "list[str]":
+    """Arguments of pytest: one process more than cores, since many tests wait for a server or for the browser.
+
+    Tests of a file stay together, so that they share servers and toy networks.
+    """
+    return ["-n", str(min(MAX_PROCESSES, (os.cpu_count() or 1) + 1)), "--dist", "loadfile"]
 
 
 def main() -> int:
     """Run pytest; returns its exit status."""
     setup_environment.use_suitable_python()
     try:
-        python = setup_environment.prepare(DEVELOPMENT)
+        python = setup_environment.prepare(DEVELOPMENT, CLUSTER)
     except SetupError as error:
         print(error, file=sys.stderr)
         return 1
@@ -31,7 +40,7 @@ def main() -> int:
     if lacking:
         print(lacking, file=sys.stderr)
     os.chdir(str(ROOT))
-    setup_environment.become([str(python), "-m", "pytest", *PROCESSES, *sys.argv[1:]])
+    setup_environment.become([str(python), "-m", "pytest", *processes(), *sys.argv[1:]])
     return 0  # not reached
 
 

@@ -1,4 +1,4 @@
-"""Train the landmark network on the AASCE layout plus phantoms, holding one fold out or none; can be interrupted."""
+"""Train the landmark network on labelled images plus phantoms, holding one fold out or none; can be interrupted."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import numpy as np
 import torch
 
 import _training
+from _data_arguments import check_fold, keep_folds, read_data
 from lib.learning.config import Config, load_config
 from lib.learning.data import boxed_images
-from lib.learning.data.aasce import folds, read_aasce, to_items
+from lib.learning.data.formats.data_set import DataSet, to_items
 from lib.learning.data.synthetic import synthetic_items
 from lib.learning.data.transforms import IMAGE
-from lib.learning.models.devices import choose_device
 from lib.learning.models.landmark_net import LandmarkNet
 from lib.learning.prediction.level_names import read_model_folds, read_names, rename_items
+from lib.learning.training.distributed import is_first
 from lib.learning.training.landmark_trainer import LandmarkTrainer
 from lib.learning.weights.imagenet import load_imagenet_backbone
-from lib.learning.weights.provenance import AASCE, BOXED, init_facts, trained_on
+from lib.learning.weights.provenance import BOXED, facts_of, init_facts, trained_on
 from lib.learning.weights.weight_files import file_digest, load_weights
 from lib.spine.chain_prior import DEFAULT_PRIOR, MIN_SPINES, measure_prior
-from lib.spine.geometry import with_centers
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -46,7 +46,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     start.add_argument("--imagenet", type=Path, help="public ImageNet weights of the backbone to start from")
     start.add_argument("--init", type=Path, help="weight file to start from, which has not seen what is held out")
     _training.add_arguments(parser, "training.epochs 3")
-    parsed = parser.parse_args(arguments)
+    parsed = _training.parse(parser, arguments)
     if not hasattr(parsed, "boxes_fold"):
         parsed.boxes_fold = parsed.fold
     elif parsed.boxes is None:
@@ -55,7 +55,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def starting_point(
-    arguments: argparse.Namespace, config: Config
+    arguments: argparse.Namespace, config: Config, data: DataSet
 ) -> tuple[dict[str, torch.Tensor] | None, dict[str, Any]]:
     """Weights to start from, if any, and their provenance.
 
@@ -71,7 +71,7 @@ def starting_point(
     if arguments.init:
         given = load_weights(arguments.init)
         seen, name, assumed = trained_on(given.facts), arguments.init.name, arguments.assume_unseen
-        seen.check_unseen(arguments.fold, name, AASCE, assumed)
+        seen.check_held_out(data, arguments.fold, name, assumed)
         if arguments.boxes:
             seen.check_unseen(arguments.boxes_fold, name, BOXED, assumed)
         return given.state, {"init": init_facts(arguments.init, given.facts)}
@@ -92,46 +92,58 @@ def warn_of_names(table: Path, fold: int | None) -> None:
     print(f"train: {table.name} {statement}; errors on that fold may come out a little too small", file=sys.stderr)
 
 
+def train(arguments: argparse.Namespace, device: torch.device) -> None:
+    """Train on a device, alone or as one of several processes.
+
+    Raises:
+        ValueError: a setting or a file is not as it should be.
+        OSError: a file cannot be read or written.
+        FloatingPointError: the loss is no longer finite.
+    """
+    config = load_config(arguments.config, dict(arguments.set))
+    data = read_data(arguments, run=arguments.output)
+    initial, begun = starting_point(arguments, config, data)
+    checked = to_items(check_fold(data, arguments.fold))
+    kept = [image for image in data.outside(arguments.fold) if image.label is not None]
+    real = to_items(kept)
+    facts = {**facts_of(data, arguments.fold, kept), **begun}
+    if arguments.boxes:
+        boxed = [record for record in boxed_images.read_boxes(arguments.boxes) if record.fold != arguments.boxes_fold]
+        boxed = boxed[: config.training.boxed]
+        real += boxed_images.to_items(boxed)
+        facts["boxed_radiographs"] = len(boxed)
+        if arguments.boxes_fold != arguments.fold:
+            facts["boxes_fold"] = arguments.boxes_fold
+    if arguments.names:
+        if is_first():
+            warn_of_names(arguments.names, arguments.fold)
+        names = read_names(arguments.names)
+        facts["names"] = file_digest(arguments.names)
+        real = rename_items(real, names)
+        facts["renamed_radiographs"] = sum(Path(item[IMAGE]).name in names for item in real)
+    clean = [image.upright(image.points) for image in kept if image.is_trusted and image.is_complete]
+    prior = measure_prior(np.stack(clean)) if len(clean) >= MIN_SPINES else DEFAULT_PRIOR
+    trainer = LandmarkTrainer(
+        config,
+        arguments.output,
+        device,
+        arguments.workers,
+        initial,
+        facts,
+        prior,
+        full_precision=arguments.full_precision,
+    )
+    keep_folds(arguments, data)
+    schedule = config.training
+    training = real + synthetic_items(schedule.phantoms, schedule.spineless, schedule.seed)
+    numbers = f"training on {len(real)} radiographs and {len(training) - len(real)} synthetic images"
+    _training.fit(trainer, training, checked, f"{numbers}, {_training.checking(arguments.fold, len(checked))}")
+
+
 def main() -> int:
     """Run the command; returns the exit status."""
     arguments = parse_arguments()
-    try:
-        config = load_config(arguments.config, dict(arguments.set))
-        records = read_aasce(arguments.data, "training")
-        initial, begun = starting_point(arguments, config)
-        fold_of = folds(records)
-        held_out = [record for record, fold in zip(records, fold_of, strict=True) if fold == arguments.fold]
-        kept = [record for record, fold in zip(records, fold_of, strict=True) if fold != arguments.fold]
-        real, checked = to_items(kept), to_items(held_out)
-        facts = {"data": AASCE, "fold": arguments.fold, "radiographs": len(real), **begun}
-        if arguments.boxes:
-            boxed = [
-                record for record in boxed_images.read_boxes(arguments.boxes) if record.fold != arguments.boxes_fold
-            ]
-            boxed = boxed[: config.training.boxed]
-            real += boxed_images.to_items(boxed)
-            facts["boxed_radiographs"] = len(boxed)
-            if arguments.boxes_fold != arguments.fold:
-                facts["boxes_fold"] = arguments.boxes_fold
-        if arguments.names:
-            warn_of_names(arguments.names, arguments.fold)
-            names = read_names(arguments.names)
-            facts["names"] = file_digest(arguments.names)
-            real = rename_items(real, names)
-            facts["renamed_radiographs"] = sum(Path(item[IMAGE]).name in names for item in real)
-        device = choose_device(arguments.device)
-        clean = [with_centers(record.corners) for record in kept if record.is_clean]
-        prior = measure_prior(np.stack(clean)) if len(clean) >= MIN_SPINES else DEFAULT_PRIOR
-        trainer = LandmarkTrainer(config, arguments.output, device, arguments.workers, initial, facts, prior)
-        schedule = config.training
-        training = real + synthetic_items(schedule.phantoms, schedule.spineless, schedule.seed)
-        print(f"training on {len(real)} radiographs and {len(training) - len(real)} synthetic images, ", end="")
-        print(_training.checking(arguments.fold, len(checked)))
-        print(trainer.fit(training, checked))
-    except (OSError, ValueError, FloatingPointError) as error:
-        print(f"train: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return _training.run("train", arguments.device, lambda device: train(arguments, device))
 
 
 if __name__ == "__main__":

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+
+# Read when PyTorch is loaded, here and in what tests start: tests run side by side, and spinning threads slow all down.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import pytest
 
+from harness.local_server import forked_servers
 from lib.spine.geometry import with_centers
 
 from .serving import Start, started
+
+
+@pytest.fixture(scope="session", autouse=True)
+def servers_start_fast() -> Iterator[None]:
+    """Servers are forked from a process that has imported their libraries, which takes most of a start."""
+    with forked_servers():
+        yield
 
 
 @pytest.fixture

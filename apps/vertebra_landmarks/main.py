@@ -38,6 +38,7 @@ from lib.server.pacs.reports.summary import with_summary
 from lib.server.pacs.settings import pacs_settings
 from lib.server.pacs.watcher import PacsWatcher
 from lib.server.store.datastore import StudiesDatastore
+from lib.server.store.images import ImageHeader
 from lib.server.training.train_task import VertebraLandmarksTrain
 from lib.server.web.app import serve
 from lib.server.web.task_registry import TRAIN, TaskRegistry
@@ -84,7 +85,7 @@ class VertebraLandmarksApp(MONAILabelApp):
             _exit(str(error))
         if self._pacs is not None:
             return open_pacs_store(self._pacs, self.config.database, reload, read_only)[0]
-        return StudiesDatastore(self.studies, self.config.database, reload, read_only)
+        return StudiesDatastore(self.studies, self.config.database, reload, read_only, rescan_s=self.config.rescan_s)
 
     def init_infers(self) -> dict[str, InferTask]:
         """The inference task."""
@@ -133,6 +134,10 @@ class VertebraLandmarksApp(MONAILabelApp):
     def read_image(self, image: str) -> Radiograph:
         """An image of the folder; see ``InferenceService.read``."""
         return self.inference.read(image)
+
+    def image_header(self, image: str) -> ImageHeader:
+        """Size and geometry of an image of the folder; see ``InferenceService.header``."""
+        return self.inference.header(image)
 
     def check_training(self, request: dict[str, Any], is_waiting: bool = False) -> None:
         """Raise ``ValueError`` unless a training can begin; see ``VertebraLandmarksTrain.check``."""

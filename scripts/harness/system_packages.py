@@ -30,6 +30,9 @@ PACS = ("orthanc", "orthanc-dicomweb")
 PACS_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 """Where Debian puts what makes the PACS speak DICOMweb."""
 
+BALANCER = "nginx-light"
+"""Package of the load balancer; without it the load test asks the servers in turn."""
+
 DICOM_CHECKERS = {"dciodvfy": "dicom3tools", "dsrdump": "dcmtk"}
 """Programs that check DICOM instances, and the packages that contain them; without them those tests are skipped."""
 BROWSER, NODE_PACKAGES = "chromium", ("nodejs", "npm")
@@ -64,7 +67,7 @@ def provide() -> "str | None":
 
 def optional_packages() -> "list[list[str]]":
     """Groups of packages of programs that are missing, and without which some tests are skipped."""
-    found: dict[tuple[str, ...], object] = {(DATABASE,): has_postgresql(), PACS: has_orthanc()}
+    found: dict[tuple[str, ...], object] = {(DATABASE,): has_postgresql(), PACS: has_orthanc(), (BALANCER,): nginx()}
     found.update({(BROWSER,): chromium(), NODE_PACKAGES: shutil.which("npm")})
     found.update({(package,): shutil.which(program) for program, package in DICOM_CHECKERS.items()})
     return [list(packages) for packages, program in found.items() if not program]
@@ -74,6 +77,11 @@ def chromium() -> "str | None":
     """The Chromium to drive: the program that ``CHROMIUM`` names, else the first on ``PATH``; ``None`` without one."""
     named = os.environ.get("CHROMIUM")
     return named or next(filter(None, map(shutil.which, BROWSER_NAMES)), None)
+
+
+def nginx() -> "str | None":
+    """The nginx to run, where Debian puts servers or on ``PATH``; ``None`` without one."""
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
 
 def has_postgresql(folder: "Path" = Path("/usr/lib/postgresql")) -> bool:

@@ -11,7 +11,7 @@ from ..serving import Start
 from . import node_tools
 from .accessibility import serious_findings, walk
 from .annotator import Annotator
-from .conftest import NewImage, OpenPage
+from .conftest import UNSCORED, NewImage, OpenPage
 from .node_tools import MissingTools
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
@@ -105,7 +105,7 @@ def test_the_sign_in_dialog_is_accessible(
     (place / "studies").mkdir()
     (place / "tokens").write_text("eve admin 0123456789abcdef0123456789abcdef\n")
     (place / "tokens").chmod(0o600)
-    with start(place / "studies", "--conf", "tokens", str(place / "tokens")) as server:
+    with start(place / "studies", "--conf", "tokens", str(place / "tokens"), *UNSCORED) as server:
         page, watch = open_page("/", url=server.url)
         watch.expect("status of 401")
         expect(page.get_by_test_id("sign-in-dialog")).to_be_visible()

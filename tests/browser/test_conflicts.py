@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from playwright.sync_api import expect
 
@@ -36,11 +34,6 @@ def move(annotator: Annotator, name: str, by: float) -> None:
     annotator.settle()
 
 
-def versions(server: Server, image: str) -> int:
-    """How many versions of the label the server keeps."""
-    return len(json.loads(server.ask(f"/datastore/label/versions?label={image}&tag=final")[1])["versions"])
-
-
 @pytest.fixture
 def pair(open_page: OpenPage, server: Server, new_image: NewImage, request: pytest.FixtureRequest) -> tuple:
     """Two people who have changed one image; the first has submitted, the second tries to."""
@@ -54,12 +47,12 @@ def pair(open_page: OpenPage, server: Server, new_image: NewImage, request: pyte
     return image, first, second
 
 
-def test_the_second_is_told_and_replaces_nothing(server: Server, pair: tuple[str, Annotator, Annotator]) -> None:
+def test_the_second_is_told_and_may_keep_what_is_theirs(server: Server, pair: tuple[str, Annotator, Annotator]) -> None:
     image, first, second = pair
     conflict = second.button("conflict")
     expect(conflict).to_contain_text("Ada")
-    assert largest_difference(stored_label(server, image) or {}, first.positions()) < ROUNDING_PX
-    mine = second.positions()
+    theirs, mine = first.positions(), second.positions()
+    assert largest_difference(stored_label(server, image) or {}, theirs) < ROUNDING_PX
     second.button("show-theirs").click()
     expect(second.button("show-theirs")).to_have_attribute("aria-pressed", "true")
     expect(conflict.locator("table")).to_contain_text("Ada")
@@ -67,19 +60,8 @@ def test_the_second_is_told_and_replaces_nothing(server: Server, pair: tuple[str
     expect(conflict).to_be_hidden()
     assert second.positions() == mine
     assert label_info(server, image)["info"]["user"] == "Ada"
-
-
-def test_an_edit_shows_yours_again(pair: tuple[str, Annotator, Annotator]) -> None:
-    _, _, second = pair
-    second.button("show-theirs").click()
-    second.button("names-up").click()
-    expect(second.button("show-yours")).to_have_attribute("aria-pressed", "true")
-    expect(second.button("show-theirs")).to_have_attribute("aria-pressed", "false")
-
-
-def test_keeping_mine_makes_a_new_version(server: Server, pair: tuple[str, Annotator, Annotator]) -> None:
-    image, first, second = pair
-    theirs, mine = first.positions(), second.positions()
+    second.button("submit").click()  # asks again, and makes a new version then
+    second.confirm_until(lambda: second.button("conflict").is_visible())
     second.button("keep-mine").click()
     second.wait_for_version(2)
     info = label_info(server, image)
@@ -91,6 +73,12 @@ def test_keeping_mine_makes_a_new_version(server: Server, pair: tuple[str, Annot
 def test_taking_theirs_keeps_mine_as_unfinished_work(server: Server, pair: tuple[str, Annotator, Annotator]) -> None:
     image, first, second = pair
     mine = second.positions()
+    second.button("show-theirs").click()
+    second.button("names-up").click()  # an edit shows yours again
+    expect(second.button("show-yours")).to_have_attribute("aria-pressed", "true")
+    expect(second.button("show-theirs")).to_have_attribute("aria-pressed", "false")
+    second.button("undo").click()
+    assert second.positions() == mine
     second.button("take-theirs").click()
     second.wait_for_version(1)
     second.settle()

@@ -13,7 +13,7 @@ from lib.phantoms import random_spec, render_phantom
 
 from ..image_io.image_files import write_dicom
 from ..serving import Server, Start
-from .conftest import SIZE, OpenPage, phantom
+from .conftest import SIZE, UNSCORED, OpenPage, phantom
 from .labels import save_truth
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
@@ -34,7 +34,7 @@ def clinic(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         pixels = render_phantom(random_spec(seed, *SIZE)).pixels
         write_dicom(studies / f"{name}.dcm", pixels, PatientID="P-007", StudyDate=date)
     (studies / "alone.png").write_bytes(phantom(5))
-    with start(studies) as running:
+    with start(studies, *UNSCORED) as running:
         for name, (seed, _) in VISITS.items():
             save_truth(running, name, seed)
         yield running

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ..serving import Server, Start
-from .conftest import NewImage, OpenPage, phantom
+from .conftest import UNSCORED, NewImage, OpenPage, phantom
 from .labels import save_truth
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
@@ -32,7 +32,7 @@ def study(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     studies = tmp_path_factory.mktemp("study")
     for seed, name in enumerate(("gamma", "alpha", "beta", LONG)):
         (studies / f"{name}.png").write_bytes(phantom(seed))
-    with start(studies) as running:
+    with start(studies, *UNSCORED) as running:
         save_truth(running, "beta", 2, user="Ada Lovelace")
         yield running
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ..serving import Server, Start
-from .conftest import OpenPage, phantom
+from .conftest import UNSCORED, OpenPage, phantom
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
 
@@ -27,7 +27,7 @@ def guarded(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     (place / "studies" / "secret.png").write_bytes(phantom(9))
     (place / "tokens").write_text("".join(f"{name} {role} {token}\n" for name, (role, token) in TOKENS.items()))
     (place / "tokens").chmod(0o600)
-    with start(place / "studies", "--conf", "tokens", str(place / "tokens")) as running:
+    with start(place / "studies", "--conf", "tokens", str(place / "tokens"), *UNSCORED) as running:
         yield running
 
 

@@ -21,7 +21,7 @@ from lib.phantoms import random_spec, render_phantom
 
 from ..serving import Server, Start
 from .annotator import Annotator, between
-from .conftest import OpenPage, phantom
+from .conftest import UNSCORED, OpenPage, phantom
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration, pytest.mark.slow]
 
@@ -90,7 +90,7 @@ def long_list(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterato
     first.write_bytes(phantom(1, (200, 100)))
     for number in range(1, COUNT):
         os.link(first, studies / f"image_{number:05d}.png")
-    with start(studies) as running:
+    with start(studies, *UNSCORED) as running:
         yield running
 
 

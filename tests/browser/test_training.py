@@ -13,7 +13,7 @@ from lib.learning.weights.weight_files import load_weights
 from lib.server.models import FOLDER, ModelStore
 
 from ..serving import Server, Start
-from .conftest import OpenPage, phantom
+from .conftest import UNSCORED, OpenPage, phantom
 from .labels import save_truth
 from .node_tools import ROOT
 
@@ -56,7 +56,7 @@ def trained(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     models.serve(1)
     report = {"state": "done", "start_ts": 1_790_000_000, "elapsed_s": 300.0, "gate": GATE, "message": None}
     (studies / FOLDER / "training.json").write_text(json.dumps(report))
-    with start(studies) as running:
+    with start(studies, *UNSCORED) as running:
         for seed, (name, (user, seconds)) in enumerate(LABELLED.items()):
             save_truth(running, name, seed, user=user, seconds=seconds)
         yield running

@@ -15,7 +15,8 @@ import torch
 import calibrate
 from lib.image_io import Radiograph
 from lib.learning.config import CornerConfig, NetworkConfig, load_config
-from lib.learning.data.aasce import FOLDS, Record, folds, read_aasce
+from lib.learning.data.formats.aasce_layout import AasceLayout
+from lib.learning.data.formats.data_set import DataImage, DataOptions
 from lib.learning.models.corner_net import CornerNet
 from lib.learning.prediction.result import Prediction
 from lib.learning.uncertainty.error_model import CalibrationCase, ErrorModel, fit_error_model
@@ -64,18 +65,13 @@ def stub(folders: Any, ladder: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> S
     stub = Stub(ladder, folders.grays)
     monkeypatch.setattr(calibrate, "LandmarkPredictor", stub)
     monkeypatch.setattr("lib.learning.uncertainty.error_model.MIN_SPINES", 1)
-    monkeypatch.setattr(calibrate, "folds", lambda records, count=FOLDS: dealt(records, count, [0] * len(records)))
+    monkeypatch.setattr("lib.learning.data.formats.aasce_layout.folds", lambda records: [0] * len(records))
     return stub
 
 
-def dealt(records: list[Record], count: int, fold_of: list[int]) -> list[int]:
-    """Folds as given, and halves as they are."""
-    return folds(records, count) if count == 2 else fold_of
-
-
-def record(folders: Any, name: str) -> Record:
+def labelled(folders: Any, name: str) -> DataImage:
     """An image of the set."""
-    return next(record for record in read_aasce(folders.data, "training") if record.path.name == name)
+    return next(image for image in AasceLayout().read(folders.data, DataOptions()).images if image.name == name)
 
 
 def facts(fold: int | None) -> dict[str, Any]:
@@ -107,7 +103,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 
 def test_a_image_is_compared_with_its_label(folders: Any, stub: Stub, ladder: np.ndarray) -> None:
     """All points are off by 5 px, (3, 4), and both spines are straight."""
-    case = calibrate.compared(record(folders, "fits.png"), stub)  # type: ignore[arg-type]
+    case = calibrate.compared(labelled(folders, "fits.png"), stub)  # type: ignore[arg-type]
     np.testing.assert_allclose(case.observed, 5)
     np.testing.assert_array_equal(case.raw, stub.said)
     np.testing.assert_array_equal(case.points, ladder + np.array([3.0, 4.0]))
@@ -119,7 +115,7 @@ def test_a_image_is_compared_with_its_label(folders: Any, stub: Stub, ladder: np
 @pytest.mark.parametrize("levels", [-1, 1])
 def test_names_off_by_a_level_are_seen(folders: Any, stub: Stub, levels: int) -> None:
     stub.levels["fits.png"] = levels
-    case = calibrate.compared(record(folders, "fits.png"), stub)  # type: ignore[arg-type]
+    case = calibrate.compared(labelled(folders, "fits.png"), stub)  # type: ignore[arg-type]
     assert case.is_shifted
     np.testing.assert_allclose(case.observed, math.hypot(3, 4 + 16 * levels))
 
@@ -129,7 +125,7 @@ def test_the_largest_angle_is_compared_wherever_it_is(folders: Any, stub: Stub, 
     turns = np.interp(range(17), [4, 11], [0, 21])
     for v, degrees in enumerate(turns):
         stub.points[v] = transform_points(rotation(degrees), ladder[v] - ladder[v, 0]) + ladder[v, 0]
-    case = calibrate.compared(record(folders, "fits.png"), stub)  # type: ignore[arg-type]
+    case = calibrate.compared(labelled(folders, "fits.png"), stub)  # type: ignore[arg-type]
     assert case.ends == (4, 11)
     assert case.angle_error == pytest.approx(21, abs=1e-5)
 
@@ -137,7 +133,7 @@ def test_the_largest_angle_is_compared_wherever_it_is(folders: Any, stub: Stub, 
 def test_a_prediction_without_errors_is_refused(folders: Any, stub: Stub) -> None:
     stub.said = None
     with pytest.raises(ValueError, match=r"corner network was not asked: prediction\.refinement of model\.yaml is off"):
-        calibrate.compared(record(folders, "fits.png"), stub)  # type: ignore[arg-type]
+        calibrate.compared(labelled(folders, "fits.png"), stub)  # type: ignore[arg-type]
 
 
 def test_expected_by_hand(ladder: np.ndarray) -> None:
@@ -204,7 +200,7 @@ def test_cross_checking_judges_each_half_by_the_other(
 def test_halves_are_of_whole_patients(
     folders: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As ``folds`` deals the chosen images into two."""
+    """As ``deal`` does with the patients of the chosen images."""
     halves: list[list[int]] = []
     monkeypatch.setattr(calibrate, "cross_checked", lambda cases, half: halves.append(half))
     given = weights(tmp_path / "given.pt")
@@ -234,7 +230,7 @@ def test_the_error_model_goes_into_the_weight_file_and_nothing_else_changes(
     before, after = load_weights(given), load_weights(out)
     assert before.refiner is not None
     assert after.refiner is not None
-    cases = [calibrate.compared(record(folders, name), stub) for name in stub.asked[:3]]  # type: ignore[arg-type]
+    cases = [calibrate.compared(labelled(folders, name), stub) for name in stub.asked[:3]]  # type: ignore[arg-type]
     assert after.refiner.errors is not None
     assert after.refiner.errors.correlations is not None
     assert dataclasses.replace(after.refiner.errors, correlations=None) == fit_error_model(cases) != MODEL
@@ -262,7 +258,7 @@ def test_only_the_chosen_fold_is_measured(
     folders: Any, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first_two = [2, 2, 0, 0, 0, 0]
-    monkeypatch.setattr(calibrate, "folds", lambda records, count=FOLDS: dealt(records, count, first_two))
+    monkeypatch.setattr("lib.learning.data.formats.aasce_layout.folds", lambda records: first_two)
     given = weights(tmp_path / "given.pt", first=facts(2), second=facts(2))
     arguments = ("--data", folders.data, "--weights", given, "--output", given)
     assert run(monkeypatch, *arguments, "--fold", 2) == 0

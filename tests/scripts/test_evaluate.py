@@ -179,8 +179,7 @@ def figures(path: Path) -> dict[str, dict[str, dict[str, float]]]:
         ([], "one of the arguments --data --boxes --phantoms is required"),
         (["--data", "x", "--split", "test", "--boxes", "y"], "not allowed with argument"),
         (["--data", "x", "--phantoms", "3"], "not allowed with argument"),
-        (["--data", "x"], "--data and --split go together"),
-        (["--split", "test", "--phantoms", "3"], "--data and --split go together"),
+        (["--split", "test", "--phantoms", "3"], "--split goes with --data only"),
         (["--data", "x", "--split", "validation"], "invalid choice: 'validation'"),
         (["--data", "x", "--split", "test", "--fold", "0"], "--fold goes with --split training or --boxes only"),
         (["--phantoms", "3", "--fold", "0"], "--fold goes with --split training or --boxes only"),
@@ -192,7 +191,7 @@ def figures(path: Path) -> dict[str, dict[str, dict[str, float]]]:
         (["--data", "x", "--split", "test", "--kind", "film"], "--kind goes with --boxes only"),
         (["--data", "x", "--split", "test", "--audit", "a.csv"], "--audit goes with --split training only"),
         (["--boxes", "x", "--kind", "leg"], "invalid choice: 'leg'"),
-        (["--boxes", "x", "--split", "test"], "--data and --split go together"),
+        (["--boxes", "x", "--split", "test"], "--split goes with --data only"),
         (["--phantoms", "3", "--weights", "a.pt", "b.pt"], "several --weights go with --split training or --boxes"),
         (["--data", "x", "--split", "test", "--weights", "a.pt", "b.pt"], "several --weights go with --split training"),
         (

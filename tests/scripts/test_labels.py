@@ -216,3 +216,18 @@ def test_the_export_tells_what_is_doubtful_and_whose_sides_are_meant(studies: Pa
     told = {image["image"]: image for image in json.loads((tmp_path / "file.json").read_text())["images"]}
     assert "bodies_off_image" in [warning["code"] for warning in told["one.png"]["warnings"]]
     assert [mark["visible"] for mark in told["one.png"]["landmarks"]].count(False) == 5
+
+
+def test_an_import_takes_other_names_and_paths(studies: Path, tmp_path: Path, call) -> None:
+    call("export", studies, tmp_path / "file.csv", "--format", "csv")
+    text = (tmp_path / "file.csv").read_text().replace("\none.png,", "\n/data/one.png,")
+    (tmp_path / "file.csv").write_text(text.replace("/data/one.png,T7,", "/data/one.png,seventh,"))
+    (tmp_path / "map.csv").write_text("theirs,ours\nseventh,T7\n")
+    arguments = ("import", studies, tmp_path / "file.csv", "--format", "csv")
+    status, said, errors = call(*arguments)
+    assert status == 1
+    assert "'seventh' is neither a vertebra" in errors
+    status, said, errors = call(*arguments, "--map", tmp_path / "map.csv")
+    assert (status, errors) == (0, "")
+    assert said.startswith("0 labels imported")
+    assert "2 were there already" in said

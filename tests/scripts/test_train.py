@@ -29,7 +29,7 @@ class Recorder:
         self.learnt: dict[str, np.ndarray] = {}
         self.checked: dict[str, np.ndarray] = {}
 
-    def __call__(self, config: object, output: Path, device: object, workers: int, *rest: Any) -> Recorder:
+    def __call__(self, config: object, output: Path, device: object, workers: int, *rest: Any, **_: Any) -> Recorder:
         """In the place of the trainer's class."""
         self.initial, self.facts, _ = rest
         return self

@@ -33,7 +33,7 @@ class Recorder:
         self.learnt: list[str] = []
         self.checked: list[str] = []
 
-    def __call__(self, *arguments: Any) -> Recorder:
+    def __call__(self, *arguments: Any, **_: Any) -> Recorder:
         """In the place of the trainer's class."""
         self.config, self.base, self.output, _, self.workers, self.initial, self.facts = arguments
         return self

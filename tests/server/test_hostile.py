@@ -1,10 +1,14 @@
-"""A thousand bad requests, damaged images, and fifty clients at once: the server answers all of them and runs on."""
+"""Bad requests, damaged images, and fifty clients at once: the server answers all of them and runs on.
+
+The environment variable ``BAD_REQUESTS`` sets how many requests there are, 300 by default.
+"""
 
 from __future__ import annotations
 
 import gzip
 import io
 import json
+import os
 import random
 import string
 import tempfile
@@ -29,10 +33,8 @@ if TYPE_CHECKING:
     from ..serving import Server, Start
 
 SEED = 20261122
-REQUESTS = 1000
+REQUESTS = int(os.environ.get("BAD_REQUESTS", "300"))
 CLIENTS = 50
-INFO_S = 0.2
-"""Within which ``/info/`` must answer while landmarks are found, on a machine that does nothing else."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[S
     for name, height in (("small", 300), ("large", 2400)):
         Image.fromarray(render_phantom(random_spec(4, height, height // 2)).pixels).save(studies / f"{name}.png")
     (studies / "damaged.png").write_bytes((studies / "small.png").read_bytes()[:2000])
-    with start(studies) as running:
+    with start(studies, "--conf", "scoring", "false") as running:
         yield running
 
 
@@ -150,7 +152,7 @@ class Attacker:
 
 
 @pytest.mark.integration
-def test_a_thousand_bad_requests_are_answered_with_a_reason(server: Server) -> None:
+def test_bad_requests_are_answered_with_a_reason(server: Server) -> None:
     attacker = Attacker(json.loads(server.ask("/openapi.json")[1])["paths"], SEED)
     before, images = around(server), {path.name for path in server.studies.glob("*.*")}
     counts: Counter[int] = Counter()
@@ -164,8 +166,8 @@ def test_a_thousand_bad_requests_are_answered_with_a_reason(server: Server) -> N
         if status >= 400 and method != "HEAD":
             assert set(json.loads(answer)) == {"detail"}, (number, method, path, answer)
     assert around(server) == before
-    assert counts[400] > 100, counts
-    assert counts[404] > 100, counts
+    assert counts[400] > REQUESTS / 10, counts
+    assert counts[404] > REQUESTS / 10, counts
     new = {path.name for path in server.studies.glob("*.*")} - images
     assert all(name.endswith(".png") or name == ".uploads" for name in new), new
     left = [path.name for path in (server.studies / ".uploads").rglob("*") if path.is_file()]
@@ -249,11 +251,13 @@ def test_fifty_clients_at_once_are_all_answered(server: Server) -> None:
 @pytest.mark.integration
 def test_info_answers_while_landmarks_are_found(server: Server) -> None:
     server.infer("large")
-    ended = threading.Event()
+    ended, inferences = threading.Event(), []
 
     def keep_busy() -> None:
         while not ended.is_set():
+            begin = time.monotonic()
             assert server.infer("large")[0] == 200
+            inferences.append(time.monotonic() - begin)
 
     times = []
     with ThreadPoolExecutor(4) as pool:
@@ -267,5 +271,4 @@ def test_info_answers_while_landmarks_are_found(server: Server) -> None:
         for one in busy:
             one.result()
     print(f"/info/ during inference: median {np.median(times):.3f} s, longest {max(times):.3f} s")
-    assert np.median(times) < INFO_S
-    assert max(times) < 5 * INFO_S  # another program may take the processor for a moment
+    assert np.median(times) < np.median(inferences) / 4, inferences  # they have a queue, however busy the machine is

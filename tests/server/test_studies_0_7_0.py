@@ -18,7 +18,6 @@ from VertebraLandmarksLib.workflow.drafts import SUBMITTING, Drafts
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, config_from_dict, load_config, model_config_from_dict
 from lib.learning.validation import checked
 from lib.learning.weights.weight_files import build_corner_net, build_network, load_weights
-from lib.server.active_learning import assignments
 from lib.server.active_learning.assignments import Assignments
 from lib.server.active_learning.descriptor_store import DescriptorStore
 from lib.server.active_learning.scored_versions import ScoredVersions
@@ -96,7 +95,7 @@ def test_what_was_given_just_before_is_passed_over(
 ) -> None:
     noted = json.loads((own / ASSIGNMENTS_FILE).read_text())
     assert set(noted) == {"phantom_3", "phantom_4"}
-    monkeypatch.setattr(assignments.time, "time", lambda: max(noted.values()) + 60)
+    monkeypatch.setattr(store.context.database, "now", lambda: max(noted.values()) + 60)
     passed_over: list[object] = []
 
     def pick(images: object) -> str:

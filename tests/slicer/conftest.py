@@ -50,7 +50,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[S
     """The app on ``PHANTOMS`` phantoms without labels."""
     studies = tmp_path_factory.mktemp("studies")
     make_phantoms(studies)
-    with start(studies) as running:
+    with start(studies, "--conf", "scoring", "false") as running:
         yield running
 
 

@@ -40,7 +40,7 @@ def read_back(about: ReportSubject, **options: object) -> LandmarkReport:
     return report
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(4))
 def test_all_points_come_back_bit_for_bit(seed: int) -> None:
     about = subject(seed, varied(phantom(seed)[1], seed))
     spine, report = about.label.spine, read_back(about)

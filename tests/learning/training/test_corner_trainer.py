@@ -291,7 +291,9 @@ def test_random_patches_differ_from_epoch_to_epoch(tmp_path: Path) -> None:
     """What is kept in memory comes before everything that is random."""
     learning = trainer(tmp_path)
     loader = learning._training_loader(items(), Rehearsal())
-    first, second = (next(iter(loader))[PATCHES] for _ in range(2))
+    first = next(iter(loader))[PATCHES]
+    loader.batch_sampler.epoch += 1
+    second = next(iter(loader))[PATCHES]
     assert first.shape == (2, 17, 40, 48)
     assert not torch.equal(first, second)
     again = learning._validation_loader(items())

@@ -6,20 +6,25 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from lib.learning.config import CornerConfig, NetworkConfig, load_config
+from lib.learning.data.formats.data_set import DataImage, DataSet
 from lib.learning.models.corner_net import CornerNet
 from lib.learning.uncertainty.error_model import ErrorModel
 from lib.learning.weights.provenance import (
     AASCE,
     BOXED,
+    IMAGES,
+    OWN,
     KnownImages,
     TrainedOn,
     file_of_each_fold,
     file_trained_on,
     init_facts,
+    public_facts,
     read_known_images,
     trained_on,
 )
@@ -46,6 +51,17 @@ def facts(fold: int | None, **more: Any) -> dict[str, Any]:
 def known(*folds: int, boxes: tuple[int, ...] = ()) -> TrainedOn:
     """Trained on these folds and no other images."""
     return TrainedOn(frozenset(folds), frozenset(boxes), True)
+
+
+def own(images: str = "aa bb", **more: Any) -> dict[str, Any]:
+    """What a training on a user's data stores."""
+    stored = {"data": OWN, "data_set": {"name": "spines", "digest": "0f", "images": 3}, "fold": 0, "radiographs": 2}
+    return {**stored, IMAGES: images, **more}
+
+
+def known_own(*images: str, is_known: bool = True, boxes: tuple[int, ...] = ()) -> TrainedOn:
+    """Trained on these images of a user."""
+    return TrainedOn(frozenset(), frozenset(boxes), is_known, frozenset(images), frozenset({"spines"}))
 
 
 BEFORE = {"digest": "0123456789ab", "folds": [0, 1, 2, 3], "box_folds": [3], "is_known": True}
@@ -78,6 +94,17 @@ CASES = {
     "a fold that is none": (facts(9), None),
     "a fold that is no number": (facts("0"), None),  # type: ignore[arg-type]
     "boxes of a fold that is none": (facts(0, boxed_radiographs=9, boxes_fold="all"), None),
+    "own data": (own(), known_own("aa", "bb")),
+    "own data, none held out": (own(fold=None), known_own("aa", "bb")),
+    "own data and boxes": (own(boxed_radiographs=9), known_own("aa", "bb", boxes=(1, 2, 3, 4))),
+    "own data without their images": (own(**{IMAGES: None}), None),
+    "own data of no name": (own(data_set="spines"), None),
+    "own data of a fold that is none": (own(fold=7), None),
+    "own data, begun with others": (own(init=BEFORE), known(0, 1, 2, 3, boxes=(3,)) | known_own("aa", "bb")),
+    "begun with own data": (
+        facts(0, init={**BEFORE, "folds": [], "box_folds": [], IMAGES: "cc", "data_sets": ["spines"]}),
+        known(1, 2, 3, 4) | known_own("cc"),
+    ),
     "a beginning that is none": (facts(0, init="random"), TrainedOn(frozenset({1, 2, 3, 4}), frozenset(), False)),
 }
 
@@ -218,3 +245,54 @@ def test_an_older_file_does_not_say_what_expected_errors_were_measured_on(tmp_pa
     assert found.errors_on == {}
     assert (found.has_own_errors, found.decoder, found.was_calibrated_on(0)) == (False, "map", None)
     assert isinstance(found, KnownImages)
+
+
+def data_set(*images: tuple[str, str, int], is_own: bool = True) -> DataSet:
+    """Images by digest, patient and fold."""
+    points = np.zeros((17, 5, 2))
+    listed = [DataImage(Path(d), d, points, None, patient, fold, file_digest=d) for d, patient, fold in images]
+    return DataSet("mine", tuple(listed), is_own=is_own)
+
+
+DATA = data_set(("aa", "ann", 0), ("a2", "ann", 0), ("bb", "bob", 1), ("cc", "cec", 2))
+
+
+def test_an_image_makes_its_patient_known() -> None:
+    seen = trained_on(own("aa"))
+    assert seen.patients_of(DATA) == {"ann"}
+    assert seen.folds_of(DATA) == {0}
+    seen.check_held_out(DATA, 1, "a.pt")
+    seen.check_held_out(DATA, None, "a.pt")
+    words = "a.pt was trained on your data spines: it knows 2 of the 2 images in fold 0 of mine"
+    with pytest.raises(ValueError, match=words) as caught:
+        seen.check_held_out(DATA, 0, "a.pt", assume_unseen=True)
+    assert "it holds out fold 1, 2" in str(caught.value)
+
+
+def test_weights_of_other_data_know_nobody_and_those_of_unknown_data_perhaps_everybody() -> None:
+    trained_on(facts(None)).check_held_out(DATA, 0, "a.pt")
+    with pytest.raises(ValueError, match="does not say on which images it was trained, so that those of fold 0"):
+        trained_on({}).check_held_out(DATA, 0, "a.pt")
+    trained_on({}).check_held_out(DATA, 0, "a.pt", assume_unseen=True)
+
+
+def test_copies_of_a_users_images_in_the_aasce_layout_are_known() -> None:
+    copies = data_set(("aa", "1", 0), ("zz", "2", 1), is_own=False)
+    trained_on(own("aa")).check_held_out(copies, 1, "a.pt")
+    with pytest.raises(ValueError, match="trained on your data spines"):
+        trained_on(own("aa")).check_held_out(copies, 0, "a.pt")
+    with pytest.raises(ValueError, match="was trained on fold 1 of the AASCE training split"):
+        trained_on(facts(0)).check_held_out(copies, 1, "a.pt")
+
+
+def test_several_files_are_told_apart_by_patients() -> None:
+    files = [("a.pt", trained_on(own("bb cc"))), ("b.pt", trained_on(own("aa cc")))]
+    assert file_of_each_fold(files, [0, 1], own=DATA) == {0: 0, 1: 1}
+    with pytest.raises(ValueError, match="exactly one must hold out fold 2 of the data mine, here it is none"):
+        file_of_each_fold(files, [0, 1, 2], own=DATA)
+
+
+def test_digests_of_images_are_not_shown() -> None:
+    shown = public_facts(own(init={IMAGES: "cc", "digest": "d"}))
+    assert "aa" not in str(shown)
+    assert shown["init"] == {"digest": "d"}

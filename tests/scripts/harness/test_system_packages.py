@@ -45,7 +45,7 @@ def test_what_is_missing_is_installed_with_apt(tmp_path: Path, monkeypatch: pyte
 
 
 def test_programs_that_are_missing_are_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("has_postgresql", "has_orthanc"):
+    for name in ("has_postgresql", "has_orthanc", "nginx"):
         monkeypatch.setattr(system_packages, name, lambda: True)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CHROMIUM", raising=False)

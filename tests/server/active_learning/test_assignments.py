@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from lib.server.active_learning import assignments as assignments_module
 from lib.server.active_learning.assignments import Assignments
 from lib.server.store.schema import assignments
 from lib.server.store.store_context import StoreContext
@@ -61,7 +60,7 @@ def test_few_picks_are_needed_where_most_images_are_labelled(context: StoreConte
 
 def test_an_assignment_expires(context: StoreContext, monkeypatch: pytest.MonkeyPatch) -> None:
     assignments_, now = Assignments(context, timeout_s=60), [1000.0]
-    monkeypatch.setattr(assignments_module.time, "time", lambda: now[0])
+    monkeypatch.setattr(context.database, "now", lambda: now[0])
     assert [assignments_.assign(first_of("a", "b")) for _ in range(2)] == ["a", "b"]
     now[0] = 1061.0
     assert assignments_.assign(first_of("a", "b")) == "a"
@@ -92,7 +91,7 @@ def test_an_image_that_another_process_takes_meanwhile_is_left_to_it(context: St
 
 def test_a_wrong_clock_does_not_block_an_image_for_long(context: StoreContext, monkeypatch: pytest.MonkeyPatch) -> None:
     images, now = Assignments(context, timeout_s=60), [5000.0]
-    monkeypatch.setattr(assignments_module.time, "time", lambda: now[0])
+    monkeypatch.setattr(context.database, "now", lambda: now[0])
     assert images.assign(first_of("a", "b")) == "a"
     for second, image in enumerate(("a", "b", "a"), 1000):
         now[0] = second
@@ -103,7 +102,7 @@ def test_labelled_images_and_expired_assignments_leave_no_row(
     context: StoreContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images, now = Assignments(context, timeout_s=60), [1000.0]
-    monkeypatch.setattr(assignments_module.time, "time", lambda: now[0])
+    monkeypatch.setattr(context.database, "now", lambda: now[0])
     for _ in range(3):
         images.assign(first_of("a", "b", "c"))
         now[0] += 1

@@ -49,7 +49,7 @@ def test_a_mounted_disk_is_scanned_while_files_change(
     monkeypatch.setattr(Path, "is_mount", lambda path: path == studies)
     scans = []
     run = FolderScan.run
-    monkeypatch.setattr(FolderScan, "run", lambda scan: (scans.append(1), run(scan))[1])
+    monkeypatch.setattr(FolderScan, "run", lambda scan, **wanted: (scans.append(1), run(scan, **wanted))[1])
     opened(studies, auto_reload=True)
     wait_until(lambda: len(scans) > 3)  # the first is that of the start
 

@@ -13,6 +13,7 @@ import pytest
 from fastapi import HTTPException
 from PIL import Image
 
+from lib.server.store.database import Database
 from lib.server.store.schema import sessions as table
 from lib.server.store.store_context import StoreContext
 from lib.server.web import session_store
@@ -72,7 +73,7 @@ def test_a_session_of_one_server_can_be_read_and_deleted_by_another(make: Make, 
 
 def test_a_session_lasts_for_a_time_after_its_last_use(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     sessions, now = make(), [1_000_000]
-    monkeypatch.setattr(session_store.time, "time", lambda: now[0])
+    monkeypatch.setattr(Database, "now", lambda _: now[0])
     short, long = add(sessions, 10), add(sessions, 10**9)
     assert (short.expiry, long.expiry) == (10, 60)
     now[0] += 9

@@ -39,7 +39,7 @@ def studies(phantoms: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def server(studies: Path, tmp_path: Path) -> Iterator[OwnServer]:
     """A real server with the phantoms."""
-    with own_server(studies, tmp_path / "server.log") as running:
+    with own_server(studies, tmp_path / "server.log", ("scoring", "false")) as running:
         yield running
 
 

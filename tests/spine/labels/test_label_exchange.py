@@ -160,7 +160,7 @@ def test_coco_keypoints_are_found_by_name_in_any_order() -> None:
     content["images"] += [{"id": 9, "file_name": "b.png"}]
     content["annotations"] += [{"image_id": 9, "category_id": 3, "keypoints": [1, 2]}, 5]
     labels, problems = from_coco(json.dumps(content))
-    assert len(labels) == 1
+    assert labels == []  # of two spines nobody says which is the right one
     words = ["has a spine already", "no image 8", "x, y and visibility", "no image None"]
     assert all(word in problem for word, problem in zip(words, problems, strict=True))
 

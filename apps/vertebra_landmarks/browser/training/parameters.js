@@ -15,6 +15,7 @@ const TEXTS = /** @type {Record<string, [string, string]>} */ ({
     rehearsal: ["Rehearsal", "Share of each batch that shows what the model knows already"],
     phantoms: ["Phantoms", "Generated radiographs among those that are rehearsed"],
     device: ["Device", "Where it is computed"],
+    processes: ["Processes", "That share every batch, one per CUDA device; 0 for as many as there are devices"],
     pretrained: ["Go on from the served model", "Else from random weights"],
     seed: ["Seed", "Of all that is random"],
     patient_pattern: ["Patient pattern", "Regular expression that finds the patient in an image id; empty for the usual rule"],

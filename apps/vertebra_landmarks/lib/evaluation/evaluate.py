@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -161,6 +162,54 @@ def evaluate_each(
     return tuple(
         _of_one(*one) for one in zip(predicted, labelled, angles, reference, errors, tilt_half_widths, strict=True)
     )
+
+
+def evaluate_partial(predicted: np.ndarray, labelled: np.ndarray) -> Figures:
+    """Localisation on a set of images whose labels are a part of a spine; no angles, since these need all of it.
+
+    Args:
+        predicted: ``(N, V, P, 2)`` pixels of the original images, without NaN.
+        labelled: ``(N, V, P, 2)`` pixels, NaN where there is no label; two neighbouring centers at least.
+
+    Returns:
+        The fields of ``Localisation`` that are known: without any labelled corner there is no error of corners.
+
+    Raises:
+        ValueError: a shape is wrong or there is no image.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(Mean of empty|All-NaN) slice")
+        localised = asdict(localisation(predicted, labelled))
+    return {name: value for name, value in localised.items() if not np.isnan(value)}
+
+
+def evaluate_partial_each(
+    predicted: np.ndarray, labelled: np.ndarray, errors: np.ndarray
+) -> list[dict[str, float | bool | None]]:
+    """The fields of ``ImageFigures`` that a part of a spine has, of every image; arguments as for ``evaluate_partial``.
+
+    Args:
+        predicted: see there.
+        labelled: see there.
+        errors: ``(N, V, P)`` expected errors in pixels, NaN where not estimated.
+    """
+    images = []
+    for p, q, expected in zip(predicted, labelled, errors, strict=True):
+        error = distances(p, q)
+        corners, centers = error[:, 1:][~np.isnan(error[:, 1:])], error[:, 0][~np.isnan(error[:, 0])]
+        known = ~np.isnan(expected).any()
+        images.append(
+            {
+                "corner_mean_px": float(corners.mean()) if len(corners) else None,
+                "corner_median_px": float(np.median(corners)) if len(corners) else None,
+                "center_mean_px": float(centers.mean()),
+                "expected_corner_px": float(expected[:, 1:].mean()) if known else None,
+                "expected_center_px": float(expected[:, 0].mean()) if known else None,
+                "levels_off": name_shift(p[:, 0], q[:, 0]),
+                "names_right": has_right_names(p[:, 0], q[:, 0]),
+            }
+        )
+    return images
 
 
 def interval_figures(images: Sequence[ImageFigures]) -> Figures:

@@ -15,7 +15,7 @@ from ..learning.config import DEFAULT_WEIGHTS_FILE
 from ..learning.validation import Expected, Flag, checked
 from .store.database import checked_url
 
-MAX_UPLOAD_MB = 4096
+MAX_UPLOAD_MB, MAX_RESCAN_S = 4096, 86_400
 MIN_CACHE_MB, MAX_CACHE_MB = 1, 100_000_000
 LABELS, PREDICTIONS, GSPS, PDF, OFF = "labels", "predictions", "gsps", "pdf", "off"
 """Words of ``dicomweb_send``."""
@@ -31,6 +31,7 @@ _CacheMegabytes = Annotated[
     int, Field(ge=MIN_CACHE_MB, le=MAX_CACHE_MB), Expected(f"a whole number from {MIN_CACHE_MB} to {MAX_CACHE_MB}")
 ]
 _Megabytes = Annotated[int, Field(ge=1, le=MAX_UPLOAD_MB), Expected(f"a whole number from 1 to {MAX_UPLOAD_MB}")]
+_Seconds = Annotated[int, Field(ge=1, le=MAX_RESCAN_S), Expected(f"a whole number from 1 to {MAX_RESCAN_S}")]
 _Origins = Annotated[
     tuple[str, ...],
     BeforeValidator(lambda text: text.split() if isinstance(text, str) else text),
@@ -60,6 +61,8 @@ class ServerConfig:
         tokens: file with the tokens that open the server; without one, whoever reaches it may do everything.
         database: URL of a PostgreSQL database or a SQLite file; a SQLite file in the studies folder if there is none.
         cors_origins: web sites whose pages may call the server, such as ``https://viewer.example``.
+        rescan_s: seconds between two scans of the whole studies folder, for what other machines change in a share that
+            does not report it; by default 60 on a mounted disk, else never.
         prelabel: predict images without a final label in the background.
         scoring: score images for the choice of the next one in the background.
         dicomweb_user: of the login of a PACS, where the studies are the address of one.
@@ -79,6 +82,7 @@ class ServerConfig:
     tokens: _File | None = None
     cors_origins: _Origins = ()
     database: _Url | None = None
+    rescan_s: _Seconds | None = None
     prelabel: _Truth = False
     scoring: _Truth = True
     dicomweb_user: _Login | None = None

@@ -8,7 +8,6 @@ A folder holds ``index.csv`` (one row per image with curation flags and the grou
 from __future__ import annotations
 
 import csv
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,11 @@ import numpy as np
 from ...spine.geometry import with_centers
 from ...spine.schema import CORNERS, VERTEBRAE
 from ..codec import PRESENT, UNNAMED
+from .formats.folds import FOLDS as FOLDS
+from .formats.folds import deal
 from .transforms import IMAGE, LABEL
 
 SPLITS = ("training", "test")
-FOLDS = 5
 _POINT_COLUMNS = ("vertebra", "corner", "x_px", "y_px")
 _NUMBERS = tuple(str(number) for number in range(len(VERTEBRAE)))  # what the re-sorted labels call vertebrae
 _FLAGS = ("geometry_ok", "suitable", "level_ok", "duplicate_of_training")
@@ -148,39 +148,34 @@ def _corners(rows: Iterable[dict[str, str]], vertebrae: Sequence[str]) -> dict[s
 
 
 def folds(records: Sequence[Record], count: int = FOLDS) -> list[int]:
-    """Fold of every record; images of one group share it and the folds are of nearly equal size.
-
-    The largest groups are dealt first, each to the fold that has the fewest images; the result depends on nothing but
-    the groups.
+    """Fold of every record; images of one group share it, see ``deal``.
 
     Raises:
         ValueError: fewer than two folds.
     """
-    if count < 2:
-        raise ValueError(f"count of folds must be at least 2, got {count}")
-    sizes = Counter(record.group for record in records)
-    filled = [0] * count
-    fold_of: dict[int, int] = {}
-    for group, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
-        fold_of[group] = min(range(count), key=lambda fold: (filled[fold], fold))
-        filled[fold_of[group]] += size
-    return [fold_of[record.group] for record in records]
+    return deal([record.group for record in records], count)
+
+
+def label_of_record(record: Record) -> np.ndarray | None:
+    """``(V, P, 3)`` what a training learns; ``None`` where the geometry is wrong.
+
+    Where the curator doubts the names, the points are kept for the offsets but marked as unnamed, so that no heatmap
+    channel learns from them.
+    """
+    if not record.geometry_ok:
+        return None
+    points = with_centers(record.corners)
+    state = np.full((*points.shape[:-1], 1), PRESENT if record.is_clean else UNNAMED)
+    return np.concatenate([points, state], -1)
 
 
 def to_items(records: Iterable[Record]) -> list[dict[str, Any]]:
     """Training items: paths and labels.
 
-    Records with wrong geometry are left out. Where the curator doubts the names, the points are kept for the offsets
-    but marked as unnamed, so that no heatmap channel learns from them.
+    Records with wrong geometry are left out, see ``label_of_record``.
 
     Returns:
         Dicts with ``IMAGE`` and ``LABEL`` ``(V, P, 3)``.
     """
-    items = []
-    for record in records:
-        if not record.geometry_ok:
-            continue
-        points = with_centers(record.corners)
-        state = np.full((*points.shape[:-1], 1), PRESENT if record.is_clean else UNNAMED)
-        items.append({IMAGE: str(record.path), LABEL: np.concatenate([points, state], -1)})
-    return items
+    labelled = ((record, label_of_record(record)) for record in records)
+    return [{IMAGE: str(record.path), LABEL: label} for record, label in labelled if label is not None]

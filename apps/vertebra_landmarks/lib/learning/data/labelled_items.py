@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from ...image_io import read_radiograph
+from ...image_io import Radiograph, read_radiograph
 from ...image_io.dicom.study import read_study_tags
 from ...spine.geometry import check_shape, corners_of
 from ...spine.imaging.image_frame import ImageFrame
 from ...spine.labels.label_exchange import fit_to_image
 from ...spine.labels.markups import read_markups
 from ...spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE, Spine
-from ..codec import ABSENT, PRESENT, STATE
+from ..codec import ABSENT, PRESENT, STATE, UNKNOWN
 from .transforms import IMAGE, LABEL
 
 _DIAGONALS = [[CORNERS.index("TL"), CORNERS.index("TR")], [CORNERS.index("BR"), CORNERS.index("BL")]]
@@ -80,11 +80,33 @@ def read_item(image: Path, label: Path) -> dict[str, Any]:
     radiograph = read_radiograph(image)
     spine = read_markups(label, radiograph.geometry)
     try:
-        points = to_label(fit_to_image(spine, radiograph.width, radiograph.height))
-        _check_spine(points, radiograph.frame)
+        points = checked_label(spine, radiograph)
     except ValueError as error:
         raise ValueError(f"{label.name}: {error}") from error
     return {IMAGE: str(image), LABEL: points}
+
+
+def checked_label(spine: Spine, radiograph: Radiograph, is_missing_unknown: bool = False) -> np.ndarray:
+    """What the network learns from a labelled spine, if it can be one.
+
+    Args:
+        spine: points in stored pixels.
+        radiograph: the image.
+        is_missing_unknown: whether points without a position are unknown, so that they teach nothing; else they are
+            absent, as points are that the image does not show.
+
+    Returns:
+        ``(V, P, 3)`` x, y and state, see ``to_label``.
+
+    Raises:
+        ValueError: it is none of a spine (``gross_error``), or has too few points on the image to learn from.
+    """
+    points = to_label(fit_to_image(spine, radiograph.width, radiograph.height))
+    _check_spine(points, radiograph.frame)
+    if is_missing_unknown:
+        is_missing = ~np.isfinite(spine.xy).all(-1) & (points[..., STATE] == ABSENT)
+        points[is_missing, STATE] = UNKNOWN
+    return points
 
 
 def _check_spine(points: np.ndarray, frame: ImageFrame) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch.utils.data import Sampler
+from .seeded_views import BatchPlan, shuffled
+
+_NEW, _OLD = 2, 3
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Rehearsal:
         return bool(self.items) and self.share > 0
 
 
-class RehearsalBatches(Sampler[list[int]]):
+class RehearsalBatches(BatchPlan):
     """Batches of new and old items; an epoch shows every new item once, and as many old ones as fill the batches.
 
     Old items take turns: none comes again before all others were shown, across epochs too.
@@ -46,30 +47,36 @@ class RehearsalBatches(Sampler[list[int]]):
         old: how many old items follow them, at least one.
         batch_size: items per batch.
         share: of a batch that is old; rounded to whole items, at least one, and leaving at least one new item.
+        seed: of the order.
 
     Raises:
         ValueError: there is no new or no old item, or no room for both in a batch.
     """
 
-    def __init__(self, new: int, old: int, batch_size: int, share: float) -> None:
+    def __init__(self, new: int, old: int, batch_size: int, share: float, seed: int) -> None:
         if min(new, old) < 1 or batch_size < 2:
             raise ValueError(f"batches of {batch_size} cannot hold some of {new} new and of {old} old items")
-        self.new, self.old, self.batch_size = new, old, batch_size
+        self.new, self.old, self.batch_size, self.seed = new, old, batch_size, seed
         self.new_per_batch = batch_size - min(max(round(batch_size * share), 1), batch_size - 1)
-        self._waiting: list[int] = []
 
     def __len__(self) -> int:
         """Batches of an epoch."""
         return math.ceil(self.new / self.new_per_batch)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def batches(self, epoch: int) -> list[list[int]]:
         """Numbers of items, batch by batch."""
-        order = torch.randperm(self.new).tolist()
+        order = shuffled(self.new, self.seed, epoch, _NEW)
+        per_epoch = len(self) * self.batch_size - self.new
+        turns = self._old_items(epoch * per_epoch, per_epoch)
+        result = []
         for begin in range(0, self.new, self.new_per_batch):
             batch = order[begin : begin + self.new_per_batch]
-            yield batch + [self._next_old() for _ in range(self.batch_size - len(batch))]
+            result.append(batch + [turns.pop() for _ in range(self.batch_size - len(batch))])
+        return result
 
-    def _next_old(self) -> int:
-        if not self._waiting:
-            self._waiting = torch.randperm(self.old).tolist()
-        return self.new + self._waiting.pop()
+    def _old_items(self, begin: int, count: int) -> list[int]:
+        """The old items from a turn on, counted over all epochs."""
+        first, end = begin // self.old, math.ceil((begin + count) / self.old)
+        turns = [number for cycle in range(first, end) for number in shuffled(self.old, self.seed, cycle, _OLD)]
+        skipped = begin - first * self.old
+        return [self.new + number for number in turns[skipped : skipped + count]]

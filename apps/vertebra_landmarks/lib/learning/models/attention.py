@@ -6,6 +6,9 @@ import math
 
 import torch
 from torch import nn
+from torch.nn import functional as F
+
+from .dropout import SampleDropout, dropout
 
 _HEADS = 4
 _DROPOUT = 0.1
@@ -56,7 +59,7 @@ class ContextLayer(nn.Module):
             nn.LayerNorm(channels),
             nn.Linear(channels, 2 * channels),
             nn.GELU(),
-            nn.Dropout(_DROPOUT),
+            SampleDropout(_DROPOUT),
             nn.Linear(2 * channels, channels),
         )
         for last in (self.attention.out_proj, self.dense[-1]):
@@ -69,8 +72,24 @@ class ContextLayer(nn.Module):
         """``(B, N, C)`` tokens, ``(N, C)`` positions and ``(B, N)`` which tokens are ignored, to ``(B, N, C)``."""
         normed = self.norm(tokens)
         query = normed + position
-        tokens = tokens + self.attention(query, query, normed, key_padding_mask=is_ignored, need_weights=False)[0]
+        if self.training:
+            tokens = tokens + self._attended(query, normed, is_ignored)
+        else:
+            tokens = tokens + self.attention(query, query, normed, key_padding_mask=is_ignored, need_weights=False)[0]
         return tokens + self.dense(tokens)
+
+    def _attended(self, query: torch.Tensor, value: torch.Tensor, is_ignored: torch.Tensor | None) -> torch.Tensor:
+        """What ``self.attention`` computes, step by step, since its own dropout depends on the rest of the batch."""
+        channels, weight, bias = query.shape[-1], self.attention.in_proj_weight, self.attention.in_proj_bias
+        q, k = F.linear(query, weight[: 2 * channels], bias[: 2 * channels]).chunk(2, -1)
+        v = F.linear(value, weight[2 * channels :], bias[2 * channels :])
+        q, k, v = (x.unflatten(-1, (_HEADS, channels // _HEADS)).transpose(1, 2) for x in (q, k, v))  # (B, heads, N, C)
+        scores = q @ k.transpose(-2, -1) / math.sqrt(channels // _HEADS)
+        if is_ignored is not None:
+            scores = scores.masked_fill(is_ignored[:, None, None], -math.inf)
+        shares = dropout(scores.softmax(-1), _DROPOUT)
+        attended: torch.Tensor = self.attention.out_proj((shares.to(v.dtype) @ v).transpose(1, 2).flatten(2))
+        return attended
 
 
 class Context(nn.Module):

@@ -112,7 +112,7 @@ class CornerNet(nn.Module):
         x = patches.reshape(b * m, 1, *patches.shape[2:]).to(memory_format=torch.channels_last)
         middle = self.middle(self.fine(x))
         coarse = self.coarse(middle)
-        own = self.to_token(coarse.mean((2, 3))).reshape(b, m, -1)
+        own = self.to_token(coarse.mean((2, 3))).unflatten(0, (b, m))
         active = torch.arange(m) if cached is None else cached.active
         tokens = own
         if cached is not None:
@@ -122,7 +122,7 @@ class CornerNet(nn.Module):
         for layer in self.context:
             tokens = layer(tokens, self.place.to(tokens.dtype), is_ignored)
         tokens = tokens[:, active]
-        coarse = self.informed(coarse + self.from_token(tokens).reshape(b * m, -1)[..., None, None])
+        coarse = self.informed(coarse + self.from_token(tokens).flatten(0, 1)[..., None, None])
         features = self.joined(middle + F.interpolate(self.enlarged(coarse), size=middle.shape[-2:], mode="bilinear"))
         share = self.heatmap(features).float().flatten(2).softmax(-1)  # (B M, K, cells)
         offset = self.offset(features).float().unflatten(1, (len(CORNERS), 2)).flatten(3)

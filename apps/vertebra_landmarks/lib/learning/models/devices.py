@@ -34,9 +34,9 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
 
-def quick_precision(device: torch.device) -> torch.autocast:
-    """A context in which networks compute in bfloat16 where the device is quicker with it."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device))
+def quick_precision(device: torch.device, is_wanted: bool = True) -> torch.autocast:
+    """A context in which networks compute in bfloat16 where the device is quicker with it, and that is wanted."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=is_wanted and has_fast_bfloat16(device))
 
 
 def on_device(network: NetworkT, device: torch.device) -> NetworkT:

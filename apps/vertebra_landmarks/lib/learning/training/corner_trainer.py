@@ -18,8 +18,9 @@ from ..config import Config
 from ..data.patches import IS_KNOWN, IS_THERE, PATCHES, TARGET, patch_training_views, patch_validation_views
 from ..data.transforms import MATRIX
 from ..models.corner_net import CornerNet, CornerOutput
-from ..models.devices import on_device, quick_precision
+from ..models.devices import on_device
 from ..weights.weight_files import ERRORS_MEASURED_ON, CornerWeights, Weights, save_weights
+from .distributed import gathered, shared_count
 from .trainer import Trainer
 
 _SMALL = 1e-4  # keeps the gradient of a length finite at 0
@@ -42,7 +43,7 @@ class CornerTrainer(Trainer):
         facts: what the run is about; stored in the weight file beside the validation errors.
         errors_of: whose error model the new network keeps, with what its facts tell of the measurement; it is an
             estimate then. Left out, the new network has none until it is measured.
-        freeze_norm, resumable, show_bars: as for ``Trainer``.
+        freeze_norm, resumable, show_bars, full_precision: as for ``Trainer``.
 
     Raises:
         ValueError: the folder holds a run with another configuration or other facts.
@@ -63,6 +64,7 @@ class CornerTrainer(Trainer):
         freeze_norm: bool = False,
         resumable: bool = True,
         show_bars: bool = True,
+        full_precision: bool = False,
     ) -> None:
         self.config, self.base, self.errors_of = config, base, errors_of
         schedule = config.refiner_training
@@ -72,7 +74,8 @@ class CornerTrainer(Trainer):
             network.load_state_dict(initial)
         plain = config.to_dict()
         settings = {name: plain[name] for name in plain if name.startswith("refiner")}
-        super().__init__(network, schedule, settings, folder, device, workers, facts, freeze_norm, resumable, show_bars)
+        options = freeze_norm, resumable, show_bars, full_precision
+        super().__init__(network, schedule, settings, folder, device, workers, facts, *options)
 
     def training_views(self) -> Compose:
         """Random patches."""
@@ -84,8 +87,8 @@ class CornerTrainer(Trainer):
 
     def loss(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Total loss and its terms."""
-        with quick_precision(self.device):
-            refined = self.network(batch[PATCHES], batch[IS_THERE])
+        with self.precision():
+            refined = self.model(batch[PATCHES], batch[IS_THERE])
         return corner_loss(refined, batch[TARGET], batch[IS_KNOWN])
 
     @torch.inference_mode()
@@ -95,7 +98,7 @@ class CornerTrainer(Trainer):
         predicted: list[np.ndarray] = []
         labelled: list[np.ndarray] = []
         for batch in loader:
-            with quick_precision(self.device):
+            with self.precision():
                 refined = self.average(batch[PATCHES].to(self.device), batch[IS_THERE].to(self.device))
             there = batch[IS_THERE].numpy()
             parts = refined.corners.double().cpu().numpy(), batch[TARGET].double().numpy(), batch[MATRIX].numpy()
@@ -104,7 +107,7 @@ class CornerTrainer(Trainer):
                 for points, collected in ((corners, predicted), (target, labelled)):
                     moved = np.stack([transform_points(*pair) for pair in zip(back, points, strict=True)])
                     collected.append(np.where(is_there[:, None, None], with_centers(moved), np.nan))
-        return localisation(np.stack(predicted), np.stack(labelled))
+        return localisation(np.stack(gathered(predicted)), np.stack(gathered(labelled)))
 
     def save(self, path: Path, facts: dict[str, Any]) -> None:
         """Write the weight file with the averaged weights in it."""
@@ -147,7 +150,7 @@ def corner_loss(
     Returns:
         The weighted sum (a scalar) and the unweighted terms.
     """
-    count = is_known.sum().clamp(min=1.0)
+    count = shared_count(is_known.sum())
 
     def mean(values: torch.Tensor) -> torch.Tensor:
         return (values * is_known).sum() / count

@@ -19,10 +19,11 @@ from ..codec import STATE, LandmarkCodec, is_placed
 from ..config import Config
 from ..data.random_views import training_transforms
 from ..data.transforms import IMAGE, LABEL, MATRIX, validation_transforms
-from ..models.devices import on_device, quick_precision
+from ..models.devices import on_device
 from ..models.landmark_net import LandmarkNet, Maps
 from ..weights.weight_files import CornerWeights, save_weights
 from .criterion import LandmarkCriterion
+from .distributed import gathered
 from .trainer import Trainer
 
 
@@ -39,7 +40,7 @@ class LandmarkTrainer(Trainer):
         prior: how centers follow each other in the spines trained on; stored in the weight file for MAP decoding.
         refiner: stored in the weight file as it is; its error model is an estimate from then on, as
             ``weight_files.networks_digest`` shows.
-        freeze_norm, resumable, show_bars: as for ``Trainer``.
+        freeze_norm, resumable, show_bars, full_precision: as for ``Trainer``.
 
     Raises:
         ValueError: the folder holds a run with another configuration or other facts.
@@ -60,6 +61,7 @@ class LandmarkTrainer(Trainer):
         freeze_norm: bool = False,
         resumable: bool = True,
         show_bars: bool = True,
+        full_precision: bool = False,
     ) -> None:
         self.config, self.prior, self.refiner = config, prior, refiner
         set_determinism(config.training.seed)
@@ -71,9 +73,8 @@ class LandmarkTrainer(Trainer):
         plain = config.to_dict()
         of_others = {name for name in plain if name in ("prediction", "map") or name.startswith("refiner")}
         settings = {name: plain[name] for name in plain if name not in of_others}
-        super().__init__(
-            network, config.training, settings, folder, device, workers, facts, freeze_norm, resumable, show_bars
-        )
+        options = freeze_norm, resumable, show_bars, full_precision
+        super().__init__(network, config.training, settings, folder, device, workers, facts, *options)
 
     def training_views(self) -> Compose:
         """Random views."""
@@ -85,8 +86,8 @@ class LandmarkTrainer(Trainer):
 
     def loss(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Total loss and its terms."""
-        with quick_precision(self.device):
-            prediction = self.network(batch[IMAGE].to(memory_format=torch.channels_last))
+        with self.precision():
+            prediction = self.model(batch[IMAGE].to(memory_format=torch.channels_last))
         total, terms = self.criterion(prediction, batch[LABEL])
         return total, terms
 
@@ -96,7 +97,7 @@ class LandmarkTrainer(Trainer):
         self.average.eval()
         predicted, labelled = [], []
         for batch in loader:
-            with quick_precision(self.device):
+            with self.precision():
                 maps = self.average(batch[IMAGE].to(self.device, memory_format=torch.channels_last))
             xy = self.codec.decode(Maps(maps.heatmap.float().sigmoid(), maps.offset, maps.corner_offset)).xy
             label = batch[LABEL].double()
@@ -107,7 +108,7 @@ class LandmarkTrainer(Trainer):
                 labelled.append(transform_points(back, q))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "(Mean of empty|All-NaN) slice")  # labels without corners: no such error
-            return localisation(np.stack(predicted), np.stack(labelled))
+            return localisation(np.stack(gathered(predicted)), np.stack(gathered(labelled)))
 
     def save(self, path: Path, facts: dict[str, Any]) -> None:
         """Write the averaged weights with what using them needs."""

@@ -1,9 +1,14 @@
-"""Losses of the landmark network's maps."""
+"""Losses of the landmark network's maps.
+
+Where several processes train, each loss is what this part of a batch adds to that of the whole, see ``shared_count``.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch.nn import functional as F
+
+from .distributed import shared_count
 
 _MIN_PROBABILITY = 1e-6  # below which the logarithm of a joined probability stays as it is
 _SMALL = 1e-4  # cells; keeps the gradient of a length finite at 0
@@ -67,7 +72,7 @@ def _penalty_reduced(
     is_center = (target == 1).to(p.dtype)
     positive = is_center * (1 - p) ** alpha * log_p
     negative = (1 - is_center) * (1 - target) ** beta * p**alpha * log_not_p
-    return -((positive + negative) * weight).sum() / (is_center * weight).sum().clamp(min=1.0)
+    return -((positive + negative) * weight).sum() / shared_count((is_center * weight).sum())
 
 
 def masked_l1_loss(prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -82,7 +87,7 @@ def masked_l1_loss(prediction: torch.Tensor, target: torch.Tensor, weight: torch
         A scalar, 0 (with a gradient) where nothing has weight.
     """
     weight = weight.expand_as(target)
-    return (F.l1_loss(prediction, target, reduction="none") * weight).sum() / weight.sum().clamp(min=1.0)
+    return (F.l1_loss(prediction, target, reduction="none") * weight).sum() / shared_count(weight.sum())
 
 
 def soft_argmax(logits: torch.Tensor, offset: torch.Tensor, sharpness: float = 1.0) -> torch.Tensor:
@@ -132,4 +137,4 @@ def anatomy_constraint_loss(centers: torch.Tensor, weight: torch.Tensor, hinge: 
     step = (length * both).sum(-1, keepdim=True) / both.sum(-1, keepdim=True).clamp(min=1.0)
     residual = torch.sqrt(((middle - (above + below) / 2) ** 2).sum(-1) + _SMALL**2)
     excess = F.relu(residual / step.clamp(min=1.0) - hinge)
-    return (excess * counts).sum() / counts.sum().clamp(min=1.0)
+    return (excess * counts).sum() / shared_count(counts.sum())

@@ -2,8 +2,10 @@
 
 A training on the AASCE training split holds one of its folds out, or none, and says so in the facts of the network that
 it trains: ``fold``, ``None`` where no fold is held out. With boxed images it says ``boxed_radiographs`` too, and
-``boxes_fold`` where another fold of them is held out than ``fold``. What weights were trained on that a training began
-with stands in ``init``. Facts without a fold, such as those of a training on a studies folder, leave it unknown.
+``boxes_fold`` where another fold of them is held out than ``fold``. A training on a user's data says in ``data_set``
+which they are, and lists under ``IMAGES`` the digests of the images that it learnt from: these are known again in any
+data set, under any name and in any fold. What weights were trained on that a training began with stands in ``init``.
+Facts without a fold, such as those of a training on a studies folder by the server, leave it unknown.
 """
 
 from __future__ import annotations
@@ -13,13 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..data.aasce import FOLDS
+from ..data.formats.aasce_layout import AASCE as AASCE
+from ..data.formats.data_set import DataImage, DataSet
+from ..data.formats.folds import FOLDS
 from ..decoders import DEFAULT_DECODER
 from .weight_files import ERRORS_MEASURED_ON, Weights, file_digest, load_weights, networks_digest
 
-AASCE = "AASCE training split"
-"""What facts call it under ``data``."""
 BOXED = "boxed images"
+OWN = "own data"
+"""What facts say under ``data`` of a user's data."""
+IMAGES = "image_digests"
+"""In facts: digests of a user's images that were learnt from, in one text; for nobody's eyes."""
+DATA_SET = "data_set"
 
 
 @dataclass(frozen=True)
@@ -30,16 +37,25 @@ class TrainedOn:
         folds: of the AASCE training split.
         box_folds: of the boxed images.
         is_known: whether that is all; else there were other images, which may be any.
+        images: digests of images of users.
+        data_sets: names of the data sets that these are of.
     """
 
     folds: frozenset[int]
     box_folds: frozenset[int]
     is_known: bool
+    images: frozenset[str] = frozenset()
+    data_sets: frozenset[str] = frozenset()
 
     def __or__(self, other: TrainedOn) -> TrainedOn:
         """The images of both."""
-        is_known = self.is_known and other.is_known
-        return TrainedOn(self.folds | other.folds, self.box_folds | other.box_folds, is_known)
+        return TrainedOn(
+            self.folds | other.folds,
+            self.box_folds | other.box_folds,
+            self.is_known and other.is_known,
+            self.images | other.images,
+            self.data_sets | other.data_sets,
+        )
 
     def of(self, dataset: str) -> frozenset[int]:
         """Folds of ``AASCE`` or of ``BOXED``."""
@@ -72,6 +88,62 @@ class TrainedOn:
                 "among them; --assume-unseen says that it is not"
             )
 
+    def patients_of(self, data: DataSet) -> frozenset[str]:
+        """Patients of a data set of whom an image was learnt from, whatever the data set was called then.
+
+        Raises:
+            OSError: an image cannot be read.
+        """
+        return frozenset(image.patient for image in data.images if self.images and image.digest in self.images)
+
+    def folds_of(self, data: DataSet) -> frozenset[int]:
+        """Folds of a data set with patients of whom an image was learnt from.
+
+        Raises:
+            OSError: an image cannot be read.
+        """
+        patients = self.patients_of(data)
+        return frozenset(image.fold for image in data.images if image.patient in patients)
+
+    @property
+    def owners(self) -> str:
+        """Whose images were learnt from besides those of this project, in words."""
+        return f"your data {', '.join(sorted(self.data_sets)) or 'of unknown name'}"
+
+    def check_held_out(self, data: DataSet, fold: int | None, name: str, assume_unseen: bool = False) -> None:
+        """As ``check_unseen``, of a fold of any data set.
+
+        Args:
+            data: with its folds.
+            fold: of the images; ``None`` where none is held out, which is never refused.
+            name: of the weights, for the message.
+            assume_unseen: take the user's word where it is not known which images the weights were trained on.
+
+        Raises:
+            ValueError: the weights were trained on an image of that fold, or on another one of the same patient, or
+                that is not known and not assumed.
+            OSError: an image cannot be read.
+        """
+        if fold is None:
+            return
+        patients, chosen = self.patients_of(data), data.in_fold(fold)
+        known = [image for image in chosen if image.patient in patients]
+        if known:
+            unseen = sorted({image.fold for image in data.images} - self.folds_of(data))
+            held_out = f"fold {', '.join(map(str, unseen))}" if unseen else "none"
+            raise ValueError(
+                f"{name} was trained on {self.owners}: it knows {len(known)} of the {len(chosen)} images in fold "
+                f"{fold} of {data.name}, or other images of their patients (of its folds it holds out {held_out}); "
+                "that fold can serve neither to measure weights nor to choose them"
+            )
+        if not data.is_own:
+            self.check_unseen(fold, name, AASCE, assume_unseen)
+        elif not (self.is_known or assume_unseen):
+            raise ValueError(
+                f"{name} does not say on which images it was trained, so that those of fold {fold} of {data.name} may "
+                "be among them; --assume-unseen says that they are not"
+            )
+
 
 _NOTHING = TrainedOn(frozenset(), frozenset(), True)
 _UNKNOWN = TrainedOn(frozenset(), frozenset(), False)
@@ -80,11 +152,49 @@ _UNKNOWN = TrainedOn(frozenset(), frozenset(), False)
 def trained_on(facts: Mapping[str, Any]) -> TrainedOn:
     """What one network was trained on, by the facts of its weights."""
     fold, boxes_fold = facts.get("fold"), facts.get("boxes_fold", facts.get("fold"))
-    is_known = facts.get("data") == AASCE and "fold" in facts
+    is_known = facts.get("data") in (AASCE, OWN) and "fold" in facts
     if not (is_known and _is_fold(fold) and _is_fold(boxes_fold)):
         return _UNKNOWN | _before(facts)
     boxed = _others(boxes_fold) if "boxed_radiographs" in facts else frozenset[int]()
-    return TrainedOn(_others(fold), boxed, True) | _before(facts)
+    if facts["data"] == AASCE:
+        return TrainedOn(_others(fold), boxed, True) | _before(facts)
+    images, data_set = facts.get(IMAGES), facts.get(DATA_SET)
+    if not (isinstance(images, str) and isinstance(data_set, Mapping)):
+        return _UNKNOWN | _before(facts)
+    names = frozenset([str(data_set.get("name"))])
+    return TrainedOn(frozenset(), boxed, True, frozenset(images.split()), names) | _before(facts)
+
+
+def facts_of(data: DataSet, fold: int | None, learnt: Sequence[DataImage]) -> dict[str, Any]:
+    """What a training says of the images that it learns from.
+
+    Args:
+        data: all of them and those that are held out.
+        fold: that is held out; ``None`` for none.
+        learnt: images that are learnt from.
+
+    Raises:
+        OSError: an image cannot be read.
+    """
+    if not data.is_own:
+        return {"data": AASCE, "fold": fold, "radiographs": len(learnt)}
+    return {"fold": fold, "radiographs": len(learnt), **own_facts(data, learnt)}
+
+
+def own_facts(data: DataSet, images: Iterable[DataImage]) -> dict[str, Any]:
+    """Which data of a user, and which images of them, as facts hold them.
+
+    Raises:
+        OSError: an image cannot be read.
+    """
+    known = {"name": data.name, "digest": data.digest, "images": len(data.images)}
+    return {"data": OWN, DATA_SET: known, IMAGES: " ".join(sorted({image.digest for image in images}))}
+
+
+def public_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts without the digests of images, which only the programs need."""
+    plain = {name: value for name, value in facts.items() if name != IMAGES}
+    return {name: public_facts(value) if isinstance(value, Mapping) else value for name, value in plain.items()}
 
 
 def file_trained_on(weights: Weights) -> TrainedOn:
@@ -124,7 +234,15 @@ class KnownImages:
 
     def was_calibrated_on(self, fold: int | None) -> bool | None:
         """Whether its expected errors were measured on a fold of the AASCE training split; ``None`` if not known."""
-        return fold == self.errors_on["fold"] if self.errors_on and "fold" in self.errors_on else None
+        if not self.errors_on or "fold" not in self.errors_on:
+            return None
+        return bool(self.errors_on.get("data") != OWN and fold == self.errors_on["fold"])
+
+    def was_calibrated_on_image(self, digest: str) -> bool | None:
+        """Whether its expected errors were measured on an image of a user, by its digest; ``None`` if not known."""
+        if not self.errors_on or "fold" not in self.errors_on:
+            return None
+        return digest in str(self.errors_on.get(IMAGES, "")).split()
 
 
 def read_known_images(path: Path) -> KnownImages:
@@ -153,12 +271,15 @@ def init_facts(path: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
         OSError: the file cannot be read.
     """
     before = trained_on(facts)
-    images = {"folds": sorted(before.folds), "box_folds": sorted(before.box_folds), "is_known": before.is_known}
+    images: dict[str, Any] = {"folds": sorted(before.folds), "box_folds": sorted(before.box_folds)}
+    images["is_known"] = before.is_known
+    if before.images:
+        images |= {IMAGES: " ".join(sorted(before.images)), "data_sets": sorted(before.data_sets)}
     return {"digest": file_digest(path), **images}
 
 
 def file_of_each_fold(
-    files: Sequence[tuple[str, TrainedOn]], folds: Iterable[int], dataset: str = AASCE
+    files: Sequence[tuple[str, TrainedOn]], folds: Iterable[int], dataset: str = AASCE, own: DataSet | None = None
 ) -> dict[int, int]:
     """Which of several weight files is to be measured on which fold: the one that was not trained on it.
 
@@ -166,6 +287,7 @@ def file_of_each_fold(
         files: their names and what they were trained on.
         folds: that are to be measured on.
         dataset: ``AASCE`` or ``BOXED``.
+        own: a user's data, which the folds are of then.
 
     Returns:
         Fold to index of the file.
@@ -176,9 +298,11 @@ def file_of_each_fold(
     for name, seen in files:
         if not seen.is_known:
             raise ValueError(f"{name} does not say on which images it was trained: it cannot be one of several files")
+    dataset = dataset if own is None else f"data {own.name}"
+    known = [seen.of(dataset) if own is None else seen.folds_of(own) for _, seen in files]
     chosen = {}
     for fold in folds:
-        unseen = [number for number, (_, seen) in enumerate(files) if fold not in seen.of(dataset)]
+        unseen = [number for number, known_folds in enumerate(known) if fold not in known_folds]
         if len(unseen) != 1:
             names = ", ".join(files[number][0] for number in unseen) or "none"
             raise ValueError(
@@ -197,8 +321,9 @@ def _before(facts: Mapping[str, Any]) -> TrainedOn:
         return _NOTHING
     try:
         init = facts["init"]
-        return TrainedOn(frozenset(init["folds"]), frozenset(init["box_folds"]), init["is_known"] is True)
-    except (KeyError, TypeError):  # as no version of this project writes it
+        own = frozenset(init.get(IMAGES, "").split()), frozenset(init.get("data_sets", ()))
+        return TrainedOn(frozenset(init["folds"]), frozenset(init["box_folds"]), init["is_known"] is True, *own)
+    except (KeyError, TypeError, AttributeError):  # as no version of this project writes it
         return _UNKNOWN
 
 

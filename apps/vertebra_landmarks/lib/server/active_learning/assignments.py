@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import ColumnElement, Connection, not_, or_, select
@@ -39,7 +38,7 @@ class Assignments:
 
     def note(self, image: str) -> None:
         """Note that an image was assigned now, so that others are before it comes again."""
-        now = time.time()
+        now = self._database.now()
         row = self._database.insert(assignments).values(store=self._store, image=image, assigned_at=now)
         keys = [assignments.c.store, assignments.c.image]
         row = row.on_conflict_do_update(index_elements=keys, set_={"assigned_at": now})
@@ -55,13 +54,13 @@ class Assignments:
         """Times of the assignments that have not expired, the newest first."""
         assigned_at = assignments.c.assigned_at
         query = select(assignments.c.image, assigned_at).where(
-            assignments.c.store == self._store, self._is_recent(time.time())
+            assignments.c.store == self._store, self._is_recent(self._database.now())
         )
         with self._database.reading() as connection:
             return {row.image: row.assigned_at for row in connection.execute(query.order_by(assigned_at.desc()))}
 
     def _is_recent(self, now: float) -> ColumnElement[bool]:
-        """As long before now, or after it by the clock of another machine, as an assignment lasts."""
+        """As long before now, or after it by the clock of an older release, as an assignment lasts."""
         return assignments.c.assigned_at.between(now - self._timeout_s, now + self._timeout_s)
 
     def _claim(self, image: str, previous: float | None, labelled: Collection[str]) -> bool:
@@ -72,7 +71,7 @@ class Assignments:
             previous: time of its last assignment, ``None`` where that has expired.
             labelled: images whose assignments are deleted, since they are no longer open.
         """
-        now, ours = time.time(), assignments.c.store == self._store
+        now, ours = self._database.now(), assignments.c.store == self._store
         row = self._database.insert(assignments).values(store=self._store, image=image, assigned_at=now)
         row = row.on_conflict_do_update(
             index_elements=[assignments.c.store, assignments.c.image],

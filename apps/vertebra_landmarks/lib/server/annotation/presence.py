@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from ..store.schema import presence
 from ..store.store_context import StoreContext
 
 EXPIRY_S = 60.0
 """After the last sign of a client."""
+SWEEP_INTERVAL_S = 10.0
+"""How often a process deletes what is stale."""
 MAX_CLIENTS = 100
 """Noted for one image; of any more nobody is told."""
 
@@ -36,11 +37,12 @@ class Presence:
 
     Args:
         context: of the studies.
-        now: seconds since 1970.
+        now: seconds since 1970, by a clock that all servers share; by default that of the database.
     """
 
-    def __init__(self, context: StoreContext, now: Callable[[], float] = time.time) -> None:
-        self._store, self._database, self._now = context.key, context.database, now
+    def __init__(self, context: StoreContext, now: Callable[[], float] | None = None) -> None:
+        self._swept_at = 0.0
+        self._store, self._database, self._now = context.key, context.database, now or context.database.now
 
     def note(self, image: str, client: str, user: str, edits: int) -> list[Present]:
         """Note that a client has an image open.
@@ -56,21 +58,28 @@ class Presence:
         """
         now = self._now()
         values = {"user": user, "edits": edits, "seen_at": now}
+        at = presence.c.store == self._store, presence.c.image == image, presence.c.client != client
+        query = select(presence).where(*at, presence.c.seen_at >= now - EXPIRY_S).order_by(presence.c.seen_at.desc())
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
         with self._database.writing(durable=False) as connection:
-            stale = presence.c.store == self._store, presence.c.seen_at < now - EXPIRY_S
-            connection.execute(presence.delete().where(*stale))
-            if self._has_room(connection, image, client):
+            if now >= self._swept_at + SWEEP_INTERVAL_S:
+                self._sweep(connection, now)
+            if len(rows) < MAX_CLIENTS:
                 row = {"store": self._store, "image": image, "client": client, **values}
                 insert = self._database.insert(presence).values(row)
                 keys = (presence.c.store, presence.c.image, presence.c.client)
                 connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=values))
-            others = presence.c.store == self._store, presence.c.image == image, presence.c.client != client
-            rows = connection.execute(select(presence).where(*others).order_by(presence.c.seen_at.desc())).all()
         return [Present(row.user, max(0, round(now - row.seen_at)), row.edits) for row in rows]
 
-    def _has_room(self, connection: Connection, image: str, client: str) -> bool:
-        others = select(func.count()).where(presence.c.store == self._store, presence.c.image == image)
-        return int(connection.execute(others.where(presence.c.client != client)).scalar_one()) < MAX_CLIENTS
+    def _sweep(self, connection: Connection, now: float) -> None:
+        """Delete what is stale, except what another server deletes or renews right now."""
+        keys = presence.c.image, presence.c.client
+        ours, stale = presence.c.store == self._store, presence.c.seen_at < now - EXPIRY_S
+        rows = connection.execute(select(*keys).where(ours, stale).with_for_update(skip_locked=True)).all()
+        for row in rows:
+            connection.execute(presence.delete().where(ours, keys[0] == row.image, keys[1] == row.client))
+        self._swept_at = now
 
     def leave(self, image: str, client: str) -> None:
         """Forget that a client has an image open."""

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from fastapi import HTTPException
 
-from ...image_io import UnreadableImageError, read_radiograph
+from ...image_io import Radiograph, UnreadableImageError, read_radiograph
 from ..overview.patients import note_study
 from ..store.datastore import StudiesDatastore
+from ..store.images import ImageHeader
 from ..store.store_context import ImageUnavailableError
 
 UNAVAILABLE = 503
@@ -45,8 +46,13 @@ def reading(store: StudiesDatastore, image: str) -> Iterator[Path]:
     note_study(store.context, image)
 
 
+def header_of(radiograph: Radiograph) -> ImageHeader:
+    """Size and geometry of a radiograph."""
+    return ImageHeader(radiograph.width, radiograph.height, radiograph.geometry)
+
+
 class ReadableImages:
-    """Cache of which images are readable; each file is tried once."""
+    """Cache of which images are readable; each file is tried once, by one of the servers."""
 
     def __init__(self) -> None:
         self._readable: dict[str, object] = {}
@@ -62,7 +68,8 @@ class ReadableImages:
             return True
         try:
             with reading(store, image) as path:
-                read_radiograph(path)
+                if store.header(image) is None:  # no server has read it before
+                    store.note_header(image, header_of(read_radiograph(path)), state)
         except UnreadableImageError:
             return False
         except HTTPException as error:

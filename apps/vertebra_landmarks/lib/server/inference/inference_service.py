@@ -8,20 +8,25 @@ from typing import Any
 
 from fastapi import HTTPException
 from monailabel.interfaces.datastore import DefaultLabelTag
+from sqlalchemy.exc import DBAPIError
 
 from ...image_io import Radiograph, read_radiograph
 from ...learning.active_learning.descriptors import ImageDescriptor, describe_image
 from ..filenames import check_tag
 from ..log_privacy import redacted_traceback
 from ..store.datastore import StudiesDatastore
-from ..store.images import STATED_SIDE
-from .image_reading import reading
+from ..store.images import STATED_SIDE, ImageHeader
+from ..store.studies_folder import FileState
+from .image_reading import header_of, reading
 from .infer_request import InferRequest
 from .infer_task import MODEL, VertebraLandmarksInfer
 from .inference_queue import InferenceQueue
 from .response import label_provenance
 
 logger = logging.getLogger(__name__)
+
+MAX_NOTED = 100_000
+"""Images of which is remembered that their headers are in the database."""
 
 
 class InferenceService:
@@ -35,6 +40,7 @@ class InferenceService:
     def __init__(self, task: VertebraLandmarksInfer, store: StudiesDatastore) -> None:
         self.task, self._store = task, store
         self._queue = InferenceQueue()
+        self._noted: dict[str, FileState] = {}
 
     def infer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Predict on an image: the id of one in the store, or the ``Path`` of an uploaded file.
@@ -89,8 +95,32 @@ class InferenceService:
             HTTPException: 404, there is none of that id.
             UnreadableImageError: it cannot be read.
         """
+        state = self._store.file_state(image)
         with reading(self._store, image) as path:
-            return self.task.read(path)
+            radiograph = self.task.read(path)
+        self._note_header(image, radiograph, state)
+        return radiograph
+
+    def header(self, image: str) -> ImageHeader:
+        """Size and geometry of an image of the store; only one that nobody has read before is read for it.
+
+        Raises:
+            HTTPException: 404, there is none of that id.
+            UnreadableImageError: it cannot be read.
+        """
+        return self._store.header(image) or header_of(self.read(image))
+
+    def _note_header(self, image: str, radiograph: Radiograph, state: FileState) -> None:
+        """Tell all servers, so that those without the image in memory need not read it to save a label."""
+        if self._noted.get(image) == state:
+            return
+        if len(self._noted) >= MAX_NOTED:
+            self._noted.clear()
+        try:
+            self._store.note_header(image, header_of(radiograph), state)
+            self._noted[image] = state
+        except DBAPIError as error:  # whoever reads the image can go on
+            logger.warning("The size of an image could not be noted: %s", type(error).__name__)
 
     def predict_in_background(self, image: str) -> tuple[Path, dict[str, Any]]:
         """Predict for a background worker; returns a temporary Markups file and the metadata of the label."""
@@ -100,6 +130,8 @@ class InferenceService:
 
     def describe(self, image: str) -> ImageDescriptor:
         """What the served model says about an image, for scoring in the background."""
+        state = self._store.file_state(image)
         with reading(self._store, image) as path:
             radiograph = read_radiograph(path)
+        self._note_header(image, radiograph, state)
         return self._queue.run_background(lambda: describe_image(self.task.predictor, radiograph))

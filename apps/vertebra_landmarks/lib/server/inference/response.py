@@ -11,7 +11,7 @@ import numpy as np
 
 from ...image_io import Radiograph
 from ...learning.prediction.result import Prediction
-from ...learning.weights.provenance import read_known_images
+from ...learning.weights.provenance import public_facts, read_known_images
 from ...learning.weights.weight_files import file_digest, load_weights
 from ...spine.imaging.image_frame import ImageFrame
 from ...spine.labels.markups import label_of
@@ -63,8 +63,8 @@ def read_model_info(path: Path) -> ModelInfo:
         version_name(weights.facts),
         None if provenance.errors_on is None else provenance.has_own_errors,
         file_digest(path, _DIGITS),
-        without_nan(weights.facts),
-        without_nan(weights.refiner.facts) if weights.refiner is not None else None,
+        without_nan(public_facts(weights.facts)),
+        without_nan(public_facts(weights.refiner.facts)) if weights.refiner is not None else None,
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import Connection, Engine, Executable, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
@@ -21,8 +22,9 @@ logger = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_MS = 60_000
 """How long a writer waits for others."""
-_POOL = {"pool_size": 8, "max_overflow": 12, "pool_timeout": BUSY_TIMEOUT_MS / 1000}
-"""PostgreSQL allows 100 connections for all processes by default."""
+_POOL = {"pool_size": 6, "max_overflow": 6, "pool_timeout": BUSY_TIMEOUT_MS / 1000}
+_LAZY_POOL = {"pool_size": 2, "max_overflow": 6, "pool_timeout": BUSY_TIMEOUT_MS / 1000}
+"""Twenty connections of a process at most; PostgreSQL allows 100 for all processes by default."""
 _POSTGRESQL = ("postgresql+psycopg", "postgresql", "postgres", "postgresql+psycopg2")
 _SQLITE = ("sqlite", "sqlite+pysqlite")
 """Accepted driver names in URLs; the first of each is used."""
@@ -37,6 +39,17 @@ _RETRY_INTERVAL_S = 0.01
 _PING_AFTER_S = 2.0
 """Connections that were idle for longer are pinged before use."""
 _ADVISORY_LOCK = 0x76657274  # of PostgreSQL, while tables are created
+_KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+CONNECT_TIMEOUT_S = 10
+"""For a connection to PostgreSQL; and about the time after which a machine that has died is given up."""
+_SESSION = (
+    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; "
+    "SET idle_in_transaction_session_timeout = '10min'"
+)
+"""Of each connection: the locks of a server whose machine has died are released within half a minute, not hours."""
+_NOT_DURABLE = "SET synchronous_commit TO OFF"
+CLOCK_INTERVAL_S = 60.0
+"""How often the difference between this machine's clock and that of PostgreSQL is measured."""
 
 
 def checked_url(text_: str) -> URL:
@@ -104,13 +117,19 @@ class Database:
         self.commits = 0
         self.is_sqlite = parsed.drivername == _SQLITE[0]
         self.is_in_folder = kind_of(url, file) == IN_FOLDER
-        self._engine: Engine = create_engine(parsed, hide_parameters=True, **_POOL)
-        self._reading = self._snapshot = self._engine
+        connect_args = {} if self.is_sqlite else {**_KEEPALIVE, "connect_timeout": CONNECT_TIMEOUT_S}
+        self._engine: Engine = create_engine(parsed, hide_parameters=True, connect_args=connect_args, **_POOL)
+        self._reading = self._snapshot = self._lazy = self._lazy_update = self._engine
+        self._clock = Clock(self._seconds)
         if self.is_sqlite:
             event.listen(self._engine, "connect", _prepare_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
         else:
-            _ping_idle_connections(self._engine)
+            self._lazy = create_engine(parsed, hide_parameters=True, connect_args=connect_args, **_LAZY_POOL)
+            for engine, settings in ((self._engine, _SESSION), (self._lazy, f"{_SESSION}; {_NOT_DURABLE}")):
+                event.listen(engine, "connect", partial(_prepare_postgresql, settings))
+                _ping_idle_connections(engine)
+            self._lazy_update = self._lazy.execution_options(isolation_level="AUTOCOMMIT")
             self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")  # saves two round trips
             self._snapshot = self._engine.execution_options(isolation_level="REPEATABLE READ")
         try:
@@ -149,13 +168,29 @@ class Database:
         Args:
             durable: the commit survives a power loss; else only the end of the process.
         """
-        with self._engine.connect() as connection:
+        with (self._engine if durable else self._lazy).connect() as connection:
             connection = connection.execution_options(sqlite_begin="IMMEDIATE", sqlite_durable=durable)
             with connection.begin():
-                if not durable and not self.is_sqlite:
-                    connection.execute(text("SET LOCAL synchronous_commit TO OFF"))
                 yield connection
             self.commits += 1
+
+    def update(self, statement: Executable) -> None:
+        """Commit one statement, which survives the end of the process, but perhaps not a power loss; one round trip."""
+        if self.is_sqlite:
+            with self.writing(durable=False) as connection:
+                connection.execute(statement)
+            return
+        with self._lazy_update.connect() as connection:
+            connection.execute(statement)
+        self.commits += 1
+
+    def now(self) -> float:
+        """Seconds since 1970 by the clock that all servers share: PostgreSQL's, or that of this machine."""
+        return time.time() if self.is_sqlite else self._clock.now()
+
+    def _seconds(self) -> float:
+        with self.reading() as connection:
+            return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
 
     def insert(self, table: Table) -> Any:
         """An ``INSERT`` with ``ON CONFLICT``."""
@@ -164,6 +199,44 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+        self._lazy.dispose()
+
+
+class Clock:
+    """A clock of another machine, asked now and then; in between, this machine's own goes on from there.
+
+    Args:
+        ask: returns the other clock's seconds since 1970.
+        interval_s: between two questions.
+    """
+
+    def __init__(self, ask: Callable[[], float], interval_s: float = CLOCK_INTERVAL_S) -> None:
+        self._ask, self._interval_s = ask, interval_s
+        self._noted: tuple[float, float] | None = None  # monotonic time, and the other clock's then
+
+    def now(self) -> float:
+        """Its seconds since 1970; where it cannot be asked, as it went on from the last answer.
+
+        Raises:
+            DBAPIError: it was never asked with success.
+        """
+        noted, asked_at = self._noted, time.monotonic()
+        if noted is None or asked_at - noted[0] > self._interval_s:
+            try:
+                seconds = self._ask()
+                answered_at = time.monotonic()
+                self._noted = noted = (asked_at + answered_at) / 2, seconds
+            except DBAPIError:
+                if noted is None:
+                    raise
+        return noted[1] + time.monotonic() - noted[0]
+
+
+def _prepare_postgresql(settings: str, connection: Any, _: Any) -> None:
+    """Set up a session, whether it goes through a connection pooler or not."""
+    connection.autocommit = True
+    connection.execute(settings)
+    connection.autocommit = False
 
 
 def _ping_idle_connections(engine: Engine) -> None:

@@ -17,13 +17,12 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.exception import ImageNotFoundException
 from sqlalchemy.exc import DBAPIError
 
-from ...learning.weights.weight_files import file_digest
 from .database import Database, kind_of
 from .folder_adoption import adopt_files, fill_columns
 from .folder_scan import FolderScan
 from .folder_watcher import FolderWatcher
 from .image_queries import ImageQueries, ScoreQueries
-from .images import DIGEST_DIGITS, FINAL, Images, StatedSide
+from .images import FINAL, ImageHeader, Images, StatedSide
 from .label_sync import Claim
 from .labels import CurrentLabel, Labels
 from .schema import LABELLED, OPEN, UNREADABLE
@@ -73,6 +72,7 @@ class StudiesDatastore(Datastore):
         auto_reload: watch for files that others add, change or remove.
         read_only: do not scan the folder at the start.
         source: makes the source of the images for the opened folder; by default they are in the folder.
+        rescan_s: seconds between two scans of the whole folder, see ``FolderWatcher``.
 
     Raises:
         ValueError: the folder is that of a PACS, whose address is needed to open it; the URL, the database or
@@ -88,7 +88,9 @@ class StudiesDatastore(Datastore):
         auto_reload: bool = False,
         read_only: bool = False,
         source: Callable[[StoreContext], ImageSource] | None = None,
+        rescan_s: float | None = None,
     ):
+        self._rescan_s = rescan_s
         self._folder = StudiesFolder(Path(folder))
         if source is None and (self._folder.app_folder / PACS_FOLDER).exists():
             raise ValueError(
@@ -126,7 +128,7 @@ class StudiesDatastore(Datastore):
         self._scan = FolderScan(context, self._images, self._labels)
         self.score_queries = ScoreQueries(context)
         if auto_reload:
-            self._watcher = FolderWatcher(self._folder, self._images, self._labels, self._scan)
+            self._watcher = FolderWatcher(self._folder, self._images, self._labels, self._scan, self._rescan_s)
         if not read_only:
             remove_temporary_files(self._folder)
             self._scan.run()
@@ -352,7 +354,15 @@ class StudiesDatastore(Datastore):
         uri = self.get_image_uri(image_id)
         if not uri:
             raise ImageNotFoundException(f"there is no image {image_id!r:.80} in the studies folder")
-        return file_digest(Path(uri), DIGEST_DIGITS)
+        return self._images.digest(Path(uri))
+
+    def header(self, image_id: str) -> ImageHeader | None:
+        """Size and geometry of an image; see ``Images.header``."""
+        return self._images.header(image_id)
+
+    def note_header(self, image_id: str, header: ImageHeader, file: FileState) -> None:
+        """Note size and geometry of an image; see ``Images.note_header``."""
+        self._images.note_header(image_id, header, file)
 
     def note_unreadable(self, image_id: str, reason: str, file: FileState) -> None:
         """Mark an image as unreadable until its file changes; ``file`` is its ``file_state`` before it was read."""

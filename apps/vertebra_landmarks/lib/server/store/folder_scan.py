@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
@@ -18,7 +19,7 @@ from .images import Images
 from .labels import Labels
 from .schema import GONE, images, labels, spares, stores
 from .store_context import StoreContext
-from .studies_folder import FileEntry, id_of, is_servable, is_storable
+from .studies_folder import FileEntry, StudiesUnavailableError, id_of, is_servable, is_storable
 
 logger = logging.getLogger(__name__)
 
@@ -39,14 +40,20 @@ class FolderScan:
         self._ours = images.c.store == context.key
         self._skipped_count = 0
 
-    def run(self) -> None:
+    def run(self, unless_within_s: float = 0.0) -> None:
         """Scan; the first time, also import MONAI Label's metadata and recover versions without a row.
 
+        Args:
+            unless_within_s: do not, where any server of the folder has scanned it within this time.
+
         Raises:
+            StudiesUnavailableError: the folder is not there.
             ValueError: MONAI Label's file is damaged.
         """
         at = stores.c.key == self._context.key
         with self._folder.scan_lock():
+            if 0 <= time.time() - self._folder.scanned_at() < unless_within_s:
+                return
             with self._database.reading() as connection:
                 is_first = not connection.execute(select(stores.c.is_adopted).where(at)).scalar_one()
             imported = read_monai_label_metadata(self._folder.path) if is_first else MonaiLabelMetadata()
@@ -60,6 +67,7 @@ class FolderScan:
                 _sync_disks()
                 with self._database.writing() as connection:
                     connection.execute(stores.update().where(at).values(is_adopted=True, **imported.names))
+            self._folder.note_scanned()
 
     def _scan_images(self, imported: MonaiLabelMetadata) -> None:
         columns = images.c.key, images.c.folded, images.c.file, images.c.size, images.c.mtime_ns, images.c.state
@@ -93,6 +101,7 @@ class FolderScan:
         self._images.reconcile_files([*changed, *vanished])
         for absent in _batches(missing):
             keys = [row.key for row in absent if self._source.image_entry(row.file) is None]
+            self._folder.check_available()  # else all would be missing
             with self._database.writing(durable=False) as connection:
                 self._images.mark_gone(connection, keys)
         self._warn(len(entries) - len(files) + len(self._source.skipped()))
@@ -121,6 +130,8 @@ class FolderScan:
         metadata = {} if imported is None else imported.labels
         try:
             files = self._folder.labels(tag)
+        except StudiesUnavailableError:
+            raise
         except OSError as error:
             logger.warning("The labels %r cannot be read: %s", tag, error.strerror)
             return
@@ -130,6 +141,8 @@ class FolderScan:
         for image in sorted({*by_image, *rows} - unchanged):
             try:
                 self._labels.reconcile(image, tag, metadata.get((image, tag)), durable=False, may_repair=True)
+            except StudiesUnavailableError:
+                raise
             except (OSError, ValueError) as error:
                 logger.warning("A label %r could not be compared with its file\n%s", tag, redacted_traceback(error))
 

@@ -61,9 +61,19 @@ _EVENTS = [
 
 
 class FolderWatcher(FileSystemEventHandler):
-    """Reconciles files that appear, change or vanish until it is closed; logs a warning where it cannot watch."""
+    """Reconciles files that appear, change or vanish until it is closed; logs a warning where it cannot watch.
 
-    def __init__(self, folder: StudiesFolder, images: Images, labels: Labels, scan: FolderScan) -> None:
+    Args:
+        folder: the studies folder.
+        images: of it.
+        labels: of it.
+        scan: of the whole folder.
+        rescan_s: interval of full scans; by default ``RESCAN_INTERVAL_S`` on a mounted disk, else there are none.
+    """
+
+    def __init__(
+        self, folder: StudiesFolder, images: Images, labels: Labels, scan: FolderScan, rescan_s: float | None = None
+    ) -> None:
         self._folder, self._images, self._labels, self._scan = folder, images, labels, scan
         self._changed: set[Path] = set()
         self._recheck_at: dict[Path, float] = {}
@@ -71,7 +81,7 @@ class FolderWatcher(FileSystemEventHandler):
         self._top = folder.path.absolute()
         self._labels_folder = self._top / LABELS
         is_on_mount = any(path.is_mount() for path in (self._top, *self._top.parents[:-1]))
-        self._scan_interval_s = RESCAN_INTERVAL_S if is_on_mount else math.inf
+        self._scan_interval_s = rescan_s or (RESCAN_INTERVAL_S if is_on_mount else math.inf)
         self._watched: dict[Path, ObservedWatch] = {}
         self._observer = Observer()
         try:
@@ -124,13 +134,16 @@ class FolderWatcher(FileSystemEventHandler):
             with self._lock:
                 changed, self._changed = self._changed, set()
             try:
-                if time.monotonic() >= scan_at or len(changed) > MAX_CHANGES:
-                    scan_at = time.monotonic() + self._scan_interval_s
+                if len(changed) > MAX_CHANGES:
                     self._rewatch(changed)
                     self._scan.run()
                     failed = set()
                 else:
                     failed = self._process(changed)
+                if time.monotonic() >= scan_at:
+                    scan_at = time.monotonic() + self._scan_interval_s
+                    self._rewatch(failed)
+                    self._scan.run(unless_within_s=self._scan_interval_s / 2)  # one of the servers is enough
             except Exception as error:
                 failed = changed
                 self._warn(error)

@@ -16,7 +16,9 @@ from monailabel.interfaces.exception import ImageNotFoundException
 from sqlalchemy import Connection, Row, exists, func, or_, select
 
 from ...learning.weights.weight_files import file_digest
+from ...spine.imaging.image_geometry import ImageGeometry
 from ..filenames import casefold_key, check_image_id
+from ..models import FileSignature, file_signature
 from .schema import GONE, LABELLED, OPEN, UNREADABLE, images, labels, scores, spares
 from .store_context import StoreContext, merge_metadata, metadata_json
 from .studies_folder import (
@@ -44,6 +46,8 @@ STATED_SIDE = "stated_side"
 """Metadata key, and key of a request of the app to its inference task: the ``StatedSide`` of an image."""
 DIGEST_DIGITS = 32
 """Of the digest of an image's file."""
+MAX_DIGESTS = 10_000
+"""Files whose digests are cached."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,37 @@ class StatedSide:
             return None
 
 
+@dataclass(frozen=True)
+class ImageHeader:
+    """What must be known of an image to save points on it, without its pixels.
+
+    Attributes:
+        width: of a row, in pixels.
+        height: number of rows.
+        geometry: where Slicer's reader places the pixels.
+    """
+
+    width: int
+    height: int
+    geometry: ImageGeometry
+
+    def to_json(self, file: FileState) -> str:
+        """As it is noted for the file of that state."""
+        return json.dumps([*file, self.width, self.height, self.geometry.as_dict()])
+
+    @classmethod
+    def parse(cls, text: str | None, file: FileState) -> ImageHeader | None:
+        """Read it; ``None`` where none is noted, or only that of another file."""
+        if text is None:
+            return None
+        try:
+            size, mtime_ns, width, height, geometry = json.loads(text)
+            is_of_file = (size, mtime_ns) == file
+            return cls(int(width), int(height), ImageGeometry.parse(geometry)) if is_of_file else None
+        except (ValueError, TypeError):
+            return None
+
+
 class Images:
     """The images of a studies folder."""
 
@@ -87,6 +122,7 @@ class Images:
         self._context, self._folder, self._database = context, context.folder, context.database
         self._source = context.source
         self._ours = images.c.store == context.key
+        self._digests: dict[Path, tuple[FileSignature, str]] = {}
 
     def find(self, connection: Connection, image: str, even_gone: bool = False) -> Row[Any] | None:
         """Row of an image whose file exists, or existed if ``even_gone``."""
@@ -103,7 +139,7 @@ class Images:
         """
         row = self.find(connection, image, even_gone)
         if row is None:
-            raise ImageNotFoundException(f"there is no image {image!r:.80} in the studies folder")
+            raise not_found(image)
         return row
 
     def uri(self, image: str) -> str:
@@ -129,6 +165,43 @@ class Images:
             row = self.find(connection, image)
         return {} if row is None else {**json.loads(row.facts), "path": str(self._source.location(row.file))}
 
+    def header(self, image: str) -> ImageHeader | None:
+        """Header of the present file, where somebody has read it before.
+
+        Raises:
+            ImageNotFoundException: there is no such image.
+        """
+        with self._database.reading() as connection:
+            row = self.require(connection, image)
+        entry = None if row.header is None else self._source.image_entry(row.file)
+        return None if entry is None else ImageHeader.parse(row.header, (entry.size, entry.mtime_ns))
+
+    def note_header(self, image: str, header: ImageHeader, file: FileState) -> None:
+        """Note the header of an image for all servers.
+
+        Args:
+            image: id.
+            header: of its file.
+            file: its state before it was read.
+        """
+        with self._database.writing(durable=False) as connection:
+            at = self._ours, images.c.id == image, images.c.header.is_distinct_from(text := header.to_json(file))
+            connection.execute(images.update().where(*at).values(header=text))
+
+    def digest(self, path: Path) -> str:
+        """Digest of a file; of one that has not changed it is not calculated again.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        signature = file_signature(path)
+        noted = self._digests.get(path)
+        if noted is None or noted[0] != signature:
+            if len(self._digests) >= MAX_DIGESTS:
+                self._digests.clear()
+            noted = self._digests[path] = signature, file_digest(path, DIGEST_DIGITS)
+        return noted[1]
+
     def update_metadata(self, image: str, metadata: Mapping[str, Any]) -> None:
         """Merge values into the metadata of an image.
 
@@ -146,7 +219,7 @@ class Images:
             row = self.find(connection, image)
         stated = None if row is None else StatedSide.parse(json.loads(row.facts).get(STATED_SIDE))
         path = None if row is None or stated is None else self._source.readable_path(row.file)
-        return stated if stated and path and stated.digest == file_digest(path, DIGEST_DIGITS) else None
+        return stated if stated and path and stated.digest == self.digest(path) else None
 
     def state_side(self, image: str, image_left_is: str | None, user: str) -> None:
         """Store the patient's side at the left of the upright image; ``None`` withdraws the statement.
@@ -161,7 +234,7 @@ class Images:
         stated = None
         if image_left_is is not None:
             path = self._source.readable_path(file) or self._source.location(file)
-            stated = asdict(StatedSide(image_left_is, user, int(time.time()), file_digest(path, DIGEST_DIGITS)))
+            stated = asdict(StatedSide(image_left_is, user, int(time.time()), self.digest(path)))
         self.update_metadata(image, {STATED_SIDE: stated})
 
     def note_unreadable(self, image: str, reason: str, file: FileState) -> None:
@@ -278,6 +351,7 @@ class Images:
         row = next((row for row in rows if row.id == now), None)
         others = [other.key for other in rows if other.id != now and other.state != GONE]
         if others:
+            self._folder.check_available()
             self.mark_gone(connection, others)
         if served is not None and row is None:
             self.insert(connection, [(id_of(served.name), served)], {})
@@ -369,7 +443,12 @@ class Images:
             self._reconcile(connection, image, [])
 
 
-def note_label(connection: Connection, key: int, tag: str, saved_at: int | None) -> None:
+def not_found(image: str) -> ImageNotFoundException:
+    """The error where there is no image of an id."""
+    return ImageNotFoundException(f"there is no image {image!r:.80} in the studies folder")
+
+
+def note_label(connection: Connection, key: int, tag: str, saved_at: int | None, known: int | None = None) -> None:
     """Note in the row of an image that it has, or no longer has, a current label of a tag.
 
     Args:
@@ -377,16 +456,21 @@ def note_label(connection: Connection, key: int, tag: str, saved_at: int | None)
         key: of the image.
         tag: of the label.
         saved_at: when it was saved, in seconds since 1970; ``None`` where it was removed.
+        known: state of the image, whose row is locked; ``None`` where that is not known.
     """
     has_label = saved_at is not None
     if tag == PREDICTED:
         other = images.c.key == key, images.c.is_predicted != has_label
         connection.execute(images.update().where(*other).values(is_predicted=has_label))
     if tag == FINAL:
-        connection.execute(images.update().where(images.c.key == key).values(labelled_at=saved_at or 0))
         state = LABELLED if has_label else OPEN
-        at = images.c.key == key, images.c.state.not_in((GONE, state))
-        if connection.execute(images.update().where(*at).values(state=state)).rowcount:
+        ours, values = images.update().where(images.c.key == key), {"labelled_at": saved_at or 0}
+        if known is None:
+            known = connection.execute(select(images.c.state).where(images.c.key == key).with_for_update()).scalar_one()
+        if known in (GONE, state):
+            connection.execute(ours.values(values))
+        else:
+            connection.execute(ours.values(values | {"state": state}))
             connection.execute(scores.update().where(scores.c.image == key).values(is_open=state == OPEN))
 
 

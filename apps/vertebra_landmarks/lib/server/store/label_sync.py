@@ -16,14 +16,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, and_, func, select
 
 from ...spine.atomic_write import atomic_write
 from ..filenames import is_inside
-from .images import Images, note_label, saved_at_of
-from .schema import images, labels, readings
+from .images import Images, not_found, note_label, saved_at_of
+from .schema import GONE, images, labels, readings
 from .store_context import StoreContext, metadata_json
-from .studies_folder import TAGS, FileEntry, StudiesFolder, sync
+from .studies_folder import TAGS, FileEntry, StudiesFolder, StudiesUnavailableError, is_storable, sync
 
 logger = logging.getLogger(__name__)
 
@@ -140,11 +140,18 @@ class LabelSync:
         Raises:
             ImageNotFoundException: there is no such image.
         """
-        with self._database.reading() as connection:
-            key = self._images.require(connection, image, even_gone).key
-            query = select(labels).where(labels.c.image == key, labels.c.tag == tag)
-            last = connection.execute(query.order_by(labels.c.version.desc()).limit(1)).one_or_none()
-        return LabelState(key, image, tag, last, last.version if last is not None else 0)
+        of_last = labels.alias()
+        newest = select(func.max(of_last.c.version)).where(of_last.c.image == images.c.key, of_last.c.tag == tag)
+        last = and_(labels.c.image == images.c.key, labels.c.tag == tag, labels.c.version == newest.scalar_subquery())
+        query = select(labels, images.c.key.label("of_image")).select_from(images).outerjoin(labels, last)
+        query = query.where(images.c.store == self._context.key, images.c.id == image)
+        with self._database.reading() as connection:  # one question: every save asks it
+            row = None
+            if is_storable(image):
+                row = connection.execute(query if even_gone else query.where(images.c.state != GONE)).one_or_none()
+            if row is None:
+                raise not_found(image)
+        return LabelState(row.of_image, image, tag, None if row.key is None else row, row.version or 0)
 
     def add_version(
         self,
@@ -180,14 +187,15 @@ class LabelSync:
         number = _next_version(self._folder, state.image, state.tag, max(state.last, number - 1))
         row = self._row(state, number, content, metadata, placed)
         self._write_version(state, number, content, durable)
+        self._folder.check_available()  # else the file lies where a share is not mounted
         try:
             with self._database.writing(durable) as connection:
-                self._lock_image(connection, state)
+                present = self._locked(connection, state)
                 if base_version is not None:
-                    self._check_base(connection, state, base_version, str(row["digest"]))
-                self._end_current(connection, state)
+                    self._check_base(state, present, base_version, str(row["digest"]))
+                self._end_current(connection, present)
                 key = self._insert(connection, row, claim)
-                note_label(connection, state.key, state.tag, saved_at_of(metadata))
+                note_label(connection, state.key, state.tag, saved_at_of(metadata), present.state)
         except SaveRefusedError:
             _version_path(self._folder, state.image, state.tag, number).unlink(missing_ok=True)
             raise
@@ -238,11 +246,10 @@ class LabelSync:
             claim(connection, int(key[0]))
         return int(key[0])
 
-    def _check_base(self, connection: Connection, state: LabelState, base_version: int, digest: str) -> None:
+    @staticmethod
+    def _check_base(state: LabelState, row: Row[Any], base_version: int, digest: str) -> None:
         """Raise if a label that the writer has not seen would be replaced by one of other content."""
-        at = labels.c.image == state.key, labels.c.tag == state.tag, labels.c.is_current
-        row = connection.execute(select(labels).where(*at)).one_or_none()
-        if row is not None and row.version != base_version and row.digest != digest:
+        if row.key is not None and row.version != base_version and row.digest != digest:
             raise LabelConflictError(state.image, state.tag, row.version, json.loads(row.facts))
 
     def _check_new_tag(self, state: LabelState) -> None:
@@ -271,7 +278,11 @@ class LabelSync:
             OSError: its file is missing.
             ValueError: it is damaged, or lies outside the studies folder.
         """
-        content = _version_path(self._folder, image, row.tag, row.version).read_bytes()
+        try:
+            content = _version_path(self._folder, image, row.tag, row.version).read_bytes()
+        except FileNotFoundError:
+            self._folder.check_available()
+            raise
         if digest_of(content) != row.digest:
             raise ValueError(f"version {row.version} of label {row.tag!r} is damaged on the disk")
         return content
@@ -294,8 +305,7 @@ class LabelSync:
         self._update(key, {"is_placed": True, "size": entry.size, "mtime_ns": entry.mtime_ns})
 
     def _update(self, key: int, values: Mapping[str, Any]) -> None:
-        with self._database.writing(durable=False) as connection:
-            connection.execute(labels.update().where(labels.c.key == key).values(values))
+        self._database.update(labels.update().where(labels.c.key == key).values(values))
 
     def reconcile(
         self,
@@ -321,6 +331,7 @@ class LabelSync:
         entry, row = self._folder.entry(path), state.row
         if entry is None:
             if row is not None and row.is_placed:
+                self._folder.check_available()  # else all labels would be taken for removed ones
                 self.clear_current(state)
             elif row is not None:
                 self.write_current(row.key, path, self.content(state.image, row))
@@ -370,6 +381,8 @@ class LabelSync:
         try:
             if not self.reconcile(state):
                 return state
+        except StudiesUnavailableError:
+            raise
         except (OSError, ValueError) as error:
             logger.warning("A label %r could not be compared with its file: %s", state.tag, type(error).__name__)
         state = self.state(state.image, state.tag, even_gone=True)
@@ -400,9 +413,9 @@ class LabelSync:
     def clear_current(self, state: LabelState) -> None:
         """Leave the image without a current label of this tag, and without its reading; its versions stay."""
         with self._database.writing() as connection:
-            self._lock_image(connection, state)
-            self._end_current(connection, state)
-            note_label(connection, state.key, state.tag, None)
+            present = self._locked(connection, state)
+            self._end_current(connection, present)
+            note_label(connection, state.key, state.tag, None, present.state)
             numbers = select(func.min(readings.c.number)).where(
                 readings.c.image == state.key, readings.c.tag == state.tag, readings.c.is_submitted
             )
@@ -410,15 +423,18 @@ class LabelSync:
             connection.execute(readings.delete().where(*of_label))  # the adjudication before what it was made of
 
     @staticmethod
-    def _lock_image(connection: Connection, state: LabelState) -> None:
-        """Wait for a commit that comes late, for a writer that was killed."""
+    def _locked(connection: Connection, state: LabelState) -> Row[Any]:
+        """State of the image and row of its current label, after a commit that comes late, for a writer killed."""
         connection.execute(select(images.c.key).where(images.c.key == state.key).with_for_update())
+        current = and_(labels.c.image == images.c.key, labels.c.tag == state.tag, labels.c.is_current)
+        query = select(labels, images.c.state).select_from(images).outerjoin(labels, current)
+        return connection.execute(query.where(images.c.key == state.key)).one()
 
     @staticmethod
-    def _end_current(connection: Connection, state: LabelState) -> None:
+    def _end_current(connection: Connection, present: Row[Any]) -> None:
         """Mark no version as current; the image is locked."""
-        at = labels.c.image == state.key, labels.c.tag == state.tag, labels.c.is_current
-        connection.execute(labels.update().where(*at).values(is_current=False))
+        if present.key is not None:
+            connection.execute(labels.update().where(labels.c.key == present.key).values(is_current=False))
 
 
 def _next_version(folder: StudiesFolder, image: str, tag: str, last: int) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -79,7 +78,10 @@ class Labels:
             except (OSError, ValueError) as error:  # the next access tries again
                 logger.warning("The current file of a label %r could not be written: %s", tag, type(error).__name__)
         path = self._folder.label(image, tag)
-        return str(path.resolve()) if self._folder.entry(path) else ""
+        if self._folder.entry(path):
+            return str(path.resolve())
+        self._folder.check_available()
+        return ""
 
     def tags(self, image: str) -> list[str]:
         """Tags of the image's current labels."""
@@ -160,7 +162,7 @@ class Labels:
             state = self._sync.preserve_external_edit(self._sync.state(image, tag))
             if base_version is not None and _is_saved(state, base_version, content, metadata):
                 return state.last
-            own = {"ts": int(time.time()), "name": path.name, ANGLE: largest_angle_of(content)}
+            own = {"ts": int(self._database.now()), "name": path.name, ANGLE: largest_angle_of(content)}
             metadata = {**metadata, **own}
             number, row = self._sync.add_version(state, content, metadata, None, base_version=base_version, claim=claim)
             try:

@@ -6,10 +6,10 @@ is: these releases still open the database. Any other one raises it, and they re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Column, Connection, inspect, select
 from sqlalchemy.schema import CreateColumn
 
 from .schema import (
@@ -62,13 +62,17 @@ _OVERVIEW_COLUMNS = (
 )
 
 
-def _add_columns_of_overview(connection: Connection) -> None:
-    """Lists of images read metadata; ``folder_adoption`` fills the columns of existing rows at the next opening."""
+def _add_image_columns(connection: Connection, columns: Iterable[Column[Any]]) -> None:
     present = {column["name"] for column in inspect(connection).get_columns(images.name)}
-    for column in _OVERVIEW_COLUMNS:
+    for column in columns:
         if column.name not in present:
             definition = CreateColumn(column).compile(dialect=connection.dialect)
             connection.exec_driver_sql(f"ALTER TABLE {images.name} ADD COLUMN {definition}")
+
+
+def _add_columns_of_overview(connection: Connection) -> None:
+    """Lists of images read metadata; ``folder_adoption`` fills the columns of existing rows at the next opening."""
+    _add_image_columns(connection, _OVERVIEW_COLUMNS)
     for table in (images, scores):
         known = {index["name"] for index in inspect(connection).get_indexes(table.name)}
         for index in table.indexes:
@@ -87,6 +91,11 @@ def _add_outbox(connection: Connection) -> None:
         table.create(connection, checkfirst=True)
 
 
+def _add_header(connection: Connection) -> None:
+    """Whoever saved a label read the whole image, to know its size and geometry."""
+    _add_image_columns(connection, (images.c.header,))
+
+
 def _add_readings(connection: Connection) -> None:
     """An image had one label of a person, and no plan said who reads it."""
     readings.create(connection, checkfirst=True)
@@ -98,6 +107,7 @@ MIGRATIONS = (
     Migration(_add_columns_of_overview, is_additive=True),
     Migration(_add_pacs_instances, is_additive=True),
     Migration(_add_outbox, is_additive=True),
+    Migration(_add_header, is_additive=True),
     Migration(_add_readings, is_additive=True),
 )
 """All changes since version 1, in their order."""

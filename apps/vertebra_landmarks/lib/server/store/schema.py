@@ -69,6 +69,7 @@ images = Table(
     Column("labelled_at", BigInteger, nullable=False, server_default=text("0")),  # the same; 0: no label "final"
     Column("patient", String(32), nullable=True),  # digest; "" where unknown, NULL where the file was not asked
     Column("taken_on", String(10), nullable=True),  # date in the file's header, ISO 8601; "" or NULL likewise
+    Column("header", Text, nullable=True),  # JSON: size and geometry of the pixels, of the file that it names
     Index("vl_images_by_id", "store", "id", unique=True),
     Index("vl_images_folded", "store", "folded"),
     Index("vl_images_deck", "store", "state", "draw"),

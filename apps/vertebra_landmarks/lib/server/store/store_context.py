@@ -21,14 +21,14 @@ from ...spine.atomic_write import atomic_write
 from ..models import FOLDER, without_nan
 from .database import IN_FOLDER, OTHER_FILE, POSTGRESQL, Database
 from .schema import stores
-from .studies_folder import FileEntry, StudiesFolder, sync
+from .studies_folder import IDENTITY, FileEntry, StudiesFolder, sync
 
 logger = logging.getLogger(__name__)
 
 MAX_METADATA_CHARACTERS = 100_000
 """Of JSON, per image or label."""
 NAME, DESCRIPTION = "studies", "Spine radiographs"
-IDENTITY, DATABASE = "identity", "database"
+DATABASE = "database"
 START_OVER = (
     f"to start over instead, with the labels and versions that are found as files, remove {FOLDER}/{DATABASE} there"
 )
@@ -42,6 +42,10 @@ _ADVICE = {
 
 class ImageUnavailableError(ConnectionError):
     """An image that exists cannot be had now: its message is a sentence that says why."""
+
+
+class SourceUnavailableError(ImageUnavailableError):
+    """No image can be had now, whichever it is, but those that are at hand."""
 
 
 class ImageSource(Protocol):
@@ -143,6 +147,7 @@ def open_context(folder: StudiesFolder, database: Database, is_noted: bool) -> S
             )
         if (row.host, row.path) != (location["host"], location["path"]):
             connection.execute(stores.update().where(stores.c.key == row.key).values(location))
+    folder.remember()
     return StoreContext(folder, database, row.key, folder)
 
 

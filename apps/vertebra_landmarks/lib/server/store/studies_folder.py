@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -37,12 +38,23 @@ _MONAI_LABEL_FILE = "datastore_v2.json"
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")  # of a version
 MAX_SNIFFED = 500_000
 """Files whose type by content is cached, so that each is opened once."""
-_LOCKS = 64
+_LOCKS, SCANNED = 64, "scanned"
 _LOCK_POLL_INTERVAL_S = 0.005
 _SYNC_POOL = ThreadPoolExecutor(8, thread_name_prefix="sync")  # disks take several requests in the time of one
 TEMPORARY_AGE_S = 3600.0
 """Temporary files older than this were left by killed writers."""
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{12}\.tmp")
+
+IDENTITY = "identity"
+"""In the app's folder: what tells the studies folder from an empty place where a share is not mounted."""
+_NAMES = ("EIO", "ESTALE", "ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "EREMOTEIO")
+UNAVAILABLE = frozenset(getattr(errno, name) for name in _NAMES if hasattr(errno, name))
+"""Errors of a disk or a network share that say nothing about whether a file exists."""
+
+
+class StudiesUnavailableError(OSError):
+    """The studies folder cannot be used now: its message is a sentence that says why."""
+
 
 FileState = tuple[int, int]
 """Size of a file in bytes, and its mtime in ns."""
@@ -98,6 +110,7 @@ class StudiesFolder:
         self.path = Path(path)
         self.path.mkdir(parents=True, exist_ok=True)
         self.app_folder = self.path / FOLDER
+        self._is_known = False
         self._sniffed: dict[FileEntry, str | None] = {}
         self._skipped: dict[str, str] = {}
         self._versions, self._locks = self.app_folder / "versions", self.app_folder / "locks"
@@ -107,17 +120,59 @@ class StudiesFolder:
                 raise ValueError(f"{folder.relative_to(self.path).as_posix()} leads out of the studies folder")
             folder.mkdir(parents=True, exist_ok=True)
 
+    def remember(self) -> None:
+        """The folder has its identity: from now on, one without it is another folder, or none."""
+        self._is_known = True
+
+    def check_available(self) -> None:
+        """Make sure that the folder is there, and not an empty one in whose place a network share is not mounted.
+
+        Raises:
+            StudiesUnavailableError: it is not.
+        """
+        if not self._is_known:
+            return
+        try:
+            (self.app_folder / IDENTITY).stat()
+        except OSError as error:
+            why = os.strerror(error.errno or errno.EIO)
+            raise StudiesUnavailableError(
+                f"the studies folder cannot be reached at the moment ({why}): try again when its disk or share is back"
+            ) from error
+
     def lock(self, name: str) -> AbstractContextManager[object]:
-        """Lock of an image across threads and processes, the same for all spellings of its id."""
+        """Lock of an image across threads and processes, the same for all spellings of its id.
+
+        Raises:
+            StudiesUnavailableError: the folder is not there.
+        """
+        self.check_available()
         stripe = hashlib.sha256(casefold_key(name).encode(errors="replace")).digest()[0] % _LOCKS
         lock = FileLock(self._locks / f"{stripe:02d}")
         acquired: AbstractContextManager[object] = lock.acquire(poll_interval=_LOCK_POLL_INTERVAL_S)
         return acquired
 
     def scan_lock(self) -> AbstractContextManager[object]:
-        """Lock of a scan of the whole folder, across processes."""
+        """Lock of a scan of the whole folder, across processes.
+
+        Raises:
+            StudiesUnavailableError: the folder is not there.
+        """
+        self.check_available()
         lock: AbstractContextManager[object] = FileLock(self._locks / "scan").acquire()
         return lock
+
+    def scanned_at(self) -> float:
+        """When any server has scanned the whole folder last, in seconds since 1970; 0 where that is not known."""
+        try:
+            return (self._locks / SCANNED).stat().st_mtime
+        except OSError:
+            return 0.0
+
+    def note_scanned(self) -> None:
+        """Note that the whole folder was scanned."""
+        with suppress(OSError):  # then others scan it, too
+            (self._locks / SCANNED).touch()
 
     def label_folder(self, tag: str) -> Path:
         """Folder of the current labels of a tag."""
@@ -183,6 +238,8 @@ class StudiesFolder:
         if is_reserved(name):
             return None
         file, reason = self._classify(self.path / name)
+        if file is None and reason is None:
+            self.check_available()
         self._skipped.pop(name, None)
         if reason is not None:
             self._skipped[name] = reason
@@ -194,7 +251,10 @@ class StudiesFolder:
 
     def readable_path(self, name: str) -> Path | None:
         """Path of an image file; ``None`` where there is none in the folder."""
-        return self.location(name) if self.entry(self.path / name) else None
+        if self.entry(self.path / name):
+            return self.location(name)
+        self.check_available()
+        return None
 
     def at_hand(self) -> tuple[str, ...]:
         """Nothing: it is not asked for, since there is no ``failure``."""
@@ -255,11 +315,17 @@ class StudiesFolder:
                     yield file
 
     def entry(self, path: Path) -> FileEntry | None:
-        """Size and time of a file that lies in the folder, links resolved; ``None`` if there is none."""
+        """Size and time of a file that lies in the folder, links resolved; ``None`` if there is none.
+
+        Raises:
+            StudiesUnavailableError: a disk or share does not say whether there is one.
+        """
         try:
             if not is_inside(path, self.path):
                 return None
             return _stat(path.name, path)
+        except StudiesUnavailableError:
+            raise
         except (OSError, ValueError):
             return None
 
@@ -296,8 +362,12 @@ def _not_an_image(path: Path) -> str | None:
 def _stat(name: str, entry: os.DirEntry[str] | Path) -> FileEntry | None:
     try:
         state = entry.stat()
-    except OSError:  # removed meanwhile
-        return None
+    except OSError as error:
+        if error.errno is not None and error.errno in UNAVAILABLE:
+            raise StudiesUnavailableError(
+                f"the studies folder cannot be read at the moment ({os.strerror(error.errno)}): try again later"
+            ) from error
+        return None  # removed meanwhile
     return FileEntry(name, state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else None
 
 

@@ -17,7 +17,7 @@ from .dataset import Digests, TrainingDataset
 from .train_request import TrainRequest
 
 PLAN = "plan.json"
-PUBLISHING_SETTINGS = ("publish", "keep_versions", "resume")
+CHANGEABLE_SETTINGS = ("publish", "keep_versions", "processes", "resume")
 """Settings that training itself does not depend on; a resumed training may change them."""
 
 
@@ -44,7 +44,7 @@ class Plan:
         if self.parent != other.parent:
             return "another model is served since"
         mine, others = (
-            {name: value for name, value in plan.settings.items() if name not in PUBLISHING_SETTINGS}
+            {name: value for name, value in plan.settings.items() if name not in CHANGEABLE_SETTINGS}
             for plan in (self, other)
         )
         if mine != others:

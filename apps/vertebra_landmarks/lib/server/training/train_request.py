@@ -17,7 +17,7 @@ from ..models import MIN_VERSIONS
 from .publish_gate import ALWAYS, GATE, NEVER
 
 MAX_EPOCHS, MAX_BATCH_SIZE, MAX_LEARNING_RATE, MAX_HELD_OUT = 1000, 64, 0.1, 0.5
-MAX_REHEARSED, MAX_PHANTOMS, MAX_KEPT_VERSIONS, MAX_SEED = 0.9, 500, 1000, 2**32 - 1
+MAX_PROCESSES, MAX_REHEARSED, MAX_PHANTOMS, MAX_KEPT_VERSIONS, MAX_SEED = 64, 0.9, 500, 1000, 2**32 - 1
 
 _ALSO_CALLED = {"epochs": "max_epochs", "train_batch_size": "batch_size"}
 """Other customary names of parameters."""
@@ -66,6 +66,9 @@ class TrainRequest:
     """Share of the patients to check on, 0 for none; who these are is fixed by the patients themselves."""
     device: Annotated[str, Field(strict=True), Expected("auto, cpu or cuda"), AfterValidator(_usable_device)] = "auto"
     """auto, cpu or cuda."""
+    processes: Annotated[int, Between(0, MAX_PROCESSES)] = 0
+    """Processes that share every batch, each on a CUDA device of its own; 0 for one per CUDA device, or a single one
+    without CUDA."""
     pretrained: Flag = True
     """Go on from the weights that are served, instead of from random ones."""
     seed: Annotated[int, Between(0, MAX_SEED)] = 0

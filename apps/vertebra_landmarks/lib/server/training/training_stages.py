@@ -17,8 +17,8 @@ from ...learning.config import ScheduleConfig, load_config
 from ...learning.data.patches import can_be_patched
 from ...learning.data.rehearsal import Rehearsal
 from ...learning.data.transforms import IMAGE
-from ...learning.models.devices import choose_device
 from ...learning.training.corner_trainer import CornerTrainer
+from ...learning.training.distributed import own_device
 from ...learning.training.landmark_trainer import LandmarkTrainer
 from ...learning.training.trainer import Item, Progress, Trainer, describe
 from ...learning.weights.weight_files import CornerWeights, Weights, load_weights
@@ -170,7 +170,7 @@ class LandmarkStage(Stage):
         return LandmarkTrainer(
             replace(config, network=model.network, input=model.input, codec=model.codec, training=schedule),
             folder,
-            choose_device(settings.device),
+            own_device(settings.device),
             workers=0,  # a spawned process would not find the app
             initial=initial,
             facts=self.facts(settings),
@@ -215,7 +215,7 @@ class CornerStage(Stage):
             replace(config, refiner=refiner.config, refiner_training=schedule),
             self.weights,
             folder,
-            choose_device(settings.device),
+            own_device(settings.device),
             workers=0,
             initial=initial,
             facts=self.facts(settings),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 from fastapi.responses import JSONResponse
 from monailabel.config import settings
@@ -51,9 +52,11 @@ class Service:
         presence: who has an image open.
         study: plan, readings, and what is hidden from whom.
         inference_pool: requests that wait for the inference queue.
-        io_pool: reading and writing of images and labels.
+        io_pool: reading and writing of images, which takes the processor a while.
+        label_pool: labels, presence and the choice of the next image, which must not wait for images.
         thumbnail_pool: making of thumbnails, so that nothing else waits for them.
         report_pool: drawing of reports, and follow-ups.
+        health_limiter: threads of the check of health, since those of the requests may hang on the same disk.
         long_task_pool: synchronous training, scoring and batches.
     """
 
@@ -68,8 +71,10 @@ class Service:
     study: Study
     inference_pool: WorkerPool = field(default_factory=lambda: WorkerPool("landmarks", workers=64, capacity=64))
     io_pool: WorkerPool = field(default_factory=lambda: WorkerPool("files", workers=2, capacity=128))
+    label_pool: WorkerPool = field(default_factory=lambda: WorkerPool("labels", workers=4, capacity=128))
     thumbnail_pool: WorkerPool = field(default_factory=lambda: WorkerPool("thumbnails", workers=1, capacity=256))
     report_pool: WorkerPool = field(default_factory=lambda: WorkerPool("reports", workers=1, capacity=32))
+    health_limiter: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(4))
     long_task_pool: WorkerPool = field(default_factory=lambda: WorkerPool("a long task", workers=1, capacity=1))
 
     def close(self) -> None:

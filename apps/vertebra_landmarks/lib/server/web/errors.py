@@ -18,6 +18,7 @@ from monailabel.interfaces.exception import (
 )
 from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from ...image_io import UnreadableImageError
@@ -26,11 +27,15 @@ from ..annotation.readings.plan_file import PlanError
 from ..store.datastore import ImagesFixedError
 from ..store.label_sync import SaveRefusedError
 from ..store.store_context import ImageUnavailableError
+from ..store.studies_folder import UNAVAILABLE, StudiesUnavailableError
 
 logger = logging.getLogger(__name__)
 
 UNREADABLE = 415
 MAX_DETAIL_LENGTH = 500
+NO_DATABASE = "the server's database does not answer at the moment: try again in a few seconds"
+BUSY_DATABASE = "the server's database is too busy: try again in a few seconds"
+RETRY_AFTER_S = "5"
 _DISK_FULL = ("disk is full", "No space left")
 """In the messages of SQLite and PostgreSQL."""
 
@@ -81,6 +86,8 @@ def add_error_handlers(application: FastAPI) -> None:
     application.exception_handler(SaveRefusedError)(_save_refused)
     application.exception_handler(PlanError)(_plan_damaged)
     application.exception_handler(DBAPIError)(_database_error)
+    application.exception_handler(PoolTimeoutError)(_database_busy)
+    application.exception_handler(StudiesUnavailableError)(_folder_unavailable)
     application.exception_handler(Exception)(_internal_error)
 
 
@@ -125,12 +132,22 @@ def _plan_damaged(_: Request, error: PlanError) -> Response:
 
 
 def _database_error(request: Request, error: DBAPIError) -> Response:
-    if not isinstance(error, (OperationalError, InterfaceError)):
+    if not (isinstance(error, (OperationalError, InterfaceError)) or error.connection_invalidated):
         return _internal_error(request, error)
     if any(message in str(error.orig) for message in _DISK_FULL):
         return _disk_full()
     logger.error("The database does not answer", exc_info=error)
-    return error_response(503, "the server's database does not answer; nothing was changed", {"Retry-After": "10"})
+    return error_response(503, NO_DATABASE, {"Retry-After": RETRY_AFTER_S})
+
+
+def _database_busy(_: Request, error: PoolTimeoutError) -> Response:
+    logger.error("No connection to the database was free in time", exc_info=error)
+    return error_response(503, BUSY_DATABASE, {"Retry-After": RETRY_AFTER_S})
+
+
+def _folder_unavailable(_: Request, error: StudiesUnavailableError) -> Response:
+    logger.error("The studies folder cannot be used", exc_info=error)
+    return error_response(503, error, {"Retry-After": RETRY_AFTER_S})
 
 
 def _disk_full() -> Response:
@@ -138,9 +155,23 @@ def _disk_full() -> Response:
     return error_response(507, "the server's disk is full; nothing was changed")
 
 
-def _internal_error(_: Request, error: Exception) -> Response:
+def _why_unavailable(request: Request, error: OSError) -> StudiesUnavailableError | None:
+    """Why a file could not be used, where that is because of the whole studies folder."""
+    if error.errno in UNAVAILABLE:
+        return StudiesUnavailableError(f"the studies folder cannot be used at the moment: {error.strerror}")
+    try:
+        request.app.state.service.app.datastore().context.folder.check_available()
+    except StudiesUnavailableError as unavailable:
+        return unavailable
+    return None
+
+
+def _internal_error(request: Request, error: Exception) -> Response:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return _disk_full()
+    unavailable = _why_unavailable(request, error) if isinstance(error, OSError) else None
+    if unavailable is not None:
+        return _folder_unavailable(request, unavailable)
     number = secrets.token_hex(4)
     logger.error("Error %s", number, exc_info=error)
     return error_response(500, f"the server failed; its log says where, under error {number}")

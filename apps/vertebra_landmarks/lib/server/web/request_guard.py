@@ -285,7 +285,7 @@ class GuardedResponse:
     """
 
     def __init__(self, send: Send) -> None:
-        self._send = send
+        self._send, self._begin = send, time.perf_counter()
         self.status: int | None = None
         self.is_last = False
 
@@ -300,6 +300,7 @@ class GuardedResponse:
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
+            headers["Server-Timing"] = f"app;dur={1000 * (time.perf_counter() - self._begin):.1f}"
             if self.is_last:
                 headers["Connection"] = "close"
         await asyncio.wait_for(self._send(message), SEND_TIMEOUT_S)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +33,9 @@ class Session:
     last_access_ts: int
     expiry: int
 
-    @property
-    def is_expired(self) -> bool:
-        """Whether it was not used for too long, or its file is missing."""
-        return self.last_access_ts + self.expiry < time.time() or not self.path.is_file()
+    def is_expired(self, now: float) -> bool:
+        """Whether it was not used for too long by now, in seconds since 1970, or its file is missing."""
+        return self.last_access_ts + self.expiry < now or not self.path.is_file()
 
     def to_dict(self) -> dict[str, object]:
         """As MONAI Label describes a session, without paths of this machine."""
@@ -74,7 +72,7 @@ class SessionStore:
         upload = self._uploads.store(stream, client_name)
         try:
             check_readable(upload)
-            now, name = int(time.time()), str(uuid.uuid4())
+            now, name = int(self._database.now()), str(uuid.uuid4())
             expiry_s = min(expiry, self._max_expiry_s) if expiry > 0 else self._max_expiry_s
             session = Session(name, self._folder / name / upload.name, upload.stat().st_size, now, now, expiry_s)
             self._folder.mkdir(exist_ok=True)
@@ -105,9 +103,9 @@ class SessionStore:
         with self._database.reading() as connection:
             row = connection.execute(query).one_or_none() if _is_session_name(name) else None
         session = None if row is None else self._session(row)
-        if session is None or session.is_expired:
+        if session is None or session.is_expired(self._database.now()):
             raise HTTPException(404, f"there is no session {name!r:.80}")
-        now = int(time.time())
+        now = int(self._database.now())
         if touch and session.last_access_ts != now:
             with self._database.writing(durable=False) as connection:
                 update = table.update().where(table.c.store == self._store, table.c.name == name)
@@ -128,7 +126,8 @@ class SessionStore:
         """Delete expired sessions and return their number; MONAI Label calls this every few minutes."""
         with self._database.reading() as connection:
             rows = connection.execute(select(table).where(table.c.store == self._store)).all()
-        expired = [session for session in map(self._session, rows) if session.is_expired]
+        now = self._database.now()
+        expired = [session for session in map(self._session, rows) if session.is_expired(now)]
         for session in expired:
             self._discard(session)
         return len(expired)

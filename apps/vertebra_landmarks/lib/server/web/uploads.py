@@ -27,6 +27,7 @@ from ...spine.labels.markups import (
     with_undefined,
 )
 from ...spine.schema import Spine
+from ..store.images import ImageHeader
 from .errors import UNREADABLE
 
 
@@ -90,14 +91,14 @@ def check_readable(image: Path) -> None:
 _LABEL_NAME = f"label{SUFFIX}"
 
 
-def checked_label(content: bytes, radiograph: Radiograph, tag: str) -> bytes:
+def checked_label(content: bytes, image: ImageHeader | Radiograph, tag: str) -> bytes:
     """The label to save: byte for byte what was sent, unless it has visible points off the image.
 
     Those become undefined; everything else in the file stays.
 
     Args:
         content: of the uploaded file.
-        radiograph: the image that is labelled.
+        image: that is labelled.
         tag: of the label.
 
     Raises:
@@ -105,16 +106,16 @@ def checked_label(content: bytes, radiograph: Radiograph, tag: str) -> bytes:
             another image, or it is ambiguous which pixels its positions mean.
     """
     markups = parse_json(content, _LABEL_NAME)
-    if is_before_0_8(markups) and radiograph.geometry.source == DENSITY:
+    if is_before_0_8(markups) and image.geometry.source == DENSITY:
         raise ValueError(
             "the label was saved by a Slicer module before 0.8, which took 1 mm for a pixel of this image, while "
-            f"Slicer takes {radiograph.geometry.spacing[0]:g} mm from its density: update the module and save it again"
+            f"Slicer takes {image.geometry.spacing[0]:g} mm from its density: update the module and save it again"
         )
-    _check_geometry(stated_geometry(markups, _LABEL_NAME), radiograph.geometry)
-    spine = from_markups(markups, radiograph.geometry, _LABEL_NAME)
+    _check_geometry(stated_geometry(markups, _LABEL_NAME), image.geometry)
+    spine = from_markups(markups, image.geometry, _LABEL_NAME)
     if tag == DefaultLabelTag.FINAL.value and not spine.visible.any():
         raise ValueError("a final label needs at least one point, this one has none")
-    hidden = _visible(spine) - _visible(fit_to_image(spine, radiograph.width, radiograph.height))
+    hidden = _visible(spine) - _visible(fit_to_image(spine, image.width, image.height))
     return json.dumps(with_undefined(markups, hidden), indent=1).encode() if hidden else content
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class ImageGeometry:
         if np.linalg.matrix_rank(self._axes, tol=1e-6) != 2:
             raise ValueError(f"the directions {self.along_row} and {self.down_column} do not span a plane")
 
-    @property
+    @cached_property
     def _axes(self) -> np.ndarray:
         """``(3, 2)`` millimetres in LPS of a step of one pixel along a row and down a column."""
         return np.array([self.along_row, self.down_column]).T * np.array(self.spacing)
@@ -82,11 +83,16 @@ class ImageGeometry:
         """
         lps = np.asarray(lps, dtype=float)
         check_shape("lps", lps, (3,))
-        directions = np.array([self.along_row, self.down_column]).T  # (3, 2)
+        pixels: np.ndarray = (lps - np.array(self.origin)) @ self._directions / np.array(self.spacing)
+        return pixels
+
+    @cached_property
+    def _directions(self) -> np.ndarray:
+        """``(3, 2)`` that turns a difference in LPS millimetres into steps along a row and down a column."""
+        directions = np.array([self.along_row, self.down_column]).T
         if not np.allclose(directions.T @ directions, np.eye(2), atol=1e-12):
             directions = np.linalg.pinv(directions).T
-        pixels: np.ndarray = (lps - np.array(self.origin)) @ directions / np.array(self.spacing)
-        return pixels
+        return directions
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, which ``parse`` reads."""

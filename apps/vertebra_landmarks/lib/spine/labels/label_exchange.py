@@ -18,11 +18,15 @@ from ..imaging.image_frame import ImageFrame
 from ..measurement.image_warnings import ImageWarning
 from ..measurement.report import curves_of, sides_of
 from ..schema import POINTS, SCHEMA_VERSION, VERTEBRAE, Spine
+from .landmark_names import NameMap
 from .markups import LANDMARK_INDEX, label_of
 
 LANDMARK_COLUMNS = ("image", "vertebra", "point", "x_px", "y_px", "score", "visible")
 CURVE_COLUMNS = ("image", "curve", "upper_end", "lower_end", "apex", "side", "angle_deg", "region", "sides_of")
 _REQUIRED_COLUMNS = LANDMARK_COLUMNS[:5]
+PATIENT = "patient"
+"""Column of a table, and field of JSON, that names the patient of an image; it may be absent."""
+_DEFAULT_NAMES = NameMap()
 _DELIMITERS = (",", ";", "\t")
 _STATED_DELIMITER = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
 """First line of a table for spreadsheet programs, which states the delimiter."""
@@ -37,12 +41,14 @@ class LabelledImage:
         spine: points in stored pixels of the image.
         frame: size, orientation and sides of the image; ``None`` where a file states none.
         warnings: reasons to doubt what is measured.
+        patient: what tells the patient from others, as the file states it; "" where it does not.
     """
 
     image: str
     spine: Spine
     frame: Optional[ImageFrame] = None
     warnings: tuple[ImageWarning, ...] = ()
+    patient: str = ""
 
     @property
     def required_frame(self) -> ImageFrame:
@@ -132,11 +138,15 @@ def _csv(rows: Iterable[Iterable[object]]) -> str:
     return stream.getvalue()
 
 
-def read_landmarks_csv(text: str) -> ReadResult:
+def read_landmarks_csv(text: str, names: NameMap = _DEFAULT_NAMES) -> ReadResult:
     """Read a table with a row per point, as ``landmarks_csv`` and ``scripts/predict.py`` write them.
 
     Columns are separated by commas, semicolons or tabs; numbers may have a decimal comma except in the first case. An
     image with an unusable row is left out as a whole, since an incomplete label would mislead a training.
+
+    Args:
+        text: of the file.
+        names: what its names of vertebrae and points stand for.
 
     Raises:
         ValueError: a column is missing.
@@ -145,34 +155,46 @@ def read_landmarks_csv(text: str) -> ReadResult:
     stream = io.StringIO(text[stated.end() :] if stated else text, newline="")
     header = stream.readline()
     delimiter = stated[1] if stated else max(_DELIMITERS, key=header.count)
-    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
-    missing = [name for name in _REQUIRED_COLUMNS if name not in names]
+    columns = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+    missing = [name for name in _REQUIRED_COLUMNS if name not in columns]
     if missing:
         raise ValueError(f"the table needs the columns {', '.join(_REQUIRED_COLUMNS)}; {missing[0]} is missing")
-    rows = csv.DictReader(stream, names, delimiter=delimiter)
+    rows = csv.DictReader(stream, columns, delimiter=delimiter)
     builders: dict[str, SpineBuilder] = {}
+    patients: dict[str, str] = {}
     problems: dict[str, str] = {}
     lines_before = 2 if stated else 1
     try:
         for row in rows:
             image = row["image"] or ""
             try:
-                _add_row(builders.setdefault(image, SpineBuilder()), row, delimiter)
+                _add_row(builders.setdefault(image, SpineBuilder()), row, delimiter, names)
+                patient = (row.get(PATIENT) or "").strip()
+                if patient and (patients.get(image) or patient) != patient:
+                    raise ValueError("its rows name different patients")
+                patients[image] = patient or patients.get(image, "")
             except ValueError as error:
                 problems.setdefault(image, f"line {lines_before + rows.line_num}, image {image!r:.80}: {error}")
     except csv.Error as error:
         raise ValueError(f"line {lines_before + rows.line_num}: {error}") from error
-    labels = [LabelledImage(image, builder.spine) for image, builder in builders.items() if image not in problems]
+    labels = [
+        LabelledImage(image, builder.spine, patient=patients[image])
+        for image, builder in builders.items()
+        if image not in problems
+    ]
     return labels, list(problems.values())
 
 
-def _add_row(builder: SpineBuilder, row: Mapping[str, Optional[str]], delimiter: str) -> None:
+def _add_row(builder: SpineBuilder, row: Mapping[str, Optional[str]], delimiter: str, names: NameMap) -> None:
     """Add the point of a row.
 
     Raises:
         ValueError: the row cannot be used.
     """
-    name = label_of(row["vertebra"] or "", row["point"] or "")
+    vertebra, point = row["vertebra"] or "", row["point"] or ""
+    if names.is_left_out(vertebra):
+        return
+    name = label_of(names.level(vertebra) or vertebra, names.point(point) or point)
     x, y, score = (_decimal(row.get(column), delimiter) for column in ("x_px", "y_px", "score"))
     visible = row.get("visible") or "1"
     if visible not in ("0", "1"):
@@ -221,8 +243,12 @@ def labels_json(labels: Iterable[LabelledImage]) -> str:
     return json.dumps({"schema_version": SCHEMA_VERSION, "images": images}, indent=1, allow_nan=False) + "\n"
 
 
-def read_labels_json(text: str) -> ReadResult:
+def read_labels_json(text: str, names: NameMap = _DEFAULT_NAMES) -> ReadResult:
     """Read what ``labels_json`` writes; curves follow from the landmarks and are ignored.
+
+    Args:
+        text: of the file.
+        names: what its names of landmarks stand for.
 
     Raises:
         ValueError: it is not such a JSON file, or of another schema version.
@@ -242,8 +268,11 @@ def read_labels_json(text: str) -> ReadResult:
                 name, is_visible = str(item.get("name")), item.get("visible", True)
                 if not isinstance(is_visible, bool):
                     raise ValueError(f"visible of {name:.40} must be true or false, got {is_visible!r:.40}")
-                builder.add(name, item.get("x"), item.get("y"), item.get("score", 1.0), is_visible)
-            labels.append(LabelledImage(image, builder.spine))
+                if not names.is_left_out(name):
+                    position = item.get("x"), item.get("y")
+                    builder.add(names.landmark(name) or name, *position, item.get("score", 1.0), is_visible)
+            patient = entry.get(PATIENT, "")
+            labels.append(LabelledImage(image, builder.spine, patient=str(patient) if patient else ""))
         except ValueError as error:
             problems.append(f"entry {number}, image {image!r:.80}: {error}")
     return labels, problems

@@ -7,16 +7,14 @@ whoever saved it; where there are readings beside it, it is the adjudicated labe
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, not_, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, not_, or_, select
 
 from ....study.plan import FIRST, REPEAT, SECOND
 from ....study.slots import Adjudication, ImageReadings, Reading
-from ...store.database import Database
 from ...store.images import FINAL, saved_at_of
 from ...store.label_sync import labeller
 from ...store.schema import GONE, images, labels, readings
@@ -32,15 +30,6 @@ ADJUDICATION = "adjudication"
 READING_TAG = "reading-"
 _BATCH = 500
 Clock = Callable[[Connection], float]
-
-
-def database_clock(database: Database) -> Clock:
-    """Seconds since 1970 by the clock that all servers of the database share; of this machine with SQLite."""
-    if database.is_sqlite:
-        return lambda _: time.time()
-    return lambda connection: float(
-        connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
-    )
 
 
 def tag_of(number: int) -> str:
@@ -71,7 +60,7 @@ class ReadingRows:
 
     def __init__(self, context: StoreContext, now: Clock | None = None) -> None:
         self._store, self.database = context.key, context.database
-        self.now = now or database_clock(context.database)
+        self.now: Clock = now or (lambda _: context.database.now())
 
     def lock(self, connection: Connection, image: str) -> int | None:
         """Key of an image that nobody else changes before the end of the transaction; ``None`` where it is gone."""

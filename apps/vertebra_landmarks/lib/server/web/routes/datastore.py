@@ -11,7 +11,6 @@ from fastapi import APIRouter, File, HTTPException, Query, Response, UploadFile
 from fastapi.responses import StreamingResponse
 from monailabel.utils.others.generic import file_checksum, get_mime_type
 
-from ....image_io import Radiograph
 from ....spine.image_suffixes import image_stem
 from ...annotation.readings.gate import Gate
 from ...annotation.readings.plan_file import PlanError
@@ -20,7 +19,7 @@ from ...annotation.readings.saving import save_label as save_label_of
 from ...filenames import check_tag
 from ...inference.response import side_info
 from ...store.datastore import ImagesFixedError
-from ...store.images import FINAL, REASON, STATED_SIDE
+from ...store.images import FINAL, REASON, STATED_SIDE, ImageHeader
 from ...store.label_sync import labeller
 from ...store.labels import ANGLE
 from ..access_policy import requires
@@ -173,7 +172,9 @@ async def update_image_info(
 ) -> Response:
     """Merge values into the metadata."""
     metadata = with_user(json_metadata(info), user, is_new=False)
-    return Json(await service.io_pool.run(_update_or_400, service.app.datastore().update_image_info, image, metadata))
+    return Json(
+        await service.label_pool.run(_update_or_400, service.app.datastore().update_image_info, image, metadata)
+    )
 
 
 @router.put("/datastore/image/side", openapi_extra=ANNOTATOR, summary="State the patient's side of an image")
@@ -220,15 +221,15 @@ async def save_label(
     metadata = with_user(json_metadata(params), user)
     gate = gate_of_label(service, gate, user, metadata)
     target = LabelTarget(image, tag or "final", base_version)
-    saved = await service.io_pool.run(_save_label, service, gate, target, label, metadata)
+    saved = await service.label_pool.run(_save_label, service, gate, target, label, metadata)
     return Json({"image": image, "label": image, "version": saved.version})
 
 
 def _save_label(
     service: Service, gate: Gate, target: LabelTarget, label: UploadFile, metadata: dict[str, Any]
 ) -> Saved:
-    radiograph = service.app.read_image(target.image)
-    return store_label(service, gate, target, label.file.read(), radiograph, metadata)
+    header = service.app.image_header(target.image)
+    return store_label(service, gate, target, label.file.read(), header, metadata)
 
 
 def gate_of_label(service: Service, gate: Gate, user: User, metadata: Mapping[str, Any]) -> Gate:
@@ -257,7 +258,7 @@ def store_label(
     gate: Gate,
     target: LabelTarget,
     content: bytes,
-    radiograph: Radiograph,
+    header: ImageHeader,
     metadata: dict[str, Any],
 ) -> Saved:
     """Save the content of a Markups file as a label.
@@ -270,7 +271,7 @@ def store_label(
     image, tag, base_version, number = target
     try:
         judged_as = FINAL if number is not None or is_of_study(gate, tag) else tag
-        checked = checked_label(content, radiograph, check_tag(judged_as))
+        checked = checked_label(content, header, check_tag(judged_as))
         store, study = service.app.datastore(), service.study
         saved = save_label_of(store, study, gate, image, check_tag(tag), checked, metadata, base_version, number)
     except PlanError:
@@ -315,7 +316,7 @@ async def restore_label(
     service: ServiceDep, gate: CurrentGate, user: CurrentUser, label: ImageId, tag: Tag, version: Version
 ) -> Response:
     """Save a copy of a version as the current label; nothing is lost."""
-    return Json({"version": await service.io_pool.run(_restore_label, service, gate, label, tag, version, user)})
+    return Json({"version": await service.label_pool.run(_restore_label, service, gate, label, tag, version, user)})
 
 
 def _restore_label(service: Service, gate: Gate, label: str, tag: str, version: int, user: User) -> int:
@@ -350,10 +351,10 @@ async def update_label_info(
 ) -> Response:
     """Merge values into the metadata."""
     update, metadata = service.app.datastore().update_label_info, with_user(json_metadata(info), user, is_new=False)
-    seen = await service.io_pool.run(gate.tag, label, tag)
+    seen = await service.label_pool.run(gate.tag, label, tag)
     if seen is None:
         raise _no_label(label, tag)
-    return Json(await service.io_pool.run(_update_or_400, update, label, seen, metadata))
+    return Json(await service.label_pool.run(_update_or_400, update, label, seen, metadata))
 
 
 @router.put("/datastore/updatelabelinfo", openapi_extra=ANNOTATOR, include_in_schema=False)

@@ -14,6 +14,7 @@ from ...annotation.landmarks import EXAMPLE, SET_HERE, LandmarksBody, landmarks_
 from ...annotation.readings.gate import Gate
 from ...annotation.readings.saving import Saved
 from ...store.labels import CurrentLabel
+from ...store.studies_folder import StudiesUnavailableError
 from ..access_policy import requires
 from ..auth import Role
 from ..dependencies import CurrentGate, CurrentUser, Json, Service, ServiceDep
@@ -50,7 +51,7 @@ async def landmarks(
 
     Of a reading with ``reading``, its number, instead of the tag.
     """
-    return Json(await service.io_pool.run(_landmarks, service, gate, image, tag, reading))
+    return Json(await service.label_pool.run(_landmarks, service, gate, image, tag, reading))
 
 
 def _landmarks(service: Service, gate: Gate, image: str, tag: str, number: int | None) -> dict[str, Any]:
@@ -67,11 +68,13 @@ def _landmarks(service: Service, gate: Gate, image: str, tag: str, number: int |
             if made is None or not is_shown or not made.is_submitted:
                 raise LabelNotFoundException(f"image {image!r:.80} has no reading {number}")
             tag, label = made.tag, store.read_label_version(image, made.tag, made.version)
+    except StudiesUnavailableError:
+        raise
     except (OSError, ValueError) as error:
         raise HTTPException(409, "the label is missing or damaged on the disk") from error
     try:
         content = parse_json(label.content)
-        geometry = PIXELS if stated_geometry(content, "label") else service.app.read_image(image).geometry
+        geometry = PIXELS if stated_geometry(content, "label") else service.app.image_header(image).geometry
         spine = from_markups(content, geometry, "label")
     except ValueError as error:
         raise HTTPException(UNREADABLE, f"the label holds no vertebra landmarks: {error}") from error
@@ -105,10 +108,10 @@ async def save_landmarks(
     except ValueError as error:
         raise bad_request(error) from error
     metadata = with_user(body.metadata(time.time()), user)
-    await service.io_pool.run(_check_digest, service, image, image_digest)
+    await service.label_pool.run(_check_digest, service, image, image_digest)
     gate = gate_of_label(service, gate, user, metadata)
     target = LabelTarget(image, tag, base_version, reading)
-    saved = await service.io_pool.run(_save, service, gate, target, body, metadata)
+    saved = await service.label_pool.run(_save, service, gate, target, body, metadata)
     of_reading = {} if saved.reading is None else {"reading": saved.reading}
     return Json({"image": image, "tag": saved.tag, "version": saved.version, **of_reading})
 
@@ -123,9 +126,9 @@ def _check_digest(service: Service, image: str, digest: str) -> None:
 
 
 def _save(service: Service, gate: Gate, target: LabelTarget, body: LandmarksBody, metadata: dict[str, Any]) -> Saved:
-    radiograph = service.app.read_image(target.image)
+    header = service.app.image_header(target.image)
     try:
-        content = body.markups(radiograph.geometry)
+        content = body.markups(header.geometry)
     except ValueError as error:
         raise bad_request(error) from error
-    return store_label(service, gate, target, content, radiograph, metadata)
+    return store_label(service, gate, target, content, header, metadata)

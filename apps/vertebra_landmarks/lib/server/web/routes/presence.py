@@ -17,7 +17,7 @@ from ..auth import Role
 from ..dependencies import CurrentGate, CurrentUser, Json, Service, ServiceDep
 from ..errors import answer
 from .datastore import ImageId
-from .study import name_of
+from .study.plan import name_of
 
 router = APIRouter(tags=["Presence"])
 
@@ -52,7 +52,7 @@ async def note_presence(
     """
     name = name_of(user, body.user, gate)
     gate = service.study.gate(name)
-    others = await service.io_pool.run(_note, service, gate, image, str(client), body.edits)
+    others = await service.label_pool.run(_note, service, gate, image, str(client), body.edits)
     return Json({"others": [other._asdict() for other in others]})
 
 
@@ -69,5 +69,5 @@ def _note(service: Service, gate: Gate, image: str, client: str, edits: int) -> 
 @router.delete("/presence", openapi_extra=READER, summary="Note that an image was closed")
 async def end_presence(service: ServiceDep, image: ImageId, client: Client) -> Response:
     """Forget that a client has an image open."""
-    await service.io_pool.run(service.presence.leave, image, str(client))
+    await service.label_pool.run(service.presence.leave, image, str(client))
     return Json({})

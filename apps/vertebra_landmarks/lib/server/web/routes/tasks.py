@@ -22,7 +22,7 @@ from ..dependencies import CurrentGate, CurrentUser, Json, Service, ServiceDep
 from ..errors import bad_request
 from ..task_registry import BATCH, SCORING, TRAIN, task_json
 from ..validation import BatchParams, NextImageParams, ScoringParams, TrainParams, sent
-from .study import name_of, next_of
+from .study.plan import name_of, next_of
 
 router = APIRouter()
 
@@ -46,9 +46,9 @@ async def next_image(
     _check_exists("strategy", strategy, service.app._strategies)
     request = sent(params)
     if gate.plan is None:
-        return Json(await service.io_pool.run(_next_image, service, strategy, request, user.name))
+        return Json(await service.label_pool.run(_next_image, service, strategy, request, user.name))
     name = name_of(user, request.get("client_id") or "", gate)
-    return Json(await service.io_pool.run(_next_reading, service, strategy, name))
+    return Json(await service.label_pool.run(_next_reading, service, strategy, name))
 
 
 def _next_reading(service: Service, strategy: str, name: str) -> dict[str, Any]:

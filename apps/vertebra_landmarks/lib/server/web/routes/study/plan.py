@@ -7,15 +7,15 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Response
 from pydantic import ConfigDict
 
-from ....learning.validation import Text
-from ....study.plan import StudyPlan, checked_plan
-from ....study.slots import Reading
-from ...annotation.bodies import Body, ShortText
-from ...annotation.readings.gate import Gate
-from ..access_policy import requires
-from ..auth import ANYBODY, Role, User
-from ..dependencies import CurrentGate, CurrentUser, Json, Service, ServiceDep
-from ..errors import answer, bad_request
+from .....learning.validation import Text
+from .....study.plan import StudyPlan, checked_plan
+from .....study.slots import Reading
+from ....annotation.bodies import Body, ShortText
+from ....annotation.readings.gate import Gate
+from ...access_policy import requires
+from ...auth import ANYBODY, Role, User
+from ...dependencies import CurrentGate, CurrentUser, Json, Service, ServiceDep
+from ...errors import answer, bad_request
 
 router = APIRouter(tags=["Study"])
 

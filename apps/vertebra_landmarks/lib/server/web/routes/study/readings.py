@@ -7,16 +7,16 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, HTTPException, Response
 from pydantic import ConfigDict, Field
 
-from ....learning.validation import Expected
-from ....study.plan import StudyPlan
-from ...annotation.bodies import Body, ShortText
-from ...annotation.readings.gate import Gate
-from ..access_policy import requires
-from ..auth import Role
-from ..dependencies import CurrentGate, CurrentUser, Json, Service, ServiceDep
-from ..errors import answer, bad_request
-from .datastore import BaseVersion, ImageId, _check_image
-from .study import name_of
+from .....learning.validation import Expected
+from .....study.plan import StudyPlan
+from ....annotation.bodies import Body, ShortText
+from ....annotation.readings.gate import Gate
+from ...access_policy import requires
+from ...auth import Role
+from ...dependencies import CurrentGate, CurrentUser, Json, Service, ServiceDep
+from ...errors import answer, bad_request
+from ..datastore import BaseVersion, ImageId, _check_image
+from .plan import name_of
 
 router = APIRouter(tags=["Study"])
 
