@@ -61,7 +61,7 @@ def draw_differences(found: Agreement, path: Path) -> None:
         axes.xaxis.set_tick_params(labelbottom=True)
     figure.supxlabel("mean of the largest Cobb angle (°)", fontsize=10)
     figure.supylabel("difference (°)", fontsize=10)
-    save(figure, path)
+    save(figure, path, max_bytes=None)
 
 
 def _differences(axes: Axes, comparison: Comparison) -> None:
@@ -105,7 +105,7 @@ def draw_corners(found: Agreement, path: Path) -> None:
     axes.set_ylabel("mean distance of corners (px)")
     axes.grid(alpha=0.25)
     axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    save(figure, path)
+    save(figure, path, max_bytes=None)
 
 
 def draw_model(found: Agreement, path: Path) -> None:
@@ -116,7 +116,7 @@ def draw_model(found: Agreement, path: Path) -> None:
     figure = new_figure(8.0, 1.9 * len(found.spreads))
     for axes, one in zip(figure.subplots(len(found.spreads), squeeze=False)[:, 0], found.spreads, strict=True):
         _spread(axes, one)
-    save(figure, path)
+    save(figure, path, max_bytes=None)
 
 
 def _spread(axes: Axes, one: Spread) -> None:

@@ -139,3 +139,21 @@ def test_images_of_one_patient_are_drawn_together() -> None:
     assert mean_with_interval(values) == alone
     assert math.isnan(mean_with_interval(values[:8], ["a"] * 8).low)
     assert math.isnan(mean_with_interval(np.array([])).value)
+
+
+def test_intervals_hold_the_true_value_where_images_have_two_or_three_readings() -> None:
+    rng = np.random.default_rng(1)
+    inside = []
+    for _ in range(200):
+        counts, means = rng.choice([2, 3], 40), rng.normal(0, 10, 40)
+        groups = [(mean + rng.normal(0, 4, count)).tolist() for count, mean in zip(counts, means, strict=True)]
+        found = reliability_of_groups(groups)
+        inside.append((found.icc_1_1.low <= 100 / 116 <= found.icc_1_1.high, found.sem.low <= 4 <= found.sem.high))
+    assert (np.mean(inside, axis=0) >= 0.9).all()
+
+
+def test_intervals_hold_the_true_value_where_readers_are_biased() -> None:
+    rng = np.random.default_rng(1)
+    tables = rng.normal(0, 10, (200, 40, 1)) + rng.normal(0, 2, (200, 1, 3)) + rng.normal(0, 3, (200, 40, 3))
+    found = [reliability_of_table(table).icc_2_1 for table in tables]
+    assert np.mean([one.low <= 100 / 113 <= one.high for one in found]) >= 0.9
