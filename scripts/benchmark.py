@@ -23,7 +23,7 @@ from PIL import Image
 from lib.image_io import read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.decoders import DECODERS, DEFAULT_DECODER
-from lib.learning.models.devices import choose_device
+from lib.learning.models.devices import choose_device, quick_precision
 from lib.learning.prediction.predictor import LandmarkPredictor
 from lib.phantoms import random_spec, render_phantom
 from lib.spine.labels.markups import SUFFIX, write_markups
@@ -120,7 +120,7 @@ def bare_forward(predictor: LandmarkPredictor, repeats: int) -> float:
     image = torch.zeros(1, 1, size.height, size.width, device=predictor.device)
     image = image.to(memory_format=torch.channels_last)
     seconds = []
-    with torch.inference_mode():
+    with torch.inference_mode(), quick_precision(predictor.device):
         for _ in range(repeats + 1):
             begin = time.perf_counter()
             predictor.network(image)

@@ -35,6 +35,8 @@ from _evaluation_samples import (
     was_calibrated_on,
     was_trained_on,
 )
+from lib.archive.results.record import landmark_records
+from lib.archive.results.tables import LANDMARKS, TABLES, landmark_rows
 from lib.evaluation.box_matching import match_boxes
 from lib.evaluation.calibration import Decile, ratio_range
 from lib.evaluation.evaluate import (
@@ -62,7 +64,6 @@ from lib.learning.weights.provenance import KnownImages, read_known_images
 from lib.spine.atomic_write import atomic_write, check_writable
 from lib.spine.measurement.anatomy import spans_of
 from lib.spine.schema import CENTER, POINTS, Spine
-from predict import TABLES, landmark_rows
 
 LABELS = "labels"
 CALIBRATION = "calibration"
@@ -381,9 +382,9 @@ def write_predictions(path: Path, images: Sequence[Sample], predictions: Predict
     names = {image.path: image.name for image in images}
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(TABLES["landmarks.csv"])
+        writer.writerow(TABLES[LANDMARKS])
         for image, name in names.items():
-            writer.writerows(landmark_rows(name, predictions[image].by_decoder[decoder].spine))
+            writer.writerows(landmark_rows(name, landmark_records(predictions[image].by_decoder[decoder].spine)))
 
 
 def labelled_samples(arguments: argparse.Namespace) -> list[LabelledSample]:

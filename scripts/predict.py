@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,39 +19,28 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 import _app_path  # noqa: F401
-from _result_tables import DoneImage, ResultTables, Row
+from _result_tables import DoneImage, ResultTables
 from lib import __version__
+from lib.archive.results.record import ImageRecord
+from lib.archive.results.tables import REFUSED, TABLES, result_rows
 from lib.image_io import Radiograph, UnreadableImageError, read_radiograph
 from lib.image_io.dicom.study import read_study_tags
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.data.input_files import OVERLAY_SUFFIX, InputImage, find_images
 from lib.learning.decoders import DECODERS, DEFAULT_DECODER
 from lib.learning.models.devices import choose_device
-from lib.learning.prediction.overlay import draw_overlay
+from lib.learning.prediction.overlay import PNG_LEVEL, draw_overlay
 from lib.learning.prediction.predictor import LandmarkPredictor, NoSpineError
 from lib.learning.prediction.request import PredictionRequest
 from lib.learning.prediction.result import Prediction
 from lib.learning.weights.weight_files import file_digest
 from lib.report import PAGE_SIZES, ReportContent, report_pdf
-from lib.spine.labels.label_exchange import CURVE_COLUMNS, LANDMARK_COLUMNS
 from lib.spine.labels.markups import SUFFIX, write_markups
-from lib.spine.measurement.image_warnings import describe_orientation
 from lib.spine.measurement.origin import Origin
-from lib.spine.measurement.report import challenge_report, curves_of, sides_of
-from lib.spine.schema import Spine
 
-_CONFIDENCE = ("image", "spine_score", "names_right", "curve", "angle_deg", "half_width_deg", "orientation", "warnings")
 REPORT_SUFFIX = ".report.pdf"
 LOCK_FILE = ".predict_run.lock"
 """Lock file of a run, which is never deleted."""
-TABLES: dict[str, Row] = {
-    "landmarks.csv": LANDMARK_COLUMNS,
-    "cobb.csv": ("image", "angle1_deg", "angle2_deg", "angle3_deg"),
-    "curves.csv": CURVE_COLUMNS,
-    "errors.csv": ("image", "vertebra", "point", "error_px"),
-    "confidence.csv": _CONFIDENCE,
-    "refused.csv": ("image", "reason"),
-}
 ABANDONED = 2
 """Exit status where nothing is done because of the arguments or existing results."""
 
@@ -70,68 +61,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-Rows = Iterator[Row]
-
-
-def landmark_rows(name: str, spine: Spine) -> Rows:
-    """The 85 landmarks of one image."""
-    for vertebra, point, landmark in spine.points():
-        if landmark is not None:
-            visible = "1" if landmark.is_visible else "0"
-            position = f"{landmark.x:.3f}", f"{landmark.y:.3f}"
-            yield name, vertebra, point, *position, f"{landmark.score:.4f}", visible
-
-
-def cobb_rows(name: str, prediction: Prediction) -> Rows:
-    """The three angles of the challenge rule."""
-    angles = challenge_report(prediction.spine, prediction.frame)
-    if angles is not None:
-        yield name, *(f"{angle:.3f}" for angle in angles)
-
-
-def curve_rows(name: str, prediction: Prediction) -> Rows:
-    """Every curve, numbered from top to bottom; the largest one where none reaches ten degrees."""
-    sides = sides_of(prediction.frame)
-    for number, curve in enumerate(curves_of(prediction.spine, prediction.frame), 1):
-        ends = curve.upper_end, curve.lower_end, curve.apex
-        yield name, str(number), *ends, curve.side, f"{curve.angle_deg:.2f}", curve.region, sides
-
-
-def error_rows(name: str, spine: Spine) -> Rows:
-    """The expected errors of the landmarks; none where the model does not estimate them."""
-    for vertebra, point, landmark in spine.points():
-        if landmark is not None and landmark.error is not None:
-            yield name, vertebra, point, f"{landmark.error:.2f}"
-
-
-def confidence_rows(name: str, prediction: Prediction) -> Rows:
-    """Confidence of the spine, its names and each curve's angle; empty where not estimated.
-
-    An image without a curve has one row with its orientation and warnings.
-    """
-    right = "" if prediction.names_right is None else f"{prediction.names_right:.3f}"
-    orientation = f"{describe_orientation(prediction.orientation)} ({prediction.orientation_source})"
-    warnings = " ".join(warning.message for warning in prediction.warnings)
-    curves = curves_of(prediction.spine, prediction.frame, prediction.tilt_half_widths, prediction.names_right)
-    angles = [
-        (str(number), f"{curve.angle_deg:.2f}", "" if curve.half_width_deg is None else f"{curve.half_width_deg:.2f}")
-        for number, curve in enumerate(curves, 1)
-    ]
-    for angle in angles or [("", "", "")]:
-        yield name, f"{prediction.spine_score:.3f}", right, *angle, orientation, warnings
-
-
-def result_rows(name: str, prediction: Prediction) -> dict[str, Iterable[Row]]:
-    """Rows of one image by table."""
-    return {
-        "landmarks.csv": landmark_rows(name, prediction.spine),
-        "cobb.csv": cobb_rows(name, prediction),
-        "curves.csv": curve_rows(name, prediction),
-        "errors.csv": error_rows(name, prediction.spine),
-        "confidence.csv": confidence_rows(name, prediction),
-    }
-
-
 class Run(NamedTuple):
     """What is the same for all images of a run.
 
@@ -150,8 +79,13 @@ class Run(NamedTuple):
     digest: str
 
 
-def predict_one(image: InputImage, run: Run) -> Prediction:
+def predict_one(image: InputImage, reading: Future[Radiograph], run: Run) -> Prediction:
     """Predict one image and write its files; earlier results are deleted even if it fails.
+
+    Args:
+        image: to predict.
+        reading: of its pixels.
+        run: what is the same for all.
 
     Raises:
         UnreadableImageError: the image cannot be read.
@@ -162,11 +96,11 @@ def predict_one(image: InputImage, run: Run) -> Prediction:
     markups, overlay, report = (run.output / f"{image.stem}{suffix}" for suffix in suffixes)
     for stale in (markups, overlay, report):
         stale.unlink(missing_ok=True)
-    radiograph = read_radiograph(image.path)
+    radiograph = reading.result()
     prediction = run.predictor.predict(radiograph, PredictionRequest(run.decoder))
     if run.page is not None:
         report.write_bytes(report_pdf(report_of(image, radiograph, prediction, run.digest), run.page))
-    draw_overlay(radiograph, prediction).save(overlay)
+    draw_overlay(radiograph, prediction).save(overlay, compress_level=PNG_LEVEL)
     write_markups(markups, prediction.spine, radiograph.geometry)
     return prediction
 
@@ -255,24 +189,35 @@ def predict_all(images: list[InputImage], run: Run, tables: ResultTables, done: 
         OSError: a table cannot be written.
     """
     failed = 0
+    readings = read_ahead([image for image in images if image.name not in done])
     for image in tqdm(images, unit="image", disable=len(images) < 2 or not sys.stderr.isatty()):
-        refused = done[image.name].refused if image.name in done else _predict(image, run, tables)
+        refused = done[image.name].refused if image.name in done else _predict(image, next(readings), run, tables)
         if refused is not None:
             failed += 1
             tqdm.write(f"{image.name}: {refused}".encode(errors="backslashreplace").decode(), file=sys.stderr)
     return failed
 
 
-def _predict(image: InputImage, run: Run, tables: ResultTables) -> str | None:
+def read_ahead(images: Sequence[InputImage]) -> Iterator[Future[Radiograph]]:
+    """Each image as it is read in a thread, which reads the next one while the caller is at work on it."""
+    with ThreadPoolExecutor(1, thread_name_prefix="read-image") as pool:
+        readings = deque(pool.submit(read_radiograph, image.path) for image in images[:1])
+        for image in images[1:]:
+            readings.append(pool.submit(read_radiograph, image.path))
+            yield readings.popleft()
+        yield from readings
+
+
+def _predict(image: InputImage, reading: Future[Radiograph], run: Run, tables: ResultTables) -> str | None:
     """Predict an image and write its rows; returns why it was refused, ``None`` where it was not."""
     try:
-        prediction = predict_one(image, run)
+        prediction = predict_one(image, reading, run)
     except (UnreadableImageError, NoSpineError, OSError) as error:
         reason = str(error).removeprefix(f"{image.path.name}: ")
         is_final = not isinstance(error, OSError)  # a full disk may have room next time
-        tables.add(image, {"refused.csv": [(image.name, reason)]}, reason, is_final)
+        tables.add(image, {REFUSED: [(image.name, reason)]}, reason, is_final)
         return reason
-    tables.add(image, result_rows(image.name, prediction))
+    tables.add(image, result_rows(image.name, ImageRecord.of(prediction)))
     return None
 
 

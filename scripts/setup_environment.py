@@ -1,9 +1,11 @@
 """The virtual environment ``.venv``: created when missing, and updated with the requirements files.
 
+``setup_environment.py [--cluster]`` sets it up without starting anything; ``--cluster`` adds what archives need.
 Used by ``start.py`` and ``test.py`` before anything is installed, hence the standard library only. Annotations are
 quoted, so that a Python too old for the project can still run this file and print what is wrong.
 """
 
+import argparse
 import contextlib
 import hashlib
 import json
@@ -23,6 +25,7 @@ SUPPORTED = ((3, 11), (3, 12), (3, 10))
 TORCH = "torch==2.13.0"  # the release that requirements.txt was tested with
 RUNTIME = "requirements.txt"
 DEVELOPMENT = "requirements-dev.txt"
+CLUSTER = "requirements-cluster.txt"
 
 _VERSION = "{}.{}".format(*sys.version_info)
 _HEARTBEAT_S = 30
@@ -332,3 +335,21 @@ else:
         except OSError:
             return False
         return True
+
+
+def main() -> int:
+    """Set the environment up; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cluster", action="store_true", help=f"install {CLUSTER} as well, for archives of images")
+    arguments = parser.parse_args()
+    use_suitable_python()
+    try:
+        prepare(*([CLUSTER] if arguments.cluster else []))
+    except SetupError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

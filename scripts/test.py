@@ -1,8 +1,9 @@
 """Run the tests: ``python3 scripts/test.py [pytest arguments]``.
 
-Makes ``.venv`` and installs what is missing, as ``start.py`` does, plus the tools of ``requirements-dev.txt`` and, as
-root on Debian, the system libraries of the Slicer tests, PostgreSQL, Chromium and npm; then runs pytest in the
-repository root, in several processes at once (``-n 0``: in one), and ends with its exit status.
+Makes ``.venv`` and installs what is missing, as ``start.py`` does, plus ``requirements-dev.txt``,
+``requirements-cluster.txt`` and, as root on Debian, the system libraries of the Slicer tests, PostgreSQL, Chromium and
+npm; then runs pytest in the repository root, in several processes at once (``-n 0``: in one), and ends with its exit
+status.
 """
 
 import os
@@ -10,7 +11,7 @@ import sys
 
 import setup_environment
 from harness import system_packages
-from setup_environment import DEVELOPMENT, ROOT, SetupError
+from setup_environment import CLUSTER, DEVELOPMENT, ROOT, SetupError
 
 MAX_PROCESSES = 4
 """Each takes a gigabyte of memory, and its servers as much."""
@@ -28,7 +29,7 @@ def main() -> int:
     """Run pytest; returns its exit status."""
     setup_environment.use_suitable_python()
     try:
-        python = setup_environment.prepare(DEVELOPMENT)
+        python = setup_environment.prepare(DEVELOPMENT, CLUSTER)
     except SetupError as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,8 +1,9 @@
 """Show what a PACS has in OHIF, a viewer for the browser: ``viewer.py --dicomweb URL``.
 
-The login of the PACS comes from the environment, see docs/PACS.md; the browser does not get it. Whoever reaches this
-server reads and stores with that login, hence it listens on this machine only unless ``--host`` says otherwise. OHIF is
-taken from its npm package, which is downloaded once; nothing else is asked of other servers.
+The login of the PACS comes from the environment, see docs/PACS.md; the browser does not get it. Whoever has the address
+that is printed reads with that login, and stores structured reports: it has a token, new at every start unless
+``VERTEBRA_VIEWER_TOKEN`` in the environment says one. The server listens on this machine only unless ``--host`` says
+otherwise. OHIF is taken from its npm package, which is downloaded once; nothing else is asked of other servers.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import logging
+import os
+import re
+import secrets
 import socket
 import sys
 from pathlib import Path
@@ -23,9 +27,12 @@ from lib.server.log_privacy import install_log_redaction
 from lib.server.pacs.client import PacsClient, PacsError
 from lib.server.pacs.settings import PacsSettings, pacs_settings
 from lib.server.pacs.viewer.ohif_build import PACKAGE, VERSION, find_build
-from lib.server.pacs.viewer.viewer_app import viewer_app
+from lib.server.pacs.viewer.viewer_app import TOKEN, viewer_app
 
 STOP_TIMEOUT_S = 3
+TOKEN_VARIABLE, TOKEN_BYTES = "VERTEBRA_VIEWER_TOKEN", 24
+MIN_TOKEN = 16
+"""Characters of a token in the environment."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -53,10 +60,11 @@ def main() -> int:
     try:
         check_studies(arguments.dicomweb)
         settings = pacs_settings(arguments.dicomweb, parse_conf(dict(arguments.conf)))
+        token = token_of_environment()
         listener = listen(arguments.host, arguments.port)
         with listener:
             build = find_build(arguments.folder)
-            return serve(build, settings, listener)
+            return serve(build, settings, listener, token)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -78,8 +86,20 @@ def listen(host: str, port: int) -> socket.socket:
         raise OSError(f"the viewer cannot listen on {host} port {port}: {reason}") from error
 
 
-def serve(build: Path, settings: PacsSettings, listener: socket.socket) -> int:
-    """Serve a build and a PACS until interrupted; returns 0."""
+def token_of_environment() -> str:
+    """The token of ``TOKEN_VARIABLE``, a new one without it.
+
+    Raises:
+        ValueError: it is too short, or has characters that do not belong into an address.
+    """
+    token = os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(TOKEN_BYTES)
+    if len(token) < MIN_TOKEN or not re.fullmatch(r"[A-Za-z0-9_-]+", token):
+        raise ValueError(f"{TOKEN_VARIABLE} must have {MIN_TOKEN} or more letters, digits, _ and -")
+    return token
+
+
+def serve(build: Path, settings: PacsSettings, listener: socket.socket, token: str) -> int:
+    """Serve a build and a PACS to browsers with a token until interrupted; returns 0."""
     client = PacsClient(settings)
     try:
         try:
@@ -89,10 +109,14 @@ def serve(build: Path, settings: PacsSettings, listener: socket.socket) -> int:
         host, port = listener.getsockname()[:2]
         address = ipaddress.ip_address(host)
         if not address.is_loopback:
-            print("Whoever reaches this server sees the PACS, with the login that was given here.", file=sys.stderr)
-        print(f"OHIF is at http://{f'[{host}]' if address.version == 6 else host}:{port}/", flush=True)
+            print(
+                "Images and the token pass the network unencrypted: put a server with TLS in front of this one.",
+                file=sys.stderr,
+            )
+        shown = f"[{host}]" if address.version == 6 else host
+        print(f"OHIF is at http://{shown}:{port}/?{TOKEN}={token}", flush=True)
         config = uvicorn.Config(
-            viewer_app(build, client, settings.url),
+            viewer_app(build, client, settings.url, token),
             log_config=None,
             access_log=False,
             server_header=False,

@@ -45,9 +45,21 @@ LEARNING = (
     }
 )
 REPORT = IMAGE_IO | {"reportlab", "lib.report"}
+STUDY = SPINE | {"yaml", "pydantic", "pydantic_core", "lib.study", "lib.learning.validation"}
 WEB = {"fastapi", "starlette", "pydantic", "anyio", "jwt"}
 HTTP = {"requests", "urllib3", "dicomweb_client"}
-SERVER = LEARNING | REPORT | WEB | HTTP | {"monailabel", "filelock", "psutil", "sqlalchemy", "watchdog", "lib"}
+SERVER = LEARNING | REPORT | STUDY | WEB | HTTP | {"monailabel", "filelock", "psutil", "sqlalchemy", "watchdog"}
+SERVER |= {"lib.server", "lib.structured_report", "lib.deidentification"}
+ARCHIVE = LEARNING | {
+    "lib.archive",
+    "lib.server.config",
+    "lib.server.pacs",
+    "aiohttp",
+    "filelock",
+    "fsspec",
+    "pyarrow",
+}
+"""Of the server, only its connection to a PACS."""
 MAY_IMPORT = {
     "spine": SPINE,
     "evaluation": EVALUATION,
@@ -56,8 +68,10 @@ MAY_IMPORT = {
     "structured_report": STRUCTURED_REPORT,
     "deidentification": DEIDENTIFICATION,
     "report": REPORT,
+    "study": STUDY,
     "learning": LEARNING,
     "server": SERVER,
+    "archive": ARCHIVE | {"dask", "distributed"},
     "__init__.py": frozenset(),
 }
 """What each tier may import besides the standard library."""
@@ -110,8 +124,10 @@ ROOMS = {
     "structured_report": ("apps/vertebra_landmarks/lib/structured_report", "tests/structured_report"),
     "deidentification": ("apps/vertebra_landmarks/lib/deidentification", "tests/deidentification"),
     "report": ("apps/vertebra_landmarks/lib/report", "tests/report"),
+    "study": ("apps/vertebra_landmarks/lib/study", "tests/study"),
     "learning": ("apps/vertebra_landmarks/lib/learning", "tests/learning"),
     "server": ("apps/vertebra_landmarks/lib/server", "tests/server"),
+    "archive": ("apps/vertebra_landmarks/lib/archive", "tests/archive"),
     "slicer": ("slicer_module", "tests/slicer"),
     "scripts": ("scripts", "tests/scripts"),
     "browser": ("apps/vertebra_landmarks/browser", "tests/browser"),
@@ -272,6 +288,20 @@ def test_lib_imports_point_downwards_only() -> None:
     assert offences(LIB, lambda path, source: forbidden_imports(source, package_of(path), MAY_IMPORT[tier(path)])) == {}
 
 
+def test_dask_is_imported_by_one_module_of_archives() -> None:
+    paths = [path for path in LIB if tier(path) == "archive" and path.name != "cluster.py"]
+    assert paths
+    assert offences(paths, lambda path, source: forbidden_imports(source, package_of(path), ARCHIVE)) == {}
+
+
+def test_what_the_base_installation_runs_imports_no_extra_package() -> None:
+    """``scripts/predict.py`` uses the records and tables of archives."""
+    archive, plain = APP / "lib" / "archive", LEARNING | {"lib.archive"}
+    names = "__init__", "extras", "results/__init__", "results/record", "results/tables"
+    paths = [archive / f"{name}.py" for name in names]
+    assert offences(paths, lambda path, source: forbidden_imports(source, package_of(path), plain)) == {}
+
+
 @pytest.mark.parametrize(
     ("package", "source"),
     [
@@ -290,6 +320,8 @@ def test_lib_imports_point_downwards_only() -> None:
         pytest.param("lib.report", "from ..learning.data.image_views import warp", id="report imports learning"),
         pytest.param("lib.learning", "from ..server.config import ServerConfig", id="learning imports server"),
         pytest.param("lib.learning", "from monailabel.config import settings", id="learning imports monailabel"),
+        pytest.param("lib.archive", "from ..server.store import datastore", id="archive imports the store"),
+        pytest.param("lib.server", "from ..archive.plan import Plan", id="server imports archive"),
         pytest.param("lib.server", "import flask", id="server imports something else"),
         pytest.param("lib.server", "import main", id="server imports the app"),
     ],

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from harness.ports import free_port
 from harness.system_packages import BALANCER, nginx
 from setup_environment import ROOT
 
@@ -65,9 +66,7 @@ def own_balancer(ports: Sequence[int], port: int = 0) -> Iterator[str]:
     if program is None:
         raise RuntimeError(f"nginx is not installed; on Debian and Ubuntu: sudo apt install {BALANCER}")
     if not port:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
     place = Path(tempfile.mkdtemp(prefix="nginx-"))
     try:
         text = configuration(CONFIGURATION.read_text(encoding="utf-8"), ports, port, place)

@@ -8,7 +8,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.ports import free_port
 from harness.system_packages import PACS_PLUGIN, has_orthanc
 
 USER = "tester"
@@ -39,9 +39,7 @@ class LocalOrthanc:
 
     def __init__(self, folder: Path, port: int = 0, settings: Mapping[str, Any] | None = None) -> None:
         if not port:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = probe.getsockname()[1]
+            port = free_port()
         self.root = f"http://127.0.0.1:{port}"
         self.url, self.user, self.password = f"{self.root}/dicom-web", USER, secrets.token_hex(8)
         self.log = folder / "orthanc.log"

@@ -7,13 +7,14 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from harness.ports import free_port
 
 USER = "tester"
 START_TIMEOUT_S = 60
@@ -56,9 +57,7 @@ def own_postgresql(*settings: str) -> Iterator[OwnPostgresql]:
     as_user = _unprivileged(place)
     password = secrets.token_hex(8)
     (place / "password").write_text(password)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     try:
         made = [str(folder / "initdb"), "--pgdata", str(place / "data"), "--username", USER, "--encoding", "UTF8"]
         made += ["--no-locale", "--auth", "scram-sha-256", "--pwfile", str(place / "password"), "--no-sync"]

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import os
-import socket
 import subprocess
 import sys
 from argparse import Namespace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import start
 from harness.fork_server import ForkedProcess, ForkServer
+from harness.ports import free_port
 from setup_environment import ROOT
 
 if TYPE_CHECKING:
@@ -65,9 +65,7 @@ def own_server(
         RuntimeError: the server does not respond.
     """
     if not port:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
     arguments = Namespace(studies=studies, host="127.0.0.1", port=port, workers=1, conf=list(conf))
     url, secrets = start.address_of(arguments.host, port), start.secrets_of(arguments)
     command = [*start.server_command(Path(sys.executable), arguments), *options]

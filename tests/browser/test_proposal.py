@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from playwright.sync_api import Route, expect
@@ -35,6 +36,27 @@ def with_pacs(route: Route) -> None:
     """The server's own answer, as if its images were of a PACS."""
     response = route.fetch()
     route.fulfill(response=response, json={**response.json(), "pacs": {"state": "idle"}})
+
+
+def test_an_edit_of_an_earlier_version_is_told_and_not_offered(
+    open_page: OpenPage, new_image: NewImage, server: Server
+) -> None:
+    image = new_image("proposed_late", seed=64)
+    save_truth(server, image, 64)
+    save_truth(server, image, 65)
+    saved = json.loads(server.ask(f"/landmarks?image={image}&tag=final")[1])["info"]["ts"]
+    while time.time() < saved + 1:  # times are whole seconds
+        time.sleep(0.05)
+    propose(server, image, 1)
+    page, _ = open_page("")
+    page.route("**/info/", with_pacs)
+    annotator = Annotator(page)
+    annotator.go_to(image)
+    annotator.wait_for_points()
+    expect(
+        page.get_by_text("Viola has edited Cobb lines of version 1 of this label in a viewer. It was")
+    ).to_be_visible()
+    expect(page.get_by_role("button", name="Show the change")).to_have_count(0)
 
 
 @pytest.mark.parametrize(("version", "is_offered"), [(1, True), (7, False)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +13,7 @@ from playwright.sync_api import Browser, Error, Page, Route, expect
 
 from harness import system_packages
 from harness.local_server import OwnServer, own_server
+from harness.ports import free_port
 
 from ..serving import Server
 from .annotator import Annotator, label_info, largest_difference, stored_label
@@ -36,8 +36,7 @@ class Restartable:
         self._stack, self._place = stack, place
         self.studies = place / "studies"
         self.studies.mkdir()
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.running: OwnServer
         self.start()
 

@@ -29,7 +29,7 @@ import make_phantoms
 import setup_environment
 import start
 from lib.spine.labels.markups import read_markups
-from setup_environment import DEVELOPMENT, RUNTIME, TORCH, Environment, SetupError
+from setup_environment import CLUSTER, DEVELOPMENT, RUNTIME, TORCH, Environment, SetupError
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"
@@ -45,7 +45,7 @@ class Copy:
         self.commands: list[str] = []
         self.fail_at = ""
         self.version = "3 11"
-        for name in (RUNTIME, DEVELOPMENT):
+        for name in (RUNTIME, DEVELOPMENT, CLUSTER):
             (root / name).write_text(f"# {name}\n")
 
     @property
@@ -70,7 +70,8 @@ class Copy:
         """What kind of commands ``prepare`` runs."""
         self.commands.clear()
         setup_environment.prepare(*requirements, root=self.root)
-        kinds = {"-m venv": "venv", TORCH: "torch", DEVELOPMENT: "dev", RUNTIME: "runtime", "import torch": "check"}
+        kinds = {"-m venv": "venv", TORCH: "torch", DEVELOPMENT: "dev", CLUSTER: "cluster"}
+        kinds |= {RUNTIME: "runtime", "import torch": "check"}
         return [next(kind for text, kind in kinds.items() if text in line) for line in self.commands]
 
 
@@ -102,6 +103,31 @@ def test_tools_for_tests_are_added_on_top(copy: Copy) -> None:
     assert copy.prepare(DEVELOPMENT) == ["runtime", "dev", "check"]
     assert copy.prepare(DEVELOPMENT) == []
     assert copy.prepare() == []
+
+
+def test_packages_for_archives_are_installed_on_request(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[tuple[str, ...]] = []
+    monkeypatch.setattr(setup_environment, "prepare", lambda *names: prepared.append(names))
+    for arguments in ([], ["--cluster"]):
+        monkeypatch.setattr(sys, "argv", ["setup_environment.py", *arguments])
+        assert setup_environment.main() == 0
+    assert prepared == [(), (CLUSTER,)]
+    monkeypatch.undo()
+
+
+def test_a_package_of_two_files_has_one_pin() -> None:
+    """Each installation would undo the other."""
+    lines = [
+        line.partition("  #")[0].strip()
+        for name in (RUNTIME, DEVELOPMENT, CLUSTER)
+        for line in (ROOT / name).read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#")
+    ]
+    pins: dict[str, set[str]] = {}
+    for line in set(lines):
+        pin, _, condition = line.partition(" ; ")
+        pins.setdefault(pin.partition("==")[0].lower() + condition, set()).add(pin)
+    assert {name: found for name, found in pins.items() if len(found) > 1} == {}
 
 
 def test_changed_pins_are_installed_without_torch_again(copy: Copy) -> None:
@@ -289,7 +315,7 @@ def test_app_path_reaches_spawned_processes() -> None:
 def test_test_script_passes_its_arguments_to_pytest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     commands: list[list[str]] = []
     monkeypatch.setattr(
-        setup_environment, "prepare", lambda *names: Path("python") if names == (DEVELOPMENT,) else None
+        setup_environment, "prepare", lambda *names: Path("python") if names == (DEVELOPMENT, CLUSTER) else None
     )
     monkeypatch.setattr(setup_environment, "become", commands.append)
     monkeypatch.setattr(sys, "argv", ["test.py", "-m", "not slow"])

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,11 @@ def test_what_cannot_be_served_is_a_sentence(call: Call, tmp_path: Path, monkeyp
     monkeypatch.setenv("VERTEBRA_DICOMWEB_USER", "ada")
     status, error = call("--dicomweb", URL, "--folder", tmp_path, "--port", 0)
     assert (status, "needs both a user and a password" in error) == (1, True)
+    monkeypatch.delenv("VERTEBRA_DICOMWEB_USER")
+    for token in ("short", "with spaces and more", "a" * 20 + "&b"):
+        monkeypatch.setenv("VERTEBRA_VIEWER_TOKEN", token)
+        status, error = call("--dicomweb", URL, "--folder", tmp_path, "--port", 0)
+        assert (status, error) == (1, "VERTEBRA_VIEWER_TOKEN must have 16 or more letters, digits, _ and -\n")
 
 
 def test_a_port_in_use_is_said_before_anything_is_downloaded(
@@ -72,7 +78,10 @@ def test_it_serves_though_the_pacs_is_down(build: Path) -> None:
         try:
             assert process.stdout is not None
             address = process.stdout.readline().split()[-1]
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address, timeout=30) as answer:
+            browser = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor())
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                browser.open(address.partition("?")[0], timeout=30)
+            with browser.open(address, timeout=30) as answer:
                 assert b"the viewer" in answer.read()
         finally:
             process.terminate()

@@ -137,6 +137,14 @@ def test_it_refers_to_the_landmark_report() -> None:
     assert named == {about.image.uid, about.instance_uid(LANDMARKS)}
 
 
+def test_lines_of_the_next_version_come_after_edits_of_this_one() -> None:
+    """OHIF shows the report with the highest number of a series, and gives an edited one the next."""
+    about = subject(1)
+    newer = replace(about, label=replace(about.label, version=about.label.version + 1))
+    numbers = [int(cobb_lines_report(one, FRAME).InstanceNumber) for one in (about, newer)]
+    assert numbers == [100 * about.label.version, 100 * about.label.version + 100]
+
+
 def test_a_label_without_a_curve_has_no_lines() -> None:
     with pytest.raises(ValueError, match="has no curve"):
         cobb_lines_report(subject(1, Spine.from_arrays(np.full((17, 5, 2), np.nan))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
+from lib import structured_report
 from lib.spine.measurement.report import curves_of
 from lib.structured_report import (
     cobb_lines_report,
@@ -181,3 +183,11 @@ def test_a_presentation_state_draws_what_is_visible() -> None:
     assert len(texts) == curves
     with pytest.raises(ValueError, match="no visible point"):
         presentation_state(subject(1, varied(phantom(1)[1], 1).moved_to(np.full((17, 5, 2), np.nan))))
+
+
+def test_highdicom_is_imported_when_the_first_report_is_made() -> None:
+    """Every start of a server imports this package, and most servers write no report."""
+    package = Path(structured_report.__file__).parents[2]
+    code = "import sys, lib.structured_report; print([name for name in sys.modules if name.startswith('highdicom')])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=package, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import tempfile
 import threading
 import time
@@ -21,6 +20,7 @@ from PIL import Image
 from harness.local_balancer import own_balancer
 from harness.local_postgresql import own_postgresql
 from harness.local_server import OwnServer, own_server
+from harness.ports import free_port
 from harness.system_packages import nginx
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.phantoms import random_spec, render_phantom
@@ -86,7 +86,7 @@ class Servers:
     def __init__(
         self, folder: Path, count: int, workers: int, conf: list[tuple[str, str]], log: Path, env: dict[str, str]
     ) -> None:
-        self.ports = [_free_port() for _ in range(count)]
+        self.ports = [free_port() for _ in range(count)]
         self.kills = 0
         self._folder, self._workers, self._conf, self._log, self._env = folder, workers, conf, log, env
         self._running: dict[int, tuple[contextlib.ExitStack, OwnServer]] = {}
@@ -144,12 +144,6 @@ def _cpu_s(server: OwnServer) -> float:
                 times = process.cpu_times()
                 total += times.user + times.system
     return total
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Deployment(NamedTuple):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 from urllib.parse import urlsplit
+
+from harness.ports import free_port
 
 GATE_TIMEOUT_S = 60
 HOP_BY_HOP = ("connection", "transfer-encoding", "content-length", "keep-alive")
@@ -25,30 +27,31 @@ class FaultProxy:
         delay_s: before each answer.
         gate: requests wait while it is not set.
         cuts: whether connections are closed in the middle of an answer.
+        says: body of the answers with a status that is set.
         store_delay_s: before each answer to a request that stores.
         store_status: which requests that store are answered with; 0 for none.
         store_cut: "before" or "after" they are handed on, the connections of these requests are closed; "" for neither.
         paths: of the requests, without queries.
     """
 
-    def __init__(self, url: str) -> None:
-        self._target = urlsplit(url)
-        self.status, self.delay_s, self.cuts = 0, 0.0, False
+    def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
+        self._target, self._tls = urlsplit(url), tls
+        self.status, self.delay_s, self.cuts, self.says = 0, 0.0, False, b""
         self.gate = threading.Event()
         self.gate.set()
         self.store_delay_s, self.store_status, self.store_cut = 0.0, 0, ""
         self.paths: list[str] = []
         self._server: ThreadingHTTPServer | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self._port}{self._target.path}"
+        self._port = free_port()
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._port}{self._target.path}"
 
     def start(self) -> None:
         """Begin to listen."""
         handler = type("Handler", (_Handler,), {"proxy": self, "target": self._target.netloc})
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), handler)
         self._server.daemon_threads = True
+        if self._tls is not None:
+            self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
@@ -76,8 +79,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if status:
             self.send_response(status)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Type", "application/dicom+json")
+            self.send_header("Content-Length", str(len(proxy.says)))
             self.end_headers()
+            self.wfile.write(proxy.says)
             return
         self.close_connection = True
         connection = http.client.HTTPConnection(self.target, timeout=60)
@@ -105,9 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def fault_proxy(url: str) -> Iterator[FaultProxy]:
-    """Run one for the time of the block."""
-    proxy = FaultProxy(url)
+def fault_proxy(url: str, tls: ssl.SSLContext | None = None) -> Iterator[FaultProxy]:
+    """Run one for the time of the block; with ``tls``, it speaks HTTPS."""
+    proxy = FaultProxy(url, tls)
     proxy.start()
     try:
         yield proxy

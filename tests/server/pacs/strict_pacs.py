@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import random
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -28,6 +28,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from harness.ports import free_port
 
 MAX_RESULTS = 100
 """Of one answer; the standard allows a server to return fewer than asked for."""
@@ -48,18 +50,22 @@ class StrictPacs:
         user: who may log in.
         password: of that user.
         ignores_fields: whether ``includefield`` has no effect, as the standard allows.
+        ignores_pages: whether ``limit`` and ``offset`` have no effect, and results come in another order each time.
+        sends_single_parts: whether an instance comes as it is, not as a part of a multipart message.
+        hides: an instance that searches do not find.
+        answers_store: how the next instances are answered: by status, and failure reason or ``None``.
         asked: paths of all requests.
     """
 
     def __init__(self) -> None:
         self.user, self.password = "reader", secrets.token_hex(8)
-        self.ignores_fields = False
+        self.ignores_fields = self.ignores_pages = self.sends_single_parts = False
+        self.hides = ""
+        self.answers_store: list[tuple[int, int | None]] = []
         self.asked: list[str] = []
         self._files: dict[str, bytes] = {}
         self._headers: dict[str, Dataset] = {}
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}/rs"
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -115,7 +121,11 @@ class StrictPacs:
             return Response(f"unknown key {unknown}", 400)
         filters = {key: query[key] for key in KEYS if key in query}
         found = [header for _, header in sorted(self._headers.items()) if _matches(header, filters)]
+        found = [header for header in found if header.SOPInstanceUID != self.hides]
         offset, limit = int(query.get("offset", 0)), min(int(query.get("limit", MAX_RESULTS)), MAX_RESULTS)
+        if self.ignores_pages:
+            offset, limit = 0, len(found)
+            random.shuffle(found)
         page = found[offset : offset + limit]
         warnings = []
         if len(found) > offset + limit:
@@ -160,6 +170,8 @@ class StrictPacs:
             dataset.decompress()
             content = as_file(dataset)
         head = f'Content-Type: application/dicom; transfer-syntax="{stored}"'
+        if self.sends_single_parts:
+            return Response(content, media_type="application/dicom")
         body = f"--=_edge\r\n{head}\r\n\r\n".encode() + content + b"\r\n--=_edge--"
         return Response(body, media_type='multipart/related; type="application/dicom"; boundary="=_edge"')
 
@@ -169,19 +181,27 @@ class StrictPacs:
             return refusal
         head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
         message = BytesParser(policy=HTTP).parsebytes(head + await request.body())
-        stored = []
+        stored, failed, status = [], [], 200
         for part in message.iter_parts():
             content = part.get_payload(decode=True)
             header = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
             if "StudyInstanceUID" not in header:
                 return Response(status_code=400)
-            self.store(content)
+            status, reason = self.answers_store.pop(0) if self.answers_store else (200, None)
             item = Dataset()
             item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
+            if reason is not None:
+                item.FailureReason = reason
+                failed.append(item)
+                continue
+            self.store(content)
             stored.append(item)
         answer = Dataset()
-        answer.ReferencedSOPSequence = stored
-        return JSONResponse(answer.to_json_dict(), media_type="application/dicom+json")
+        if stored:
+            answer.ReferencedSOPSequence = stored
+        if failed:
+            answer.FailedSOPSequence = failed
+        return JSONResponse(answer.to_json_dict(), status, media_type="application/dicom+json")
 
 
 def as_file(dataset: Dataset) -> bytes:

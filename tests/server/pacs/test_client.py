@@ -91,6 +91,25 @@ def test_all_pages_are_found_once(pacs: Pacs, tmp_path: Path, monkeypatch: pytes
     assert len(pages) == 3
 
 
+def test_a_pacs_without_pages_is_searched_once(strict: StrictPacs, tmp_path: Path) -> None:
+    """However often it is asked, it returns all, in whatever order."""
+    stored = [radiograph(number) for number in range(12)]
+    for one in stored:
+        strict.store(as_file(one))
+    strict.ignores_pages = True
+    pages = list(PacsClient(Pacs(strict, strict).settings(tmp_path)).search({"Modality": "DX"}, []))  # type: ignore[arg-type]
+    found = [attributes["00080018"]["Value"][0] for page in pages for attributes in page]
+    assert sorted(found) == sorted(str(one.SOPInstanceUID) for one in stored)
+
+
+def test_an_instance_may_come_as_it_is(strict: StrictPacs, tmp_path: Path) -> None:
+    stored = radiograph()
+    strict.store(as_file(stored))
+    strict.sends_single_parts = True
+    client = PacsClient(Pacs(strict, strict).settings(tmp_path))  # type: ignore[arg-type]
+    assert client.retrieve(uids_of(stored)) == as_file(stored)
+
+
 def test_a_bearer_token_opens_a_pacs(strict: StrictPacs, tmp_path: Path) -> None:
     strict.store(as_file(radiograph()))
     settings = Pacs(strict, strict).settings(tmp_path, user=None, password=None, token=strict.password)  # type: ignore[arg-type]
@@ -191,6 +210,7 @@ def test_no_sentence_names_a_patient(pacs: Pacs, tmp_path: Path, no_waiting: Non
     pacs.store(stored)
     client = PacsClient(pacs.settings(tmp_path))
     said = []
+    pacs.proxy.says = f'{{"Message": "{SECRET_NAME} {SECRET_ID} {stored.SOPInstanceUID}"}}'.encode()
     for status in (400, 401, 403, 404, 500):
         pacs.proxy.status = status
         with pytest.raises(PacsError) as caught:

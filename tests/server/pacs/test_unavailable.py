@@ -83,7 +83,10 @@ def test_if_none_is_here_the_reason_is_said(pacs: Pacs, site: Site) -> None:
         Assigner(ReadableImages()).next(site.store.pick_first, site.store)
 
 
-def test_training_fetches_one_image_at_a_time(pacs: Pacs, site: Site, tmp_path: Path) -> None:
+def test_training_fetches_one_image_at_a_time(
+    pacs: Pacs, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lib.server.training.dataset.MAX_AWAY_S", 0.0)
     images = site.store.list_images()
     for image in images[:2]:
         site.store.save_label(image, label(tmp_path), "final", {})

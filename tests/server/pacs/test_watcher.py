@@ -274,7 +274,7 @@ def test_a_pacs_that_is_down_at_the_start_does_not_hinder_it(pacs: Pacs, open_si
 def test_a_listing_that_breaks_off_marks_nothing_as_vanished(
     pacs: Pacs, open_site: Open, monkeypatch: pytest.MonkeyPatch, no_waiting: None
 ) -> None:
-    monkeypatch.setattr(client_module, "PAGE", 3)
+    monkeypatch.setattr("lib.server.pacs.client.PAGE", 3)
     pacs.store(*(radiograph(number) for number in range(10)))
     site = open_site()
     site.round()
@@ -383,3 +383,20 @@ def test_dates_of_the_filter_are_asked_for(pacs: Pacs, tmp_path: Path) -> None:
     judged = [one for page in Listing(client, rules).pages() for one in page]
     assert sorted(one.instance.study_date for one in judged) == ["20260112", "20260113", "20260114"]
     assert json.dumps([one.reason for one in judged]) == "[null, null, null]"
+
+
+@pytest.mark.parametrize("pacs", ["strict"], indirect=True)
+def test_an_image_that_was_left_out_of_a_list_stays(pacs: Pacs, open_site: Open) -> None:
+    """Such as one that slipped to another page while others were removed."""
+    stored = [radiograph(number) for number in range(3)]
+    pacs.store(*stored)
+    site = open_site()
+    assert site.round()["images"] == 3
+    assert isinstance(pacs.server, StrictPacs)
+    pacs.server.hides = str(stored[0].SOPInstanceUID)
+    pacs.remove(stored[1])
+    site.watcher._compare_at = -float("inf")
+    assert site.round()["images"] == 2
+    kept = {site.source.catalogue.id_of(str(stored[number].SOPInstanceUID)) for number in (0, 2)}
+    listed = {entry.name.removesuffix(".dcm") for entry in site.source.images()}
+    assert listed == kept

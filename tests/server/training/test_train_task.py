@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from filelock import FileLock
 from monailabel.utils.async_tasks import utils as async_tasks
 from PIL import Image
 
+from harness.ports import free_port
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, CornerConfig
 from lib.learning.data.rehearsal import Rehearsal
 from lib.learning.data.transforms import IMAGE
@@ -1049,9 +1049,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     studies = tmp_path_factory.mktemp("studies")
     make_studies(studies, LABELLED)
     weights = smaller_weights(tmp_path_factory.mktemp("weights") / "smaller.pt", 256, 128, with_refiner=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(APP), "--studies", str(studies)]
     command += ["--host", "127.0.0.1", "--port", str(port), "--conf", "weights", str(weights)]
     log = tmp_path_factory.mktemp("log") / "server.log"

@@ -39,6 +39,23 @@ export function proposedCorners(proposal, label) {
 }
 
 /**
+ * Whether an earlier version of a label was edited after that label was saved, in points where it differs.
+ * @param {Label} proposal
+ * @param {Label} label
+ */
+export function isOutdated(proposal, label) {
+    const { of_tag: tag, of_version: version = 0, moved = [] } = proposal.info.proposal ?? {};
+    if (tag !== label.tag || version >= label.version) return false;
+    if (!((proposal.info.ts ?? 0) > (label.info.ts ?? Infinity))) return false;
+    const corners = proposal.landmarks.filter(({ name, visible }) => visible && moved.includes(name));
+    const shown = new Map(label.landmarks.map((landmark) => [landmark.name, landmark]));
+    return corners.some(({ name, x, y }) => {
+        const at = shown.get(name);
+        return !at || Math.max(Math.abs(at.x - x), Math.abs(at.y - y)) > ROUNDING_PX;
+    });
+}
+
+/**
  * A label; null without one.
  * @param {Client} client
  * @param {string} imageId
@@ -164,14 +181,26 @@ export class ImageLoader {
         const { context, session, editor } = workspace;
         if ((context.session.info?.pacs?.state ?? "off") === "off") return;
         const proposal = await fetchLabel(context.client, session.imageId, PROPOSED).catch(() => null);
-        const corners = proposal ? proposedCorners(proposal, label) : [];
-        if (!proposal || !corners.length || workspace.isClosed) return;
+        const isPredictedAnew = () => editor.predictionCount !== session.predictionCount;
+        if (!proposal || workspace.isClosed || isPredictedAnew()) return;
+        const who = proposal.info.user || "Somebody";
+        if (isOutdated(proposal, label)) {
+            const version = proposal.info.proposal?.of_version;
+            context.messages.show(`${who} has edited Cobb lines of version ${version} of this label in a viewer. It was replaced since, so that they are not offered.`);
+            return;
+        }
+        const corners = proposedCorners(proposal, label);
+        if (!corners.length) return;
         const names = corners.map(({ name }) => name).join(", ");
-        const text = `${proposal.info.user || "Somebody"} has edited Cobb lines of this image in a viewer, which would move ${names}.`;
+        const text = `${who} has edited Cobb lines of this image in a viewer, which would move ${names}.`;
         const answer = await context.messages.ask(text, [
             { label: "Show the change", value: "show", kind: "primary" }, { label: "Not now", value: "later" },
         ]);
         if (answer !== "show" || workspace.isClosed || session !== workspace.session) return;
+        if (isPredictedAnew()) {
+            context.messages.show("The points are those of the model now. Open the image again to see the change.");
+            return;
+        }
         editor.begin();
         for (const { name, x, y } of corners) {
             const at = indexOf(name);

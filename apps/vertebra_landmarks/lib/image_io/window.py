@@ -31,3 +31,11 @@ def windowed(pixels: np.ndarray) -> np.ndarray:
     stretched = np.subtract(pixels, low, dtype=precision)
     stretched /= high - low
     return np.clip(stretched, 0.0, 1.0, out=stretched).astype(np.float32, copy=False)
+
+
+def windowed_bytes(pixels: np.ndarray) -> np.ndarray:
+    """Gray values ``(H, W)`` stretched as by ``windowed``, as uint8 for display."""
+    gray = windowed(pixels)
+    gray *= 255
+    gray += 0.5
+    return gray.astype(np.uint8)

@@ -173,6 +173,7 @@ class PredictionConfig:
     """How the network is asked, and what is accepted as an image and as a spine."""
 
     mirror: Flag
+    mirror_below: Probability
     second_look: Flag
     second_look_span: Annotated[Number, Field(gt=0, le=1), Expected("in 0...1, 0 excluded")]
     second_look_margin: Positive

@@ -9,7 +9,7 @@ from PIL import Image
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from ..image_io.window import windowed
+from ..image_io.window import windowed_bytes
 from ..spine.display import MEASURED, NAME
 from ..spine.overlay_geometry import PALETTE, angle_anchor, body_lines, cobb_lines, name_texts, vertebra_colors
 from .content import ReportContent
@@ -88,7 +88,7 @@ class _Placement:
 def _gray(content: ReportContent, size: tuple[float, float]) -> ImageReader:
     """The upright image at the resolution of the report."""
     pixels = np.ascontiguousarray(content.orientation.upright_pixels(content.radiograph.pixels))
-    image = Image.fromarray((windowed(pixels) * 255).round().astype(np.uint8))
+    image = Image.fromarray(windowed_bytes(pixels))
     width, height = (max(1, round(points * DPI / _POINTS_PER_INCH)) for points in size)
     if width < image.width and height < image.height:
         image = image.resize((width, height), Image.Resampling.LANCZOS)

@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from highdicom import sr
 from pydicom.dataset import Dataset
 
 from ..spine.imaging.image_frame import ImageFrame
 from ..spine.measurement.cobb import Curve
 from ..spine.schema import POINTS, Spine
 from . import codes
-from .content_items import Links, measurement, measurement_report
+from .content_items import Links, measurement, measurement_report, sr
 from .label_version import from_graphic, to_graphic
 from .landmark_report import label_curves
 from .source_image import SourceImage

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from highdicom import sr
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes as dictionary
 from pydicom.sr.coding import Code
@@ -15,6 +14,42 @@ from . import codes
 from .label_version import FINAL, DocumentReference, LabelVersion, Verification
 from .subject import MANUFACTURER, PROGRAM, ReportSubject, derived_uid, new_instance
 
+if TYPE_CHECKING:
+    from highdicom import pr, sr
+else:
+
+    class _LazyModule:
+        """A part of highdicom, imported when it is used first: that takes a while, and few servers need it."""
+
+        def __init__(self, load: Callable[[], Any]) -> None:
+            self._load = load
+
+        def __getattr__(self, attribute: str) -> Any:
+            return getattr(self._load(), attribute)
+
+    def _load_pr() -> Any:
+        from highdicom import pr
+
+        return pr
+
+    def _load_sr() -> Any:
+        from highdicom import sr
+
+        return sr
+
+    pr, sr = _LazyModule(_load_pr), _LazyModule(_load_sr)
+
+__all__ = [
+    "Links",
+    "algorithm",
+    "evaluation",
+    "measurement",
+    "measurement_report",
+    "observers",
+    "person_name",
+    "pr",
+    "sr",
+]
 MAX_NAME = 64
 """Longest name of a person, in characters."""
 

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from highdicom.sr import ContentItem, NumContentItem, RelationshipTypeValues, TextContentItem
 from pydicom.sr.coding import Code
 
 from . import codes
+from .content_items import sr
 from .content_tree import Item
 from .label_version import json_of
 
@@ -45,7 +45,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def info_items(info: Mapping[str, Any]) -> Iterator[ContentItem]:
+def info_items(info: Mapping[str, Any]) -> Iterator[sr.ContentItem]:
     """One content item for each entry.
 
     Raises:
@@ -73,14 +73,14 @@ def read_info(items: Iterable[Item]) -> dict[str, Any]:
     return info
 
 
-def text_item(name: Code, text: str) -> TextContentItem:
+def text_item(name: Code, text: str) -> sr.TextContentItem:
     """A text that a container contains."""
-    return TextContentItem(name, text, RelationshipTypeValues.CONTAINS)
+    return sr.TextContentItem(name, text, sr.RelationshipTypeValues.CONTAINS)
 
 
-def number_item(name: Code, value: float, unit: Code) -> NumContentItem:
+def number_item(name: Code, value: float, unit: Code) -> sr.NumContentItem:
     """A number that a container contains; a ``float`` keeps all its digits, an ``int`` comes back as one."""
-    return NumContentItem(name, value, unit, relationship_type=RelationshipTypeValues.CONTAINS)
+    return sr.NumContentItem(name, value, unit, relationship_type=sr.RelationshipTypeValues.CONTAINS)
 
 
 def _is_number(value: object) -> bool:

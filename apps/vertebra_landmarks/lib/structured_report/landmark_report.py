@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from highdicom import sr
 from pydicom.dataset import Dataset
 
 from ..spine.geometry import corners_of
@@ -20,7 +19,7 @@ from ..spine.measurement.cobb import Curve, t1_tilt_deg
 from ..spine.measurement.report import curves_of, sides_of
 from ..spine.schema import VERTEBRAE, Landmark
 from . import codes
-from .content_items import Links, algorithm, evaluation, measurement, measurement_report
+from .content_items import Links, algorithm, evaluation, measurement, measurement_report, sr
 from .label_info import info_items, number_item, text_item
 from .label_version import DocumentReference, LabelVersion, Verification, to_graphic
 from .source_image import SourceImage

@@ -6,6 +6,7 @@ Reports come from an archive that anybody writes to: nothing in one is trusted, 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -68,12 +69,18 @@ class CobbLinesReport:
         document: the report itself.
         is_ours: whether this project wrote it, and nobody edited it.
         observer: name of the person who drew them, "" where nobody is named.
+        predecessor: report that it was edited from; ``None`` without one.
+        landmarks_uid: SOP Instance UID of the landmark report of the same label version, "" where none is named.
+        saved_at: content date and time, digits alone, by the clock of who wrote it; "" where not stated.
     """
 
     angles: tuple[DrawnAngle, ...]
     document: DocumentReference
     is_ours: bool
     observer: str
+    predecessor: DocumentReference | None = None
+    landmarks_uid: str = ""
+    saved_at: str = ""
 
 
 Report = LandmarkReport | CobbLinesReport
@@ -142,7 +149,16 @@ def _read(dataset: Dataset) -> Report:
     angles = tuple(_drawn_angles(groups))
     if not angles:
         raise _ForeignReportError("the structured report has neither landmarks of this project nor Cobb lines")
-    return CobbLinesReport(angles, _document(dataset), is_ours, _observer(root))
+    landmarks = root.named(codes.PRIVATE["landmark_report"])
+    return CobbLinesReport(
+        angles,
+        _document(dataset),
+        is_ours,
+        _observer(root),
+        _predecessor(dataset),
+        "" if landmarks is None else landmarks.referenced_uid,
+        re.sub(r"\D", "", text_of(dataset, "ContentDate") + text_of(dataset, "ContentTime").partition(".")[0]),
+    )
 
 
 def _landmark_report(dataset: Dataset, root: Item, groups: tuple[Item, ...], container: Item) -> LandmarkReport:
@@ -168,7 +184,7 @@ def _landmark_report(dataset: Dataset, root: Item, groups: tuple[Item, ...], con
         label,
         references[image_uid],
         _document(dataset),
-        next(_references(dataset, "PredecessorDocumentsSequence"), None),
+        _predecessor(dataset),
         _image_left_is(groups),
         _observer(root),
         text_of(dataset, "VerificationFlag") == "VERIFIED",
@@ -272,6 +288,10 @@ def _observer(root: Item) -> str:
 def _document(dataset: Dataset) -> DocumentReference:
     keywords = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
     return DocumentReference(*(text_of(dataset, keyword) for keyword in keywords))
+
+
+def _predecessor(dataset: Dataset) -> DocumentReference | None:
+    return next(_references(dataset, "PredecessorDocumentsSequence"), None)
 
 
 def _references(dataset: Dataset, keyword: str) -> Iterator[DocumentReference]:

@@ -29,6 +29,9 @@ LANDMARKS, COBB_LINES, GRAPHICS, DOCUMENT = "landmarks", "cobb lines", "presenta
 """Kinds of instances."""
 MANUFACTURER, PROGRAM = "Vertebra Landmarks", "vertebra_landmarks"
 SERIES_NUMBER = {LANDMARKS: 900, COBB_LINES: 901, GRAPHICS: 902, DOCUMENT: 903}
+NUMBERS = {LANDMARKS: 1, COBB_LINES: 100, GRAPHICS: 1, DOCUMENT: 1}
+"""Instance numbers of one version. A viewer gives an edited report the next number, and shows that of the highest one:
+the lines of the next version come after up to 99 edits."""
 _SOP_CLASSES = {
     LANDMARKS: ComprehensiveSRStorage,
     COBB_LINES: ComprehensiveSRStorage,
@@ -128,6 +131,6 @@ def new_instance(subject: ReportSubject, kind: str, modality: str) -> FileDatase
         subject.image.give_patient_to(dataset, subject.saved_at)
     dataset.SOPClassUID, dataset.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
     dataset.SeriesInstanceUID, dataset.SeriesNumber = subject.series_uid(kind), SERIES_NUMBER[kind]
-    dataset.Modality, dataset.InstanceNumber = modality, subject.label.version
+    dataset.Modality, dataset.InstanceNumber = modality, subject.label.version * NUMBERS[kind]
     dataset.Manufacturer, dataset.ManufacturerModelName, dataset.SoftwareVersions = MANUFACTURER, PROGRAM, __version__
     return dataset

@@ -15,6 +15,7 @@ from ..spine.labels.markups import SUFFIX
 from .errors import NOT_FOUND, ServerError
 from .http import Connection, OnProgress, Response
 from .json_fields import as_object, as_string, parse_json
+from .proposal import PROPOSED, Proposal, parse_proposal
 from .radiograph import SERVER, SESSION, Radiograph, parse_radiograph
 from .responses import FINAL, MODEL, ImageEntry, LabelInfo, Prediction, ServerInfo, Training
 from .sockets import CancelSignal
@@ -85,6 +86,16 @@ class Client:
         """Information about a label; NOT_FOUND without one."""
         query = {"label": image_id, "tag": tag}
         return responses.parse_label_info(self._json("GET", "/datastore/label/info", query, cancel=cancel))
+
+    def proposal(self, image_id: str, cancel: Optional[CancelSignal] = None) -> Optional[Proposal]:
+        """What somebody has edited in a viewer of the PACS; ``None`` without it."""
+        try:
+            label = self._json("GET", "/landmarks", {"image": image_id, "tag": PROPOSED}, cancel=cancel)
+        except ServerError as error:
+            if error.kind != NOT_FOUND:
+                raise
+            return None
+        return parse_proposal(label)
 
     def infer(
         self,

@@ -41,7 +41,7 @@ ANONYMOUS = "anybody"
 """User name on a server without login."""
 
 _INDICES = {label_of(v, p): (i, POINTS.index(p)) for i, v in enumerate(VERTEBRAE) for p in POINTS}
-_MAX_COORDINATE_PX = 1e6
+MAX_COORDINATE_PX = 1e6
 
 
 @dataclass(frozen=True)
@@ -358,9 +358,7 @@ def _spine(landmarks: Any) -> Spine:
         index = _INDICES.get(name)
         if index is None or np.isfinite(xy[index]).any():
             raise bad_response(f"landmark {name!r:.40} is unknown or given twice")
-        xy[index] = [
-            as_number(landmark.get(axis), name, -_MAX_COORDINATE_PX, _MAX_COORDINATE_PX) for axis in ("x", "y")
-        ]
+        xy[index] = [as_number(landmark.get(axis), name, -MAX_COORDINATE_PX, MAX_COORDINATE_PX) for axis in ("x", "y")]
         scores[index] = as_number(landmark.get("score"), name, 0, 1)
         error = optional_number(landmark.get("error_px"), name, 0)
         errors[index] = np.nan if error is None else error

@@ -9,6 +9,7 @@ from .sections.images import ImagesSection
 from .sections.measure import MeasureSection
 from .sections.notice import NoticeBar
 from .sections.place import PlaceSection
+from .sections.proposal import ProposalSection
 from .sections.submit import SubmitSection
 from .sections.train import TrainSection
 from .sections.view import ViewSection
@@ -47,6 +48,7 @@ class VertebraLandmarksPanel:
             self._measure,
             self._submit,
             TrainSection(self.ui, controller),
+            ProposalSection(controller, self.notice),
         )
         self._shortcuts = Shortcuts(self._actions())
         self._restore_sections(settings)

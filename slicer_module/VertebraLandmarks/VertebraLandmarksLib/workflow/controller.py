@@ -9,6 +9,7 @@ from typing import Any, Callable, Optional
 from ..client.api import Client
 from ..client.errors import ServerError
 from ..client.http import Connection
+from ..client.proposal import Proposal
 from ..client.responses import LABELLED, ImageEntry, LabelInfo, ServerInfo
 from ..editor.spine_editor import ADOPTED, LOADED, LOCKED, MOVED, Change
 from . import server_tasks
@@ -16,6 +17,7 @@ from .actions.base import ActionContext
 from .actions.image_loader import ImageLoader
 from .actions.image_side import ImageSideAction
 from .actions.inference import InferenceAction
+from .actions.proposal import ProposalAction
 from .actions.submission import ConfirmationRequest, SubmissionAction
 from .actions.training import TrainingAction
 from .autosave import Autosave
@@ -74,6 +76,7 @@ class Controller:
         self._inference = InferenceAction(context, self._loader)
         self._submission = SubmissionAction(context, self._on_label_stored)
         self._side = ImageSideAction(context)
+        self._proposal = ProposalAction(context)
         self._training = TrainingAction(context, self._on_training_finished)
         self._is_closed = self._is_new_model = False
         self._unsubscribe = logic.editor.subscribe(self._on_edit)
@@ -229,6 +232,7 @@ class Controller:
     def _on_image_shown(self, loaded: LoadedImage, is_draft: bool) -> None:
         if not is_draft:
             self._inference.infer_if_outdated(loaded, self.infer_on_open)
+            self._proposal.look(loaded)
 
     # drafts
 
@@ -273,6 +277,10 @@ class Controller:
     def set_side(self, side: Optional[str]) -> None:
         """Set the patient's side at the left of the open image: "left", "right", or ``None`` to clear it."""
         self._side.set_side(side)
+
+    def take_proposal(self, proposal: Proposal) -> None:
+        """Move corners onto the lines that somebody has edited in a viewer, where they are still proposed."""
+        self._proposal.take(proposal)
 
     def submit(self, confirmed: Optional[ConfirmationRequest] = None) -> Optional[ConfirmationRequest]:
         """Store the label as final.

@@ -9,6 +9,7 @@ from typing import Any, Callable, Optional, Protocol
 import numpy as np
 
 from ..client.errors import ServerError
+from ..client.proposal import Proposal
 from ..client.radiograph import Radiograph
 from ..client.responses import ANONYMOUS, ImageEntry, Prediction, ServerInfo, Training
 from ..editor.listeners import Listeners
@@ -64,6 +65,7 @@ class CurrentImage:
         seconds: working time, likewise, in whole seconds.
         begun_by: who worked on the resumed draft, "" where that is the same user.
         image_left_is: the patient's side at the left of the image; ``None`` where unknown.
+        proposal: what somebody has edited in a viewer of the label that is shown; ``None`` without it.
     """
 
     id: str
@@ -78,6 +80,7 @@ class CurrentImage:
     seconds: int = 0
     begun_by: str = ""
     image_left_is: Optional[str] = None
+    proposal: Optional[Proposal] = None
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ def wait_for(server: Server, holds: Callable[[dict[str, Any]], object]) -> dict[
         status, answer = server.ask("/info/")
         assert status == 200, answer
         info: dict[str, Any] = json.loads(answer)
+        assert info["pacs"]["state"] != "off", info  # else it is another server
         if holds(info):
             return info
         assert time.monotonic() < end, info["pacs"]
@@ -81,7 +82,7 @@ def test_every_label_of_a_server_that_is_killed_arrives_once(archive: Pacs, star
             while submitted < until:
                 submit(server, images, submitted)
                 submitted += 1
-            sent = json.loads(server.ask("/info/")[1])["pacs"]["sent"]
+            sent = wait_for(server, lambda _: True)["pacs"]["sent"]
             if life < KILLS:
                 wait_for(server, lambda info, before=sent: info["pacs"]["sent"] > before)  # it is in the middle
                 time.sleep(dice.random() * 0.5)

@@ -15,6 +15,7 @@ from lib.server.pacs.reports.outbox import Outbox
 from lib.server.pacs.reports.report_worker import ReportWorker
 
 from ....structured_report.subjects import phantom
+from ..strict_pacs import StrictPacs
 from .conftest import PATIENT_ID, Labelled, Open, examined
 
 pytestmark = pytest.mark.usefixtures("no_delay")
@@ -204,13 +205,40 @@ def test_an_orthanc_that_is_killed_again_and_again_has_everything_once(labelled:
 @pytest.mark.parametrize("pacs", ["strict"], indirect=True)  # the proxy answers
 def test_no_sentence_names_a_patient(labelled: Labelled, caplog: pytest.LogCaptureFixture) -> None:
     site, said = labelled.site, []
+    header = examined(2)
+    site.pacs.proxy.says = f'{{"Message": "{header.PatientName} {PATIENT_ID} {header.SOPInstanceUID}"}}'.encode()
     for status in (400, 401, 403, 409, 413, 500, 507):
         site.worker.outbox.retry_refused()
         site.pacs.proxy.store_status = status
         said.append(str(site.exchange()))
     site.pacs.proxy.stop()
     said.append(str(site.exchange()))
-    header = examined(2)
     secrets = [PATIENT_ID, "Zyzzowitsch", *(str(header[name].value) for name in ("StudyInstanceUID", "SOPInstanceUID"))]
     text = "\n".join([*said, caplog.text])
     assert not [secret for secret in secrets if secret in text]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "arrives", "said"),
+    [
+        (202, 0xA700, "later", "has no room left (A700H)"),
+        (409, 0x0110, "later", "failed to process it (0110H)"),
+        (409, 0x0111, "never", None),  # it says that it has it already
+        (409, 0x0122, "never", "it does not store instances of this kind (0122H)"),
+        (409, 0xA901, "never", "it says that the instance does not fit its kind (A901H)"),
+        (409, 0xC000, "never", "it gives no reason (C000H)"),
+    ],
+)
+@pytest.mark.parametrize("pacs", ["strict"], indirect=True)
+def test_failure_reasons_of_the_standard(
+    labelled: Labelled, status: int, reason: int, arrives: str, said: str | None
+) -> None:
+    site, server = labelled.site, labelled.site.pacs.server
+    assert isinstance(server, StrictPacs)
+    server.answers_store = [(status, reason)] * 4
+    first = site.exchange()
+    for _ in range(5):
+        now = site.exchange()
+    assert said is None or said in first["last_error"]
+    assert (now["waiting"], now["refused"]) == (0, 4 if arrives == "never" and said else 0)
+    assert len(site.reports()) == (4 if arrives == "later" else 0)

@@ -1,4 +1,4 @@
-"""Reports of the PACS as label versions: the database lost, a second site, strangers, and lines edited in a viewer."""
+"""Reports of the PACS as label versions: the database lost, a second site, and strangers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pydicom.dataset import Dataset
 
 from lib.spine.labels.markups import from_markups, parse_json
 from lib.spine.schema import Spine
-from lib.structured_report import ReportSubject, cobb_lines_report, on_grid
+from lib.structured_report import on_grid
 
-from ....structured_report.subjects import phantom, subject, varied
+from ....structured_report.subjects import phantom, varied
 from ..conftest import Pacs
 from .conftest import PATIENT_ID, Department, Labelled, Open, examined
 
@@ -158,56 +158,3 @@ def test_a_report_that_was_changed_is_no_label(labelled: Labelled, open_departme
     site.pacs.store(forged)
     site.exchange()
     assert len(history(site, labelled.header)) == 2
-
-
-def edited(header: Dataset, spine: Spine, turn_px: float, person: str = "Eve^Editor") -> Dataset:
-    """Cobb lines of a label as a viewer writes them after a person has moved one end."""
-    of = subject(2, spine)
-    report = cobb_lines_report(ReportSubject(of.label, of.image, of.identity))
-    del report.CodingSchemeIdentificationSequence
-    report.SOPInstanceUID = report.file_meta.MediaStorageSOPInstanceUID = "1.2.3.6"
-    report.SeriesInstanceUID = "1.2.3.7"
-    measured = next(item for item in report.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "126010")
-    group = measured.ContentSequence[0]
-    number = next(item for item in group.ContentSequence if item.ValueType == "NUM")
-    graphic = next(item for item in number.ContentSequence if item.ValueType == "SCOORD")
-    data = list(graphic.GraphicData)
-    data[1] += turn_px
-    graphic.GraphicData = data
-    for item in report.ContentSequence:
-        if item.ConceptNameCodeSequence[0].CodeValue == "121008":
-            item.PersonName = person
-    return report
-
-
-def test_lines_edited_in_a_viewer_are_a_proposal_and_nothing_more(pacs: Pacs, open_department: Open) -> None:
-    header, spine = examined(2), phantom(2)[1]
-    pacs.store(header)
-    site = open_department()
-    site.look()
-    site.label(header, spine, user="Ada")
-    site.exchange()
-    pacs.store(edited(header, spine, 6.0))
-    status = site.exchange()
-    assert who(history(site, header)) == [(1, "Ada", True)]
-    (proposal,) = history(site, header, "proposal_ohif")
-    noted = proposal["info"]["proposal"]
-    assert (noted["of_tag"], noted["of_version"]) == ("final", 1)
-    assert proposal["info"]["user"] == "Eve Editor"
-    moved = spine_of(site, header, 1, "proposal_ohif").xy != spine_of(site, header, 1).xy
-    assert 1 <= moved.any(-1).sum() <= len(noted["moved"])
-    assert status["sent"] == 2  # proposals are not sent
-    site.worker._feed._list_at = -np.inf
-    site.exchange()
-    assert len(history(site, header, "proposal_ohif")) == 1
-
-
-def test_lines_that_change_nothing_are_no_proposal(pacs: Pacs, open_department: Open) -> None:
-    header, spine = examined(2), phantom(2)[1]
-    pacs.store(header)
-    site = open_department()
-    site.look()
-    site.label(header, spine, user="Ada")
-    pacs.store(edited(header, spine, 0.0))
-    site.exchange()
-    assert history(site, header, "proposal_ohif") == []

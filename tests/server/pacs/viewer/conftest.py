@@ -132,5 +132,5 @@ class Viewer:
 def viewer(archive: Archive, build: Path, tmp_path: Path) -> Iterator[Viewer]:
     """The viewer of the server."""
     client = PacsClient(PacsSettings(archive.url, tmp_path, "ada", "pass:word"))
-    with contextlib.closing(client), served(viewer_app(build, client, archive.url)) as address:
+    with contextlib.closing(client), served(viewer_app(build, client, archive.url, None)) as address:
         yield Viewer(address)

@@ -27,6 +27,7 @@ from .conftest import served
 
 TIMEOUT_MS = 90_000
 SEED = 1
+VIEWER_TOKEN = "a-token-of-the-viewer"
 DRAG_PX = 12
 MEASUREMENTS = """() => window.services.measurementService.getMeasurements().map(
     (one) => ({tool: one.toolName, points: one.points, shown: one.displayText.primary[0]}))"""
@@ -55,12 +56,12 @@ def page(client: PacsClient, orthanc: LocalOrthanc, chromium: Browser) -> Iterat
         build = find_build()
     except ViewerMissingError as error:
         pytest.skip(str(error))
-    with served(viewer_app(build, client, orthanc.url)) as address:
+    with served(viewer_app(build, client, orthanc.url, VIEWER_TOKEN)) as address:
         context = chromium.new_context(viewport={"width": 1400, "height": 900}, base_url=address)
         context.set_default_timeout(TIMEOUT_MS)
         watch = Watch(context, address)
         page = context.new_page()
-        page.goto("/")
+        page.goto(f"/?token={VIEWER_TOKEN}")
         page.get_by_role("button", name="Confirm and hide").click()  # it is for research; asked once a month
         yield page
         assert watch.foreign == []

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -14,8 +17,10 @@ from lib.server.pacs.client import PacsClient
 from lib.server.pacs.settings import PacsSettings
 from lib.server.pacs.viewer import dicomweb_proxy
 from lib.server.pacs.viewer.dicomweb_proxy import literal_query, replaced
-from lib.server.pacs.viewer.viewer_app import viewer_app
+from lib.server.pacs.viewer.viewer_app import COOKIE, viewer_app
+from lib.structured_report import cobb_lines_report, to_bytes
 
+from ....structured_report.subjects import FRAME, phantom, subject
 from .conftest import Archive, Viewer, served
 
 STORE = "/dicom-web/studies"
@@ -61,7 +66,7 @@ def test_nothing_outside_of_the_build_is_served(viewer: Viewer, path: str) -> No
 @pytest.mark.parametrize("path", ["/", "/dicom-web/studies", "/app-config.js"])
 def test_other_names_than_local_ones_are_refused(viewer: Viewer, archive: Archive, path: str) -> None:
     status, headers, body = viewer.ask(path, Host="rebound.example")
-    assert (status, body) == (403, b"the viewer answers under its IP address or a local name only")
+    assert (status, body) == (403, b"the viewer answers under a local name only")
     assert "content-security-policy" in headers
     assert archive.asked == []
     for name in ("localhost:3000", "127.0.0.1", "[::1]:3000", "viewer.local"):
@@ -115,12 +120,63 @@ def test_bodies_are_streamed(viewer: Viewer, archive: Archive) -> None:
     connection.close()
 
 
-def test_reports_are_stored(viewer: Viewer, archive: Archive) -> None:
-    kind, body = 'multipart/related; type="application/dicom"; boundary=x', b"\x00\xff" * 2_000_000
+def stored(*contents: bytes) -> tuple[bytes, str]:
+    """Body and content type of a request to store."""
+    parts = [b"--x\r\nContent-Type: application/dicom\r\n\r\n" + content + b"\r\n" for content in contents]
+    return b"".join(parts) + b"--x--", 'multipart/related; type="application/dicom"; boundary=x'
+
+
+@pytest.fixture(scope="module")
+def report() -> bytes:
+    """A structured report."""
+    return to_bytes(cobb_lines_report(subject(1), FRAME))
+
+
+def test_reports_are_stored(viewer: Viewer, archive: Archive, report: bytes) -> None:
+    body, kind = stored(report, report)
     sent = {"Content_Type": kind, "Origin": viewer.url}
     assert viewer.ask(STORE, "POST", body, **sent)[0] == 200
     ((method, target, headers, received),) = archive.asked
     assert (method, target, headers["content-type"], received) == ("POST", "/rs/studies", kind, body)
+
+
+def test_nothing_but_reports_is_stored(viewer: Viewer, archive: Archive, report: bytes) -> None:
+    image = to_bytes(phantom(1)[0])
+    for contents in ((image,), (report, image), (image, report), (b"no file",), (report[:200],), ()):
+        body, kind = stored(*contents)
+        status, _, said = viewer.ask(STORE, "POST", body, Content_Type=kind)
+        assert (status, said) == (403, b"the viewer stores structured reports only"), contents
+    assert viewer.ask(STORE, "POST", stored(report)[0][:-5], Content_Type=kind)[0] == 403
+    assert archive.asked == []
+
+
+@pytest.fixture
+def locked(archive: Archive, build: Path, tmp_path: Path) -> Iterator[Viewer]:
+    """A viewer that asks for a token."""
+    client = PacsClient(PacsSettings(archive.url, tmp_path))
+    with contextlib.closing(client), served(viewer_app(build, client, archive.url, "the-right-token")) as address:
+        yield Viewer(address)
+
+
+def test_without_the_token_nothing_is_answered(locked: Viewer, archive: Archive) -> None:
+    cookie = f"{COOKIE}_{urlsplit(locked.url).port}"
+    for path in ("/", "/app-config.js", "/app.bundle.js", "/dicom-web/studies", "/?token=", "/?token=wrong"):
+        for headers in ({}, {"Cookie": f"{cookie}=wrong"}, {"Cookie": f"{COOKIE}_1=the-right-token"}):
+            status, _, body = locked.ask(path, **headers)
+            assert (status, b"open the address that scripts/viewer.py has printed" in body) == (403, True)
+    assert archive.asked == []
+
+
+def test_the_first_address_opens_the_viewer_for_a_browser(locked: Viewer, archive: Archive) -> None:
+    status, headers, _ = locked.ask("/viewer?StudyInstanceUIDs=1.2&token=the-right-token&x=%20")
+    assert (status, headers["location"]) == (303, "/viewer?StudyInstanceUIDs=1.2&x=+")
+    cookie, *attributes = headers["set-cookie"].split("; ")
+    assert {"HttpOnly", "SameSite=strict"} <= set(attributes)
+    assert locked.ask("//elsewhere.example/?token=the-right-token")[1]["location"] == "/elsewhere.example/"
+    assert locked.ask("/", Cookie=cookie, Host="viewer.example")[0] == 403  # another port
+    assert locked.ask("/", Cookie=cookie)[0] == 200
+    assert locked.ask("/dicom-web/studies", Cookie=cookie)[0] == 200
+    assert "cookie" not in archive.asked[0][2]
 
 
 def test_pages_of_other_sites_store_nothing(viewer: Viewer, archive: Archive) -> None:
@@ -133,8 +189,8 @@ def test_too_large_bodies_are_refused(viewer: Viewer, archive: Archive, monkeypa
     monkeypatch.setattr(dicomweb_proxy, "MAX_STORED_BYTES", 1_000)
     status, _, body = viewer.ask(STORE, "POST", b"x" * 1_001)
     assert (status, body) == (413, b"at most 1,000 bytes can be stored at once")
-    assert viewer.ask(STORE, "POST", b"x" * 1_000)[0] == 200
-    assert len(archive.asked) == 1
+    assert viewer.ask(STORE, "POST", b"x" * 1_000)[0] == 403
+    assert archive.asked == []
 
 
 @pytest.mark.parametrize(
@@ -179,7 +235,7 @@ def test_failures_of_the_archive_are_told(
 
 def test_an_archive_that_is_down_is_told(build: Path, tmp_path: Path) -> None:
     url = "http://127.0.0.1:9/rs"
-    with served(viewer_app(build, PacsClient(PacsSettings(url, tmp_path)), url)) as address:
+    with served(viewer_app(build, PacsClient(PacsSettings(url, tmp_path)), url, None)) as address:
         status, _, body = Viewer(address).ask("/dicom-web/studies")
         assert (status, body) == (502, b"the PACS at 127.0.0.1:9 cannot be reached; it is tried again")
         assert Viewer(address).ask("/")[0] == 200

@@ -11,7 +11,7 @@ from ...spine.geometry import scaling, transform_points, translation
 from ..config import InputConfig
 
 _MARGIN = 2  # pixels around a part of an image, for interpolation at its border
-_MIN_ROWS = 4  # of the image per row of the input that a coarse view is sampled from
+_MIN_ROWS, _MIN_COARSE_ROWS = 6, 4  # of the image per row of the input that a view is sampled from
 
 
 def warp(image: torch.Tensor, matrix: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
@@ -90,8 +90,8 @@ def spine_view(centers: np.ndarray, span: float, margin: float, config: InputCon
 def view(pixels: np.ndarray, matrix: np.ndarray, config: InputConfig, is_coarse: bool = False) -> torch.Tensor:
     """What the network sees of an image: the part that a matrix shows, windowed by itself, black around the image.
 
-    A coarse view of a large image leaves out so many of its rows and columns that at least four of each make up a
-    pixel of the input.
+    A view of a large image leaves out so many of its rows and columns that at least six of each make up a pixel of the
+    input, of a coarse view four.
 
     Args:
         pixels: ``(H, W)`` values as stored.
@@ -102,9 +102,9 @@ def view(pixels: np.ndarray, matrix: np.ndarray, config: InputConfig, is_coarse:
     Returns:
         ``(1, height, width)`` in 0...1.
     """
-    every = max(1, int(1 / (_MIN_ROWS * _scale_of(matrix)))) if is_coarse else 1
-    if every > 1:
-        return view(pixels[::every, ::every], matrix @ np.diag([every, every, 1.0]), config)
+    rows = _MIN_COARSE_ROWS if is_coarse else _MIN_ROWS
+    every = max(1, int(1 / (rows * _scale_of(matrix))))
+    pixels, matrix = pixels[::every, ::every], matrix @ np.diag([every, every, 1.0])
     corners = np.array([[0, 0], [config.width, 0], [0, config.height], [config.width, config.height]], dtype=float)
     shown = transform_points(np.linalg.inv(matrix), corners)
     limits = np.array(pixels.shape[::-1])

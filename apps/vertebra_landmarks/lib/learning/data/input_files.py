@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def find_images(paths: Sequence[Path], excluded: Path | None = None) -> list[Inp
     for path in paths:
         members = [(path, path.name)]
         if path.is_dir():
-            members = [(file, file.relative_to(path).as_posix()) for file in _search(path, excluded)]
+            members = [(file, file.relative_to(path).as_posix()) for file in walk_images(path, excluded)]
         for file, name in members:
             if file.absolute() not in seen:
                 seen.add(file.absolute())
@@ -56,14 +57,40 @@ def find_images(paths: Sequence[Path], excluded: Path | None = None) -> list[Inp
     return [InputImage(file, name, stem) for (file, _), name, stem in zip(entries, names, stems, strict=True)]
 
 
-def _search(folder: Path, excluded: Path | None) -> list[Path]:
-    return [file for file in sorted(folder.rglob("*")) if file.is_file() and _is_meant(file, folder, excluded)]
+def walk_images(
+    folder: Path, excluded: Path | None = None, on_error: Callable[[OSError], None] | None = None
+) -> Iterator[Path]:
+    """The images in a folder and its subfolders as ``find_images`` finds them, one by one, in order of their paths.
+
+    Args:
+        folder: to search; links to other folders are not followed.
+        excluded: a folder that is not searched.
+        on_error: called with the error where a folder cannot be listed; ``None``: such a folder is passed over.
+    """
+    yield from _walk(folder, None if excluded is None else excluded.resolve(), on_error)
 
 
-def _is_meant(file: Path, folder: Path, excluded: Path | None) -> bool:
-    if any(part.startswith(".") for part in file.relative_to(folder).parts) or file.name.endswith(OVERLAY_SUFFIX):
-        return False
-    if excluded is not None and _is_inside(file, excluded) and _is_inside(excluded, folder):
+def _walk(folder: Path, excluded: Path | None, on_error: Callable[[OSError], None] | None) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: os.path.normcase(entry.name))
+    except OSError as error:
+        if on_error is not None:
+            on_error(error)
+        return
+    for entry in entries:
+        path = folder / entry.name
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            if excluded is None or path.resolve() != excluded:
+                yield from _walk(path, excluded, on_error)
+        elif entry.is_file() and _is_meant(path):
+            yield path
+
+
+def _is_meant(file: Path) -> bool:
+    if file.name.endswith(OVERLAY_SUFFIX):
         return False
     if is_image_name(file):
         return True
@@ -71,10 +98,6 @@ def _is_meant(file: Path, folder: Path, excluded: Path | None) -> bool:
         return file.name != "DICOMDIR" and is_dicom(file)
     except OSError:
         return False
-
-
-def _is_inside(path: Path, folder: Path) -> bool:
-    return folder.resolve() in path.resolve().parents
 
 
 def _distinct_names(entries: Iterable[tuple[Path, str]]) -> list[str]:

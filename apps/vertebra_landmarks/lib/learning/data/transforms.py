@@ -6,7 +6,7 @@ original file to pixels of ``IMAGE`` as it stands.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,34 @@ LABEL = "label"
 """``(V, P, 3)`` x, y, state; optional."""
 MATRIX = "matrix"
 """``(3, 3)`` from original pixels to pixels of ``IMAGE``."""
+
+
+class FetchedImage(str):
+    """Path of an image in a cache, which it may leave at any time: ``fetch`` brings it back and says where it is."""
+
+    fetch: Callable[[], Path]
+
+    def __new__(cls, path: Path, fetch: Callable[[], Path]) -> FetchedImage:
+        """Make one of its path and of what fetches it."""
+        new = super().__new__(cls, path)
+        new.fetch = fetch
+        return new
+
+    def __deepcopy__(self, _: Any) -> FetchedImage:
+        return self
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        """Another process gets the path of a file that is there now."""
+        return str, (str(self.fetch()),)
+
+
+def file_of(source: str | Path) -> Path:
+    """Path of an image that can be read now.
+
+    Raises:
+        OSError: it cannot be fetched.
+    """
+    return source.fetch() if isinstance(source, FetchedImage) else Path(source)
 
 
 def move(data: Mapping[str, Any], matrix: np.ndarray, size: tuple[int, int]) -> dict[str, Any]:
@@ -56,10 +84,11 @@ class LoadRadiographd(Transform):
 
         Raises:
             UnreadableImageError: the file cannot be read.
+            OSError: it cannot be fetched.
         """
         source = data[IMAGE]
         if isinstance(source, (str, Path)):
-            source = read_radiograph(Path(source))
+            source = read_radiograph(file_of(source))
         radiograph = source if isinstance(source, Radiograph) else Radiograph(source)
         loaded = _upright(data, radiograph)
         height, width = loaded[IMAGE].shape[-2:]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
-from torch import nn
 
 from ...image_io import Radiograph, UnreadableImageError
 from ..codec import LandmarkCodec, mirror_maps
@@ -16,7 +14,7 @@ from ..config import InputConfig, PredictionConfig
 from ..data.image_views import fitting_matrix, spine_view, view
 from ..decoders import Decoder, FixedLandmarks
 from ..models.devices import quick_precision
-from ..models.landmark_net import Maps
+from ..models.landmark_net import LandmarkNet, Maps
 from .network_view import NetworkView
 from .request import PredictionCache
 from .spine_checks import is_second_spine, within
@@ -42,7 +40,7 @@ class NetworkRunner:
         timer: of the prediction.
     """
 
-    network: nn.Module
+    network: LandmarkNet
     codec: LandmarkCodec
     decoder: Decoder
     size: InputConfig
@@ -108,7 +106,7 @@ class NetworkRunner:
         return chosen, coarse
 
     def coarse_view(self, upright: Radiograph) -> NetworkView:
-        """The whole upright image, in reduced precision where a fine view follows."""
+        """The whole upright image, once and from few of its pixels where a fine view follows."""
         matrix = fitting_matrix(upright.height, upright.width, self.size)
         return self.show(upright, matrix, is_coarse=self.limits.second_look)
 
@@ -140,26 +138,23 @@ class NetworkRunner:
 
     def show(self, upright: Radiograph, matrix: np.ndarray, is_coarse: bool = False) -> NetworkView:
         """Run the network on what a matrix ``(3, 3)`` shows of an upright image; coarse is quicker and less exact."""
-        image = view(upright.pixels, matrix, self.size, is_coarse)
+        image = view(upright.pixels, matrix, self.size, is_coarse)[None].to(self.device)
         self.timer.lap("prepare")
-        precision = quick_precision(self.device) if is_coarse else nullcontext()
-        with torch.inference_mode(), precision:
-            maps = self.maps(image[None].to(self.device), self.limits.mirror and not is_coarse)
+        maps = self.maps(image)
+        if self.limits.mirror and not is_coarse and self._score(maps) < self.limits.mirror_below:
+            mirrored = mirror_maps(self.maps(image.flip(-1)))
+            maps = Maps(*((a + b) / 2 for a, b in zip(maps, mirrored, strict=True)))
         self.timer.lap("forward")
         result = NetworkView(maps, matrix, self._score(maps))
         self.timer.lap("decode")
         return result
 
-    def maps(self, image: torch.Tensor, mirror: bool) -> Maps:
-        """Maps of one image ``(1, 1, H, W)``, on the CPU, heatmap in 0...1; with its mirror image's, their mean."""
-        if mirror:
-            image = torch.cat([image, image.flip(-1)])
-        maps = Maps(*(m.float().cpu() for m in self.network(image.to(memory_format=torch.channels_last))))
-        maps = maps._replace(heatmap=maps.heatmap.sigmoid())
-        if not mirror:
-            return maps
-        plain, mirrored = Maps(*(m[:1] for m in maps)), mirror_maps(Maps(*(m[1:] for m in maps)))
-        return Maps(*((a + b) / 2 for a, b in zip(plain, mirrored, strict=True)))
+    def maps(self, image: torch.Tensor) -> Maps:
+        """Maps of one image ``(1, 1, H, W)``, on the CPU, heatmap in 0...1."""
+        with torch.inference_mode(), quick_precision(self.device):
+            output = self.network(image.to(memory_format=torch.channels_last))
+        maps = Maps(*(m.float().cpu() for m in output))
+        return maps._replace(heatmap=maps.heatmap.sigmoid())
 
     def _restricted(self, whole: NetworkView, centers: np.ndarray) -> NetworkView:
         """The view of nothing but the spine with centers ``(V, 2)``, upright pixels."""

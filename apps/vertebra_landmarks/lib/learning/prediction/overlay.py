@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ...image_io import Radiograph
-from ...image_io.window import windowed
+from ...image_io.window import windowed_bytes
 from ...spine.display import DOUBTFUL, MEASURED, MIN_SURE_SCORE, SURE
 from ...spine.measurement.angle_interval import interval_sentence, interval_text
 from ...spine.measurement.cobb import Curve
@@ -25,6 +25,10 @@ MAX_SIDE = 1600
 MIN_TEXT_WIDTH = 420
 """Width of the text below it at least, pixels."""
 
+PNG_LEVEL = 4
+"""Compression of an overlay: at 4 it takes 0.4 of the time of the default, 6, and a tenth more bytes."""
+
+_MIN_ROWS = 1.5  # of the radiograph per row of the canvas; the others of a large one are left out
 _OUTLINE = ("TL", "TR", "BR", "BL", "TL")
 _HIDDEN, _TEXT, _PAPER = (150, 150, 150), (235, 235, 235), (24, 24, 24)
 _DASH = 6  # line widths
@@ -46,10 +50,11 @@ def draw_overlay(radiograph: Radiograph, prediction: Prediction) -> Image.Image:
     Returns:
         An RGB image; the radiograph has at most 1600 pixels on its longer side.
     """
-    pixels = windowed(np.ascontiguousarray(prediction.orientation.upright_pixels(radiograph.pixels)))
+    pixels = prediction.orientation.upright_pixels(radiograph.pixels)
     scale = min(1.0, MAX_SIDE / max(pixels.shape))
     size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
-    gray = Image.fromarray((pixels * 255).round().astype(np.uint8))
+    every = max(1, int(1 / (_MIN_ROWS * scale)))
+    gray = Image.fromarray(windowed_bytes(np.ascontiguousarray(pixels[::every, ::every])))
     canvas = gray.resize(size, Image.Resampling.LANCZOS).convert("RGB")
     pen = _Pen.on(canvas, scale)
     spine = prediction.frame.upright(prediction.spine)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 
-from ...image_io import Radiograph
+from ...image_io import Radiograph, UnreadableImageError
 from ...spine.geometry import transform_points
 from ..codec import LandmarkCodec
 from ..config import load_config
 from ..decoders import DECODERS, DEFAULT_DECODER, DecodedSpine, FixedLandmarks, make_decoder
+from ..models.corner_net import CornerNet
 from ..models.devices import fold_norms, on_device
+from ..models.landmark_net import LandmarkNet
 from ..weights.weight_files import build_corner_net, build_network, load_weights
+from .batching import BatchedCornerNet, BatchedLandmarkNet, SharedBatches
 from .corrections import snap_to_bodies
 from .network_runner import NetworkRunner
 from .network_view import NetworkView
@@ -93,6 +99,55 @@ class LandmarkPredictor:
         if fixed.mask.any():
             spine = decode_and_refine(fixed, spine.refined)
         return build_prediction(image, view, spine, request, self.error_model, self.limits.propagation, timer)
+
+    def predict_batch(
+        self, radiographs: Sequence[Radiograph], request: PredictionRequest | None = None
+    ) -> list[Prediction | UnreadableImageError | NoSpineError]:
+        """Predict several images; see ``predict``.
+
+        On a GPU they go through the networks as one batch, and memory must suffice for that; on a CPU, where a batch
+        takes as long as its images, one after the other.
+
+        Args:
+            radiographs: images.
+            request: decoder, and whether a spine is required; it has neither fixed landmarks nor a cache.
+
+        Returns:
+            Of each image the prediction, or the error that refuses it.
+
+        Raises:
+            KeyError: there is no such decoder.
+        """
+        if self.device.type == "cpu":
+            return [self._prediction_or_refusal(radiograph, request) for radiograph in radiographs]
+        return self._predict_together(radiographs, request)
+
+    def _predict_together(
+        self, radiographs: Sequence[Radiograph], request: PredictionRequest | None = None
+    ) -> list[Prediction | UnreadableImageError | NoSpineError]:
+        """Every image in a thread of its own; what the threads ask of the networks goes through them as one batch."""
+        batches, together = SharedBatches(len(radiographs)), copy.copy(self)
+        together.network = cast(LandmarkNet, BatchedLandmarkNet(self.network, batches))  # called alike
+        if self.refinement is not None:
+            corner_network = BatchedCornerNet(self.refinement.network, batches)
+            together.refinement = replace(self.refinement, network=cast(CornerNet, corner_network))
+
+        def one(radiograph: Radiograph) -> Prediction | UnreadableImageError | NoSpineError:
+            try:
+                return together._prediction_or_refusal(radiograph, request)
+            finally:
+                batches.leave()
+
+        with ThreadPoolExecutor(max(1, len(radiographs)), thread_name_prefix="predict-image") as pool:
+            return list(pool.map(one, radiographs))
+
+    def _prediction_or_refusal(
+        self, radiograph: Radiograph, request: PredictionRequest | None
+    ) -> Prediction | UnreadableImageError | NoSpineError:
+        try:
+            return self.predict(radiograph, request)
+        except (UnreadableImageError, NoSpineError) as error:
+            return error
 
     def locate(
         self, radiograph: Radiograph, decoder: str = DEFAULT_DECODER, fixed: FixedLandmarks | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -81,17 +82,19 @@ def _patch_views(limits: PredictionConfig, is_last: bool) -> _PatchViews:
     return _PatchViews((-turn, turn) if turn else (0.0,), limits.mirror)
 
 
+@dataclass(frozen=True)
 class Refinement:
     """The corner network at work.
 
-    Args:
+    Attributes:
         network: in evaluation mode, on its device.
         config: its patches.
         device: where to compute.
     """
 
-    def __init__(self, network: CornerNet, config: CornerConfig, device: torch.device) -> None:
-        self.network, self.config, self.device = network, config, device
+    network: CornerNet
+    config: CornerConfig
+    device: torch.device
 
     def refine(
         self,

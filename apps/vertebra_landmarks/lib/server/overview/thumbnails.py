@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ...image_io import Radiograph, UnreadableImageError, read_radiograph
-from ...image_io.window import windowed
+from ...image_io.window import windowed_bytes
 from ...spine.atomic_write import atomic_write
 from ...spine.imaging.orientation import UPRIGHT
 from ..inference.image_reading import reading
@@ -127,7 +127,7 @@ def draw_thumbnail(radiograph: Radiograph) -> bytes:
     height, width = pixels.shape
     scale = min(WIDTH / width, HEIGHT / height, 1.0)
     pixels = _averaged(pixels, max(1, int(1 / (_OVERSAMPLING * scale))))
-    gray = Image.fromarray((windowed(pixels) * 255).round().astype(np.uint8))
+    gray = Image.fromarray(windowed_bytes(pixels))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     stream = io.BytesIO()
     gray.resize(size, Image.Resampling.LANCZOS).save(stream, "JPEG", quality=_QUALITY)

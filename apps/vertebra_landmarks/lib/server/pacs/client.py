@@ -6,7 +6,8 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import IO, Any
+from pathlib import Path
+from typing import Any
 
 import requests
 from dicomweb_client.api import DICOMwebClient
@@ -24,6 +25,8 @@ CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 30.0
 MAX_RETRIES, BACKOFF_S = 3, 0.3
 """Failed requests are repeated after 0, 0.6 and 1.2 seconds where the PACS fails or cannot be reached."""
 RETRIED = (429, 500, 502, 503, 504)
+_EXPIRED, _OTHER_HOST = (10, 9), (62, 64)
+"""Verify codes of OpenSSL: expired or not yet valid; issued for another name or address."""
 FAIL_FAST_S = 5.0
 """After the PACS could not be reached, requests fail at once for this time, so that no others wait for it."""
 PAGE = 500
@@ -131,7 +134,7 @@ class PacsClient:
     def _unreachable(self, error: Exception) -> str:
         host = self._settings.host
         if isinstance(error, requests.exceptions.SSLError):
-            return f"the certificate of the PACS at {host} is not trusted: name that of its CA with --conf dicomweb_ca"
+            return _why_no_tls(error, host)
         if isinstance(error, requests.Timeout):
             return f"the PACS at {host} does not answer in time; it is asked again"
         return f"the PACS at {host} cannot be reached; it is tried again"
@@ -149,16 +152,18 @@ class PacsClient:
         Raises:
             PacsError: the search failed.
         """
-        offset, last = 0, None
+        offset, seen = 0, set[str]()
         while True:
             with self.speaking():
                 page = self.dicomweb.search_for_instances(
-                    search_filters=dict(filters), fields=list(fields), limit=PAGE, offset=offset
+                    search_filters=dict(filters), fields=list(fields), limit=PAGE, offset=offset or None
                 )
-            if not page or page[0] == last:  # a PACS without paging returns the same again
+                new = [one for one in page if _uid_of(one) not in seen]
+            if not new:  # a PACS without paging returns the same again, in whatever order
                 return
-            yield page
-            offset, last = offset + len(page), page[0]
+            yield new
+            seen.update(map(_uid_of, new))
+            offset += len(page)
 
     def ping(self) -> None:
         """Ask for one instance, to learn whether the PACS can be used.
@@ -237,9 +242,7 @@ class PacsClient:
         except ValueError:
             return answer.status_code, None
 
-    def forward(
-        self, method: str, target: str, headers: Mapping[str, str], body: IO[bytes] | None
-    ) -> requests.Response:
+    def forward(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> requests.Response:
         """Send the request of another DICOMweb client, with the login.
 
         Args:
@@ -283,17 +286,12 @@ class PacsClient:
                 return None
 
 
-class _TimedAdapter(HTTPAdapter):
-    """Repeats failed requests, and lets none wait forever."""
-
-    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
-        """Send a request; see ``HTTPAdapter.send``."""
-        if options.get("timeout") is None:
-            options["timeout"] = CONNECT_TIMEOUT_S, READ_TIMEOUT_S
-        return super().send(request, *arguments, **options)
+def _uid_of(attributes: Mapping[str, Any]) -> str:
+    return str(attributes["00080018"]["Value"][0])
 
 
 def _session(settings: PacsSettings) -> requests.Session:
+    """A session with the login."""
     retries = Retry(
         total=MAX_RETRIES,
         connect=1,
@@ -306,11 +304,54 @@ def _session(settings: PacsSettings) -> requests.Session:
     )
     session = requests.Session()
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _TimedAdapter(max_retries=retries))
+        session.mount(scheme, _PacsAdapter(settings.ca, max_retries=retries))
     if settings.user is not None and settings.password is not None:
         session.auth = HTTPBasicAuth(settings.user.encode(), settings.password.encode())
     if settings.token is not None:
         session.headers["Authorization"] = f"Bearer {settings.token}"
-    if settings.ca is not None:
-        session.verify = str(settings.ca)
     return session
+
+
+def _why_no_tls(error: requests.exceptions.SSLError, host: str) -> str:
+    """Why an encrypted connection failed, as a sentence.
+
+    Args:
+        error: of the session.
+        host: of the PACS, as named in sentences.
+    """
+    code = next((code for cause in _causes(error) if (code := getattr(cause, "verify_code", None)) is not None), None)
+    if code is None:
+        return f"the server at {host} does not speak TLS as it should: check the address and its port"
+    if code in _EXPIRED:
+        return f"the certificate of the PACS at {host} has expired, or is not yet valid by the clock of this machine"
+    if code in _OTHER_HOST:
+        return f"the certificate of the PACS at {host} is that of another host: use a name that it was issued for"
+    return f"the certificate of the PACS at {host} is not trusted: name that of its CA with --conf dicomweb_ca"
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """An error with those that it was made of, which libraries keep as arguments or reasons."""
+    found: list[BaseException] = []
+    waiting: list[Any] = [error]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, BaseException) and one not in found:
+            found.append(one)
+            waiting += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
+    return found
+
+
+class _PacsAdapter(HTTPAdapter):
+    """Lets no request wait forever, and trusts the given authorities whatever the environment says."""
+
+    def __init__(self, ca: Path | None, **options: Any) -> None:
+        self._ca = ca
+        super().__init__(**options)
+
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
+        """Send a request; see ``HTTPAdapter.send``."""
+        if options.get("timeout") is None:
+            options["timeout"] = CONNECT_TIMEOUT_S, READ_TIMEOUT_S
+        if self._ca is not None:  # a session would prefer REQUESTS_CA_BUNDLE
+            options["verify"] = str(self._ca)
+        return super().send(request, *arguments, **options)

@@ -90,7 +90,7 @@ class Instance:
     @classmethod
     def _from_texts(cls, texts: Mapping[str, str], absent: Iterable[str]) -> Instance | None:
         uids = InstanceUids(texts[_STUDY], texts[_SERIES], texts[_INSTANCE])
-        if not all(len(uid) <= MAX_UID_LENGTH and _UID.fullmatch(uid) for uid in uids):
+        if not are_uids(uids):
             return None
         return cls(
             uids,
@@ -104,6 +104,11 @@ class Instance:
             texts[_PATIENT_ID],
             frozenset(absent),
         )
+
+
+def are_uids(uids: Iterable[str]) -> bool:
+    """Whether all texts are UIDs, which may stand in an address."""
+    return all(len(uid) <= MAX_UID_LENGTH and _UID.fullmatch(uid) for uid in uids)
 
 
 def _text(attribute: Any) -> str:

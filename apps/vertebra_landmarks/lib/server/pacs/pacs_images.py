@@ -12,7 +12,7 @@ from typing import Any
 
 from ..log_privacy import redacted_traceback
 from ..store.datastore import PACS_FOLDER, StudiesDatastore
-from ..store.store_context import StoreContext
+from ..store.store_context import ImageUnavailableError, SourceUnavailableError, StoreContext
 from ..store.studies_folder import FileEntry
 from .client import GoneError, PacsClient, PacsError
 from .image_cache import ImageCache
@@ -77,6 +77,7 @@ class PacsImages:
 
         Raises:
             PacsError: it is not in the cache, and the PACS does not return it.
+            SourceUnavailableError: likewise, and the PACS returns no other one either.
         """
         uids = self.catalogue.uids(name)
         if uids is None:
@@ -92,6 +93,8 @@ class PacsImages:
             if self.client.failure is None:  # is it this image alone?
                 with suppress(PacsError):
                     self.client.ping()
+            if self.client.failure is not None:
+                raise SourceUnavailableError(self.client.failure) from None
             raise
 
     @property
@@ -193,7 +196,7 @@ class _Prefetcher:
                 for _ in steps():
                     if self._is_outdated():
                         break
-            except PacsError:  # whoever asks for the image is told why
+            except ImageUnavailableError:  # whoever asks for the image is told why
                 continue
             except Exception as error:  # such as a disk that is full
                 logger.warning("An image could not be fetched ahead of time\n%s", redacted_traceback(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import ssl
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,11 +99,27 @@ def pacs_settings(url: str, config: ServerConfig) -> PacsSettings:
         user,
         password,
         token,
-        config.dicomweb_ca,
+        _checked_ca(config.dicomweb_ca),
         ImageFilter() if config.dicomweb_filter is None else read_filter(config.dicomweb_filter),
         config.dicomweb_cache_mb * MEGABYTE,
         config.dicomweb_send,
     )
+
+
+def _checked_ca(path: Path | None) -> Path | None:
+    """The file, if it has certificates.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if path is None:
+        return None
+    try:
+        if ssl.create_default_context(cafile=path).cert_store_stats()["x509"]:
+            return path
+    except OSError:  # of which SSLError is one
+        pass
+    raise ValueError(f"--conf dicomweb_ca {path.name} holds no certificate: expected a file in PEM format")
 
 
 def default_folder(url: str) -> Path:

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from ...image_io.dicom.study import StudyTags, study_tags
@@ -15,7 +15,7 @@ from ..active_learning.background_worker import POLL_INTERVAL_S, BackgroundWorke
 from ..overview.patients import note_stated
 from ..store.datastore import PREFETCHED, StudiesDatastore
 from .change_feed import ChangeFeed
-from .client import PacsError
+from .client import GoneError, PacsError
 from .image_catalogue import SUFFIX
 from .instances import Instance
 from .listing import Judged, Listing
@@ -101,16 +101,18 @@ class PacsWatcher(BackgroundWorker):
         self._status = {**self._status, "state": "listing"}
         self._change = self._feed.newest()
         known = {entry.name for entry in self._source.images()}
-        seen, left_out = self._take_over(self._listing.pages())
+        judged: set[str] = set()
+        seen, left_out = self._take_over(self._noted(self._listing.pages(), judged))
         if self.is_stopping:
             return False
-        vanished = self._source.catalogue.note_gone(known - seen)
+        kept = self._unlisted(known - judged)
+        vanished = self._source.catalogue.note_gone(known - seen - kept)
         if vanished:
             self._store.note_changed(vanished)
             for name in vanished:
                 self._source.cache.drop(name)
             logger.warning("%d images are no longer in the PACS, or no longer pass the filter", len(vanished))
-        self._status = {**self._status, "images": len(seen), "left_out": dict(left_out.most_common())}
+        self._status = {**self._status, "images": len(seen | kept), "left_out": dict(left_out.most_common())}
         self._recent_at = time.monotonic() + RECENT_INTERVAL_S
         return True
 
@@ -138,6 +140,34 @@ class PacsWatcher(BackgroundWorker):
             if pending:
                 self._show(pending)
         return seen, left_out
+
+    def _noted(self, pages: Iterable[list[Judged]], judged: set[str]) -> Iterator[list[Judged]]:
+        """The pages; the file names of their instances are added to a set."""
+        for page in pages:
+            judged.update(self._name_of(one.instance) for one in page)
+            yield page
+
+    def _unlisted(self, missing: Collection[str]) -> set[str]:
+        """Images that the PACS has not listed though it has them, such as while others were removed.
+
+        Args:
+            missing: file names that were not listed. Of very many only some are looked for; if one of those is there,
+                the list is taken to be incomplete.
+        """
+        ordered = sorted(missing)
+        kept = {name for name in ordered[:MAX_SINGLE] if self._still_passes(name)}
+        if kept:
+            logger.warning("The PACS has not listed all of its images; %d are kept", len(kept))
+            kept.update(ordered[MAX_SINGLE:])
+        return kept
+
+    def _still_passes(self, name: str) -> bool:
+        uids = self._source.catalogue.uids(name)
+        try:
+            instance = None if uids is None else Instance.from_json(self._source.client.attributes(uids))
+        except GoneError:
+            return False
+        return instance is not None and self._listing.judged(instance).reason is None
 
     def _name_of(self, instance: Instance) -> str:
         return f"{self._source.catalogue.id_of(instance.uids.instance)}{SUFFIX}"

@@ -44,6 +44,10 @@ class ImageUnavailableError(ConnectionError):
     """An image that exists cannot be had now: its message is a sentence that says why."""
 
 
+class SourceUnavailableError(ImageUnavailableError):
+    """No image can be had now, whichever it is, but those that are at hand."""
+
+
 class ImageSource(Protocol):
     """Where image files come from: the studies folder itself, or an archive that they are fetched from.
 

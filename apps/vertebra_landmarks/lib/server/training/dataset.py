@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 
 from ...learning.data.labelled_items import patient_of, read_item, split
+from ...learning.data.transforms import IMAGE, FetchedImage
 from ...learning.weights.weight_files import file_digest
+from ..annotation.readings.study import excluded_from_training
+from ..store.datastore import StudiesDatastore
+from ..store.store_context import SourceUnavailableError
 
 MIN_LABELLED = 2
+MAX_AWAY_S, RETRY_INTERVAL_S = 600.0, 10.0
+"""How long a PACS that is away is waited for, and how often it is asked."""
 _FINAL = DefaultLabelTag.FINAL.value
 _DIGITS = 16
 _MAX_READS = 3
@@ -56,26 +64,46 @@ class LabelledImages(Mapping[str, tuple[Path, Path]]):
     """Paths of image and label of every image with a final label, by image id.
 
     The image of a PACS is fetched whenever its paths are asked for, which raises ``ImageUnavailableError``, an
-    ``OSError``, where that fails: a cache need not hold all of them at once.
+    ``OSError``, where that fails: a cache need not hold all of them at once. While the PACS is away, it is waited for.
+
+    In a study with a plan, those that are held out, or still to be read or adjudicated, are left out.
 
     Args:
         datastore: of the images.
+        names: ids of the images, if there is a label of them; ``None`` for all.
     """
 
-    def __init__(self, datastore: Datastore) -> None:
+    def __init__(self, datastore: Datastore, names: Collection[str] | None = None) -> None:
         self._datastore = datastore
-        self._names = dict.fromkeys(datastore.get_labeled_images(_FINAL))
+        labelled = [name for name in datastore.get_labeled_images(_FINAL) if names is None or name in names]
+        excluded = excluded_from_training(datastore, labelled) if isinstance(datastore, StudiesDatastore) else set()
+        self._names = dict.fromkeys(name for name in labelled if name not in excluded)
 
     def __getitem__(self, name: str) -> tuple[Path, Path]:
         if name not in self._names:
             raise KeyError(name)
-        return Path(self._datastore.get_image_uri(name)), self.label(name)
+        return self.image(name), self.label(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 
     def __len__(self) -> int:
         return len(self._names)
+
+    def only(self, names: Collection[str]) -> LabelledImages:
+        """Some of the images."""
+        return LabelledImages(self._datastore, names)
+
+    def image(self, name: str) -> Path:
+        """Path of an image alone."""
+        until = time.monotonic() + MAX_AWAY_S
+        while True:
+            try:
+                return Path(self._datastore.get_image_uri(name))
+            except SourceUnavailableError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(RETRY_INTERVAL_S)
 
     def label(self, name: str) -> Path:
         """Path of the label of an image alone."""
@@ -88,7 +116,11 @@ def changed_labels(sources: LabelledImages, digests: Digests) -> int:
 
 
 def split_dataset(
-    sources: Mapping[str, tuple[Path, Path]], held_out: float, pattern: str, trained_on: Mapping[str, Any]
+    sources: Mapping[str, tuple[Path, Path]],
+    held_out: float,
+    pattern: str,
+    trained_on: Mapping[str, Any],
+    fetch: Callable[[str], Path] | None = None,
 ) -> TrainingDataset:
     """Read the labelled images and split them by patient.
 
@@ -97,16 +129,17 @@ def split_dataset(
         held_out: share of the patients to hold out.
         pattern: finds the patient in an image id, see ``labelled_items.patient_of``.
         trained_on: digests by image id of what the served model was trained on.
+        fetch: returns the path of an image by its id whenever it is read later; ``None`` where files stay.
 
     Raises:
         ValueError: too few labels can be used, or all belong to held-out patients.
+        SourceUnavailableError: the images cannot be fetched now.
     """
-    items, skipped, digests = _read(sources)
+    items, skipped, digests, patients = _read(sources, pattern, fetch)
     if len(items) < MIN_LABELLED:
         raise ValueError(
             f"training needs at least {MIN_LABELLED} labels that can be used, {len(items)} of {len(sources)} can"
         )
-    patients = {name: patient_of(name, sources[name][0], pattern) for name in items}
     patients = _merge_duplicates(patients, digests)
     training, evaluation = split(patients, held_out)
     if not training:
@@ -121,11 +154,17 @@ def split_dataset(
     return TrainingDataset(items, digests, tuple(new), tuple(old), tuple(evaluation), count, skipped)
 
 
-def _read(sources: Mapping[str, tuple[Path, Path]]) -> tuple[dict[str, Item], dict[str, str], Digests]:
-    """Items, reasons why others are skipped, and digests that match what was read, even if a file changes meanwhile."""
+def _read(
+    sources: Mapping[str, tuple[Path, Path]], pattern: str, fetch: Callable[[str], Path] | None
+) -> tuple[dict[str, Item], dict[str, str], Digests, dict[str, str]]:
+    """Items, reasons why others are skipped, digests that match what was read, and whose images they are.
+
+    The files may change meanwhile, and leave a cache afterwards.
+    """
     items: dict[str, Item] = {}
     skipped: dict[str, str] = {}
     digests: Digests = {}
+    patients: dict[str, str] = {}
     for name in sources:
         try:
             files = sources[name]
@@ -137,10 +176,15 @@ def _read(sources: Mapping[str, tuple[Path, Path]]) -> tuple[dict[str, Item], di
                     break
             else:
                 raise ValueError("image or label changed again and again while they were read")
+            if fetch is not None:
+                items[name][IMAGE] = FetchedImage(files[0], partial(fetch, name))
+            patients[name] = patient_of(name, files[0], pattern)
+        except SourceUnavailableError:  # else less would be learnt, and on others checked
+            raise
         except (ValueError, OSError) as error:
             items.pop(name, None)
             skipped[name] = str(error)
-    return items, skipped, digests
+    return items, skipped, digests, patients
 
 
 def _merge_duplicates(patients: Mapping[str, str], digests: Digests) -> dict[str, str]:

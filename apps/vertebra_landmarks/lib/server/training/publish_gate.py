@@ -16,7 +16,7 @@ import torch
 
 from ...image_io import UnreadableImageError, read_radiograph
 from ...learning.codec import PRESENT, STATE
-from ...learning.data.transforms import IMAGE, LABEL
+from ...learning.data.transforms import IMAGE, LABEL, file_of
 from ...learning.prediction.predictor import LandmarkPredictor
 from ...spine.geometry import center_distances
 
@@ -154,7 +154,7 @@ def item_errors(predictor: LandmarkPredictor, items: Sequence[Mapping[str, Any]]
     Raises:
         OSError: an image cannot be opened.
     """
-    return np.array([_item_error(predictor, Path(item[IMAGE]), np.asarray(item[LABEL])) for item in items])
+    return np.array([_item_error(predictor, file_of(item[IMAGE]), np.asarray(item[LABEL])) for item in items])
 
 
 def _item_error(predictor: LandmarkPredictor, image: Path, label: np.ndarray) -> float:

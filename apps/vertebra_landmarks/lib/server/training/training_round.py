@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ...learning.models.devices import choose_device
 from ...learning.validation import checked
 from ...learning.weights.weight_files import Weights, file_digest, load_weights, save_weights
 from ..models import HELD_OUT, IMAGE_DIGEST, TRAINED_ON, ModelStore, version_name
-from .dataset import TrainingDataset, split_dataset
+from .dataset import LabelledImages, TrainingDataset, split_dataset
 from .publish_gate import Gate, decide, measure
 from .run_files import CHANGEABLE_SETTINGS, CHECK, TrainReport, make_plan, read_plan, write_plan
 from .shared_stage import train_stage
@@ -39,13 +39,11 @@ class TrainingRound:
     Args:
         models: source and destination of the weights.
         folder: for the files of the run; an interrupted training there is resumed if it matches.
-        sources: paths of image and label of every labelled image, by image id.
+        sources: every labelled image with its label.
         report: of the progress.
     """
 
-    def __init__(
-        self, models: ModelStore, folder: Path, sources: Mapping[str, tuple[Path, Path]], report: TrainReport
-    ) -> None:
+    def __init__(self, models: ModelStore, folder: Path, sources: LabelledImages, report: TrainReport) -> None:
         self.models, self.folder, self.sources, self.report = models, folder, sources, report
         self.parent = models.served_number
         self.served = load_weights(models.path_of(self.parent))
@@ -104,9 +102,9 @@ class TrainingRound:
         if settings.resume and plan is not None:
             changed = {name: getattr(settings, name) for name in CHANGEABLE_SETTINGS if name in sent}
             settings = checked(TrainRequest, {**plan.settings, **changed, "resume": True})
-            sources = {name: files for name, files in sources.items() if name in plan.films}
+            sources = sources.only(plan.films)
         trained_on = self.models.version(self.parent).images(TRAINED_ON)
-        dataset = split_dataset(sources, settings.val_split, settings.patient_pattern, trained_on)
+        dataset = split_dataset(sources, settings.val_split, settings.patient_pattern, trained_on, sources.image)
         new_plan = make_plan(settings, file_digest(self.models.path_of(self.parent)), dataset)
         difference = plan.diff(new_plan) if plan is not None else "there is none"
         if difference:

@@ -119,6 +119,7 @@ class SubmissionAction(Action):
         session.final, session.is_proposal, session.prediction_count = final, False, prediction_count
         is_open = session is self._autosave.session
         if is_open:
+            self._store.update_current(proposal=None)  # it was about the label before
             self._logic.editor.is_own = True
             if is_new:
                 self._requests.delete_session(session.upload_id)

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
 
@@ -55,6 +55,14 @@ class OutboxItem:
     info: Mapping[str, Any]
     attempts: int
     uids: InstanceUids = field(repr=False)
+
+
+class LabelReference(NamedTuple):
+    """A label version: id of its image, tag and number."""
+
+    image: str
+    tag: str
+    version: int
 
 
 class Outbox:
@@ -219,6 +227,14 @@ class Outbox:
         if missing is not None:
             connection.execute(self._database.insert(outbox).on_conflict_do_nothing(), self._rows_of(missing))
         return [dict(row) for row in connection.execute(select(outbox).where(outbox.c.label == label)).mappings()]
+
+    def label_of(self, uid: str) -> LabelReference | None:
+        """The label version that an object in the PACS is of, by its SOP Instance UID; ``None`` where none is known."""
+        query = select(images.c.id, labels.c.tag, labels.c.version).join(labels, labels.c.key == outbox.c.label)
+        query = query.join(images, images.c.key == labels.c.image).where(self._ours, outbox.c.instance_uid == uid)
+        with self._database.reading() as connection:
+            row = connection.execute(query.order_by(labels.c.version.desc()).limit(1)).one_or_none()
+        return None if row is None else LabelReference(*row)
 
     def has_rows(self, label: int) -> bool:
         """Whether it is known which objects are those of a label version."""

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from monailabel.interfaces.exception import ImageNotFoundException
+from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 from sqlalchemy import select
 
 from ....image_io import UnreadableImageError, read_radiograph
@@ -25,16 +25,18 @@ from ...store.schema import pacs_reports
 from ...store.store_context import ImageUnavailableError
 from ..client import GoneError, PacsClient, PacsError
 from ..image_catalogue import SUFFIX, ImageCatalogue
-from ..instances import InstanceUids
+from ..instances import InstanceUids, are_uids
 from .label_import import FoundVersion, LabelImport
-from .outbox import Outbox
-from .proposal import propose
+from .outbox import LabelReference, Outbox
+from .proposal import Drawing, propose
 
 logger = logging.getLogger(__name__)
 
 RETRY_INTERVAL_S = 60.0
 """Before reports are read again whose images, or which themselves, the PACS did not return."""
 _BATCH = 200
+MAX_EDITS = 50
+"""Edits of one report after the other that are followed back to the label."""
 MAX_UNMATCHED = 200_000
 """Reports of studies without an image of the catalogue that are remembered."""
 
@@ -139,7 +141,7 @@ class ReportImport:
                 reasons.update([reason] if reason else [])
                 self._remember(uids)
         count = sum(self._take_over(uids, report) for uids, report in in_order(landmarks))
-        for uids, report in lines:
+        for uids, report in sorted(lines, key=lambda line: (line[1].saved_at, line[0].instance)):
             self._propose(uids, report)
         return count
 
@@ -172,17 +174,58 @@ class ReportImport:
         by_image: dict[str, list[DrawnAngle]] = {}
         for angle in report.angles:
             by_image.setdefault(self._catalogue.id_of(angle.image_uid), []).append(angle)
-        for image, angles in by_image.items():
-            if not self._is_ready(image):
-                return
-            try:
-                propose(self._store, image, self._geometry(image), angles, report.observer)
-            except (ImageUnavailableError, ImageNotFoundException):
+        if not all(self._is_ready(image) for image in by_image):
+            return
+        try:
+            of = self._edited_label(report)
+            for image, angles in by_image.items():
+                version = None if of is None else (of.tag, of.version)
+                if of is None or of.image == image:
+                    drawing = Drawing(angles, report.observer, report.saved_at, version)
+                    propose(self._store, image, self._geometry(image), drawing)
+        except (ImageUnavailableError, ImageNotFoundException):
+            for image in by_image:
                 self._postpone(image)
-                return
-            except ValueError as error:
-                logger.warning("Cobb lines in the PACS fit no label: %s", type(error).__name__)
+            return
+        except (LabelNotFoundException, FileNotFoundError):
+            logger.warning("Cobb lines that were edited in a viewer are those of a label that is not here any more")
+        except ValueError as error:
+            logger.warning("Cobb lines in the PACS fit no label: %s", type(error).__name__)
         self._remember(uids)
+
+    def _edited_label(self, report: CobbLinesReport) -> LabelReference | None:
+        """The label version whose lines a person has edited; ``None`` where they are drawn anew.
+
+        A viewer names the report that it has shown, which may be an edited one itself, and so on.
+
+        Raises:
+            LabelNotFoundException: that version is not here.
+            PacsError: the PACS does not return one of the reports.
+        """
+        before, seen = report.predecessor, {report.document.sop_instance_uid}
+        if before is None:
+            return None
+        while before is not None and before.sop_instance_uid not in seen and len(seen) < MAX_EDITS:
+            seen.add(before.sop_instance_uid)
+            label = self._outbox.label_of(before.sop_instance_uid)
+            if label is not None:
+                return label
+            uids = InstanceUids(before.study_uid, before.series_uid, before.sop_instance_uid)
+            try:
+                earlier, _ = parse_report(self._client.retrieve(uids)) if are_uids(uids) else (None, "")
+            except GoneError:
+                break
+            if not isinstance(earlier, CobbLinesReport):
+                break
+            if earlier.is_ours:  # of another site, or of before the database was lost
+                label = self._outbox.label_of(earlier.landmarks_uid) if earlier.landmarks_uid else None
+                if label is not None:
+                    return label
+                break
+            if earlier.predecessor is None:
+                return None
+            before = earlier.predecessor
+        raise LabelNotFoundException("the label version of these lines is not here")
 
     def _is_ready(self, image: str) -> bool:
         """Whether the store has an image; one that is only in the catalogue will come in a moment."""

@@ -15,6 +15,8 @@ _NOT_ALLOWED = {
     401: "refuses the login",
     403: "does not allow this login to store",
     404: "stores nothing at this address",
+    405: "stores nothing at this address",
+    501: "stores nothing at this address",
 }
 _FULL = 507
 _DUPLICATE, _OUT_OF_RESOURCES = 0x0111, range(0xA700, 0xA800)

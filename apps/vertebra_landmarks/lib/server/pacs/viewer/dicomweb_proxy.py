@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator
-from typing import IO, Any
 
 import requests
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from ....structured_report.read import SR_CLASSES
 from ..client import PacsClient, PacsError
+from ..part10 import parts_of, sop_class
 
 PREFIX = "/dicom-web"
-MAX_STORED_BYTES = 200_000_000
+MAX_STORED_BYTES = 32_000_000
 """Largest body of a request; reports have less than 1 MB."""
-_IN_MEMORY_BYTES, _CHUNK_BYTES = 1 << 20, 1 << 18
+_CHUNK_BYTES = 1 << 18
 _STORE = re.compile(r"/studies(?:/[0-9.]+)?")
 _READ = re.compile(r"/(?:studies|series|instances|bulkdata)(?:/[\w.,/-]*)?", re.ASCII)
 _REQUEST_HEADERS = ("accept", "content-type")
@@ -27,7 +28,7 @@ _ENCODED = re.compile("|".join(_LITERAL), re.IGNORECASE)
 
 
 class DicomwebProxy:
-    """Answers requests below ``PREFIX``: searches, retrieval, and storage of instances; nothing else.
+    """Answers requests below ``PREFIX``: searches, retrieval, and storage of structured reports; nothing else.
 
     Args:
         client: of the PACS.
@@ -44,22 +45,22 @@ class DicomwebProxy:
         if ".." in path.split("/") or not (_STORE if is_store else _READ).fullmatch(path):
             return PlainTextResponse("only searches, retrieval and storage by DICOMweb are handed on", 404)
         origin = request.headers.get("origin")
-        if is_store and origin is not None and origin != _origin_of(request):
+        if is_store and origin is not None and origin.partition("://")[2] != request.headers.get("host", ""):
             return PlainTextResponse("pages of other web sites may not store instances", 403)
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as body:
-            if is_store and not await _is_received(request, body):
-                return PlainTextResponse(f"at most {MAX_STORED_BYTES:,} bytes can be stored at once", 413)
-            try:
-                answer = await run_in_threadpool(self._send, request, path, body if is_store else None)
-            except PacsError as error:
-                return PlainTextResponse(str(error), 502)
+        body = await _received(request) if is_store else None
+        if is_store and body is None:
+            return PlainTextResponse(f"at most {MAX_STORED_BYTES:,} bytes can be stored at once", 413)
+        if body is not None and not await run_in_threadpool(_has_reports_only, body, request.headers):
+            return PlainTextResponse("the viewer stores structured reports only", 403)
+        try:
+            answer = await run_in_threadpool(self._send, request, path, body)
+        except PacsError as error:
+            return PlainTextResponse(str(error), 502)
         return self._response(answer, _origin_of(request))
 
-    def _send(self, request: Request, path: str, body: IO[bytes] | None) -> requests.Response:
+    def _send(self, request: Request, path: str, body: bytes | None) -> requests.Response:
         query = literal_query(request.url.query)
         headers = {name: request.headers[name] for name in _REQUEST_HEADERS if name in request.headers}
-        if body is not None:
-            body.seek(0)
         return self._client.forward(request.method, f"{path}?{query}" if query else path, headers, body)
 
     def _response(self, answer: requests.Response, origin: str) -> Response:
@@ -99,12 +100,20 @@ def _origin_of(request: Request) -> str:
     return f"{request.url.scheme}://{request.headers.get('host', '')}"
 
 
-async def _is_received(request: Request, body: Any) -> bool:
-    """Receive the body of a request; returns whether it is small enough."""
-    size = 0
+async def _received(request: Request) -> bytes | None:
+    """The body of a request; ``None`` where it is too large."""
+    body = bytearray()
     async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_STORED_BYTES:
-            return False
-        await run_in_threadpool(body.write, chunk)
-    return True
+        body += chunk
+        if len(body) > MAX_STORED_BYTES:
+            return None
+    return bytes(body)
+
+
+def _has_reports_only(body: bytes, headers: Headers) -> bool:
+    """Whether a body has structured reports, and nothing else."""
+    try:
+        parts = list(parts_of(body, headers.get("content-type", "")))
+        return all(sop_class(part) in SR_CLASSES for part in parts)
+    except ValueError:
+        return False

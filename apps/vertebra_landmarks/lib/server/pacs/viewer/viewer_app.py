@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import mimetypes
+import secrets
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,6 +22,8 @@ from ..client import PacsClient
 from .dicomweb_proxy import PREFIX, DicomwebProxy
 from .ohif_build import INDEX
 
+TOKEN, COOKIE = "token", "vertebra_landmarks_viewer"
+"""Name of the token in the first address, and begin of that of the cookie."""
 _SOURCE = "@ohif/extension-default.dataSourcesModule.dicomweb"
 _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -48,13 +51,15 @@ for _kind, _suffix in (("text/javascript", ".js"), ("text/javascript", ".mjs"), 
     mimetypes.add_type(_kind, _suffix)  # Windows may say otherwise, and browsers refuse that
 
 
-def viewer_app(build: Path, client: PacsClient, url: str) -> ASGIApp:
+def viewer_app(build: Path, client: PacsClient, url: str, token: str | None) -> ASGIApp:
     """The application.
 
     Args:
         build: folder with the static build of OHIF.
         client: of the PACS.
         url: of its DICOMweb service, without a slash at the end.
+        token: what a browser has to bring, in the first address that it opens or in the cookie that it then gets;
+            ``None`` lets everybody in.
     """
     config = config_script()
 
@@ -67,7 +72,7 @@ def viewer_app(build: Path, client: PacsClient, url: str) -> ASGIApp:
         Route(f"{PREFIX}/{{path:path}}", proxy.answer, methods=["GET", "POST"]),
         Mount("/", _Build(directory=build)),
     ]
-    return _Guard(Starlette(routes=routes))
+    return _Guard(Starlette(routes=routes), token)
 
 
 def config_script() -> str:
@@ -120,13 +125,14 @@ class _Build(StaticFiles):
 
 
 class _Guard:
-    """Answers under local names only, and adds headers that keep the page to this server.
+    """Answers browsers that have the token, and adds headers that keep the page to this server.
 
-    A page elsewhere can point its own name to this machine (DNS rebinding), and so reach the PACS with its login.
+    Without a token, it answers under local names only: a page elsewhere can point its own name to this machine (DNS
+    rebinding), and so reach the PACS with its login.
     """
 
-    def __init__(self, application: ASGIApp) -> None:
-        self._application = application
+    def __init__(self, application: ASGIApp, token: str | None) -> None:
+        self._application, self._token = application, token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "lifespan"):
@@ -140,8 +146,24 @@ class _Guard:
                 headers["Cache-Control"] = "no-store" if scope["path"].startswith(f"{PREFIX}/") else "no-cache"
             await send(message)
 
-        if scope["type"] == "http" and not is_local_name(Headers(scope=scope).get("host", "")):
-            refusal = PlainTextResponse("the viewer answers under its IP address or a local name only", 403)
-            await refusal(scope, receive, with_headers)
-            return
-        await self._application(scope, receive, with_headers)
+        answer = self._instead(HTTPConnection(scope)) if scope["type"] == "http" else None
+        await (answer or self._application)(scope, receive, with_headers)
+
+    def _instead(self, request: HTTPConnection) -> Response | None:
+        """What is answered instead of the application; ``None`` where the browser may use it."""
+        if self._token is None:
+            is_local = is_local_name(request.headers.get("host", ""))
+            return None if is_local else PlainTextResponse("the viewer answers under a local name only", 403)
+        cookie = f"{COOKIE}_{request.url.port or 80}"  # browsers send cookies to all ports of a host
+        if _is_same(request.query_params.get(TOKEN, ""), self._token):
+            query = request.url.remove_query_params(TOKEN).query
+            welcome = RedirectResponse(f"/{request.url.path.lstrip('/')}{'?' if query else ''}{query}", 303)
+            welcome.set_cookie(cookie, self._token, httponly=True, samesite="strict")
+            return welcome
+        if _is_same(request.cookies.get(cookie, ""), self._token):
+            return None
+        return PlainTextResponse("open the address that scripts/viewer.py has printed: it has a token", 403)
+
+
+def _is_same(given: str, token: str) -> bool:
+    return secrets.compare_digest(given.encode(), token.encode())

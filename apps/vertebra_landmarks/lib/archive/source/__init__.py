@@ -1,0 +1,1 @@
+"""Where the images of an archive come from: folders, manifests, URLs and PACS."""
