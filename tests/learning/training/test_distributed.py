@@ -125,7 +125,7 @@ def test_a_killed_process_is_started_again_and_the_failure_of_one_ends_all(
     assert said.count("train: ") == 1 + of_the_killed_one
 
 
-@pytest.mark.skipif("TWO_PROCESS_NETWORKS" not in os.environ, reason="a minute; set TWO_PROCESS_NETWORKS=1 to run it")
+@pytest.mark.skipif("TWO_PROCESS_NETWORKS" not in os.environ, reason="minutes; set TWO_PROCESS_NETWORKS=1 to run it")
 def test_both_networks_have_the_same_weights_after_20_steps(tmp_path: Path) -> None:
     """In single precision, within 1e-4."""
     for folder in ("one", "two"):
