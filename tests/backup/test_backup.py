@@ -300,6 +300,11 @@ def test_places_that_cannot_be_meant_are_refused(study: Make, tmp_path: Path) ->
         restore(tmp_path / "backup", tmp_path / "full", None)
     with pytest.raises(ValueError, match="is no studies folder that a server has served"):
         make_backup(tmp_path / "full", tmp_path / "other")
+    other = f"sqlite:///{tmp_path}/none.db"
+    (folder / ".vertebra_landmarks" / "database").unlink()
+    with pytest.raises(ValueError, match=r"there is no database .*none\.db: name that of the server"):
+        make_backup(folder, tmp_path / "other", other)
+    assert not (tmp_path / "none.db").exists()
     with pytest.raises(ValueError, match=r"is no backup: it has no manifest\.json"):
         verify_backup(tmp_path / "full")
 

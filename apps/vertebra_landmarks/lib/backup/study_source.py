@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from ..server.models import FOLDER
-from ..server.store.database import IN_FOLDER, Database, kind_of
+from ..server.store.database import IN_FOLDER, OTHER_FILE, Database, kind_of
 from ..server.store.datastore import DATABASE_FILE, PACS_FOLDER
 from ..server.store.migrations import is_of_newer_release
 from ..server.store.schema import stores
@@ -67,6 +67,10 @@ def open_source(path: Path, database: str | None) -> Iterator[StudySource]:
     check_database(folder, kind)
     if kind == IN_FOLDER and not file.is_file():
         raise ValueError(f"the database {file} is missing: start a server, which makes it anew from the files")
+    if kind.startswith(OTHER_FILE) and not Path(kind.removeprefix(OTHER_FILE)).is_file():
+        raise ValueError(
+            f"there is no database {kind.removeprefix(OTHER_FILE)}: name that of the server, by --database"
+        )
     with open_database(database, file) as opened:
         yield StudySource(folder, opened, _key_of(opened, identity, path), identity, kind)
 
