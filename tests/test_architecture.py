@@ -46,6 +46,7 @@ LEARNING = (
 )
 REPORT = IMAGE_IO | {"reportlab", "lib.report"}
 STUDY = SPINE | {"yaml", "pydantic", "pydantic_core", "lib.study", "lib.learning.validation"}
+AGREEMENT = SPINE | {"scipy", "lib.agreement", "lib.study.differences"}
 WEB = {"fastapi", "starlette", "pydantic", "anyio", "jwt"}
 HTTP = {"requests", "urllib3", "dicomweb_client"}
 SERVER = LEARNING | REPORT | STUDY | WEB | HTTP | {"monailabel", "filelock", "psutil", "sqlalchemy", "watchdog"}
@@ -82,6 +83,7 @@ MAY_IMPORT = {
     "deidentification": DEIDENTIFICATION,
     "report": REPORT,
     "study": STUDY,
+    "agreement": AGREEMENT,
     "learning": LEARNING,
     "server": SERVER,
     "archive": ARCHIVE | {"dask", "distributed"},
@@ -139,6 +141,7 @@ ROOMS = {
     "deidentification": ("apps/vertebra_landmarks/lib/deidentification", "tests/deidentification"),
     "report": ("apps/vertebra_landmarks/lib/report", "tests/report"),
     "study": ("apps/vertebra_landmarks/lib/study", "tests/study"),
+    "agreement": ("apps/vertebra_landmarks/lib/agreement", "tests/agreement"),
     "learning": ("apps/vertebra_landmarks/lib/learning", "tests/learning"),
     "server": ("apps/vertebra_landmarks/lib/server", "tests/server"),
     "archive": ("apps/vertebra_landmarks/lib/archive", "tests/archive"),
