@@ -61,6 +61,19 @@ ARCHIVE = LEARNING | {
     "pyarrow",
 }
 """Of the server, only its connection to a PACS."""
+BACKUP = SPINE | {
+    "sqlalchemy",
+    "filelock",
+    "lib.backup",
+    "lib.server.models",
+    "lib.server.pacs.image_catalogue",
+    "lib.server.store",
+    "lib.server.worker_registry",
+    "lib.learning.weights.weight_files",
+    "lib.study.plan",
+    "lib.__version__",
+}
+"""Of the server, only what lies in a studies folder."""
 MAY_IMPORT = {
     "spine": SPINE,
     "evaluation": EVALUATION,
@@ -74,6 +87,7 @@ MAY_IMPORT = {
     "learning": LEARNING,
     "server": SERVER,
     "archive": ARCHIVE | {"dask", "distributed"},
+    "backup": BACKUP,
     "__init__.py": frozenset(),
 }
 """What each tier may import besides the standard library."""
@@ -131,6 +145,7 @@ ROOMS = {
     "learning": ("apps/vertebra_landmarks/lib/learning", "tests/learning"),
     "server": ("apps/vertebra_landmarks/lib/server", "tests/server"),
     "archive": ("apps/vertebra_landmarks/lib/archive", "tests/archive"),
+    "backup": ("apps/vertebra_landmarks/lib/backup", "tests/backup"),
     "slicer": ("slicer_module", "tests/slicer"),
     "scripts": ("scripts", "tests/scripts"),
     "browser": ("apps/vertebra_landmarks/browser", "tests/browser"),
