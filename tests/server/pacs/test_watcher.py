@@ -301,7 +301,37 @@ def test_an_image_found_missing_when_it_is_asked_for_is_gone(pacs: Pacs, open_si
     (image,) = site.store.list_images()
     pacs.remove(stored)
     assert site.store.get_image_uri(image) == ""
+    assert site.store.list_images() == []
     assert site.store.pick_random() is None
+    pacs.store(stored)
+    site.watcher.compare()
+    assert site.store.list_images() == [image]
+
+
+@pytest.mark.parametrize("pacs", ["strict"], indirect=True)
+def test_an_image_found_missing_when_it_is_prefetched_is_gone(pacs: Pacs, open_site: Open) -> None:
+    stored = radiograph(0)
+    pacs.store(stored)
+    site = open_site()
+    site.watcher.compare()
+    pacs.remove(stored)
+    site.store.prefetch(site.store.list_images)
+    _wait(lambda: site.store.list_images() == [])
+
+
+@pytest.mark.parametrize("pacs", ["strict"], indirect=True)
+def test_an_image_that_only_the_store_still_has_is_noticed(pacs: Pacs, open_site: Open) -> None:
+    """Such as one whose loss was noted before the server was killed."""
+    stored = [radiograph(number) for number in range(2)]
+    pacs.store(*stored)
+    site = open_site()
+    site.watcher.compare()
+    gone, kept = (site.source.catalogue.id_of(str(one.SOPInstanceUID)) for one in stored)
+    pacs.remove(stored[0])
+    site.source.catalogue.note_gone([f"{gone}.dcm"])
+    assert site.store.list_images() == sorted([gone, kept])
+    site.watcher.compare()
+    assert site.store.list_images() == [kept]
 
 
 def test_the_next_images_are_prefetched(pacs: Pacs, open_site: Open) -> None:
@@ -400,3 +430,4 @@ def test_an_image_that_was_left_out_of_a_list_stays(pacs: Pacs, open_site: Open)
     kept = {site.source.catalogue.id_of(str(stored[number].SOPInstanceUID)) for number in (0, 2)}
     listed = {entry.name.removesuffix(".dcm") for entry in site.source.images()}
     assert listed == kept
+    assert set(site.store.list_images()) == kept

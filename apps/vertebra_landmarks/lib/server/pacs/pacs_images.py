@@ -111,16 +111,15 @@ class PacsImages:
         self.client.ping()
         yield
 
-    def prefetch(self, upcoming: Callable[[], Iterable[str]], then: Callable[[str], object]) -> None:
-        """Fetch files in the background; a later request replaces what is left of an earlier one."""
+    def prefetch(self, upcoming: Callable[[], Iterable[str]], fetch: Callable[[str], object]) -> None:
+        """Fetch images in the background; a later request replaces what is left of an earlier one."""
 
-        def fetch() -> Iterator[None]:
-            for name in upcoming():
-                if self.readable_path(name) is not None:
-                    then(name)
+        def steps() -> Iterator[None]:
+            for image in upcoming():
+                fetch(image)
                 yield
 
-        self._prefetcher.request(fetch)
+        self._prefetcher.request(steps)
 
     def status(self) -> dict[str, Any]:
         """What clients see: the PACS, why it cannot be used if so, and how full the cache is."""
