@@ -1,6 +1,6 @@
 """A server that is killed while it sends labels, again and again: every label version is in the PACS exactly once.
 
-The environment variable ``PACS_KILLS`` sets how often, once by default.
+The environment variable ``PACS_KILLS`` sets how often, once by default, and ``PACS_LABELS`` of how many labels.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 KILLS = int(os.environ.get("PACS_KILLS", "1"))
-LABELS, IMAGES = 4 * (KILLS + 1), 3
+LABELS, IMAGES = int(os.environ.get("PACS_LABELS", str(4 * (KILLS + 1)))), 3
 TIMEOUT_S = 120
+"""Without anything being sent."""
 
 
 @pytest.fixture
@@ -47,7 +48,8 @@ def archive(orthanc: LocalOrthanc) -> Iterator[Pacs]:
 
 
 def wait_for(server: Server, holds: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-    end = time.monotonic() + TIMEOUT_S
+    """Wait until something holds, as long as objects are sent meanwhile."""
+    end, sent = time.monotonic() + TIMEOUT_S, -1
     while True:
         status, answer = server.ask("/info/")
         assert status == 200, answer
@@ -55,6 +57,8 @@ def wait_for(server: Server, holds: Callable[[dict[str, Any]], object]) -> dict[
         assert info["pacs"]["state"] != "off", info  # else it is another server
         if holds(info):
             return info
+        if info["pacs"]["sent"] != sent:
+            end, sent = time.monotonic() + TIMEOUT_S, info["pacs"]["sent"]
         assert time.monotonic() < end, info["pacs"]
         time.sleep(0.05)
 
