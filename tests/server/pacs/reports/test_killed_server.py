@@ -18,6 +18,7 @@ from urllib.parse import quote
 import pytest
 
 from harness.local_orthanc import LocalOrthanc
+from lib.server.pacs import client as client_module
 from lib.server.pacs.client import PacsClient
 from lib.spine.labels.markups import from_markups, parse_json, to_markups
 from lib.structured_report import LandmarkReport, on_grid, read_report
@@ -73,7 +74,10 @@ def submit(server: Server, images: list[str], number: int) -> None:
     assert answer[0] == 200, answer
 
 
-def test_every_label_of_a_server_that_is_killed_arrives_once(archive: Pacs, start: Start, tmp_path: Path) -> None:
+def test_every_label_of_a_server_that_is_killed_arrives_once(
+    archive: Pacs, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "READ_TIMEOUT_S", TIMEOUT_S)  # one answer lists all reports
     env = {"VERTEBRA_DICOMWEB_USER": archive.server.user, "VERTEBRA_DICOMWEB_PASSWORD": archive.server.password}
     conf = ("--conf", "dicomweb_folder", str(tmp_path / "work"), "--conf", "scoring", "false")
     dice, submitted, logs = random.Random(1), 0, []

@@ -100,7 +100,7 @@ class PacsImages:
     @property
     def failure(self) -> str | None:
         """Why nothing can be fetched now; ``None`` while it can."""
-        return self.client.failure
+        return self.client.failure or self.cache.failure
 
     def at_hand(self) -> Collection[str]:
         """Names of the cached files, the most recently used first."""
@@ -126,7 +126,7 @@ class PacsImages:
         files, size = self.cache.size()
         return {
             "host": self._settings.host,
-            "failure": self.client.failure,
+            "failure": self.failure,
             "cached": files,
             "cached_mb": round(size / 1e6, 1),
             "cache_mb": self._settings.cache_bytes // 1_000_000,
