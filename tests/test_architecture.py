@@ -45,9 +45,10 @@ LEARNING = (
     }
 )
 REPORT = IMAGE_IO | {"reportlab", "lib.report"}
+STUDY = SPINE | {"yaml", "pydantic", "pydantic_core", "lib.study", "lib.learning.validation"}
 WEB = {"fastapi", "starlette", "pydantic", "anyio", "jwt"}
 HTTP = {"requests", "urllib3", "dicomweb_client"}
-SERVER = LEARNING | REPORT | WEB | HTTP | {"monailabel", "filelock", "psutil", "sqlalchemy", "watchdog"}
+SERVER = LEARNING | REPORT | STUDY | WEB | HTTP | {"monailabel", "filelock", "psutil", "sqlalchemy", "watchdog"}
 SERVER |= {"lib.server", "lib.structured_report", "lib.deidentification"}
 ARCHIVE = LEARNING | {
     "lib.archive",
@@ -67,6 +68,7 @@ MAY_IMPORT = {
     "structured_report": STRUCTURED_REPORT,
     "deidentification": DEIDENTIFICATION,
     "report": REPORT,
+    "study": STUDY,
     "learning": LEARNING,
     "server": SERVER,
     "archive": ARCHIVE | {"dask", "distributed"},
@@ -122,6 +124,7 @@ ROOMS = {
     "structured_report": ("apps/vertebra_landmarks/lib/structured_report", "tests/structured_report"),
     "deidentification": ("apps/vertebra_landmarks/lib/deidentification", "tests/deidentification"),
     "report": ("apps/vertebra_landmarks/lib/report", "tests/report"),
+    "study": ("apps/vertebra_landmarks/lib/study", "tests/study"),
     "learning": ("apps/vertebra_landmarks/lib/learning", "tests/learning"),
     "server": ("apps/vertebra_landmarks/lib/server", "tests/server"),
     "archive": ("apps/vertebra_landmarks/lib/archive", "tests/archive"),

@@ -24,6 +24,7 @@ from lib.image_io import Radiograph
 from lib.server.active_learning.prelabel_worker import PrelabelWorker
 from lib.server.active_learning.scoring_worker import ScoringWorker
 from lib.server.active_learning.strategies import all_strategies
+from lib.server.annotation.readings.plan_file import PlanError, PlanFile
 from lib.server.config import parse_conf
 from lib.server.filenames import check_studies, is_dicomweb
 from lib.server.inference.image_reading import ReadableImages
@@ -78,6 +79,10 @@ class VertebraLandmarksApp(MONAILabelApp):
     def init_datastore(self) -> Datastore:
         """The studies folder and its database, with the images in the folder or in a PACS."""
         reload, read_only = settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD, settings.MONAI_LABEL_DATASTORE_READ_ONLY
+        try:
+            PlanFile(Path(self.studies)).read()
+        except PlanError as error:
+            _exit(str(error))
         if self._pacs is not None:
             return open_pacs_store(self._pacs, self.config.database, reload, read_only)[0]
         return StudiesDatastore(self.studies, self.config.database, reload, read_only, rescan_s=self.config.rescan_s)

@@ -21,6 +21,7 @@ from lib.learning.weights.weight_files import build_corner_net, build_network, l
 from lib.server.active_learning.assignments import Assignments
 from lib.server.active_learning.descriptor_store import DescriptorStore
 from lib.server.active_learning.scored_versions import ScoredVersions
+from lib.server.annotation.readings.study import Study, excluded_from_training
 from lib.server.models import ModelStore
 from lib.server.store.datastore import StudiesDatastore
 from lib.server.store.folder_adoption import ASSIGNMENTS_FILE, SCORED_VERSIONS_FILE
@@ -30,6 +31,8 @@ from lib.server.training.train_task import RUN
 from lib.server.web.session_store import SessionStore
 from lib.server.web.uploads import Uploads
 from lib.server.worker_registry import WorkerRegistry
+from lib.study.plan import checked_plan
+from lib.study.visibility import viewer_of
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "studies_0_7_0" / "folder.tar.xz"
 SCORED = "0b87ea2f14719104"
@@ -163,6 +166,31 @@ def test_drafts_of_the_slicer_module_are_listed(old: Path) -> None:
     assert (newer.image_id, newer.source) == ("local", "images/local.png")
     assert (newer.is_proposal, newer.begun_by) == (True, "reader-1")
     assert from_markups(json.loads(older.markups))
+
+
+def test_labels_are_first_readings_of_a_study(store: StudiesDatastore, own: Path, old: Path) -> None:
+    """No file is touched, and the release of before opens the folder afterwards."""
+    files = {path: path.read_bytes() for path in (old / "studies").rglob("*.mrk.json")}
+    study = Study(store, read_image=lambda _: pytest.fail("no image is needed"), has_login=True)
+    plan = {"readers": ["reader-1", "ben"], "adjudicators": ["cleo"], "second_reading": {"share": 1.0}}
+    study.change_plan(checked_plan(plan))
+    only = study.slots.of("phantom_1").readings
+    assert [(one.number, one.reader, one.tag, one.version, one.is_blind) for one in only] == [
+        (1, "reader-1", "final", 2, False)
+    ]
+    assert study.gate("ben").tag("phantom_1", "final") is None
+    assert study.gate("reader-1").tag("phantom_1", "final") == "final"
+    assert excluded_from_training(store, ["phantom_1"]) == {"phantom_1"}
+    plan_now = study.plan()
+    assert plan_now is not None
+    found = study.queue.next(plan_now, "ben", lambda: None)
+    assert found is not None
+    assert (found[0], found[1].number, found[1].kind) == ("phantom_1", 2, "second")
+    study.slots.submit(plan_now, viewer_of(plan_now, "ben", True), "phantom_1", b"{}", {"user": "ben"})
+    store.close()
+    assert {path: path.read_bytes() for path in files} == files
+    with closing(sqlite3.connect(own / "store.sqlite3")) as connection:
+        assert connection.execute("SELECT version FROM vl_schema_version").fetchall() == [(1,)]
 
 
 def test_the_release_of_before_still_opens_the_folder(store: StudiesDatastore, own: Path, old: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from sqlalchemy import ColumnElement, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, not_, or_, select
 
 from ..store.schema import assignments
 from ..store.store_context import StoreContext
@@ -31,12 +31,26 @@ class Assignments:
             pick: the best image that is not among some; ``None`` if there is none.
         """
         while True:
-            recent = self._recent()
+            recent = self.recent()
             image, still_open = _pick_excluding(pick, list(recent))
             if image is None or self._claim(image, recent.get(image), set(recent) - {*still_open, image}):
                 return image
 
-    def _recent(self) -> dict[str, float]:
+    def note(self, image: str) -> None:
+        """Note that an image was assigned now, so that others are before it comes again."""
+        now = self._database.now()
+        row = self._database.insert(assignments).values(store=self._store, image=image, assigned_at=now)
+        keys = [assignments.c.store, assignments.c.image]
+        row = row.on_conflict_do_update(index_elements=keys, set_={"assigned_at": now})
+        with self._database.writing(durable=False) as connection:
+            connection.execute(row)
+
+    def forget(self, connection: Connection, image: str) -> None:
+        """Delete the assignment of an image, in a transaction of the caller."""
+        at = assignments.c.store == self._store, assignments.c.image == image
+        connection.execute(assignments.delete().where(*at))
+
+    def recent(self) -> dict[str, float]:
         """Times of the assignments that have not expired, the newest first."""
         assigned_at = assignments.c.assigned_at
         query = select(assignments.c.image, assigned_at).where(

@@ -18,6 +18,7 @@ from ..store.datastore import StudiesDatastore
 from ..store.images import STATED_SIDE, ImageHeader
 from ..store.studies_folder import FileState
 from .image_reading import header_of, reading
+from .infer_request import InferRequest
 from .infer_task import MODEL, VertebraLandmarksInfer
 from .inference_queue import InferenceQueue
 from .response import label_provenance
@@ -69,7 +70,9 @@ class InferenceService:
         result = {"label": file, "tag": tag, "file": file, "params": response}
         if request.get("save_label") and not isinstance(image, Path):
             try:
-                result["label"] = self._store.save_label(image, file, tag, label_provenance(MODEL, response))
+                fixed = int(InferRequest.parse(request).fixed.mask.sum())
+                noted = {**label_provenance(MODEL, response), **({"edits": fixed} if fixed else {})}
+                result["label"] = self._store.save_label(image, file, tag, noted)
             except Exception as error:
                 Path(file).unlink(missing_ok=True)
                 raise (HTTPException(400, str(error)) if isinstance(error, ValueError) else error) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from ..inference.image_reading import reading
 from ..inference.response import with_stated_side
 from ..store.datastore import StudiesDatastore
 from ..store.images import FINAL, PREDICTED, StatedSide
+from ..store.schema import LABELLED, OPEN
 from .image_list import state_of
 from .patients import siblings
 
@@ -38,6 +39,13 @@ MAX_IMAGES = 30
 MAX_CACHED = 500
 """Measured images in memory."""
 BY_HEADER, BY_FILE = "header", "file"
+
+
+TagOf = Callable[[str, str], "str | None"]
+
+
+def _every(_: str, tag: str) -> str:
+    return tag
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +70,12 @@ class FollowUps:
         self._lock = threading.Lock()
         self._cache: OrderedDict[tuple[object, ...], _Measured] = OrderedDict()
 
-    def of(self, image: str) -> dict[str, Any]:
+    def of(self, image: str, tag_of: TagOf = _every) -> dict[str, Any]:
         """The follow-up of the patient of an image.
 
         Args:
             image: id of an image of the folder.
+            tag_of: the tag under which the label of an image and tag is seen; ``None`` where it is hidden.
 
         Returns:
             ``patient``, a digest, ``None`` where unknown; ``reference``, id of the earliest image with points, whose
@@ -77,21 +86,22 @@ class FollowUps:
         found = siblings(self._store, image)
         rows = sorted(found.rows, key=lambda row: (row.id == image, *_time_of(row)))[-MAX_IMAGES:]
         rows.sort(key=_time_of)
-        measured = {row.id: self._measured(row) for row in rows}
+        measured = {row.id: self._measured(row, tag_of) for row in rows}
         spines = [one.spine for one in measured.values() if one is not None]
         return {
             "patient": found.patient,
             "reference": spines[0].image if spines else None,
-            "images": [_entry(row, measured[row.id], spines) for row in rows],
+            "images": [_entry(row, measured[row.id], spines, tag_of) for row in rows],
             "changes": [_plain(change) for change in changes_of(spines)],
             "left_out": len(found.rows) - len(rows),
             "unread": found.unread,
         }
 
-    def _measured(self, row: Row[Any]) -> _Measured | None:
+    def _measured(self, row: Row[Any], tag_of: TagOf) -> _Measured | None:
         """An image measured by its final label, else its stored prediction; ``None`` without either."""
         present = self._store.get_labels_by_image_id(row.id)
-        tag = next((one for one in (FINAL, PREDICTED) if one in present), None)
+        seen = [tag_of(row.id, one) for one in (FINAL, PREDICTED)]
+        tag = next((one for one in seen if one in present), None)
         if tag is None:
             return None
         try:
@@ -166,8 +176,10 @@ def _date_of(row: Row[Any]) -> tuple[str, str]:
     return datetime.fromtimestamp(row.mtime_ns / 1e9).date().isoformat(), BY_FILE
 
 
-def _entry(row: Row[Any], measured: _Measured | None, spines: Sequence[FollowedSpine]) -> dict[str, Any]:
+def _entry(row: Row[Any], measured: _Measured | None, spines: Sequence[FollowedSpine], tag_of: TagOf) -> dict[str, Any]:
     """One image of the answer."""
+    state = row.state if row.state != LABELLED or tag_of(row.id, FINAL) == FINAL else OPEN
+    is_predicted = row.is_predicted and tag_of(row.id, PREDICTED) is not None
     date, source = _date_of(row)
     same = () if measured is None else measure_at_same_ends(spines[0], measured.spine)
     values = {"curves": [], "sides_of": None, "t1_tilt_deg": None} if measured is None else measured.values
@@ -175,7 +187,7 @@ def _entry(row: Row[Any], measured: _Measured | None, spines: Sequence[FollowedS
         "id": row.id,
         "date": date,
         "date_source": source,
-        "state": state_of(row.state, row.is_predicted).value,
+        "state": state_of(state, is_predicted).value,
         "tag": None if measured is None else measured.tag,
         "version": None if measured is None else measured.version,
         **values,

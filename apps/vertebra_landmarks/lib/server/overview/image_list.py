@@ -133,6 +133,12 @@ class ImageList:
                 total = query.offset + len(keys) if is_last else self._total(connection, query, counts)
             return {"total": total, "counts": counts, "images": self._describe(connection, keys, version)}
 
+    def describe(self, keys: Sequence[int], model_key: str) -> list[dict[str, Any]]:
+        """What the list says of some images, by their keys."""
+        order = self._versions.in_order_of_use(model_key)
+        with self._database.reading(snapshot=True) as connection:
+            return self._describe(connection, keys, self._scored_version(connection, order))
+
     def _scored_version(self, connection: Connection, order: Sequence[str]) -> str:
         """The first of some versions that has a score of any image."""
         for version in order:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ..active_learning.prelabel_worker import is_of_person
 from ..annotation.landmarks import origin_of
 from ..inference.response import MODEL_VERSION, with_stated_side
 from ..store.datastore import StudiesDatastore
-from ..store.images import FINAL, PREDICTED, saved_at_of
+from ..store.images import FINAL, saved_at_of
 from ..store.label_sync import labeller
 from .image_list import text_or_none
 
@@ -24,24 +24,26 @@ SUBMITTED = "submitted"
 """Metadata key of labels that a person has submitted, with or without changes."""
 
 
-def label_report(store: StudiesDatastore, image: str, tag: str, radiograph: Radiograph) -> ReportContent | None:
+def label_report(
+    store: StudiesDatastore, image: str, tags: Sequence[str], radiograph: Radiograph
+) -> ReportContent | None:
     """The report of a stored label.
 
     Args:
         store: the studies folder.
         image: id of the image.
-        tag: of the label; without one of it, the stored prediction is taken.
+        tags: of the label; the first that the image has is taken.
         radiograph: the image.
 
     Returns:
-        Its content; ``None`` where the image has neither.
+        Its content; ``None`` where the image has none.
 
     Raises:
         ValueError: the label holds no landmarks, or is damaged on the disk.
         OSError: its file is missing.
     """
     present = store.get_labels_by_image_id(image)
-    used = next((one for one in (tag, PREDICTED) if one in present), None)
+    used = next((one for one in tags if one in present), None)
     if used is None:
         return None
     label = store.read_label(image, used)

@@ -7,7 +7,7 @@ import logging
 import statistics
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -65,8 +65,11 @@ class LabelStatistics:
         self._newest = newest.where(*ours).order_by(images.c.labelled_at.desc(), labels.c.key).limit(MAX_LABELS)
         self._count = select(func.count()).select_from(labels).join(images, images.c.key == labels.c.image).where(*ours)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self, shows: Callable[[str], bool] | None = None) -> dict[str, Any]:
         """The statistics.
+
+        Args:
+            shows: whether the labels of an image, by its id, count; by default those of all do.
 
         Returns:
             ``labels_by_day``: a dict of ``day`` (ISO 8601, in the server's time zone), ``user`` and ``count`` each, by
@@ -78,6 +81,9 @@ class LabelStatistics:
         with self._context.database.reading(snapshot=True) as connection:
             rows = connection.execute(self._newest).all()
             count = len(rows) if len(rows) < MAX_LABELS else connection.execute(self._count).scalar_one()
+        if shows is not None:
+            rows = [row for row in rows if shows(row.id)]
+            count = len(rows)
         facts = [json.loads(row.facts) for row in rows]
         unmeasured = [(row, noted) for row, noted in zip(rows, facts, strict=True) if ANGLE not in noted]
         measured = self._measure(row for row, _ in unmeasured)

@@ -23,6 +23,7 @@ from .folder_scan import FolderScan
 from .folder_watcher import FolderWatcher
 from .image_queries import ImageQueries, ScoreQueries
 from .images import FINAL, ImageHeader, Images, StatedSide
+from .label_sync import Claim
 from .labels import CurrentLabel, Labels
 from .schema import LABELLED, OPEN, UNREADABLE
 from .store_context import ImageSource, ImageUnavailableError, StoreContext, check_database, note_database, open_context
@@ -155,9 +156,9 @@ class StudiesDatastore(Datastore):
         """Set the description of the store."""
         self._queries.describe(description=description)
 
-    def datalist(self) -> list[dict[str, Any]]:
-        """Paths of image and label ``final`` of every labelled image."""
-        return self._queries.pairs()
+    def datalist(self, shows: Callable[[str], bool] = lambda _: True) -> list[dict[str, Any]]:
+        """Paths of image and label ``final`` of every labelled image, or of those whose ids are shown."""
+        return self._queries.pairs(shows)
 
     def get_labels_by_image_id(self, image_id: str) -> dict[str, str]:
         """Label ids of an image by tag."""
@@ -196,6 +197,10 @@ class StudiesDatastore(Datastore):
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
         """Metadata of the current label; empty if there is no such label."""
         return self._labels.metadata(label_id, _tag_text(label_tag))
+
+    def label_facts(self, tag: str) -> dict[str, dict[str, Any]]:
+        """Metadata of the current labels of a tag, by image."""
+        return self._queries.label_facts(tag)
 
     def get_labeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
         """Ids of the images with a label of the tag, by default ``final``."""
@@ -295,10 +300,16 @@ class StudiesDatastore(Datastore):
         return image_id
 
     def save_label_content(
-        self, image_id: str, tag: str, content: bytes, info: dict[str, Any], base_version: int | None = None
+        self,
+        image_id: str,
+        tag: str,
+        content: bytes,
+        info: dict[str, Any],
+        base_version: int | None = None,
+        claim: Claim | None = None,
     ) -> int:
         """Save a label and return the number of its version; see ``Labels.save``."""
-        return self._labels.save(image_id, tag, content, info, base_version)
+        return self._labels.save(image_id, tag, content, info, base_version, claim)
 
     def read_label(self, image_id: str, tag: str) -> CurrentLabel:
         """Version, content and metadata of the current label."""
@@ -315,6 +326,10 @@ class StudiesDatastore(Datastore):
     def label_version(self, image_id: str, tag: str, version: int) -> bytes:
         """Content of a label version."""
         return self._labels.version(image_id, _tag_text(tag), version)[0]
+
+    def read_label_version(self, image_id: str, tag: str, version: int) -> CurrentLabel:
+        """A label version with its content and metadata, as ``read_label`` has the current one."""
+        return CurrentLabel(version, *self._labels.version(image_id, _tag_text(tag), version))
 
     def restore_label(self, image_id: str, tag: str, version: int, info: dict[str, Any]) -> int:
         """Save a copy of a label version as the current one, and return its number."""
@@ -433,10 +448,16 @@ class StudiesDatastore(Datastore):
         """All images and labels, in the shape of MONAI Label's ``datastore_v2.json``."""
         return {**self._queries.head(), "objects": dict(self._queries.objects())}
 
-    def json_pieces(self) -> Iterator[str]:
-        """The same as chunks of JSON text, without holding all of it in memory."""
+    def json_pieces(self, shown: Callable[[str, dict[str, Any]], dict[str, Any]] | None = None) -> Iterator[str]:
+        """The same as chunks of JSON text, without holding all of it in memory.
+
+        Args:
+            shown: what is shown of an image, by its id and its entry; by default everything.
+        """
         yield json.dumps(self._queries.head())[:-1] + ', "objects": {'
         objects, separator = self._queries.objects(), ""
+        if shown is not None:
+            objects = ((image, shown(image, entry)) for image, entry in objects)
         while chunk := dict(islice(objects, CHUNK)):
             yield separator + json.dumps(chunk)[1:-1]
             separator = ", "

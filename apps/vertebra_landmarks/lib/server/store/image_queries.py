@@ -6,7 +6,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Text, and_, cast,
 
 from ...spine.labels.markups import SUFFIX
 from .images import FINAL, REASON
-from .schema import GONE, LABELLED, OPEN, UNREADABLE, images, labels, scores, spares, stores
+from .schema import GONE, LABELLED, OPEN, UNREADABLE, images, labels, readings, scores, spares, stores
 from .store_context import StoreContext
 from .studies_folder import LABELS, id_of, is_storable
 
@@ -81,6 +81,13 @@ class ImageQueries:
         with self._database.reading() as connection:
             return list(connection.execute(query.order_by(images.c.id)))
 
+    def label_facts(self, tag: str) -> dict[str, dict[str, Any]]:
+        """Metadata of the current labels of a tag, by image."""
+        query = select(images.c.id, labels.c.facts).join(labels, labels.c.image == images.c.key)
+        query = query.where(self._ours, images.c.state != GONE, labels.c.tag == tag, labels.c.is_current)
+        with self._database.reading() as connection:
+            return {row.id: json.loads(row.facts) for row in connection.execute(query)}
+
     def files(self, of: Collection[str]) -> list[str]:
         """File names of some images, in their order."""
         query = select(images.c.id, images.c.file).where(self._ours, images.c.id.in_(of))
@@ -96,12 +103,13 @@ class ImageQueries:
         with self._database.reading() as connection:
             return list(connection.execute(query).scalars())
 
-    def pairs(self) -> list[dict[str, str]]:
-        """Paths of image and label ``final`` of every labelled image, for training."""
+    def pairs(self, shows: Callable[[str], bool]) -> list[dict[str, str]]:
+        """Paths of image and label ``final`` of every labelled image that is shown, for training."""
         folder, source = self._context.folder, self._context.source
         return [
             {"image": str(source.location(row.file)), "label": str(folder.label(row.id, FINAL).resolve())}
             for row in self.labelled(FINAL)
+            if shows(row.id)
         ]
 
     def head(self) -> dict[str, Any]:
@@ -140,6 +148,11 @@ class ImageQueries:
             yield image, entry
 
 
+def _has_readings(image: Any) -> Any:
+    """Condition: somebody reads an image, or has read it."""
+    return select(readings.c.key).where(readings.c.image == image).exists()
+
+
 def _as_text(file: str) -> str:
     """A file name as valid text, invalid bytes escaped."""
     return file.encode(errors="backslashreplace").decode()
@@ -151,11 +164,16 @@ def predicted_by(model: str, size: Any, mtime_ns: Any) -> Any:
 
 
 class ScoreQueries:
-    """Picks the next image and stores scores, in a studies folder of any size."""
+    """Picks the next image and stores scores, in a studies folder of any size.
+
+    Attributes:
+        skips_read: whether images that somebody reads, or has read, are not picked: in a study with a plan.
+    """
 
     def __init__(self, context: StoreContext) -> None:
         self._context, self._database = context, context.database
         self._ours = images.c.store == context.key
+        self.skips_read: Callable[[], bool] = lambda: False
 
     def pick_random(self, exclude: Collection[str] = ()) -> str | None:
         """A random image without a label ``final``; none repeats until all were picked, across concurrent annotators.
@@ -199,7 +217,8 @@ class ScoreQueries:
 
     def _is_open_except(self, exclude: Collection[str]) -> ColumnElement[bool]:
         storable = [image for image in exclude if is_storable(image)]
-        return and_(self._ours, images.c.state == OPEN, images.c.id.not_in(storable))
+        is_open = and_(self._ours, images.c.state == OPEN, images.c.id.not_in(storable))
+        return and_(is_open, ~_has_readings(images.c.key)) if self.skips_read() else is_open
 
     def pick_by_score(self, strategy: str, model_version: str, exclude: Collection[str] = ()) -> str | None:
         """The image without a label ``final`` with the highest score; ``None`` if none has a score.
@@ -215,6 +234,7 @@ class ScoreQueries:
         """The images without a label ``final`` with the highest scores; at most ``count``."""
         excluded = set(exclude)
         best = select(scores.c.image).where(self._of(strategy, model_version), scores.c.is_open)
+        best = best.where(~_has_readings(scores.c.image)) if self.skips_read() else best
         best = best.order_by(scores.c.value.desc(), scores.c.image).limit(_literal(len(excluded) + count))
         with self._database.reading() as connection:  # twice: joined, PostgreSQL may sort all scores of a new model
             keys = list(connection.execute(best).scalars())

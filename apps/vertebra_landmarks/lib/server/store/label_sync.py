@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Row, and_, func, select
 from ...spine.atomic_write import atomic_write
 from ..filenames import is_inside
 from .images import Images, not_found, note_label, saved_at_of
-from .schema import GONE, images, labels
+from .schema import GONE, images, labels, readings
 from .store_context import StoreContext, metadata_json
 from .studies_folder import TAGS, FileEntry, StudiesFolder, StudiesUnavailableError, is_storable, sync
 
@@ -74,7 +74,11 @@ def labeller(metadata: Mapping[str, Any]) -> str:
     return next((name for name in named if isinstance(name, str) and name not in ("", ANONYMOUS)), "")
 
 
-class LabelConflictError(Exception):
+class SaveRefusedError(Exception):
+    """A label was not saved; raised before the commit, so that the version's file is removed again."""
+
+
+class LabelConflictError(SaveRefusedError):
     """A label would replace a newer one than that which its writer has seen; nothing was saved.
 
     Args:
@@ -174,6 +178,7 @@ class LabelSync:
 
         Raises:
             LabelConflictError: the current version is another one, with other content.
+            SaveRefusedError: the claim has refused it.
             ValueError: the metadata is too long, there are too many tags, or the tag differs from another in case only.
             OSError: the file cannot be written.
         """
@@ -191,7 +196,7 @@ class LabelSync:
                 self._end_current(connection, present)
                 key = self._insert(connection, row, claim)
                 note_label(connection, state.key, state.tag, saved_at_of(metadata), present.state)
-        except LabelConflictError:
+        except SaveRefusedError:
             _version_path(self._folder, state.image, state.tag, number).unlink(missing_ok=True)
             raise
         return number, key
@@ -406,11 +411,16 @@ class LabelSync:
             return connection.execute(query).one_or_none()
 
     def clear_current(self, state: LabelState) -> None:
-        """Leave the image without a current label of this tag; its versions stay."""
+        """Leave the image without a current label of this tag, and without its reading; its versions stay."""
         with self._database.writing() as connection:
             present = self._locked(connection, state)
             self._end_current(connection, present)
             note_label(connection, state.key, state.tag, None, present.state)
+            numbers = select(func.min(readings.c.number)).where(
+                readings.c.image == state.key, readings.c.tag == state.tag, readings.c.is_submitted
+            )
+            of_label = readings.c.image == state.key, readings.c.number == numbers.scalar_subquery()
+            connection.execute(readings.delete().where(*of_label))  # the adjudication before what it was made of
 
     @staticmethod
     def _locked(connection: Connection, state: LabelState) -> Row[Any]:

@@ -21,8 +21,8 @@ from ...spine.labels.markups import from_markups, parse_json
 from ...spine.measurement.cobb import measure_curves
 from ..filenames import check_tag, is_inside
 from .images import Images
-from .label_sync import LabelState, LabelSync, digest_of, is_whole, labeller
-from .schema import GONE, images, labels
+from .label_sync import Claim, LabelState, LabelSync, digest_of, is_whole, labeller
+from .schema import GONE, images, labels, readings
 from .store_context import StoreContext, merge_metadata
 from .studies_folder import is_storable
 
@@ -124,7 +124,13 @@ class Labels:
             merge_metadata(connection, labels.c.facts, labels.c.key == row.key, metadata)
 
     def save(
-        self, image: str, tag: str, content: bytes, metadata: Mapping[str, Any], base_version: int | None = None
+        self,
+        image: str,
+        tag: str,
+        content: bytes,
+        metadata: Mapping[str, Any],
+        base_version: int | None = None,
+        claim: Claim | None = None,
     ) -> int:
         """Save a label as its new current version, and return its number.
 
@@ -136,8 +142,10 @@ class Labels:
             base_version: the version that the writer has seen, 0 for none: no other one is replaced, unless it has the
                 same content. That of the same user then is the one that the writer has saved before, and stays.
                 ``None`` replaces any.
+            claim: called in the transaction of the new version.
 
         Raises:
+            SaveRefusedError: the claim has refused it.
             LabelConflictError: a version that the writer has not seen would be replaced.
             ValueError: the tag is no plain name, leads out of the folder, or differs from another in case only; the
                 content is no JSON object; the metadata is too long; or there are too many tags.
@@ -156,7 +164,7 @@ class Labels:
                 return state.last
             own = {"ts": int(self._database.now()), "name": path.name, ANGLE: largest_angle_of(content)}
             metadata = {**metadata, **own}
-            number, row = self._sync.add_version(state, content, metadata, None, base_version=base_version)
+            number, row = self._sync.add_version(state, content, metadata, None, base_version=base_version, claim=claim)
             try:
                 self._sync.write_current(row, path, content)
             except (OSError, ValueError) as error:  # it is saved; the next access writes the file
@@ -232,6 +240,8 @@ class Labels:
             tags = list(connection.execute(query).scalars())
         for tag in tags:
             self._remove_current(self._sync.preserve_external_edit(self._sync.state(image, tag, even_gone=True)))
+        with self._database.writing() as connection:
+            connection.execute(readings.delete().where(readings.c.image == key))
 
     def _remove_current(self, state: LabelState) -> None:
         path = self._folder.label(state.image, state.tag)

@@ -20,6 +20,7 @@ from .schema import (
     pacs_instances,
     pacs_reports,
     presence,
+    readings,
     schema_version,
     scored_versions,
     scores,
@@ -95,6 +96,11 @@ def _add_header(connection: Connection) -> None:
     _add_image_columns(connection, (images.c.header,))
 
 
+def _add_readings(connection: Connection) -> None:
+    """An image had one label of a person, and no plan said who reads it."""
+    readings.create(connection, checkfirst=True)
+
+
 MIGRATIONS = (
     Migration(_add_tables_of_servers, is_additive=True),
     Migration(_add_presence, is_additive=True),
@@ -102,6 +108,7 @@ MIGRATIONS = (
     Migration(_add_pacs_instances, is_additive=True),
     Migration(_add_outbox, is_additive=True),
     Migration(_add_header, is_additive=True),
+    Migration(_add_readings, is_additive=True),
 )
 """All changes since version 1, in their order."""
 

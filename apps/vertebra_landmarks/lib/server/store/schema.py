@@ -218,6 +218,27 @@ presence = Table(
     Column("seen_at", Float(53), nullable=False),  # seconds since 1970
 )
 
+readings = Table(
+    "vl_readings",
+    metadata,
+    Column("key", _Key, primary_key=True),
+    _store(),
+    _image(),
+    Column("number", Integer, nullable=False),  # in the image; 0: the adjudication
+    Column("kind", String(16), nullable=False),
+    Column("reader", _Name, nullable=False),
+    Column("is_submitted", Boolean, nullable=False),
+    Column("is_blind", Boolean, nullable=False),
+    Column("uses_model", Boolean, nullable=False),
+    Column("assigned_at", Float(53), nullable=False),  # seconds since 1970, as the next two
+    Column("seen_at", Float(53), nullable=True),  # last sign of a client that gives any
+    Column("submitted_at", Float(53), nullable=True),
+    Column("tag", _Name, nullable=False),  # of its label
+    Column("version", Integer, nullable=False),  # of that; 0 while under work
+    Index("vl_readings_by_number", "image", "number", unique=True),
+    Index("vl_readings_of_store", "store", "is_submitted", "reader"),
+)
+
 schema_version = Table(
     "vl_schema_version",
     metadata,

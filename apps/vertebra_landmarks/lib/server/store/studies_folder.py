@@ -21,6 +21,7 @@ from ...image_io.formats import DICOM, HEAD_BYTES, format_of
 from ...learning.data.input_files import OVERLAY_SUFFIX
 from ...spine.image_suffixes import IMAGE_SUFFIXES, image_suffix
 from ...spine.labels.markups import SUFFIX
+from ...study.plan import PLAN_FILE
 from ..filenames import MAX_NAME_BYTES, casefold_key, check_tag, is_inside
 from ..models import FOLDER
 
@@ -336,7 +337,11 @@ def has_image_suffix(name: str) -> bool:
 
 def is_reserved(name: str) -> bool:
     """Whether a name in the folder is hidden, or that of the labels or of a file of this project or MONAI Label."""
-    return name.startswith(".") or name in (LABELS, _MONAI_LABEL_FILE) or name.endswith((OVERLAY_SUFFIX, SUFFIX))
+    return (
+        name.startswith(".")
+        or name in (LABELS, PLAN_FILE, _MONAI_LABEL_FILE)
+        or name.endswith((OVERLAY_SUFFIX, SUFFIX))
+    )
 
 
 def _not_an_image(path: Path) -> str | None:

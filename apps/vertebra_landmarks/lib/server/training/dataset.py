@@ -14,6 +14,8 @@ from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from ...learning.data.labelled_items import patient_of, read_item, split
 from ...learning.data.transforms import IMAGE, FetchedImage
 from ...learning.weights.weight_files import file_digest
+from ..annotation.readings.study import excluded_from_training
+from ..store.datastore import StudiesDatastore
 from ..store.store_context import SourceUnavailableError
 
 MIN_LABELLED = 2
@@ -64,6 +66,8 @@ class LabelledImages(Mapping[str, tuple[Path, Path]]):
     The image of a PACS is fetched whenever its paths are asked for, which raises ``ImageUnavailableError``, an
     ``OSError``, where that fails: a cache need not hold all of them at once. While the PACS is away, it is waited for.
 
+    In a study with a plan, those that are held out, or still to be read or adjudicated, are left out.
+
     Args:
         datastore: of the images.
         names: ids of the images, if there is a label of them; ``None`` for all.
@@ -71,8 +75,9 @@ class LabelledImages(Mapping[str, tuple[Path, Path]]):
 
     def __init__(self, datastore: Datastore, names: Collection[str] | None = None) -> None:
         self._datastore = datastore
-        labelled = datastore.get_labeled_images(_FINAL)
-        self._names = dict.fromkeys(name for name in labelled if names is None or name in names)
+        labelled = [name for name in datastore.get_labeled_images(_FINAL) if names is None or name in names]
+        excluded = excluded_from_training(datastore, labelled) if isinstance(datastore, StudiesDatastore) else set()
+        self._names = dict.fromkeys(name for name in labelled if name not in excluded)
 
     def __getitem__(self, name: str) -> tuple[Path, Path]:
         if name not in self._names:

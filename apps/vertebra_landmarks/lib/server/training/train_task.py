@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
-from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
+from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.utils.async_tasks.utils import processes
 
@@ -94,11 +94,11 @@ class VertebraLandmarksTrain(TrainTask):
         plan = read_plan(self._run) if settings.resume else None
         if settings.resume and plan is None:
             raise ValueError(NOT_INTERRUPTED)
-        count = len(datastore.get_labeled_images(DefaultLabelTag.FINAL.value))
+        count = len(LabelledImages(datastore))
         if count < MIN_LABELLED:
             raise ValueError(
-                f"training needs at least {MIN_LABELLED} images with a label of tag 'final', the studies folder has "
-                f"{count}"
+                f"training needs at least {MIN_LABELLED} images with a label of tag 'final' that may be learnt from, "
+                f"the studies folder has {count}"
             )
         if plan is not None and (changed := changed_labels(LabelledImages(datastore), plan.films)):
             raise ValueError(

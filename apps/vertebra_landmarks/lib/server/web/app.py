@@ -27,11 +27,25 @@ from starlette.types import ASGIApp
 
 from ..config import ServerConfig
 from .auth import configured_login
-from .dependencies import MEGABYTE, Json, Service, make_service
+from .dependencies import MEGABYTE, STATED_USER, Json, Service, make_service
 from .errors import ERROR_RESPONSES, add_error_handlers
 from .file_responses import FACTS
 from .request_guard import RequestGuard
-from .routes import datastore, health, infer, info, landmarks, measure, overview, page, presence, report, session, tasks
+from .routes import (
+    datastore,
+    health,
+    infer,
+    info,
+    landmarks,
+    measure,
+    overview,
+    page,
+    presence,
+    report,
+    session,
+    tasks,
+)
+from .routes.study import plan, readings
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +62,8 @@ ROUTERS = (
     report.router,
     session.router,
     tasks.router,
+    plan.router,
+    readings.router,
 )
 
 
@@ -82,7 +98,7 @@ def make_application(service: Service) -> ASGIApp:
         guard,
         allow_origins=config.cors_origins,
         allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
-        allow_headers=("Authorization", "Content-Type"),
+        allow_headers=("Authorization", "Content-Type", STATED_USER),
         expose_headers=(FACTS, "Content-Disposition"),
     )
 

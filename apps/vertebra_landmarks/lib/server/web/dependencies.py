@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
@@ -14,11 +15,13 @@ from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 
 from ..annotation.presence import Presence
+from ..annotation.readings.gate import Gate
+from ..annotation.readings.study import Study
 from ..config import ServerConfig
 from ..models import FOLDER
 from ..overview.study_overview import Overview
 from ..worker_registry import WorkerRegistry
-from .auth import User
+from .auth import ANYBODY, User
 from .request_guard import user_of
 from .session_store import SessionStore
 from .task_registry import TaskRegistry
@@ -28,6 +31,8 @@ from .worker_pool import WorkerPool
 UPLOADS, SESSIONS = ".uploads", "sessions"
 """Folder below the studies for uploads, and the one in it that all servers of the studies share."""
 MEGABYTE = 1_000_000
+STATED_USER = "X-User"
+"""Header by which a client without a login says who works there, percent-encoded; ``user`` of the query is the same."""
 SESSIONS_TO_UPLOADS = 8
 """Limit of all sessions together, in multiples of the largest upload."""
 
@@ -45,6 +50,7 @@ class Service:
         task_registry: training and other tasks of all servers of the studies.
         overview: lists, thumbnails and statistics of the images.
         presence: who has an image open.
+        study: plan, readings, and what is hidden from whom.
         inference_pool: requests that wait for the inference queue.
         io_pool: reading and writing of images, which takes the processor a while.
         label_pool: labels, presence and the choice of the next image, which must not wait for images.
@@ -62,6 +68,7 @@ class Service:
     task_registry: TaskRegistry
     overview: Overview
     presence: Presence
+    study: Study
     inference_pool: WorkerPool = field(default_factory=lambda: WorkerPool("landmarks", workers=64, capacity=64))
     io_pool: WorkerPool = field(default_factory=lambda: WorkerPool("files", workers=2, capacity=128))
     label_pool: WorkerPool = field(default_factory=lambda: WorkerPool("labels", workers=4, capacity=128))
@@ -85,9 +92,10 @@ def make_service(app: MONAILabelApp, config: ServerConfig) -> Service:
     context, folder = app.datastore().context, studies / UPLOADS / SESSIONS
     sessions = SessionStore(context, folder, uploads, max_bytes, settings.MONAI_LABEL_SESSION_EXPIRY)
     overview = Overview(app.datastore(), Path(app.studies) / FOLDER)
-    return Service(
-        app, config, registry, uploads, sessions, TaskRegistry(registry, context), overview, Presence(context)
-    )
+    has_login = config.tokens is not None or settings.MONAI_LABEL_AUTH_ENABLE
+    study = Study(app.datastore(), app.read_image, has_login)
+    tasks = TaskRegistry(registry, context)
+    return Service(app, config, registry, uploads, sessions, tasks, overview, Presence(context), study)
 
 
 async def _service_of(request: Request) -> Service:
@@ -101,6 +109,15 @@ async def _user_of(request: Request) -> User:
 
 ServiceDep = Annotated[Service, Depends(_service_of)]
 CurrentUser = Annotated[User, Depends(_user_of)]
+
+
+async def _gate_of(request: Request, service: ServiceDep, user: CurrentUser) -> Gate:
+    stated = unquote(request.headers.get(STATED_USER, "")) or request.query_params.get("user", "")
+    return service.study.gate(stated.strip() if user == ANYBODY else user.name)
+
+
+CurrentGate = Annotated[Gate, Depends(_gate_of)]
+"""What the user of a request may see of labels."""
 
 
 class Json(JSONResponse):

@@ -23,8 +23,9 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from ...image_io import UnreadableImageError
 from ...learning.validation import sentence
+from ..annotation.readings.plan_file import PlanError
 from ..store.datastore import ImagesFixedError
-from ..store.label_sync import LabelConflictError
+from ..store.label_sync import SaveRefusedError
 from ..store.store_context import ImageUnavailableError
 from ..store.studies_folder import UNAVAILABLE, StudiesUnavailableError
 
@@ -52,12 +53,12 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
         401: "No valid token came with the request",
         403: "The token's role does not suffice, or the request comes from a page of another site",
         404: "There is no such image, label, model, strategy or task",
-        409: "Somebody else has saved a newer label, or there is such an image already",
+        409: "Somebody else has saved a newer label, the study has no such reading, or there is such an image already",
         412: "The image is another file than the one that was seen",
         413: "The body is too large",
         415: "The image cannot be read",
         422: "The image shows no spine",
-        503: "Too many requests wait already, or the database or the PACS does not answer",
+        503: "Too many requests wait already, the database or the PACS does not answer, or study.yaml is no plan",
     }.items()
 }
 """The same for the API description."""
@@ -82,7 +83,8 @@ def add_error_handlers(application: FastAPI) -> None:
     application.exception_handler(UnreadableImageError)(_unreadable)
     application.exception_handler(ImageUnavailableError)(_unavailable)
     application.exception_handler(ImagesFixedError)(_images_fixed)
-    application.exception_handler(LabelConflictError)(_label_conflict)
+    application.exception_handler(SaveRefusedError)(_save_refused)
+    application.exception_handler(PlanError)(_plan_damaged)
     application.exception_handler(DBAPIError)(_database_error)
     application.exception_handler(PoolTimeoutError)(_database_busy)
     application.exception_handler(StudiesUnavailableError)(_folder_unavailable)
@@ -121,8 +123,12 @@ def _images_fixed(_: Request, error: ImagesFixedError) -> Response:
     return error_response(409, error)
 
 
-def _label_conflict(_: Request, error: LabelConflictError) -> Response:
+def _save_refused(_: Request, error: SaveRefusedError) -> Response:
     return error_response(409, error)
+
+
+def _plan_damaged(_: Request, error: PlanError) -> Response:
+    return error_response(503, error, {"Retry-After": "60"})
 
 
 def _database_error(request: Request, error: DBAPIError) -> Response:

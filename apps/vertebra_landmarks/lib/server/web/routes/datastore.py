@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, File, HTTPException, Query, Response, UploadFile
 from fastapi.responses import StreamingResponse
 from monailabel.utils.others.generic import file_checksum, get_mime_type
 
 from ....spine.image_suffixes import image_stem
+from ...annotation.readings.gate import Gate
+from ...annotation.readings.plan_file import PlanError
+from ...annotation.readings.saving import Saved, is_of_study
+from ...annotation.readings.saving import save_label as save_label_of
 from ...filenames import check_tag
 from ...inference.response import side_info
 from ...store.datastore import ImagesFixedError
-from ...store.images import REASON, STATED_SIDE, ImageHeader
+from ...store.images import FINAL, REASON, STATED_SIDE, ImageHeader
+from ...store.label_sync import labeller
 from ...store.labels import ANGLE
 from ..access_policy import requires
 from ..auth import ANYBODY, Role, User
-from ..dependencies import CurrentUser, Json, Service, ServiceDep
+from ..dependencies import CurrentGate, CurrentUser, Json, Service, ServiceDep
 from ..errors import bad_request
 from ..file_responses import file_response, pixels_response
 from ..uploads import check_readable, checked_label
@@ -26,7 +32,7 @@ from ..validation import MetadataForm, check_no_names, json_object
 
 router = APIRouter(tags=["Datastore"])
 
-RESERVED = ("strategy", "path", "name", "ts", STATED_SIDE, REASON, ANGLE)
+RESERVED = ("strategy", "path", "name", "ts", "reading", STATED_SIDE, REASON, ANGLE)
 """Metadata keys that only the server sets."""
 CHECKSUMS = ("SHA256", "SHA512", "MD5")
 Version = Annotated[int, Query(ge=1, le=2**31 - 1, examples=[2])]
@@ -63,12 +69,17 @@ class Listing(str, Enum):
 
 
 @router.get("/datastore/", openapi_extra=READER, summary="List images and labels, or count them")
-def list_images(service: ServiceDep, output: Listing = Listing.STATS) -> Response:
-    """Counts, pairs of image and label for training, or all metadata."""
+def list_images(service: ServiceDep, gate: CurrentGate, output: Listing = Listing.STATS) -> Response:
+    """Counts, pairs of image and label for training, or all metadata; as far as the user sees labels."""
     store = service.app.datastore()
-    if output is Listing.ALL:  # streamed: with many images too large for memory
-        return StreamingResponse(store.json_pieces(), media_type="application/json")
-    return Json(store.datalist() if output is Listing.TRAIN else store.status())
+    if gate.is_open:
+        if output is Listing.ALL:  # streamed: with many images too large for memory
+            return StreamingResponse(store.json_pieces(), media_type="application/json")
+        return Json(store.datalist() if output is Listing.TRAIN else store.status())
+    gate.prepare()
+    if output is Listing.ALL:
+        return StreamingResponse(store.json_pieces(gate.entry), media_type="application/json")
+    return Json(store.datalist(gate.shows_labels) if output is Listing.TRAIN else gate.status(store.status()))
 
 
 @router.put("/datastore/", openapi_extra=requires(Role.ANNOTATOR, upload=True), include_in_schema=False)
@@ -149,10 +160,10 @@ def _pixels(service: Service, image: str) -> Response:
 
 
 @router.get("/datastore/image/info", openapi_extra=READER, summary="Metadata of an image")
-def image_info(service: ServiceDep, image: ImageId) -> Response:
+def image_info(service: ServiceDep, gate: CurrentGate, image: ImageId) -> Response:
     """What annotators and the server have stored about the image."""
     _check_image(service, image)
-    return Json(service.app.datastore().get_image_info(image))
+    return Json(gate.image_info(image, service.app.datastore().get_image_info(image)))
 
 
 @router.put("/datastore/image/info", openapi_extra=ANNOTATOR, summary="Update the metadata of an image")
@@ -194,6 +205,7 @@ def _state_side(service: Service, image: str, image_left_is: str | None, user: U
 @router.put("/datastore/label", openapi_extra=ANNOTATOR, summary="Save a label")
 async def save_label(
     service: ServiceDep,
+    gate: CurrentGate,
     user: CurrentUser,
     image: ImageId,
     label: Annotated[UploadFile, File()],
@@ -204,81 +216,122 @@ async def save_label(
     """Save a Markups file of vertebra landmarks as the current label of an image and tag.
 
     409 where the label has another version than ``base_version`` and other content; the sentence names who saved it.
+    In a study with a plan, ``final`` is the reading that the user has under work.
     """
     metadata = with_user(json_metadata(params), user)
-    version = await service.label_pool.run(_save_label, service, image, tag or "final", label, metadata, base_version)
-    return Json({"image": image, "label": image, "version": version})
+    gate = gate_of_label(service, gate, user, metadata)
+    target = LabelTarget(image, tag or "final", base_version)
+    saved = await service.label_pool.run(_save_label, service, gate, target, label, metadata)
+    return Json({"image": image, "label": image, "version": saved.version})
 
 
 def _save_label(
-    service: Service, image: str, tag: str, label: UploadFile, metadata: dict[str, Any], base_version: int | None
-) -> int:
-    header = service.app.image_header(image)
-    return store_label(service, image, tag, label.file.read(), header, metadata, base_version)
+    service: Service, gate: Gate, target: LabelTarget, label: UploadFile, metadata: dict[str, Any]
+) -> Saved:
+    header = service.app.image_header(target.image)
+    return store_label(service, gate, target, label.file.read(), header, metadata)
+
+
+def gate_of_label(service: Service, gate: Gate, user: User, metadata: Mapping[str, Any]) -> Gate:
+    """What somebody sees who saves a label; without a login, its metadata may say who that is."""
+    return service.study.gate(labeller(metadata) or gate.viewer.name) if user == ANYBODY else gate
+
+
+class LabelTarget(NamedTuple):
+    """Where a label is to be saved.
+
+    Attributes:
+        image: its id.
+        tag: of the label.
+        base_version: see ``Labels.save``.
+        reading: number of the reading, where the client states it.
+    """
+
+    image: str
+    tag: str
+    base_version: int | None
+    reading: int | None = None
 
 
 def store_label(
     service: Service,
-    image: str,
-    tag: str,
+    gate: Gate,
+    target: LabelTarget,
     content: bytes,
     header: ImageHeader,
     metadata: dict[str, Any],
-    base_version: int | None,
-) -> int:
-    """Save the content of a Markups file as a label, and return the number of its version.
+) -> Saved:
+    """Save the content of a Markups file as a label.
 
     Raises:
         HTTPException: 400, tag, content or metadata are wrong.
-        LabelConflictError: another version than ``base_version`` would be replaced.
+        SaveRefusedError: another version than ``base_version`` would be replaced, or the study plan has no such reading
+            for the user.
     """
+    image, tag, base_version, number = target
     try:
-        checked = checked_label(content, header, check_tag(tag))
-        version: int = service.app.datastore().save_label_content(image, tag, checked, metadata, base_version)
+        judged_as = FINAL if number is not None or is_of_study(gate, tag) else tag
+        checked = checked_label(content, header, check_tag(judged_as))
+        store, study = service.app.datastore(), service.study
+        saved = save_label_of(store, study, gate, image, check_tag(tag), checked, metadata, base_version, number)
+    except PlanError:
+        raise
     except ValueError as error:
         raise bad_request(error) from error
     service.app.on_save_label(image, image)
-    return version
+    return saved
 
 
 @router.delete("/datastore/label", openapi_extra=ADMIN, summary="Remove a label")
-async def remove_label(service: ServiceDep, id: ImageId, tag: Tag) -> Response:
-    """Remove the current label; its versions stay."""
-    _label_path(service, id, tag)
-    await service.io_pool.run(service.app.datastore().remove_label, id, tag)
+async def remove_label(service: ServiceDep, gate: CurrentGate, id: ImageId, tag: Tag) -> Response:
+    """Remove the current label; its versions stay. With it goes the reading that it is of."""
+    seen, _ = await service.io_pool.run(_label, service, gate, id, tag)
+    await service.io_pool.run(service.app.datastore().remove_label, id, seen)
     return Json({})
 
 
 @router.head("/datastore/label", openapi_extra=READER, summary="Whether a label exists")
-def check_label(service: ServiceDep, image: ImageId, tag: Tag) -> Response:
+def check_label(service: ServiceDep, gate: CurrentGate, image: ImageId, tag: Tag) -> Response:
     """200 if it exists, else 404."""
-    _label_path(service, image, tag)
+    _label(service, gate, image, tag)
     return Json({})
 
 
 @router.get("/datastore/label", openapi_extra=READER, summary="Download a label")
-def download_label(service: ServiceDep, label: ImageId, tag: Tag) -> Response:
+def download_label(service: ServiceDep, gate: CurrentGate, label: ImageId, tag: Tag) -> Response:
     """The Markups file."""
-    return file_response(Path(_label_path(service, label, tag)), "application/json")
+    return file_response(Path(_label(service, gate, label, tag)[1]), "application/json")
 
 
 @router.get("/datastore/label/versions", openapi_extra=READER, summary="List the versions of a label")
-def label_versions(service: ServiceDep, label: ImageId, tag: Tag) -> Response:
+def label_versions(service: ServiceDep, gate: CurrentGate, label: ImageId, tag: Tag) -> Response:
     """Number, digest, metadata, and which one is current, oldest first; versions of a removed label stay."""
     _check_image(service, label)
-    return Json({"versions": service.app.datastore().label_versions(label, tag)})
+    seen = gate.tag(label, tag)
+    return Json({"versions": [] if seen is None else service.app.datastore().label_versions(label, seen)})
 
 
 @router.post("/datastore/label/restore", openapi_extra=ANNOTATOR, summary="Restore a version of a label")
-async def restore_label(service: ServiceDep, user: CurrentUser, label: ImageId, tag: Tag, version: Version) -> Response:
+async def restore_label(
+    service: ServiceDep, gate: CurrentGate, user: CurrentUser, label: ImageId, tag: Tag, version: Version
+) -> Response:
     """Save a copy of a version as the current label; nothing is lost."""
-    return Json({"version": await service.label_pool.run(_restore_label, service, label, tag, version, user)})
+    return Json({"version": await service.label_pool.run(_restore_label, service, gate, label, tag, version, user)})
 
 
-def _restore_label(service: Service, label: str, tag: str, version: int, user: User) -> int:
-    metadata = {} if user == ANYBODY else {"user": user.name}
+def _restore_label(service: Service, gate: Gate, label: str, tag: str, version: int, user: User) -> int:
+    metadata: dict[str, Any] = {} if user == ANYBODY else {"user": user.name}
+    store, seen = service.app.datastore(), gate.tag(label, tag)
+    if seen is None:
+        _check_image(service, label)
+        raise HTTPException(404, f"image {label!r:.80} has no version {version} of label {tag!r:.80}")
     try:
-        number: int = service.app.datastore().restore_label(label, tag, version, metadata)
+        if is_of_study(gate, seen):
+            found = store.read_label_version(label, seen, version)
+            noted = {**found.metadata, **metadata, "restored": version}
+            number = save_label_of(store, service.study, gate, label, seen, found.content, noted).version
+        else:
+            number = store.restore_label(label, seen, version, metadata)
     except (FileNotFoundError, ValueError) as error:
         raise HTTPException(409, f"version {version} of the label is missing or damaged on the disk") from error
     service.app.on_save_label(label, label)
@@ -286,27 +339,30 @@ def _restore_label(service: Service, label: str, tag: str, version: int, user: U
 
 
 @router.get("/datastore/label/info", openapi_extra=READER, summary="Metadata of a label")
-def label_info(service: ServiceDep, label: ImageId, tag: Tag) -> Response:
+def label_info(service: ServiceDep, gate: CurrentGate, label: ImageId, tag: Tag) -> Response:
     """What annotators and the server have stored about the label."""
-    _label_path(service, label, tag)
-    return Json(service.app.datastore().get_label_info(label, tag))
+    seen, _ = _label(service, gate, label, tag)
+    return Json(service.app.datastore().get_label_info(label, seen))
 
 
 @router.put("/datastore/label/info", openapi_extra=ANNOTATOR, summary="Update the metadata of a label")
 async def update_label_info(
-    service: ServiceDep, user: CurrentUser, label: ImageId, tag: Tag, info: MetadataForm = "{}"
+    service: ServiceDep, gate: CurrentGate, user: CurrentUser, label: ImageId, tag: Tag, info: MetadataForm = "{}"
 ) -> Response:
     """Merge values into the metadata."""
     update, metadata = service.app.datastore().update_label_info, with_user(json_metadata(info), user, is_new=False)
-    return Json(await service.label_pool.run(_update_or_400, update, label, tag, metadata))
+    seen = await service.label_pool.run(gate.tag, label, tag)
+    if seen is None:
+        raise _no_label(label, tag)
+    return Json(await service.label_pool.run(_update_or_400, update, label, seen, metadata))
 
 
 @router.put("/datastore/updatelabelinfo", openapi_extra=ANNOTATOR, include_in_schema=False)
 async def update_label_info_legacy(
-    service: ServiceDep, user: CurrentUser, label: ImageId, tag: Tag, params: MetadataForm = "{}"
+    service: ServiceDep, gate: CurrentGate, user: CurrentUser, label: ImageId, tag: Tag, params: MetadataForm = "{}"
 ) -> Response:
     """The former path, which MONAI Label's client still uses."""
-    return await update_label_info(service, user, label, tag, params)
+    return await update_label_info(service, gate, user, label, tag, params)
 
 
 def json_metadata(text: str) -> dict[str, Any]:
@@ -362,8 +418,14 @@ def _no_image(image: str) -> HTTPException:
     return HTTPException(404, f"there is no image {image!r:.80} in the studies folder")
 
 
-def _label_path(service: Service, image: str, tag: str) -> str:
-    path: str = service.app.datastore().get_label_uri(image, tag)
-    if not path:
-        raise HTTPException(404, f"image {image!r:.80} has no label {tag!r:.80}")
-    return path
+def _label(service: Service, gate: Gate, image: str, tag: str) -> tuple[str, str]:
+    """Tag and path of a label as the user sees it."""
+    seen = gate.tag(image, tag)
+    path: str = "" if seen is None else service.app.datastore().get_label_uri(image, seen)
+    if seen is None or not path:
+        raise _no_label(image, tag)
+    return seen, path
+
+
+def _no_label(image: str, tag: str) -> HTTPException:
+    return HTTPException(404, f"image {image!r:.80} has no label {tag!r:.80}")

@@ -13,10 +13,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, File, HTTPException, Query, Response, UploadFile
 
 from ....spine.labels.markups import SUFFIX
+from ...annotation.readings.gate import Gate
+from ...annotation.readings.saving import is_of_study
 from ...inference.infer_request import EXAMPLE, InferRequest
 from ..access_policy import requires
 from ..auth import Role
-from ..dependencies import CurrentUser, Json, Service, ServiceDep
+from ..dependencies import CurrentGate, CurrentUser, Json, Service, ServiceDep
 from ..errors import bad_request
 from ..validation import json_form, json_object
 
@@ -39,6 +41,7 @@ class Output(str, Enum):
 @router.post("/infer/{model}", openapi_extra=requires(Role.READER, upload=True), summary="Landmarks of one image")
 async def infer(
     service: ServiceDep,
+    gate: CurrentGate,
     user: CurrentUser,
     model: str,
     image: Annotated[str, Query(description="Id of an image of the folder", examples=["phantom_1"])] = "",
@@ -49,7 +52,8 @@ async def infer(
 ) -> Response:
     """Predict on an image of the folder, of a session, or on the uploaded file.
 
-    ``params`` is a JSON object; ``save_label`` and ``label_tag`` store the result as a label.
+    ``params`` is a JSON object; ``save_label`` and ``label_tag`` store the result as a label. 409 in a study whose plan
+    offers no model for the reading of the image.
     """
     try:
         values = json_object(params, "params", MAX_PARAMS_LENGTH)
@@ -61,6 +65,8 @@ async def infer(
         raise HTTPException(400, "name an image or a session, or send a file")
     if request.get("save_label") and user.role < Role.ANNOTATOR:
         raise HTTPException(403, "save_label requires the role annotator")
+    if image and not file and not session_id:
+        await service.io_pool.run(_check_study, gate, image, request)
     answer, markups = await service.inference_pool.run(
         _run, service, {**request, "model": model}, image, session_id, file
     )
@@ -71,6 +77,14 @@ async def infer(
         disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(markups, media_type="application/json", headers=disposition)
     return _multipart_response(json.dumps(answer, allow_nan=False).encode(), markups, name)
+
+
+def _check_study(gate: Gate, image: str, request: dict[str, Any]) -> None:
+    """Raise where the plan of a study keeps the model's points from the user, or its labels from the model."""
+    if not gate.shows_model(image):
+        raise HTTPException(409, "the study plan offers no points of the model in this reading")
+    if request.get("save_label") and is_of_study(gate, str(request.get("label_tag") or "")):
+        raise HTTPException(400, "label_tag: labels of this tag are readings of the study, which people save")
 
 
 def _run(

@@ -14,7 +14,7 @@ from ...log_privacy import redact_passwords
 from ...models import ModelStore
 from ..access_policy import requires
 from ..auth import Login, Role, unauthorized
-from ..dependencies import CurrentUser, Json, Service, ServiceDep
+from ..dependencies import CurrentGate, CurrentUser, Json, Service, ServiceDep
 from ..errors import bad_request
 from ..file_responses import file_response
 from ..validation import VersionParams
@@ -27,9 +27,9 @@ Params = Annotated[VersionParams | None, Body()]
 
 
 @router.get("/info/", openapi_extra=requires(Role.READER), summary="App, models, strategies, and number of images")
-def info(service: ServiceDep) -> Response:
+def info(service: ServiceDep, gate: CurrentGate) -> Response:
     """Everything that a client needs at the start."""
-    return Json(service.app.info())
+    return Json(gate.info(service.app.info()))
 
 
 # The routes of fixed paths come before /model/{model}, which matches them, too.

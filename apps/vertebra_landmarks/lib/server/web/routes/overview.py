@@ -7,11 +7,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
+from ...annotation.readings.gate import Gate
+from ...overview.blind_list import blind_page
 from ...overview.image_list import MAX_LIMIT, Sort, State
 from ...overview.image_list import Query as ListQuery
 from ..access_policy import requires
 from ..auth import Role
-from ..dependencies import Json, Service, ServiceDep
+from ..dependencies import CurrentGate, Json, Service, ServiceDep
 from .datastore import ImageId
 
 router = APIRouter(tags=["Overview"])
@@ -105,6 +107,7 @@ async def _check_exists(service: Service, image: str) -> None:
 )
 def list_images(
     service: ServiceDep,
+    gate: CurrentGate,
     search: Search = "",
     state: State = State.ALL,
     sort: Sort = Sort.NAME,
@@ -116,12 +119,25 @@ def list_images(
 
     ``doubt`` is how unsure the served model is of an image, in no unit; ``largest_angle_deg`` is of the label, else of
     the stored prediction; ``opened_by`` are the users who have the image open now. Times are seconds since 1970; what
-    is not known is null.
+    is not known is null. In a study with a plan, ``reading`` says how far an image is for the user: "to read", "yours,
+    open", "read", "to adjudicate" or "final"; labels that are hidden from the user are as if they were not there.
     """
     query = ListQuery(search, state, sort, descending, offset, limit)
-    page = service.overview.images.page(query, service.app.inference.task.model_key)
-    users = service.presence.users([entry["id"] for entry in page["images"]])
-    return Json({**page, "images": [{**entry, "opened_by": users.get(entry["id"], [])} for entry in page["images"]]})
+    model_key, listed = service.app.inference.task.model_key, service.overview.images
+    if gate.is_open:
+        page = listed.page(query, model_key)
+    else:
+        gate.prepare()
+        context = service.app.datastore().context
+        page = blind_page(context, query, gate, lambda keys: listed.describe(keys, model_key))
+    names = [entry["id"] for entry in page["images"]]
+    users, states = service.presence.users(names), gate.states(names)
+    for entry in page["images"]:
+        image = entry["id"]
+        entry["opened_by"] = users.get(image, []) if gate.shows_labels(image) else []
+        if image in states:
+            entry["reading"] = states[image]
+    return Json(page)
 
 
 @router.get(
@@ -149,13 +165,18 @@ async def thumbnail(service: ServiceDep, request: Request, image: ImageId) -> Re
     openapi_extra={**_READER, **_answer(_STATISTICS_EXAMPLE)},
     summary="Labels by day and annotator, time per image, and largest angles",
 )
-async def statistics(service: ServiceDep) -> Response:
+async def statistics(service: ServiceDep, gate: CurrentGate) -> Response:
     """Of the current labels ``final``, at most the 20,000 newest.
 
     Days are those of the server's time zone. ``unmeasured`` counts labels of earlier releases whose angles later
-    requests will have measured.
+    requests will have measured. Labels that are hidden from the user do not count.
     """
-    return Json(await service.io_pool.run(service.overview.statistics.summary))
+    return Json(await service.io_pool.run(_statistics, service, gate))
+
+
+def _statistics(service: Service, gate: Gate) -> dict[str, Any]:
+    gate.prepare()
+    return service.overview.statistics.summary(None if gate.is_open else gate.shows_labels)
 
 
 @router.get(
@@ -163,7 +184,7 @@ async def statistics(service: ServiceDep) -> Response:
     openapi_extra={**_READER, **_answer(_FOLLOW_UP_EXAMPLE)},
     summary="All images of a patient by date, and the change of each curve",
 )
-async def follow_up(service: ServiceDep, image: ImageId) -> Response:
+async def follow_up(service: ServiceDep, gate: CurrentGate, image: ImageId) -> Response:
     """Images of one patient, each with its own curves, and those of the earliest one at the same end vertebrae.
 
     Images are of one patient by PatientID of DICOM files, else by their names, as training takes them; ``patient`` is a
@@ -172,4 +193,4 @@ async def follow_up(service: ServiceDep, image: ImageId) -> Response:
     whose headers later requests will have read.
     """
     await _check_exists(service, image)
-    return Json(await service.report_pool.run(service.overview.follow_ups.of, image))
+    return Json(await service.report_pool.run(service.overview.follow_ups.of, image, gate.tag))

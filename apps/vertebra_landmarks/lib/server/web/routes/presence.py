@@ -11,11 +11,13 @@ from pydantic import ConfigDict
 from ....learning.validation import Between
 from ...annotation.bodies import Body, ShortText
 from ...annotation.presence import Present
+from ...annotation.readings.gate import Gate
 from ..access_policy import requires
-from ..auth import ANYBODY, Role
-from ..dependencies import CurrentUser, Json, Service, ServiceDep
+from ..auth import Role
+from ..dependencies import CurrentGate, CurrentUser, Json, Service, ServiceDep
 from ..errors import answer
 from .datastore import ImageId
+from .study.plan import name_of
 
 router = APIRouter(tags=["Presence"])
 
@@ -42,18 +44,26 @@ _OTHERS = {"others": [Present("Ben", 7, 2)._asdict()]}
 
 @router.put("/presence", openapi_extra=READER, summary="Note that an image is open", responses=answer(_OTHERS))
 async def note_presence(
-    service: ServiceDep, user: CurrentUser, body: PresenceBody, image: ImageId, client: Client
+    service: ServiceDep, gate: CurrentGate, user: CurrentUser, body: PresenceBody, image: ImageId, client: Client
 ) -> Response:
-    """To be repeated every 20 seconds; after 60 without a sign a client is forgotten. The answer names the others."""
-    name = body.user if user == ANYBODY else user.name
-    others = await service.label_pool.run(_note, service, image, str(client), name, body.edits)
+    """To be repeated every 20 seconds; after 60 without a sign a client is forgotten. The answer names the others.
+
+    In a study with a plan, it also keeps what the user reads or adjudicates from being given to somebody else.
+    """
+    name = name_of(user, body.user, gate)
+    gate = service.study.gate(name)
+    others = await service.label_pool.run(_note, service, gate, image, str(client), body.edits)
     return Json({"others": [other._asdict() for other in others]})
 
 
-def _note(service: Service, image: str, client: str, user: str, edits: int) -> list[Present]:
+def _note(service: Service, gate: Gate, image: str, client: str, edits: int) -> list[Present]:
     if not service.app.datastore().has_image(image):
         raise HTTPException(404, f"there is no image {image!r:.80} in the studies folder")
-    return service.presence.note(image, client, user, edits)
+    name = gate.viewer.name
+    others = service.presence.note(image, client, name, edits)
+    if gate.plan is not None and name in (*gate.plan.readers, *gate.plan.adjudicators):
+        service.study.slots.note_alive(image, name)
+    return others if gate.shows_labels(image) else []
 
 
 @router.delete("/presence", openapi_extra=READER, summary="Note that an image was closed")

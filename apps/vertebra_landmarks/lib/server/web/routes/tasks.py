@@ -13,14 +13,16 @@ from monailabel.utils.async_tasks.task import AsyncTask
 from monailabel.utils.async_tasks.utils import tasks
 from sqlalchemy.exc import DBAPIError
 
+from ...annotation.readings.saving import is_of_study
 from ...filenames import check_tag
 from ...training.train_task import BUSY, WAITS
 from ..access_policy import requires
 from ..auth import Role
-from ..dependencies import CurrentUser, Json, Service, ServiceDep
+from ..dependencies import CurrentGate, CurrentUser, Json, Service, ServiceDep
 from ..errors import bad_request
 from ..task_registry import BATCH, SCORING, TRAIN, task_json
 from ..validation import BatchParams, NextImageParams, ScoringParams, TrainParams, sent
+from .study.plan import name_of, next_of
 
 router = APIRouter()
 
@@ -31,12 +33,35 @@ MAX_PENDING, MAX_FINISHED = 8, 100
 
 @router.post("/activelearning/{strategy}", openapi_extra=ANNOTATOR, tags=["ActiveLearning"], summary="Next image")
 async def next_image(
-    service: ServiceDep, user: CurrentUser, strategy: str, params: Annotated[NextImageParams | None, Body()] = None
+    service: ServiceDep,
+    gate: CurrentGate,
+    user: CurrentUser,
+    strategy: str,
+    params: Annotated[NextImageParams | None, Body()] = None,
 ) -> Response:
-    """The next image to label by a strategy; ``{}`` when all are labelled."""
+    """The next image to label by a strategy; ``{}`` when all are labelled.
+
+    In a study with a plan, that of ``POST /study/next``, for the user of the login, else ``client_id``.
+    """
     _check_exists("strategy", strategy, service.app._strategies)
     request = sent(params)
-    return Json(await service.label_pool.run(_next_image, service, strategy, request, user.name))
+    if gate.plan is None:
+        return Json(await service.label_pool.run(_next_image, service, strategy, request, user.name))
+    name = name_of(user, request.get("client_id") or "", gate)
+    return Json(await service.label_pool.run(_next_reading, service, strategy, name))
+
+
+def _next_reading(service: Service, strategy: str, name: str) -> dict[str, Any]:
+    """The next image of a study; to nobody in particular a new one, which is a reading when it is submitted."""
+    gate, store = service.study.gate(name), service.app.datastore()
+    plan = gate.plan
+    if name or plan is None:
+        found = next_of(service, name, strategy)
+        image = found.pop("image")
+        found.pop("sentence", None)
+    else:
+        found, image = {}, (service.app.next_sample({"strategy": strategy}) or {}).get("id")
+    return {} if image is None else {"id": image, **gate.image_info(image, store.get_image_info(image)), **found}
 
 
 def _next_image(service: Service, strategy: str, request: dict[str, Any], user: str) -> dict[str, Any]:
@@ -53,6 +78,7 @@ def _next_image(service: Service, strategy: str, request: dict[str, Any], user: 
 @router.post("/batch/infer/{model}", openapi_extra=ADMIN, tags=["Infer"], summary="Landmarks of many images")
 async def start_batch(
     service: ServiceDep,
+    gate: CurrentGate,
     model: str,
     images: BatchInferImageType = BatchInferImageType.IMAGES_ALL,
     params: Annotated[BatchParams | None, Body()] = None,
@@ -62,7 +88,9 @@ async def start_batch(
     _check_exists("model", model, service.app._infers)
     request = sent(params)
     try:
-        check_tag(request.setdefault("label_tag", "original") or "original")
+        tag = check_tag(request.setdefault("label_tag", "original") or "original")
+        if is_of_study(gate, tag):
+            raise ValueError("label_tag: labels of this tag are readings of the study, which people save")
     except ValueError as error:
         raise bad_request(error) from error
     if run_sync:

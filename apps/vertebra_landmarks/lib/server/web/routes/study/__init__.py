@@ -1,0 +1,1 @@
+"""``/study`` and ``/readings``: the plan of a study, the next image of a reader, and adjudication."""
