@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import labels
 import pacs as script
 from lib.server.pacs.reports import delivery
 
-from ..server.pacs.conftest import Pacs, orthanc, radiograph, running_orthanc, strict  # noqa: F401
+from ..server.pacs.conftest import Pacs, check_private, orthanc, radiograph, running_orthanc, strict  # noqa: F401
 from ..server.pacs.conftest import pacs as server  # noqa: F401
 from ..server.pacs.reports.conftest import examined
 
@@ -20,8 +20,15 @@ Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def call(server: Pacs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:  # noqa: F811
-    """Exit status, output and errors of a call, with the login in the environment."""
+def call(
+    server: Pacs,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> Iterator[Call]:
+    """Exit status, output and errors of a call, with the login in the environment; none has anything of a patient."""
+    said: list[str] = []
     monkeypatch.setenv("VERTEBRA_DICOMWEB_USER", server.server.user)
     monkeypatch.setenv("VERTEBRA_DICOMWEB_PASSWORD", server.server.password)
 
@@ -29,9 +36,13 @@ def call(server: Pacs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         monkeypatch.setattr("sys.argv", ["pacs.py", *map(str, arguments)])
         monkeypatch.setattr(script, "install_log_redaction", lambda: None)  # it is for the whole process
         status = main()
-        return (status, *capsys.readouterr())
+        out, err = capsys.readouterr()
+        said.extend((out, err))
+        return status, out, err
 
-    return run
+    yield run
+    assert said
+    check_private(tmp_path.rglob("*"), *said, caplog.text)
 
 
 def test_list_says_what_passes_and_why_others_do_not(server: Pacs, call: Call, tmp_path: Path) -> None:  # noqa: F811
@@ -90,7 +101,13 @@ def test_failures_are_sentences(server: Pacs, call: Call, tmp_path: Path) -> Non
     assert "--conf colour: unknown setting" in call("list", server.proxy.url, "--conf", "colour", "red")[2]
 
 
-def test_a_night_without_a_server(server: Pacs, call: Call, tmp_path: Path) -> None:  # noqa: F811
+def test_a_night_without_a_server(
+    server: Pacs,  # noqa: F811
+    call: Call,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivery, "FIRST_DELAY_S", 0.05)
     server.store(*(examined(number) for number in (2, 3)), radiograph(0))
     conf = "--conf", "dicomweb_folder", tmp_path / "work", "--conf", "dicomweb_send", "predictions"
     status, out, err = call("infer", server.proxy.url, *conf)
@@ -101,7 +118,7 @@ def test_a_night_without_a_server(server: Pacs, call: Call, tmp_path: Path) -> N
     assert (status, out.splitlines()[0]) == (2, "0 objects are sent, 4 wait, 0 are refused.")
     assert "has no room left (507)" in err
     server.proxy.store_status = 413
-    time.sleep(delivery.FIRST_DELAY_S)
+    time.sleep(delivery.delay_s(4))  # some may have been tried again
     status, out, err = call("send", server.proxy.url, *conf)
     assert (status, err, out.splitlines()[0]) == (1, "", "0 objects are sent, 0 wait, 4 are refused.")
     assert out.count("refuses it as too large (413)") == 5
@@ -114,3 +131,6 @@ def test_a_night_without_a_server(server: Pacs, call: Call, tmp_path: Path) -> N
     assert call("infer", server.proxy.url, *conf)[1].startswith("2 of 2 images are predicted")
     assert call("send", server.proxy.url, *conf)[:2] == (0, "4 objects are sent, 0 wait, 0 are refused.\n")
     assert not [path for path in server.proxy.paths[before:] if path.endswith("/studies")]
+    exported = "export", server.proxy.url, tmp_path / "out.csv", "--format", "csv", "--tag", "original"
+    assert call(*exported, *conf[:3], main=labels.main)[:2] == (0, "2 labels exported\n")
+    assert (tmp_path / "out.csv").stat().st_size > 1000

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from .fault_proxy import FaultProxy, fault_proxy
 from .strict_pacs import StrictPacs, as_file, strict_pacs
 
 SECRET_NAME, SECRET_ID = "Geheimnis^Zoë", "ID-4711-X"
+SECRETS = (SECRET_ID, "Geheimnis", "Zoë", "QX-7741", "Zyzzowitsch", "20100101", "2010-01-01")
+"""Parts of names, ids and dates of birth of the patients of tests on a PACS."""
 
 
 def radiograph(number: int = 0, size: tuple[int, int] = (64, 32), **changes: Any) -> Dataset:
@@ -146,3 +149,13 @@ def label(folder: Path) -> str:
     path = folder / "label.mrk.json"
     path.write_text(json.dumps({"markups": []}))
     return str(path)
+
+
+def check_private(written: Iterable[Path], *texts: str) -> None:
+    """Nothing of an invented patient is in texts, in names of files, or in files but cached images and the database."""
+    files = [path for path in written if path.is_file()]
+    contents = [text.encode() for text in (*texts, *map(str, files))]
+    others = [path for path in files if path.suffix != ".dcm" and not path.name.startswith("store.sqlite3")]
+    for name, content in [*(("text", one) for one in contents), *((str(path), path.read_bytes()) for path in others)]:
+        found = re.search(rb"|".join([*(re.escape(one.encode()) for one in SECRETS), rb"2\.25\.[0-9]{15}"]), content)
+        assert found is None, f"{found[0].decode()} in {name}"

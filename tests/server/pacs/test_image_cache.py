@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -9,11 +10,13 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from lib.server.pacs import image_cache
 from lib.server.pacs.image_cache import ImageCache
+from lib.server.store.store_context import SourceUnavailableError
 
 
 @pytest.fixture
@@ -118,3 +121,51 @@ def test_leftovers_of_killed_processes_are_removed(tmp_path: Path) -> None:
     ImageCache(tmp_path, 100)
     assert (old.exists(), new.exists()) == (False, True)
     assert cache.names() == []
+
+
+class Disk:
+    """A disk that holds some bytes of a cache.
+
+    Args:
+        cache: whose files lie on it.
+        size: of the disk.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, cache: ImageCache, size: int) -> None:
+        self.size, self._cache, self._write = size, cache, image_cache._write
+        monkeypatch.setattr(image_cache, "_write", self.write)
+        monkeypatch.setattr(image_cache, "_SPARE_BYTES", 0)
+        monkeypatch.setattr(image_cache.shutil, "disk_usage", lambda _: SimpleNamespace(free=self.free))
+
+    @property
+    def free(self) -> int:
+        return self.size - self._cache.size()[1]
+
+    def write(self, path: Path, content: bytes) -> None:
+        if len(content) > self.free:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self._write(path, content)
+
+
+@pytest.mark.usefixtures("no_grace")
+def test_on_a_full_disk_files_that_are_no_longer_used_make_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = ImageCache(tmp_path, 10**9)
+    Disk(monkeypatch, cache, 100)
+    for name in ("a", "b", "c", "d"):
+        assert cache.fetch(f"{name}.dcm", lambda: b"x" * 40).exists()
+    assert cache.names() == ["d.dcm", "c.dcm"]
+    assert cache.failure is None
+
+
+def test_a_disk_that_is_full_of_other_things_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ImageCache(tmp_path, 10**9)
+    disk = Disk(monkeypatch, cache, 50)
+    used = cache.fetch("a.dcm", lambda: b"x" * 40)
+    with pytest.raises(SourceUnavailableError, match="the disk of the working folder is full"):
+        cache.fetch("b.dcm", lambda: b"x" * 40)
+    assert (cache.failure, used.exists(), cache.find("a.dcm")) == (image_cache.DISK_FULL, True, used)
+    disk.size = 100
+    assert cache.failure is None
+    assert cache.fetch("b.dcm", lambda: b"x" * 40).exists()

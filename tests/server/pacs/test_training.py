@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import pickle
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from harness.phantom_dicom import Examination, phantom_dx
 from lib.learning.data.transforms import FetchedImage
 from lib.phantoms import random_spec, render_phantom
 from lib.server.models import ModelStore
+from lib.server.overview.thumbnails import Thumbnails
 from lib.server.pacs import image_cache
 from lib.server.pacs.image_cache import ImageCache
 from lib.server.training import dataset
@@ -24,7 +26,7 @@ from lib.spine.imaging.image_geometry import ImageGeometry
 from lib.spine.labels.markups import to_markups
 
 from ..training.test_train_task import ONE_EPOCH, smaller_weights
-from .conftest import Pacs, Site
+from .conftest import SECRET_ID, SECRET_NAME, Pacs, Site, check_private
 
 pytestmark = pytest.mark.usefixtures("torch_as_before")
 
@@ -42,7 +44,8 @@ def site(pacs: Pacs, open_site: Callable[..., Site], monkeypatch: pytest.MonkeyP
     labels = []
     for number in range(IMAGES):
         phantom = render_phantom(random_spec(number, *SIZE))
-        header = phantom_dx(phantom.pixels.astype(np.uint16) * 16, Examination(f"P{number}", f"Phantom^{number}"))
+        patient = Examination(f"{SECRET_ID}{number}", f"{SECRET_NAME}{number}")
+        header = phantom_dx(phantom.pixels.astype(np.uint16) * 16, patient)
         pacs.store(header)
         labels.append((header.SOPInstanceUID, json.dumps(to_markups(phantom.spine, GEOMETRY)).encode()))
     site.round()
@@ -64,8 +67,15 @@ def report(task: VertebraLandmarksTrain) -> dict[str, object]:
 
 
 def test_the_cache_may_be_smaller_than_the_training_set(
-    pacs: Pacs, site: Site, task: VertebraLandmarksTrain, monkeypatch: pytest.MonkeyPatch
+    pacs: Pacs,
+    site: Site,
+    task: VertebraLandmarksTrain,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """Nothing of a patient is in what it writes, nor in thumbnails."""
+    caplog.set_level(logging.INFO)
     sizes: list[int] = []
     added = ImageCache._note_added
 
@@ -80,6 +90,11 @@ def test_the_cache_may_be_smaller_than_the_training_set(
     assert report(task)["skipped"] == {}
     assert max(sizes) == 1
     assert len(sizes) > IMAGES  # some were fetched again
+    drawn = Thumbnails(site.store, tmp_path / "thumbnails")
+    for image in site.store.list_images():
+        assert drawn.make(image, drawn.key(image))
+    assert caplog.text
+    check_private(tmp_path.rglob("*"), json.dumps(done), caplog.text)
 
 
 def test_another_process_gets_the_path_of_a_file_that_is_there(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import json
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from lib.server.overview.patients import siblings
 from lib.server.pacs import client as client_module
+from lib.server.pacs import image_cache
 from lib.server.pacs import watcher as watcher_module
 from lib.server.pacs.change_feed import ChangeFeed
 from lib.server.pacs.client import PacsClient, PacsError
@@ -301,7 +303,66 @@ def test_an_image_found_missing_when_it_is_asked_for_is_gone(pacs: Pacs, open_si
     (image,) = site.store.list_images()
     pacs.remove(stored)
     assert site.store.get_image_uri(image) == ""
+    assert site.store.list_images() == []
     assert site.store.pick_random() is None
+    pacs.store(stored)
+    site.watcher.compare()
+    assert site.store.list_images() == [image]
+
+
+@pytest.mark.parametrize("pacs", ["strict"], indirect=True)
+def test_an_image_found_missing_when_it_is_prefetched_is_gone(pacs: Pacs, open_site: Open) -> None:
+    stored = radiograph(0)
+    pacs.store(stored)
+    site = open_site()
+    site.watcher.compare()
+    pacs.remove(stored)
+    site.store.prefetch(site.store.list_images)
+    _wait(lambda: site.store.list_images() == [])
+
+
+@pytest.mark.parametrize("pacs", ["strict"], indirect=True)
+def test_an_image_that_only_the_store_still_has_is_noticed(pacs: Pacs, open_site: Open) -> None:
+    """Such as one whose loss was noted before the server was killed."""
+    stored = [radiograph(number) for number in range(2)]
+    pacs.store(*stored)
+    site = open_site()
+    site.watcher.compare()
+    gone, kept = (site.source.catalogue.id_of(str(one.SOPInstanceUID)) for one in stored)
+    pacs.remove(stored[0])
+    site.source.catalogue.note_gone([f"{gone}.dcm"])
+    assert site.store.list_images() == sorted([gone, kept])
+    site.watcher.compare()
+    assert site.store.list_images() == [kept]
+
+
+@pytest.mark.parametrize("pacs", ["strict"], indirect=True)
+def test_on_a_full_disk_what_is_cached_is_annotated_and_the_reason_is_told(
+    pacs: Pacs, open_site: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pacs.store(*(radiograph(number) for number in range(3)))
+    site = open_site()
+    monkeypatch.setattr(watcher_module, "PREFETCHED", 0)
+    site.round()
+    cached, *others = site.store.list_images()
+    site.store.get_image_uri(cached)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(image_cache, "_write", full)
+        patched.setattr(image_cache, "_SPARE_BYTES", 10**18)
+        with pytest.raises(ImageUnavailableError, match="the disk of the working folder is full"):
+            site.store.get_image_uri(others[0])
+        assert (site.watcher.status()["state"], site.watcher.status()["message"]) == (
+            "unavailable",
+            image_cache.DISK_FULL,
+        )
+        assert {site.store.pick_random() for _ in range(5)} == {cached}
+        assert Path(site.store.get_image_uri(cached)).exists()
+    assert Path(site.store.get_image_uri(others[0])).exists()
+    assert site.round()["message"] is None
 
 
 def test_the_next_images_are_prefetched(pacs: Pacs, open_site: Open) -> None:
@@ -400,3 +461,4 @@ def test_an_image_that_was_left_out_of_a_list_stays(pacs: Pacs, open_site: Open)
     kept = {site.source.catalogue.id_of(str(stored[number].SOPInstanceUID)) for number in (0, 2)}
     listed = {entry.name.removesuffix(".dcm") for entry in site.source.images()}
     assert listed == kept
+    assert set(site.store.list_images()) == kept

@@ -1,6 +1,6 @@
 """A server that is killed while it sends labels, again and again: every label version is in the PACS exactly once.
 
-The environment variable ``PACS_KILLS`` sets how often, once by default.
+The environment variable ``PACS_KILLS`` sets how often, once by default, and ``PACS_LABELS`` of how many labels.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from urllib.parse import quote
 import pytest
 
 from harness.local_orthanc import LocalOrthanc
+from lib.server.pacs import client as client_module
 from lib.server.pacs.client import PacsClient
 from lib.spine.labels.markups import from_markups, parse_json, to_markups
 from lib.structured_report import LandmarkReport, on_grid, read_report
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 KILLS = int(os.environ.get("PACS_KILLS", "1"))
-LABELS, IMAGES = 4 * (KILLS + 1), 3
+LABELS, IMAGES = int(os.environ.get("PACS_LABELS", str(4 * (KILLS + 1)))), 3
 TIMEOUT_S = 120
+"""Without anything being sent."""
 
 
 @pytest.fixture
@@ -47,7 +49,8 @@ def archive(orthanc: LocalOrthanc) -> Iterator[Pacs]:
 
 
 def wait_for(server: Server, holds: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-    end = time.monotonic() + TIMEOUT_S
+    """Wait until something holds, as long as objects are sent meanwhile."""
+    end, sent = time.monotonic() + TIMEOUT_S, -1
     while True:
         status, answer = server.ask("/info/")
         assert status == 200, answer
@@ -55,6 +58,8 @@ def wait_for(server: Server, holds: Callable[[dict[str, Any]], object]) -> dict[
         assert info["pacs"]["state"] != "off", info  # else it is another server
         if holds(info):
             return info
+        if info["pacs"]["sent"] != sent:
+            end, sent = time.monotonic() + TIMEOUT_S, info["pacs"]["sent"]
         assert time.monotonic() < end, info["pacs"]
         time.sleep(0.05)
 
@@ -69,7 +74,10 @@ def submit(server: Server, images: list[str], number: int) -> None:
     assert answer[0] == 200, answer
 
 
-def test_every_label_of_a_server_that_is_killed_arrives_once(archive: Pacs, start: Start, tmp_path: Path) -> None:
+def test_every_label_of_a_server_that_is_killed_arrives_once(
+    archive: Pacs, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "READ_TIMEOUT_S", TIMEOUT_S)  # one answer lists all reports
     env = {"VERTEBRA_DICOMWEB_USER": archive.server.user, "VERTEBRA_DICOMWEB_PASSWORD": archive.server.password}
     conf = ("--conf", "dicomweb_folder", str(tmp_path / "work"), "--conf", "scoring", "false")
     dice, submitted, logs = random.Random(1), 0, []

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import http.client
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from lib.server.pacs.viewer.viewer_app import COOKIE, viewer_app
 from lib.structured_report import cobb_lines_report, to_bytes
 
 from ....structured_report.subjects import FRAME, phantom, subject
+from ..conftest import SECRETS, check_private
 from .conftest import Archive, Viewer, served
 
 STORE = "/dicom-web/studies"
@@ -244,3 +246,17 @@ def test_an_archive_that_is_down_is_told(build: Path, tmp_path: Path) -> None:
 def test_an_answer_that_is_cut_short_is_not_taken_for_whole(viewer: Viewer) -> None:
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         viewer.ask("/dicom-web/studies/cut")
+
+
+def test_nothing_of_a_patient_is_logged(
+    viewer: Viewer, archive: Archive, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    caplog.set_level(logging.INFO)
+    said = b""
+    for path in (f"?PatientID={SECRETS[0]}&PatientName={SECRETS[1]}", f"/2.25.{'1' * 30}/metadata", "/cut"):
+        for status in (200, 401, 404, 500):
+            archive.status = status
+            with contextlib.suppress(http.client.HTTPException):
+                said += viewer.ask(f"/dicom-web/studies{path}")[2]
+    assert b"the PACS at" in said
+    check_private([path for path in tmp_path.rglob("*") if path.name != "secret.txt"], said.decode(), caplog.text)

@@ -100,7 +100,7 @@ class PacsImages:
     @property
     def failure(self) -> str | None:
         """Why nothing can be fetched now; ``None`` while it can."""
-        return self.client.failure
+        return self.client.failure or self.cache.failure
 
     def at_hand(self) -> Collection[str]:
         """Names of the cached files, the most recently used first."""
@@ -111,23 +111,22 @@ class PacsImages:
         self.client.ping()
         yield
 
-    def prefetch(self, upcoming: Callable[[], Iterable[str]], then: Callable[[str], object]) -> None:
-        """Fetch files in the background; a later request replaces what is left of an earlier one."""
+    def prefetch(self, upcoming: Callable[[], Iterable[str]], fetch: Callable[[str], object]) -> None:
+        """Fetch images in the background; a later request replaces what is left of an earlier one."""
 
-        def fetch() -> Iterator[None]:
-            for name in upcoming():
-                if self.readable_path(name) is not None:
-                    then(name)
+        def steps() -> Iterator[None]:
+            for image in upcoming():
+                fetch(image)
                 yield
 
-        self._prefetcher.request(fetch)
+        self._prefetcher.request(steps)
 
     def status(self) -> dict[str, Any]:
         """What clients see: the PACS, why it cannot be used if so, and how full the cache is."""
         files, size = self.cache.size()
         return {
             "host": self._settings.host,
-            "failure": self.client.failure,
+            "failure": self.failure,
             "cached": files,
             "cached_mb": round(size / 1e6, 1),
             "cache_mb": self._settings.cache_bytes // 1_000_000,

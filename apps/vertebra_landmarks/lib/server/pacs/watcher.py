@@ -106,8 +106,10 @@ class PacsWatcher(BackgroundWorker):
         if self.is_stopping:
             return False
         kept = self._unlisted(known - judged)
-        vanished = self._source.catalogue.note_gone(known - seen - kept)
-        if vanished:
+        self._source.catalogue.note_gone(known - seen - kept)
+        there = {entry.name for entry in self._source.images()}
+        vanished = {f"{image}{SUFFIX}" for image in self._store.list_images()} - there
+        if vanished:  # also such as were found missing before, while the store could not note it
             self._store.note_changed(vanished)
             for name in vanished:
                 self._source.cache.drop(name)

@@ -244,7 +244,11 @@ class StudiesDatastore(Datastore):
 
     def prefetch(self, upcoming: Callable[[], Collection[str]]) -> None:
         """Fetch images that will be asked for soon, in the background; ``upcoming`` returns their ids."""
-        self._source.prefetch(lambda: self.files(upcoming()), lambda name: self.on_prefetched(id_of(name)))
+        self._source.prefetch(upcoming, self._fetch_ahead)
+
+    def _fetch_ahead(self, image: str) -> None:
+        if self.get_image_uri(image):
+            self.on_prefetched(image)
 
     def note_changed(self, names: Collection[str]) -> None:
         """Reconcile images whose files have appeared in or vanished from the source."""

@@ -145,13 +145,20 @@ class Images:
     def uri(self, image: str) -> str:
         """Path of an image, which is fetched where necessary; "" if there is none of that id.
 
+        An image whose file turns out to be missing is marked so.
+
         Raises:
             ImageUnavailableError: it cannot be fetched now.
         """
         with self._database.reading() as connection:
             row = self.find(connection, image)
-        path = None if row is None else self._source.readable_path(row.file)
-        return "" if path is None else str(path)
+        if row is None:
+            return ""
+        path = self._source.readable_path(row.file)
+        if path is None:
+            self.reconcile_image(image)
+            return ""
+        return str(path)
 
     def entry(self, image: str) -> FileEntry | None:
         """The file of an image as it is now, without fetching it; ``None`` if there is none of that id."""

@@ -88,12 +88,12 @@ class ImageSource(Protocol):
     def at_hand(self) -> Collection[str]:
         """Names of files that can be read without fetching them; asked for while there is a ``failure``."""
 
-    def prefetch(self, upcoming: Callable[[], Iterable[str]], then: Callable[[str], object]) -> None:
-        """Fetch files that will be asked for soon, in the background.
+    def prefetch(self, upcoming: Callable[[], Iterable[str]], fetch: Callable[[str], object]) -> None:
+        """Fetch images that will be asked for soon, in the background; a later request replaces an earlier one.
 
         Args:
-            upcoming: returns their names.
-            then: called with the name of each that is there.
+            upcoming: returns their ids.
+            fetch: fetches one.
         """
 
     def close(self) -> None:

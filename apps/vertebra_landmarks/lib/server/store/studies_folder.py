@@ -265,7 +265,7 @@ class StudiesFolder:
         """Nothing: it is not asked for, since there is no ``failure``."""
         return ()
 
-    def prefetch(self, upcoming: Callable[[], Iterable[str]], then: Callable[[str], object]) -> None:
+    def prefetch(self, upcoming: Callable[[], Iterable[str]], fetch: Callable[[str], object]) -> None:
         """Nothing: every file is here."""
 
     def close(self) -> None:

@@ -26,6 +26,7 @@ from ...learning.data.rehearsal import Rehearsal
 from ...learning.models.devices import choose_device
 from ...learning.training import distributed
 from ...learning.weights.weight_files import load_weights, save_weights
+from .image_service import ServiceAddress, handed_over, image_service
 from .run_files import TrainReport, reason_of
 from .train_request import TrainRequest
 from .training_stages import CornerStage, LandmarkStage, Stage, StageResult
@@ -74,9 +75,11 @@ def train_stage(
     size = process_count(settings, stage)
     if size == 1:
         return stage.train(settings, folder, report, epochs_done)
-    with tempfile.TemporaryDirectory(prefix="training-", ignore_cleanup_errors=True) as temporary:
+    read = [*stage.items, *stage.rehearsal.items, *stage.held_out]
+    temporary_folder = tempfile.TemporaryDirectory(prefix="training-", ignore_cleanup_errors=True)
+    with temporary_folder as temporary, image_service(read) as service:
         place = Path(temporary)
-        _write_work(place, stage, settings, folder, epochs_done, size)
+        _write_work(place, stage, settings, folder, epochs_done, size, service)
         with _children(place, range(1, size)) as children, _fewer_threads(size):
             try:
                 _await(place, children)
@@ -88,15 +91,23 @@ def train_stage(
     return result
 
 
-def _write_work(place: Path, stage: Stage, settings: TrainRequest, folder: Path, epochs_done: int, size: int) -> None:
+def _write_work(
+    place: Path,
+    stage: Stage,
+    settings: TrainRequest,
+    folder: Path,
+    epochs_done: int,
+    size: int,
+    service: ServiceAddress,
+) -> None:
     weights = stage.weights
     save_weights(place / _WEIGHTS, weights.state, weights.config, weights.facts, weights.prior, weights.refiner)
-    rehearsal = {"items": list(stage.rehearsal.items), "share": stage.rehearsal.share}
+    rehearsal = {"items": handed_over(stage.rehearsal.items, service), "share": stage.rehearsal.share}
     work = {
         "name": stage.name,
-        "items": list(stage.items),
+        "items": handed_over(stage.items, service),
         "rehearsal": rehearsal,
-        "held_out": list(stage.held_out),
+        "held_out": handed_over(stage.held_out, service),
         "settings": asdict(settings),
         "folder": str(folder),
         "epochs_done": epochs_done,
