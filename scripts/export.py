@@ -18,7 +18,7 @@ import _app_path  # noqa: F401
 from lib.export.comparison import bfloat16_function, load_average, processor_seconds
 from lib.export.exporter import KINDS, ExportError, export, needed_packages
 from lib.export.network_files import FORMATS, missing_packages
-from lib.export.networks import exportable_networks
+from lib.export.networks import NetworkFunction, exportable_networks
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.models.devices import has_fast_bfloat16
 from lib.learning.prediction.predictor import LandmarkPredictor
@@ -87,7 +87,7 @@ def measure(predictor: LandmarkPredictor, output: Path, kinds: list[str], rounds
     print(f"\nprocessor seconds, one thread, median of {rounds} rounds in turns; load {load_average():.1f}\n")
     print("| network | batch | way | seconds |\n|---|---|---|---|")
     for network in exportable_networks(predictor):
-        functions = {"PyTorch, single precision": network.run}
+        functions: dict[str, NetworkFunction] = {"PyTorch, single precision": network.run}
         if has_fast_bfloat16(CPU):
             functions["PyTorch, bfloat16 as predictions use it"] = bfloat16_function(network)
         for kind in kinds:
