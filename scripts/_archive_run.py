@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from lib.archive.execution.attempts import DyingWorkersError
 from lib.archive.execution.job import Job, ModelMismatchError
-from lib.archive.execution.part_worker import PartReport
+from lib.archive.execution.part_worker import GPU_BATCH_SIZE, PartReport
 from lib.archive.execution.run import Executor, Share, Work, remaining_work, serial_executor
 from lib.archive.output import Output, open_output
 from lib.archive.plan import Part, Plan, check_options, check_source, make_plan, read_plan
@@ -27,6 +27,7 @@ from lib.learning.weights.weight_files import file_digest
 ABANDONED, INTERRUPTED = 2, 130
 """Exit statuses: nothing is done because of the arguments or existing results; stopped by the user."""
 DEFAULT_PART_SIZE, MAX_PART_SIZE = 40, 1_000
+MAX_BATCH_SIZE = 256
 MAX_NAMED = 200
 """Images without landmarks that are named on stderr; all are in the results."""
 
@@ -44,6 +45,9 @@ def parse_arguments(description: str | None, arguments: Sequence[str] | None = N
     parser.add_argument("--decoder", choices=DECODERS, default=DEFAULT_DECODER)
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument(
+        "--batch-size", type=int, help=f"images that a GPU predicts at once (default: {GPU_BATCH_SIZE}; on a CPU one)"
+    )
     parser.add_argument("--part-size", type=int, help=f"images in a Parquet file (default: {DEFAULT_PART_SIZE})")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--cluster", help="local:N, tcp://scheduler:8786 or the JSON file of a scheduler")
@@ -91,9 +95,12 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     Raises:
         ValueError: an argument is out of range.
     """
-    size = arguments.part_size
-    if size is not None and not 1 <= size <= MAX_PART_SIZE:
-        raise ValueError(f"--part-size must be from 1 to {MAX_PART_SIZE}, got {size}")
+    for option, size, largest in (
+        ("--part-size", arguments.part_size, MAX_PART_SIZE),
+        ("--batch-size", arguments.batch_size, MAX_BATCH_SIZE),
+    ):
+        if size is not None and not 1 <= size <= largest:
+            raise ValueError(f"{option} must be from 1 to {largest}, got {size}")
 
 
 def run(arguments: argparse.Namespace, output: Output, share: Share) -> int:
@@ -120,6 +127,7 @@ def run(arguments: argparse.Namespace, output: Output, share: Share) -> int:
         tuple(source.columns),
         arguments.decoder,
         arguments.device,
+        arguments.batch_size,
         arguments.dicomweb_filter,
         arguments.dicomweb_ca,
     )

@@ -1,7 +1,8 @@
 """Exchange labels of a studies folder with other programs: ``labels.py export`` and ``labels.py import``.
 
 Works while a server runs on the folder. An import overwrites nothing: earlier labels stay as versions. ``export
---deidentify`` writes a folder with the images and their labels for research instead, see docs/DEIDENTIFICATION.md.
+--deidentify`` writes a folder with the images and their labels for research instead, see docs/DEIDENTIFICATION.md;
+``export --format images`` a row per image and reading for statistics, see docs/AGREEMENT.md.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 import _app_path  # noqa: F401
 from _deidentified_export import export_deidentified
+from _images_table import HEADER, export_images
 from lib.image_io import Radiograph, read_radiograph
 from lib.server.config import parse_conf
 from lib.server.filenames import check_studies, check_tag, is_dicomweb
@@ -44,6 +46,12 @@ from lib.spine.schema import Spine
 
 WRITERS = {"csv": landmarks_csv, "curves": curves_csv, "json": labels_json, "coco": to_coco}
 READERS = {"csv": read_landmarks_csv, "json": read_labels_json, "coco": from_coco}
+IMAGES = "images"
+"""The format with a row per image and reading, whatever their tag."""
+_FORMAT_HELP = {
+    "export": "csv: a row per point; curves: a row per curve; images: a row per image and reading, of all tags",
+    "import": "csv: a row per point",
+}
 _SAME_TOLERANCE_PX = 1e-6
 
 
@@ -52,14 +60,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, description, formats in (
-        ("export", "write labels to a file", WRITERS),
-        ("import", "store the labels of a file", READERS),
+        ("export", "write labels to a file", (*WRITERS, IMAGES)),
+        ("import", "store the labels of a file", tuple(READERS)),
     ):
         command = commands.add_parser(name, help=description, description=description)
         command.add_argument("studies", help="the studies folder, or the address of a PACS's DICOMweb service")
         command.add_argument("file", type=Path, help="file or folder to write" if name == "export" else "file to read")
         what = command.add_mutually_exclusive_group(required=True)
-        what.add_argument("--format", choices=formats, help="csv: a row per point; curves: a row per curve")
+        what.add_argument("--format", choices=formats, help=_FORMAT_HELP[name])
         command.add_argument("--tag", default="final", help="of the labels (default: %(default)s)")
         command.add_argument("--database", help="URL of the database, if the server has one")
         command.add_argument(
@@ -80,6 +88,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
                 metavar="FILE",
                 help="with --deidentify: keep what leads back to the originals, and use it again in later exports",
             )
+            command.add_argument(
+                "--header",
+                nargs="+",
+                choices=HEADER,
+                default=[],
+                help="with --format images: also what DICOM headers state of the patient",
+            )
         else:
             command.add_argument("--user", default="", help="who made the labels")
             command.add_argument(
@@ -94,6 +109,8 @@ def main() -> int:
     try:
         if arguments.command == "export" and arguments.keep_map is not None and not arguments.deidentify:
             raise ValueError("--keep-map needs --deidentify")
+        if arguments.command == "export" and arguments.header and arguments.format != IMAGES:
+            raise ValueError(f"--header needs --format {IMAGES}")
         check_tag(arguments.tag)
         store = open_store(arguments.studies, arguments.database, dict(arguments.conf))
         try:
@@ -129,6 +146,8 @@ def export_labels(store: StudiesDatastore, arguments: argparse.Namespace) -> lis
     if arguments.deidentify:
         return export_deidentified(store, arguments.file, arguments.tag, arguments.keep_map)
     check_writable(arguments.file)
+    if arguments.format == IMAGES:
+        return export_images(store, arguments.file, arguments.header)
     problems: list[str] = []
     labels = list(_labels(store, arguments.tag, problems))
     with atomic_write(arguments.file) as temporary:

@@ -46,6 +46,7 @@ LEARNING = (
 )
 REPORT = IMAGE_IO | {"reportlab", "lib.report"}
 STUDY = SPINE | {"yaml", "pydantic", "pydantic_core", "lib.study", "lib.learning.validation"}
+AGREEMENT = SPINE | {"scipy", "lib.agreement", "lib.study.differences"}
 WEB = {"fastapi", "starlette", "pydantic", "anyio", "jwt"}
 HTTP = {"requests", "urllib3", "dicomweb_client"}
 SERVER = LEARNING | REPORT | STUDY | WEB | HTTP | {"monailabel", "filelock", "psutil", "sqlalchemy", "watchdog"}
@@ -61,6 +62,19 @@ ARCHIVE = LEARNING | {
 }
 """Of the server, only its connection to a PACS."""
 EXPORT = LEARNING | {"lib.export", "onnxruntime"}
+BACKUP = SPINE | {
+    "sqlalchemy",
+    "filelock",
+    "lib.backup",
+    "lib.server.models",
+    "lib.server.pacs.image_catalogue",
+    "lib.server.store",
+    "lib.server.worker_registry",
+    "lib.learning.weights.weight_files",
+    "lib.study.plan",
+    "lib.__version__",
+}
+"""Of the server, only what lies in a studies folder."""
 MAY_IMPORT = {
     "spine": SPINE,
     "evaluation": EVALUATION,
@@ -70,10 +84,12 @@ MAY_IMPORT = {
     "deidentification": DEIDENTIFICATION,
     "report": REPORT,
     "study": STUDY,
+    "agreement": AGREEMENT,
     "learning": LEARNING,
     "server": SERVER,
     "export": EXPORT,
     "archive": ARCHIVE | {"dask", "distributed"},
+    "backup": BACKUP,
     "__init__.py": frozenset(),
 }
 """What each tier may import besides the standard library."""
@@ -127,10 +143,12 @@ ROOMS = {
     "deidentification": ("apps/vertebra_landmarks/lib/deidentification", "tests/deidentification"),
     "report": ("apps/vertebra_landmarks/lib/report", "tests/report"),
     "study": ("apps/vertebra_landmarks/lib/study", "tests/study"),
+    "agreement": ("apps/vertebra_landmarks/lib/agreement", "tests/agreement"),
     "learning": ("apps/vertebra_landmarks/lib/learning", "tests/learning"),
     "server": ("apps/vertebra_landmarks/lib/server", "tests/server"),
     "export": ("apps/vertebra_landmarks/lib/export", "tests/export"),
     "archive": ("apps/vertebra_landmarks/lib/archive", "tests/archive"),
+    "backup": ("apps/vertebra_landmarks/lib/backup", "tests/backup"),
     "slicer": ("slicer_module", "tests/slicer"),
     "scripts": ("scripts", "tests/scripts"),
     "browser": ("apps/vertebra_landmarks/browser", "tests/browser"),

@@ -37,8 +37,13 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path, max_bytes: int | None = MAX_BYTES) -> None:
     """Write a PNG file.
+
+    Args:
+        figure: what to write.
+        path: of the file.
+        max_bytes: that it may have; ``None`` for any number.
 
     Raises:
         OSError: it cannot be written.
@@ -47,5 +52,5 @@ def save(figure: Figure, path: Path) -> None:
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=_DPI)
         size = temporary.stat().st_size
-        if size > MAX_BYTES:
-            raise ValueError(f"{path.name} would have {size} bytes, at most {MAX_BYTES} are wanted")
+        if max_bytes is not None and size > max_bytes:
+            raise ValueError(f"{path.name} would have {size} bytes, at most {max_bytes} are wanted")

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
-import pyarrow.parquet as pq
 import pytest
-from distributed import LocalCluster
+from distributed import LocalCluster, Worker
 
-from lib.archive.execution import job
-from lib.archive.output import LocalOutput
+from lib.archive.execution import cluster, job
+from lib.archive.output import open_output
 
 from .conftest import Run
 from .tables import table, write_csv
@@ -26,7 +29,10 @@ from .test_predict_archive import GOOD, check_tables
 pytestmark = pytest.mark.integration
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "predict_archive.py"
-KILLER = "killer.png"
+KILLER, KILLER_INDEX = "killer.png", 12
+"""The image is in the third of the parts."""
+PARTS = 13
+WORKERS = int(os.environ.get("ARCHIVE_WORKERS", "1"))
 _HOOK = f"""
 import os, signal, sys
 
@@ -50,32 +56,6 @@ def deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ["PYTHONPATH"]]))
     monkeypatch.setenv("DEATHS", str(tmp_path / "deaths"))
     return tmp_path / "deaths"
-
-
-@posix_only
-def test_a_cluster_gives_the_tables_of_predict_and_sets_aside_what_kills_its_workers(
-    run: Run, collected: Callable[[object], Path], images: Path, predicted: Path, deaths: Path, tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    (images / KILLER).write_bytes((images / "0.png").read_bytes())
-    manifest = write_csv(images / "list.csv", ("image",), ("0.png",), (KILLER,), *[(name,) for name in GOOD[1:]])
-    output = tmp_path / "out"
-    try:
-        assert run(manifest, "--output", output, "--part-size", 4, "--cluster", "local:1", "--dashboard") == 1
-    finally:
-        (images / KILLER).unlink()
-        manifest.unlink()
-    died = deaths.read_text().split()
-    assert len(died) == len(set(died)) == 3, died  # two workers, and a process of its own
-    said = capfd.readouterr().err
-    reason = "set aside: its process died over it, and so did one of its own (SIGKILL)"
-    assert f"{KILLER}: {reason}" in said
-    assert re.search(r"Dashboard: http://127\.0\.0\.1:\d+/status", said)
-    rows = table(collected(output), "images.csv")
-    assert [(row["source"], row["refused"]) for row in rows if row["refused"]] == [(KILLER, reason)]
-    (tmp_path / "collected" / "refused.csv").write_bytes((predicted / "refused.csv").read_bytes())
-    check_tables(tmp_path / "collected", predicted)
-    assert list((output / "attempts").iterdir()) == []
 
 
 @pytest.fixture
@@ -116,46 +96,116 @@ def test_workers_with_another_model_are_refused(
 
 
 @pytest.fixture
-def driver(images: Path, weights: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A run on a local cluster, over an archive that lists each image ten times."""
-    manifest = write_csv(images / "long.csv", ("image",), *[(name,) for name in GOOD * 10])
-    fixed = ["--weights", str(weights), "--device", "cpu", "--output", str(tmp_path / "out"), "--part-size", "5"]
+def archive_url(images: Path, bucket: str, tmp_path: Path) -> str:
+    """A manifest on an S3 server that lists each image ten times, and among them one that kills who opens it."""
+    import s3fs
+
+    store, folder = s3fs.S3FileSystem(), bucket.rpartition("/")[0]
+    store.put(str(images), f"{folder}/archive", recursive=True)
+    store.put(str(images / "0.png"), f"{folder}/archive/{KILLER}")
+    names = GOOD * 10
+    names.insert(KILLER_INDEX, KILLER)
+    store.put(str(write_csv(tmp_path / "long.csv", ("image",), *[(name,) for name in names])), f"{folder}/archive/")
+    return f"{folder}/archive/long.csv"
+
+
+@pytest.fixture
+def driver(
+    archive_url: str, bucket: str, weights: Path, deaths: Path, tmp_path: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A run on a local cluster that reads and writes on an S3 server, killed when two workers have died."""
+    fixed = ["--weights", str(weights), "--device", "cpu", "--output", bucket, "--part-size", "5"]
+    command = [sys.executable, str(SCRIPT), archive_url, *fixed, "--cluster", f"local:{WORKERS}"]
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(manifest), *fixed, "--cluster", "local:1"], stdout=log, stderr=log
-        )
-    yield process
-    process.kill()
-    process.wait()
-    manifest.unlink()
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    deadline = time.monotonic() + 900
+    try:
+        while not deaths.exists() or len(deaths.read_text().split()) < 2:
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def part_contents(place: str) -> dict[str, bytes]:
+    """The parts of a run by name."""
+    output = open_output(place)
+    return {name: output.read(f"parts/{name}") for name in output.names("parts")}
 
 
 @posix_only
-def test_a_killed_driver_takes_its_workers_along_and_the_next_run_does_the_rest(
-    driver: subprocess.Popen[bytes], run: Run, images: Path, tmp_path: Path
-) -> None:
-    output = tmp_path / "out"
-    deadline = time.monotonic() + 900
-    while len(LocalOutput(str(output)).names("parts")) < 2:
-        assert driver.poll() is None, (tmp_path / "log").read_text()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+def test_killed_workers_and_a_killed_driver_leave_each_image_once_on_an_object_store(
+    driver: subprocess.Popen[bytes], run: Run, archive_url: str, bucket: str, deaths: Path, predicted: Path,
+    collected: Callable[[object], Path], capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """The image that kills is set aside and named; the driver takes its workers along, and the next run does the rest.
+
+    ``ARCHIVE_WORKERS`` sets the number of workers.
+    """
     family = psutil.Process(driver.pid).children(recursive=True)
-    assert family
-    listening = {
-        connection.laddr.ip
-        for process in (psutil.Process(driver.pid), *family)
-        for connection in process.net_connections()
-        if connection.status == psutil.CONN_LISTEN
-    }
-    assert listening == {"127.0.0.1"}
     driver.kill()
     driver.wait()
     assert psutil.wait_procs(family, 120)[1] == []
-    before = {path.name: path.stat().st_mtime_ns for path in (output / "parts").glob("*.parquet")}
-    assert 2 <= len(before) < 12
-    assert run(images / "long.csv", "--output", output) == 0
-    after = {path.name: path.stat().st_mtime_ns for path in (output / "parts").glob("*.parquet")}
-    assert len(after) == 12
-    assert {name: after[name] for name in before} == before
-    assert pq.read_table(output / "parts", columns=["index"])["index"].to_pylist() == list(range(60))
+    before = part_contents(bucket)
+    assert 2 <= len(before) < PARTS
+    assert run(archive_url, "--output", bucket) == 1
+    died = deaths.read_text().split()
+    assert len(died) == len(set(died)) == 3, died  # two workers, and a process of its own
+    reason = "set aside: its process died over it, and so did one of its own (SIGKILL)"
+    assert f"{KILLER}: {reason}" in capfd.readouterr().err
+    after = part_contents(bucket)
+    assert len(after) == PARTS
+    assert {name: after[name] for name in before} == before  # with the seconds that they took, so not done again
+    assert open_output(bucket).names("attempts") == set()
+    tables = collected(bucket)
+    rows = table(tables, "images.csv")
+    assert [int(row["index"]) for row in rows] == list(range(61))
+    assert [(row["source"], row["refused"]) for row in rows if row["refused"]] == [(KILLER, reason)]
+    expected: dict[str, list[tuple[str, str]]] = {}
+    for row in table(predicted, "landmarks.csv"):
+        expected.setdefault(row["image"], []).append((row["x_px"], row["y_px"]))
+    found: dict[str, list[tuple[str, str]]] = {}
+    for row in table(tables, "landmarks.csv"):
+        found.setdefault(row["image"], []).append((row["x_px"], row["y_px"]))
+    assert len(found) == 60
+    for name, points in found.items():
+        np.testing.assert_allclose(
+            np.array(points, float), np.array(expected[name.partition("#")[0]], float), atol=0.01
+        )
+
+
+def listening() -> set[tuple[str, int]]:
+    """Addresses at which this process listens."""
+    connections = psutil.Process().net_connections()
+    return {tuple(one.laddr) for one in connections if one.status == psutil.CONN_LISTEN}
+
+
+@pytest.mark.usefixtures("torch_as_before")
+def test_a_local_cluster_serves_no_page_unless_a_dashboard_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Dask needs listens on the loopback address with TLS; the worker is a thread of this process here."""
+
+    def here(*arguments: object, worker_class: type[Worker], **options: object) -> Worker:
+        return worker_class(*arguments, **options)
+
+    monkeypatch.setattr(cluster, "Nanny", here)
+    links: list[str] = []
+    before = listening()
+    with cluster.cluster_client("local:1", False, links.append) as client:
+        client.wait_for_workers(1, timeout=60)
+        addresses = listening() - before
+        assert len(addresses) == 2, addresses  # the scheduler and its worker
+        for address in addresses:
+            assert address[0] == "127.0.0.1"
+            with socket.create_connection(address, 10) as connection, contextlib.suppress(ConnectionError):
+                connection.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+                assert b"HTTP" not in connection.recv(100)
+    assert links == []
+    with cluster.cluster_client("local:1", True, links.append):
+        (link,) = links
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/status", link)
+        assert len(listening() - before) >= 2
+        with urllib.request.urlopen(link.replace("/status", "/health"), timeout=10) as answer:
+            assert answer.read() == b"ok"

@@ -30,6 +30,10 @@ from lib.archive.output import LocalOutput
 from lib.archive.results.record import ImageRecord
 from lib.archive.results.tables import TABLES
 from lib.archive.source.folders import LocalFolder
+from lib.image_io import Radiograph, UnreadableImageError
+from lib.learning.prediction.predictor import LandmarkPredictor, NoSpineError
+from lib.learning.prediction.request import PredictionRequest
+from lib.learning.prediction.result import Prediction
 from lib.learning.weights.weight_files import file_digest
 
 from ..server.pacs.conftest import SECRET_ID, SECRET_NAME, radiograph
@@ -161,6 +165,7 @@ def test_another_run_in_the_output_is_refused(
         (["{here}"], "holds no image"),
         (["{here}", "--shard", "2/2"], "--shard must be I/N with I from 0 to N - 1, got '2/2'"),
         (["{here}", "--part-size", "0"], "--part-size must be from 1 to 1000, got 0"),
+        (["{here}", "--batch-size", "257"], "--batch-size must be from 1 to 256, got 257"),
         (["{here}", "--keep-plan"], "--keep-plan: there is no plan in"),
         (["{images}", "--cluster", "local:none"], "--cluster local:N needs the number of processes"),
         (["{images}", "--cluster", "host:1"], "--cluster must be local:N, tcp://host:port or the JSON file"),
@@ -223,27 +228,44 @@ def test_retry_does_only_what_another_try_may_help(
     run: Run, collected: Collect, images: Path, predicted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "out"
-    predict = part_worker.PartWorker._predicted
-    failed: list[ImageRecord] = []
+    predict = part_worker.PartWorker._predict_batch
+    asked: list[int] = []
 
-    def fails_once(self: part_worker.PartWorker, image: part_worker._ReadImage) -> ImageRecord:
-        record = predict(self, image)
-        if record.refused is None and not failed:
-            failed.append(record)
-            return ImageRecord("RuntimeError: out of memory", is_final=False)
-        return record
+    def fails_once(self: part_worker.PartWorker, images: list[Radiograph]) -> list[ImageRecord]:
+        asked.append(len(images))
+        if images and sum(asked) == 1:
+            return [ImageRecord("RuntimeError: out of memory", is_final=False)]
+        return predict(self, images)
 
-    monkeypatch.setattr(part_worker.PartWorker, "_predicted", fails_once)
+    monkeypatch.setattr(part_worker.PartWorker, "_predict_batch", fails_once)
     assert run(images, "--output", output, "--part-size", 4) == 1
     before = parts(output)
     assert run(images, "--output", output) == 1
     assert parts(output) == before
-    calls: list[object] = []
-    monkeypatch.setattr(
-        part_worker.PartWorker, "_predicted", lambda self, image: (calls.append(1), predict(self, image))[1]
-    )
+    assert sum(asked) == 7  # without text.png
     assert run(images, "--output", output, "--retry") == 1
-    assert len(calls) == 1
+    assert sum(asked) == 8
+    check_tables(collected(output), predicted)
+
+
+def test_batches_give_the_rows_of_single_images_also_where_one_fails(
+    run: Run, collected: Collect, images: Path, predicted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, where images go through the networks together."""
+    together, sizes = LandmarkPredictor._predict_together, []
+
+    def predict_batch(
+        self: LandmarkPredictor, radiographs: list[Radiograph], request: PredictionRequest
+    ) -> list[Prediction | UnreadableImageError | NoSpineError]:
+        sizes.append(len(radiographs))
+        if len(sizes) == 1:
+            raise RuntimeError("out of memory")
+        return together(self, radiographs, request)
+
+    monkeypatch.setattr(LandmarkPredictor, "predict_batch", predict_batch)
+    output = tmp_path / "out"
+    assert run(images, "--output", output, "--batch-size", 3) == 1
+    assert sizes == [3, 1, 1, 1, 3, 1]  # text.png is no image
     check_tables(collected(output), predicted)
 
 

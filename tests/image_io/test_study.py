@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.image_io.dicom.study import StudyTags, read_study_tags
+from lib.image_io.dicom.study import PersonTags, StudyTags, read_person_tags, read_study_tags
 
 from .image_files import write_dicom
 
@@ -53,3 +53,26 @@ def test_other_files_state_nothing(tmp_path: Path) -> None:
     assert read_study_tags(tmp_path / "empty.dcm") is None
     assert read_study_tags(tmp_path / "gone.dcm") is None
     assert read_study_tags(tmp_path / "broken.dcm") in (None, StudyTags("", ""))
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({"PatientAge": "013Y", "PatientSex": "F"}, PersonTags(13.0, "F")),
+        ({"PatientAge": "018M", "PatientSex": "m "}, PersonTags(1.5, "M")),
+        ({"PatientAge": "097Y"}, PersonTags(90.0, "")),
+        ({"PatientBirthDate": "20100315", "StudyDate": "20260314"}, PersonTags(15.0, "")),
+        ({"PatientBirthDate": "20100315", "StudyDate": "20260315"}, PersonTags(16.0, "")),
+        ({"PatientBirthDate": "20300101", "StudyDate": "20260315"}, PersonTags(None, "")),
+        ({"PatientAge": "old", "PatientSex": "female"}, PersonTags(None, "")),
+        ({}, PersonTags(None, "")),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_header_states_age_and_sex(tmp_path: Path, tags: dict[str, str], expected: PersonTags) -> None:
+    assert read_person_tags(write_dicom(tmp_path / "a.dcm", PIXELS, **tags)) == expected
+
+
+def test_other_files_state_neither_age_nor_sex(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    assert read_person_tags(tmp_path / "a.png") is None

@@ -42,7 +42,7 @@ def test_parts_of_any_number_of_processes_make_up_the_batches_of_one(count: int,
         sizes = [len(shown(part)) for part in own]
         assert max(sizes) - min(sizes) <= 1
         assert all(own)
-    assert sorted(drawn.index for batch in whole for drawn in batch) == list(range(count))
+    assert sorted(drawn.number for batch in whole for drawn in batch) == list(range(count))
 
 
 def test_epochs_differ_in_order_and_views_and_can_be_repeated() -> None:

@@ -81,6 +81,15 @@ def test_what_a_network_raises_reaches_every_thread() -> None:
     assert failed == ["no room for 2", "no room for 2"]
 
 
+def test_a_batch_that_runs_when_a_thread_leaves_keeps_no_gradients() -> None:
+    batches, weight = SharedBatches(2), torch.nn.Parameter(torch.ones(2))
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(batches.run, lambda inputs: (weight * inputs,), torch.ones(1, 2))
+        batches.leave()
+        (output,) = asked.result(10)
+    assert not output.requires_grad
+
+
 @pytest.mark.parametrize("together", [False, True])
 def test_a_batch_has_the_points_of_its_images_alone(tmp_path: Path, together: bool) -> None:
     with_second_network(tmp_path)

@@ -1,9 +1,15 @@
-"""Small training runs for one process or several; ``test_distributed.py`` starts this file by torchrun."""
+"""Small training runs for one process or several.
+
+``test_distributed.py`` starts this file, which then forks processes as torchrun starts them: to import PyTorch and
+MONAI takes most of the time. With ``networks`` it is itself what torchrun starts.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +21,9 @@ import torch
 from monai.data import DataLoader
 from monai.transforms import Compose, Randomizable, Transform
 from torch import nn
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, launch_agent
 
 import _training
 from lib.evaluation.metrics import Localisation
@@ -33,6 +42,8 @@ ENDLESS = 100_000
 KILLED_AFTER = 3
 """Epochs after which a process of ``killed`` is killed, once."""
 SENTENCE = "film.png: the file is damaged"
+BETWEEN = "---- the next scenario ----"
+"""Line of standard error between the scenarios."""
 Outcome = dict[str, Any]
 
 
@@ -214,7 +225,50 @@ def equal(folder: Path) -> None:
     Small(folder / "endless", ENDLESS, 4).fit(items(8), [], on_epoch)
 
 
-if __name__ == "__main__":
+SCENARIOS: dict[str, Callable[[Path], None]] = {run.__name__: run for run in (equal, killed)}
+
+
+def take_part(run: Callable[[Path], None], folder: Path) -> None:
+    """Be one of the processes of a run, as a training command is: signals mean what they mean to a new process."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
-    scenario: Callable[[Path], None] = {"equal": equal, "killed": killed, "networks": both_networks}[sys.argv[1]]
-    raise SystemExit(_training.run("train", "cpu", lambda device: scenario(Path(sys.argv[2]))))
+    raise SystemExit(_training.run("train", "cpu", lambda device: run(folder)))
+
+
+def free_port() -> int:
+    """On this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def launch(run: Callable[[Path], None], folder: Path) -> None:
+    """Fork two processes, and once again where one is killed, by the agent that is at work in torchrun."""
+    config = LaunchConfig(
+        1,
+        1,
+        2,
+        run_id=run.__name__,
+        rdzv_endpoint=f"127.0.0.1:{free_port()}",
+        rdzv_backend="static",
+        rdzv_configs={"rank": 0},
+        max_restarts=1,
+        start_method="fork",
+    )
+    with contextlib.suppress(SignalException, ChildFailedError):
+        launch_agent(config, take_part, [run, folder])
+
+
+def main() -> None:
+    """Every scenario in a folder of its own; or what torchrun starts."""
+    if sys.argv[1] == "networks":
+        take_part(both_networks, Path(sys.argv[2]))
+    for name, run in SCENARIOS.items():
+        launch(run, Path(sys.argv[1]) / name)
+        print(BETWEEN, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

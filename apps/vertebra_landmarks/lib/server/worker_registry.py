@@ -10,6 +10,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 GATE, ALIVE = "servers.lock", "alive.lock"
+UPLOADS, SESSIONS = ".uploads", "sessions"
+"""Folder below the studies with those of the processes, and the one in it that all servers of the studies share."""
 
 
 class WorkerRegistry:
@@ -55,6 +57,12 @@ class WorkerRegistry:
 
     def _folders(self) -> list[Path]:
         return [path for path in self._parent.iterdir() if path.name not in self._shared]
+
+
+def is_served(studies: Path) -> bool:
+    """Whether a server process, of this machine or another, works on a studies folder."""
+    folders = (studies / UPLOADS).glob("*")
+    return any(_is_alive(folder) for folder in folders if folder.name != SESSIONS)
 
 
 def _is_alive(folder: Path) -> bool:

@@ -6,16 +6,29 @@ The scheduler is given a few parts per worker at a time, so that its memory does
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import dask
 import torch
-from distributed import Client, Future, KilledWorker, LocalCluster, Worker, WorkerPlugin, as_completed
+from distributed import (
+    Client,
+    Future,
+    KilledWorker,
+    Nanny,
+    Scheduler,
+    SpecCluster,
+    Worker,
+    WorkerPlugin,
+    as_completed,
+)
+from distributed.security import Security
 
 from ..plan import Part
 from .job import Job, load_model
@@ -117,16 +130,39 @@ def _count(address: str) -> int:
     return int(text)
 
 
+class _WithoutWeb:
+    """A scheduler or worker that listens for its cluster only: Dask serves pages of each over plain HTTP otherwise."""
+
+    def start_http_server(self, *_: Any, **__: Any) -> None:
+        """Serve nothing."""
+
+
+class _Scheduler(_WithoutWeb, Scheduler):
+    """Serves no dashboard."""
+
+
+class _Worker(_WithoutWeb, Worker):
+    """Serves no dashboard."""
+
+
 @contextlib.contextmanager
 def _local_client(workers: int, dashboard: bool) -> Iterator[Client]:
     """Processes of this machine that listen on the loopback address only, with keys of their own for TLS."""
+    security = Security.temporary()  # other users of the machine reach the loopback address, too
+    here = {"host": "127.0.0.1", "protocol": "tls://", "security": security}
+    web = {"dashboard": True, "dashboard_address": "127.0.0.1:0"} if dashboard else {"dashboard": False}
+    worker = {
+        "worker_class": _Worker,
+        "nthreads": THREADS,
+        "memory_limit": 1 / workers,
+        "silence_logs": logging.WARNING,
+    }
     with (
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=THREADS,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0" if dashboard else None,
-            security=True,  # other users of the machine reach the loopback address, too
+        SpecCluster(
+            scheduler={"cls": Scheduler if dashboard else _Scheduler, "options": here | web},
+            workers={number: {"cls": Nanny, "options": here | worker} for number in range(workers)},
+            security=security,
+            silence_logs=logging.WARNING,
         ) as cluster,
         Client(cluster) as client,
     ):

@@ -30,6 +30,7 @@ class Job:
         columns: of the manifest.
         decoder: name of the decoder.
         device: name of the device.
+        batch_size: images that go through the networks at once; by default ``GPU_BATCH_SIZE`` on a GPU, else one.
         image_filter: see ``settings_of``.
         ca: see ``settings_of``.
         version: of the program.
@@ -42,6 +43,7 @@ class Job:
     columns: tuple[str, ...] = ()
     decoder: str = DEFAULT_DECODER
     device: str = "auto"
+    batch_size: int | None = None
     image_filter: Path | None = None
     ca: Path | None = None
     version: str = __version__

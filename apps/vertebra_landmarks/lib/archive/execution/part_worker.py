@@ -6,15 +6,16 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ...image_io import Radiograph, UnreadableImageError
 from ...image_io.errors import error_text
-from ...learning.prediction.predictor import NoSpineError
+from ...learning.models.devices import choose_device
 from ...learning.prediction.request import PredictionRequest
+from ...learning.prediction.result import Prediction
 from ..output import open_output
 from ..plan import Part
 from ..results.record import ImageRecord
@@ -29,7 +30,9 @@ from .job import Job, load_model
 logger = logging.getLogger(__name__)
 
 READ_AHEAD = 2
-"""Images that are read while another is predicted."""
+"""Images that are read while another is predicted, and threads that read."""
+GPU_BATCH_SIZE = 8
+"""Images that go through the networks at once on a GPU, where nothing else is asked."""
 
 
 class StoppedError(Exception):
@@ -72,6 +75,7 @@ class PartWorker:
         self._output = open_output(job.output)
         self._reader = ImageReader(job.root, job.image_filter, job.ca)
         self._request = PredictionRequest(job.decoder)
+        self._batch_size = job.batch_size or (GPU_BATCH_SIZE if choose_device(job.device).type == "cuda" else 1)
         self._predicting = threading.Lock()
         self._is_stopped = threading.Event()
 
@@ -127,18 +131,22 @@ class PartWorker:
             if attempts.is_suspect(entry.index):
                 yield predict_isolated(self._job, entry.source)
             else:
-                yield self._predicted(self._read(entry))
+                yield from self._predicted([self._read(entry)])
 
     def _overlapped(self, entries: list[Entry]) -> Iterator[ImageRecord]:
-        """Images are read in a thread while another is predicted here."""
+        """Images are read in threads while others are predicted here, a batch at a time."""
         reading: deque[Future[_ReadImage]] = deque()
+
+        def next_batch() -> list[_ReadImage]:
+            return [reading.popleft().result() for _ in range(min(self._batch_size, len(reading)))]
+
         with ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="read-image") as pool:
             for entry in entries:
                 reading.append(pool.submit(self._read, entry))
-                if len(reading) > READ_AHEAD:
-                    yield self._predicted(reading.popleft().result())
+                if len(reading) >= self._batch_size + READ_AHEAD:
+                    yield from self._predicted(next_batch())
             while reading:
-                yield self._predicted(reading.popleft().result())
+                yield from self._predicted(next_batch())
 
     def predict_image(self, source: str) -> ImageRecord:
         """Predict one image.
@@ -146,7 +154,8 @@ class PartWorker:
         Raises:
             OSError: there is no room for a temporary file.
         """
-        return self._predicted(self._read(Entry(0, source)))
+        (record,) = self._predicted([self._read(Entry(0, source))])
+        return record
 
     def _read(self, entry: Entry) -> _ReadImage:
         started = time.perf_counter()
@@ -162,20 +171,37 @@ class PartWorker:
                 content = ImageRecord(str(error), is_final=False)
         return _ReadImage(content, time.perf_counter() - started)
 
-    def _predicted(self, image: _ReadImage) -> ImageRecord:
-        if isinstance(image.content, ImageRecord):
-            return replace(image.content, seconds=image.seconds)
+    def _predicted(self, batch: Sequence[_ReadImage]) -> list[ImageRecord]:
+        """The records of images, in their order; each takes its share of the seconds of the batch."""
+        images = [image.content for image in batch if isinstance(image.content, Radiograph)]
         with self._predicting:
-            model = load_model(self._job.weights, self._job.digest, self._job.device)
             started = time.perf_counter()
-            try:
-                record = ImageRecord.of(model.predict(image.content, self._request))
-            except (UnreadableImageError, NoSpineError) as error:
-                record = ImageRecord(str(error))
-            except Exception as error:  # of a network or device; one image must not end the run
-                logger.exception("An image could not be predicted")
-                record = ImageRecord(f"{type(error).__name__}: {error_text(error)}", is_final=False)
-            return replace(record, seconds=image.seconds + time.perf_counter() - started)
+            predicted = iter(self._predict_batch(images))
+            seconds = (time.perf_counter() - started) / max(1, len(images))
+        return [
+            replace(next(predicted), seconds=image.seconds + seconds)
+            if isinstance(image.content, Radiograph)
+            else replace(image.content, seconds=image.seconds)
+            for image in batch
+        ]
+
+    def _predict_batch(self, images: list[Radiograph]) -> list[ImageRecord]:
+        """Records without seconds; where a batch fails, as for lack of memory, its images are predicted singly."""
+        if not images:
+            return []
+        model = load_model(self._job.weights, self._job.digest, self._job.device)
+        try:
+            return [_record(result) for result in model.predict_batch(images, self._request)]
+        except Exception as error:  # of a network or device; one image must not end the run
+            if len(images) > 1:
+                logger.warning("A batch of %d images is predicted singly after %r", len(images), error)
+                return [record for image in images for record in self._predict_batch([image])]
+            logger.exception("An image could not be predicted")
+            return [ImageRecord(f"{type(error).__name__}: {error_text(error)}", is_final=False)]
+
+
+def _record(result: Prediction | Exception) -> ImageRecord:
+    return ImageRecord(str(result)) if isinstance(result, Exception) else ImageRecord.of(result)
 
 
 def _refusals(rows: Iterable[ResultRow]) -> Iterator[Refusal]:

@@ -103,7 +103,7 @@ def view(pixels: np.ndarray, matrix: np.ndarray, config: InputConfig, is_coarse:
         ``(1, height, width)`` in 0...1.
     """
     rows = _MIN_COARSE_ROWS if is_coarse else _MIN_ROWS
-    every = max(1, int(1 / (rows * _scale_of(matrix))))
+    every = int(np.clip(1 / (rows * _scale_of(matrix)), 1, max(pixels.shape)))  # a spoiled network may show far more
     pixels, matrix = pixels[::every, ::every], matrix @ np.diag([every, every, 1.0])
     corners = np.array([[0, 0], [config.width, 0], [0, config.height], [config.width, config.height]], dtype=float)
     shown = transform_points(np.linalg.inv(matrix), corners)

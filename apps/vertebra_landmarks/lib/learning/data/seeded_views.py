@@ -32,7 +32,7 @@ def shuffled(count: int, *seeds: int) -> list[int]:
 class Drawn(NamedTuple):
     """An item to show, and the seed of its view."""
 
-    index: int
+    number: int
     seed: int
 
 
@@ -98,8 +98,8 @@ class SharedBatches(Sampler[list[Drawn]]):
         sequence = np.random.SeedSequence([self.seed, self.epoch, _VIEWS])
         seeds = iter(sequence.generate_state(sum(map(len, batches))).tolist())
         for batch in batches:
-            drawn = [Drawn(index, seed) for index, seed in zip(batch, seeds, strict=False)]
-            begin, end = (number * len(drawn) // self.parts for number in (self.part, self.part + 1))
+            drawn = [Drawn(number, seed) for number, seed in zip(batch, seeds, strict=False)]
+            begin, end = (part * len(drawn) // self.parts for part in (self.part, self.part + 1))
             yield drawn[begin:end] or [Drawn(batch[0], NOT_SHOWN)]
 
 
@@ -115,8 +115,8 @@ class SeededViews(CacheDataset):
     def __init__(self, items: list[Any], transforms: Compose, progress: bool) -> None:
         super().__init__(items, transforms, num_workers=2, copy_cache=False, progress=progress)
 
-    def __getitem__(self, drawn: Drawn) -> dict[str, Any]:  # type: ignore[override]  # a sampler gives what it takes
+    def __getitem__(self, drawn: Drawn) -> dict[str, Any]:
         """The view, with its ``SEED``."""
         self.transform.set_random_state(seed=max(drawn.seed, 0))
-        view: dict[str, Any] = super().__getitem__(drawn.index)
+        view: dict[str, Any] = super().__getitem__(drawn.number)
         return {**view, SEED: torch.tensor(drawn.seed)}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from ..models.corner_net import CachedTokens, CornerNet, CornerOutput
+from ..models.devices import quick_precision
 from ..models.landmark_net import LandmarkNet, Maps
 
 Outputs = tuple[torch.Tensor, ...]
@@ -84,9 +85,13 @@ class SharedBatches:
 
 
 def _run(calls: list[_Call]) -> None:
-    """Answer calls of one forward, whose inputs have one shape."""
+    """Answer calls of one forward, whose inputs have one shape.
+
+    Modes of torch belong to a thread, and one that only leaves is in none.
+    """
     try:
-        outputs = calls[0].forward(torch.cat([call.inputs for call in calls]))
+        with torch.inference_mode(), quick_precision(calls[0].inputs.device):
+            outputs = calls[0].forward(torch.cat([call.inputs for call in calls]))
     except Exception as error:  # for the threads that wait for it
         for call in calls:
             call.error = error

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import distributed as dist
@@ -20,10 +20,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..models.devices import choose_device
 
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import Store
+
 _TIMEOUT_S, _STORE_TIMEOUT_S = 1800.0, 300.0
 """Longest wait for the slowest process (reading all images, validation), and for the first one to start."""
 _FAILURES = "failures"
-_LOST = ("gloo", "nccl", "connection", "broken pipe", "store")
+_LOST = ("gloo", "nccl", "connection", "broken pipe")
+"""Words of the errors that name no class of their own."""
 
 T = TypeVar("T")
 
@@ -38,12 +42,16 @@ class FailedElsewhereError(ConnectionError):
 
 def count() -> int:
     """Processes that train together."""
-    return dist.get_world_size() if dist.is_initialized() else 1
+    return dist.get_world_size() if _has_group() else 1
 
 
 def rank() -> int:
     """Number of this process among them, from 0."""
-    return dist.get_rank() if dist.is_initialized() else 0
+    return dist.get_rank() if _has_group() else 0
+
+
+def _has_group() -> bool:
+    return dist.is_available() and dist.is_initialized()  # some builds of PyTorch lack it all
 
 
 def is_first() -> bool:
@@ -52,8 +60,16 @@ def is_first() -> bool:
 
 
 def launched_rank() -> int:
-    """Number of this process as its launcher says, before a group is formed; 0 without a launcher."""
-    return int(os.environ.get("RANK", 0))
+    """Number of this process as its launcher says, before a group is formed; 0 where it says none."""
+    text = os.environ.get("RANK", "")
+    return int(text) if text.isdecimal() else 0
+
+
+def _said_by_launcher(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal():
+        raise ValueError(f"the environment variable {name} must be a whole number, got {text!r}; start with torchrun")
+    return int(text)
 
 
 @contextmanager
@@ -70,18 +86,20 @@ def joined(device: str = "auto") -> Iterator[torch.device]:
         The device of this process.
 
     Raises:
-        ValueError: the device is unknown or absent.
+        ValueError: the device is unknown or absent, or the launcher says no or wrong numbers.
         LostProcessError: another process has ended; only in one of those that notice.
         FailedElsewhereError: another process tells why all of them end.
     """
-    size = int(os.environ.get("WORLD_SIZE", 1))
-    if size == 1:
+    size = _said_by_launcher("WORLD_SIZE", 1)
+    if size <= 1:
         yield choose_device(device)
         return
-    store = _launchers_store()
+    if not dist.is_available():
+        raise ValueError(f"this PyTorch cannot train by several processes, and WORLD_SIZE is {size}; start without it")
+    store = _launchers_store(size)
     try:
-        place = local_device(device, int(os.environ.get("LOCAL_RANK", 0)))
-        is_local = int(os.environ.get("LOCAL_WORLD_SIZE", 0)) == size
+        place = local_device(device, _said_by_launcher("LOCAL_RANK", 0))
+        is_local = _said_by_launcher("LOCAL_WORLD_SIZE", 0) == size
         with member(store, launched_rank(), size, place, is_local):
             yield place
     except BaseException as error:
@@ -103,7 +121,7 @@ def local_device(name: str, number: int) -> torch.device:
     place = choose_device(name)
     if place.type != "cuda":
         return place
-    if place.index is not None:
+    if ":" in name:
         raise ValueError(f"device must be auto, cpu or cuda where several processes train, got {name!r}")
     if number >= torch.cuda.device_count():
         raise ValueError(
@@ -122,7 +140,7 @@ def own_device(name: str) -> torch.device:
 
 
 @contextmanager
-def member(store: dist.Store, number: int, size: int, device: torch.device, is_local: bool) -> Iterator[None]:
+def member(store: Store, number: int, size: int, device: torch.device, is_local: bool) -> Iterator[None]:
     """Be one of the processes of a group.
 
     Args:
@@ -159,18 +177,20 @@ def member(store: dist.Store, number: int, size: int, device: torch.device, is_l
             dist.destroy_process_group()
 
 
-def _launchers_store() -> dist.Store:
+def _launchers_store(size: int) -> Store:
     """The store of the launcher, under a name of this start's own.
 
     After a restart, processes would find the addresses of dead ones under the old name.
     """
     environment = os.environ
     host, port = environment.get("MASTER_ADDR", ""), environment.get("MASTER_PORT", "")
-    if not host or not port.isdecimal():
-        raise ValueError("WORLD_SIZE is set, but MASTER_ADDR and MASTER_PORT are not; start with torchrun")
+    if not host or not port.isdecimal() or not environment.get("RANK", "").isdecimal():
+        raise ValueError("WORLD_SIZE is set, but not all of MASTER_ADDR, MASTER_PORT and RANK; start with torchrun")
+    if launched_rank() >= size:
+        raise ValueError(f"RANK is {launched_rank()}, but WORLD_SIZE is {size}; start with torchrun")
     is_launchers = environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     try:
-        store = dist.TCPStore(
+        store = dist.TCPStore(  # type: ignore[attr-defined]  # missing in stubs, as PrefixStore is
             host,
             int(port),
             is_master=launched_rank() == 0 and not is_launchers,
@@ -180,7 +200,8 @@ def _launchers_store() -> dist.Store:
         )
     except dist.DistError as error:
         raise LostProcessError(f"the first process of the training cannot be reached at {host}:{port}") from error
-    return dist.PrefixStore(f"start {environment.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+    start = f"start {environment.get('TORCHELASTIC_RESTART_COUNT', 0)}"
+    return dist.PrefixStore(start, store)  # type: ignore[attr-defined]
 
 
 def _stay_on_loopback() -> None:
@@ -189,7 +210,7 @@ def _stay_on_loopback() -> None:
             os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
 
 
-def _is_first_failure(store: dist.Store) -> bool:
+def _is_first_failure(store: Store) -> bool:
     try:
         return store.add(_FAILURES, 1) == 1
     except RuntimeError:  # the process that had the store is gone, and may have had no time to tell
@@ -218,11 +239,11 @@ def share_of(items: Sequence[T]) -> Sequence[T]:
     return items[begin:end]
 
 
-def gathered(items: list[T]) -> list[T]:
+def gathered(items: Sequence[T]) -> list[T]:
     """The items of all processes, those of the first one first."""
     if count() == 1:
-        return items
-    parts: list[list[T]] = [[] for _ in range(count())]
+        return list(items)
+    parts: list[Sequence[T]] = [[] for _ in range(count())]
     dist.all_gather_object(parts, items)
     return [item for part in parts for item in part]
 

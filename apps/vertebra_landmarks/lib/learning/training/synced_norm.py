@@ -31,7 +31,7 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         mean, variance, total = _moments(x.detach())
         if self.track_running_stats and self.momentum is not None:
-            self.num_batches_tracked.add_(1)  # type: ignore[operator]  # a tensor, as statistics are tracked
+            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]  # a tensor, as statistics are tracked
             self.running_mean.lerp_(mean, self.momentum)  # type: ignore[union-attr]
             self.running_var.lerp_(variance * total / (total - 1), self.momentum)  # type: ignore[union-attr]
         normed: torch.Tensor = _Normalise.apply(x, self.weight, self.bias, mean, variance, total, self.eps)

@@ -262,7 +262,7 @@ class Trainer(ABC):
 
     def _training_loader(self, items: Sequence[Item], rehearsal: Rehearsal) -> DataLoader:
         size, seed = self.schedule.batch_size, self.schedule.seed
-        shown = list(items)
+        shown: list[Mapping[str, Any]] = [*items]
         plan: BatchPlan = PlainBatches(len(items), size, not self.freeze_norm, seed)
         if rehearsal.is_needed:
             shown += rehearsal.items

@@ -144,6 +144,16 @@ class Database:
             self.close()
             raise
 
+    def is_same_as(self, url: str | None) -> bool:
+        """Whether a URL names this database: the same host, port and name, or the same file, whoever the user is."""
+        parsed = None if url is None else checked_url(url)
+        ours = self._engine.url
+        if parsed is None or parsed.drivername != ours.drivername:
+            return False
+        if self.is_sqlite:
+            return Path(str(parsed.database)).resolve() == Path(str(ours.database)).resolve()
+        return (parsed.host, parsed.port or 5432, parsed.database) == (ours.host, ours.port or 5432, ours.database)
+
     def failure(self, error: DBAPIError) -> ConnectionError:
         """The error to raise for a database error: its message, and what to do."""
         message = str(error.orig).partition("\n")[0]

@@ -141,6 +141,12 @@ def bring_up_to_date(connection: Connection, migrations: Sequence[Migration] = M
         connection.execute(schema_version.update().values(version=max(present, needed), migrations=len(migrations)))
 
 
+def is_of_newer_release(connection: Connection) -> bool:
+    """Whether a newer release has added tables or columns to those that this one knows."""
+    present = connection.execute(select(schema_version.c.version)).scalar_one()
+    return _made(connection, present) > len(MIGRATIONS)
+
+
 def _made(connection: Connection, version: int) -> int:
     """How many migrations were made."""
     columns = {column["name"] for column in inspect(connection).get_columns(schema_version.name)}

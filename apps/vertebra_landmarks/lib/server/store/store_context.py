@@ -29,6 +29,9 @@ MAX_METADATA_CHARACTERS = 100_000
 """Of JSON, per image or label."""
 NAME, DESCRIPTION = "studies", "Spine radiographs"
 DATABASE = "database"
+CLOSED = "closed"
+"""In the app's folder: a sentence that says why the folder must not be served, such as that it was moved."""
+MAX_CLOSED_CHARACTERS = 1_000
 START_OVER = (
     f"to start over instead, with the labels and versions that are found as files, remove {FOLDER}/{DATABASE} there"
 )
@@ -164,7 +167,7 @@ def _report_missing_rows(database: Database) -> None:
 def _is_copy(folder: StudiesFolder, original: Path, identity: str) -> bool:
     """Whether the folder that the database knows by this identity still exists, and is another one."""
     try:
-        return _read_identity(original / FOLDER) == identity and not folder.path.samefile(original)
+        return read_identity(original / FOLDER) == identity and not folder.path.samefile(original)
     except (OSError, ValueError):
         return False
 
@@ -178,8 +181,8 @@ def _identity_of(folder: StudiesFolder) -> str:
     with folder.lock(IDENTITY):
         note = folder.app_folder / IDENTITY
         if not note.exists():
-            _write_note(note, str(uuid.uuid4()))
-        identity = _read_identity(folder.app_folder)
+            write_note(note, str(uuid.uuid4()))
+        identity = read_identity(folder.app_folder)
     if identity is None:
         raise ValueError(
             f"{_relative(folder, IDENTITY)} in the studies folder, by which the database knows the folder, is damaged: "
@@ -188,12 +191,23 @@ def _identity_of(folder: StudiesFolder) -> str:
     return identity
 
 
-def _read_identity(app_folder: Path) -> str | None:
+def read_identity(app_folder: Path) -> str | None:
     """The noted identity; ``None`` if there is none."""
     try:
         return str(uuid.UUID((app_folder / IDENTITY).read_text(encoding="ascii").strip()))
     except (OSError, ValueError):
         return None
+
+
+def check_not_closed(folder: StudiesFolder) -> None:
+    """Make sure that the folder may be served.
+
+    Raises:
+        ValueError: it is an incomplete copy, or was moved; a sentence says which.
+    """
+    note = folder.app_folder / CLOSED
+    if note.exists():
+        raise ValueError(note.read_text(encoding="utf-8", errors="replace")[:MAX_CLOSED_CHARACTERS].strip())
 
 
 def check_database(folder: StudiesFolder, kind: str) -> bool:
@@ -203,8 +217,9 @@ def check_database(folder: StudiesFolder, kind: str) -> bool:
         Whether the folder notes this kind: it was opened before.
 
     Raises:
-        ValueError: it notes another kind, or the note is damaged.
+        ValueError: it notes another kind, the note is damaged, or the folder is closed.
     """
+    check_not_closed(folder)
     note = folder.app_folder / DATABASE
     if not note.exists():
         return False
@@ -226,10 +241,15 @@ def note_database(folder: StudiesFolder, kind: str) -> None:
     """
     with folder.lock(DATABASE):
         if not check_database(folder, kind):
-            _write_note(folder.app_folder / DATABASE, kind)
+            write_note(folder.app_folder / DATABASE, kind)
 
 
-def _write_note(note: Path, text: str) -> None:
+def write_note(note: Path, text: str) -> None:
+    """Write or replace a file of the app's folder, durably.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     with atomic_write(note) as temporary:
         temporary.write_text(text, encoding="utf-8")
         sync(temporary)

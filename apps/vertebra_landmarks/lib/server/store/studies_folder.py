@@ -27,7 +27,7 @@ from ..models import FOLDER
 
 logger = logging.getLogger(__name__)
 
-LABELS = "labels"
+LABELS, VERSIONS = "labels", "versions"
 TAGS = ("final", "original")
 """Tags that every folder has; other spellings of them are refused."""
 SUBFOLDER = "a folder: only images at the top level of the studies folder are served"
@@ -80,6 +80,12 @@ def id_of(file: str) -> str:
     return file[: len(file) - len(suffix)]
 
 
+def relative_version(image: str, tag: str, number: int) -> Path:
+    """Path of a label version below the folder of all versions."""
+    shard = hashlib.sha256(image.encode()).hexdigest()[:2]
+    return Path(tag, shard, f"{image}.{number}{SUFFIX}")
+
+
 def is_storable(name: str) -> bool:
     """Whether a database can store a name: valid Unicode without NUL."""
     try:
@@ -113,7 +119,7 @@ class StudiesFolder:
         self._is_known = False
         self._sniffed: dict[FileEntry, str | None] = {}
         self._skipped: dict[str, str] = {}
-        self._versions, self._locks = self.app_folder / "versions", self.app_folder / "locks"
+        self._versions, self._locks = self.app_folder / VERSIONS, self.app_folder / "locks"
         folders = (self._locks, *(self._versions / tag for tag in TAGS), *(self.label_folder(tag) for tag in TAGS))
         for folder in folders:
             if not is_inside(folder, self.path):
@@ -184,8 +190,7 @@ class StudiesFolder:
 
     def version(self, image: str, tag: str, number: int) -> Path:
         """Path of a label version; 256 folders share the files of a tag."""
-        shard = hashlib.sha256(image.encode()).hexdigest()[:2]
-        return self._versions / tag / shard / f"{image}.{number}{SUFFIX}"
+        return self._versions / relative_version(image, tag, number)
 
     def labels_of(self, image: str) -> list[Path]:
         """Paths of the current labels of an image, whether or not they exist."""
@@ -399,7 +404,7 @@ def _sync(path: Path) -> None:
 
 def remove_temporary_files(folder: StudiesFolder) -> None:
     """Remove leftover temporary files of labels, versions and notes."""
-    tops = (folder.path / LABELS, folder.app_folder / "versions")
+    tops = (folder.path / LABELS, folder.app_folder / VERSIONS)
     remove_files(path for top in tops for path in _temporary_files_below(top, folder.path))
     remove_files(_temporary_files(folder.app_folder, [path.name for path in folder.app_folder.iterdir()]))
 

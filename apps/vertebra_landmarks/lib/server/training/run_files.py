@@ -92,6 +92,8 @@ CHECK = "check"
 NEW, FORMER = "new", "former"
 """Values of ``kept``: which network a stage has kept."""
 
+_TRANSFORM_ERROR = "applying transform"
+
 PROCESSES = "processes"
 """Key of the ids of the training process and its parent; on Windows, some Pythons start the parent."""
 
@@ -181,3 +183,10 @@ def read_report(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def reason_of(error: BaseException) -> str:
+    """Message of an error; MONAI's names its transform instead of the cause."""
+    while str(error).startswith(_TRANSFORM_ERROR) and error.__cause__ is not None:
+        error = error.__cause__
+    return str(error)

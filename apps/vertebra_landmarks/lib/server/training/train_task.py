@@ -29,6 +29,7 @@ from .run_files import (
     TrainReport,
     read_plan,
     read_report,
+    reason_of,
 )
 from .train_request import TrainRequest, read_request
 from .training_round import TrainingRound
@@ -43,7 +44,6 @@ REPORT, RUN, LOCK = "training.json", "training", "training.lock"
 """In the model folder: the progress report, the files of a running or interrupted training, and its lock."""
 TASK_MODULE = "monailabel.interfaces.utils.app"
 """Module in the command line of MONAI Label's task processes."""
-_TRANSFORM_ERROR = "applying transform"
 _LEFTOVER_AGE_S = 3600.0
 _LOCK_TIMEOUT_S, _NO_TIMEOUT = 5.0, -1.0
 """A server that checks whether a training runs holds the lock for less."""
@@ -183,7 +183,7 @@ class VertebraLandmarksTrain(TrainTask):
             logger.info("The training is done; published: %s", result["version_after"] or "nothing")
         except Exception as error:
             with contextlib.suppress(OSError):
-                report.end(FAILED, error=_reason(error))
+                report.end(FAILED, error=reason_of(error))
             if isinstance(error, FloatingPointError):  # resuming would fail again
                 shutil.rmtree(self._run, ignore_errors=True)
             raise
@@ -228,10 +228,3 @@ class VertebraLandmarksTrain(TrainTask):
 
 def _own_process_ids() -> set[int]:
     return {process.pid for process in processes("train").values()}
-
-
-def _reason(error: BaseException) -> str:
-    """Message of an error; MONAI's names its transform instead of the cause."""
-    while str(error).startswith(_TRANSFORM_ERROR) and error.__cause__ is not None:
-        error = error.__cause__
-    return str(error)

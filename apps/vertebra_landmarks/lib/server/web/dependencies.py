@@ -20,7 +20,7 @@ from ..annotation.readings.study import Study
 from ..config import ServerConfig
 from ..models import FOLDER
 from ..overview.study_overview import Overview
-from ..worker_registry import WorkerRegistry
+from ..worker_registry import SESSIONS, UPLOADS, WorkerRegistry
 from .auth import ANYBODY, User
 from .request_guard import user_of
 from .session_store import SessionStore
@@ -28,8 +28,6 @@ from .task_registry import TaskRegistry
 from .uploads import Uploads
 from .worker_pool import WorkerPool
 
-UPLOADS, SESSIONS = ".uploads", "sessions"
-"""Folder below the studies for uploads, and the one in it that all servers of the studies share."""
 MEGABYTE = 1_000_000
 STATED_USER = "X-User"
 """Header by which a client without a login says who works there, percent-encoded; ``user`` of the query is the same."""

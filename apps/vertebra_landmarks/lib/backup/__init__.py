@@ -1,0 +1,1 @@
+"""Backup, restore, verification and move of a studies folder with its database."""
