@@ -61,6 +61,7 @@ ARCHIVE = LEARNING | {
     "pyarrow",
 }
 """Of the server, only its connection to a PACS."""
+EXPORT = LEARNING | {"lib.export", "onnxruntime"}
 BACKUP = SPINE | {
     "sqlalchemy",
     "filelock",
@@ -86,6 +87,7 @@ MAY_IMPORT = {
     "agreement": AGREEMENT,
     "learning": LEARNING,
     "server": SERVER,
+    "export": EXPORT,
     "archive": ARCHIVE | {"dask", "distributed"},
     "backup": BACKUP,
     "__init__.py": frozenset(),
@@ -144,6 +146,7 @@ ROOMS = {
     "agreement": ("apps/vertebra_landmarks/lib/agreement", "tests/agreement"),
     "learning": ("apps/vertebra_landmarks/lib/learning", "tests/learning"),
     "server": ("apps/vertebra_landmarks/lib/server", "tests/server"),
+    "export": ("apps/vertebra_landmarks/lib/export", "tests/export"),
     "archive": ("apps/vertebra_landmarks/lib/archive", "tests/archive"),
     "backup": ("apps/vertebra_landmarks/lib/backup", "tests/backup"),
     "slicer": ("slicer_module", "tests/slicer"),
@@ -340,6 +343,7 @@ def test_what_the_base_installation_runs_imports_no_extra_package() -> None:
         pytest.param("lib.learning", "from monailabel.config import settings", id="learning imports monailabel"),
         pytest.param("lib.archive", "from ..server.store import datastore", id="archive imports the store"),
         pytest.param("lib.server", "from ..archive.plan import Plan", id="server imports archive"),
+        pytest.param("lib.export", "from ..server.config import ServerConfig", id="export imports server"),
         pytest.param("lib.server", "import flask", id="server imports something else"),
         pytest.param("lib.server", "import main", id="server imports the app"),
     ],
