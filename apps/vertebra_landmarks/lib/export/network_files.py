@@ -53,7 +53,7 @@ def _write_onnx(network: ExportableNetwork, path: Path) -> None:
 
 
 def _load_onnx(path: Path) -> NetworkFunction:
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
