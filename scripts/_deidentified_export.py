@@ -79,7 +79,7 @@ def _export(
     """Copy an image and its label; returns its entry in the index, and reasons to look at its pixels."""
     source = Path(store.get_image_uri(image))
     tags = read_study_tags(source)
-    patient = patient_by_name(image) if tags is None else f"id {tags.patient_id}" if tags.patient_id else f"of {image}"
+    patient = patient_by_name(image) if tags is None else f"id {tags.patient}" if tags.patient else f"of {image}"
     name = pseudonyms.image(image, patient)
     copied = copy_image(source, folder, name, pseudonyms, patient)
     concerns = [NO_HEADER] if tags is None else copied.concerns

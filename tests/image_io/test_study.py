@@ -21,6 +21,17 @@ def test_the_header_states_patient_and_date_whatever_the_name(tmp_path: Path, na
     assert read_study_tags(path) == StudyTags("P 7", "2026-01-02")
 
 
+def test_equal_ids_of_two_issuers_are_two_patients(tmp_path: Path) -> None:
+    tags = [
+        read_study_tags(write_dicom(tmp_path / f"{number}.dcm", PIXELS, PatientID="7", IssuerOfPatientID=issuer))
+        for number, issuer in enumerate(("North", "South", ""))
+    ]
+    assert [one and one.patient for one in tags] == ["7^^^North", "7^^^South", "7"]
+    removed = read_study_tags(write_dicom(tmp_path / "a.dcm", PIXELS, PatientID="anonymous", IssuerOfPatientID="North"))
+    assert removed == StudyTags("", "", "North")
+    assert removed.patient == ""
+
+
 @pytest.mark.parametrize(
     ("tags", "taken_on"),
     [

@@ -58,6 +58,13 @@ def test_images_are_of_one_patient_by_their_headers_else_by_their_names(folder: 
     for image in ("x2", "n1", "n2", "P9_pre", "P9_post", "P13_pre", "alone"):
         assert ids(store, image) == [image]
     assert siblings(store, "n1").patient is None
+
+
+def test_equal_ids_of_two_issuers_are_two_patients(folder: Path, opened: Open) -> None:
+    for name, issuer in (("a1", "North"), ("a2", "North"), ("b1", "South"), ("c1", "")):
+        dicom(folder, f"{name}.dcm", "P7", **({"IssuerOfPatientID": issuer} if issuer else {}))
+    store = opened(folder)
+    assert [ids(store, image) for image in ("a1", "b1", "c1")] == [["a1", "a2"], ["b1"], ["c1"]]
     assert siblings(store, "P9_pre").patient is None
     assert siblings(store, "nobody") == (None, [], 0)
 

@@ -31,10 +31,17 @@ class StudyTags(NamedTuple):
     Attributes:
         patient_id: PatientID, "" where absent or removed.
         taken_on: AcquisitionDate, else StudyDate, as ISO 8601; "" where neither is a date.
+        issuer: IssuerOfPatientID: who has given the id, which others may give to another patient; "" where absent.
     """
 
     patient_id: str
     taken_on: str
+    issuer: str = ""
+
+    @property
+    def patient(self) -> str:
+        """Who it is: the id with its issuer, as HL7 writes them; "" where the id is absent or removed."""
+        return f"{self.patient_id}^^^{self.issuer}" if self.patient_id and self.issuer else self.patient_id
 
 
 class PersonTags(NamedTuple):
@@ -59,8 +66,8 @@ def read_study_tags(path: Path) -> StudyTags | None:
     Returns:
         What its header states; ``None`` where it is no DICOM file, or cannot be read.
     """
-    texts = _texts(path, ("PatientID", *_DATES))
-    return None if texts is None else study_tags(*texts)
+    texts = _texts(path, ("IssuerOfPatientID", "PatientID", *_DATES))
+    return None if texts is None else study_tags(*texts[1:], issuer=texts[0])
 
 
 def read_person_tags(path: Path) -> PersonTags | None:
@@ -102,16 +109,17 @@ def _texts(path: Path, names: tuple[str, ...]) -> list[str] | None:
         return None
 
 
-def study_tags(patient_id: str, *dates: str) -> StudyTags:
+def study_tags(patient_id: str, *dates: str, issuer: str = "") -> StudyTags:
     """Patient and date as an archive states them.
 
     Args:
         patient_id: PatientID.
         dates: as DICOM writes them, in the order of preference; "" where there is none.
+        issuer: IssuerOfPatientID, "" where there is none.
     """
     patient_id = patient_id.strip()
     taken_on = next(filter(None, map(_date_of, dates)), "")
-    return StudyTags("" if patient_id.lower() in _NOBODY else patient_id, taken_on)
+    return StudyTags("" if patient_id.lower() in _NOBODY else patient_id, taken_on, issuer.strip())
 
 
 def _date_of(text: str) -> str:

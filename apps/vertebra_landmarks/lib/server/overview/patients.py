@@ -1,7 +1,7 @@
 """Which images are of one patient: by a digest of the patient's id, noted in the image's row when it is first read.
 
-The id is PatientID of a DICOM file, else what the name of the image tells as training takes it. A DICOM file without a
-PatientID is of nobody who is known. The id itself is neither stored nor sent.
+The id is PatientID of a DICOM file, with its issuer where that is stated, else what the name of the image tells as
+training takes it. A DICOM file without a PatientID is of nobody who is known. The id itself is neither stored nor sent.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _study_of(image: str, path: Path, identity: str) -> tuple[str, str]:
 
 
 def _patient_of(tags: StudyTags, identity: str) -> str:
-    return _digest("PatientID", tags.patient_id, identity) if tags.patient_id else ""
+    return _digest("PatientID", tags.patient, identity) if tags.patient else ""
 
 
 def _digest(kind: str, patient: str, identity: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 MODALITY, STUDY_DATE = "00080060", "00080020"
 BODY_PART, VIEW = "00180015", "00185101"
 STUDY_DESCRIPTION, SERIES_DESCRIPTION = "00081030", "0008103E"
-_SOP_CLASS, _PATIENT_ID = "00080016", "00100020"
+_SOP_CLASS, _PATIENT_ID, _ISSUER = "00080016", "00100020", "00100021"
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 OPTIONAL = {
     BODY_PART: "BodyPartExamined",
@@ -19,7 +19,7 @@ OPTIONAL = {
     SERIES_DESCRIPTION: "SeriesDescription",
     STUDY_DATE: "StudyDate",
 }
-"""Tags that a search has to ask for, and their keywords; a PACS need not support them in searches."""
+"""Tags that the filter asks for, and their keywords; a PACS need not support them in searches."""
 _KEYWORDS = {
     _STUDY: "StudyInstanceUID",
     _SERIES: "SeriesInstanceUID",
@@ -27,8 +27,11 @@ _KEYWORDS = {
     _SOP_CLASS: "SOPClassUID",
     MODALITY: "Modality",
     _PATIENT_ID: "PatientID",
+    _ISSUER: "IssuerOfPatientID",
     **OPTIONAL,
 }
+SEARCHED = (*OPTIONAL.values(), _KEYWORDS[_ISSUER])
+"""Keywords that a search has to ask for."""
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 MAX_UID_LENGTH = 64
 _FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"  # DX, the detector's own values
@@ -62,6 +65,7 @@ class Instance:
         study_date: ``YYYYMMDD``.
         is_for_processing: it holds a detector's own values, of which there is an image for people as well.
         patient_id: identifier of the patient, which nothing is to show or store.
+        issuer: who has given it.
         absent: tags of ``OPTIONAL`` that were not returned, not even empty.
     """
 
@@ -74,6 +78,7 @@ class Instance:
     study_date: str = ""
     is_for_processing: bool = False
     patient_id: str = field(default="", repr=False)
+    issuer: str = field(default="", repr=False)
     absent: frozenset[str] = frozenset()
 
     @classmethod
@@ -102,6 +107,7 @@ class Instance:
             texts[STUDY_DATE],
             texts[_SOP_CLASS] == _FOR_PROCESSING,
             texts[_PATIENT_ID],
+            texts[_ISSUER],
             frozenset(absent),
         )
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from .client import GoneError, PacsClient
 from .image_filter import ImageFilter
-from .instances import BODY_PART, OPTIONAL, SERIES_DESCRIPTION, STUDY_DATE, STUDY_DESCRIPTION, VIEW, Instance
+from .instances import BODY_PART, OPTIONAL, SEARCHED, SERIES_DESCRIPTION, STUDY_DATE, STUDY_DESCRIPTION, VIEW, Instance
 
 MAX_PROBES = 10
 """Instances whose attributes are fetched to learn whether the PACS leaves some out of its search results."""
@@ -54,7 +54,7 @@ class Listing:
         if first != _FIRST_DATE or last is not None:
             dates = {OPTIONAL[STUDY_DATE]: f"{first:%Y%m%d}-{last or _LAST_DATE:%Y%m%d}"}
         for modality in self._filter.modality:
-            for page in self._client.search({"Modality": modality, **dates}, list(OPTIONAL.values())):
+            for page in self._client.search({"Modality": modality, **dates}, list(SEARCHED)):
                 instances = [Instance.from_json(attributes) for attributes in page]
                 yield [self.judged(instance) for instance in instances if instance is not None]
 

@@ -130,7 +130,8 @@ class PacsWatcher(BackgroundWorker):
                 passing = {self._name_of(judged.instance): judged.instance for judged in page if judged.reason is None}
                 seen.update(passing)
                 for name in self._source.catalogue.note(instance.uids for instance in passing.values()):
-                    pending[name] = study_tags(passing[name].patient_id, passing[name].study_date)
+                    one = passing[name]
+                    pending[name] = study_tags(one.patient_id, one.study_date, issuer=one.issuer)
                 if self.is_stopping:
                     break
                 if pending and time.monotonic() >= show_at:
