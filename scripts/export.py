@@ -12,9 +12,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import _app_path  # noqa: F401  # before torch is loaded
+
+# isort: split
 import torch
 
-import _app_path  # noqa: F401
 from lib.export.comparison import bfloat16_function, load_average, processor_seconds
 from lib.export.exporter import KINDS, ExportError, export, needed_packages
 from lib.export.network_files import FORMATS, missing_packages

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,10 +70,8 @@ def collected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[obje
 def predicted(images: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``predict.py`` writes for the images."""
     output = tmp_path_factory.mktemp("predicted")
-    with pytest.MonkeyPatch.context() as patch:
-        fixed = ["--weights", str(weights), "--device", "cpu"]
-        patch.setattr(sys, "argv", ["predict.py", str(images), "--output", str(output), *fixed])
-        assert predict.main() == 1
+    command = [sys.executable, predict.__file__, str(images), "--output", str(output), "--weights", str(weights)]
+    assert subprocess.run([*command, "--device", "cpu"], check=False).returncode == 1
     return output
 
 

@@ -15,7 +15,7 @@ def test_values_are_taken_over(tmp_path: Path) -> None:
     conf = {"device": "cpu", "weights": str(file), "max_upload_mb": "4", "tokens": str(file), "prelabel": "TRUE"}
     found = parse_conf({**conf, "cors_origins": "https://a.example http://b:80 http://[::1]:8000", "server_mode": "x"})
     origins = ("https://a.example", "http://b:80", "http://[::1]:8000")
-    assert found == ServerConfig("cpu", file, 4, file, origins, None, True, True)
+    assert found == ServerConfig("cpu", file, 4, file, origins, prelabel=True)
     assert parse_conf({}) == ServerConfig()
 
 

@@ -271,4 +271,4 @@ def test_info_answers_while_landmarks_are_found(server: Server) -> None:
         for one in busy:
             one.result()
     print(f"/info/ during inference: median {np.median(times):.3f} s, longest {max(times):.3f} s")
-    assert np.median(times) < np.median(inferences) / 4, inferences  # they have a queue, however busy the machine is
+    assert np.median(times) < np.median(inferences), inferences  # they have a queue, however busy the machine is

@@ -145,7 +145,8 @@ def test_a_training_that_was_interrupted_has_its_settings(own: Path) -> None:
     plan = read_plan(own / RUN)
     assert plan is not None
     request = checked(TrainRequest, plan.settings)
-    assert asdict(request) == plan.settings
+    later = {"processes": 0}  # settings that came after that release, as they are by default
+    assert asdict(request) == {**plan.settings, **later}
     assert (request.max_epochs, request.val_split, plan.new) == (3, 0, ("phantom_1",))
 
 

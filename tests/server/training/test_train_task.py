@@ -462,7 +462,8 @@ def test_one_network_that_does_worse_stays_while_the_other_is_published(
     task(ONE_EPOCH, Folder(studies))
     stats = task.stats()
     for name, facts in stats["stages"].items():
-        is_worse = facts["validation"]["corner_mean"] > facts["before"]["corner_mean"]
+        error = facts["validation"]["corner_mean"]  # null where a spoiled network finds nothing
+        is_worse = error is None or error > facts["before"]["corner_mean"]
         assert is_worse == (name == stage.name)
         assert facts["kept"] == ("former" if is_worse else "new")
     assert (stats["state"], stats["version_before"], stats["version_after"][:3]) == ("done", "0", "1 (")
@@ -691,7 +692,7 @@ def test_labels_of_centers_alone_can_be_trained_on(studies: Path, weights: Path)
     ("request_", "labels", "words"),
     [
         pytest.param({"max_epochs": 0}, 2, "max_epochs must be", id="parameter"),
-        pytest.param({}, 0, "at least 2 images with a label of tag 'final', the studies folder has 0", id="no-labels"),
+        pytest.param({}, 0, "at least 2 images with a label .* learnt from, the studies folder has 0", id="no-labels"),
         pytest.param({}, 1, "at least 2 labels that can be used, 1 of 2 can", id="one-usable"),
     ],
 )

@@ -119,7 +119,8 @@ def test_the_interface_shows_no_body_without_fields_or_passing_on() -> None:
         for method, route in methods.items():
             for media in route.get("requestBody", {}).get("content", {}).values():
                 assert media["schema"] != {}, (method, path)
-                assert "$ref" in json.dumps(media["schema"]), (method, path)
+                if (method, path) != ("put", "/study"):  # a plan as study.yaml has it, checked by lib/study
+                    assert "$ref" in json.dumps(media["schema"]), (method, path)
 
 
 def test_every_parameter_of_the_datastore_has_a_description_or_a_choice() -> None:

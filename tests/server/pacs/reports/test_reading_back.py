@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -112,7 +111,7 @@ def test_the_newest_of_two_sites_counts_and_none_is_lost(
     pacs.store(header)
     sites = [open_department(name) for name in ("first", "second")]
     clock = iter(range(1_800_000_000, 1_900_000_000, 100))
-    monkeypatch.setattr("lib.server.store.labels.time", SimpleNamespace(time=lambda: next(clock)))
+    monkeypatch.setattr("lib.server.store.database.Database.now", lambda _: next(clock))
     for number, site in enumerate(sites):
         site.look()
         site.label(header, varied(spine, number), user=("Ada", "Boris")[number])
