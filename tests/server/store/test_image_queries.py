@@ -115,7 +115,8 @@ def test_a_plan_for_any_values_knows_that_one_image_is_asked_for(studies: Path, 
     """PostgreSQL keeps such plans, and sorts all scores where the limit might be any."""
     store = opened(studies)
     asked: list[str] = []
-    event.listen(store._database._engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    for engine in {store._database._engine, store._database._lazy}:  # SQLite has one
+        event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
     for pick in (store.pick_random, store.pick_first, lambda: store.score_queries.pick_by_score("x", "1")):
         pick()
     assert sum("ORDER BY" in statement for statement in asked) == 3
