@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from monai.transforms import Compose, MapTransform, Randomizable, Transform
 
-from ...image_io import Radiograph, read_radiograph
+from ...image_io import Radiograph, UnreadableImageError, read_radiograph
 from ...image_io.window import windowed
 from ...spine.geometry import mirror_points, scaling, transform_points
 from ...spine.imaging.orientation import UPRIGHT, orientation_of
@@ -88,7 +88,7 @@ class LoadRadiographd(Transform):
         """
         source = data[IMAGE]
         if isinstance(source, (str, Path)):
-            source = read_radiograph(file_of(source))
+            source = _read(source)
         radiograph = source if isinstance(source, Radiograph) else Radiograph(source)
         loaded = _upright(data, radiograph)
         height, width = loaded[IMAGE].shape[-2:]
@@ -97,6 +97,18 @@ class LoadRadiographd(Transform):
         scale = self.longest / max(height, width)
         size = max(1, round(height * scale)), max(1, round(width * scale))
         return move(loaded, scaling(size[1] / width, size[0] / height), size)
+
+
+def _read(source: str | Path) -> Radiograph:
+    """The image; fetched again where the cache drops it before it is read."""
+    for is_last in (False, False, True):
+        path = file_of(source)
+        try:
+            return read_radiograph(path)
+        except UnreadableImageError:
+            if is_last or path.exists() or not isinstance(source, FetchedImage):
+                raise
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _upright(data: Mapping[str, Any], radiograph: Radiograph) -> dict[str, Any]:
