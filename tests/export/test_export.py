@@ -86,7 +86,6 @@ def test_files_that_predict_otherwise_are_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.xfail(reason="points of the toy network differ where other tests have run in this process", strict=False)
 def test_the_bundle_predicts_the_same_points_without_this_repository(
     exported: Exported, image: Path, tmp_path: Path
 ) -> None:

@@ -7,7 +7,6 @@ import sys
 from lib.learning.models import devices
 from lib.server.training import shared_stage
 
-devices.has_fast_bfloat16 = lambda _: False
-
-if __name__ == "__main__":
+if __name__ == "__main__":  # not where a test imports this file: its process would compute otherwise from then on
+    devices.has_fast_bfloat16 = lambda _: False
     raise SystemExit(shared_stage.main(sys.argv[1:]))
