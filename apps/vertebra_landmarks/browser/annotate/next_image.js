@@ -90,6 +90,25 @@ export async function chooseNext(client, strategy, present, opened, signal = nul
 }
 
 /**
+ * What the study plan has next for the user, after the open image; the server keeps to an image until it is submitted or
+ * given back.
+ * @param {import("../shell/study.js").Study} study
+ * @param {string} strategy
+ * @param {string} present the open image
+ * @param {() => Promise<boolean>} onKept called where the open image is to be read first; whether it is given back
+ * @param {AbortSignal | null} signal
+ * @returns {Promise<import("../api/types.js").NextImage | null>} null where the user stays
+ */
+export async function chooseOfStudy(study, strategy, present, onKept, signal = null) {
+    const first = await study.next(strategy, signal);
+    if (first.image !== present) return first;
+    if (!await onKept()) return null;
+    await study.release(present);
+    const other = await study.next(strategy, signal);
+    return other.image === present ? { image: null, sentence: "No other image is left for you now." } : other;
+}
+
+/**
  * Images without a submitted label.
  * @param {Client} client
  * @param {AbortSignal | null} signal
