@@ -178,6 +178,17 @@ export class ImageLoader {
             : fetchLabel(client, session.imageId, FINAL, signal);
     }
 
+    /** Ask the server again what the user may do with the image of a study. */
+    async refreshPart() {
+        const { workspace } = this;
+        const { context, session } = workspace;
+        if (session.part === null) return;
+        try {
+            session.part = (await context.client.get(withQuery("/readings", { image: session.imageId }))).you;
+            workspace.refresh();
+        } catch { /* what is known stays; the next request that the user waits for says it */ }
+    }
+
     /**
      * Offer unfinished work, else find landmarks where there are none or old ones.
      * @param {Label | null} label what the server has

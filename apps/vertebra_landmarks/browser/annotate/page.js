@@ -271,6 +271,7 @@ export class AnnotatePage {
         this.pointKeys.end();
         this.placement.stop();
         await this.loader.startOver(notice);
+        this.#followAccess();
     }
 
     /** Open the image that the strategy chooses; in a study, the one that the plan has for the user. */
@@ -430,6 +431,7 @@ export class AnnotatePage {
         const { study } = this.workspace.context;
         if (study.plan !== null) void study.load();
         if (this.submit.nextAfter.input.checked) void this.next();
+        else void this.loader.refreshPart();
     }
 
     /** @returns {import("../canvas/radiograph_view.js").Handlers} */
