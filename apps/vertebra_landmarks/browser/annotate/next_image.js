@@ -6,6 +6,7 @@ import { ServerError } from "../api/errors.js";
 /** @typedef {import("../api/client.js").Client} Client */
 
 const KEY = "vertebraLandmarks.opened";
+const UNSUBMITTED = "You have not submitted this reading. Give the image back unread? Your edits stay in this browser.";
 const [MAX_CHOICES, MAX_LISTED, MAX_REMEMBERED] = [5, 200, 500];
 
 /** Images opened in this tab, the present one last. */
@@ -127,5 +128,45 @@ function stored(storage) {
         return Array.isArray(ids) ? ids.filter((id) => typeof id === "string") : [];
     } catch {
         return [];
+    }
+}
+
+/** Goes from image to image. */
+export class Navigation {
+    /** @param {import("./page.js").AnnotatePage} page */
+    constructor(page) {
+        this.page = page;
+    }
+
+    /** Open the image that the strategy chooses; in a study, the one that the plan has for the user. */
+    async next() {
+        const { workspace, opened, images } = this.page;
+        const { context, session } = workspace;
+        if (context.study.plan !== null) return this.#nextOfStudy();
+        const strategy = images.strategy.value || "first";
+        const id = await workspace.run("next", "Choosing the next image", ({ controller }) =>
+            chooseNext(context.client, strategy, session.imageId, opened, controller.signal)
+        );
+        if (id) context.router.go("image", id);
+        else if (id === "") context.messages.show("All images are labelled.");
+    }
+
+    /** Open the image that was open before this one. */
+    previous() {
+        const id = this.page.opened.back();
+        if (id) this.page.workspace.context.router.go("image", id);
+    }
+
+    async #nextOfStudy() {
+        const { workspace, images } = this.page;
+        const { context, session } = workspace;
+        const onKept = async () => (await context.messages.ask(UNSUBMITTED, [
+            { label: "Stay", value: "stay" }, { label: "Give it back", value: "release" },
+        ])) === "release";
+        const found = await workspace.run("next", "Choosing the next image", ({ controller }) =>
+            chooseOfStudy(context.study, images.strategy.value, session.imageId, onKept, controller.signal)
+        );
+        if (found?.image) context.router.go(found.adjudicate ? "adjudicate" : "image", found.image);
+        else if (found) context.messages.show(found.sentence ?? "Nothing is left for you now.");
     }
 }

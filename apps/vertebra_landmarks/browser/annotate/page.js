@@ -14,7 +14,7 @@ import { EditSession } from "./edit_session.js";
 import { FINAL, ImageLoader } from "./image_loader.js";
 import { Inference } from "./inference.js";
 import { Keys, helpSections } from "./keys.js";
-import { chooseNext, chooseOfStudy, openedImages } from "./next_image.js";
+import { Navigation, openedImages } from "./next_image.js";
 import { Placement } from "./placement.js";
 import { PointKeys } from "./point_keys.js";
 import { Presence } from "./presence.js";
@@ -100,6 +100,7 @@ export class AnnotatePage {
         this.notices = new Notices(this);
         this.reading = new ReadingSection(this);
         this.conflict = new ConflictSection(this);
+        this.navigation = new Navigation(this);
         this.images = new ImagesSection(this);
         this.viewSection = new ViewSection(this);
         this.correct = new CorrectSection(this);
@@ -274,38 +275,6 @@ export class AnnotatePage {
         this.#followAccess();
     }
 
-    /** Open the image that the strategy chooses; in a study, the one that the plan has for the user. */
-    async next() {
-        const { workspace, opened } = this;
-        const { context, session } = workspace;
-        if (context.study.plan !== null) return this.#nextOfStudy();
-        const strategy = this.images.strategy.value || "first";
-        const id = await workspace.run("next", "Choosing the next image", ({ controller }) =>
-            chooseNext(context.client, strategy, session.imageId, opened, controller.signal)
-        );
-        if (id) context.router.go("image", id);
-        else if (id === "") context.messages.show("All images are labelled.");
-    }
-
-    async #nextOfStudy() {
-        const { workspace } = this;
-        const { context, session } = workspace;
-        const text = "You have not submitted this reading. Give the image back unread? Your edits stay in this browser.";
-        const choices = [{ label: "Stay", value: "stay" }, { label: "Give it back", value: "release" }];
-        const onKept = async () => (await context.messages.ask(text, choices)) === "release";
-        const found = await workspace.run("next", "Choosing the next image", ({ controller }) =>
-            chooseOfStudy(context.study, this.images.strategy.value, session.imageId, onKept, controller.signal)
-        );
-        if (found?.image) context.router.go(found.adjudicate ? "adjudicate" : "image", found.image);
-        else if (found) context.messages.show(found.sentence ?? "Nothing is left for you now.");
-    }
-
-    /** Open the image that was open before this one. */
-    previous() {
-        const id = this.opened.back();
-        if (id) this.workspace.context.router.go("image", id);
-    }
-
     /**
      * State the patient's side at the left of the image; the server stores it, else the draft does.
      * @param {Side} side
@@ -430,7 +399,7 @@ export class AnnotatePage {
     #onStored() {
         const { study } = this.workspace.context;
         if (study.plan !== null) void study.load();
-        if (this.submit.nextAfter.input.checked) void this.next();
+        if (this.submit.nextAfter.input.checked) void this.navigation.next();
         else void this.loader.refreshPart();
     }
 

@@ -20,10 +20,10 @@ export class ImagesSection {
     constructor(page) {
         this.page = page;
         const { settings, router } = page.workspace.context;
-        this.next = button("Next image", "Open the image that the server chooses (N).", () => void page.next(), {
+        this.next = button("Next image", "Open the image that the server chooses (N).", () => void page.navigation.next(), {
             "data-testid": "next",
         });
-        this.previous = button("Previous", "Open the previous image (P).", () => page.previous(), {
+        this.previous = button("Previous", "Open the previous image (P).", () => page.navigation.previous(), {
             "data-testid": "previous",
         });
         this.strategy = selectBox(
