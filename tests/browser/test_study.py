@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -17,6 +18,8 @@ from lib.spine.schema import CORNERS, VERTEBRAE
 
 from ..server.annotation.study_client import Person, points_body
 from ..serving import Server, Start
+from . import node_tools
+from .accessibility import serious_findings, walk
 from .annotator import Annotator
 from .conftest import UNSCORED, OpenPage, phantom
 from .watch import Watch
@@ -130,6 +133,14 @@ def record(page: Page) -> list[Response]:
     found: list[Response] = []
     page.on("response", found.append)
     return found
+
+
+def check_accessible(page: Page) -> None:
+    """Nothing serious is found by axe-core, and Tab reaches all controls; without npm's tools nothing is checked."""
+    with contextlib.suppress(node_tools.MissingTools):
+        node_tools.install()
+        assert serious_findings(page) == []
+        assert walk(page) == {"missed": [], "unmarked": [], "outside": []}
 
 
 def path_of(answer: Response) -> str:
@@ -303,6 +314,7 @@ def test_an_adjudicator_decides_with_keys(server: Server, new_images: NewImages,
     for test_id in ("both-angles", "confirm", "take-1", "take-m", "edit"):
         expect(page.get_by_test_id(test_id)).to_be_in_viewport()
     expect(page.get_by_test_id("confirm")).to_be_disabled()
+    check_accessible(page)
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
     expect(differences.nth(1)).to_have_attribute("aria-current", "true")
@@ -374,6 +386,7 @@ def test_the_plan_is_changed_in_a_form(server: Server, open_as: OpenAs, plan: Ca
     expect(page.get_by_test_id("part")).to_contain_text("ada, you are a reader")
     expect(page.get_by_test_id("plan")).to_contain_text("100 % of the images are read by two readers.")
     page.get_by_test_id("plan-edit").get_by_text("Change the plan").click()
+    check_accessible(page)
     page.get_by_test_id("plan-adjudicators").fill("cleo, ben")
     page.get_by_test_id("plan-save").click()
     expect(page.get_by_test_id("plan-error")).to_contain_text("may not be readers, but 'ben' is both")
@@ -401,6 +414,7 @@ def test_agreement_is_shown_and_saved(server: Server, new_images: NewImages, ope
     (row,) = [one for one in found["tables"]["angles"] if one["angle"] == "largest"]
     expect(page.get_by_test_id("table-angles")).to_contain_text(f"{row['sem_deg']:.1f}")
     expect(page.get_by_test_id("methods")).to_contain_text("4 radiographs were read by 2 readers (ada, ben)")
+    check_accessible(page)
     with page.expect_download() as download:
         page.get_by_test_id("file-pairs.csv").click()
     lines = download.value.path().read_text().splitlines()

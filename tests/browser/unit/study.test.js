@@ -17,10 +17,10 @@ const slot = (kind, more = {}) => ({ number: 1, kind, blind: true, model: true, 
 test("a banner says what the reading is, and what is shown", () => {
     const second = readingBanner({ may_save: true, model: true, reading: slot("second") });
     assert.deepEqual(second, { title: "Second reading, blind", action: "release",
-        sentences: ["Nothing of other readings is shown.", "The model's points are offered."] });
+        sentences: ["Nothing of other readings is shown.", "Points of the model are offered."] });
     const repeat = readingBanner({ may_save: true, model: false, reading: slot("repeat") });
     assert.equal(repeat.title, "Repeat, blind");
-    assert.match(repeat.sentences.join(" "), /nor of your own first one.*place the points by hand/);
+    assert.match(repeat.sentences.join(" "), /nor your own first one.*No points of the model: place the points by hand/);
     const open = readingBanner({ may_save: true, model: true, reading: slot("first", { blind: false, submitted: true }) });
     assert.deepEqual([open.title, open.sentences.length, open.action], ["First reading", 1, ""]);
 });
@@ -81,7 +81,7 @@ test("who has no part in the plan is told so", () => {
     show({});
     assert.match(study.noPartText, /enter your name/);
     show({ is_adjudicator: true });
-    assert.deepEqual([study.hasPart, study.nextText], [true, "Next to adjudicate"]);
+    assert.deepEqual([study.hasPart, study.nextText], [true, "Your next image"]);
     show({ is_reader: true });
     assert.equal(study.nextText, "Your next image");
 });

@@ -59,8 +59,7 @@ export class Study {
 
     /** What the button says that opens the next image. */
     get nextText() {
-        if (this.plan === null) return "Next image";
-        return this.isAdjudicator ? "Next to adjudicate" : "Your next image";
+        return this.plan === null ? "Next image" : "Your next image";
     }
 
     /** Ask the server. @returns {Promise<void>} where it does not answer, what is known stays */

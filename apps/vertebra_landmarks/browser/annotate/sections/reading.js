@@ -83,8 +83,8 @@ export class ReadingSection {
 /** @param {Part} part with a reading @returns {Banner} */
 export function readingBanner({ reading, model }) {
     const { kind, blind, submitted } = /** @type {NonNullable<Part["reading"]>} */ (reading);
-    const hidden = kind === "repeat" ? "Nothing of other readings is shown, nor of your own first one." : "Nothing of other readings is shown.";
-    const offered = model ? "The model's points are offered." : "The model's points are not offered: place the points by hand.";
+    const hidden = kind === "repeat" ? "Nothing of other readings is shown, nor your own first one." : "Nothing of other readings is shown.";
+    const offered = model ? "Points of the model are offered." : "No points of the model: place the points by hand.";
     const done = "You have submitted it, and may correct it until it is adjudicated.";
     return {
         title: readingTitle(/** @type {NonNullable<Part["reading"]>} */ (reading)),
