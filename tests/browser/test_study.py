@@ -257,9 +257,7 @@ def test_without_the_model_points_are_placed_by_hand(
     page.get_by_test_id("next").click()
     annotator = Annotator(page)
     annotator.wait_for(image)
-    expect(page.get_by_test_id("reading")).to_contain_text(
-        "The model's points are not offered: place the points by hand."
-    )
+    expect(page.get_by_test_id("reading")).to_contain_text("No points of the model: place the points by hand.")
     expect(page.get_by_test_id("place-text")).to_contain_text("Click T1 TL")
     expect(page.get_by_test_id("infer")).to_be_disabled()
     assert not watch.asked("POST", "/infer/vertebra_landmarks")
