@@ -11,10 +11,13 @@ import pytest
 
 from lib.agreement.study_agreement import agreement
 from lib.agreement.tables import TABLES
+from lib.image_io import Radiograph
 from lib.server.annotation.readings import agreement_input
 from lib.server.annotation.readings.agreement import StudyAgreement
 from lib.server.annotation.readings.agreement_input import readings_of_folder
+from lib.server.annotation.readings.study import Study
 from lib.server.store.datastore import StudiesDatastore
+from lib.study.visibility import viewer_of
 
 from ...scripts.study_folder import IMAGES, read_by_two
 
@@ -41,6 +44,19 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+def submit_again(store: StudiesDatastore, image: str, spaces: int) -> None:
+    """Let ben submit the reading of an image again, with the same points."""
+    study, label = Study(store, no_image, has_login=False), store.read_label(image, "reading-2")
+    plan = study.plan()
+    assert plan is not None
+    content = label.content + b" " * spaces
+    study.slots.submit(plan, viewer_of(plan, "ben", False), image, content, {"user": "ben"})
+
+
+def no_image(image: str) -> Radiograph:
+    raise AssertionError(f"{image} was read")
+
+
 def test_the_page_gets_the_tables_of_the_script(store: StudiesDatastore) -> None:
     found = StudyAgreement(store, "1.2.3").of()
     script = agreement(readings_of_folder(store, [])[0])
@@ -57,14 +73,13 @@ def test_nothing_is_calculated_again_before_a_reading_changes(store: StudiesData
     first = study.of()
     assert sorted(decoded) == sorted(f"{name}.png" for name in IMAGES)
     assert study.of() is first
-    label = store.read_label("one", "reading-2")
-    store.save_label_content("one", "reading-2", label.content, {**label.metadata, "note": "seen again"})
+    submit_again(store, "two", 1)
     again = study.of()
     assert again is not first
     assert again == first
     assert len(decoded) == len(IMAGES)  # the images are as they were
     Path(store.get_image_uri("two")).touch()
-    store.save_label_content("one", "reading-2", label.content, {**label.metadata, "note": "and again"})
+    submit_again(store, "two", 2)
     study.of()
     assert decoded[len(IMAGES) :] == ["two.png"]
 
