@@ -221,9 +221,9 @@ export class AnnotatePage {
     }
 
     /** Begin guided placement, where the points are to be placed by hand. */
-    startPlacing() {
+    startPlacing = () => {
         if (!this.placement.step) this.place.toggle();
-    }
+    };
 
     /** Undo the last step; during a drag, the drag. */
     undo() {

@@ -50,11 +50,11 @@ export class ReaderStrip {
         const progress = study.status?.progress;
         this.element.hidden = !progress;
         if (!progress) return;
-        const { readers, final, to_adjudicate: waiting, images } = progress;
+        const { readers, read, to_adjudicate: waiting, images } = progress;
         const own = study.status?.you.user ?? "";
         const isOwn = (/** @type {ReaderProgress} */ { reader }) => Number(reader === own);
         const shown = [...readers].sort((a, b) => isOwn(b) - isOwn(a)).slice(0, MAX_READERS);
-        const note = study.hasPart ? `${countText(final)} of ${plural(images, "image")} final${waiting ? `, ${countText(waiting)} to adjudicate` : ""}` : study.noPartText;
+        const note = study.hasPart ? `${countText(read)} of ${plural(images, "image")} read as planned${waiting ? `, ${countText(waiting)} to adjudicate` : ""}` : study.noPartText;
         fill(this.element, h("p", { class: "strip-note" }, note), h("ul", {}, ...shown.map((one) => readerItem(one, own))),
             h("a", { class: "link", href: hrefOf("study") }, "Study"));
     }

@@ -35,7 +35,8 @@ export class ReadingSection {
         if (shown === this.#shown) return;
         this.#shown = shown;
         this.element.dataset.kind = session.isAdjudication ? "adjudication" : session.part?.reading?.kind ?? "none";
-        fill(this.element, h("h2", {}, banner.title), h("p", {}, banner.sentences.join(" ")), this.#action(banner.action));
+        fill(this.element, h("div", { class: "banner-head" }, h("h2", {}, banner.title), this.#action(banner.action)),
+            h("p", {}, banner.sentences.join(" ")));
     }
 
     /** @returns {Banner} */
@@ -45,11 +46,11 @@ export class ReadingSection {
         const part = /** @type {Part} */ (session.part);
         if (study.isAdjudicator) return adjudicationBanner(session);
         if (!study.isReader) return { title: "Only to look at", sentences: [study.noPartText], action: "" };
-        if (part.reading) return readingBanner(part);
         if (!part.may_save) {
-            const sentences = ["Its final label is made: you may look at it, but not change it."];
-            return { title: "Closed", sentences, action: "" };
+            const sentences = ["It is read as often as the plan wants for now: you may look at it, but not change it."];
+            return { title: "Nothing to read here", sentences, action: "" };
         }
+        if (part.reading) return readingBanner(part);
         const sentences = ["What you submit becomes your reading, where the plan has one of this image for you.",
             "“Your next image” keeps an image for you while you work on it."];
         return { title: "Not given to you yet", sentences, action: "" };
@@ -62,7 +63,7 @@ export class ReadingSection {
             return h("a", { class: "button small", href: context.router.href("adjudicate", session.imageId),
                 "data-testid": "compare" }, "Compare the readings");
         }
-        return action === "release" && button("Give it back unread", "Somebody else may read this image then; your edits stay " +
+        return action === "release" && button("Give it back", "You do not read it now: somebody else may read this image; your edits stay " +
             "in this browser.", () => void this.#release(), { "data-testid": "release" });
     }
 

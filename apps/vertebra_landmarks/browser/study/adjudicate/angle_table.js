@@ -24,7 +24,7 @@ export class AngleTable {
         const rows = pairedCurves(first.measured.curves, second.measured.curves);
         const head = [first, second].map(({ reader }, index) => h("th", { scope: "col" }, swatch(colors[index]), nameElement(reader || "no name")));
         const body = rows.map(([one, other]) => h("tr", {}, h("td", {}, ...curveContent(one)), h("td", {}, ...curveContent(other)),
-            h("td", { class: "number" }, one && other ? angleText(Math.abs(one.angle_deg - other.angle_deg)) : "–")));
+            h("td", { class: "number" }, one && other ? angleText(apart(one, other)) : "–")));
         const empty = h("tr", {}, h("td", { colspan: 3 }, "Neither reading has a curve to measure."));
         const largest = difference === null ? "" : `Largest angles differ by ${angleText(difference)}`;
         fill(this.element, h("caption", { class: "hint" }, largest || "Cobb angles of both readings"),
@@ -38,6 +38,11 @@ export function swatch(color) {
     const element = h("span", { class: "swatch", "aria-hidden": "true" });
     element.style.background = color;
     return element;
+}
+
+/** Difference of two angles as they are shown. @param {Curve} one @param {Curve} other @returns {number} degrees */
+function apart(one, other) {
+    return Math.abs(Math.round(10 * one.angle_deg) - Math.round(10 * other.angle_deg)) / 10;
 }
 
 /** @param {Curve | null} curve */

@@ -61,8 +61,8 @@ class AdjudicatePage {
         this.angles = new AngleTable();
         this.choices = new Choices({ onChoose: () => this.#draw(), onConfirm: () => void this.#confirm(), onEdit: () => this.#edit() });
         this.dock = h("div", { class: "dock", hidden: true }, this.angles.element, this.choices.element);
-        const panel = h("aside", { class: "panel", "aria-label": "Adjudication" }, this.notice,
-            h("div", { class: "sections" }, this.shift, this.differences.element), this.dock);
+        const panel = h("aside", { class: "panel", "aria-label": "Adjudication" }, this.notice, this.shift,
+            h("div", { class: "sections" }, this.differences.element), this.dock);
         container.append(h("div", { class: "annotate adjudicate" }, this.stage, panel));
         this.view = new RadiographView(this.stage);
         this.view.setLocked(true);
@@ -265,11 +265,10 @@ class AdjudicatePage {
 
     /** @param {string} title @param {string} text */
     #showNotice(title, text) {
-        fill(this.notice, h("h1", {}, title), nameElement(this.imageId), text && h("p", {}, text),
-            h("div", { class: "row" },
-                h("a", { class: "link", href: this.context.router.href("study") }, "All images to adjudicate"),
-                this.#found && h("button", { type: "button", class: "button small", "data-testid": "skip", onclick: () => void this.#skip(),
-                    title: "Leave this image for later, and open another one (N)." }, "Another image")));
+        const skip = h("button", { type: "button", class: "button small", "data-testid": "skip", onclick: () => void this.#skip(),
+            title: "Leave this image for later, and open another one (N)." }, "Another image");
+        fill(this.notice, h("div", { class: "banner-head" }, h("h1", {}, title), this.#found && skip), nameElement(this.imageId),
+            text && h("p", {}, text), h("a", { href: this.context.router.href("study") }, "All images to adjudicate"));
     }
 
     /** @param {string} text */

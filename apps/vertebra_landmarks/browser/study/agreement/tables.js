@@ -34,6 +34,8 @@ const COLUMNS = {
         ["In one only", (row) => String(row.curves_in_one)],
     ],
 };
+/** Headings of columns without numbers. */
+const WORDS = ["Angle", "End"];
 const TITLES = /** @type {const} */ ([
     ["angles", "Angles", "With 95 % intervals. ICC: intraclass correlation; SEM: standard error of measurement; MDC: minimal detectable change."],
     ["overall", "All readings together", "Of the largest angle of each reading."],
@@ -52,11 +54,14 @@ export function tableCards(tables) {
         h("div", { class: "table-scroll", tabindex: "0", role: "group", "aria-label": title }, table(name, tables[name]))));
 }
 
+/** Of a column: words begin at the left, numbers end at the right. @param {string} heading @param {number} index */
+const classOf = (heading, index) => (index === 0 || WORDS.includes(heading) ? null : "number");
+
 /** @param {string} name @param {TableRow[]} rows */
 function table(name, rows) {
     const columns = COLUMNS[name];
     return h("table", { class: "table", "data-testid": `table-${name}` },
-        h("thead", {}, h("tr", {}, ...columns.map(([heading], index) => h("th", { scope: "col", class: index > 1 ? "number" : null }, heading)))),
-        h("tbody", {}, ...rows.map((row) => h("tr", {}, ...columns.map(([, textOf], index) => (index
-            ? h("td", { class: index > 1 ? "number" : null }, textOf(row)) : h("th", { scope: "row" }, nameElement(textOf(row)))))))));
+        h("thead", {}, h("tr", {}, ...columns.map(([heading], index) => h("th", { scope: "col", class: classOf(heading, index) }, heading)))),
+        h("tbody", {}, ...rows.map((row) => h("tr", {}, ...columns.map(([heading, textOf], index) => (index
+            ? h("td", { class: classOf(heading, index) }, textOf(row)) : h("th", { scope: "row" }, nameElement(textOf(row)))))))));
 }
