@@ -39,7 +39,7 @@ SIZE = (1200, 560)
 COUNT = 12
 FOLLOWED = ("spine_2025", "spine_2026")
 """Two images of one patient."""
-STUDY = {"readers": ["ada", "ben"], "adjudicators": ["cleo"], "second_reading": {"share": 1.0}}
+STUDY: dict[str, Any] = {"readers": ["ada", "ben"], "adjudicators": ["cleo"], "second_reading": {"share": 1.0}}
 READ_TWICE = tuple(f"spine_{number:03d}" for number in range(6, 12))
 READER_SD_PX = 2.0
 COLORS, SHARE = 128, 0.8

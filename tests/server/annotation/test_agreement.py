@@ -34,7 +34,8 @@ def store(tmp_path: Path, ladder: np.ndarray) -> Iterator[StudiesDatastore]:
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the image files that were read."""
-    read, names = agreement_input.read_radiograph, []
+    read = agreement_input.read_radiograph
+    names: list[str] = []
 
     def counted(path: Path) -> Any:
         names.append(path.name)
