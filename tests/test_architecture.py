@@ -51,7 +51,7 @@ AGREEMENT = SPINE | {"scipy", "lib.agreement", "lib.study.differences"}
 WEB = {"fastapi", "starlette", "pydantic", "anyio", "jwt"}
 HTTP = {"requests", "urllib3", "dicomweb_client"}
 SERVER = LEARNING | REPORT | STUDY | WEB | HTTP | {"monailabel", "filelock", "psutil", "sqlalchemy", "watchdog"}
-SERVER |= {"lib.server", "lib.structured_report", "lib.deidentification"}
+SERVER |= {"lib.server", "lib.structured_report", "lib.deidentification", "lib.agreement"}
 ARCHIVE = LEARNING | {
     "lib.archive",
     "lib.server.config",
