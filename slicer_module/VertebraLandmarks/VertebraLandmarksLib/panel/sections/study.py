@@ -1,4 +1,4 @@
-"""Banner and section Study: which reading is open, giving it back, progress by reader, and what is to be adjudicated."""
+"""Banner and section Study: which reading is open, giving it back, progress of readers, and what is to adjudicate."""
 
 from ...scene.click_placement import GUIDED_MODE
 from ...workflow.actions.study import format_part, format_progress
