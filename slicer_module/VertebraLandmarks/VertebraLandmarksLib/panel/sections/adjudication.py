@@ -43,8 +43,8 @@ class AdjudicationSection:
 
     def refresh(self, state):
         """Show differences and choice."""
-        ui, self._adjudication = self._ui, state.adjudication
-        is_open = self._adjudication is not None
+        ui, was_open, self._adjudication = self._ui, self.is_open, state.adjudication
+        is_open = self.is_open
         ui.adjudicationSection.setVisible(is_open)
         ui.choiceFrame.setVisible(is_open)
         if not is_open:
@@ -55,6 +55,8 @@ class AdjudicationSection:
         differences = self._adjudication.readings.differences
         fill(ui.differencesTable, [difference_row(self._adjudication, one) for one in differences])
         self._show_choice(state)
+        if not was_open:
+            ui.sectionsArea.verticalScrollBar().value = 0  # the section is the first
 
     def confirm(self):
         """Store what is chosen, or the points that were edited."""
