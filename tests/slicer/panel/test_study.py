@@ -191,7 +191,7 @@ def check_comparison(opened: Desktop) -> None:
         node for node in nodes("vtkMRMLModelNode") if node.GetAttribute("VertebraLandmarks.role")[:7] == "reading"
     ]
     colors = [tuple(round(255 * value) for value in node.GetDisplayNode().GetColor()) for node in models]
-    assert colors == [(86, 180, 233), (230, 159, 0)]
+    assert colors == [(255, 176, 46), (86, 190, 255)]
     assert [node.GetPolyData().GetNumberOfLines() for node in models] == [68, 68]
     assert [node.GetName() for node in nodes() if node.GetSaveWithScene()] == []
     assert not np.isfinite(opened.logic.editor.xy).any()
