@@ -47,9 +47,9 @@ class VertebraLandmarksPanel:
         self._sections = (
             ConnectionSection(self.ui, controller, settings),
             self._images,
+            self._correct,
             StudySection(self.ui, controller, logic),
             self._adjudication,
-            self._correct,
             self._place,
             self._measure,
             self._submit,
@@ -62,7 +62,7 @@ class VertebraLandmarksPanel:
         fill(self.ui.keysTable, Shortcuts.rows())
         self.ui.taskCancelButton.connect("clicked(bool)", lambda: controller.cancel())
         self._shown_messages = (None, "")
-        self._shown_image = None
+        self._shown_image = (None, None)
         self._unsubscribe = [controller.subscribe(self._show_state), logic.subscribe(self._show_points)]
         self._show_state(controller.state)
         self._show_points()
@@ -157,9 +157,10 @@ class VertebraLandmarksPanel:
         settings["closedSections"] = " ".join(section.name for section in sections if section.collapsed)
 
     def _show_state(self, state):
+        user = None if state.study is None else state.study.user
         image = None if state.current is None else (state.current.id, state.current.source)
-        if image != self._shown_image:
-            self._shown_image = image
+        if (user, image) != self._shown_image:
+            self._shown_image = user, image
             self.notice.withdraw()
         for section in self._sections:
             section.refresh(state)

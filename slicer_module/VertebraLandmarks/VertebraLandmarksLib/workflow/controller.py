@@ -187,18 +187,23 @@ class Controller:
 
     def refresh(self) -> None:
         """Request the list of images and the state of the server."""
-        work, annotator = server_tasks.fetch_server_state, self.annotator
-        self._requests.submit(
-            "refresh", "Reading the list of images", work, lambda result: self._on_server_state(result, annotator)
-        )
+        work, on_done = server_tasks.fetch_server_state, self._for_this_user(self._on_server_state)
+        self._requests.submit("refresh", "Reading the list of images", work, on_done)
 
     def _refresh_in_background(self) -> None:
-        work, annotator = server_tasks.fetch_server_state, self.annotator
-        self._requests.submit_background(work, lambda result: self._on_server_state(result, annotator))
+        self._requests.submit_background(server_tasks.fetch_server_state, self._for_this_user(self._on_server_state))
 
-    def _on_server_state(self, server: ServerState, annotator: Optional[str] = None) -> None:
-        if annotator not in (None, self.annotator):
-            return  # what somebody else was shown
+    def _for_this_user(self, then: Callable[[Any], object]) -> Callable[[Any], None]:
+        """The callback, which drops what was requested for somebody who has left the workstation since."""
+        user = self.annotator
+
+        def on_done(result: Any) -> None:
+            if self.annotator == user:
+                then(result)
+
+        return on_done
+
+    def _on_server_state(self, server: ServerState) -> None:
         self._store.update(images=server.images, queue=server.queue)
         session = self._autosave.session
         if session is not None and session.server == self._requests.server and session.reader is None:
@@ -326,7 +331,9 @@ class Controller:
         return self._submission.submit(confirmed)
 
     def _on_label_stored(self, is_open: bool) -> None:
-        self._requests.submit_background(lambda client, job: client.info(job.signal), self._on_server_info)
+        self._requests.submit_background(
+            lambda client, job: client.info(job.signal), self._for_this_user(self._on_server_info)
+        )
         if self.state.study is not None:
             self._study.refresh()
         if self.next_after_submit and is_open:

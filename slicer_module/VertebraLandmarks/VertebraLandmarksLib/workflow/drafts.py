@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Optional, TypeVar
 import numpy as np
 
 from ..client.errors import ServerError
-from ..client.json_fields import optional_choice
+from ..client.json_fields import as_integer, as_list, optional_choice
 from ..client.provenance import parse_origin
 from ..client.study import Reading, parse_reading
 from ..spine.atomic_write import atomic_write
@@ -272,14 +272,13 @@ def _draft(content: Any, key: str) -> Draft:
         image_left_is=optional_choice(content.get("image_left_is"), SIDES, "image_left_is"),
         reading=None if content.get("reading") is None else parse_reading(content["reading"]),
         is_correction=content.get("is_correction") is True,
-        seen_versions=tuple(_pair(one) for one in content.get("seen_versions", ())),
+        seen_versions=tuple(_pair(one) for one in as_list(content.get("seen_versions", []), "seen_versions")),
     )
 
 
 def _pair(value: Any) -> tuple[int, int]:
-    if not isinstance(value, list) or len(value) != 2 or not all(isinstance(one, int) for one in value):
-        raise ValueError(f"a version must be a pair of integers, got {value!r:.40}")
-    return value[0], value[1]
+    number, version = (as_integer(one, "seen_versions", 1) for one in as_list(value, "seen_versions"))
+    return number, version
 
 
 _Kind = TypeVar("_Kind")
