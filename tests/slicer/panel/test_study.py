@@ -249,7 +249,7 @@ def leave_unfinished_work(opened: Desktop, study: Study) -> None:
     opened.logic.editor.place_corners(3, study.truth[opened.state.current.id][3, 1:])
     opened.wait(lambda: opened.state.current.is_saved, what="the autosave")
     opened.controller.release_reading()  # so that somebody else may read it
-    opened.wait(lambda: opened.state.current is None)
+    opened.wait(lambda: opened.state.current is None and opened.state.drafts, what="the list of unfinished work")
     assert [draft.user for draft in opened.state.drafts] == ["ada"]
 
 
