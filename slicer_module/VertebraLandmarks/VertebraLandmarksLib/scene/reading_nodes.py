@@ -13,7 +13,8 @@ from ..spine.schema import VERTEBRAE
 from .mrml_nodes import SceneFrame, one_change, remove
 from .overlay_nodes import create_lines, create_texts, set_lines
 
-_LINE_PX, _TEXT_SCALE = 2, 2.4
+_LINES_PX, _TEXT_SCALE = (4, 2), 2.4
+"""Width of the lines of the first and the second: where both lie on each other, the first shows at either side."""
 _LETTER_PX = 5.4
 """Width of a letter in pixels of the view."""
 
@@ -53,8 +54,8 @@ class ReadingNodes:
         """
         self.remove()
         self._frame, self._shown = frame, tuple(readings)
-        for number, (xy, color) in enumerate(zip(readings, READINGS), 1):
-            lines = create_lines(self._scene, f"reading {number}", _LINE_PX, view)
+        for number, (xy, color, width) in enumerate(zip(readings, READINGS, _LINES_PX), 1):
+            lines = create_lines(self._scene, f"reading {number}", width, view)
             with one_change(lines.GetDisplayNode()):
                 lines.GetDisplayNode().SetColor(*unit_color(color))
                 lines.GetDisplayNode().SetScalarVisibility(False)

@@ -204,4 +204,5 @@ def format_part(study: Optional[Study], current: Optional[CurrentImage], is_adju
 
 def format_progress(study: Study) -> str:
     """Numbers of images, for display."""
-    return f"{study.images} images: {study.read} read, {study.to_adjudicate} to adjudicate, {study.final} final"
+    images = "1 image" if study.images == 1 else f"{study.images} images"
+    return f"{images}: {study.read} read, {study.to_adjudicate} to adjudicate, {study.final} final"
