@@ -231,8 +231,8 @@ class Controller:
         """
         info = self.state.info
         by_default = info.strategies[0] if info is not None and info.strategies else "first"
-        opener = self._loader if self.state.study is None else self._study
-        opener.open_next(strategy or self.strategy or by_default)
+        open_next = self._loader.open_next if self.state.study is None else self._study.open_next
+        open_next(strategy or self.strategy or by_default)
 
     def previous(self) -> None:
         """Open the image that was open before this one."""

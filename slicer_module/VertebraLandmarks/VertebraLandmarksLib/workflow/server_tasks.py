@@ -247,11 +247,9 @@ def _save_label(client: Client, image_id: str, draft: Draft, seen: Optional[Labe
         if not is_seen and client.label(image_id, tag, job.signal) != draft.markups:
             raise ReplacedLabelError(image_id, info)
     base_version = 0 if present is None else present[1].version
-    target = {} if draft.reading is None else {"tag": draft.reading.tag}
+    tag, facts = FINAL if draft.reading is None else draft.reading.tag, label_info_of(draft)
     try:
-        client.save_label(
-            image_id, draft.markups, label_info_of(draft), base_version=base_version, cancel=job.signal, **target
-        )
+        client.save_label(image_id, draft.markups, facts, tag, base_version=base_version, cancel=job.signal)
     except ServerError as error:
         if error.kind != TAKEN:
             raise

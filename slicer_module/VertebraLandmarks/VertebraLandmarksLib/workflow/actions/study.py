@@ -8,6 +8,7 @@ from typing import Optional
 
 from ...client.api import Client
 from ...client.errors import REFUSED, ServerError
+from ...client.readings import QueuedImage
 from ...client.responses import ANONYMOUS
 from ...client.study import FIRST, REPEAT, SECOND, NextReading, Reading, Study
 from .. import server_tasks, study_tasks
@@ -84,10 +85,11 @@ class StudyAction(Action):
         """Request plan and progress."""
         user = self._store.user
 
-        def on_done(found: tuple[Optional[Study], tuple]) -> None:
+        def on_done(found: tuple[Optional[Study], tuple[QueuedImage, ...]]) -> None:
+            study, queue = found
             if user == self._store.user:
-                self.on_study(found[0])
-                self._store.update(queue=found[1])
+                self.on_study(study)
+                self._store.update(queue=queue)
 
         self._requests.submit_background(server_tasks.fetch_study, on_done)
 
