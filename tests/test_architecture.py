@@ -39,6 +39,7 @@ LEARNING = (
         "yaml",
         "tqdm",
         "lib.learning",
+        "mlflow",
         "pydantic",
         "pydantic_core",
         "lib.__version__",

@@ -34,7 +34,7 @@ class Recorder:
         self.initial, self.facts, _ = rest
         return self
 
-    def fit(self, training: list[dict[str, Any]], checked: list[dict[str, Any]]) -> Path:
+    def fit(self, training: list[dict[str, Any]], checked: list[dict[str, Any]], on_epoch: object = None) -> Path:
         """Learns nothing."""
         self.learnt = {Path(item[IMAGE]).name: item[LABEL] for item in training}
         self.checked = {Path(item[IMAGE]).name: item[LABEL] for item in checked}

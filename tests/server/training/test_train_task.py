@@ -32,6 +32,7 @@ from lib.learning.data.rehearsal import Rehearsal
 from lib.learning.data.transforms import IMAGE
 from lib.learning.models.corner_net import CornerNet
 from lib.learning.uncertainty.error_model import ErrorModel
+from lib.learning.weights.provenance import OWN, public_facts
 from lib.learning.weights.weight_files import (
     ERRORS_MEASURED_ON,
     build_corner_net,
@@ -1148,13 +1149,13 @@ def test_a_training_runs_to_the_end_and_inference_uses_the_new_weights(server: S
     assert published != initial
     assert initial.read_bytes() == content
     now = server.task()
-    assert now["model"] == load_weights(published).facts != facts["model"]
+    assert now["model"] == public_facts(load_weights(published).facts) != facts["model"]
     assert stats["version_before"] == facts["model_version"] == "0"
     assert stats["version_after"] == now["model_version"] == version_name(now["model"])
     kept = {stage: told["kept"] for stage, told in stats["stages"].items()}  # a network that did worse stays
     assert "new" in kept.values()
     for stage, known in ((LANDMARKS, now["model"]), (CORNERS, now["second_network"])):
-        assert (known["data"] == "labels of the studies folder") == (kept[stage] == "new")
+        assert (known["data"] == OWN) == (kept[stage] == "new")
     new, old = load_weights(published).refiner, load_weights(initial).refiner
     assert new is not None
     assert old is not None
