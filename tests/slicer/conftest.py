@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -100,6 +100,7 @@ class MemoryLogic:
         self.image_left_is: str | None = None
         self.shown: list[str] = []
         self.readers: list[str] = []
+        self.compared: tuple[Spine, ...] = ()
 
     @property
     def image_frame(self) -> ImageFrame:
@@ -112,11 +113,12 @@ class MemoryLogic:
 
     def show_image(self, radiograph: Radiograph) -> None:
         self.radiograph, self._lost, self.image_left_is = radiograph, None, radiograph.info.image_left_is
+        self.compared = ()
         self.shown.append(radiograph.id)
         self.editor.load(Spine.from_arrays(np.full((17, 5, 2), np.nan)))
 
     def close_image(self) -> None:
-        self.radiograph = self._lost = None
+        self.radiograph, self._lost, self.compared = None, None, ()
         self.editor.load(Spine.from_arrays(np.full((17, 5, 2), np.nan)))
 
     def scene_closes(self) -> None:
@@ -148,6 +150,9 @@ class MemoryLogic:
     ) -> None:
         assert self.radiograph is not None
         self.editor.load(from_markups(json.loads(markups), self.radiograph.info.geometry), touched, origin, is_own)
+
+    def show_readings(self, readings: Sequence[Spine]) -> None:
+        self.compared = tuple(readings)
 
     def markups(self) -> bytes:
         radiograph = self.radiograph or self._lost
