@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
+from lib.learning.data import IMAGE
 from lib.learning.data.labelled_items import read_item
 from lib.learning.data.rehearsal import Rehearsal
-from lib.learning.data.transforms import IMAGE
 from lib.learning.models import devices
 from lib.learning.training.trainer import CHECKPOINT
 from lib.learning.weights.weight_files import Weights, load_weights

@@ -16,7 +16,8 @@ import torch
 
 from ...image_io import UnreadableImageError, read_radiograph
 from ...learning.codec import PRESENT, STATE
-from ...learning.data.transforms import IMAGE, LABEL, file_of
+from ...learning.data import IMAGE, LABEL
+from ...learning.data.transforms import file_of
 from ...learning.prediction.predictor import LandmarkPredictor
 from ...spine.geometry import center_distances
 
