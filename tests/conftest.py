@@ -17,7 +17,7 @@ from filelock import FileLock
 from harness.local_server import forked_servers
 from lib.spine.geometry import with_centers
 
-from .serving import Start, started
+from .serving import Start, started, write_quick_weights
 
 SLOW_FOLDERS = ("server/training", "archive", "browser", "slicer/panel", "server/pacs", "server", "slicer", "export")
 """Folders in the order in which their files are begun, all others thereafter: no process is left alone with a long file
@@ -88,8 +88,6 @@ def toy_weights(tmp_path_factory: pytest.TempPathFactory, toy_preset: None, torc
 @pytest.fixture(scope="session")
 def quick_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped networks, the first of which sees images at half the size: found in a fraction of the time."""
-    from .toy_networks import write_quick_weights
-
     return made_once(tmp_path_factory, "quick.pt", write_quick_weights)
 
 

@@ -1,4 +1,4 @@
-"""Quick networks: the shipped ones on a smaller input, and toys, built, run, trained and written in a moment."""
+"""Toy networks: built, run, trained and written in a moment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from lib.learning.codec import PRESENT
-from lib.learning.config import DEFAULT_WEIGHTS_FILE, CornerConfig, InputConfig, NetworkConfig, load_config
+from lib.learning.config import CornerConfig, InputConfig, NetworkConfig, load_config
 from lib.learning.data import IMAGE, LABEL
 from lib.learning.models.corner_net import CornerNet
 from lib.learning.models.hrnet import HRNetConfig, StageConfig
@@ -59,10 +59,3 @@ def _item(number: int) -> dict[str, Any]:
     phantom = render_phantom(random_spec(number, 480, 220))
     state = np.full((*phantom.spine.xy.shape[:2], 1), float(PRESENT))
     return {IMAGE: phantom.pixels, LABEL: np.concatenate([phantom.spine.xy, state], -1)}
-
-
-def write_quick_weights(path: Path) -> None:
-    """Write the shipped weights for an input of half the height and width."""
-    content = torch.load(DEFAULT_WEIGHTS_FILE, weights_only=True)
-    content["config"]["input"] = {"height": 256, "width": 128}
-    torch.save(content, path)
