@@ -16,10 +16,9 @@ import torch
 import _training
 from _data_arguments import check_fold, keep_folds, read_data
 from lib.learning.config import Config, load_config
-from lib.learning.data import boxed_images
+from lib.learning.data import IMAGE, boxed_images
 from lib.learning.data.formats.data_set import DataSet, to_items
 from lib.learning.data.synthetic import synthetic_items
-from lib.learning.data.transforms import IMAGE
 from lib.learning.models.landmark_net import LandmarkNet
 from lib.learning.prediction.level_names import read_model_folds, read_names, rename_items
 from lib.learning.training.distributed import is_first

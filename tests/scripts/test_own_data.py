@@ -24,7 +24,7 @@ import train
 import train_refiner
 from lib.image_io import Radiograph
 from lib.learning.config import load_config
-from lib.learning.data.transforms import IMAGE
+from lib.learning.data import IMAGE
 from lib.learning.models.corner_net import CornerNet
 from lib.learning.prediction.result import Prediction
 from lib.learning.weights.provenance import IMAGES, public_facts, read_known_images, trained_on

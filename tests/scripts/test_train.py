@@ -15,7 +15,7 @@ import torch
 import train
 from lib.learning.codec import ABSENT, PRESENT, UNKNOWN, UNNAMED
 from lib.learning.config import NetworkConfig, load_config
-from lib.learning.data.transforms import IMAGE, LABEL
+from lib.learning.data import IMAGE, LABEL
 from lib.learning.weights.provenance import BOXED, trained_on
 from lib.learning.weights.weight_files import file_digest, save_weights
 

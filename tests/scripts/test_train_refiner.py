@@ -12,8 +12,8 @@ import torch
 
 import train_refiner
 from lib.learning.config import Config, CornerConfig, NetworkConfig, load_config
+from lib.learning.data import IMAGE
 from lib.learning.data.patches import can_be_patched
-from lib.learning.data.transforms import IMAGE
 from lib.learning.models.corner_net import CornerNet
 from lib.learning.weights.weight_files import ERRORS_MEASURED_ON, CornerWeights, Weights, file_digest, save_weights
 

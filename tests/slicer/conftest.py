@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
-import subprocess
 import sys
 import threading
 import time
@@ -29,10 +28,11 @@ from VertebraLandmarksLib.spine.schema import Spine
 from VertebraLandmarksLib.workflow.controller import Controller
 from VertebraLandmarksLib.workflow.drafts import Drafts
 
+import make_phantoms as script
+
 if TYPE_CHECKING:
     from ..serving import Server, Start
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 PHANTOMS = 4
 
 # slicer-core is published for Linux only; where it is installed but cannot be loaded, these tests fail and say why.
@@ -40,9 +40,11 @@ collect_ignore = [] if importlib.util.find_spec("slicer") else ["panel", "scene"
 
 
 def make_phantoms(folder: Path, count: int = PHANTOMS, *arguments: str) -> None:
-    """Draw phantoms as the README says."""
-    command = [sys.executable, str(SCRIPTS / "make_phantoms.py"), "--output", str(folder), "--count", str(count)]
-    subprocess.run([*command, "--size", "640x320", *arguments], check=True, capture_output=True)
+    """Draw phantoms as the README says, in this process."""
+    command = ["make_phantoms.py", "--output", str(folder), "--count", str(count), "--size", "640x320", *arguments]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", command)
+        assert script.main() == 0
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[S
     """The app on ``PHANTOMS`` phantoms without labels."""
     studies = tmp_path_factory.mktemp("studies")
     make_phantoms(studies)
-    with start(studies, "--conf", "scoring", "false") as running:
+    with start(studies) as running:
         yield running
 
 

@@ -92,7 +92,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def serve(start: Start, place: Path) -> Any:
-    conf = ("--conf", "tokens", str(place / "tokens.txt"), "--conf", "scoring", "false")
+    conf = ("--conf", "tokens", str(place / "tokens.txt"))
     return start(place / "studies", *conf)
 
 

@@ -158,8 +158,7 @@ def study(tmp_path: Path) -> tuple[Path, Simulation]:
 
 
 def serve(start: Start, place: Path, has_login: bool = True) -> Any:
-    conf = ["--conf", "scoring", "false"]
-    conf += ["--conf", "tokens", str(place / "tokens.txt")] if has_login else []
+    conf = ("--conf", "tokens", str(place / "tokens.txt")) if has_login else ()
     return start(place / "studies", *conf)
 
 

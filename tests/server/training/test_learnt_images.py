@@ -18,9 +18,10 @@ import calibrate
 import evaluate
 import train
 from lib.learning.config import load_config
+from lib.learning.data import IMAGE
 from lib.learning.data.formats.data_set import DataOptions
 from lib.learning.data.formats.registry import read_data_set
-from lib.learning.data.transforms import IMAGE, FetchedImage
+from lib.learning.data.transforms import FetchedImage
 from lib.learning.models.corner_net import CornerNet
 from lib.learning.weights.provenance import AASCE, IMAGES, file_trained_on, public_facts, trained_on
 from lib.learning.weights.weight_files import CornerWeights, Weights, file_digest, load_weights, save_weights
@@ -34,7 +35,7 @@ from lib.spine.labels.markups import write_markups
 from models import folds_table
 
 from ...toy_model import tiny_preset, write_weights
-from .test_train_task import UNCHECKED, Folder, make_studies
+from .rounds import UNCHECKED, Folder, make_studies
 
 pytestmark = pytest.mark.usefixtures("torch_as_before")
 

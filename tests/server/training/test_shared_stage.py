@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
+from lib.learning.data import IMAGE, LABEL
 from lib.learning.data.formats.data_set import DataImage, DataSet
 from lib.learning.data.labelled_items import read_item
 from lib.learning.data.rehearsal import Rehearsal
-from lib.learning.data.transforms import IMAGE, LABEL
 from lib.learning.models import devices
 from lib.learning.training.trainer import CHECKPOINT
 from lib.learning.weights.provenance import IMAGES, trained_on

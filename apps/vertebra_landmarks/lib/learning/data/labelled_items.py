@@ -18,7 +18,7 @@ from ...spine.labels.label_exchange import fit_to_image
 from ...spine.labels.markups import read_markups
 from ...spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE, Spine
 from ..codec import ABSENT, PRESENT, STATE, UNKNOWN
-from .transforms import IMAGE, LABEL
+from . import IMAGE, LABEL
 
 _DIAGONALS = [[CORNERS.index("TL"), CORNERS.index("TR")], [CORNERS.index("BR"), CORNERS.index("BL")]]
 DEFAULT_PATTERN = r"(.*?\d.*?)(?:[ _.-]+[A-Za-z]{1,8})*"

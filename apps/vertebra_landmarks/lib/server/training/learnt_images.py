@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ...learning.data import IMAGE, LABEL
 from ...learning.data.formats.data_set import DataImage, DataSet
 from ...learning.data.labelled_items import points_of
-from ...learning.data.transforms import IMAGE, LABEL
 from ...learning.weights.provenance import TrainedOn, facts_of, init_facts, trained_on
 from ...learning.weights.weight_files import Weights, file_digest, load_weights
 from ..models import IMAGE_DIGEST, TRAINED_ON, ModelStore

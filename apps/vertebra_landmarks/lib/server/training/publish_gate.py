@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from ...image_io import UnreadableImageError, read_radiograph
+from ...learning.data import IMAGE, LABEL
 from ...learning.data.labelled_items import points_of
-from ...learning.data.transforms import IMAGE, LABEL, file_of
+from ...learning.data.transforms import file_of
 from ...learning.prediction.predictor import LandmarkPredictor
 from ...spine.geometry import center_distances
 

@@ -14,9 +14,9 @@ import torch
 
 from ...evaluation.metrics import Localisation
 from ...learning.config import ScheduleConfig, load_config
+from ...learning.data import IMAGE
 from ...learning.data.patches import can_be_patched
 from ...learning.data.rehearsal import Rehearsal
-from ...learning.data.transforms import IMAGE
 from ...learning.training.corner_trainer import CornerTrainer
 from ...learning.training.distributed import own_device
 from ...learning.training.landmark_trainer import LandmarkTrainer
