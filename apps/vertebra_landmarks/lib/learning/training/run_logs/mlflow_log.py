@@ -8,6 +8,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -91,7 +92,7 @@ class MLflowLog(RunLog):
         parameters = [Param(name, str(value)[:_MAX_PARAMETER]) for name, value in run.settings.items()]
         for begin in range(0, len(parameters), _BATCH):
             part = parameters[begin : begin + _BATCH]
-            self._ask(lambda part=part: self._client.log_batch(new, params=part))
+            self._ask(partial(self._client.log_batch, new, params=part))
         self._tag(new, run)
         return new
 
