@@ -42,8 +42,8 @@ FOLLOWED = ("spine_2025", "spine_2026")
 STUDY: dict[str, Any] = {"readers": ["ada", "ben"], "adjudicators": ["cleo"], "second_reading": {"share": 1.0}}
 READ_TWICE = tuple(f"spine_{number:03d}" for number in range(6, 12))
 READER_SD_PX = 2.0
-COLORS, SHARE = 128, 0.8
-"""Number of colors, and the share of the size, which keep a file below 300 kB."""
+COLORS, SHARE = 256, 0.8
+"""Number of colors, and the share of the size, which keep a file below 400 kB."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -208,10 +208,11 @@ def read_twice(server: OwnServer) -> None:
 
 
 def adjudicate(page: Page, server: OwnServer) -> bytes:
-    """Two readings of an image, the second one chosen."""
+    """Two readings of an image, at their largest difference."""
     read_twice(server)
     open_page(page, server, f"adjudicate/{READ_TWICE[0]}", "cleo")
-    page.get_by_test_id("take-2").click()
+    page.get_by_test_id("confirm").wait_for()
+    page.keyboard.press("ArrowDown")
     page.wait_for_timeout(1500)
     return page.screenshot()
 
