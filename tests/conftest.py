@@ -67,13 +67,10 @@ def torch_as_before() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def toy_preset() -> Iterator[None]:
-    """The network of ``toy_networks`` can be built."""
-    from lib.learning.models import hrnet
+    """The networks of ``toy_model`` and ``toy_networks`` can be built."""
+    from .toy_model import tiny_preset
 
-    from .toy_networks import PRESET, TOY
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(hrnet.PRESETS, PRESET, TOY)
+    with tiny_preset():
         yield
 
 

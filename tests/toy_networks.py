@@ -1,4 +1,4 @@
-"""Toy networks: built, run, trained and written in a moment."""
+"""Toy networks that have learnt a little, for trainings that go on from them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from lib.learning.codec import PRESENT
 from lib.learning.config import CornerConfig, InputConfig, NetworkConfig, load_config
 from lib.learning.data import IMAGE, LABEL
 from lib.learning.models.corner_net import CornerNet
-from lib.learning.models.hrnet import HRNetConfig, StageConfig
 from lib.learning.training.landmark_trainer import LandmarkTrainer
 from lib.learning.weights.weight_files import CornerWeights, save_weights
 from lib.phantoms import random_spec, render_phantom
 
-PRESET = "toy"
-"""What the network is called in ``hrnet.PRESETS`` while the fixture ``toy_preset`` is in use."""
-TOY = HRNetConfig(1, 8, tuple(StageConfig(1, 1, tuple(4 * 2**branch for branch in range(n + 2))) for n in range(3)))
+PRESET = "tiny"
+"""Of ``toy_model``; known while the fixture ``toy_preset`` is in use."""
 PATCH = CornerConfig(40, 48, 16.0, 4, 1)
 """Of a small second network."""
 _SPINES = range(10, 14)
