@@ -56,7 +56,7 @@ class Shortcuts:
     """Keyboard shortcuts while the module is open.
 
     Args:
-        actions: functions by name of ``KEYS``.
+        actions: functions by name of ``ALL_KEYS``.
     """
 
     KEYS = (
@@ -67,21 +67,25 @@ class Shortcuts:
         ("undo", ("Ctrl+Z",), "Undo"),
         ("redo", ("Ctrl+Y", "Ctrl+Shift+Z"), "Redo"),
         ("layers", ("L",), "Show everything, the points only, the image only"),
-        ("doubt", ("D",), "Next vertebra to check; of two readings, the next difference"),
+        ("doubt", ("D",), "Next vertebra to check"),
         ("hide", ("X",), "Not visible: the point under the mouse, else the selected one"),
         ("place", ("G",), "Start or stop placing points"),
+        ("help", ("H",), "Show or hide this list"),
+    )
+    """Name, keys and description, in the order of the help; those of the browser page, too."""
+    STUDY_KEYS = (
         ("first", ("1",), "Adjudication: take the first reading"),
         ("second", ("2",), "Adjudication: take the second reading"),
         ("mean", ("M",), "Adjudication: take the mean of both"),
         ("edit", ("E",), "Adjudication: edit the chosen reading"),
         ("confirm", ("Enter", "Return"), "Yes to a question; adjudication: store what is chosen"),
         ("reject", ("Esc",), "No to a question"),
-        ("help", ("H",), "Show or hide this list"),
     )
-    """Name, keys and description, in the order of the help."""
+    """The same of adjudication and questions, for which the page has keys of its own."""
+    ALL_KEYS = KEYS + STUDY_KEYS
 
     def __init__(self, actions):
-        missing = {name for name, _, _ in self.KEYS} ^ set(actions)
+        missing = {name for name, _, _ in self.ALL_KEYS} ^ set(actions)
         if missing:
             raise ValueError(f"keys and actions differ in {', '.join(sorted(missing))}")
         self._actions = dict(actions)
@@ -97,7 +101,7 @@ class Shortcuts:
         if self._installed or window is None:
             return
         self._mute(window)
-        for name, keys, _ in self.KEYS:
+        for name, keys, _ in self.ALL_KEYS:
             for key in keys:
                 shortcut = qt.QShortcut(window)
                 shortcut.setKey(qt.QKeySequence(key))
@@ -125,7 +129,7 @@ class Shortcuts:
 
     def _mute(self, window):
         """Disable the keys of other actions in the window."""
-        wanted = {qt.QKeySequence(key).toString() for _, keys, _ in self.KEYS for key in keys}
+        wanted = {qt.QKeySequence(key).toString() for _, keys, _ in self.ALL_KEYS for key in keys}
         for kind, key, switch, disabled in _KEY_OWNERS:
             for other in slicer.util.findChildren(window, className=kind):
                 if getattr(other, key).toString() in wanted:
@@ -135,4 +139,4 @@ class Shortcuts:
     @classmethod
     def rows(cls):
         """First key and description, for the help."""
-        return [(keys[0], text) for _, keys, text in cls.KEYS]
+        return [(keys[0], text) for _, keys, text in cls.ALL_KEYS]
