@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +34,7 @@ class Pool:
 
     Attributes:
         items: dicts with ``IMAGE`` and ``LABEL`` ``(V, P, 3)``.
-        kinds: of each of them.
+        kinds: of each of them, the frequent one last.
         held_out: the same of other patients; of every kind as many.
         held_out_kinds: of each of these.
     """
@@ -46,18 +45,16 @@ class Pool:
     held_out_kinds: list[str]
 
     def deck(self, seed: int, first: int) -> list[int]:
-        """All places in random order; the ``first`` ones are of the most frequent kind.
+        """All places in random order; the ``first`` ones are of the kind of the last image, which is the frequent one.
 
         Raises:
             ValueError: there are fewer of that kind.
         """
         deck = np.random.default_rng(seed).permutation(len(self.items)).tolist()
-        (frequent, count), *others = Counter(self.kinds).most_common()
-        if count < first:
-            raise ValueError(f"rounds begin with {first} images of one kind, but only {count} are of {frequent!r}")
-        if not others:
-            return deck
-        begin = [place for place in deck if self.kinds[place] == frequent][:first]
+        begin = [place for place in deck if self.kinds[place] == self.kinds[-1]][:first]
+        if len(begin) < first:
+            kind = f"{len(begin)} are of {self.kinds[-1]!r}"
+            raise ValueError(f"rounds begin with {first} images of one kind, but only {kind}")
         return begin + [place for place in deck if place not in set(begin)]
 
     def errors_by_kind(self, errors: np.ndarray) -> dict[str, np.ndarray]:
