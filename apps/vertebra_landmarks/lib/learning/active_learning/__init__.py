@@ -15,7 +15,7 @@ STRATEGIES: dict[str, Strategy] = {
 }
 """All strategies that need a network, by name."""
 
-DEFAULT = "informative"
+DEFAULT = "balanced"
 """The strategy that clients are offered first; simulated rounds compare them (docs/ACTIVE_LEARNING.md)."""
 
 __all__ = ["DEFAULT", "STRATEGIES", "ImageDescriptor", "OrderStrategy", "ScoreStrategy", "Strategy", "describe_images"]
