@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import _app_path  # noqa: F401
-from _study_readings import listed_readings
 from lib.image_io import Radiograph
 from lib.image_io.dicom.study import read_person_tags, read_study_tags
 from lib.server.annotation.landmarks import origin_of
+from lib.server.annotation.readings.agreement_input import listed_readings
 from lib.server.annotation.readings.listing import ListedReading
 from lib.server.inference.response import with_stated_side
 from lib.server.store.datastore import StudiesDatastore

@@ -1,77 +1,15 @@
-"""Readings of a studies folder or of tables, as agreement is calculated from them."""
+"""Readings of tables, and the model's points, as agreement is calculated from them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import _app_path  # noqa: F401
 from lib.agreement.paired_readings import StudyReading
 from lib.agreement.readings_csv import read_readings_csv
-from lib.image_io import Radiograph, read_radiograph
-from lib.server.annotation.readings.listing import ListedReading, readings
-from lib.server.overview.patients import siblings
-from lib.server.store.datastore import StudiesDatastore
 from lib.server.store.studies_folder import id_of
 from lib.spine.imaging.image_frame import ImageFrame
 from lib.spine.labels.label_exchange import decode_text, read_landmarks_csv
-
-
-def listed_readings(
-    store: StudiesDatastore, problems: list[str], with_adjudicated: bool = False
-) -> Iterator[tuple[ListedReading, Radiograph, str]]:
-    """Readings of a studies folder with their images, and what stands for the patient ("" where unknown).
-
-    Args:
-        store: the studies folder.
-        problems: gets a sentence for each image that cannot be read, whose readings are left out.
-        with_adjudicated: the adjudicated labels, too.
-
-    Raises:
-        PlanError: the folder has a study plan that cannot be read.
-    """
-    image, radiograph, patient = "", None, ""
-    for one in readings(store, with_adjudicated):
-        if one.image != image:
-            image, radiograph = one.image, None
-            try:
-                radiograph = read_radiograph(Path(store.get_image_uri(image)))
-                patient = siblings(store, image).patient or ""
-            except (ValueError, OSError) as error:
-                problems.append(f"image {image!r:.80}: {error}")
-        if radiograph is not None:
-            yield one, radiograph, patient
-
-
-def readings_of_folder(
-    store: StudiesDatastore, problems: list[str]
-) -> tuple[list[StudyReading], dict[str, ImageFrame]]:
-    """All submitted readings whose reader is known, without the adjudicated labels, and the frames of their images.
-
-    Args:
-        store: the studies folder.
-        problems: gets a sentence for each that was left out.
-    """
-    found, frames = [], {}
-    for one, radiograph, patient in listed_readings(store, problems):
-        if not one.reader:
-            problems.append(f"image {one.image!r:.80}: nobody is named as the reader of reading {one.number}")
-            continue
-        size, frames[one.image] = radiograph.millimetres, radiograph.frame
-        spine = one.spine.cut_to(radiograph.width, radiograph.height)
-        found.append(
-            StudyReading(
-                one.image,
-                one.reader,
-                one.number,
-                spine,
-                radiograph.frame.upright(spine).visible_xy,
-                None if size is None else (size.x, size.y),
-                patient,
-                one.model_version,
-            )
-        )
-    return found, frames
 
 
 def readings_of_table(path: Path, problems: list[str]) -> list[StudyReading]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import _app_path  # noqa: F401
 from _agreement_plots import draw_plots
-from _study_readings import model_readings, readings_of_folder, readings_of_table
+from _study_readings import model_readings, readings_of_table
 from experiments.plot_style import check_library
 from labels import open_store
 from lib import __version__
@@ -21,6 +21,7 @@ from lib.agreement.paired_readings import StudyReading
 from lib.agreement.readings_csv import readings_csv
 from lib.agreement.study_agreement import Agreement, agreement
 from lib.agreement.tables import TABLES
+from lib.server.annotation.readings.agreement_input import readings_of_folder
 from lib.spine.atomic_write import atomic_write
 from lib.spine.imaging.image_frame import ImageFrame
 

@@ -17,8 +17,7 @@ from _data_arguments import DATA_HELP, add_data_options, read_data
 from lib.image_io import read_radiograph
 from lib.learning.codec import PRESENT, STATE, UNNAMED
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
-from lib.learning.data import boxed_images
-from lib.learning.data.transforms import IMAGE, LABEL
+from lib.learning.data import IMAGE, LABEL, boxed_images
 from lib.learning.models.devices import choose_device
 from lib.learning.prediction.level_names import COLUMNS, folds_cell, likeliest_naming, use_of
 from lib.learning.prediction.predictor import LandmarkPredictor

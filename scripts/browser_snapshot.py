@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import io
+import json
 import shutil
 import subprocess
 import sys
@@ -38,8 +39,11 @@ SIZE = (1200, 560)
 COUNT = 12
 FOLLOWED = ("spine_2025", "spine_2026")
 """Two images of one patient."""
-COLORS, SHARE = 128, 0.8
-"""Number of colors, and the share of the size, which keep a file below 300 kB."""
+STUDY: dict[str, Any] = {"readers": ["ada", "ben"], "adjudicators": ["cleo"], "second_reading": {"share": 1.0}}
+READ_TWICE = tuple(f"spine_{number:03d}" for number in range(6, 12))
+READER_SD_PX = 2.0
+COLORS, SHARE = 256, 0.8
+"""Number of colors, and the share of the size, which keep a file below 400 kB."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -101,11 +105,19 @@ def wait(page: Page, condition: str) -> None:
         page.wait_for_timeout(POLL_INTERVAL_MS)
 
 
-def open_page(page: Page, server: OwnServer, route: str = "") -> None:
-    """Open a page of the browser page as Ada."""
+def open_page(page: Page, server: OwnServer, route: str = "", user: str = "Ada") -> None:
+    """Open a page of the browser page as somebody."""
     page.goto(f"{server.url}/#/{route}")
-    page.evaluate("localStorage.setItem('vertebraLandmarks.settings.userName', JSON.stringify('Ada'))")
+    page.evaluate("name => localStorage.setItem('vertebraLandmarks.settings.userName', JSON.stringify(name))", user)
     page.reload()
+
+
+def ask(server: OwnServer, path: str, method: str, body: object, user: str = "") -> Any:
+    """Send JSON as somebody, and return the answer."""
+    headers = {"Content-Type": "application/json", **({"X-User": user} if user else {})}
+    sent = urllib.request.Request(server.url + path, json.dumps(body).encode(), headers, method=method)
+    with urllib.request.urlopen(sent) as answer:
+        return json.load(answer)
 
 
 def open_image(page: Page, server: OwnServer, image: str) -> None:
@@ -179,13 +191,50 @@ def report(_: Page, server: OwnServer) -> bytes:
     return subprocess.run(["pdftoppm", "-png", "-r", "110", "-"], input=pdf, capture_output=True, check=True).stdout
 
 
+def read_twice(server: OwnServer) -> None:
+    """Begin a study, and read its images twice, with normally distributed errors; one vertebra is far off."""
+    ask(server, "/study", "PUT", STUDY)
+    rng = np.random.default_rng(1)
+    for image in READ_TWICE:
+        points = ask(server, f"/infer/vertebra_landmarks?image={image}&output=json", "POST", {})["landmarks"]
+        for reader in STUDY["readers"]:
+            marks = [{**mark, "score": 1.0} for mark in points]
+            for mark in marks:
+                is_far = (image, reader) == (READ_TWICE[0], "ben") and mark["name"].startswith("T8")
+                mark["x"] += rng.normal(18 if is_far else 0, READER_SD_PX)
+                mark["y"] += rng.normal(0, READER_SD_PX)
+            noted = {"seconds": float(rng.uniform(50, 120)), "edits": int(rng.integers(3, 20))}
+            ask(server, f"/landmarks?image={image}", "PUT", {"landmarks": marks, "info": noted}, reader)
+
+
+def adjudicate(page: Page, server: OwnServer) -> bytes:
+    """Two readings of an image, at their largest difference."""
+    read_twice(server)
+    open_page(page, server, f"adjudicate/{READ_TWICE[0]}", "cleo")
+    page.get_by_test_id("confirm").wait_for()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_timeout(1500)
+    return page.screenshot()
+
+
+def agreement(page: Page, server: OwnServer) -> bytes:
+    """How well the two readers agree."""
+    open_page(page, server, "agreement", "cleo")
+    page.get_by_test_id("methods").wait_for()
+    page.wait_for_timeout(1000)
+    return page.screenshot()
+
+
 STATES: dict[str, Callable[[Page, OwnServer], bytes]] = {
     "overview": overview,
     "annotate": annotate,
     "doubtful": doubtful,
     "follow_up": follow_up,
     "report": report,
+    "adjudicate": adjudicate,
+    "agreement": agreement,
 }
+"""By name; the last two begin a study, and come last."""
 
 
 if __name__ == "__main__":

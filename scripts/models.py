@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import json
 import sys
 from dataclasses import asdict
@@ -11,8 +13,9 @@ from typing import Any
 
 import _app_path  # noqa: F401
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
-from lib.server.models import TRAINED_ON, ModelStore, Version
+from lib.server.models import HELD_OUT, IMAGE_DIGEST, TRAINED_ON, ModelStore, Version
 
+_FOLD_OF = {HELD_OUT: 0, TRAINED_ON: 1}
 COLUMNS = ("", "version", "made", "from", "films", "checked on", "steps before", "steps after", "gate")
 
 
@@ -23,6 +26,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     descriptions = {
         "list": "all versions; the one that is served is marked by >",
         "show": "details of a version, as JSON",
+        "folds": "the images that a version holds out (fold 0) and was trained on (1), as a table for --folds",
         "publish": "serve a version, such as one that the gate has held back",
         "rollback": "serve the version that the served one was trained from, or the given one",
     }
@@ -69,6 +73,22 @@ def table(models: ModelStore) -> str:
     )
 
 
+def folds_table(version: Version) -> str:
+    """Images of a version as ``evaluate.py --folds`` reads them, which knows them by their digests.
+
+    Raises:
+        ValueError: the version does not say which they are.
+    """
+    rows = [(name, of, fold) for subset, fold in _FOLD_OF.items() for name, of in version.images(subset).items()]
+    if not rows:
+        raise ValueError(f"version {version.number} does not say which images it was trained on")
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(("image", "digest", "fold"))
+    writer.writerows((name, of.get(IMAGE_DIGEST, ""), fold) for name, of, fold in rows)
+    return table.getvalue()
+
+
 def main() -> int:
     """Run the command; returns the exit status."""
     arguments = parse_arguments()
@@ -84,6 +104,9 @@ def main() -> int:
             )
         if arguments.command == "show":
             print(json.dumps(asdict(models.version(arguments.version)), indent=1))
+            return 0
+        if arguments.command == "folds":
+            print(folds_table(models.version(arguments.version)), end="")
             return 0
         if arguments.command == "publish":
             models.serve(arguments.version)

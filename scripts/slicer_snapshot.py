@@ -21,7 +21,9 @@ from lib.spine.image_suffixes import image_stem
 from setup_environment import ROOT
 
 VIEW = (660, 1300)
-STATES = ("normal", "doubtful", "training", "error")
+STATES = ("normal", "doubtful", "training", "error", "reading", "adjudication")
+PLAN = '{"readers": ["Ada", "Ben"], "adjudicators": ["Cleo"], "second_reading": {"share": 1}}'
+"""Of the study in which a second reading is made, or two are adjudicated."""
 COMPANIONS = 3
 """Number of generated radiographs with labels for the training."""
 
@@ -60,7 +62,7 @@ def parse_arguments(arguments: "list[str] | None") -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if not options.image.is_file():
         parser.error(f"{options.image} is not a file; name a radiograph")
-    if options.server and options.state in ("training", "error"):
+    if options.server and options.state not in ("normal", "doubtful"):
         parser.error(f"--state {options.state} needs a server of its own: leave out --server")
     return options
 
@@ -76,6 +78,8 @@ def server_for(options: argparse.Namespace, folder: Path) -> "Iterator[OwnServer
     shutil.copy(options.image, studies)
     if options.state == "training":
         draw_companions(studies)
+    elif options.state in ("reading", "adjudication"):
+        (studies / "study.yaml").write_text(PLAN)
     with own_server(studies, folder / "server.log") as server:
         yield server
 
@@ -111,6 +115,8 @@ def show(opened: Desktop, url: str, options: argparse.Namespace, server: "OwnSer
     raise_error(opened)
     if server is None:
         opened.controller.open_local(str(options.image.resolve()))
+    elif options.state in ("reading", "adjudication"):
+        read_twice(opened, options.state == "adjudication")
     else:
         opened.controller.open_image(image_stem(options.image.name))
     opened.wait(
@@ -131,6 +137,43 @@ def show(opened: Desktop, url: str, options: argparse.Namespace, server: "OwnSer
     holder = opened.module.widgetRepresentation()
     holder.window().resize(PANEL_WIDTH, max(VIEW[1], holder.minimumSizeHint.height()))
     opened.settle()
+
+
+def read_twice(opened: Desktop, is_adjudicated: bool) -> None:
+    """Read the image as Ada, and begin to read it as Ben, or adjudicate it as Cleo after both have read it."""
+    open_next(opened, "Ada")
+    submit(opened)
+    opened.wait(lambda: opened.state.current.label == "label" or opened.state.error, what="the first reading")
+    raise_error(opened)
+    open_next(opened, "Ben")
+    if not is_adjudicated:
+        return
+    opened.logic.editor.rotate_vertebra(4, 5.0)
+    opened.logic.editor.move_vertebra(9, (9.0, 2.0))
+    opened.logic.editor.hide(16)
+    submit(opened)
+    opened.wait(lambda: opened.state.current.label == "label" or opened.state.error, what="the second reading")
+    raise_error(opened)
+    open_next(opened, "Cleo")
+    opened.ui.takeFirstButton.click()
+
+
+def open_next(opened: Desktop, name: str) -> None:
+    """Let somebody take over the panel, and open what is next for them.
+
+    Raises:
+        TimeoutError: the server does not answer, or has nothing.
+    """
+    opened.ui.nextAfterCheckBox.checked = False
+    opened.ui.userLineEdit.text = name
+    opened.ui.userLineEdit._target.editingFinished.emit()
+    opened.wait(lambda: opened.state.study and opened.state.study.user == name and opened.state.study.readers)
+    opened.wait(lambda: not opened.state.busy and opened.state.current is None, what="closing the image")
+    opened.settle()
+    opened.ui.nextButton.click()
+    opened.wait(lambda: opened.state.current or opened.state.error, what="the next image")
+    raise_error(opened)
+    opened.wait(lambda: opened.state.current.label in ("prediction", "readings"), 180, "finding landmarks")
 
 
 def raise_error(opened: Desktop) -> None:

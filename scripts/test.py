@@ -20,9 +20,11 @@ MAX_PROCESSES = 4
 def processes() -> "list[str]":
     """Arguments of pytest: one process more than cores, since many tests wait for a server or for the browser.
 
-    Tests of a file stay together, so that they share servers and toy networks.
+    Tests of a file stay together, so that they share servers and toy networks, and files keep the order of
+    ``tests/conftest.py``.
     """
-    return ["-n", str(min(MAX_PROCESSES, (os.cpu_count() or 1) + 1)), "--dist", "loadfile"]
+    count = min(MAX_PROCESSES, (os.cpu_count() or 1) + 1)
+    return ["-n", str(count), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def main() -> int:

@@ -16,10 +16,9 @@ import torch
 import _training
 from _data_arguments import check_fold, keep_folds, read_data
 from lib.learning.config import Config, load_config
-from lib.learning.data import boxed_images
+from lib.learning.data import IMAGE, boxed_images
 from lib.learning.data.formats.data_set import DataSet, to_items
 from lib.learning.data.synthetic import synthetic_items
-from lib.learning.data.transforms import IMAGE
 from lib.learning.models.landmark_net import LandmarkNet
 from lib.learning.prediction.level_names import read_model_folds, read_names, rename_items
 from lib.learning.training.distributed import is_first
@@ -74,7 +73,7 @@ def starting_point(
         seen.check_held_out(data, arguments.fold, name, assumed)
         if arguments.boxes:
             seen.check_unseen(arguments.boxes_fold, name, BOXED, assumed)
-        return given.state, {"init": init_facts(arguments.init, given.facts)}
+        return given.state, {"init": init_facts(file_digest(arguments.init), seen)}
     return None, {}
 
 
@@ -100,6 +99,7 @@ def train(arguments: argparse.Namespace, device: torch.device) -> None:
         OSError: a file cannot be read or written.
         FloatingPointError: the loss is no longer finite.
     """
+    _training.check_logs(arguments.log)
     config = load_config(arguments.config, dict(arguments.set))
     data = read_data(arguments, run=arguments.output)
     initial, begun = starting_point(arguments, config, data)
@@ -136,8 +136,9 @@ def train(arguments: argparse.Namespace, device: torch.device) -> None:
     keep_folds(arguments, data)
     schedule = config.training
     training = real + synthetic_items(schedule.phantoms, schedule.spineless, schedule.seed)
-    numbers = f"training on {len(real)} radiographs and {len(training) - len(real)} synthetic images"
-    _training.fit(trainer, training, checked, f"{numbers}, {_training.checking(arguments.fold, len(checked))}")
+    words = f"training on {len(real)} radiographs and {len(training) - len(real)} synthetic images"
+    words += f", {_training.checking(arguments.fold, len(checked))}"
+    _training.fit(arguments, trainer, training, checked, words)
 
 
 def main() -> int:

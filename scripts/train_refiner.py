@@ -40,6 +40,7 @@ def train(arguments: argparse.Namespace, device: torch.device) -> None:
         OSError: a file cannot be read or written.
         FloatingPointError: the loss is no longer finite.
     """
+    _training.check_logs(arguments.log)
     config = load_config(arguments.config, dict(arguments.set))
     data = read_data(arguments, [arguments.weights], arguments.output)
     checked = [item for item in to_items(check_fold(data, arguments.fold)) if can_be_patched(item)]
@@ -58,9 +59,10 @@ def train(arguments: argparse.Namespace, device: torch.device) -> None:
         refiner = load_weights(arguments.init).refiner
         if refiner is None:
             raise ValueError(f"{arguments.init.name} holds no corner network to start from")
-        trained_on(refiner.facts).check_held_out(data, arguments.fold, arguments.init.name, assumed)
+        seen = trained_on(refiner.facts)
+        seen.check_held_out(data, arguments.fold, arguments.init.name, assumed)
         initial = refiner.state
-        facts["init"] = init_facts(arguments.init, refiner.facts)
+        facts["init"] = init_facts(file_digest(arguments.init), seen)
     trainer = CornerTrainer(
         config,
         base,
@@ -73,7 +75,7 @@ def train(arguments: argparse.Namespace, device: torch.device) -> None:
     )
     keep_folds(arguments, data)
     words = f"training on {len(kept)} radiographs, {_training.checking(arguments.fold, len(checked))}"
-    _training.fit(trainer, kept, checked, words)
+    _training.fit(arguments, trainer, kept, checked, words)
 
 
 def main() -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.local_server import own_server
+from lib.learning.config import DEFAULT_WEIGHTS_FILE
 
 Start = Callable[..., AbstractContextManager["Server"]]
 
@@ -79,6 +80,15 @@ def form(fields: Mapping[str, str | tuple[str, bytes]]) -> tuple[bytes, str]:
         head = f'--edge\r\nContent-Disposition: form-data; name="{name}"{extra}\r\n\r\n'
         parts.append(head.encode("utf-8", "surrogateescape") + content + b"\r\n")
     return b"".join(parts) + b"--edge--\r\n", "multipart/form-data; boundary=edge"
+
+
+def write_quick_weights(path: Path) -> None:
+    """Write the shipped weights for an input of half the height and width."""
+    import torch
+
+    content = torch.load(DEFAULT_WEIGHTS_FILE, weights_only=True)
+    content["config"]["input"] = {"height": 256, "width": 128}
+    torch.save(content, path)
 
 
 @contextlib.contextmanager

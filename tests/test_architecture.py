@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ LEARNING = (
         "yaml",
         "tqdm",
         "lib.learning",
+        "mlflow",
         "pydantic",
         "pydantic_core",
         "lib.__version__",
@@ -50,7 +52,7 @@ AGREEMENT = SPINE | {"scipy", "lib.agreement", "lib.study.differences"}
 WEB = {"fastapi", "starlette", "pydantic", "anyio", "jwt"}
 HTTP = {"requests", "urllib3", "dicomweb_client"}
 SERVER = LEARNING | REPORT | STUDY | WEB | HTTP | {"monailabel", "filelock", "psutil", "sqlalchemy", "watchdog"}
-SERVER |= {"lib.server", "lib.structured_report", "lib.deidentification"}
+SERVER |= {"lib.server", "lib.structured_report", "lib.deidentification", "lib.agreement"}
 ARCHIVE = LEARNING | {
     "lib.archive",
     "lib.server.config",
@@ -200,17 +202,27 @@ def is_within(name: str, packages: frozenset[str] | tuple[str, ...]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
-def imports(source: str, package: str = "") -> Iterator[str]:
+@functools.cache
+def imports(source: str, package: str = "") -> tuple[str, ...]:
     """Dotted names that a source imports, wherever in it; ``package`` is what its relative imports start from."""
+    names: list[str] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             above = package.split(".")[: 1 - node.level or None] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
-            yield from (f"{base}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("__import__", "importlib.import_module"):
-            yield f"{ast.unparse(node.func)}(...)"
+            names += [f"{base}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Call) and dotted_name(node.func) in ("__import__", "importlib.import_module"):
+            names.append(f"{dotted_name(node.func)}(...)")
+    return tuple(names)
+
+
+def dotted_name(node: ast.expr) -> str:
+    """``a`` or ``a.b``; empty for any other expression."""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return f"{node.value.id}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def forbidden_imports(source: str, package: str, allowed: frozenset[str]) -> list[str]:
@@ -223,8 +235,9 @@ def forbidden_imports(source: str, package: str, allowed: frozenset[str]) -> lis
 
 def touches_sys_path(source: str) -> bool:
     """Whether a source reads or changes the module search path."""
-    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)]
-    attributes = {f"{node.value.id}.{node.attr}" for node in nodes if isinstance(node.value, ast.Name)}
+    if not re.search(r"\b(?:sys|site)\b", source):
+        return False
+    attributes = {dotted_name(node) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
     return bool({"sys.path", "site.addsitedir"} & attributes) or "sys.path" in imports(source)
 
 

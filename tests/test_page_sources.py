@@ -16,7 +16,7 @@ SOURCES = sorted(
 )
 SCRIPTS = [path for path in SOURCES if path.suffix == ".js"]
 
-PAGES = ("overview", "annotate", "training", "follow_up")
+PAGES = ("overview", "annotate", "training", "follow_up", "study")
 LOWER = {"api": {"api"}, "editor": {"editor", "api"}, "canvas": {"canvas", "editor", "api"}, "shell": {"shell", "api"}}
 MAY_IMPORT = {**LOWER, **{page: {page, *LOWER} for page in PAGES}}
 """Folders of the page, and the folders that each may import from; files beside the folders may import from all.

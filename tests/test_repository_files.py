@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from harness import system_packages
 from lib import __version__
@@ -147,3 +148,33 @@ def test_the_guard_on_paths_can_fail() -> None:
     prose = "`lib/nowhere.py`, `python3 scripts/none.py --x`, `lib/spine/schema.py`, `DIR/a.py`, `spine/schema`"
     text = f"{prose}\n\n```\npython3 scripts/no.py\n```\n"
     assert missing_paths(text) == ["lib/nowhere.py", "scripts/none.py", "scripts/no.py"]
+
+
+def pins(text: str, python: str) -> dict[str, str]:
+    """Releases by package that a requirements file has for a Python on Linux."""
+    environment = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux"}
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    found = [Requirement(line) for line in lines if line]
+    chosen = [one for one in found if one.marker is None or one.marker.evaluate(environment)]
+    names = [re.sub(r"[-_.]+", "-", one.name).lower() for one in chosen]
+    assert len(set(names)) == len(names), sorted(names)
+    return dict(zip(names, (str(one.specifier) for one in chosen), strict=True))
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12"])
+def test_requirements_files_agree_on_every_package(python: str) -> None:
+    """They are installed one after the other with --no-deps: the last one would win."""
+    files = {path.name: pins(path.read_text(encoding="utf-8"), python) for path in ROOT.glob("requirements*.txt")}
+    assert len(files) >= 5
+    for extra in ("requirements-export.txt", "requirements-log.txt"):
+        assert files[extra].items() <= (files["requirements-dev.txt"] | files["requirements.txt"]).items()
+    releases: dict[str, set[str]] = {}
+    for found in files.values():
+        for name, release in found.items():
+            releases.setdefault(name, set()).add(release)
+    assert {name: several for name, several in releases.items() if len(several) > 1} == {}
+
+
+def test_the_guard_on_pins_sees_markers_and_spellings() -> None:
+    text = "# x\nA_b==1 ; python_version < '3.11'  # y\na-B==2 ; python_version >= '3.11'\n"
+    assert (pins(text, "3.10"), pins(text, "3.12")) == ({"a-b": "==1"}, {"a-b": "==2"})

@@ -39,7 +39,7 @@ def call(monkeypatch: pytest.MonkeyPatch, script: str, arguments: list[str]) -> 
     if name in TINY:
         for setting, value in TINY[name].items():
             arguments = [*arguments, "--set", setting, str(value)]
-        arguments += ["--workers", "0"]
+        arguments += ["--workers", "0", "--log", "tensorboard"]
     if name in (*TINY, "calibrate", "evaluate"):
         arguments = [*arguments, "--device", "cpu"]
     monkeypatch.setattr(sys, "argv", [script, *arguments])
@@ -80,6 +80,8 @@ def test_the_commands_for_own_data_work_as_they_stand(
     figures = json.loads(Path("evaluation.json").read_text())["map"]["complete"]
     assert (figures["images"], figures["trained_on"]) == (len(held_out), False)
     assert call(monkeypatch, "scripts/train.py", commands()[1][1:]) == 0  # goes on: it is done
+    for run in ("run", "run2"):
+        assert [path for path in Path(run, "tensorboard").iterdir() if path.stat().st_size > 1000]
     arguments = ["--data", "labels.json", "--image-folder", "spines", "--fold", "1", "--weights", "run3/best.pt"]
     assert call(monkeypatch, "scripts/evaluate.py", arguments) == 1
     assert "best.pt was trained on your data labels.csv" in capsys.readouterr().err

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lib.learning.optional_packages import missing_packages
 from lib.spine.atomic_write import atomic_write
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def check_library() -> None:
     Raises:
         ValueError: matplotlib is not installed.
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ValueError("plots need matplotlib, which `python3 scripts/test.py --version` installs into .venv")
+    if missing := missing_packages(("matplotlib",), "python3 scripts/setup_environment.py --cluster", "plots need"):
+        raise ValueError(missing)
 
 
 def new_figure(width: float, height: float) -> Figure:

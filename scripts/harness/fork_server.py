@@ -2,8 +2,8 @@
 
 ``python -m monailabel.main`` takes five seconds of it to import PyTorch, MONAI and the like before the app begins. A
 ``ForkServer`` imports them once. What it starts goes on from there as a fresh interpreter would: with arguments,
-environment, working folder, standard streams and session of its own, importing MONAI Label and the app itself, as a
-child of the process that asked. On Linux only.
+environment, working folder, standard streams and session of its own, importing MONAI Label and what builds on it
+itself, as a child of the process that asked. On Linux only.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-OWN = ("monailabel", "lib", "main", "scripts")
-"""Packages that each server imports itself; MONAI Label reads the environment then."""
+OWN = ("monailabel", "lib.server", "main", "scripts")
+"""What each server imports itself; MONAI Label reads the environment then."""
 FIXED = ("PYTHON", "OMP_", "OPENBLAS_", "MKL_", "LD_")
 """Variables that count when an interpreter starts or a library is loaded, so that a fork cannot change them."""
 _PR_SET_CHILD_SUBREAPER = 36
@@ -150,7 +150,7 @@ def _import_libraries(root: Path) -> None:
     for module in ("monailabel.main", "monailabel.app", "main"):
         __import__(module)
     del sys.path[:2]
-    for name in [name for name in sys.modules if name.partition(".")[0] in OWN]:
+    for name in [name for name in sys.modules if f"{name}.".startswith(tuple(f"{own}." for own in OWN))]:
         del sys.modules[name]
 
 

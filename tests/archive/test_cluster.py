@@ -31,7 +31,10 @@ pytestmark = pytest.mark.integration
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "predict_archive.py"
 KILLER, KILLER_INDEX = "killer.png", 12
 """The image is in the third of the parts."""
-PARTS = 13
+TIMES, PART_SIZE = 5, 5
+"""How often each image is listed, and how many are in a part."""
+ENTRIES = TIMES * len(GOOD) + 1
+PARTS = -(-ENTRIES // PART_SIZE)
 WORKERS = int(os.environ.get("ARCHIVE_WORKERS", "1"))
 _HOOK = f"""
 import os, signal, sys
@@ -97,13 +100,13 @@ def test_workers_with_another_model_are_refused(
 
 @pytest.fixture
 def archive_url(images: Path, bucket: str, tmp_path: Path) -> str:
-    """A manifest on an S3 server that lists each image ten times, and among them one that kills who opens it."""
+    """A manifest on an S3 server that lists each image several times, and among them one that kills who opens it."""
     import s3fs
 
     store, folder = s3fs.S3FileSystem(), bucket.rpartition("/")[0]
     store.put(str(images), f"{folder}/archive", recursive=True)
     store.put(str(images / "0.png"), f"{folder}/archive/{KILLER}")
-    names = GOOD * 10
+    names = GOOD * TIMES
     names.insert(KILLER_INDEX, KILLER)
     store.put(str(write_csv(tmp_path / "long.csv", ("image",), *[(name,) for name in names])), f"{folder}/archive/")
     return f"{folder}/archive/long.csv"
@@ -114,7 +117,7 @@ def driver(
     archive_url: str, bucket: str, weights: Path, deaths: Path, tmp_path: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A run on a local cluster that reads and writes on an S3 server, killed when two workers have died."""
-    fixed = ["--weights", str(weights), "--device", "cpu", "--output", bucket, "--part-size", "5"]
+    fixed = ["--weights", str(weights), "--device", "cpu", "--output", bucket, "--part-size", str(PART_SIZE)]
     command = [sys.executable, str(SCRIPT), archive_url, *fixed, "--cluster", f"local:{WORKERS}"]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -162,7 +165,7 @@ def test_killed_workers_and_a_killed_driver_leave_each_image_once_on_an_object_s
     assert open_output(bucket).names("attempts") == set()
     tables = collected(bucket)
     rows = table(tables, "images.csv")
-    assert [int(row["index"]) for row in rows] == list(range(61))
+    assert [int(row["index"]) for row in rows] == list(range(ENTRIES))
     assert [(row["source"], row["refused"]) for row in rows if row["refused"]] == [(KILLER, reason)]
     expected: dict[str, list[tuple[str, str]]] = {}
     for row in table(predicted, "landmarks.csv"):
@@ -170,7 +173,7 @@ def test_killed_workers_and_a_killed_driver_leave_each_image_once_on_an_object_s
     found: dict[str, list[tuple[str, str]]] = {}
     for row in table(tables, "landmarks.csv"):
         found.setdefault(row["image"], []).append((row["x_px"], row["y_px"]))
-    assert len(found) == 60
+    assert len(found) == ENTRIES - 1
     for name, points in found.items():
         np.testing.assert_allclose(
             np.array(points, float), np.array(expected[name.partition("#")[0]], float), atol=0.01

@@ -70,7 +70,7 @@ def test_no_label_that_was_acknowledged_is_missing_in_a_backup(start: Start, tmp
     studies.mkdir()
     for number in range(IMAGES):
         Image.fromarray(np.zeros((60, 40), np.uint8)).save(studies / f"image{number}.png")
-    with start(studies, "--conf", "scoring", "false") as server:
+    with start(studies) as server:
         savers = [Saver(server, number, stop) for number in range(CLIENTS)]
         for saver in savers:
             saver.start()

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ..serving import Server, Start
+from .annotator import Annotator
 from .conftest import UNSCORED, OpenPage, phantom
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
@@ -90,6 +91,16 @@ def test_a_reader_sees_why_some_things_are_not_for_them(open_page: OpenPage, gua
     expect(page.get_by_test_id("add-images")).to_be_disabled()
     expect(page.get_by_test_id("add-images")).to_have_attribute("title", "Adding images needs the role annotator.")
     expect(page.get_by_test_id("next")).to_be_disabled()
+    page.get_by_test_id("open-secret").click()
+    annotator = Annotator(page)
+    annotator.wait_for("secret")
+    annotator.wait_for_points()
+    annotator.settle()
+    before, (x, y) = annotator.positions(), annotator.screen("T7")
+    annotator.drag("T7", (x + 40, y))
+    assert annotator.positions() == before
+    expect(page.get_by_test_id("submit")).to_be_disabled()
+    expect(page.get_by_test_id("lock")).to_be_disabled()
     page.goto("/#/training")
     expect(page.get_by_test_id("start-training")).to_be_disabled()
     expect(page.get_by_test_id("training-form")).to_contain_text("Training needs the role admin.")

@@ -30,7 +30,8 @@ from lib.phantoms import random_spec, render_phantom
 from lib.spine.geometry import transform_points
 from lib.spine.schema import POINTS, VERTEBRAE
 
-from .conftest import CPU, Exported, write_weights
+from ..toy_model import write_weights
+from .conftest import CPU, Exported
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 import export
-from lib.export import network_files
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -40,10 +39,10 @@ def test_a_file_that_holds_no_weights_is_refused(tmp_path: Path, capsys: pytest.
 def test_missing_packages_are_named_with_what_installs_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(network_files, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     status, said = refusal(capsys, "--output", str(tmp_path / "out"), "--formats", "onnx")
     assert status == 2
-    assert said.startswith("onnx and onnxscript and onnxruntime are not installed; pip install --no-deps -r ")
+    assert said.startswith("onnx, onnxscript and onnxruntime are not installed; `.venv/bin/pip install --no-deps -r ")
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "x"])

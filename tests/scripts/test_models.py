@@ -28,7 +28,9 @@ def store(weights: Path, tmp_path: Path) -> ModelStore:
     """One version that is served, and one that is not."""
     store = ModelStore(tmp_path, weights)
     store.serve(store.add(load_weights(weights), 0, {}).number)
-    store.add(load_weights(weights), 1, {"gate": GATE, TRAINED_ON: {"a": {}, "b": {}}, HELD_OUT: {"c": {}}})
+    store.add(
+        load_weights(weights), 1, {"gate": GATE, TRAINED_ON: {"a": {"image": "aa"}, "b": {}}, HELD_OUT: {"c": {}}}
+    )
     return store
 
 
@@ -60,6 +62,7 @@ def test_versions_are_listed_shown_published_and_taken_back(
 
     status, text = run(store, weights, monkeypatch, capsys, "show", "2")
     assert (status, json.loads(text)["facts"]["gate"]) == (0, GATE)
+    assert run(store, weights, monkeypatch, capsys, "folds", "2") == (0, "image,digest,fold\nc,,0\na,aa,1\nb,,1\n")
 
     assert run(store, weights, monkeypatch, capsys, "publish", "2")[0] == 0
     assert store.served_number == 2
@@ -75,6 +78,7 @@ def test_versions_are_listed_shown_published_and_taken_back(
     [
         (("publish", "7"), "models: there is no version 7 of the model; there are 0, 1, 2"),
         (("show", "-1"), "models: there is no version -1"),
+        (("folds", "1"), "models: version 1 does not say which images it was trained on"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence(

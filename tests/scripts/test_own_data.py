@@ -8,13 +8,14 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import _data_arguments
+import _training
 import audit_labels
 import audit_names
 import calibrate
@@ -23,7 +24,7 @@ import train
 import train_refiner
 from lib.image_io import Radiograph
 from lib.learning.config import load_config
-from lib.learning.data.transforms import IMAGE
+from lib.learning.data import IMAGE
 from lib.learning.models.corner_net import CornerNet
 from lib.learning.prediction.result import Prediction
 from lib.learning.weights.provenance import IMAGES, public_facts, read_known_images, trained_on
@@ -52,7 +53,7 @@ class Recorder:
         self.facts = next(one for one in arguments if isinstance(one, dict) and "data" in one)
         return self
 
-    def fit(self, training: list[dict[str, Any]], checked: list[dict[str, Any]]) -> Path:
+    def fit(self, training: list[dict[str, Any]], checked: list[dict[str, Any]], on_epoch: object = None) -> Path:
         """Learns nothing."""
         self.learnt, self.checked = ({Path(item[IMAGE]).name for item in part} for part in (training, checked))
         return Path("best.pt")
@@ -463,3 +464,23 @@ def test_names_are_audited_by_the_folds_of_the_data(
     held_out = {row["filename"] for row in rows if row["fold"] not in row["model_folds"].split()}
     assert held_out == recorder.checked
     assert load_weights(weights).facts["data"] == "own data"
+
+
+@pytest.mark.parametrize("command", [train, train_refiner])
+def test_a_log_whose_package_is_missing_is_refused_before_anything_is_read(
+    call: Call, command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    status, errors = call(command, "--data", tmp_path / "nowhere", "--output", tmp_path / "run", "--log", "mlflow")
+    assert (status, errors) == (
+        1,
+        f"{command.__name__}: mlflow is not installed; `.venv/bin/pip install --no-deps -r requirements-log.txt` "
+        "installs what --log mlflow needs\n",
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_of_several_processes_the_first_one_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_training.distributed, "is_first", lambda: False)
+    with _training.logged(["tensorboard"], cast(Any, None), {}) as on_epoch:
+        assert on_epoch is None

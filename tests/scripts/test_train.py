@@ -15,7 +15,7 @@ import torch
 import train
 from lib.learning.codec import ABSENT, PRESENT, UNKNOWN, UNNAMED
 from lib.learning.config import NetworkConfig, load_config
-from lib.learning.data.transforms import IMAGE, LABEL
+from lib.learning.data import IMAGE, LABEL
 from lib.learning.weights.provenance import BOXED, trained_on
 from lib.learning.weights.weight_files import file_digest, save_weights
 
@@ -34,7 +34,7 @@ class Recorder:
         self.initial, self.facts, _ = rest
         return self
 
-    def fit(self, training: list[dict[str, Any]], checked: list[dict[str, Any]]) -> Path:
+    def fit(self, training: list[dict[str, Any]], checked: list[dict[str, Any]], on_epoch: object = None) -> Path:
         """Learns nothing."""
         self.learnt = {Path(item[IMAGE]).name: item[LABEL] for item in training}
         self.checked = {Path(item[IMAGE]).name: item[LABEL] for item in checked}

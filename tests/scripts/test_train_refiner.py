@@ -12,8 +12,8 @@ import torch
 
 import train_refiner
 from lib.learning.config import Config, CornerConfig, NetworkConfig, load_config
+from lib.learning.data import IMAGE
 from lib.learning.data.patches import can_be_patched
-from lib.learning.data.transforms import IMAGE
 from lib.learning.models.corner_net import CornerNet
 from lib.learning.weights.weight_files import ERRORS_MEASURED_ON, CornerWeights, Weights, file_digest, save_weights
 
@@ -38,7 +38,7 @@ class Recorder:
         self.config, self.base, self.output, _, self.workers, self.initial, self.facts = arguments
         return self
 
-    def fit(self, training: list[dict[str, Any]], checked: list[dict[str, Any]]) -> Path:
+    def fit(self, training: list[dict[str, Any]], checked: list[dict[str, Any]], on_epoch: object = None) -> Path:
         """Learns nothing."""
         assert all(can_be_patched(item) for item in [*training, *checked])
         self.learnt, self.checked = ([Path(item[IMAGE]).name for item in part] for part in (training, checked))

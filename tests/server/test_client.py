@@ -62,7 +62,7 @@ def client(
     users = studies.parent / f"{studies.name}_users"
     users.write_text(f"{NAME} admin {TOKEN}\n")
     login = ["--conf", "tokens", str(users)] if request.param == "login" else []
-    with start(studies, "--conf", "scoring", "false", *login) as running:
+    with start(studies, *login) as running:
         found = MONAILabelClient(running.url, tmpdir=str(files), client_id="test")
         assert found.auth_enabled() == (request.param == "login")
         if request.param == "login":

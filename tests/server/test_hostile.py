@@ -45,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[S
     for name, height in (("small", 300), ("large", 2400)):
         Image.fromarray(render_phantom(random_spec(4, height, height // 2)).pixels).save(studies / f"{name}.png")
     (studies / "damaged.png").write_bytes((studies / "small.png").read_bytes()[:2000])
-    with start(studies, "--conf", "scoring", "false") as running:
+    with start(studies) as running:
         yield running
 
 

@@ -52,7 +52,7 @@ def test_damaged_files_get_a_reason_and_show_no_other_image(start: Start, tmp_pa
     files = write_mutations(damaged, write_sound_files(sound), COUNT, seed=7)
     rare = canary()
     read = 0
-    with start(studies, "--conf", "scoring", "false") as server:
+    with start(studies) as server:
         for path in files:
             status, answer = begin(server, "canary.png", rare)
             assert status == 200

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.phantoms import random_spec, random_spineless, render_phantom
 from lib.spine.labels.markups import read_markups
 from lib.spine.schema import VERTEBRAE
@@ -36,7 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[S
     Image.fromarray(render_phantom(random_spec(3, 900, 420)).pixels).save(studies / "SHOUTING.PNG")
     Image.fromarray(random_spineless(0, 700, 400)).save(studies / "nothing.png")
     (studies / "text.png").write_text("I have no pixels")
-    with start(studies) as running:
+    with start(studies, "--conf", "weights", str(DEFAULT_WEIGHTS_FILE)) as running:
         yield running
 
 

@@ -62,7 +62,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[S
     (studies / "aa_cut").write_bytes(whole[: len(whole) // 2])
     (studies / "notes.txt").write_text("nothing to see")
     (studies / "older").mkdir()
-    with start(studies, "--conf", "scoring", "false") as running:
+    with start(studies) as running:
         yield running
 
 

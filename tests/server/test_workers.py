@@ -40,7 +40,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     studies.mkdir()
     for name in "abc":
         Image.fromarray(np.zeros((60, 40), np.uint8)).save(studies / f"{name}.png")
-    arguments, env = ["--workers", "2", "--conf", "scoring", "false"], {}
+    arguments, env = ["--workers", "2"], {}
     if binaries() is not None:
         own: OwnPostgresql = request.getfixturevalue("postgresql")
         arguments += ["--conf", "database", own.url]

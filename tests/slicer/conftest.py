@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -29,10 +28,11 @@ from VertebraLandmarksLib.spine.schema import Spine
 from VertebraLandmarksLib.workflow.controller import Controller
 from VertebraLandmarksLib.workflow.drafts import Drafts
 
+import make_phantoms as script
+
 if TYPE_CHECKING:
     from ..serving import Server, Start
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 PHANTOMS = 4
 
 # slicer-core is published for Linux only; where it is installed but cannot be loaded, these tests fail and say why.
@@ -40,9 +40,11 @@ collect_ignore = [] if importlib.util.find_spec("slicer") else ["panel", "scene"
 
 
 def make_phantoms(folder: Path, count: int = PHANTOMS, *arguments: str) -> None:
-    """Draw phantoms as the README says."""
-    command = [sys.executable, str(SCRIPTS / "make_phantoms.py"), "--output", str(folder), "--count", str(count)]
-    subprocess.run([*command, "--size", "640x320", *arguments], check=True, capture_output=True)
+    """Draw phantoms as the README says, in this process."""
+    command = ["make_phantoms.py", "--output", str(folder), "--count", str(count), "--size", "640x320", *arguments]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", command)
+        assert script.main() == 0
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[S
     """The app on ``PHANTOMS`` phantoms without labels."""
     studies = tmp_path_factory.mktemp("studies")
     make_phantoms(studies)
-    with start(studies, "--conf", "scoring", "false") as running:
+    with start(studies) as running:
         yield running
 
 
@@ -100,6 +102,7 @@ class MemoryLogic:
         self.image_left_is: str | None = None
         self.shown: list[str] = []
         self.readers: list[str] = []
+        self.compared: tuple[Spine, ...] = ()
 
     @property
     def image_frame(self) -> ImageFrame:
@@ -112,11 +115,12 @@ class MemoryLogic:
 
     def show_image(self, radiograph: Radiograph) -> None:
         self.radiograph, self._lost, self.image_left_is = radiograph, None, radiograph.info.image_left_is
+        self.compared = ()
         self.shown.append(radiograph.id)
         self.editor.load(Spine.from_arrays(np.full((17, 5, 2), np.nan)))
 
     def close_image(self) -> None:
-        self.radiograph = self._lost = None
+        self.radiograph, self._lost, self.compared = None, None, ()
         self.editor.load(Spine.from_arrays(np.full((17, 5, 2), np.nan)))
 
     def scene_closes(self) -> None:
@@ -148,6 +152,9 @@ class MemoryLogic:
     ) -> None:
         assert self.radiograph is not None
         self.editor.load(from_markups(json.loads(markups), self.radiograph.info.geometry), touched, origin, is_own)
+
+    def show_readings(self, readings: Sequence[Spine]) -> None:
+        self.compared = tuple(readings)
 
     def markups(self) -> bytes:
         radiograph = self.radiograph or self._lost

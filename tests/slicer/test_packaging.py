@@ -53,9 +53,10 @@ def listed(text: str, variable: str) -> list[str]:
 
 
 def names_in_ui() -> dict[str, ET.Element]:
-    """Widgets of the panel by name, without plain labels that Designer numbered and the root."""
+    """Widgets of the panel by name, without plain labels and containers that Designer numbered and the root."""
     widgets = list(ET.parse(UI).getroot().iter("widget"))[1:]
-    return {widget.attrib["name"]: widget for widget in widgets if not re.match(r"label_\d+$", widget.attrib["name"])}
+    numbered = re.compile(r"(label|frame|widget)_\d+$")
+    return {widget.attrib["name"]: widget for widget in widgets if not numbered.match(widget.attrib["name"])}
 
 
 def uses(source: str) -> set[str]:

@@ -8,7 +8,16 @@ import pytest
 
 from lib.study.plan import DAY_S, checked_plan
 from lib.study.slots import Adjudication, ImageReadings, Reading
-from lib.study.visibility import Viewer, may_change, own_reading, reading_state, sees_labels, sees_model, viewer_of
+from lib.study.visibility import (
+    Viewer,
+    may_change,
+    own_reading,
+    part_of,
+    reading_state,
+    sees_labels,
+    sees_model,
+    viewer_of,
+)
 
 NOW = 1_800_000_000.0
 PLAN: dict[str, Any] = {"readers": ["ada", "ben"], "adjudicators": ["cleo"], "second_reading": {"share": 1.0}}
@@ -113,3 +122,29 @@ def test_the_model_is_offered_by_kind_of_reading() -> None:
 def test_how_far_an_image_is_for_whom(plan: Any, present: ImageReadings, states: tuple[str, ...]) -> None:
     viewers = (ADA, BEN, CLEO, NOBODY)
     assert tuple(reading_state(plan, one, present, NOW) for one in viewers) == states
+
+
+@pytest.mark.parametrize(
+    ("plan", "present", "may_save"),
+    [
+        (TWICE, image(), (True, True, False, False)),
+        (TWICE, image(reading(1, "ada", is_submitted=False)), (True, True, False, False)),
+        (TWICE, image(FIRST), (True, True, False, False)),
+        (TWICE, image(FIRST, SECOND), (True, True, True, False)),
+        (TWICE, image(FIRST, SECOND, chosen=True), (False, False, True, False)),
+        (AGAIN, image(FIRST), (True, False, True, False)),
+        (AGAIN, image(reading(1, "ada", days_ago=5)), (False, False, True, False)),
+        (AGAIN, image(reading(1, "ada", days_ago=15)), (True, False, True, False)),
+        (OPEN, image(reading(1, "ada", is_submitted=False)), (True, False, False, False)),
+    ],
+)
+def test_who_may_save_points(plan: Any, present: ImageReadings, may_save: tuple[bool, ...]) -> None:
+    viewers = (ADA, BEN, CLEO, NOBODY)
+    parts = [part_of(plan, one, present, NOW) for one in viewers]
+    assert tuple(part.may_save for part in parts) == may_save
+    assert [part.reading for part in parts] == [own_reading(plan, one, present, NOW) for one in viewers]
+
+
+def test_what_a_second_reader_is_told_is_the_same_before_and_after_the_first_reading() -> None:
+    begun, made = image(reading(1, "ada", is_submitted=False)), image(FIRST)
+    assert part_of(TWICE, BEN, image(), NOW) == part_of(TWICE, BEN, begun, NOW) == part_of(TWICE, BEN, made, NOW)

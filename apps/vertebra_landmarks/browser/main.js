@@ -12,6 +12,7 @@ import { Router, routeOf } from "./shell/router.js";
 import { Session } from "./shell/session.js";
 import { browserSettings } from "./shell/settings.js";
 import { SignIn } from "./shell/sign_in.js";
+import { Study } from "./shell/study.js";
 
 /** @typedef {import("./shell/router.js").Page} Page */
 /** @typedef {import("./shell/router.js").Route} Route */
@@ -21,7 +22,8 @@ const probe = new PageProbe();
 window.vertebraLandmarks = probe;
 
 /** Titles of the browser's tab for pages without an image. */
-const TITLES = { overview: "Images", image: "Image", "follow-up": "Follow-up", training: "Training" };
+const TITLES = { overview: "Images", image: "Image", adjudicate: "Adjudication", "follow-up": "Follow-up", training: "Training",
+    study: "Study", agreement: "Agreement" };
 /** @type {import("./shell/help_sheet.js").HelpSection} */
 const GENERAL_KEYS = { title: "Everywhere", rows: [["?", "Show or hide this list"], ["Tab", "Next control"]] };
 
@@ -36,7 +38,19 @@ async function openRoute(route, container, context) {
     switch (route.page) {
         case "image": {
             const { openAnnotate } = await import("./annotate/page.js").catch(notLoaded);
-            return openAnnotate(container, route.id, context);
+            return openAnnotate(container, route.id, context, route.reading);
+        }
+        case "adjudicate": {
+            const { openAdjudicate } = await import("./study/adjudicate/page.js").catch(notLoaded);
+            return openAdjudicate(container, route.id, context);
+        }
+        case "study": {
+            const { openStudy } = await import("./study/overview/page.js").catch(notLoaded);
+            return openStudy(container, context);
+        }
+        case "agreement": {
+            const { openAgreement } = await import("./study/agreement/page.js").catch(notLoaded);
+            return openAgreement(container, context);
         }
         case "follow-up": {
             const { openFollowUp } = await import("./follow_up/page.js").catch(notLoaded);
@@ -56,7 +70,8 @@ async function openRoute(route, container, context) {
 /** Load the modules of a page while the server is asked whether it has a login. @param {Route} route */
 function preload({ page }) {
     const module = { overview: "./overview/page.js", image: "./annotate/page.js", training: "./training/page.js",
-        "follow-up": "./follow_up/page.js" }[page];
+        "follow-up": "./follow_up/page.js", adjudicate: "./study/adjudicate/page.js", study: "./study/overview/page.js",
+        agreement: "./study/agreement/page.js" }[page];
     import(module).catch(() => {}); // it is said when the page is opened
 }
 
@@ -93,6 +108,7 @@ function start() {
     const client = new Client(document.baseURI.replace(/#.*$/s, ""), pageCredentials());
     const settings = browserSettings();
     const session = new Session(client, settings);
+    const study = new Study(client);
     const messages = new Messages(overlays);
     const signIn = new SignIn(overlays, client);
     const help = new HelpSheet(overlays);
@@ -112,7 +128,7 @@ function start() {
         if (router.page !== null && !main.contains(document.activeElement)) main.focus({ preventScroll: true });
         return page;
     });
-    const header = new Header(byId("header"), session, {
+    const header = new Header(byId("header"), session, study, {
         onHelp: () => help.toggle(),
         onSignIn: () => void signIn.open().then((isSignedIn) => isSignedIn ? router.reload() : undefined),
         onSignOut: () => void signOut(context),
@@ -120,10 +136,14 @@ function start() {
     const setHelp = (/** @type {import("./shell/help_sheet.js").HelpSection[]} */ sections) =>
         help.set([...sections, GENERAL_KEYS]);
     /** @type {Context} */
-    const context = { client, settings, session, messages, router, probe, user: () => session.userName, setHelp,
+    const context = { client, settings, session, study, messages, router, probe, user: () => session.userName, setHelp,
         toggleHelp: () => help.toggle() };
     client.onUnauthorized = () => signIn.request();
-    signIn.onSignedIn = () => void session.loadOwner().catch((error) => messages.show(messageOf(error), "error"));
+    client.statedUser = () => session.userName;
+    signIn.onSignedIn = () => {
+        void session.loadOwner().catch((error) => messages.show(messageOf(error), "error"));
+        void study.load();
+    };
     byId("skip").addEventListener("click", (event) => {
         event.preventDefault();
         main.focus();
@@ -135,7 +155,24 @@ function start() {
         window.addEventListener(type, (event) => { if (event.dataTransfer?.types.includes("Files")) event.preventDefault(); });
     }
     preload(routeOf(window.location.hash));
-    void identify(session, signIn, messages).then(() => router.follow());
+    void identify(session, signIn, messages).then(() => {
+        void study.load();
+        void router.follow();
+        followUser(context);
+    });
+}
+
+/**
+ * Show what another user of a server without login may see, once a name is entered.
+ * @param {Context} context
+ */
+function followUser({ session, study, router }) {
+    let known = session.userName;
+    session.onChange(() => {
+        if (session.hasLogin || session.userName === known) return;
+        known = session.userName;
+        void study.load().then(() => { if (study.plan !== null) void router.reload(); });
+    });
 }
 
 /**

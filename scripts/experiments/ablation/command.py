@@ -43,6 +43,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG_FILE)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--workers", type=int, default=1, help="processes that prepare images")
+    _training.add_log(parser)
     parser.add_argument("--list", action="store_true", help="say what is done and what is missing, and do nothing")
     parsed = parser.parse_args(arguments)
     parsed.folds, parsed.seeds = list(dict.fromkeys(parsed.folds)), list(dict.fromkeys(parsed.seeds))
@@ -72,6 +73,7 @@ def prepare(arguments: argparse.Namespace) -> Ablation:
         choose_device(arguments.device),
         arguments.workers,
         arguments.assume_unseen,
+        arguments.log,
     )
 
 
@@ -169,6 +171,7 @@ def main() -> int:
     try:
         if not arguments.list:
             plot_style.check_library()
+            _training.check_logs(arguments.log)
         ablation = prepare(arguments)
         if arguments.list:
             for job in ablation.jobs:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+import _training
 from experiments.ablation.table import FINAL, LABELS, ROWS, TRAINED_BY, TRAININGS, Entry
 from lib.evaluation.evaluate import Figures, anatomy_figures, evaluate
 from lib.image_io import read_radiograph
@@ -73,6 +74,7 @@ class Ablation:
         device: where to compute.
         workers: processes that prepare images.
         assume_unseen: take weights that do not say what they were trained on.
+        logs: in which every training is shown.
 
     Raises:
         ValueError: there is no fold or seed, a fold has no clean image, weights were trained on the fold that they are
@@ -92,12 +94,13 @@ class Ablation:
         device: torch.device | None = None,
         workers: int = 1,
         assume_unseen: bool = False,
+        logs: Sequence[str] = (),
     ) -> None:
         if not configs or not held_out:
             raise ValueError("an ablation needs at least one fold and one seed")
         self.folder, self.configs, self.held_out = folder, configs, tuple(held_out)
         self.start, self.final = dict(start or {}), dict(final or {})
-        self.device, self.workers = device or torch.device("cpu"), workers
+        self.device, self.workers, self.logs = device or torch.device("cpu"), workers, logs
         fold_of = folds(records)
         self.kept = {f: [r for r, g in zip(records, fold_of, strict=True) if g != f] for f in held_out}
         self.records = {
@@ -188,13 +191,15 @@ class Ablation:
         prior = measure_prior(np.stack(clean)) if len(clean) >= MIN_SPINES else DEFAULT_PRIOR
         initial, before = None, {}
         if job.fold in self.start:
-            initial = start_state(self.start[job.fold], config)
-            before = {"init": init_facts(self.start[job.fold], load_weights(self.start[job.fold]).facts)}
+            start = self.start[job.fold]
+            initial = start_state(start, config)
+            before = {"init": init_facts(file_digest(start), trained_on(load_weights(start).facts))}
         facts = {**self._facts(job), "radiographs": len(to_items(kept)), **before}
         trainer = LandmarkTrainer(config, folder, self.device, self.workers, initial, facts, prior)
         schedule = config.training
         items = to_items(kept) + synthetic_items(schedule.phantoms, schedule.spineless, schedule.seed)
-        trainer.fit(items, [])
+        with _training.logged(self.logs, trainer, {"job": job.name}) as on_epoch:
+            trainer.fit(items, [], on_epoch)
         _write(folder / TRAINING, {**record, "is_done": True})
 
     def evaluate(self, job: Job) -> dict[str, Figures]:

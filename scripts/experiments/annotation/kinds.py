@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from lib.learning.codec import PRESENT, STATE
-from lib.learning.data.transforms import IMAGE, LABEL, LoadRadiographd
+from lib.learning.data import IMAGE, LABEL
+from lib.learning.data.transforms import LoadRadiographd
 from lib.phantoms import PhantomSpec, random_spec, render_phantom
 from lib.phantoms.canvas import Sheet, band, blur, cloud, resize
 from lib.spine.geometry import center_distances

@@ -21,10 +21,11 @@ from experiments.annotation.small_network import INPUT, LabelledImages, NetworkL
 from lib.learning.active_learning import STRATEGIES
 from lib.learning.codec import LandmarkCodec
 from lib.learning.config import load_config
+from lib.learning.data import IMAGE, LABEL
 from lib.learning.data.aasce import FOLDS, folds, read_aasce
 from lib.learning.data.image_views import fitting_matrix
 from lib.learning.data.synthetic import synthetic_items
-from lib.learning.data.transforms import IMAGE, LABEL, LoadRadiographd, move
+from lib.learning.data.transforms import LoadRadiographd, move
 from lib.learning.weights.weight_files import load_weights
 from lib.server.training.train_request import read_request
 from lib.spine.atomic_write import atomic_write

@@ -18,8 +18,8 @@ from lib.learning.active_learning import ImageDescriptor
 from lib.learning.active_learning.descriptors import describe_image
 from lib.learning.codec import STATE
 from lib.learning.config import InputConfig, load_config
+from lib.learning.data import IMAGE, LABEL
 from lib.learning.data.rehearsal import Rehearsal
-from lib.learning.data.transforms import IMAGE, LABEL
 from lib.learning.prediction.predictor import LandmarkPredictor
 from lib.learning.training.landmark_trainer import LandmarkTrainer
 from lib.learning.weights.weight_files import Weights, load_weights, save_weights

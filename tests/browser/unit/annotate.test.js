@@ -7,7 +7,8 @@ import { ServerError } from "../../../apps/vertebra_landmarks/browser/api/errors
 import { EditSession, MAX_PAUSE_S, WorkTimer } from "../../../apps/vertebra_landmarks/browser/annotate/edit_session.js";
 import { KEYS, helpSections, nameOfKey } from "../../../apps/vertebra_landmarks/browser/annotate/keys.js";
 import { OpenedImages, chooseNext } from "../../../apps/vertebra_landmarks/browser/annotate/next_image.js";
-import { DraftError, Drafts, newKey, serverIdentity } from "../../../apps/vertebra_landmarks/browser/editor/drafts.js";
+import { newKey } from "../../../apps/vertebra_landmarks/browser/api/random_key.js";
+import { DraftError, Drafts, serverIdentity } from "../../../apps/vertebra_landmarks/browser/editor/drafts.js";
 import { Measuring, pointsBody } from "../../../apps/vertebra_landmarks/browser/editor/measuring.js";
 import { NewestOnly } from "../../../apps/vertebra_landmarks/browser/editor/newest_only.js";
 import { P, V } from "../../../apps/vertebra_landmarks/browser/editor/schema.js";

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { changeOrDash, compare, curveText, meaning, pairs } from "../../../apps/vertebra_landmarks/browser/follow_up/comparison.js";
+import { pairedCurves } from "../../../apps/vertebra_landmarks/browser/editor/measuring.js";
+import { changeOrDash, compare, curveText, meaning } from "../../../apps/vertebra_landmarks/browser/follow_up/comparison.js";
 import { measureBody, pointsOf } from "../../../apps/vertebra_landmarks/browser/follow_up/stored_points.js";
 
 const curve = (upper_end, lower_end, angle_deg, half_width_deg = null) => ({ upper_end, lower_end, angle_deg, half_width_deg });
@@ -36,10 +37,10 @@ test("what the server does not state is not invented", () => {
 
 test("the images' own curves are side by side, and none is left out", () => {
     const [thoracic, lumbar, other] = [curve("T5", "T12", 24.1, 2.1), curve("L1", "L4", 18), curve("T6", "T12", 30)];
-    assert.deepEqual(pairs(BEFORE, AFTER), [[thoracic, other], [lumbar, null]]);
-    assert.deepEqual(pairs(AFTER, BEFORE), [[other, thoracic], [null, lumbar]]);
-    assert.deepEqual(pairs({ ...AFTER, curves: [] }, AFTER), [[null, other]]);
-    assert.deepEqual(pairs({ ...AFTER, curves: [curve("T12", "L4", 9)] }, AFTER), [[curve("T12", "L4", 9), null], [null, other]]);
+    assert.deepEqual(pairedCurves(BEFORE.curves, AFTER.curves), [[thoracic, other], [lumbar, null]]);
+    assert.deepEqual(pairedCurves(AFTER.curves, BEFORE.curves), [[other, thoracic], [null, lumbar]]);
+    assert.deepEqual(pairedCurves([], AFTER.curves), [[null, other]]);
+    assert.deepEqual(pairedCurves([curve("T12", "L4", 9)], AFTER.curves), [[curve("T12", "L4", 9), null], [null, other]]);
     assert.deepEqual([curveText(thoracic), curveText(lumbar)], ["24.1 ± 2.1°, T5–T12", "18.0°, L1–L4"]);
 });
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from lib.learning.codec import PRESENT, UNNAMED
+from lib.learning.data import IMAGE, LABEL
 from lib.learning.data.aasce import Record, folds, read_aasce, to_items
-from lib.learning.data.transforms import IMAGE, LABEL
 from lib.spine.schema import CORNERS, VERTEBRAE
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "aasce"

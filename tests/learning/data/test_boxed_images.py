@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lib.learning.codec import ABSENT, UNNAMED
+from lib.learning.data import IMAGE, LABEL
 from lib.learning.data.boxed_images import FOLDS, BoxRecord, read_boxes, to_items
-from lib.learning.data.transforms import IMAGE, LABEL
 
 HEADER = "image,order_from_top,x1_px,y1_px,x2_px,y2_px"
 

@@ -12,8 +12,9 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from lib.image_io import read_radiograph
 from lib.learning.codec import ABSENT, PRESENT, STATE
+from lib.learning.data import IMAGE, LABEL, MATRIX
 from lib.learning.data.labelled_items import check_pattern, gross_error, patient_of, read_item, split, to_label
-from lib.learning.data.transforms import IMAGE, LABEL, MATRIX, LoadRadiographd
+from lib.learning.data.transforms import LoadRadiographd
 from lib.phantoms import random_spec, render_phantom
 from lib.spine.geometry import transform_points
 from lib.spine.imaging.orientation import Orientation

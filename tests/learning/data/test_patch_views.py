@@ -12,6 +12,7 @@ from monai.transforms import Compose
 
 from lib.learning.codec import ABSENT, PRESENT, UNKNOWN, UNNAMED
 from lib.learning.config import Config, PatchAugmentationConfig, load_config
+from lib.learning.data import IMAGE, LABEL, MATRIX
 from lib.learning.data.patches import (
     IS_KNOWN,
     IS_THERE,
@@ -22,7 +23,6 @@ from lib.learning.data.patches import (
     patch_validation_views,
     patched_vertebrae,
 )
-from lib.learning.data.transforms import IMAGE, LABEL, MATRIX
 from lib.spine.geometry import rotation, transform_points, translation, with_centers
 from lib.spine.schema import CORNERS
 

@@ -8,7 +8,7 @@ import torch
 
 from lib.image_io.window import windowed
 from lib.learning.config import CornerConfig
-from lib.learning.data.patches import ShrunkImage, cut_patches, shrink_around, standardised, vertebra_frames
+from lib.learning.data.image_views import ShrunkImage, cut_patches, shrink_around, standardised, vertebra_frames
 from lib.spine.geometry import rotation, scaling, transform_points, translation
 
 CONFIG = CornerConfig(80, 96, 32.0, 4, 0)

@@ -9,10 +9,10 @@ import torch
 from monai.transforms import Compose
 
 from lib.learning.config import load_config
+from lib.learning.data import IMAGE, LABEL
 from lib.learning.data.random_views import training_transforms
 from lib.learning.data.seeded_views import NOT_SHOWN, SEED, Drawn, PlainBatches, SeededViews, SharedBatches
 from lib.learning.data.synthetic import synthetic_items
-from lib.learning.data.transforms import IMAGE, LABEL
 
 
 def parts(count: int, batch_size: int, of: int, epoch: int = 0, drops_last: bool = False) -> list[list[list[Drawn]]]:

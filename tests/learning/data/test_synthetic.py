@@ -7,8 +7,8 @@ import pytest
 
 from lib.image_io import Radiograph
 from lib.learning.codec import ABSENT, PRESENT, STATE
+from lib.learning.data import IMAGE, LABEL
 from lib.learning.data.synthetic import padded, synthetic_items
-from lib.learning.data.transforms import IMAGE, LABEL
 from lib.spine.imaging.image_geometry import ImageGeometry
 
 SEEDS = range(60)

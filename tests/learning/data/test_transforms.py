@@ -17,15 +17,13 @@ from lib.image_io import Radiograph, UnreadableImageError
 from lib.image_io.window import windowed
 from lib.learning.codec import ABSENT, PRESENT
 from lib.learning.config import Config, InputConfig, load_config
+from lib.learning.data import IMAGE, LABEL, MATRIX
 from lib.learning.data.image_views import fitting_matrix, spine_view, view
 from lib.learning.data.random_views import (
     RandFitToInputd,
     training_transforms,
 )
 from lib.learning.data.transforms import (
-    IMAGE,
-    LABEL,
-    MATRIX,
     FitToInputd,
     LoadRadiographd,
     Packd,

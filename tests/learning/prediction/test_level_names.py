@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from lib.learning.codec import ABSENT, PRESENT, UNKNOWN, UNNAMED
+from lib.learning.data import IMAGE, LABEL
 from lib.learning.data.boxed_images import BoxRecord, to_items
-from lib.learning.data.transforms import IMAGE, LABEL
 from lib.learning.prediction.level_names import (
     COLUMNS,
     MAX_LEVELS,

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lib.learning.config import CornerConfig, PredictionConfig, load_config
-from lib.learning.data.patches import vertebra_frames
+from lib.learning.data.image_views import vertebra_frames
 from lib.learning.decoders import FixedLandmarks
 from lib.learning.models.corner_net import CachedTokens, CornerOutput, mirrored_output
 from lib.learning.prediction.refinement import RefinedSpine, Refinement, shrink_tilt

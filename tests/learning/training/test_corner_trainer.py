@@ -15,9 +15,9 @@ from torch import nn
 
 from lib.learning.codec import ABSENT, PRESENT
 from lib.learning.config import Config, CornerConfig, NetworkConfig, load_config
+from lib.learning.data import IMAGE, LABEL
 from lib.learning.data.patches import PATCHES
 from lib.learning.data.rehearsal import Rehearsal
-from lib.learning.data.transforms import IMAGE, LABEL
 from lib.learning.models.corner_net import CornerNet, CornerOutput
 from lib.learning.training.corner_trainer import CornerTrainer, corner_loss, endplate_tilts, midline_tilt
 from lib.learning.training.trainer import BEST, CHECKPOINT, HISTORY, Progress

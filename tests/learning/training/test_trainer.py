@@ -246,7 +246,7 @@ def test_the_average_follows_quickly_at_first(decay: float, steps: int, keep: fl
 
 def test_progress_is_one_line() -> None:
     terms = {"heatmap": 1.0, "offset": 0.5}
-    progress = Progress(1, 2, 1.25, terms, 0.75, 3.0, None)
+    progress = Progress(1, 2, 1.25, terms, 0.75, 3.0, None, 0.1)
     assert describe(progress) == "loss 1.250 (heatmap 1.000 offset 0.500) busy 75%"
     figures = Localisation(2, 4.0, 5.0, 3.0, 3.0, 0.1, 0.5, 0.5)
     assert describe(dataclasses.replace(progress, validation=figures)).endswith(" corner 4.0/5.0 px shifted 50%")

@@ -144,7 +144,7 @@ def test_what_weights_were_trained_on_goes_on_with_them(
 ) -> None:
     """A training that holds no fold out knows what came before, all the same."""
     path = weights_file(tmp_path / "a.pt", stored)
-    said = init_facts(path, stored)
+    said = init_facts(file_digest(path), trained_on(stored))
     assert said["digest"] == file_digest(path)
     before = expected or TrainedOn(frozenset(), frozenset(), False)
     assert trained_on(facts(3, init=said)) == known(0, 1, 2, 4) | before

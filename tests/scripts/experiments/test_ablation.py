@@ -585,5 +585,5 @@ def test_a_missing_plot_library_is_told_before_the_work(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert call(monkeypatch, "--data", data, "--output", tmp_path / "new", *TINY) == 1
-    assert "plots need matplotlib" in capsys.readouterr().err
+    assert "matplotlib is not installed; `python3 scripts/setup_environment.py " in capsys.readouterr().err
     assert not (tmp_path / "new").exists()

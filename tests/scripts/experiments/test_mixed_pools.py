@@ -16,7 +16,7 @@ from experiments.annotation import command, kinds, pools, rounds, served_network
 from experiments.annotation.served_network import ServedLearner
 from lib.learning.codec import PRESENT
 from lib.learning.config import InputConfig
-from lib.learning.data.transforms import IMAGE, LABEL
+from lib.learning.data import IMAGE, LABEL
 from lib.learning.weights.weight_files import load_weights
 from lib.server.training.train_request import read_request
 

@@ -46,7 +46,7 @@ def test_images_are_scored_in_the_background_and_assigned_by_every_strategy(tmp_
     for number in range(3):
         Image.fromarray(render_phantom(random_spec(number, 600, 280)).pixels).save(studies / f"phantom_{number}.png")
     (studies / "text.png").write_text("I have no pixels")
-    with start(studies) as server:
+    with start(studies, "--conf", "scoring", "true") as server:
         status = scoring(server)
         info = json.loads(server.ask("/info/")[1])
         assert (status["scored"], status["failed"]) == (3, 1)

@@ -17,6 +17,7 @@ from PIL import Image
 
 from lib.image_io import read_radiograph
 from lib.phantoms import random_spec, render_phantom
+from lib.server.web.routes.study.agreement import HIDDEN
 from lib.spine.labels.markups import to_markups
 from lib.spine.schema import Spine
 
@@ -91,7 +92,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def serve(start: Start, place: Path) -> Any:
-    conf = ("--conf", "tokens", str(place / "tokens.txt"), "--conf", "scoring", "false")
+    conf = ("--conf", "tokens", str(place / "tokens.txt"))
     return start(place / "studies", *conf)
 
 
@@ -206,6 +207,7 @@ def check_study(ben: Person) -> None:
     ada = next(one for one in told["progress"]["readers"] if one["reader"] == "ada")
     assert ada == {"reader": "ada", "done": 1, "open": 0, "to_do": 1, "seconds_median": None}
     assert ben.get("/statistics")["labels"] == 0
+    assert ben.get("/study/agreement")["sentence"] == HIDDEN
 
 
 def check_report(ben: Person, cleo: Person) -> None:

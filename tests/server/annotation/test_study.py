@@ -28,7 +28,7 @@ from lib.server.store.datastore import StudiesDatastore
 from lib.spine.geometry import with_centers
 from lib.study.plan import DAY_S, checked_plan
 
-from .study_client import TOKENS, Person
+from .study_client import TOKENS, Person, points_of
 
 if TYPE_CHECKING:
     from ...serving import Server, Start
@@ -107,6 +107,8 @@ class Simulation:
                     body = {"take": take, "versions": versions}
                     person.get(f"/readings/adjudicate?image={image}", "POST", body)
                     own = points[0] if take == 1 else (points[0] + points[1]) / 2
+                    if take == "mean":
+                        np.testing.assert_allclose(points_of(found["mean"]["landmarks"]), own, atol=0.01)
                 self.chosen[image] = own
 
     def together(self, people: list[Person], server: Server, until: int | None) -> None:
@@ -156,8 +158,7 @@ def study(tmp_path: Path) -> tuple[Path, Simulation]:
 
 
 def serve(start: Start, place: Path, has_login: bool = True) -> Any:
-    conf = ["--conf", "scoring", "false"]
-    conf += ["--conf", "tokens", str(place / "tokens.txt")] if has_login else []
+    conf = ("--conf", "tokens", str(place / "tokens.txt")) if has_login else ()
     return start(place / "studies", *conf)
 
 

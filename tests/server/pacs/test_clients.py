@@ -46,7 +46,7 @@ def server(orthanc: LocalOrthanc, start: Start, tmp_path: Path) -> Iterator[Serv
         pixels = render_phantom(random_spec(SEED + number, *SIZE)).pixels.astype(np.uint16) * 16
         orthanc.store(as_file(phantom_dx(pixels, Examination(f"P{number}", f"Phantom^{number}"))))
     env = {"VERTEBRA_DICOMWEB_USER": orthanc.user, "VERTEBRA_DICOMWEB_PASSWORD": orthanc.password}
-    conf = ("--conf", "dicomweb_folder", str(tmp_path / "work"), "--conf", "scoring", "false")
+    conf = ("--conf", "dicomweb_folder", str(tmp_path / "work"))
     with start(orthanc.url, *conf, env=env) as running:
         wait_for(lambda: info(running)["datastore"]["total"] == COUNT)
         yield running

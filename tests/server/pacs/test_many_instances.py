@@ -76,7 +76,7 @@ def test_only_frontal_radiographs_of_many_instances_are_offered(
         orthanc.store(as_file(radiograph(number, **kind)))
         frontal += kind["Modality"] in ("DX", "CR") and kind["ViewPosition"] == "AP"
     env = {"VERTEBRA_DICOMWEB_USER": orthanc.user, "VERTEBRA_DICOMWEB_PASSWORD": orthanc.password}
-    conf = ("--conf", "dicomweb_folder", str(tmp_path / "work"), "--conf", "scoring", "false")
+    conf = ("--conf", "dicomweb_folder", str(tmp_path / "work"))
     with start(orthanc.url, *conf, env=env) as server:
         process, began = psutil.Process(server.process.pid), time.monotonic()
         before = process.memory_info().rss

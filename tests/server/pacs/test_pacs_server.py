@@ -59,7 +59,7 @@ def test_a_department_annotates_from_its_pacs(
     datasets = examined(phantoms)
     pacs.store(*datasets)
     env = {"VERTEBRA_DICOMWEB_USER": pacs.server.user, "VERTEBRA_DICOMWEB_PASSWORD": pacs.server.password}
-    conf = ("--conf", "dicomweb_folder", str(tmp_path / "work"), "--conf", "scoring", "false")
+    conf = ("--conf", "dicomweb_folder", str(tmp_path / "work"))
     answers: list[bytes] = []
     pacs.proxy.stop()
     with start(pacs.proxy.url, *conf, env=env) as server:

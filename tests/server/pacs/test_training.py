@@ -25,7 +25,7 @@ from lib.server.training.train_task import REPORT, VertebraLandmarksTrain
 from lib.spine.imaging.image_geometry import ImageGeometry
 from lib.spine.labels.markups import to_markups
 
-from ..training.test_train_task import ONE_EPOCH, smaller_weights
+from ..training.rounds import ONE_EPOCH
 from .conftest import SECRET_ID, SECRET_NAME, Pacs, Site, check_private
 
 pytestmark = pytest.mark.usefixtures("torch_as_before")
@@ -55,10 +55,10 @@ def site(pacs: Pacs, open_site: Callable[..., Site], monkeypatch: pytest.MonkeyP
 
 
 @pytest.fixture
-def task(site: Site, tmp_path: Path) -> VertebraLandmarksTrain:
+def task(site: Site, tmp_path: Path, toy_weights: Path) -> VertebraLandmarksTrain:
     folder = tmp_path / "models"
     folder.mkdir()
-    return VertebraLandmarksTrain(ModelStore(folder, smaller_weights(tmp_path / "small.pt", 64, 64)), "cpu")
+    return VertebraLandmarksTrain(ModelStore(folder, toy_weights), "cpu")
 
 
 def report(task: VertebraLandmarksTrain) -> dict[str, object]:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
+from lib.learning.data import IMAGE
 from lib.learning.data.rehearsal import Rehearsal
-from lib.learning.data.transforms import IMAGE, FetchedImage, file_of
+from lib.learning.data.transforms import FetchedImage, file_of
 from lib.learning.weights.weight_files import load_weights
 from lib.server.store.store_context import SourceUnavailableError
 from lib.server.training import shared_stage

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lib.image_io import Radiograph, UnreadableImageError
 from lib.learning.codec import ABSENT, PRESENT
-from lib.learning.data.transforms import IMAGE, LABEL
+from lib.learning.data import IMAGE, LABEL
 from lib.learning.prediction.predictor import LandmarkPredictor
 from lib.learning.prediction.result import Prediction
 from lib.server.training.publish_gate import ALWAYS, GATE, NEVER, decide, item_errors

@@ -13,14 +13,17 @@ import torch
 from PIL import Image
 
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
+from lib.learning.data import IMAGE, LABEL
+from lib.learning.data.formats.data_set import DataImage, DataSet
 from lib.learning.data.labelled_items import read_item
 from lib.learning.data.rehearsal import Rehearsal
-from lib.learning.data.transforms import IMAGE
 from lib.learning.models import devices
 from lib.learning.training.trainer import CHECKPOINT
+from lib.learning.weights.provenance import IMAGES, trained_on
 from lib.learning.weights.weight_files import Weights, load_weights
 from lib.phantoms import random_spec, render_phantom
 from lib.server.training import shared_stage
+from lib.server.training.learnt_images import LearntImages
 from lib.server.training.run_files import TrainReport
 from lib.server.training.shared_stage import process_count, train_stage
 from lib.server.training.train_request import TrainRequest
@@ -80,14 +83,19 @@ def in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("in_single_precision")
 def test_two_processes_train_and_report_as_one(weights: Weights, items: list[dict[str, Any]], tmp_path: Path) -> None:
     """Of the last batch, a single image, one of them gets nothing."""
+    images = [DataImage(Path(one[IMAGE]), "", one[LABEL], None, "", file_digest=str(n)) for n, one in enumerate(items)]
+    before = {"folds": [], "box_folds": [], "is_known": True, IMAGES: "before", "data_sets": ["others"]}
+    learnt = LearntImages(DataSet("spines", tuple(images)), {LandmarkStage.name: before})
     results = {}
     for processes in (1, 2):
         folder = tmp_path / str(processes)
         folder.mkdir()
-        stage = LandmarkStage(weights, items, Rehearsal(), items[:2])
+        stage = LandmarkStage(weights, items, Rehearsal(), items[:2], learnt)
         results[processes] = trained(stage, folder, processes=processes)
         assert not torch.distributed.is_initialized()
-    (_, told_by_one), (_, told_by_two) = results[1], results[2]
+    (by_one, told_by_one), (by_two, told_by_two) = results[1], results[2]
+    for facts in (by_one.weights.facts, by_two.weights.facts):
+        assert trained_on(facts).images == {"0", "1", "2", "before"}
     assert told_by_two["images"] == told_by_one["images"] == {"training": 3, "validation": 2}
     for key in ("before", "validation"):
         assert told_by_two[key] == pytest.approx(told_by_one[key], rel=1e-3)

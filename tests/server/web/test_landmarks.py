@@ -39,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[S
     for name in IMAGES:
         Image.fromarray(render_phantom(random_spec(1, *SIZE)).pixels).save(studies / f"{name}.png", dpi=(254, 254))
     (place / "tokens.txt").write_text(TOKENS)
-    conf = ("--conf", "tokens", str(place / "tokens.txt"), "--conf", "scoring", "false")
+    conf = ("--conf", "tokens", str(place / "tokens.txt"))
     with start(studies, *conf) as running:
         yield running
 

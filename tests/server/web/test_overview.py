@@ -28,7 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[S
     for number in (1, 2):
         Image.fromarray(render_phantom(random_spec(number, 900, 420)).pixels).save(studies / f"phantom_{number}.png")
     (studies / "text.png").write_text("I have no pixels")
-    with start(studies, "--conf", "scoring", "false") as running:
+    with start(studies) as running:
         yield running
 
 

@@ -61,7 +61,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[S
     place = tmp_path_factory.mktemp("place")
     (place / "studies").mkdir()
     (place / "tokens.txt").write_text(TOKENS)
-    conf = ("--conf", "tokens", str(place / "tokens.txt"), "--conf", "scoring", "false")
+    conf = ("--conf", "tokens", str(place / "tokens.txt"))
     with start(place / "studies", *conf) as running:
         yield running
 

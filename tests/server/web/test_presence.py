@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[S
     (place / "studies").mkdir()
     Image.fromarray(np.zeros((60, 40), np.uint8)).save(place / "studies" / "a.png")
     (place / "tokens.txt").write_text(f"ada reader {ADA}\nben reader {BEN}\n")
-    conf = ("--conf", "tokens", str(place / "tokens.txt"), "--conf", "scoring", "false")
+    conf = ("--conf", "tokens", str(place / "tokens.txt"))
     with start(place / "studies", "--workers", "2", *conf) as running:
         yield running
 

@@ -37,7 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[S
     Image.fromarray(pixels).save(studies / f"{NAME}.png")
     Image.fromarray(random_spineless(0, 700, 400)).save(studies / "nothing.png")
     (studies / "text.png").write_text("I have no pixels")
-    with start(studies, "--conf", "scoring", "false") as running:
+    with start(studies) as running:
         yield running
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,15 +12,14 @@ from harness.fake_slicer import pythonqt
 from harness.fake_slicer.desktop import Desktop, desktop
 from harness.local_server import OwnServer, own_server
 
-ROOT = Path(__file__).resolve().parents[3]
+from ..conftest import make_phantoms
 
 
 @pytest.fixture(scope="session")
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``phantom_000.png`` to ``phantom_003.png`` and their labels below ``labels/final``."""
     folder = tmp_path_factory.mktemp("phantoms")
-    command = [sys.executable, str(ROOT / "scripts" / "make_phantoms.py"), "--output", str(folder)]
-    subprocess.run([*command, "--count", "4", "--size", "640x320", "--labels"], check=True, stdout=subprocess.DEVNULL)
+    make_phantoms(folder, 4, "--labels")
     return folder
 
 
@@ -37,9 +34,10 @@ def studies(phantoms: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(studies: Path, tmp_path: Path) -> Iterator[OwnServer]:
+def server(studies: Path, quick_weights: Path, tmp_path: Path) -> Iterator[OwnServer]:
     """A real server with the phantoms."""
-    with own_server(studies, tmp_path / "server.log", ("scoring", "false")) as running:
+    conf = ("scoring", "false"), ("weights", str(quick_weights))
+    with own_server(studies, tmp_path / "server.log", *conf) as running:
         yield running
 
 

@@ -59,7 +59,7 @@ def real(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[O
     folder = tmp_path_factory.mktemp("bad_answers")
     (folder / "studies").mkdir()
     shutil.copy(phantoms / "phantom_000.png", folder / "studies")
-    with own_server(folder / "studies", folder / "server.log") as running:
+    with own_server(folder / "studies", folder / "server.log", ("scoring", "false")) as running:
         yield running
 
 
@@ -90,7 +90,7 @@ def test_a_bad_answer_is_said_in_words_and_points_stay(
         opened.logic.editor.place(T7, TL, (300.25, 400.5))
         before = opened.logic.markups()
         relay.word, relay.answer = word, answer
-        opened.controller._requests.client.connection._silence_s = SILENCE_S if answer is None else 30.0
+        opened.controller._requests.client.connection._read_timeout_s = SILENCE_S if answer is None else 30.0
         if word == "/pixels":
             opened.controller.open_image("phantom_000")
         elif word == "/info/":

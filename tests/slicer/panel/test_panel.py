@@ -68,7 +68,7 @@ def test_a_server_that_is_not_there_is_said_in_a_banner_that_goes_away(opened: D
 def test_a_login_is_asked_for_and_says_what_one_may_do(opened: Desktop, studies: Path, tmp_path: Path) -> None:
     tokens = tmp_path / "tokens"
     tokens.write_text("rita reader rita-token-0123456789\nada admin ada-token-0123456789\n")
-    with own_server(studies, tmp_path / "server.log", ("tokens", str(tokens))) as server:
+    with own_server(studies, tmp_path / "server.log", ("scoring", "false"), ("tokens", str(tokens))) as server:
         ui = opened.ui
         ui.inferOnOpenCheckBox.checked = False
         ui.serverLineEdit.text = server.url

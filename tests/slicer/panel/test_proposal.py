@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from VertebraLandmarksLib.client.api import Client
 
 from harness.fake_slicer.desktop import Desktop
 from harness.local_server import OwnServer, own_server
@@ -34,10 +33,14 @@ def ask(server: OwnServer, tag: str, body: bytes | None = None) -> bytes:
 @pytest.fixture
 def proposed(studies: Path, phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnServer]:
     """A label, and a proposal about it; the server's answers are as if its images were of a PACS."""
+    from VertebraLandmarksLib.client.api import Client  # as it is now: tests before this one may have loaded it again
+
     original = Client.info
-    monkeypatch.setattr(Client, "info", lambda *some: replace(original(*some), pacs="PACS: 0 to send"))
+    monkeypatch.setattr(
+        Client, "info", lambda *some, **others: replace(original(*some, **others), pacs="PACS: 0 to send")
+    )
     shutil.copytree(phantoms / "labels", studies / "labels")
-    with own_server(studies, tmp_path / "server.log") as server:
+    with own_server(studies, tmp_path / "server.log", ("scoring", "false")) as server:
         label = json.loads(ask(server, "final"))
         for point in label["landmarks"]:
             point["y"] += MOVED_PX * (point["name"] == CORNER)

@@ -56,7 +56,10 @@ def studies_with_a_large_image(studies: Path) -> Path:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are paused with signals of POSIX")
 def test_a_slow_server_and_a_large_image_hold_nothing_up(studies_with_a_large_image: Path, tmp_path: Path) -> None:
-    with own_server(studies_with_a_large_image, tmp_path / "server.log") as server, desktop(tmp_path) as opened:
+    with (
+        own_server(studies_with_a_large_image, tmp_path / "server.log", ("scoring", "false")) as server,
+        desktop(tmp_path) as opened,
+    ):
         ui = opened.ui
         ui.inferOnOpenCheckBox.checked = False
         connect(opened, server.url)
@@ -82,7 +85,7 @@ def test_a_slow_server_and_a_large_image_hold_nothing_up(studies_with_a_large_im
 
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are paused with signals of POSIX")
 def test_cancel_ends_the_waiting_at_once(studies: Path, tmp_path: Path) -> None:
-    with own_server(studies, tmp_path / "server.log") as server, desktop(tmp_path) as opened:
+    with own_server(studies, tmp_path / "server.log", ("scoring", "false")) as server, desktop(tmp_path) as opened:
         opened.ui.inferOnOpenCheckBox.checked = False
         connect(opened, server.url)
         os.kill(server.process.pid, signal.SIGSTOP)

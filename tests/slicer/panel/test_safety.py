@@ -47,7 +47,7 @@ def resume_draft(opened: Desktop) -> bytes:
 
 def test_the_server_goes_away_in_the_middle_of_a_submit(studies: Path, tmp_path: Path) -> None:
     folder = tmp_path / "slicer"
-    with own_server(studies, tmp_path / "server.log") as server:
+    with own_server(studies, tmp_path / "server.log", ("scoring", "false")) as server:
         port = int(server.url.rsplit(":", 1)[1])
         with desktop(folder) as first:
             work = begin(first, server.url)
@@ -61,7 +61,10 @@ def test_the_server_goes_away_in_the_middle_of_a_submit(studies: Path, tmp_path:
             first.settle()
             assert first.ui.noticeFrame.visible
             assert first.logic.markups() == work
-    with own_server(studies, tmp_path / "server.log", port=port) as server, desktop(folder) as second:
+    with (
+        own_server(studies, tmp_path / "server.log", ("scoring", "false"), port=port) as server,
+        desktop(folder) as second,
+    ):
         second.wait(lambda: second.state.drafts)
         assert second.state.drafts[0].markups == work
         second.ui.connectButton.click()
@@ -77,7 +80,10 @@ def test_the_server_goes_away_in_the_middle_of_a_submit(studies: Path, tmp_path:
 def test_the_scene_is_closed_in_the_middle_of_an_edit(
     studies: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with own_server(studies, tmp_path / "server.log") as server, desktop(tmp_path / "slicer") as opened:
+    with (
+        own_server(studies, tmp_path / "server.log", ("scoring", "false")) as server,
+        desktop(tmp_path / "slicer") as opened,
+    ):
         begin(opened, server.url)
         opened.stage.render()
         x, y = opened.position_of(T7, TL)
@@ -124,7 +130,7 @@ def test_the_process_is_killed(phantoms: Path, tmp_path: Path) -> None:
 
 def test_work_is_discarded_only_after_a_question(studies: Path, tmp_path: Path) -> None:
     folder = tmp_path / "slicer"
-    with own_server(studies, tmp_path / "server.log") as server, desktop(folder) as first:
+    with own_server(studies, tmp_path / "server.log", ("scoring", "false")) as server, desktop(folder) as first:
         begin(first, server.url)
     with desktop(folder) as second:
         ui = second.ui

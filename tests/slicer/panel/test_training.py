@@ -13,12 +13,18 @@ from harness.local_server import own_server
 pytestmark = [pytest.mark.slicer, pytest.mark.integration, pytest.mark.slow]
 
 
-def test_a_training_is_stopped_begun_again_and_published(studies: Path, phantoms: Path, tmp_path: Path) -> None:
+def test_a_training_is_stopped_begun_again_and_published(
+    studies: Path, phantoms: Path, quick_weights: Path, tmp_path: Path
+) -> None:
     final = studies / "labels" / "final"
     final.mkdir(parents=True)
     for name in ("phantom_000", "phantom_001", "phantom_002"):  # of whom none is held out: no gate can close
         shutil.copy(phantoms / "labels" / "final" / f"{name}.mrk.json", final)
-    with own_server(studies, tmp_path / "server.log") as server, desktop(tmp_path / "slicer") as opened:
+    conf = ("scoring", "false"), ("weights", str(quick_weights))
+    with (
+        own_server(studies, tmp_path / "server.log", *conf) as server,
+        desktop(tmp_path / "slicer") as opened,
+    ):
         ui = opened.ui
         ui.serverLineEdit.text = server.url
         ui.connectButton.click()

@@ -47,7 +47,7 @@ def server(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     image.crop((0, int(CUT * image.height), *image.size)).save(studies / "cut.png")
     for name in ("side.jpg", "head.png"):
         shutil.copy(studies / name, studies / f"unlabelled_{name}")
-    with own_server(studies, studies.parent / "server.log") as running:
+    with own_server(studies, studies.parent / "server.log", ("scoring", "false")) as running:
         yield running
 
 

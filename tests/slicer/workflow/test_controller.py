@@ -746,7 +746,7 @@ def test_a_training_is_watched_stopped_and_begun_again(
         before, old = desk.state.info.model_version, desk.logic.editor.xy
         predicted_by = desk.state.current.model_version
         controller = desk.controller
-        controller.start_training({"max_epochs": 500})  # more than any machine does between two looks at it
+        controller.start_training({"max_epochs": 500, "phantoms": 2})  # more than are done between two looks at it
         desk.until(lambda: desk.state.training is not None and desk.state.training.loss is not None, 240)
         training = desk.state.training
         assert training is not None
@@ -761,7 +761,7 @@ def test_a_training_is_watched_stopped_and_begun_again(
         assert "model is unchanged" in desk.state.notice
         assert desk.state.info.model_version == before
 
-        controller.start_training({"max_epochs": 1, "val_split": 0})
+        controller.start_training({"max_epochs": 1, "val_split": 0, "phantoms": 2})
         desk.until(lambda: desk.state.training is not None and desk.state.training.is_ongoing, 60)
         desk.until(lambda: desk.state.training is not None and not desk.state.training.is_ongoing, 400)
         training = desk.state.training

@@ -1,10 +1,11 @@
 /** Work on one image, from its opening to its closing: its effort, and what of it is saved or submitted. */
 
-import { newKey } from "../editor/drafts.js";
+import { newKey } from "../api/random_key.js";
 import { maskOf, namesOf } from "../editor/schema.js";
 import { Spine } from "../editor/spine.js";
 
 /** @typedef {import("../api/types.js").LabelInfo} LabelInfo */
+/** @typedef {import("../api/types.js").Part} Part */
 /** @typedef {import("../editor/drafts.js").Draft} Draft */
 /** @typedef {import("../editor/spine_editor.js").SpineEditor} SpineEditor */
 /** @typedef {"left" | "right" | null} Side of the patient at the left of the upright image; null where unknown */
@@ -59,6 +60,11 @@ export class EditSession {
     changeCount = 0;
     /** Digest of the image's file that is shown. */
     imageDigest = "";
+    /** What the user may do with the image of a study; null without a plan. @type {Part | null} */
+    part = null;
+    /** Versions of the readings that an adjudicator chooses from, by number; null for everybody else. */
+    /** @type {Record<string, number> | null} */
+    readingVersions = null;
     revision = 0;
     savedRevision = 0;
     submittedRevision = 0;
@@ -66,10 +72,12 @@ export class EditSession {
     /**
      * @param {string} imageId
      * @param {string} server see `Draft`
+     * @param {string} source reading that an adjudicator edits: its number, or "mean"; "" for none
      */
-    constructor(imageId, server) {
+    constructor(imageId, server, source = "") {
         this.imageId = imageId;
         this.server = server;
+        this.source = source;
     }
 
     /**
@@ -77,9 +85,19 @@ export class EditSession {
      * @returns {EditSession}
      */
     again() {
-        const session = new EditSession(this.imageId, this.server);
+        const session = new EditSession(this.imageId, this.server, this.source);
         session.imageDigest = this.imageDigest;
         return session;
+    }
+
+    /** Whether the user chooses the final label of an image with several readings. */
+    get isAdjudication() {
+        return this.readingVersions !== null;
+    }
+
+    /** Number of the reading that is made; 0 for the final label of an adjudicator, null for neither. */
+    get reading() {
+        return this.isAdjudication ? 0 : this.part?.reading?.number ?? null;
     }
 
     /** Whether there are changes that the server does not have. */
@@ -132,6 +150,7 @@ export class EditSession {
             isProposal: this.showsProposal(editor),
             begunBy: this.begunBy,
             imageLeftIs: this.imageLeftIs,
+            reading: this.reading,
         };
     }
 

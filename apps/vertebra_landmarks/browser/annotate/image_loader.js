@@ -14,14 +14,19 @@ import { dateTimeText, plural } from "../shell/format.js";
 /** @typedef {import("../editor/drafts.js").Draft} Draft */
 /** @typedef {import("../editor/spine.js").Landmark} Landmark */
 /** @typedef {import("./autosave.js").Autosave} Autosave */
+/** @typedef {import("./edit_session.js").EditSession} EditSession */
 /** @typedef {import("./inference.js").Inference} Inference */
 /** @typedef {import("./presence.js").Presence} Presence */
+/** @typedef {import("../api/types.js").ImageReadings} ImageReadings */
 /** @typedef {import("./workspace.js").Workspace} Workspace */
 
 /** Positions in label files are rounded to less than this. */
 const ROUNDING_PX = 0.001;
 
 export const [FINAL, PREDICTED] = ["final", "original"];
+
+/** Whether a person has submitted a label, as the final one or as a reading. @param {Label} label */
+export const isSubmitted = (label) => label.tag !== PREDICTED;
 
 /** Tag of corners that lie on Cobb lines which somebody has edited in a viewer of the PACS. */
 const PROPOSED = "proposal_ohif";
@@ -101,10 +106,11 @@ export function infer(client, imageId, fixed, signal) {
 export class ImageLoader {
     /**
      * @param {Workspace} workspace
-     * @param {{autosave: Autosave, inference: Inference, presence: Presence}} parts
+     * @param {{autosave: Autosave, inference: Inference, presence: Presence, startPlacing: () => void}} parts
      */
-    constructor(workspace, { autosave, inference, presence }) {
+    constructor(workspace, { autosave, inference, presence, startPlacing }) {
         this.workspace = workspace;
+        this.startPlacing = startPlacing;
         this.autosave = autosave;
         this.inference = inference;
         this.presence = presence;
@@ -147,9 +153,40 @@ export class ImageLoader {
         };
         return Promise.all([
             context.client.pixels(session.imageId, { signal, onProgress }),
-            fetchPoints(context.client, session.imageId, signal),
+            this.#fetchPoints(session, signal),
             context.session.info ?? context.session.loadInfo(),
         ]);
+    }
+
+    /**
+     * The points to begin with: in a study those of the own reading, or of the one that an adjudicator edits.
+     * @param {EditSession} session gets what the user may do with the image
+     * @param {AbortSignal} signal
+     * @returns {Promise<Label | null>}
+     */
+    async #fetchPoints(session, signal) {
+        const { client, study } = this.workspace.context;
+        await study.ready;
+        if (study.plan === null) return fetchPoints(client, session.imageId, signal);
+        const path = withQuery("/readings", { image: session.imageId });
+        const readings = /** @type {ImageReadings} */ (await client.get(path, { signal }));
+        session.part = readings.you;
+        if (!study.isAdjudicator || readings.readings.length < 2) return fetchPoints(client, session.imageId, signal);
+        const independent = readings.readings.filter(({ kind }) => kind !== "repeat");
+        session.readingVersions = Object.fromEntries(independent.map(({ number, version }) => [number, version]));
+        return session.source ? chosenPoints(client, readings, session.source, signal)
+            : fetchLabel(client, session.imageId, FINAL, signal);
+    }
+
+    /** Ask the server again what the user may do with the image of a study. */
+    async refreshPart() {
+        const { workspace } = this;
+        const { context, session } = workspace;
+        if (session.part === null) return;
+        try {
+            session.part = (await context.client.get(withQuery("/readings", { image: session.imageId }))).you;
+            workspace.refresh();
+        } catch { /* what is known stays; the next request that the user waits for says it */ }
     }
 
     /**
@@ -160,7 +197,7 @@ export class ImageLoader {
         const { workspace } = this;
         const { context } = workspace;
         const draft = await this.#newestDraft();
-        if (draft && label?.tag === FINAL && isSamePoints(draft.landmarks, label.landmarks)) {
+        if (draft && label && isSubmitted(label) && isSamePoints(draft.landmarks, label.landmarks)) {
             await this.#discard(draft);
             context.messages.show("This label had reached the server already.");
         } else if (draft && (await this.#isResumed(draft, label))) {
@@ -172,6 +209,7 @@ export class ImageLoader {
             return;
         }
         if (!workspace.isClosed) await this.inference.inferIfOutdated(label);
+        if (!workspace.isClosed && !label && workspace.session.part?.model === false && workspace.mayEdit) this.startPlacing();
         if (!workspace.isClosed && label) await this.#offerProposal(label);
     }
 
@@ -219,11 +257,12 @@ export class ImageLoader {
         const { context, session } = workspace;
         workspace.editor.end();
         if (!(await autosave.flush()) && !(await this.#isLossAccepted())) return;
+        const again = session.again();
         const label = await workspace.run("open", `Loading ${session.imageId}`, async ({ controller }) => ({
-            found: await fetchPoints(context.client, session.imageId, controller.signal),
+            found: await this.#fetchPoints(again, controller.signal),
         }));
         if (!label) return;
-        workspace.session = session.again();
+        workspace.session = again;
         this.#showLabel(label.found);
         context.messages.show(notice);
         await this.inference.inferIfOutdated(label.found);
@@ -239,14 +278,14 @@ export class ImageLoader {
     #showLabel(label) {
         const { workspace } = this;
         const { session, editor } = workspace;
-        const isFinal = label?.tag === FINAL;
-        workspace.label = label === null ? "" : isFinal ? "label" : "prediction";
-        session.baseVersion = isFinal ? label.version : 0;
-        session.final = isFinal ? label.info : null;
-        session.isProposal = label !== null && !isFinal;
+        const isLabel = label !== null && isSubmitted(label);
+        workspace.label = label === null ? "" : session.source ? "reading" : isLabel ? "label" : "prediction";
+        session.baseVersion = isLabel ? label.version : 0;
+        session.final = isLabel && !session.source ? label.info : null;
+        session.isProposal = label !== null && !isLabel;
         const touched = maskOf(label?.touched ?? []);
         const spine = workspace.cutToImage(Spine.fromLandmarks(label?.landmarks ?? []), touched);
-        editor.load(spine, touched, originIn(label?.origin), isFinal);
+        editor.load(spine, touched, originIn(label?.origin), isLabel);
         session.timer.touch();
         workspace.refresh();
     }
@@ -258,7 +297,8 @@ export class ImageLoader {
         try {
             const [all, elsewhere] = await Promise.all([drafts.list(session.server), this.presence.keysElsewhere()]);
             const isOwn = (/** @type {Draft} */ { user }) => user === "" || user === context.user();
-            const free = all.filter((one) => one.imageId === session.imageId && !elsewhere.has(one.key));
+            const isShown = (/** @type {Draft} */ draft) => session.part === null || isOfReading(draft, session, context.user());
+            const free = all.filter((one) => one.imageId === session.imageId && !elsewhere.has(one.key) && isShown(one));
             return free.find(({ key }) => key === chosen) ??
                 free.find((one) => one.imageDigest === session.imageDigest && isOwn(one));
         } catch {
@@ -272,7 +312,7 @@ export class ImageLoader {
      */
     async #isResumed(draft, label) {
         const { context } = this.workspace;
-        const version = label?.tag === FINAL ? label.version : 0;
+        const version = label && isSubmitted(label) ? label.version : 0;
         const isOlder = version > draft.baseVersion;
         const who = label?.info.user ? ` by ${label.info.user}` : "";
         const newer = isOlder ? ` It is older than the label${who} that the server has now.` : "";
@@ -296,6 +336,41 @@ export class ImageLoader {
             this.workspace.showError(error);
         }
     }
+}
+
+/**
+ * The points of a reading, or of the mean of two, as the final label that they would become.
+ * @param {Client} client
+ * @param {ImageReadings} found
+ * @param {string} source number of the reading, or "mean"
+ * @param {AbortSignal} signal
+ * @returns {Promise<Label>}
+ * @throws {ServerError} there is no such reading, or no mean
+ */
+async function chosenPoints(client, { image, readings, final, mean }, source, signal) {
+    const isMean = source === "mean";
+    const number = isMean ? readings[0].number : Number(source);
+    if (isMean && !mean?.landmarks.length) {
+        throw new ServerError("refused", mean?.sentence || "There is no mean of these readings.");
+    }
+    const label = /** @type {Label} */ (await client.get(withQuery("/landmarks", { image, reading: number }), { signal }));
+    const stored = final?.version ?? readings.find(({ tag }) => tag === FINAL)?.version ?? 0;
+    const landmarks = isMean && mean ? mean.landmarks : label.landmarks;
+    const touched = isMean ? landmarks.map(({ name }) => name) : label.touched;
+    return { ...label, tag: FINAL, version: stored, landmarks, touched };
+}
+
+/**
+ * Whether unfinished work belongs to the reading that is open: in a study nobody gets to see that of others, nor the
+ * own of an earlier reading.
+ * @param {Draft} draft
+ * @param {EditSession} session
+ * @param {string} user
+ */
+export function isOfReading(draft, session, user) {
+    if (draft.user !== user) return false;
+    return (draft.reading ?? null) === session.reading
+        || ((draft.reading ?? null) === null && session.reading !== 0 && session.part?.reading?.kind !== "repeat");
 }
 
 /** "14:32", or day and time where it was not today. @param {number} seconds since 1970 */

@@ -4,7 +4,7 @@ import { ServerError } from "../api/errors.js";
 import { MOVED } from "../editor/changes.js";
 import { originIn } from "../editor/origin.js";
 import { Spine } from "../editor/spine.js";
-import { FINAL, infer } from "./image_loader.js";
+import { infer, isSubmitted } from "./image_loader.js";
 
 /** @typedef {import("../api/types.js").Label} Label */
 /** @typedef {import("../editor/changes.js").Change} Change */
@@ -13,6 +13,8 @@ import { FINAL, infer } from "./image_loader.js";
 /** After a move, so that a key held down leads to one request. */
 const FOLLOW_DELAY_MS = 100;
 const CHANGED_IMAGE = "The image on the server has changed. Open it again; your work is kept.";
+
+const NOT_OFFERED = "The study plan offers no points of the model in this reading. Place them by hand.";
 
 /** Requests predictions: the newest one counts, earlier ones are cancelled. */
 export class Inference {
@@ -37,7 +39,7 @@ export class Inference {
         const { workspace } = this;
         const { editor, session, context } = workspace;
         if (!workspace.model) {
-            context.messages.show("The server has no model. Place the points by hand.", "error");
+            context.messages.show(session.part?.model === false ? NOT_OFFERED : "The server has no model. Place the points by hand.", "error");
             return;
         }
         const wasLabel = workspace.label === "label";
@@ -62,7 +64,7 @@ export class Inference {
      */
     async inferIfOutdated(label) {
         const { model } = this.workspace;
-        if (!model || label?.tag === FINAL) return;
+        if (!model || (label && isSubmitted(label))) return;
         if (label === null || originIn(label.origin).model_version !== model.version) await this.infer();
     }
 

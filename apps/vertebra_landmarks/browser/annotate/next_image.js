@@ -6,6 +6,7 @@ import { ServerError } from "../api/errors.js";
 /** @typedef {import("../api/client.js").Client} Client */
 
 const KEY = "vertebraLandmarks.opened";
+const UNSUBMITTED = "You have not submitted this reading. Give the image back unread? Your edits stay in this browser.";
 const [MAX_CHOICES, MAX_LISTED, MAX_REMEMBERED] = [5, 200, 500];
 
 /** Images opened in this tab, the present one last. */
@@ -90,6 +91,25 @@ export async function chooseNext(client, strategy, present, opened, signal = nul
 }
 
 /**
+ * What the study plan has next for the user, after the open image; the server keeps to an image until it is submitted or
+ * given back.
+ * @param {import("../shell/study.js").Study} study
+ * @param {string} strategy
+ * @param {string} present the open image
+ * @param {() => Promise<boolean>} onKept called where the open image is to be read first; whether it is given back
+ * @param {AbortSignal | null} signal
+ * @returns {Promise<import("../api/types.js").NextImage | null>} null where the user stays
+ */
+export async function chooseOfStudy(study, strategy, present, onKept, signal = null) {
+    const first = await study.next(strategy, signal);
+    if (first.image !== present) return first;
+    if (!await onKept()) return null;
+    await study.release(present);
+    const other = await study.next(strategy, signal);
+    return other.image === present ? { image: null, sentence: "No other image is left for you now." } : other;
+}
+
+/**
  * Images without a submitted label.
  * @param {Client} client
  * @param {AbortSignal | null} signal
@@ -108,5 +128,45 @@ function stored(storage) {
         return Array.isArray(ids) ? ids.filter((id) => typeof id === "string") : [];
     } catch {
         return [];
+    }
+}
+
+/** Goes from image to image. */
+export class Navigation {
+    /** @param {import("./page.js").AnnotatePage} page */
+    constructor(page) {
+        this.page = page;
+    }
+
+    /** Open the image that the strategy chooses; in a study, the one that the plan has for the user. */
+    async next() {
+        const { workspace, opened, images } = this.page;
+        const { context, session } = workspace;
+        if (context.study.plan !== null) return this.#nextOfStudy();
+        const strategy = images.strategy.value || "first";
+        const id = await workspace.run("next", "Choosing the next image", ({ controller }) =>
+            chooseNext(context.client, strategy, session.imageId, opened, controller.signal)
+        );
+        if (id) context.router.go("image", id);
+        else if (id === "") context.messages.show("All images are labelled.");
+    }
+
+    /** Open the image that was open before this one. */
+    previous() {
+        const id = this.page.opened.back();
+        if (id) this.page.workspace.context.router.go("image", id);
+    }
+
+    async #nextOfStudy() {
+        const { workspace, images } = this.page;
+        const { context, session } = workspace;
+        const onKept = async () => (await context.messages.ask(UNSUBMITTED, [
+            { label: "Stay", value: "stay" }, { label: "Give it back", value: "release" },
+        ])) === "release";
+        const found = await workspace.run("next", "Choosing the next image", ({ controller }) =>
+            chooseOfStudy(context.study, images.strategy.value, session.imageId, onKept, controller.signal)
+        );
+        if (found?.image) context.router.go(found.adjudicate ? "adjudicate" : "image", found.image);
+        else if (found) context.messages.show(found.sentence ?? "Nothing is left for you now.");
     }
 }

@@ -14,7 +14,7 @@ import { EditSession } from "./edit_session.js";
 import { FINAL, ImageLoader } from "./image_loader.js";
 import { Inference } from "./inference.js";
 import { Keys, helpSections } from "./keys.js";
-import { chooseNext, openedImages } from "./next_image.js";
+import { Navigation, openedImages } from "./next_image.js";
 import { Placement } from "./placement.js";
 import { PointKeys } from "./point_keys.js";
 import { Presence } from "./presence.js";
@@ -24,6 +24,7 @@ import { ImagesSection } from "./sections/images.js";
 import { MeasureSection } from "./sections/measure.js";
 import { Notices, showInstead } from "./sections/notices.js";
 import { PlaceSection } from "./sections/place.js";
+import { ReadingSection } from "./sections/reading.js";
 import { SubmitSection } from "./sections/submit.js";
 import { ViewSection } from "./sections/view.js";
 import { Submission } from "./submission.js";
@@ -51,10 +52,11 @@ const unansweredOf = (/** @type {string} */ id) =>
  * @param {HTMLElement} container empty
  * @param {string} imageId
  * @param {Context} context
+ * @param {string} [reading] that an adjudicator edits: its number, or "mean"
  * @returns {{close: () => Promise<boolean>}} close returns false where the user stays
  */
-export function openAnnotate(container, imageId, context) {
-    const page = new AnnotatePage(container, imageId, context);
+export function openAnnotate(container, imageId, context, reading = "") {
+    const page = new AnnotatePage(container, imageId, context, reading);
     void page.open();
     return page;
 }
@@ -67,13 +69,16 @@ export class AnnotatePage {
     /** Aborted when the page is left: ends its listeners. */
     #ending = new AbortController();
     #lastActivity = 0;
+    /** Whether the points cannot be changed, since the user may only look. */
+    isLookOnly = false;
 
     /**
      * @param {HTMLElement} container empty
      * @param {string} imageId
      * @param {Context} context
+     * @param {string} reading that an adjudicator edits
      */
-    constructor(container, imageId, context) {
+    constructor(container, imageId, context, reading) {
         context.probe.opening();
         this.stage = h("div", { class: "stage" });
         this.panel = h("aside", { class: "panel", "aria-label": "Panel" });
@@ -83,7 +88,7 @@ export class AnnotatePage {
         this.view.element.setAttribute("role", "application");
         this.view.element.setAttribute("aria-label", `Radiograph ${imageId} with its landmarks: Tab goes from point to ` +
             "point, arrows move the selected one, Escape leaves");
-        const session = new EditSession(imageId, serverIdentity(document.baseURI));
+        const session = new EditSession(imageId, serverIdentity(document.baseURI), reading);
         this.workspace = new Workspace(context, this.view, session);
         this.autosave = new Autosave(this.workspace);
         this.inference = new Inference(this.workspace, () => this.autosave.onEdited(false));
@@ -93,7 +98,9 @@ export class AnnotatePage {
         this.loader = new ImageLoader(this.workspace, this);
         this.pointKeys = new PointKeys(this);
         this.notices = new Notices(this);
+        this.reading = new ReadingSection(this);
         this.conflict = new ConflictSection(this);
+        this.navigation = new Navigation(this);
         this.images = new ImagesSection(this);
         this.viewSection = new ViewSection(this);
         this.correct = new CorrectSection(this);
@@ -119,6 +126,7 @@ export class AnnotatePage {
             return;
         }
         if (workspace.isClosed) return;
+        this.#followAccess();
         this.viewSection.apply();
         if (!document.activeElement?.closest("header, dialog, .panel")) this.view.element.focus({ preventScroll: true });
         workspace.context.probe.shown({
@@ -204,6 +212,19 @@ export class AnnotatePage {
         this.workspace.refresh();
     }
 
+    /** Protect all points where the user may only look. */
+    #followAccess() {
+        const isLookOnly = this.workspace.image !== null && !this.workspace.mayEdit;
+        if (isLookOnly === this.isLookOnly) return;
+        this.isLookOnly = isLookOnly;
+        this.setLocked(isLookOnly || this.correct.controls.isLockChosen);
+    }
+
+    /** Begin guided placement, where the points are to be placed by hand. */
+    startPlacing = () => {
+        if (!this.placement.step) this.place.toggle();
+    };
+
     /** Undo the last step; during a drag, the drag. */
     undo() {
         this.workspace.editor.undo();
@@ -251,24 +272,7 @@ export class AnnotatePage {
         this.pointKeys.end();
         this.placement.stop();
         await this.loader.startOver(notice);
-    }
-
-    /** Open the image that the strategy chooses. */
-    async next() {
-        const { workspace, opened } = this;
-        const { context, session } = workspace;
-        const strategy = this.images.strategy.value || "first";
-        const id = await workspace.run("next", "Choosing the next image", ({ controller }) =>
-            chooseNext(context.client, strategy, session.imageId, opened, controller.signal)
-        );
-        if (id) context.router.go("image", id);
-        else if (id === "") context.messages.show("All images are labelled.");
-    }
-
-    /** Open the image that was open before this one. */
-    previous() {
-        const id = this.opened.back();
-        if (id) this.workspace.context.router.go("image", id);
+        this.#followAccess();
     }
 
     /**
@@ -317,14 +321,14 @@ export class AnnotatePage {
 
     /** Fill the panel, and keep it up to date. */
     #fillPanel() {
-        const { conflict, images, viewSection, correct, place, measure, submit, notices, workspace } = this;
+        const { conflict, images, viewSection, correct, place, measure, submit, notices, reading, workspace } = this;
         this.panel.append(
-            notices.element,
+            reading.element, notices.element,
             h("div", { class: "sections" }, conflict.element, images.element, viewSection.element, correct.element,
                 place.element),
             h("div", { class: "dock" }, measure.element, submit.element)
         );
-        const sections = [notices, conflict, images, correct, place, measure, submit];
+        const sections = [reading, notices, conflict, images, correct, place, measure, submit];
         workspace.listeners.subscribe(() => sections.forEach((one) => one.refresh()));
         workspace.measuredListeners.subscribe((measured) => {
             if (!conflict.isTheirsShown) this.showMeasurement(measured);
@@ -337,7 +341,11 @@ export class AnnotatePage {
         const { workspace } = this;
         const { signal } = this.#ending;
         workspace.editor.subscribe((change) => this.#onEdit(change));
-        workspace.context.session.onChange(() => workspace.refresh(), signal);
+        workspace.context.session.onChange(() => {
+            this.#followAccess();
+            workspace.refresh();
+        }, signal);
+        workspace.context.study.onChange(() => workspace.refresh(), signal);
         for (const name of ACTIVITIES) {
             document.addEventListener(name, () => this.#onActivity(), { signal, passive: true, capture: true });
         }
@@ -389,7 +397,10 @@ export class AnnotatePage {
     }
 
     #onStored() {
-        if (this.submit.nextAfter.input.checked) void this.next();
+        const { study } = this.workspace.context;
+        if (study.plan !== null) void study.load();
+        if (this.submit.nextAfter.input.checked) void this.navigation.next();
+        else void this.loader.refreshPart();
     }
 
     /** @returns {import("../canvas/radiograph_view.js").Handlers} */

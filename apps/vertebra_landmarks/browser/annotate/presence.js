@@ -1,15 +1,12 @@
 /** Who else has the image open: other users by the server, other tabs of this browser by themselves. */
 
-import { withQuery } from "../api/client.js";
-import { newKey } from "../editor/drafts.js";
+import { Heartbeat } from "../api/heartbeat.js";
+import { newKey } from "../api/random_key.js";
 
+/** @typedef {import("../api/heartbeat.js").OtherUser} OtherUser */
 /** @typedef {import("./workspace.js").Workspace} Workspace */
-/** @typedef {{user: string, seconds_ago: number, edits: number}} OtherUser */
 
-const HEARTBEAT_MS = 20_000;
 const CHANNEL = "vertebra-landmarks";
-/** Session storage: what the server knows this tab by, so that a page that is loaded again is not another user. */
-const CLIENT = "vertebraLandmarks.client";
 /** A tab that did not answer this many heartbeats is gone. */
 const MAX_SILENT_HEARTBEATS = 3;
 /** How long other tabs may take to answer before a draft is offered. */
@@ -27,16 +24,20 @@ export class Presence {
     /** Other tabs with the image: key of their draft, and heartbeats since they answered. */
     /** @type {Map<string, {key: string, silent: number}>} */
     tabs = new Map();
-    #client = clientOfTab();
     #page = newKey();
     /** @type {BroadcastChannel | null} */
     #channel = null;
-    /** @type {ReturnType<typeof setInterval> | undefined} */
-    #timer;
+    /** @type {Heartbeat} */
+    #heartbeat;
 
     /** @param {Workspace} workspace */
     constructor(workspace) {
         this.workspace = workspace;
+        const { context, session } = workspace;
+        this.#heartbeat = new Heartbeat(context.client, session.imageId, () => this.#state(), (users) => {
+            this.users = users;
+            workspace.refresh();
+        }, () => this.#askTabs());
     }
 
     /** Sentence about others who have the image open; "" without any. */
@@ -62,8 +63,7 @@ export class Presence {
             this.#channel = new BroadcastChannel(CHANNEL);
             this.#channel.onmessage = (/** @type {MessageEvent<TabMessage>} */ { data }) => this.#onMessage(data);
         }
-        this.#timer = setInterval(() => this.#beat(), HEARTBEAT_MS);
-        this.#beat();
+        this.#heartbeat.start();
     }
 
     /** Keys of drafts that other tabs are working on. @returns {Promise<Set<string>>} */
@@ -74,34 +74,23 @@ export class Presence {
 
     /** The image is closed here. */
     close() {
-        clearInterval(this.#timer);
         this.#post("bye");
         this.#channel?.close();
         this.#channel = null;
-        this.workspace.context.client.delete(this.#path()).catch(() => {}); // else it is forgotten in a minute
+        this.#heartbeat.stop();
     }
 
-    #path() {
-        return withQuery("/presence", { image: this.workspace.session.imageId, client: this.#client });
+    #state() {
+        const { context, session, editor } = this.workspace;
+        return { user: context.user(), edits: session.isUnsaved ? session.edits(editor) : 0 };
     }
 
-    #beat() {
+    #askTabs() {
         for (const [tab, known] of this.tabs) {
             known.silent += 1;
             if (known.silent > MAX_SILENT_HEARTBEATS) this.tabs.delete(tab);
         }
         this.#post("hello");
-        void this.#tellServer();
-    }
-
-    async #tellServer() {
-        const { context, session, editor } = this.workspace;
-        const edits = session.isUnsaved ? session.edits(editor) : 0;
-        try {
-            const { others } = await context.client.put(this.#path(), { user: context.user(), edits });
-            this.users = others;
-            this.workspace.refresh();
-        } catch { /* a lost server is noticed by requests that the user waits for */ }
     }
 
     /** @param {TabMessage["type"]} type */
@@ -121,16 +110,5 @@ export class Presence {
             if (type === "hello") this.#post("here");
         }
         this.workspace.refresh();
-    }
-}
-
-/** A key that lasts as long as the tab. @returns {string} */
-function clientOfTab() {
-    try {
-        const known = sessionStorage.getItem(CLIENT) ?? newKey();
-        sessionStorage.setItem(CLIENT, known);
-        return known;
-    } catch {
-        return newKey(); // the browser forbids storage
     }
 }

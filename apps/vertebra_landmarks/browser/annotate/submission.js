@@ -79,8 +79,10 @@ export class Submission {
         const { context, editor } = workspace;
         if (!workspace.image || this.conflict) return;
         editor.end();
-        if (context.session.role !== null && !context.session.may("annotator")) {
-            context.messages.show("You may view images here, but not label them. Ask the server's administrator.", "error");
+        if (!workspace.mayEdit) {
+            const text = context.session.may("annotator") ? "You may look at this image, but not submit."
+                : "You may view images here, but not label them. Ask the server's administrator.";
+            context.messages.show(text, "error");
             return;
         }
         if (!Object.keys(editor.visible()).length) {
@@ -153,13 +155,13 @@ export class Submission {
         const sent = { revision: session.revision, predictionCount: editor.predictionCount };
         const stored = await workspace.run("submit", `Submitting ${session.imageId}`,
             ({ controller }) => this.#put(controller.signal), (error) => this.#onError(error));
-        if (stored) await this.#onStored(stored.version, sent);
+        if (stored) await this.#onStored(stored, sent);
     }
 
     /** @param {AbortSignal} signal */
     #put(signal) {
         const { session, editor, context } = this.workspace;
-        const path = withQuery("/landmarks", { image: session.imageId, tag: FINAL });
+        const path = withQuery("/landmarks", { image: session.imageId, tag: FINAL, reading: session.reading || null });
         const body = {
             landmarks: editor.spine().toLandmarks(),
             touched: namesOf(editor.touched),
@@ -169,6 +171,7 @@ export class Submission {
                 seconds: Math.round(session.timer.seconds * 10) / 10,
                 edits: session.edits(editor),
                 ...(session.imageLeftIs ? { image_left_is: session.imageLeftIs } : {}),
+                ...(session.isAdjudication ? { adjudicated: "edited", reading_versions: session.readingVersions } : {}),
             },
             origin: editor.origin,
         };
@@ -187,7 +190,7 @@ export class Submission {
             return;
         }
         const theirs = await fetchLabel(context.client, session.imageId, FINAL).catch(() => null);
-        if (theirs) {
+        if (theirs && (session.part === null || theirs.version !== session.baseVersion)) {
             this.conflict = { message: error.message, theirs };
         } else {
             context.messages.show(error.message, "error");
@@ -195,23 +198,37 @@ export class Submission {
     }
 
     /**
-     * @param {number} version
+     * @param {{version: number, reading?: number}} stored answer of the server
      * @param {{revision: number, predictionCount: number}} sent
      */
-    async #onStored(version, sent) {
+    async #onStored(stored, sent) {
         const { workspace, autosave } = this;
         const { session, editor, context } = workspace;
         session.submittedRevision = Math.max(session.submittedRevision, sent.revision);
-        session.baseVersion = version;
+        session.baseVersion = stored.version;
+        if (session.part?.reading) session.part.reading.submitted = true;
         session.final = { user: context.user(), ts: Date.now() / 1000 };
         session.isProposal = false;
         session.predictionCount = sent.predictionCount;
         editor.isOwn = true;
         workspace.label = "label";
-        context.messages.show(`${session.imageId} is stored as final.`);
+        context.messages.show(`${session.imageId} is stored as ${storedAs(session, stored)}.`);
         await autosave.onSubmitted();
         workspace.measure();
         workspace.refresh();
         if (!session.isUnsaved && !workspace.isClosed) this.onStored();
     }
+}
+
+const KINDS = { first: "first reading", second: "second reading", repeat: "repeat" };
+
+/**
+ * What a label was stored as, in words.
+ * @param {import("./edit_session.js").EditSession} session
+ * @param {{reading?: number}} stored
+ */
+function storedAs(session, { reading }) {
+    if (reading === undefined) return "final";
+    const own = session.part?.reading;
+    return own?.number === reading ? `your ${KINDS[own.kind]}` : `your reading, number ${reading} of this image`;
 }

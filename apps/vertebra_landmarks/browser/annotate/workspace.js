@@ -45,7 +45,7 @@ export class Workspace {
     orientation = UPRIGHT;
     /** As the file or a user states it. @type {Side} */
     statedSide = null;
-    /** Where the points come from. @type {"" | "prediction" | "label" | "draft"} */
+    /** Where the points come from. @type {"" | "prediction" | "label" | "draft" | "reading"} */
     label = "";
     /** Measurement of the present or slightly earlier points. @type {Measurement | null} */
     measured = null;
@@ -71,10 +71,22 @@ export class Workspace {
         );
     }
 
-    /** Name and version of the model; null where the server has none. @returns {{version: string} | null} */
+    /**
+     * Name and version of the model; null where the server has none, or the study plan offers none in this reading.
+     * @returns {{version: string} | null}
+     */
     get model() {
+        if (this.session.part?.model === false) return null;
         const model = this.context.session.info?.models.vertebra_landmarks;
         return model ? { version: String(model.model_version ?? "") } : null;
+    }
+
+    /** Whether the user may change the points, as far as is known. */
+    get mayEdit() {
+        const { session, context } = this;
+        const isAllowed = context.session.role === null || context.session.may("annotator");
+        const isChosen = !session.isAdjudication || session.source !== "" || session.baseVersion > 0;
+        return isAllowed && isChosen && session.part?.may_save !== false;
     }
 
     /** Whether the file itself states the patient's side. */

@@ -10,6 +10,8 @@ import { NpyReader } from "./npy.js";
 /** @typedef {{status: number, body: string}} RawAnswer */
 
 const FACTS = "X-Image-Facts";
+/** By which a server without login is told who works here. */
+const STATED_USER = "X-User";
 
 /**
  * An address with a query; empty and undefined values are left out.
@@ -40,6 +42,8 @@ export class Client {
         this.credentials = credentials;
         /** Whether the server has a login: then no request is sent without a token. */
         this.needsToken = false;
+        /** Who works here, stated with every request where the server has no login; "" for nobody. @type {() => string} */
+        this.statedUser = () => "";
         /** Asks the user to sign in; false where they decline. @type {() => Promise<boolean>} */
         this.onUnauthorized = () => Promise.resolve(false);
     }
@@ -247,7 +251,8 @@ export class Client {
     /** @returns {Record<string, string>} */
     #headers() {
         const { token } = this.credentials;
-        return token ? { Authorization: `Bearer ${token}` } : {};
+        const user = this.needsToken ? "" : this.statedUser().replace(/\p{Surrogate}/gu, "\uFFFD");
+        return { ...(token ? { Authorization: `Bearer ${token}` } : {}), ...(user ? { [STATED_USER]: encodeURIComponent(user) } : {}) };
     }
 }
 

@@ -17,6 +17,8 @@
  * @property {number|null} added_at
  * @property {number|null} largest_angle_deg
  * @property {string[]} [opened_by] who has it open now
+ * @property {"to read"|"yours, open"|"read"|"to adjudicate"|"final"} [reading] how far it is for this user; only in a study
+ *     with a plan
  *
  * @typedef {Record<"all"|ImageState, number>} ImageCounts
  *
@@ -193,6 +195,113 @@
  * @typedef {object} Prediction answer of `POST /infer`, as far as this page reads it
  * @property {Landmark[]} landmarks
  * @property {ImageFacts} image
+ *
+ * @typedef {object} StudyPlan as `study.yaml` has it, see docs/STUDY.md; shares are 0 to 1
+ * @property {string[]} readers
+ * @property {string[]} adjudicators
+ * @property {{share: number}} second_reading
+ * @property {{share: number, after_days: number}} repeat
+ * @property {boolean} blind
+ * @property {{first: boolean, second: boolean, repeat: boolean}} model
+ * @property {{share: number, images: string[]}} hold_out
+ * @property {number} seed
+ *
+ * @typedef {object} ReaderProgress
+ * @property {string} reader
+ * @property {number} done
+ * @property {number} open under work
+ * @property {number} to_do may still be read, new images by each reader
+ * @property {number|null} seconds_median
+ *
+ * @typedef {object} StudyProgress numbers of images, and the progress by reader
+ * @property {ReaderProgress[]} readers
+ * @property {number} images
+ * @property {number} read
+ * @property {number} to_adjudicate
+ * @property {number} final
+ *
+ * @typedef {object} StudyStatus answer of `GET /study`
+ * @property {StudyPlan|null} plan
+ * @property {StudyProgress|null} progress
+ * @property {{user: string, is_reader: boolean, is_adjudicator: boolean}} you
+ *
+ * @typedef {object} ReadingSlot a reading under work
+ * @property {number} number
+ * @property {"first"|"second"|"repeat"} kind
+ * @property {boolean} blind
+ * @property {boolean} model whether the model's points are offered
+ *
+ * @typedef {object} NextImage answer of `POST /study/next`
+ * @property {string|null} image
+ * @property {string} [sentence] why there is none
+ * @property {boolean} [adjudicate]
+ * @property {ReadingSlot} [reading]
+ *
+ * @typedef {object} Part what the user may do with an image of a study
+ * @property {boolean} may_save
+ * @property {boolean} model whether the model's points are offered
+ * @property {(ReadingSlot & {submitted: boolean})|null} reading the own one
+ *
+ * @typedef {object} StudyReading a reading of an image
+ * @property {number} number
+ * @property {string} kind
+ * @property {string} reader
+ * @property {boolean} blind
+ * @property {number|null} submitted
+ * @property {number|null} seconds
+ * @property {number|null} edits
+ * @property {string} tag
+ * @property {number} version
+ * @property {Landmark[]} landmarks
+ * @property {Measurement} measured
+ *
+ * @typedef {object} Difference of a vertebra between two readings; numbers are null where only one has it
+ * @property {string} vertebra
+ * @property {number|null} center_px
+ * @property {number|null} corners_px
+ * @property {number|null} tilt_deg
+ * @property {boolean} is_missing
+ *
+ * @typedef {object} MeanReading mean of two readings as it would be saved, or why there is none
+ * @property {Landmark[]} landmarks
+ * @property {Measurement|null} measured
+ * @property {string} sentence
+ *
+ * @typedef {object} ImageReadings answer of `GET /readings`
+ * @property {string} image
+ * @property {StudyReading[]} readings
+ * @property {Difference[]} differences missing ones first, then the largest
+ * @property {number|null} angle_difference_deg
+ * @property {number} names_shift 1: what the first calls T7 the second calls T8
+ * @property {MeanReading|null} mean
+ * @property {{version: number, how: number|string|null, by: string}|null} final
+ * @property {Part} you
+ *
+ * @typedef {object} QueuedImage
+ * @property {string} image
+ * @property {{number: number, reader: string, version: number}[]} readings
+ * @property {string|null} adjudicator who has it open
+ *
+ * @typedef {Record<string, string|number>} TableRow
+ *
+ * @typedef {object} AngleComparison angles of two readings by image
+ * @property {string} comparison kind, such as "inter-reader"
+ * @property {string} first
+ * @property {string} second
+ * @property {string} title
+ * @property {string} angle "largest" or a region
+ * @property {[string, number, number][]} points image and both angles in degrees
+ *
+ * @typedef {object} Agreement answer of `GET /study/agreement`
+ * @property {string} sentence why there is none; "" where there is
+ * @property {string[]} problems
+ * @property {number} left_out
+ * @property {string[]} [readers]
+ * @property {number} [images]
+ * @property {Record<string, TableRow[]>} [tables]
+ * @property {AngleComparison[]} [plots]
+ * @property {string} [methods]
+ * @property {string} [results]
  */
 
 export {};

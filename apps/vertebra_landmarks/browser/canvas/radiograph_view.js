@@ -7,6 +7,7 @@ import { GrayValues, WINDOWS } from "./image/gray_window.js";
 import { ImageLayer } from "./image/image_layer.js";
 import { Interaction } from "./interaction.js";
 import { medianBodyHeight, middleAt } from "./points/point_search.js";
+import { ComparisonLayer } from "./points/comparison_layer.js";
 import { PointsLayer } from "./points/points_layer.js";
 import { FIT_MARGIN, ViewTransform } from "./view_transform.js";
 
@@ -16,6 +17,7 @@ import { FIT_MARGIN, ViewTransform } from "./view_transform.js";
 /** @typedef {import("./interaction.js").Mode} Mode */
 /** @typedef {import("./interaction.js").Target} Target */
 /** @typedef {import("./points/point_search.js").PointIndex} PointIndex */
+/** @typedef {import("./points/comparison_layer.js").ShownReading} ShownReading */
 /** @typedef {import("./points/points_layer.js").Selection} Selection */
 /** @typedef {import("./points/points_layer.js").Measurement} Measurement */
 /** @typedef {import("./points/points_layer.js").Layers} Layers */
@@ -48,6 +50,8 @@ export class RadiographView {
         this._points = new PointsLayer(overlay, this._image.isSoftware);
         this.element.append(this._canvas, overlay);
         container.append(this.element);
+        /** Only where readings are compared. @type {ComparisonLayer | null} */
+        this._comparison = null;
         this._transform = new ViewTransform(1, 1);
         /** @type {GrayValues | null} */
         this._grays = null;
@@ -144,6 +148,25 @@ export class RadiographView {
         this.invalidate();
     }
 
+    /**
+     * Show several readings over each other, beside the points.
+     *
+     * @param {ShownReading[]} readings their points are kept, not copied; none to show the points alone again
+     * @param {number | null} selected vertebra whose names stand out
+     */
+    setComparison(readings, selected = null) {
+        if (this._comparison === null) {
+            const canvas = document.createElement("canvas");
+            Object.assign(canvas.style, { position: "absolute", zIndex: "-1" });
+            this.element.append(canvas);
+            this._comparison = new ComparisonLayer(canvas, this._image.isSoftware);
+            this._comparison.canvas.resize(this._transform.viewWidth, this._transform.viewHeight, devicePixelRatio);
+        }
+        this._comparison.readings = readings;
+        this._comparison.selected = selected;
+        this.invalidate();
+    }
+
     /** @param {Partial<Layers>} layers which to show or hide; the others stay */
     setLayers(layers) {
         this._points.layers = { ...this._points.layers, ...layers };
@@ -229,11 +252,12 @@ export class RadiographView {
      * Show a vertebra with its neighbours; one that is not visible is assumed between its nearest neighbours.
      *
      * @param {number} v
+     * @param {Float64Array} xy of these points; of those that are shown when left out
      */
-    zoomTo(v) {
-        const height = medianBodyHeight(this._points.xy);
+    zoomTo(v, xy = this._points.xy) {
+        const height = medianBodyHeight(xy);
         for (let distance = 0; height > 0 && distance < V; distance++) {
-            const center = middleAt(this._points.xy, v, distance);
+            const center = middleAt(xy, v, distance);
             if (center) {
                 this._transform.center(center, this._transform.viewHeight / (JUMP_BODIES * height * FIT_MARGIN));
                 this.invalidate(true);
@@ -353,6 +377,7 @@ export class RadiographView {
         this._transform.resize(width, height);
         this._image.resize(Math.round(width * ratio), Math.round(height * ratio));
         this._points.resize(width, height, ratio);
+        this._comparison?.canvas.resize(width, height, ratio);
         this._imageDrawnAt = -Infinity; // nothing moves yet
         this._draw(true); // at once: a canvas is empty after its size changed
     }
@@ -385,6 +410,7 @@ export class RadiographView {
             this._isImageStale = false;
             this._drawImage();
         }
+        this._comparison?.draw(this._transform);
         this._points.draw(this._transform);
         this._interaction.refresh();
     }

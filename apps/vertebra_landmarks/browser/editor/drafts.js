@@ -7,7 +7,7 @@
  * Unsubmitted points of one image.
  * @typedef {object} Draft
  * @property {number} format `FORMAT`
- * @property {string} key unique, from `newKey`
+ * @property {string} key unique, from `newKey` of `api`
  * @property {string} imageId
  * @property {string} server from `serverIdentity`
  * @property {string} imageDigest of the image's file: another image may get its name
@@ -22,6 +22,7 @@
  * @property {boolean} isProposal whether some of the points are a model's that no user has submitted
  * @property {string} begunBy who worked on it before `user`; "" where nobody did
  * @property {"left" | "right" | null} imageLeftIs the patient's side at the left as the user states it
+ * @property {number | null} [reading] number of the reading of a study; 0 for the final label, null without one
  */
 
 const FORMAT = 1;
@@ -46,12 +47,6 @@ export class DraftError extends Error {
  */
 export function serverIdentity(address) {
     return new URL("./", address).href;
-}
-
-/** A unique key. @returns {string} 32 hexadecimal digits */
-export function newKey() {
-    const bytes = crypto.getRandomValues(new Uint8Array(16)); // crypto.randomUUID needs HTTPS
-    return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** The drafts of this browser. Every method rejects with a `DraftError`. */

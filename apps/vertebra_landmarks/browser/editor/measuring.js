@@ -3,6 +3,7 @@
 import { NewestOnly } from "./newest_only.js";
 import { P, POINTS, V, VERTEBRAE } from "./schema.js";
 
+/** @typedef {import("../api/types.js").Curve} Curve */
 /** @typedef {import("../api/types.js").Measurement} Measurement */
 /** @typedef {import("./geometry.js").Point} Point */
 /** @typedef {import("./spine_editor.js").SpineEditor} SpineEditor */
@@ -30,6 +31,31 @@ export function pointsBody(editor) {
         if (!Number.isNaN(errors[i])) (body.errors_px[vertebra] ??= {})[point] = errors[i];
     }
     return body;
+}
+
+/**
+ * Curves of two measurements with their own end vertebrae, those of the same part of the spine side by side.
+ * @template {Curve} C
+ * @param {readonly C[]} some
+ * @param {readonly C[]} others
+ * @returns {[C|null, C|null][]} every curve of both once
+ */
+export function pairedCurves(some, others) {
+    const left = [...others];
+    /** @type {[C|null, C|null][]} */
+    const found = some.map((curve) => {
+        const at = left.findIndex((other) => isSamePart(curve, other));
+        return [curve, at < 0 ? null : left.splice(at, 1)[0]];
+    });
+    return [...found, .../** @type {[null, C][]} */ (left.map((curve) => [null, curve]))];
+}
+
+/** Whether two curves share at least half of the levels of the shorter one. @param {Curve} one @param {Curve} other */
+function isSamePart(one, other) {
+    const level = (/** @type {string} */ name) => VERTEBRAE.indexOf(name);
+    const shared = Math.min(level(one.lower_end), level(other.lower_end)) - Math.max(level(one.upper_end), level(other.upper_end));
+    const lengths = [one, other].map(({ upper_end, lower_end }) => level(lower_end) - level(upper_end));
+    return shared > 0 && 2 * shared >= Math.min(...lengths);
 }
 
 /** Measures the newest state of the points whenever it has changed. */

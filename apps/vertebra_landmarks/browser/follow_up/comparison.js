@@ -1,6 +1,5 @@
 /** What two images of a patient say about each curve. */
 
-import { VERTEBRAE } from "../editor/schema.js";
 import { angleText, changeText } from "../shell/format.js";
 
 /** @typedef {import("../api/types.js").FollowUp} FollowUp */
@@ -52,30 +51,6 @@ export function endsOf(followUp) {
         for (const { upper_end, lower_end } of image.same_ends) ends.set(`${upper_end}–${lower_end}`, { upper_end, lower_end });
     }
     return [...ends.values()];
-}
-
-/**
- * The curves of two images with their own end vertebrae, those of the same part of the spine side by side.
- * @param {FollowUpImage} before
- * @param {FollowUpImage} after
- * @returns {[Curve|null, Curve|null][]} every curve of both images once
- */
-export function pairs(before, after) {
-    const left = [...after.curves];
-    /** @type {[Curve|null, Curve|null][]} */
-    const found = before.curves.map((curve) => {
-        const at = left.findIndex((other) => isSamePart(curve, other));
-        return [curve, at < 0 ? null : left.splice(at, 1)[0]];
-    });
-    return [...found, .../** @type {[null, Curve][]} */ (left.map((curve) => [null, curve]))];
-}
-
-/** Whether two curves share at least half of the levels of the shorter one. @param {Curve} one @param {Curve} other */
-function isSamePart(one, other) {
-    const level = (/** @type {string} */ name) => VERTEBRAE.indexOf(name);
-    const shared = Math.min(level(one.lower_end), level(other.lower_end)) - Math.max(level(one.upper_end), level(other.upper_end));
-    const lengths = [one, other].map(({ upper_end, lower_end }) => level(lower_end) - level(upper_end));
-    return shared > 0 && 2 * shared >= Math.min(...lengths);
 }
 
 /** A change in words. @param {Compared} compared */

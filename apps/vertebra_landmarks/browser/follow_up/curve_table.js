@@ -1,8 +1,9 @@
 /** The curves of two images side by side: at the same end vertebrae, and as each image has them. */
 
 import { angleText } from "../shell/format.js";
+import { pairedCurves } from "../editor/measuring.js";
 import { fill, h } from "../shell/dom.js";
-import { changeOrDash, compare, curveText, meaning, pairs } from "./comparison.js";
+import { changeOrDash, compare, curveText, meaning } from "./comparison.js";
 
 /** @typedef {import("../api/types.js").FollowUp} FollowUp */
 /** @typedef {import("../api/types.js").FollowUpImage} FollowUpImage */
@@ -28,7 +29,7 @@ export class CurveTable {
             h("th", { scope: "row" }, curve.name), ...curve.texts.map((text) => h("td", { class: "number" }, text)),
             h("td", { class: "number change" }, changeOrDash(curve.change)),
             h("td", { class: "meaning", "data-within": String(curve.isWithinError) }, meaning(curve))));
-        const own = pairs(before, after).map((pair) => h("tr", {}, ...pair.map((curve) =>
+        const own = pairedCurves(before.curves, after.curves).map((pair) => h("tr", {}, ...pair.map((curve) =>
             h("td", {}, curve ? curveText(curve) : "–"))));
         fill(this.changes, table("changes", ["Curve", ...dates, "Change", ""], [1, 2, 3], changes));
         fill(this.own, table("curves", dates, [], own));

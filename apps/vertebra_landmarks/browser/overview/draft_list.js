@@ -20,7 +20,10 @@ export class DraftList {
 
     /** Look for drafts in this browser. */
     async load() {
-        const drafts = await listDrafts();
+        const { study, user } = this.context;
+        await study.ready;
+        const isShown = (/** @type {Draft} */ draft) => study.plan === null || draft.user === user();
+        const drafts = (await listDrafts()).filter(isShown); // in a study nobody gets to see the work of others
         this.element.hidden = drafts.length === 0;
         const more = drafts.length - MAX_SHOWN;
         fill(this.element, h("p", { class: "drafts-title" }, icon("draft"), "Unfinished on this computer"),

@@ -16,6 +16,8 @@ export const ROW_HEIGHT = 64;
 const DOUBT_WORDS = [[0.6, "high"], [0.5, "medium"], [0, "low"]];
 /** Doubts at the ends of the bar. */
 const [MIN_DOUBT, MAX_DOUBT] = [0.4, 0.8];
+/** In a study: how far an image is for the user. @type {Record<NonNullable<Image["reading"]>, string>} */
+const READING_TEXTS = { "to read": "To read", "yours, open": "Yours, open", read: "Read", "to adjudicate": "To adjudicate", final: "Final" };
 const STATE_TEXTS = { unlabelled: "Unlabelled", predicted: "Predicted", labelled: "Labelled", unreadable: "Unreadable" };
 
 /** Doubt in a word. @param {number} doubt see `ImageRow` of the types */
@@ -32,8 +34,12 @@ let rowsMade = 0;
 
 /** A row whose elements are made once and show one image after the other. */
 export class ImageRow {
-    /** @param {(image: Image) => void} onOpen the row was clicked */
-    constructor(onOpen) {
+    /**
+     * @param {(image: Image) => import("../shell/router.js").PageName} pageOf where an image is opened
+     * @param {(image: Image) => void} onOpen the row was clicked
+     */
+    constructor(pageOf, onOpen) {
+        this.pageOf = pageOf;
         /** @type {Image|null} */
         this.image = null;
         this.thumbnail = h("img", { alt: "", class: "thumbnail", draggable: "false", hidden: true });
@@ -69,7 +75,7 @@ export class ImageRow {
         this.element.classList.toggle("loading", !image);
         this.#showThumbnail(image ? url : undefined);
         if (!image) return this.#clear();
-        this.link.href = hrefOf("image", image.id);
+        this.link.href = hrefOf(this.pageOf(image), image.id);
         this.link.dataset.testid = `open-${image.id}`;
         if (this.link.textContent !== image.id) fill(this.link, nameElement(image.id));
         this.suffix.textContent = hasOwnName(image) ? "" : image.file.slice(image.id.length);
@@ -100,9 +106,11 @@ export class ImageRow {
 
     /** @param {Image} image */
     #showState(image) {
-        this.dot.dataset.state = image.state;
+        const reading = image.state === "unreadable" ? undefined : image.reading;
+        this.dot.dataset.state = reading ?? image.state;
+        const word = reading ? READING_TEXTS[reading] : STATE_TEXTS[image.state];
         if (image.state === "labelled") {
-            fill(this.state, "Labelled", image.user && " by ", image.user && nameElement(image.user));
+            fill(this.state, word, image.user && " by ", image.user && nameElement(image.user));
             fill(this.stateDetails, [
                 image.labelled_at === null ? "" : agoText(image.labelled_at),
                 image.seconds === null ? "" : durationText(image.seconds),
@@ -110,8 +118,8 @@ export class ImageRow {
             ].filter(Boolean).join(" · "));
             this.stateDetails.title = image.labelled_at === null ? "" : dateTimeText(image.labelled_at);
         } else {
-            fill(this.state, STATE_TEXTS[image.state]);
-            fill(this.stateDetails);
+            fill(this.state, word);
+            fill(this.stateDetails, reading && image.state === "predicted" && "with the model's points");
             this.stateDetails.title = "";
         }
     }

@@ -1,4 +1,4 @@
-/** The next image to label, by a strategy of the server. */
+/** The next image to label, by a strategy of the server; in a study, the one that the plan has for the user. */
 
 import { isCancelled, messageOf } from "../api/errors.js";
 import { fill, h, icon } from "../shell/dom.js";
@@ -27,7 +27,7 @@ export class NextImage {
 
     /** Show the strategies of the server, and whether the user may label. */
     refresh() {
-        const { session, settings } = this.context;
+        const { session, settings, study } = this.context;
         const strategies = Object.entries(session.info?.strategies ?? {});
         if (strategies.length !== this.select.options.length) {
             fill(this.select, ...strategies.map(([name, { description }]) => h("option", { value: name }, description || name)));
@@ -36,16 +36,25 @@ export class NextImage {
         if (strategies.some(([name]) => name === chosen)) this.select.value = chosen;
         this.select.hidden = strategies.length === 0;
         const mayLabel = session.role === null || session.may("annotator");
-        this.button.disabled = !mayLabel;
-        this.button.title = mayLabel ? "Next image (N)" : "Choosing the next image needs the role annotator.";
+        fill(this.button, study.nextText, icon("next"));
+        this.select.hidden ||= study.isAdjudicator;
+        this.button.disabled = !mayLabel || !study.hasPart;
+        this.button.title = !mayLabel ? "Choosing the next image needs the role annotator."
+            : study.hasPart ? `${study.nextText} (N)` : study.noPartText;
     }
 
     /** Ask the server for the next image and open it. */
     async open() {
         if (this.button.disabled) return;
-        const { client, messages, router, session } = this.context;
+        const { client, messages, router, session, study } = this.context;
         this.button.disabled = true;
         try {
+            if (study.plan !== null) {
+                const found = await study.next(this.select.value);
+                if (found.image) router.go(found.adjudicate ? "adjudicate" : "image", found.image);
+                else messages.show(found.sentence ?? "Nothing is left for you now.");
+                return;
+            }
             const strategy = this.select.value || Object.keys((session.info ?? await session.loadInfo()).strategies)[0];
             const sample = await client.post(`/activelearning/${encodeURIComponent(strategy ?? "")}`, {});
             if (sample?.id) router.go("image", sample.id);

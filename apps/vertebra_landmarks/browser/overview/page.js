@@ -10,7 +10,7 @@ import { ImageRow, ROW_HEIGHT } from "./image_row.js";
 import { ListHead } from "./list_head.js";
 import { NextImage } from "./next_image.js";
 import { PacsStatus } from "./pacs_status.js";
-import { StudyProgress } from "./study_progress.js";
+import { ReaderStrip, StudyProgress } from "./study_progress.js";
 import { Thumbnails } from "./thumbnails.js";
 import { Toolbar } from "./toolbar.js";
 import { VirtualList } from "./virtual_list.js";
@@ -35,6 +35,11 @@ export function openOverview(container, context) {
     return { close: () => page.close() };
 }
 
+/** Where an image is opened. @param {import("../api/types.js").ImageRow} image @param {Context} context */
+function pageOf({ reading }, { study }) {
+    return study.isAdjudicator && reading === "to adjudicate" ? "adjudicate" : "image";
+}
+
 class OverviewPage {
     /** @param {HTMLElement} container @param {Context} context */
     constructor(container, context) {
@@ -49,6 +54,7 @@ class OverviewPage {
         this.progress = new StudyProgress();
         this.pacs = new PacsStatus();
         this.progress.element.append(this.pacs.element);
+        this.readers = new ReaderStrip();
         this.next = new NextImage(context);
         this.add = new AddImages(context, () => this.#reload());
         this.drafts = new DraftList(context);
@@ -64,11 +70,11 @@ class OverviewPage {
                 h("h1", { class: "visually-hidden" }, "Images"),
                 this.progress.element,
                 h("div", { class: "overview-actions" }, this.add.button, this.add.input, this.next.element)),
-            this.drafts.element, this.toolbar.element,
+            this.readers.element, this.drafts.element, this.toolbar.element,
             h("div", { class: "list-frame" }, this.grid, this.empty)),
         this.add.panel, h("div", { class: "drop-hint", "aria-hidden": "true" }, icon("upload"), "Drop image files to add them"));
         this.list = new VirtualList(this.grid, this.body, ROW_HEIGHT, {
-            create: () => new ImageRow((image) => context.router.go("image", image.id)),
+            create: () => new ImageRow((image) => pageOf(image, context), (image) => context.router.go(pageOf(image, context), image.id)),
             update: (row, index) => this.#showRow(row, index),
             onView: (first, last) => this.#onView(first, last),
             onOpen: (index) => this.#open(index),
@@ -103,10 +109,15 @@ class OverviewPage {
         this.images.setQuery(left.query);
         context.setHelp([{ title: "Images", rows: [
             ["↑ ↓", "Move in the list"], ["PgUp PgDn", "Move by a page"], ["Home End", "First and last image"],
-            ["Enter", "Open the image"], ["/", "Search"], ["N", "Next image to label"], ["A", "Add images"],
+            ["Enter", "Open the image"], ["/", "Search"], ["N", "Next image to label; in a study, your next one"], ["A", "Add images"],
         ] }]);
         const options = { signal: this.stops.signal };
         context.session.onChange(() => this.#onSession(), options.signal);
+        context.study.onChange(() => {
+            this.#onSession();
+            void this.drafts.load(); // whose drafts are shown depends on the plan
+        }, options.signal);
+        if (context.router.page !== null) void context.study.load(); // on the way back: others work on it, too
         this.#onSession();
         void context.session.loadInfo().catch(() => {}); // the list says it where the server does not respond
         void this.drafts.load();
@@ -123,6 +134,7 @@ class OverviewPage {
 
     #onSession() {
         this.pacs.show(this.context.session.info?.pacs);
+        this.readers.show(this.context.study);
         this.next.refresh();
         this.add.refresh();
     }
@@ -211,7 +223,7 @@ class OverviewPage {
     /** @param {number} index */
     #open(index) {
         const image = this.images.row(index);
-        if (image) this.context.router.go("image", image.id);
+        if (image) this.context.router.go(pageOf(image, this.context), image.id);
     }
 
     /** @param {KeyboardEvent} event */

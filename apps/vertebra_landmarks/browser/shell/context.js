@@ -5,6 +5,7 @@
  * @property {import("../api/client.js").Client} client
  * @property {import("./settings.js").Settings} settings
  * @property {import("./session.js").Session} session who the user is and what they may do
+ * @property {import("./study.js").Study} study plan, progress, and the user's part in it
  * @property {import("./messages.js").Messages} messages
  * @property {import("./router.js").Router} router
  * @property {import("./page_probe.js").PageProbe} probe `window.vertebraLandmarks`

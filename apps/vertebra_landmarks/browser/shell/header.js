@@ -5,6 +5,8 @@ import { hrefOf } from "./router.js";
 
 /** @typedef {import("./router.js").PageName} PageName */
 
+/** Pages that belong to another one. @type {Partial<Record<PageName, PageName>>} */
+const PARTS = { agreement: "study", adjudicate: "study" };
 const ROLE_TEXTS = {
     reader: "Reader: sees images and measurements",
     annotator: "Annotator: also saves labels and adds images",
@@ -16,13 +18,16 @@ export class Header {
     /**
      * @param {HTMLElement} parent
      * @param {import("./session.js").Session} session
+     * @param {import("./study.js").Study} study
      * @param {{onHelp: () => void, onSignIn: () => void, onSignOut: () => void}} handlers
      */
-    constructor(parent, session, handlers) {
+    constructor(parent, session, study, handlers) {
         this.session = session;
+        this.study = study;
         this.handlers = handlers;
         this.links = new Map([
             ["overview", link("overview", "images", "Images")],
+            ["study", link("study", "study", "Study")],
             ["training", link("training", "training", "Training")],
         ]);
         this.userName = h("span", { class: "user-name" });
@@ -41,20 +46,23 @@ export class Header {
             h("div", { class: "header-end" }, help, this.userButton));
         this.parent = parent;
         session.onChange(() => this.refresh());
+        study.onChange(() => this.refresh());
         this.refresh();
     }
 
     /** Mark the present page. @param {PageName} page */
     setPage(page) {
         for (const [name, element] of this.links) {
-            if (name === page) element.setAttribute("aria-current", "page");
+            if (name === (PARTS[page] ?? page)) element.setAttribute("aria-current", "page");
             else element.removeAttribute("aria-current");
         }
     }
 
-    /** Show the user. */
+    /** Show the user, and the pages that are of use. */
     refresh() {
-        const { session } = this;
+        const { session, study } = this;
+        const studyLink = this.links.get("study");
+        if (studyLink) studyLink.hidden = study.plan === null && !session.may("admin");
         const isSignedOut = session.hasLogin && session.owner === null;
         const name = session.userName;
         fill(this.userName, isSignedOut ? "Sign in" : name ? nameElement(name) : "Your name");
@@ -96,7 +104,7 @@ export class Header {
         const form = h("form", { class: "form" },
             h("h2", { id: "user-title" }, "Your name"),
             h("p", { class: "hint" }, "This server has no login. Your name is saved with your labels, so that others "
-                + "know who made them."),
+                + "know who made them", this.study.plan ? ", and says what is yours in this study." : "."),
             h("label", { class: "field" }, h("span", {}, "Name"), input),
             h("div", { class: "dialog-buttons" },
                 h("button", { type: "button", class: "button", onclick: () => dialog.close() }, "Cancel"),

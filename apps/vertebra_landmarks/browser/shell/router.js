@@ -1,30 +1,45 @@
-/** Pages by the hash of the address: `#/`, `#/image/ID`, `#/follow-up/ID`, `#/training`. */
+/**
+ * Pages by the hash of the address: `#/`, `#/image/ID`, `#/image/ID?reading=2`, `#/adjudicate/ID`, `#/follow-up/ID`,
+ * `#/training`, `#/study`, `#/agreement`.
+ */
 
-/** @typedef {"overview"|"image"|"follow-up"|"training"} PageName */
-/** @typedef {{page: PageName, id: string}} Route id of an image; "" for pages without one */
+/** @typedef {"overview"|"image"|"adjudicate"|"follow-up"|"training"|"study"|"agreement"} PageName */
+/**
+ * @typedef {object} Route
+ * @property {PageName} page
+ * @property {string} id of an image; "" for pages without one
+ * @property {string} [reading] that an adjudicator edits: its number, or "mean"
+ */
 /** @typedef {{close: () => Promise<boolean>}} Page close returns false where the page wants to stay */
 
 /** @type {Record<PageName, string>} */
-const SEGMENTS = { overview: "", image: "image", "follow-up": "follow-up", training: "training" };
+const SEGMENTS = { overview: "", image: "image", adjudicate: "adjudicate", "follow-up": "follow-up", training: "training",
+    study: "study", agreement: "agreement" };
+/** @type {PageName[]} */
+const WITHOUT_IMAGE = ["training", "study", "agreement"];
+/** @type {PageName[]} */
+const WITH_IMAGE = ["image", "adjudicate", "follow-up"];
 
 /**
  * The address of a page.
  * @param {PageName} page
  * @param {string} [id] of an image
+ * @param {string} [reading] see `Route`
  * @returns {string} beginning with "#/"
  */
-export function hrefOf(page, id = "") {
+export function hrefOf(page, id = "", reading = "") {
     const wellFormed = id.replace(/\p{Surrogate}/gu, "\uFFFD"); // else encodeURIComponent throws
-    return `#/${SEGMENTS[page]}${id ? `/${encodeURIComponent(wellFormed)}` : ""}`;
+    return `#/${SEGMENTS[page]}${id ? `/${encodeURIComponent(wellFormed)}` : ""}${reading ? `?reading=${reading}` : ""}`;
 }
 
 /** The page of an address; the overview for unknown ones. @param {string} hash @returns {Route} */
 export function routeOf(hash) {
-    const [, segment = "", encoded = ""] = /^#\/([^/]*)(?:\/(.*))?$/s.exec(hash) ?? [];
+    const [, segment = "", encoded = "", reading = ""] = /^#\/([^/]*?)(?:\/(.*?))?(?:\?reading=(\d+|mean))?$/s.exec(hash) ?? [];
     const id = decoded(encoded);
-    if (segment === "training") return { page: "training", id: "" };
-    if (id && (segment === "image" || segment === "follow-up")) return { page: segment, id };
-    return { page: "overview", id: "" };
+    const isOf = (/** @type {PageName[]} */ pages) => pages.find((page) => SEGMENTS[page] === segment);
+    const withImage = id ? isOf(WITH_IMAGE) : undefined;
+    if (withImage) return reading ? { page: withImage, id, reading } : { page: withImage, id };
+    return { page: isOf(WITHOUT_IMAGE) ?? "overview", id: "" };
 }
 
 /** @param {string} text @returns {string} "" where it is malformed */
@@ -55,14 +70,14 @@ export class Router {
         window.addEventListener("hashchange", () => void this.follow());
     }
 
-    /** Go to a page. @param {PageName} page @param {string} [id] of an image */
-    go(page, id = "") {
-        this.window.location.hash = hrefOf(page, id);
+    /** Go to a page. @param {PageName} page @param {string} [id] of an image @param {string} [reading] see `Route` */
+    go(page, id = "", reading = "") {
+        this.window.location.hash = hrefOf(page, id, reading);
     }
 
-    /** The address of a page, for links. @param {PageName} page @param {string} [id] */
-    href(page, id = "") {
-        return hrefOf(page, id);
+    /** The address of a page, for links. @param {PageName} page @param {string} [id] @param {string} [reading] */
+    href(page, id = "", reading = "") {
+        return hrefOf(page, id, reading);
     }
 
     /** Close and open the present page again. @returns {Promise<void>} */

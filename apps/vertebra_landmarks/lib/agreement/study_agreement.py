@@ -47,17 +47,25 @@ class Comparison:
         return f"{self.first}, first - repeat" if self.kind == INTRA else f"{self.first} - {self.second}"
 
     def angles(self, quantity: str) -> np.ndarray:
-        """``(n, 2)`` degrees of the images that have them.
+        """``(n, 2)`` degrees of the images that have them, in the order of ``angles_by_image``."""
+        return np.array(list(self.angles_by_image(quantity).values()), dtype=float).reshape(-1, 2)
+
+    def angles_by_image(self, quantity: str) -> dict[str, tuple[float, float]]:
+        """Degrees of both readings by image, of the images that have them.
 
         Args:
             quantity: one of ``QUANTITIES``.
         """
-        if quantity == LARGEST:
-            found = [pair.angles_deg for pair in self.pairs if pair.angles_deg is not None]
-        else:
-            curves = (largest_by_region(pair.curves).get(quantity) for pair in self.pairs)
-            found = [(pair.first.angle_deg, pair.second.angle_deg) for pair in curves if pair is not None]
-        return np.array(found, dtype=float).reshape(-1, 2)
+        found = {}
+        for pair in self.pairs:
+            if quantity == LARGEST:
+                angles = pair.angles_deg
+            else:
+                curves = largest_by_region(pair.curves).get(quantity)
+                angles = None if curves is None else (curves.first.angle_deg, curves.second.angle_deg)
+            if angles is not None:
+                found[pair.first.image] = angles
+        return found
 
     def figures(self, quantity: str) -> tuple[LimitsOfAgreement, Reliability] | None:
         """Limits of agreement and reliability of an angle; ``None`` where fewer than three images have it."""

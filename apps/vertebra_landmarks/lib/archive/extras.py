@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from ..learning import optional_packages
 
 PACKAGES = ("pyarrow", "distributed", "s3fs", "aiohttp")
+_COMMAND = "python3 scripts/setup_environment.py --cluster"
 
 
 def missing_packages() -> str | None:
     """A sentence that says what is not installed and how to install it; ``None`` where nothing is missing."""
-    missing = [name for name in PACKAGES if find_spec(name) is None]
-    if not missing:
-        return None
-    return (
-        f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed; "
-        "python3 scripts/setup_environment.py --cluster installs what archives need"
-    )
+    return optional_packages.missing_packages(PACKAGES, _COMMAND, "archives need")

@@ -7,15 +7,16 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from ..learning import optional_packages
 from .networks import INPUT, ExportableNetwork, NetworkFunction
 
+_COMMAND = ".venv/bin/pip install --no-deps -r requirements-export.txt"
 OPSET = 18
 """Of ONNX; ONNX Runtime 1.14 and later read it."""
 
@@ -117,10 +118,4 @@ FORMATS = {
 
 def missing_packages(names: tuple[str, ...]) -> str | None:
     """A sentence that says which packages are not installed and how to install them; ``None`` where none is missing."""
-    missing = [name for name in names if find_spec(name) is None]
-    if not missing:
-        return None
-    return (
-        f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed; "
-        "pip install --no-deps -r requirements-export.txt installs what exporting needs"
-    )
+    return optional_packages.missing_packages(names, _COMMAND, "exporting needs")

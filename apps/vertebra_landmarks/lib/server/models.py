@@ -185,6 +185,11 @@ class ModelStore:
         self._adopt(self.folder / f"model{suffix}.pt")
 
     @property
+    def studies_name(self) -> str:
+        """Name of the studies folder, as weights state it."""
+        return self.folder.parent.resolve().name or "studies"
+
+    @property
     def served(self) -> Path:
         """The weight file to use now."""
         return self.path_of(self.served_number)

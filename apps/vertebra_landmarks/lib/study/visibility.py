@@ -16,6 +16,7 @@ from .slots import (
     Reading,
     awaits,
     is_closed,
+    is_read,
     is_to_adjudicate,
     possible_slot,
     repeat_due_at,
@@ -91,6 +92,42 @@ def may_change(plan: StudyPlan, viewer: Viewer, image: ImageReadings, now: float
     if own is None or is_fixed or (own.kind == REPEAT and sees_labels(plan, viewer, image) and plan.blind):
         return None
     return own
+
+
+class Part(NamedTuple):
+    """What somebody may do with an image, without telling anything that is hidden.
+
+    Attributes:
+        may_save: whether points that they submit are taken, as far as may be told.
+        offers_model: whether the model's points are offered.
+        reading: the own reading, under work or made; ``None`` without one that is shown.
+    """
+
+    may_save: bool
+    offers_model: bool
+    reading: Reading | None
+
+
+def part_of(plan: StudyPlan, viewer: Viewer, image: ImageReadings, now: float) -> Part:
+    """What a viewer may do with an image.
+
+    Args:
+        plan: of the study.
+        viewer: who looks.
+        image: its readings.
+        now: seconds since 1970.
+    """
+    own = own_reading(plan, viewer, image, now)
+    if viewer.name in plan.adjudicators:
+        may_save = bool(image.independent) and (image.adjudication is not None or is_read(plan, image))
+    elif viewer.reader is None:
+        may_save = False
+    elif own is not None and (not own.is_submitted or may_change(plan, viewer, image, now) is not None):
+        may_save = True
+    else:
+        is_undecided = not image.of(viewer.reader) and not sees_labels(plan, viewer, image)
+        may_save = is_undecided or possible_slot(plan, image, viewer.reader, now) is not None
+    return Part(may_save, sees_model(plan, viewer, image), own)
 
 
 TO_READ, OPEN, READ, TO_ADJUDICATE, FINAL = "to read", "yours, open", "read", "to adjudicate", "final"

@@ -5,20 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from ..client import responses
 from ..spine.image_suffixes import file_stem
 from ..spine.labels.markups import SUFFIX
 from .errors import NOT_FOUND, ServerError
 from .http import Connection, OnProgress, Response
-from .json_fields import as_object, as_string, parse_json
+from .json_fields import as_bool, as_object, as_string, parse_json
 from .proposal import PROPOSED, Proposal, parse_proposal
 from .radiograph import SERVER, SESSION, Radiograph, parse_radiograph
+from .readings import ImageReadings, QueuedImage, parse_image_readings, parse_queue
 from .responses import FINAL, MODEL, ImageEntry, LabelInfo, Prediction, ServerInfo, Training
 from .sockets import CancelSignal
+from .study import NextReading, Reading, Study, parse_next_reading, parse_study, refusal
 
 IMAGE_INFO_HEADER = "x-image-facts"
 _CHUNK_BYTES = 1 << 20
@@ -219,6 +222,88 @@ class Client:
         """Stop the running training; the model stays unchanged."""
         self._json("DELETE", "/train/", cancel=cancel)
 
+    # studies
+
+    def study(self, cancel: Optional[CancelSignal] = None) -> Optional[Study]:
+        """Plan and progress of the study; ``None`` without a plan, as on servers before 0.11."""
+        try:
+            return parse_study(self._json("GET", "/study", cancel=cancel))
+        except ServerError as error:
+            if error.kind != NOT_FOUND:
+                raise
+            return None
+
+    def next_reading(self, user: str, strategy: str, cancel: Optional[CancelSignal] = None) -> NextReading:
+        """What a reader or adjudicator is to do next; it is theirs then.
+
+        Args:
+            user: who asks.
+            strategy: for choosing a new image.
+            cancel: aborts the request.
+
+        Raises:
+            ServerError: REFUSED, the user has no part in the plan, or there is none.
+        """
+        with _plan_errors():
+            answer = self._json("POST", "/study/next", json={"user": user, "strategy": strategy}, cancel=cancel)
+        return parse_next_reading(answer)
+
+    def release_reading(self, image_id: str, user: str, cancel: Optional[CancelSignal] = None) -> bool:
+        """Give a reading back unread; returns whether the user had it."""
+        answer = self._json("POST", "/study/release", json={"image": image_id, "user": user}, cancel=cancel)
+        return as_bool(as_object(answer, "release").get("released"), "released")
+
+    def note_presence(
+        self, image_id: str, client_id: str, user: str, edits: int, cancel: Optional[CancelSignal] = None
+    ) -> None:
+        """Note that an image is open here, which keeps it from being given to somebody else."""
+        query = {"image": image_id, "client": client_id}
+        self._json("PUT", "/presence", query, json={"user": user, "edits": edits}, cancel=cancel)
+
+    def end_presence(self, image_id: str, client_id: str, cancel: Optional[CancelSignal] = None) -> None:
+        """Note that an image is no longer open here."""
+        self._json("DELETE", "/presence", {"image": image_id, "client": client_id}, cancel=cancel)
+
+    def reading_tag(self, image_id: str, reading: Reading, cancel: Optional[CancelSignal] = None) -> Optional[str]:
+        """Tag of the label of a submitted reading; ``None`` where it is not submitted, or hidden from the user."""
+        query = {"image": image_id, "reading": str(reading.number)}
+        try:
+            label = self._json("GET", "/landmarks", query, cancel=cancel)
+        except ServerError as error:
+            if error.kind != NOT_FOUND:
+                raise
+            return None
+        return as_string(as_object(label, "label").get("tag"), "tag")
+
+    def readings(self, image_id: str, cancel: Optional[CancelSignal] = None) -> ImageReadings:
+        """The submitted readings of an image that the user may see."""
+        return parse_image_readings(self._json("GET", "/readings", {"image": image_id}, cancel=cancel))
+
+    def adjudication_queue(self, cancel: Optional[CancelSignal] = None) -> tuple[QueuedImage, ...]:
+        """Images to adjudicate, those whose readings differ most first; none for readers."""
+        return parse_queue(self._json("GET", "/readings/queue", cancel=cancel))
+
+    def adjudicate(
+        self,
+        image_id: str,
+        take: Union[int, str],
+        user: str,
+        versions: Mapping[int, int],
+        cancel: Optional[CancelSignal] = None,
+    ) -> None:
+        """Make a reading, or the mean of two, the final label.
+
+        Args:
+            image_id: the image.
+            take: number of the reading, or ``readings.MEAN``.
+            user: who decides.
+            versions: of the readings as seen, by number; TAKEN where one was changed meanwhile.
+            cancel: aborts the request.
+        """
+        seen = {str(number): version for number, version in versions.items()}
+        body = {"take": take, "user": user, "versions": seen}
+        self._json("POST", "/readings/adjudicate", {"image": image_id}, json=body, cancel=cancel)
+
     def _json(
         self,
         method: str,
@@ -229,6 +314,15 @@ class Client:
         cancel: Optional[CancelSignal] = None,
     ) -> Any:
         return parse_json(self.connection.request(method, path, query, form, json=json, cancel=cancel).body)
+
+
+@contextmanager
+def _plan_errors() -> Iterator[None]:
+    """Show what the study plan refuses in the server's own sentence."""
+    try:
+        yield
+    except ServerError as error:
+        raise refusal(error) from error
 
 
 def _image_info(response: Response) -> Any:

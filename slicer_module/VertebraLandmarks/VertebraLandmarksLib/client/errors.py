@@ -76,7 +76,7 @@ _BY_STATUS = {
         "No spine was found in this image. Check that it is a frontal spine radiograph, or place points by hand.",
     ),
     429: (BUSY, "The server is busy with this already{why} Wait a moment and try again."),
-    503: (BUSY, "The server is too busy. Wait a moment and try again."),
+    503: (BUSY, "The server cannot do this now{why} Wait a moment and try again."),
     507: (FAILED, "The server's disk is full; nothing was stored. Tell its administrator."),
 }
 _OTHER_4XX = (REFUSED, "The server did not accept this{why}")

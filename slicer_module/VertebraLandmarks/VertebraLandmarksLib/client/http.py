@@ -52,10 +52,15 @@ class Connection:
 
     Raises:
         ServerError: ADDRESS or LOGIN, URL or token is malformed.
+
+    Attributes:
+        url: of the server.
+        user: who works, as entered, "" for nobody; sent with every request, and ignored by servers with a login.
     """
 
     def __init__(self, url: str, token: str = "", connect_timeout_s: float = 5.0, read_timeout_s: float = 30.0) -> None:
         self.url = ServerUrl.parse(url)
+        self.user = ""
         self._token, self._connect_timeout_s, self._read_timeout_s = token.strip(), connect_timeout_s, read_timeout_s
         if not (self._token.isascii() and self._token.isprintable()) or " " in self._token:
             raise ServerError(LOGIN, "The token must be one word of ASCII characters without spaces. Copy it again.")
@@ -115,6 +120,8 @@ class Connection:
         connection.putheader("Accept-Encoding", "gzip")
         if self._token:
             connection.putheader("Authorization", f"Bearer {self._token}")
+        if self.user:
+            connection.putheader("X-User", urllib.parse.quote(self.user, safe=""))
         if body is not None:
             connection.putheader("Content-Type", body.content_type)
             connection.putheader("Content-Length", str(body.length))

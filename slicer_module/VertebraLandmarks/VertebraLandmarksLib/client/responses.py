@@ -32,8 +32,10 @@ APP, MODEL = "Vertebra Landmarks", "vertebra_landmarks"
 FINAL, PREDICTED = "final", "original"
 """Tags of labels: submitted by a user, and predicted by the server."""
 
-UNLABELLED, HAS_PREDICTION, LABELLED = "unlabelled", "predicted", "labelled"
-"""States of an image."""
+UNLABELLED, HAS_PREDICTION, READ, LABELLED = "unlabelled", "predicted", "read", "labelled"
+"""States of an image; ``READ`` has readings of a study, and no final label that the user may see."""
+_READING_PREFIX = "reading-"
+"""Of the tags of readings."""
 STARTING, RUNNING, DONE, STOPPED, FAILED_TRAINING = "starting", "running", "done", "stopped", "failed"
 INTERRUPTED = "interrupted"
 """States of a training; an interrupted one can be resumed."""
@@ -50,7 +52,7 @@ class ImageEntry:
 
     Attributes:
         id: name on the server.
-        status: ``UNLABELLED``, ``HAS_PREDICTION`` or ``LABELLED``.
+        status: ``UNLABELLED``, ``HAS_PREDICTION``, ``READ`` or ``LABELLED``.
         user: who labelled it, "" where nobody did or that is unknown.
         timestamp: of the label or prediction, seconds since 1970; ``None`` without one.
         file: name of the image file.
@@ -279,8 +281,10 @@ def parse_image_list(listed: Any) -> tuple[ImageEntry, ...]:
 
 def _image_entry(name: str, known: dict[str, Any]) -> ImageEntry:
     image, labels = as_object(known.get("image"), "image"), as_object(known.get("labels"), "labels")
-    status = LABELLED if FINAL in labels else HAS_PREDICTION if labels else UNLABELLED
-    label = as_object(labels[FINAL if FINAL in labels else next(iter(labels))], "label") if labels else {}
+    read = [tag for tag in labels if tag.startswith(_READING_PREFIX)]
+    status = LABELLED if FINAL in labels else READ if read else HAS_PREDICTION if labels else UNLABELLED
+    shown = FINAL if FINAL in labels else next(iter(read or labels), "")
+    label = as_object(labels[shown], "label") if shown else {}
     info = as_object(label.get("info", {}), "info of a label")
     return ImageEntry(
         id=name,
@@ -342,13 +346,18 @@ def parse_prediction(content: Any) -> Prediction:
         sentence = "Server and module use different landmark schemas. Install the same version of both."
         raise ServerError(SCHEMA, sentence, f"schema_version is {content.get('schema_version')!r:.40}")
     return Prediction(
-        spine=_spine(content.get("landmarks")),
+        spine=parse_spine(content.get("landmarks")),
         image=parse_image_info(content.get("image")),
         origin=parse_origin(content),
     )
 
 
-def _spine(landmarks: Any) -> Spine:
+def parse_spine(landmarks: Any) -> Spine:
+    """Parse a list of landmarks in stored pixels; absent ones are left out.
+
+    Raises:
+        ServerError: BAD_RESPONSE.
+    """
     shape = (len(VERTEBRAE), len(POINTS))
     xy, scores, errors = np.full((*shape, 2), np.nan), np.zeros(shape), np.full(shape, np.nan)
     visible = np.ones(shape, bool)

@@ -3,6 +3,7 @@
 import qt
 import slicer.util
 
+from .sections.adjudication import AdjudicationSection
 from .sections.connection import ConnectionSection
 from .sections.correct import CorrectSection
 from .sections.images import ImagesSection
@@ -10,6 +11,7 @@ from .sections.measure import MeasureSection
 from .sections.notice import NoticeBar
 from .sections.place import PlaceSection
 from .sections.proposal import ProposalSection
+from .sections.study import StudySection
 from .sections.submit import SubmitSection
 from .sections.train import TrainSection
 from .sections.view import ViewSection
@@ -17,6 +19,7 @@ from .settings import Settings, Shortcuts
 from .tables import fill, prepare
 
 POLL_INTERVAL_MS = 15
+CHOICE_KEYS = ("first", "second", "mean", "edit")
 
 
 class VertebraLandmarksPanel:
@@ -33,17 +36,20 @@ class VertebraLandmarksPanel:
         self.widget = slicer.util.loadUI(path)
         self.ui = slicer.util.childWidgetVariables(self.widget)
         settings = Settings()
-        self.notice = NoticeBar(self.ui, controller.dismiss)
+        self.notice = NoticeBar(self.ui, controller.dismiss, lambda: self._enable_keys())
         self._images = ImagesSection(self.ui, controller, settings, self.notice)
         self._view = ViewSection(self.ui, logic, settings)
         self._correct = CorrectSection(self.ui, controller, logic, settings)
         self._place = PlaceSection(self.ui, logic)
         self._measure = MeasureSection(self.ui, controller, logic)
         self._submit = SubmitSection(self.ui, controller, settings, self.notice)
+        self._adjudication = AdjudicationSection(self.ui, controller, logic, self._submit.submit)
         self._sections = (
             ConnectionSection(self.ui, controller, settings),
             self._images,
             self._correct,
+            StudySection(self.ui, controller, logic),
+            self._adjudication,
             self._place,
             self._measure,
             self._submit,
@@ -56,7 +62,7 @@ class VertebraLandmarksPanel:
         fill(self.ui.keysTable, Shortcuts.rows())
         self.ui.taskCancelButton.connect("clicked(bool)", lambda: controller.cancel())
         self._shown_messages = (None, "")
-        self._shown_image = None
+        self._shown_image = (None, None)
         self._unsubscribe = [controller.subscribe(self._show_state), logic.subscribe(self._show_points)]
         self._show_state(controller.state)
         self._show_points()
@@ -96,11 +102,40 @@ class VertebraLandmarksPanel:
             "undo": ui.undoButton.click,
             "redo": ui.redoButton.click,
             "layers": self._view.next_layers,
-            "doubt": ui.nextDoubtButton.click,
+            "doubt": self._next_check,
             "hide": self._correct.hide_hovered,
             "place": ui.placeButton.click,
+            "first": ui.takeFirstButton.click,
+            "second": ui.takeSecondButton.click,
+            "mean": ui.takeMeanButton.click,
+            "edit": ui.editFinalButton.click,
+            "confirm": self._confirm,
+            "reject": ui.noticeNoButton.click,
             "help": self._toggle_help,
         }
+
+    def _next_check(self):
+        if self._adjudication.is_comparing:
+            self._adjudication.next_difference()
+        else:
+            self.ui.nextDoubtButton.click()
+
+    def _confirm(self):
+        """Yes to a question, else to the choice of the adjudicator; not while the user types into a field."""
+        ui = self.ui
+        if any(field.focus for field in (ui.serverLineEdit, ui.tokenLineEdit, ui.userLineEdit, ui.searchLineEdit)):
+            return
+        if self.notice.is_question:
+            ui.noticeYesButton.click()
+        else:
+            ui.confirmButton.click()
+
+    def _enable_keys(self):
+        """Take keys that mean something here only now: those of questions and of adjudication."""
+        is_question, is_open = self.notice.is_question, self._adjudication.is_open
+        disabled = [] if self._adjudication.is_comparing else list(CHOICE_KEYS)
+        disabled += [] if is_question or is_open else ["confirm"]
+        self._shortcuts.disable(disabled if is_question else [*disabled, "reject"])
 
     def _toggle_help(self):
         self.ui.keysSection.collapsed = not self.ui.keysSection.collapsed
@@ -110,7 +145,7 @@ class VertebraLandmarksPanel:
         ui = self.ui
         sections = (
             *(ui.connectionSection, ui.imagesSection, ui.viewSection, ui.correctSection, ui.placeSection),
-            *(ui.measurementsSection, ui.submitSection, ui.trainSection, ui.keysSection),
+            *(ui.measurementsSection, ui.trainSection, ui.keysSection, ui.studySection, ui.adjudicationSection),
         )
         closed = settings["closedSections"].split()
         for section in sections:
@@ -122,12 +157,14 @@ class VertebraLandmarksPanel:
         settings["closedSections"] = " ".join(section.name for section in sections if section.collapsed)
 
     def _show_state(self, state):
+        user = None if state.study is None else state.study.user
         image = None if state.current is None else (state.current.id, state.current.source)
-        if image != self._shown_image:
-            self._shown_image = image
+        if (user, image) != self._shown_image:
+            self._shown_image = user, image
             self.notice.withdraw()
         for section in self._sections:
             section.refresh(state)
+        self._enable_keys()
         self._show_job(state)
         self._show_messages(state)
 

@@ -15,6 +15,8 @@ MANUAL_CHECKS = (
     "the module is listed under Spine with its icon, and the panel is readable in your style",
     "Ctrl+Z and Ctrl+Y undo and redo while the mouse is in the slice view",
     "N, I, D, L, X, G and H do what Keyboard help says, and type letters while a text field has the focus",
+    "Enter and Esc answer a question, and do in other windows of Slicer what they always do",
+    "in a study, 1, 2, M, E and Enter choose the final label while two readings are compared",
     "dragging a corner is smooth, and the table of curves follows",
     "Open a file opens a DICOM and a PNG file",
     "an image opened from the server can be corrected, submitted and found again after a restart",

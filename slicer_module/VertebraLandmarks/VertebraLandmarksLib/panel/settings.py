@@ -67,9 +67,15 @@ class Shortcuts:
         ("undo", ("Ctrl+Z",), "Undo"),
         ("redo", ("Ctrl+Y", "Ctrl+Shift+Z"), "Redo"),
         ("layers", ("L",), "Show everything, the points only, the image only"),
-        ("doubt", ("D",), "Next vertebra to check"),
+        ("doubt", ("D",), "Next vertebra to check; of two readings, the next difference"),
         ("hide", ("X",), "Not visible: the point under the mouse, else the selected one"),
         ("place", ("G",), "Start or stop placing points"),
+        ("first", ("1",), "Adjudication: take the first reading"),
+        ("second", ("2",), "Adjudication: take the second reading"),
+        ("mean", ("M",), "Adjudication: take the mean of both"),
+        ("edit", ("E",), "Adjudication: edit the chosen reading"),
+        ("confirm", ("Enter", "Return"), "Yes to a question; adjudication: store what is chosen"),
+        ("reject", ("Esc",), "No to a question"),
         ("help", ("H",), "Show or hide this list"),
     )
     """Name, keys and description, in the order of the help."""
@@ -81,6 +87,7 @@ class Shortcuts:
         self._actions = dict(actions)
         self._installed = []
         self._muted = []
+        self._disabled = frozenset()
 
     def install(self, window):
         """Enable the keys in a window; text fields keep the letters that are typed into them.
@@ -95,11 +102,18 @@ class Shortcuts:
                 shortcut = qt.QShortcut(window)
                 shortcut.setKey(qt.QKeySequence(key))
                 shortcut.connect("activated()", self._actions[name])
-                self._installed.append(shortcut)
+                shortcut.setEnabled(name not in self._disabled)
+                self._installed.append((name, shortcut))
+
+    def disable(self, names):
+        """Leave the keys of these names, and no others, to the rest of Slicer."""
+        self._disabled = frozenset(names)
+        for name, shortcut in self._installed:
+            shortcut.setEnabled(name not in self._disabled)
 
     def remove(self):
         """Disable the keys, and enable the other actions again."""
-        for shortcut in self._installed:
+        for _, shortcut in self._installed:
             shortcut.disconnect("activated()")
             shortcut.setParent(None)
             shortcut.deleteLater()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Callable, Optional
 
 import numpy as np
@@ -12,11 +13,12 @@ from ..spine.geometry import body_heights, corners_of
 from ..spine.labels.markups import label_of
 from ..spine.measurement.measured_spine import Measurements
 from ..spine.overlay_geometry import Text, angle_texts, body_lines, cobb_lines, name_texts
-from ..spine.schema import CENTER, POINTS, VERTEBRAE
+from ..spine.schema import CENTER, POINTS, VERTEBRAE, Spine
 from .image_volume import ImageVolume
 from .landmark_nodes import KINDS, LandmarkNodes
 from .mrml_nodes import SceneFrame
 from .overlay_nodes import FONT_PX, OverlayNodes
+from .reading_nodes import ReadingNodes
 from .slice_view import SliceView
 
 LAYERS = ("image", "centers", "corners", "outlines", "endplates", "angles", "labels")
@@ -62,6 +64,8 @@ class ImageDisplay:
         self.volume = ImageVolume(scene)
         self._landmarks = LandmarkNodes(scene, self._on_begin, on_move, on_unset, editor.end, self._on_hover)
         self._overlay = OverlayNodes(scene)
+        self._readings = ReadingNodes(scene)
+        self._compared: tuple[Spine, ...] = ()
         self.view = SliceView(scene, self._draw_texts)
 
     def show(self, radiograph: Radiograph, frame: SceneFrame) -> None:
@@ -73,15 +77,29 @@ class ImageDisplay:
         """Remove all nodes, and restore the view."""
         self._radiograph = self.hovered = None
         self.view.close()
+        self._readings.remove()
         self._overlay.remove()
         self._landmarks.remove()
         self.volume.remove()
+
+    def show_readings(self, readings: Sequence[Spine]) -> None:
+        """Show readings beside the points, in colors of their own; none to show none."""
+        if readings or self._compared:
+            self._compared = tuple(readings)
+            self._draw_readings()
+
+    def _draw_readings(self) -> None:
+        if self._radiograph is not None:
+            upright = [self._frame.to_upright(one.visible_xy) for one in self._compared]
+            self._readings.show(upright, self._frame.upright, self.view.node_id)
+            self._show_layers()
 
     def draw(self) -> None:
         """Draw the points as they are now."""
         if self._radiograph is None:
             return
-        if not (self._landmarks.are_there and self._overlay.is_there and self.volume.node is not None):
+        are_there = self._landmarks.are_there and self._overlay.is_there and self._readings.are_there
+        if not are_there or self.volume.node is None:
             self._build()  # the user removed one of the nodes
         xy, measurements = self._visible_xy, self._measure()
         doubtful = {name for name, _ in measurements.doubtful}
@@ -114,8 +132,8 @@ class ImageDisplay:
         """Show a vertebra with its neighbours; one that is not visible is assumed between its nearest neighbours."""
         if self._radiograph is None:
             return
-        xy = self._frame.to_upright(self._editor.xy)
-        height = _median_body_height(xy)
+        xy = np.concatenate([self._frame.to_upright(self._editor.xy), *self._readings.xy], axis=1)
+        height = self._body_height
         near = next((points for distance in range(len(xy)) if len(points := _points_at(xy, v, distance))), None)
         if near is not None and height is not None:
             self.view.jump(near, _JUMP_BODIES * height)
@@ -129,7 +147,7 @@ class ImageDisplay:
         self._overlay.create(self._frame.upright, view_id)
         self.view.open(self._frame.upright, self.volume.node.GetID())
         self._landmarks.set_locked(self._editor.locked)
-        self._show_layers()
+        self._draw_readings()
 
     @property
     def _shown_layers(self) -> set[str]:
@@ -145,6 +163,7 @@ class ImageDisplay:
         self._overlay.set_visible("bodies", bool(shown & {"outlines", "endplates"}))
         for role, layer in (("cobb", "angles"), ("angles", "angles"), ("names", "labels")):
             self._overlay.set_visible(role, layer in shown)
+        self._readings.set_visible("outlines" in shown)
         self.draw()
 
     def _draw_texts(self) -> None:
@@ -152,7 +171,7 @@ class ImageDisplay:
         if self._radiograph is None or self._scene.IsClosing():
             return
         xy, measurements, pixel = self._visible_xy, self._measure(), self.view.pixel_size
-        height = _median_body_height(xy)
+        height = self._body_height
         height_in_view = 0.0 if height is None else height / pixel
         shows_labels = "labels" in self._shown_layers
         is_close = shows_labels and height_in_view >= _MIN_POINT_LABELS_PX
@@ -167,6 +186,9 @@ class ImageDisplay:
         self._overlay.write_texts("angles", angle_texts(xy, measurements.curves, self._frame.upright.width, letter))
         for kind in KINDS:
             self._landmarks.set_labels(kind, is_close)
+        has_points = bool(np.isfinite(xy).any())  # whose names are shown then
+        are_named = shows_labels and not has_points and height_in_view >= _MIN_NAMES_PX
+        self._readings.write_names(_GAP_PX * pixel, pixel, FONT_PX["names"] * pixel, are_named)
 
     def _hover_text(self, pixel: float) -> list[Text]:
         if self.hovered is None:
@@ -176,6 +198,12 @@ class ImageDisplay:
             return []
         x, y = xy[v, p] + (_HOVER_PX * pixel, 0)
         return [Text(float(x), float(y), label_of(VERTEBRAE[v], POINTS[p]))]
+
+    @property
+    def _body_height(self) -> Optional[float]:
+        """Median height of the bodies in pixels, else of those of the readings; ``None`` without any."""
+        spines = (self._frame.to_upright(self._editor.xy), *self._readings.xy)
+        return next((height for height in map(_median_body_height, spines) if height is not None), None)
 
     @property
     def _visible_xy(self) -> np.ndarray:

@@ -6,6 +6,7 @@ The points are kept in stored pixels. The image is shown, and measured, upright.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Callable, Optional
 
 import numpy as np
@@ -63,6 +64,7 @@ class VertebraLandmarksLogic:
         self._orientation = UPRIGHT
         self._side: Optional[str] = None
         self._measurements: Optional[Measurements] = None
+        self._compared: tuple[Spine, ...] = ()
         self._listeners: Listeners[Optional[Change]] = Listeners()
         self._display = ImageDisplay(self._scene, self.editor, lambda: self.measurements, self._on_move, self._on_unset)
         self._placement = ClickPlacement(self._scene, self.editor, lambda: self._listeners.notify(None))
@@ -155,6 +157,8 @@ class VertebraLandmarksLogic:
         self._placement.remove()
         self._radiograph, self._lost = radiograph, None
         self._display.hovered, self._side = None, radiograph.info.image_left_is
+        self._compared = ()
+        self._display.show_readings(())
         self._orientation = radiograph.info.orientation or UPRIGHT
         self._display.show(radiograph, self.frame)
         self.editor.load(_NO_POINTS)
@@ -163,7 +167,8 @@ class VertebraLandmarksLogic:
         """Show nothing, clear the points and restore the view."""
         self._placement.remove()
         self._radiograph = self._lost = self._side = None
-        self._orientation = UPRIGHT
+        self._orientation, self._compared = UPRIGHT, ()
+        self._display.show_readings(())
         self._display.clear()
         self.editor.load(_NO_POINTS)
 
@@ -226,6 +231,18 @@ class VertebraLandmarksLogic:
             raise ValueError(f"label: expected JSON, {error}") from error
         spine = from_markups(content, self._info.geometry, "label")
         self.editor.load(self._cut_to_image(spine, touched), touched, origin, is_own)
+
+    def show_readings(self, readings: Sequence[Spine]) -> None:
+        """Show readings beside the points, for comparison; none to show none.
+
+        They are drawn in colors of their own and are no part of the points: nothing of them is saved.
+
+        Args:
+            readings: at most two, in stored pixels.
+        """
+        self._compared = tuple(readings)
+        self._update_orientation()
+        self._display.show_readings(readings)
 
     def markups(self) -> bytes:
         """The points as a ``.mrk.json`` file, exactly as submitted and saved.
@@ -336,8 +353,10 @@ class VertebraLandmarksLogic:
         if self._radiograph is None:
             return
         info = self._info
-        stated = self.editor.origin.orientation or info.orientation or self._orientation
-        orientation = orientation_of(self.editor.spine().xy, info.width, info.height, stated)
+        stated, spine = self.editor.origin.orientation or info.orientation or self._orientation, self.editor.spine()
+        if self._compared and not spine.visible.any():
+            spine = self._compared[0]
+        orientation = orientation_of(spine.xy, info.width, info.height, stated)
         if orientation != self._orientation:
             self._placement.stop()
             self._orientation = orientation

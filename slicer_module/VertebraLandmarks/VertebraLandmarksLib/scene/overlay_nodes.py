@@ -69,15 +69,9 @@ class OverlayNodes:
         if role not in self._nodes:
             return
         mesh = self._nodes[role].GetPolyData()
-        count = len(lines.ends)
-        points, cells = vtk.vtkPoints(), vtk.vtkCellArray()
-        points.SetData(numpy_to_vtk(self._frame.to_ras(lines.ends.reshape(-1, 2)), deep=True))
-        numbers = np.column_stack([np.full(count, 2), np.arange(2 * count).reshape(-1, 2)]).astype(np.int64)
-        cells.ImportLegacyFormat(numpy_to_vtkIdTypeArray(numbers.reshape(-1), deep=True))
+        set_lines(mesh, self._frame.to_ras(lines.ends.reshape(-1, 2)))
         color_indices = numpy_to_vtk(np.asarray(lines.colors, np.uint8), deep=True)
         color_indices.SetName("color")
-        mesh.SetPoints(points)
-        mesh.SetLines(cells)
         mesh.GetCellData().SetScalars(color_indices)
         mesh.Modified()
 
@@ -116,14 +110,9 @@ class OverlayNodes:
         return node
 
     def _model(self, role: str, width: int, view: Optional[str]) -> Any:
-        node = create(self._scene, "vtkMRMLModelNode", f"Vertebra {role}", role, view, is_hidden=True)
-        node.SetAndObserveMesh(vtk.vtkPolyData())
+        node = create_lines(self._scene, role, width, view)
         display = node.GetDisplayNode()
         with one_change(display):
-            display.SetVisibility2D(True)
-            display.SetVisibility3D(False)
-            display.SetSliceDisplayModeToProjection()  # lines that lie in the slice plane have no intersection with it
-            display.SetSliceIntersectionThickness(width)
             display.SetAndObserveColorNodeID(self._nodes["palette"].GetID())
             display.SetScalarRangeFlag(display.UseManualScalarRange)
             display.SetScalarRange(0, len(PALETTE) - 1)
@@ -132,16 +121,68 @@ class OverlayNodes:
         return node
 
     def _texts(self, role: str, view: Optional[str]) -> Any:
-        node = create(self._scene, "vtkMRMLMarkupsFiducialNode", f"Vertebra {role}", role, view, is_hidden=True)
-        node.SetLocked(True)
-        display = node.GetDisplayNode()
-        plain, highlighted = _TEXT_COLORS[role]
-        with one_change(display):
-            display.SetSelectedColor(*unit_color(plain))
-            display.SetColor(*unit_color(highlighted))
-            display.SetUseGlyphScale(False)
-            display.SetGlyphSize(_NO_GLYPH_SIZE)
-            display.SetTextScale(_TEXT_SCALES[role])
-            display.SetPropertiesLabelVisibility(False)
-            display.SetPointLabelsVisibility(True)
-        return node
+        return create_texts(self._scene, role, _TEXT_SCALES[role], _TEXT_COLORS[role], view)
+
+
+def create_lines(scene: Any, role: str, width: int, view: Optional[str]) -> Any:
+    """Add a model for lines in the image plane; see ``set_lines``.
+
+    Args:
+        scene: where it is added.
+        role: its purpose.
+        width: of the lines in pixels of the view.
+        view: ID of the slice view that shows it.
+    """
+    node = create(scene, "vtkMRMLModelNode", f"Vertebra {role}", role, view, is_hidden=True)
+    node.SetAndObserveMesh(vtk.vtkPolyData())
+    display = node.GetDisplayNode()
+    with one_change(display):
+        display.SetVisibility2D(True)
+        display.SetVisibility3D(False)
+        display.SetSliceDisplayModeToProjection()  # lines that lie in the slice plane have no intersection with it
+        display.SetSliceIntersectionThickness(width)
+    return node
+
+
+def set_lines(mesh: Any, ends: np.ndarray) -> None:
+    """Replace the lines of a mesh.
+
+    Args:
+        mesh: of the model.
+        ends: ``(2 N, 3)`` millimetres, two for each line.
+    """
+    count = len(ends) // 2
+    points, cells = vtk.vtkPoints(), vtk.vtkCellArray()
+    points.SetData(numpy_to_vtk(ends, deep=True))
+    numbers = np.column_stack([np.full(count, 2), np.arange(2 * count).reshape(-1, 2)]).astype(np.int64)
+    cells.ImportLegacyFormat(numpy_to_vtkIdTypeArray(numbers.reshape(-1), deep=True))
+    mesh.SetPoints(points)
+    mesh.SetLines(cells)
+    mesh.Modified()
+
+
+def create_texts(
+    scene: Any, role: str, scale: float, colors: tuple[tuple[int, int, int], ...], view: Optional[str]
+) -> Any:
+    """Add a list of texts without points, which the mouse cannot move.
+
+    Args:
+        scene: where it is added.
+        role: its purpose.
+        scale: of the texts.
+        colors: of plain and of highlighted ones; the latter are those that are not selected.
+        view: ID of the slice view that shows it.
+    """
+    node = create(scene, "vtkMRMLMarkupsFiducialNode", f"Vertebra {role}", role, view, is_hidden=True)
+    node.SetLocked(True)
+    display = node.GetDisplayNode()
+    plain, highlighted = colors
+    with one_change(display):
+        display.SetSelectedColor(*unit_color(plain))
+        display.SetColor(*unit_color(highlighted))
+        display.SetUseGlyphScale(False)
+        display.SetGlyphSize(_NO_GLYPH_SIZE)
+        display.SetTextScale(scale)
+        display.SetPropertiesLabelVisibility(False)
+        display.SetPointLabelsVisibility(True)
+    return node

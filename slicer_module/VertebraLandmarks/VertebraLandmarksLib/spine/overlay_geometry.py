@@ -89,6 +89,17 @@ def body_lines(xy: np.ndarray, measured: Measurements, layers: Collection[str]) 
     return Lines(lines[is_there], numbers[is_there])
 
 
+def outlines(xy: np.ndarray) -> np.ndarray:
+    """``(N, 2, 2)`` ends of the sides and endplates of all vertebrae, without those that lack an end.
+
+    Args:
+        xy: ``(V, P, 2)`` pixels, NaN where absent.
+    """
+    lines = np.concatenate([xy[:, list(pair)] for pair in (*_SIDES, *_ENDPLATES)])
+    found: np.ndarray = lines[np.isfinite(lines).all(axis=(1, 2))]
+    return found
+
+
 def cobb_lines(xy: np.ndarray, curves: Collection[Curve]) -> Lines:
     """Cobb lines: the measured endplates, extended to the concave side.
 

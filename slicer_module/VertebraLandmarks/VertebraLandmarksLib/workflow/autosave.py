@@ -112,7 +112,9 @@ class Autosave:
 
         def on_listed(drafts: tuple[Draft, ...]) -> None:
             own = "" if self.session is None else self.session.policy.key
-            self._store.update(drafts=tuple(draft for draft in drafts if draft.key != own))
+            user, has_plan = self._store.user, self._store.state.study is not None
+            shown = (draft for draft in drafts if draft.key != own and draft.is_for(user, has_plan))
+            self._store.update(drafts=tuple(shown))
 
         self._writer.start(lambda job: self.drafts.list(), on_listed, self._on_error)
 

@@ -10,21 +10,23 @@ from ..client.api import Client
 from ..client.errors import ServerError
 from ..client.http import Connection
 from ..client.proposal import Proposal
-from ..client.responses import LABELLED, ImageEntry, LabelInfo, ServerInfo
+from ..client.responses import LABELLED, LabelInfo, ServerInfo
 from ..editor.spine_editor import ADOPTED, LOADED, LOCKED, MOVED, Change
 from . import server_tasks
+from .actions.adjudication import AdjudicationAction
 from .actions.base import ActionContext
 from .actions.image_loader import ImageLoader
 from .actions.image_side import ImageSideAction
 from .actions.inference import InferenceAction
 from .actions.proposal import ProposalAction
+from .actions.study import StudyAction
 from .actions.submission import ConfirmationRequest, SubmissionAction
 from .actions.training import TrainingAction
 from .autosave import Autosave
 from .drafts import Draft, Drafts
 from .requests import ServerRequests
-from .server_tasks import LoadedImage
-from .state import ConnectionState, LogicProtocol, State, StateStore
+from .server_tasks import LoadedImage, ServerState
+from .state import ConnectionState, LogicProtocol, State, StateStore, Take
 from .workers import WorkerPool
 
 
@@ -74,11 +76,14 @@ class Controller:
         context = ActionContext(self._store, self._requests, self._autosave, logic, clock)
         self._loader = ImageLoader(context, self._on_image_shown)
         self._inference = InferenceAction(context, self._loader)
-        self._submission = SubmissionAction(context, self._on_label_stored)
+        self._study = StudyAction(context, self._loader)
+        self._adjudication = AdjudicationAction(context, self._loader, self._on_label_stored)
+        self._submission = SubmissionAction(context, self._on_label_stored, self._adjudication.reload)
         self._side = ImageSideAction(context)
         self._proposal = ProposalAction(context)
         self._training = TrainingAction(context, self._on_training_finished)
         self._is_closed = self._is_new_model = False
+        self._address = ("", "")
         self._unsubscribe = logic.editor.subscribe(self._on_edit)
         self._autosave.refresh_drafts()
 
@@ -94,7 +99,15 @@ class Controller:
 
     @annotator.setter
     def annotator(self, name: str) -> None:
-        self._store.annotator = name
+        before, self._store.annotator = self._store.user, name
+        if self._store.user == before:
+            return
+        self._study.on_user_changed()
+        if self._requests.client is not None:  # what is under way stays that of the user before
+            self._requests.client = self._new_client(*self._address)
+            self._refresh_in_background()
+        elif self.state.connection is ConnectionState.CONNECTING:
+            self.connect(*self._address)
 
     # called by the panel, apart from buttons
 
@@ -111,6 +124,7 @@ class Controller:
         self._autosave.poll()
         self._inference.poll()
         self._training.poll()
+        self._study.poll()
         if self._requests.is_reconnect_due():
             self._refresh_in_background()
         self._store.notify()
@@ -137,9 +151,11 @@ class Controller:
     def connect(self, url: str, token: str = "") -> None:
         """Connect to a server; the open image stays open unless it belongs to another server."""
         self.disconnect()
+        self._address = (url, token)
         self._store.update(url=url, info=None, images=(), training=None, all_labelled=False, notice="", error=None)
+        self._store.update(study=None, queue=())
         try:
-            client = self._connect_to(url, token)
+            client = self._new_client(url, token)
         except ServerError as error:
             self._store.update(connection=ConnectionState.FAILED, error=error)
             return
@@ -148,15 +164,21 @@ class Controller:
             "connect",
             "Connecting",
             lambda job: server_tasks.fetch_server_state(client, job),
-            lambda result: self._on_connected(client, *result),
+            lambda result: self._on_connected(client, result),
             lambda error: self._store.update(connection=ConnectionState.FAILED, error=error),
         )
 
-    def _on_connected(self, client: Client, info: ServerInfo, images: tuple[ImageEntry, ...]) -> None:
+    def _new_client(self, url: str, token: str) -> Client:
+        client = self._connect_to(url, token)
+        client.connection.user = self._store.annotator
+        return client
+
+    def _on_connected(self, client: Client, server: ServerState) -> None:
         self._requests.client = client
-        self._store.update(connection=ConnectionState.CONNECTED, training=info.training, error=None)
-        self._on_server_state(info, images)
+        self._store.update(connection=ConnectionState.CONNECTED, training=server.info.training, error=None)
+        self._on_server_state(server)
         self._loader.on_connected()
+        self._autosave.refresh_drafts()
 
     def disconnect(self) -> None:
         """Cancel all requests; the image stays open."""
@@ -165,22 +187,31 @@ class Controller:
 
     def refresh(self) -> None:
         """Request the list of images and the state of the server."""
-        work = server_tasks.fetch_server_state
-        self._requests.submit(
-            "refresh", "Reading the list of images", work, lambda result: self._on_server_state(*result)
-        )
+        work, on_done = server_tasks.fetch_server_state, self._for_this_user(self._on_server_state)
+        self._requests.submit("refresh", "Reading the list of images", work, on_done)
 
     def _refresh_in_background(self) -> None:
-        self._requests.submit_background(server_tasks.fetch_server_state, lambda result: self._on_server_state(*result))
+        self._requests.submit_background(server_tasks.fetch_server_state, self._for_this_user(self._on_server_state))
 
-    def _on_server_state(self, info: ServerInfo, images: tuple[ImageEntry, ...]) -> None:
-        self._store.update(images=images)
+    def _for_this_user(self, then: Callable[[Any], object]) -> Callable[[Any], None]:
+        """The callback, which drops what was requested for somebody who has left the workstation since."""
+        user = self.annotator
+
+        def on_done(result: Any) -> None:
+            if self.annotator == user:
+                then(result)
+
+        return on_done
+
+    def _on_server_state(self, server: ServerState) -> None:
+        self._store.update(images=server.images, queue=server.queue)
         session = self._autosave.session
-        if session is not None and session.server == self._requests.server:
-            entry = next((one for one in images if one.id == session.image_id), None)
+        if session is not None and session.server == self._requests.server and session.reader is None:
+            entry = next((one for one in server.images if one.id == session.image_id), None)
             if entry is not None:
                 session.final = LabelInfo(entry.user, entry.timestamp) if entry.status == LABELLED else None
-        self._on_server_info(info)
+        self._on_server_info(server.info)
+        self._study.on_study(server.study)
 
     def _on_server_info(self, info: ServerInfo) -> None:
         before = self.state.info
@@ -194,10 +225,14 @@ class Controller:
     # choosing an image
 
     def next_image(self, strategy: Optional[str] = None) -> None:
-        """Open the image that the strategy chooses; a skipped one comes again after all others."""
+        """Open the image that the strategy chooses; a skipped one comes again after all others.
+
+        In a study, what its plan gives to the user.
+        """
         info = self.state.info
         by_default = info.strategies[0] if info is not None and info.strategies else "first"
-        self._loader.open_next(strategy or self.strategy or by_default)
+        open_next = self._loader.open_next if self.state.study is None else self._study.open_next
+        open_next(strategy or self.strategy or by_default)
 
     def previous(self) -> None:
         """Open the image that was open before this one."""
@@ -230,6 +265,7 @@ class Controller:
         self._loader.on_scene_closed()
 
     def _on_image_shown(self, loaded: LoadedImage, is_draft: bool) -> None:
+        self._adjudication.on_shown(loaded, is_draft)
         if not is_draft:
             self._inference.infer_if_outdated(loaded, self.infer_on_open)
             self._proposal.look(loaded)
@@ -261,7 +297,7 @@ class Controller:
 
     def _on_edit(self, change: Change) -> None:
         session = self._autosave.session
-        if session is None or change.kind == LOCKED:
+        if session is None or session.is_view_only or change.kind == LOCKED:
             return
         session.change_count += 1
         if not self._loader.is_programmatic and change.kind not in (LOADED, ADOPTED):
@@ -295,9 +331,33 @@ class Controller:
         return self._submission.submit(confirmed)
 
     def _on_label_stored(self, is_open: bool) -> None:
-        self._requests.submit_background(lambda client, job: client.info(job.signal), self._on_server_info)
+        self._requests.submit_background(
+            lambda client, job: client.info(job.signal), self._for_this_user(self._on_server_info)
+        )
+        if self.state.study is not None:
+            self._study.refresh()
         if self.next_after_submit and is_open:
             self.next_image()
+        elif is_open:
+            self._adjudication.reload()
+
+    # study
+
+    def release_reading(self) -> None:
+        """Give the open image back unread; edits are kept as a draft."""
+        self._study.release()
+
+    def choose_reading(self, take: Take) -> None:
+        """Choose a reading by its number, or the mean of both, as the final label; ``confirm_choice`` stores it."""
+        self._adjudication.choose(take)
+
+    def edit_final(self) -> None:
+        """Begin to correct the points of a reading, which ``submit`` stores as the final label."""
+        self._adjudication.edit()
+
+    def confirm_choice(self) -> None:
+        """Store what was chosen as the final label."""
+        self._adjudication.confirm()
 
     # training
 

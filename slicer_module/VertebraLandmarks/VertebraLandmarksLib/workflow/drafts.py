@@ -17,8 +17,9 @@ from typing import Any, BinaryIO, Optional, TypeVar
 import numpy as np
 
 from ..client.errors import ServerError
-from ..client.json_fields import optional_choice
+from ..client.json_fields import as_integer, as_list, optional_choice
 from ..client.provenance import parse_origin
+from ..client.study import Reading, parse_reading
 from ..spine.atomic_write import atomic_write
 from ..spine.labels.markups import label_of
 from ..spine.measurement.cobb import SIDES
@@ -104,6 +105,10 @@ class Draft:
         is_proposal: whether some of the points are a model's that no user has submitted.
         begun_by: who worked on it before ``user``, "" where nobody did.
         image_left_is: the patient's side at the left of the image as the user states it, while no server stores it.
+        reading: of a study, that it belongs to; ``None`` without one.
+        is_correction: whether that reading was submitted before.
+        seen_versions: numbers and versions of the readings that an adjudicator has seen who edits the final label;
+            none in other work.
     """
 
     key: str
@@ -121,6 +126,24 @@ class Draft:
     is_proposal: bool = False
     begun_by: str = ""
     image_left_is: Optional[str] = None
+    reading: Optional[Reading] = None
+    is_correction: bool = False
+    seen_versions: tuple[tuple[int, int], ...] = ()
+
+    def is_for(self, user: str, has_plan: bool) -> bool:
+        """Whether it may be shown to a user: work on readings is shown to nobody else, nor is any in a study.
+
+        In a study, work on an image of the server that belongs to no reading stays hidden: its points may have begun
+        with those of somebody else.
+
+        Args:
+            user: who works now.
+            has_plan: whether the connected server has a study plan.
+        """
+        is_of_study = self.reading is not None or bool(self.seen_versions)
+        if not (has_plan or is_of_study):
+            return True
+        return self.user == user and (is_of_study or bool(self.source))
 
 
 def new_key(server: str, image_id: str) -> str:
@@ -154,6 +177,7 @@ class Drafts:
             "saved": float(draft.saved),
             "markups": draft.markups.decode("utf-8", "surrogateescape"),
             "origin": draft.origin.as_dict(),
+            "reading": None if draft.reading is None else draft.reading.as_dict(),
             "sha256": hashlib.sha256(draft.markups).hexdigest(),
         }
         with atomic_write(self._path(draft.key)) as temporary, temporary.open("xb") as file:
@@ -246,7 +270,15 @@ def _draft(content: Any, key: str) -> Draft:
         is_proposal=content.get("is_proposal") is True,
         begun_by=str(content.get("begun_by", "")),
         image_left_is=optional_choice(content.get("image_left_is"), SIDES, "image_left_is"),
+        reading=None if content.get("reading") is None else parse_reading(content["reading"]),
+        is_correction=content.get("is_correction") is True,
+        seen_versions=tuple(_pair(one) for one in as_list(content.get("seen_versions", []), "seen_versions")),
     )
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    number, version = (as_integer(one, "seen_versions", 1) for one in as_list(value, "seen_versions"))
+    return number, version
 
 
 _Kind = TypeVar("_Kind")

@@ -8,7 +8,9 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Optional
 
+from ..client.readings import EDITED
 from ..client.responses import LabelInfo
+from ..client.study import Reading
 from .drafts import Draft, Drafts, names_of
 from .state import LogicProtocol
 
@@ -166,6 +168,10 @@ class EditSession:
         prediction_count: of the editor, when the image was opened or last submitted.
         change_count: changes of the points, by whomever.
         image_left_is: the patient's side at the left of the image as the user states it, while no server stores it.
+        reader: who has opened it in a study; ``None`` without a plan. It is closed when somebody else takes over.
+        reading: of the study, that the points become; ``None`` without one.
+        seen_versions: versions of the readings from which an adjudicator chooses the final label, by number.
+        is_view_only: whether the points can be changed and submitted by nobody now.
         now: seconds since 1970.
     """
 
@@ -183,7 +189,20 @@ class EditSession:
     prediction_count: int = 0
     change_count: int = 0
     image_left_is: Optional[str] = None
+    reader: Optional[str] = None
+    reading: Optional[Reading] = None
+    seen_versions: dict[int, int] = field(default_factory=dict)
+    is_view_only: bool = False
     now: Callable[[], float] = field(default=time.time, repr=False)
+
+    def is_of(self, user: str) -> bool:
+        """Whether a user may see it: in a study, only who has opened it."""
+        return self.reader in (None, user)
+
+    @property
+    def offers_model(self) -> bool:
+        """Whether points of the model may be asked for."""
+        return not self.is_view_only and (self.reading is None or self.reading.offers_model)
 
     def shows_proposal(self, logic: LogicProtocol) -> bool:
         """Whether some of the points are a model's that no user has set or submitted."""
@@ -201,7 +220,7 @@ class EditSession:
             key=self.policy.key,
             image_id=self.image_id,
             server=self.server,
-            user=user,
+            user=user if self.reader is None else self.reader,
             markups=logic.markups(),
             touched=names_of(logic.editor.touched),
             seconds=self.timer.seconds,
@@ -213,6 +232,9 @@ class EditSession:
             is_proposal=self.shows_proposal(logic),
             begun_by=self.begun_by,
             image_left_is=self.image_left_is,
+            reading=self.reading,
+            is_correction=self.reading is not None and self.final is not None,
+            seen_versions=tuple(sorted(self.seen_versions.items())),
         )
 
 
@@ -221,8 +243,10 @@ def label_info_of(draft: Draft) -> dict[str, Any]:
 
     ``annotator`` and ``begun_by`` name who worked, ``submitted`` is the time (UTC), ``seconds`` the working time,
     ``edits`` and ``touched`` count steps and points set by hand, which ``touched_points`` names, ``image_left_is`` is
-    the side that the annotator states; the rest is the provenance of the other points (``Origin``).
+    the side that the annotator states; the rest is the provenance of the other points (``Origin``). Of an adjudication,
+    ``reading_versions`` are the readings that were seen.
     """
+    seen = {str(number): version for number, version in draft.seen_versions}
     return {
         "annotator": draft.user,
         "begun_by": draft.begun_by,
@@ -233,5 +257,6 @@ def label_info_of(draft: Draft) -> dict[str, Any]:
         "touched_points": list(draft.touched),
         **({} if draft.image_left_is is None else {"image_left_is": draft.image_left_is}),
         **draft.origin.as_dict(),
+        **({"adjudicated": EDITED, "reading_versions": seen} if seen else {}),
         "client": "3D Slicer, VertebraLandmarks",
     }

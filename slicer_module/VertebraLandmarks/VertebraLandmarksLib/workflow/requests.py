@@ -147,6 +147,10 @@ class ServerRequests:
             lambda job: work(client, job), on_response, self._note_connection_error
         )
 
+    def run_quietly(self, work: Work) -> None:
+        """Start a job whose result and errors matter to nobody."""
+        self._workers.start(work)
+
     def delete_session(self, upload_id: str) -> None:
         """Delete an upload session on the server; "" is none."""
         client = self.client

@@ -6,11 +6,12 @@ import contextlib
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from ..client.api import Client
 from ..client.errors import NOT_FOUND, REFUSED, TAKEN, ServerError
 from ..client.radiograph import Radiograph
+from ..client.readings import ImageReadings, QueuedImage
 from ..client.responses import (
     FINAL,
     NO_LABEL_INFO,
@@ -21,6 +22,7 @@ from ..client.responses import (
     ServerInfo,
     Training,
 )
+from ..client.study import Reading, Study, refusal
 from ..spine.image_suffixes import file_stem
 from .drafts import Draft
 from .open_image import AutosavePolicy, label_info_of
@@ -39,6 +41,8 @@ class LoadedImage:
         is_final: whether a user submitted it.
         label_info: information about it.
         upload_id: upload session that holds the image, "" for an image of the server's folder.
+        reading: of a study, that its user makes or corrects; ``None`` without one.
+        readings: from which its user chooses the final label; ``None`` where that is not to be done.
     """
 
     radiograph: Radiograph
@@ -46,6 +50,24 @@ class LoadedImage:
     is_final: bool = False
     label_info: LabelInfo = NO_LABEL_INFO
     upload_id: str = ""
+    reading: Optional[Reading] = None
+    readings: Optional[ImageReadings] = None
+
+
+class ServerState(NamedTuple):
+    """State of the server, as far as this module shows it.
+
+    Attributes:
+        info: app, model, user.
+        images: of its folder.
+        study: ``None`` without a plan.
+        queue: images to adjudicate, for an adjudicator.
+    """
+
+    info: ServerInfo
+    images: tuple[ImageEntry, ...]
+    study: Optional[Study]
+    queue: tuple[QueuedImage, ...]
 
 
 class ReplacedLabelError(ServerError):
@@ -64,9 +86,16 @@ class ReplacedLabelError(ServerError):
         self.final = final
 
 
-def fetch_server_state(client: Client, job: Job) -> tuple[ServerInfo, tuple[ImageEntry, ...]]:
-    """State of the server, and its list of images."""
-    return client.info(job.signal), client.images(job.signal)
+def fetch_server_state(client: Client, job: Job) -> ServerState:
+    """State of the server, its list of images, and its study."""
+    return ServerState(client.info(job.signal), client.images(job.signal), *fetch_study(client, job))
+
+
+def fetch_study(client: Client, job: Job) -> tuple[Optional[Study], tuple[QueuedImage, ...]]:
+    """The study, and for an adjudicator what is to be adjudicated."""
+    study = client.study(job.signal)
+    is_adjudicator = study is not None and study.is_adjudicator
+    return study, client.adjudication_queue(job.signal) if is_adjudicator else ()
 
 
 def open_image(client: Client, image_id: str, job: Job) -> LoadedImage:
@@ -194,18 +223,10 @@ def submit(
     image_id = draft.image_id
     if draft.source:
         image_id = store_file(client, draft.source, draft.image_id, job)
-    present = fetch_final_label_info(client, image_id, job)
-    is_seen = present is None or (seen is not None and present.is_same_label(seen))
-    if present is not None and not is_seen and client.label(image_id, FINAL, job.signal) != draft.markups:
-        raise ReplacedLabelError(image_id, present)
-    base_version = 0 if present is None else present.version
-    try:
-        client.save_label(image_id, draft.markups, label_info_of(draft), base_version=base_version, cancel=job.signal)
-    except ServerError as error:
-        if error.kind != TAKEN:
-            raise
-        newer = fetch_final_label_info(client, image_id, job)  # somebody has stored one since
-        raise ReplacedLabelError(image_id, newer or LabelInfo()) from error
+    if draft.seen_versions:  # the server compares these
+        client.save_label(image_id, draft.markups, label_info_of(draft), cancel=job.signal)
+    else:
+        _save_label(client, image_id, draft, seen, job)
     if draft.image_left_is is not None:
         with contextlib.suppress(ServerError):  # it is part of the label information, too
             client.set_side(image_id, draft.image_left_is, job.signal)
@@ -213,14 +234,38 @@ def submit(
         policy.delete_if_older(revision)
     stored = None
     with contextlib.suppress(ServerError):
-        stored = fetch_final_label_info(client, image_id, job)
-    return image_id, stored or LabelInfo(draft.user, None, draft.origin)
+        stored = find_label(client, image_id, draft.reading, job)
+    return image_id, LabelInfo(draft.user, None, draft.origin) if stored is None else stored[1]
 
 
-def fetch_final_label_info(client: Client, image_id: str, job: Job) -> Optional[LabelInfo]:
-    """Information about the submitted label; ``None`` without one."""
+def _save_label(client: Client, image_id: str, draft: Draft, seen: Optional[LabelInfo], job: Job) -> None:
+    """Save the label of an image or of a reading, if it replaces none that the user has not seen."""
+    present = find_label(client, image_id, draft.reading, job)
+    if present is not None:
+        tag, info = present
+        is_seen = seen is not None and info.is_same_label(seen)
+        if not is_seen and client.label(image_id, tag, job.signal) != draft.markups:
+            raise ReplacedLabelError(image_id, info)
+    base_version = 0 if present is None else present[1].version
+    tag, facts = FINAL if draft.reading is None else draft.reading.tag, label_info_of(draft)
     try:
-        return client.label_info(image_id, FINAL, job.signal)
+        client.save_label(image_id, draft.markups, facts, tag, base_version=base_version, cancel=job.signal)
+    except ServerError as error:
+        if error.kind != TAKEN:
+            raise
+        newer = find_label(client, image_id, draft.reading, job)  # somebody has stored one since
+        if draft.reading is not None and (newer is None or newer[1].version == base_version):
+            raise refusal(error) from error
+        raise ReplacedLabelError(image_id, LabelInfo() if newer is None else newer[1]) from error
+
+
+def find_label(client: Client, image_id: str, reading: Optional[Reading], job: Job) -> Optional[tuple[str, LabelInfo]]:
+    """Tag and information of the submitted label of an image or of a reading; ``None`` without one."""
+    tag = FINAL if reading is None else client.reading_tag(image_id, reading, job.signal)
+    if tag is None:
+        return None
+    try:
+        return tag, client.label_info(image_id, tag, job.signal)
     except ServerError as error:
         if error.kind != NOT_FOUND:
             raise

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Optional, Protocol
+from typing import Any, Callable, Optional, Protocol, Union
 
 import numpy as np
 
 from ..client.errors import ServerError
 from ..client.proposal import Proposal
 from ..client.radiograph import Radiograph
+from ..client.readings import ImageReadings, QueuedImage, SubmittedReading
 from ..client.responses import ANONYMOUS, ImageEntry, Prediction, ServerInfo, Training
+from ..client.study import Reading, Study
 from ..editor.listeners import Listeners
 from ..editor.spine_editor import SpineEditor
 from ..spine.imaging.image_frame import ImageFrame
 from ..spine.measurement.origin import UNKNOWN, Origin
+from ..spine.schema import Spine
 from .drafts import Draft
 
 
@@ -56,7 +60,8 @@ class CurrentImage:
         id: its name on the server, or the name that it would get there.
         source: ``radiograph.SERVER``, ``SESSION`` or ``LOCAL``.
         path: the file on this computer, ``None`` for an image of the server.
-        label: "" (no points yet), "prediction", "label" (submitted before) or "draft" (resumed work).
+        label: "" (no points yet), "prediction", "label" (submitted before), "draft" (resumed work) or "readings" (that
+            an adjudicator compares).
         is_unsaved: whether there are edits that were not submitted; for whether they are on the disk see ``is_saved``.
         is_saved: whether all edits are on the disk.
         model_version: of the model that predicted the untouched points, "" where unknown.
@@ -66,6 +71,8 @@ class CurrentImage:
         begun_by: who worked on the resumed draft, "" where that is the same user.
         image_left_is: the patient's side at the left of the image; ``None`` where unknown.
         proposal: what somebody has edited in a viewer of the label that is shown; ``None`` without it.
+        reading: of a study, that the points become; ``None`` without one.
+        is_view_only: whether a study plan lets nobody change and submit the points here now.
     """
 
     id: str
@@ -81,6 +88,41 @@ class CurrentImage:
     begun_by: str = ""
     image_left_is: Optional[str] = None
     proposal: Optional[Proposal] = None
+    reading: Optional[Reading] = None
+    is_view_only: bool = False
+
+    @property
+    def offers_model(self) -> bool:
+        """Whether points of the model may be asked for."""
+        return not self.is_view_only and (self.reading is None or self.reading.offers_model)
+
+
+Take = Union[int, str]
+"""What becomes the final label: the number of a reading, or ``readings.MEAN``."""
+
+
+@dataclass(frozen=True)
+class Adjudication:
+    """The choice of the final label of the open image.
+
+    Attributes:
+        readings: from which it is chosen.
+        take: what is chosen but not confirmed; ``None`` before that.
+        is_editing: whether the adjudicator corrects points instead.
+    """
+
+    readings: ImageReadings
+    take: Optional[Take] = None
+    is_editing: bool = False
+
+    @property
+    def compared(self) -> tuple[SubmittedReading, ...]:
+        """The two readings that are compared."""
+        return self.readings.independent[:2]
+
+    def reading(self, number: Optional[Take]) -> Optional[SubmittedReading]:
+        """The compared reading of a number; ``None`` if there is none."""
+        return next((one for one in self.compared if one.reading.number == number), None)
 
 
 @dataclass(frozen=True)
@@ -100,6 +142,9 @@ class State:
         training: the newest one; ``None`` without any.
         drafts: unsubmitted work, newest first, without drafts that are open here or in another Slicer.
         all_labelled: whether the last strategy found no image left.
+        study: with a plan; ``None`` without one.
+        adjudication: of the open image; ``None`` where it is not adjudicated.
+        queue: images to adjudicate, for adjudicators.
     """
 
     connection: ConnectionState = ConnectionState.DISCONNECTED
@@ -114,6 +159,9 @@ class State:
     training: Optional[Training] = None
     drafts: tuple[Draft, ...] = ()
     all_labelled: bool = False
+    study: Optional[Study] = None
+    adjudication: Optional[Adjudication] = None
+    queue: tuple[QueuedImage, ...] = ()
 
     @property
     def is_connected(self) -> bool:
@@ -219,3 +267,6 @@ class LogicProtocol(Protocol):
 
     def markups(self) -> bytes:
         """The points as a ``.mrk.json`` file, exactly as submitted."""
+
+    def show_readings(self, readings: Sequence[Spine]) -> None:
+        """Show the readings that are compared, in colors of their own; they never become points of the editor."""

@@ -79,7 +79,7 @@ def test_every_label_of_a_server_that_is_killed_arrives_once(
 ) -> None:
     monkeypatch.setattr(client_module, "READ_TIMEOUT_S", TIMEOUT_S)  # one answer lists all reports
     env = {"VERTEBRA_DICOMWEB_USER": archive.server.user, "VERTEBRA_DICOMWEB_PASSWORD": archive.server.password}
-    conf = ("--conf", "dicomweb_folder", str(tmp_path / "work"), "--conf", "scoring", "false")
+    conf = ("--conf", "dicomweb_folder", str(tmp_path / "work"))
     dice, submitted, logs = random.Random(1), 0, []
     for life in range(KILLS + 1):
         with start(archive.proxy.url, *conf, env=env) as server:

@@ -7,15 +7,16 @@ import { PointControls } from "./point_controls.js";
 
 /** @typedef {import("../page.js").AnnotatePage} AnnotatePage */
 
+const INFER_TITLE = "Find the landmarks with the model (I). Points that you have set stay exactly where they are; the " +
+    "others are found around them.";
+
 /** Buttons that change the points. */
 export class CorrectSection {
     /** @param {AnnotatePage} page */
     constructor(page) {
         this.page = page;
         const { editor, context } = page.workspace;
-        this.infer = button("Find landmarks",
-            "Find the landmarks with the model (I). Points that you have set stay exactly where they are; the others " +
-            "are found around them.", () => void page.inference.infer(), { "data-testid": "infer" });
+        this.infer = button("Find landmarks", INFER_TITLE, () => void page.inference.infer(), { "data-testid": "infer" });
         this.follow = checkBox("after each move, the others follow",
             "After each move of a predicted point, find the others again around all points that you have set. One " +
             "undo reverts both.", context.settings.get("followMoves", true), (isOn) => this.#setFollow(isOn), "follow");
@@ -50,7 +51,9 @@ export class CorrectSection {
         const isOpen = image !== null;
         this.undo.disabled = !editor.canUndo;
         this.redo.disabled = !editor.canRedo;
-        this.infer.disabled = !isOpen || jobs.has("infer");
+        const isOffered = session.part?.model !== false;
+        this.infer.disabled = !isOpen || jobs.has("infer") || this.page.isLookOnly || !isOffered;
+        this.infer.title = isOffered ? INFER_TITLE : "The study plan offers no points of the model in this reading.";
         setText(this.infer, editor.isTouched ? "Re-run around my corrections" : "Find landmarks");
         this.startOver.disabled = !isOpen || !session.isUnsaved;
         const right = editor.origin.names_right;

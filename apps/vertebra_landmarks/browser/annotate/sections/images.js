@@ -10,6 +10,7 @@ const LABELS = {
     prediction: "points of the model",
     label: "submitted before",
     draft: "your unfinished work",
+    reading: "points of the reading that you edit",
 };
 const STRATEGY = "strategy";
 
@@ -19,10 +20,10 @@ export class ImagesSection {
     constructor(page) {
         this.page = page;
         const { settings, router } = page.workspace.context;
-        this.next = button("Next image", "Open the image that the server chooses (N).", () => void page.next(), {
+        this.next = button("Next image", "Open the image that the server chooses (N).", () => void page.navigation.next(), {
             "data-testid": "next",
         });
-        this.previous = button("Previous", "Open the previous image (P).", () => page.previous(), {
+        this.previous = button("Previous", "Open the previous image (P).", () => page.navigation.previous(), {
             "data-testid": "previous",
         });
         this.strategy = selectBox(
@@ -51,12 +52,14 @@ export class ImagesSection {
             const wanted = workspace.context.settings.get(STRATEGY, "");
             if (strategies.includes(wanted)) this.strategy.value = wanted;
         }
-        this.next.disabled = workspace.jobs.has("next");
+        const { study } = workspace.context;
+        this.next.disabled = workspace.jobs.has("next") || !study.hasPart;
+        this.next.title = study.hasPart ? "Open the image that the server chooses (N)." : study.noPartText;
         this.previous.disabled = !opened.previous;
         const points = session.begunBy ? `unfinished work of ${session.begunBy}` : LABELS[label];
         const isChanged = session.isUnsaved && session.edits(editor) > 0;
         const text = `${points}${isChanged ? ", changed" : ""}`;
         setText(this.points, text.charAt(0).toUpperCase() + text.slice(1));
-        setText(this.next, workspace.jobs.has("next") ? "Choosing …" : "Next image");
+        setText(this.next, workspace.jobs.has("next") ? "Choosing …" : study.nextText);
     }
 }

@@ -57,6 +57,7 @@ export class PlaceSection {
         } else {
             this.element.open = true;
             placement.start(this.mode.value, this.from.value ? Number(this.from.value) : null);
+            this.element.scrollIntoView({ block: "nearest" });
             this.page.view.element.focus();
         }
     }

@@ -25,7 +25,12 @@ export class PointControls {
         this.drag = selectBox("Dragging", "What dragging a point in the image does (M).", DRAG_MODES,
             (mode) => page.setDragMode(/** @type {DragMode} */ (mode)), "drag-mode");
         this.lock = checkBox("Lock", "Protect all points against accidental changes.", false,
-            (isOn) => page.setLocked(isOn), "lock");
+            (isOn) => {
+                this.isLockChosen = isOn;
+                page.setLocked(isOn);
+            }, "lock");
+        /** Whether the user has protected the points, rather than may not change them. */
+        this.isLockChosen = false;
         this.vertebra = selectBox("Vertebra", "The vertebra that the buttons below apply to. Selecting one shows it.",
             VERTEBRAE.map((name, v) => ({ value: String(v), text: name })), () => this.#onVertebra(), "vertebra");
         this.point = selectBox("Point", "The whole vertebra, its center or one of its corners.",
@@ -51,6 +56,8 @@ export class PointControls {
     refresh() {
         const { workspace, selected, dragMode } = this.page;
         const isChangeable = workspace.image !== null && !workspace.editor.locked;
+        this.lock.input.checked = workspace.editor.locked;
+        this.lock.input.disabled = this.page.isLookOnly;
         for (const control of [this.hidden, ...this.movers, ...this.turners]) control.disabled = !isChangeable;
         if (selected) {
             this.vertebra.value = String(selected.vertebra);

@@ -6,6 +6,9 @@ import { button, checkBox, row, setText } from "./controls.js";
 
 /** @typedef {import("../page.js").AnnotatePage} AnnotatePage */
 
+/** Setting: whether the next image is opened once the label is stored; in a study it is, unless the user says no. */
+const NEXT_AFTER = "nextAfterSubmit";
+
 /** Submits the label, after warnings are confirmed. */
 export class SubmitSection {
     /** @param {AnnotatePage} page */
@@ -13,10 +16,10 @@ export class SubmitSection {
         this.page = page;
         const { settings, session } = page.workspace.context;
         this.submit = h("button", { type: "button", class: "button primary", "data-testid": "submit",
-            title: "Send the points to the server as the final label of this image (Ctrl+Enter).",
+            title: "Send the points to the server: as the final label of this image, or as your reading of it (Ctrl+Enter).",
             onclick: () => void page.submission.submit() }, "Submit");
         this.nextAfter = checkBox("then next", "Open the next image once the label is stored.",
-            settings.get("nextAfterSubmit", false), (isOn) => settings.set("nextAfterSubmit", isOn), "next-after-submit");
+            false, (isOn) => settings.set(NEXT_AFTER, isOn), "next-after-submit");
         this.report = button("Report", "Open the report of the submitted label as PDF in a new tab.",
             () => void page.openReport(), { "data-testid": "report" });
         this.effort = h("p", { class: "hint", "data-testid": "effort",
@@ -36,7 +39,8 @@ export class SubmitSection {
     refresh() {
         const { workspace, submission } = this.page;
         const { context, image, jobs, session, editor } = workspace;
-        const mayLabel = context.session.role === null || context.session.may("annotator");
+        const mayLabel = workspace.mayEdit;
+        this.nextAfter.input.checked = context.settings.get(NEXT_AFTER, context.study.plan !== null);
         const { question } = submission;
         const isAsking = question !== null && question.changeCount === session.changeCount;
         this.submit.disabled = image === null || !mayLabel || jobs.has("submit") || submission.conflict !== null;
@@ -49,7 +53,7 @@ export class SubmitSection {
         const saved = workspace.isInMemoryOnly ? ", not kept in this browser" : !session.isSaved ? ", being saved …"
             : session.isUnsaved ? ", kept in this browser" : "";
         const effort = `${edits} edit${edits === 1 ? "" : "s"} in ${seconds}${saved}`;
-        setText(this.effort, mayLabel ? effort : "You may view images here, but not label them.");
+        setText(this.effort, mayLabel ? effort : "You may look at this image, but not submit.");
         this.#showQuestion(isAsking ? question.texts : []);
     }
 

@@ -15,6 +15,12 @@ export const HOVERED = [255, 255, 255];
 /** @type {Color} Of names of vertebrae that are not doubtful. */
 export const NAME = [219, 237, 224];
 
+/**
+ * Of the first and the second of two readings, and of their mean: told apart also by people who confuse red and green.
+ * @type {readonly [Color, Color, Color]}
+ */
+export const READINGS = [[255, 176, 46], [86, 190, 255], [255, 255, 255]];
+
 const PALE = 0.72;
 
 /**

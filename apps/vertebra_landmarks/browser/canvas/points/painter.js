@@ -9,8 +9,10 @@ import { CORNER, HOVERED, MEASURED, SURE, cssColor } from "./colors.js";
 /** Room in CSS pixels that marks take around their points. */
 export const MARK_PX = 14;
 
-const HALO = "rgba(0, 0, 0, 0.5)";
-const TEXT_HALO = "rgba(0, 0, 0, 0.8)";
+/** Around lines, so that they show on bright bone. */
+export const HALO = "rgba(0, 0, 0, 0.5)";
+/** The same around texts. */
+export const TEXT_HALO = "rgba(0, 0, 0, 0.8)";
 const PLATE = "rgba(12, 16, 22, 0.72)"; // behind angles
 const SURE_COLOR = cssColor(SURE);
 const CORNER_COLOR = cssColor(CORNER);
@@ -32,7 +34,8 @@ const SELECTED_GROWTH_PX = 5;
 const [TL, TR, BL, BR] = [1, 2, 3, 4];
 const SIDES = [TL, BL, TR, BR];
 const ENDPLATES = [TL, TR, BL, BR];
-const OUTLINE = [...SIDES, ...ENDPLATES];
+/** Pairs of points between which the outline of a vertebra runs. */
+export const OUTLINE = [...SIDES, ...ENDPLATES];
 
 /**
  * Draw everything that the layers include.
@@ -197,7 +200,7 @@ function paintTexts(context, { texts }) {
  * @param {number} v
  * @param {number[]} points start, end, start, end, ...
  */
-function traceLines(context, screen, v, points) {
+export function traceLines(context, screen, v, points) {
     for (let k = 0; k < points.length; k += 2) {
         const a = 2 * (P * v + points[k]);
         const b = 2 * (P * v + points[k + 1]);
@@ -243,7 +246,7 @@ function traceCircle(context, screen, v, p, radius) {
  * @param {string} color
  * @param {number} width CSS pixels
  */
-function strokeAs(context, color, width) {
+export function strokeAs(context, color, width) {
     context.strokeStyle = color;
     context.lineWidth = width;
     context.stroke();

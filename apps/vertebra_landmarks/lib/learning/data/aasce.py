@@ -18,9 +18,9 @@ import numpy as np
 from ...spine.geometry import with_centers
 from ...spine.schema import CORNERS, VERTEBRAE
 from ..codec import PRESENT, UNNAMED
+from . import IMAGE, LABEL
 from .formats.folds import FOLDS as FOLDS
 from .formats.folds import deal
-from .transforms import IMAGE, LABEL
 
 SPLITS = ("training", "test")
 _POINT_COLUMNS = ("vertebra", "corner", "x_px", "y_px")

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...spine.schema import CENTER, POINTS, VERTEBRAE
 from ..codec import ABSENT, STATE, UNNAMED
-from .transforms import IMAGE, LABEL
+from . import IMAGE, LABEL
 
 FOLDS = 5
 _BLOCK = 10

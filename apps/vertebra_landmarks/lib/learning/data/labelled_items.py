@@ -18,7 +18,7 @@ from ...spine.labels.label_exchange import fit_to_image
 from ...spine.labels.markups import read_markups
 from ...spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE, Spine
 from ..codec import ABSENT, PRESENT, STATE, UNKNOWN
-from .transforms import IMAGE, LABEL
+from . import IMAGE, LABEL
 
 _DIAGONALS = [[CORNERS.index("TL"), CORNERS.index("TR")], [CORNERS.index("BR"), CORNERS.index("BL")]]
 DEFAULT_PATTERN = r"(.*?\d.*?)(?:[ _.-]+[A-Za-z]{1,8})*"
@@ -58,6 +58,11 @@ def to_label(spine: Spine) -> np.ndarray:
     xy[missing, 0] = total[missing] / is_given[missing].sum(1, keepdims=True)
     there = np.isfinite(xy).all(-1, keepdims=True)
     return np.concatenate([np.where(there, xy, 0.0), np.where(there, PRESENT, ABSENT)], -1)
+
+
+def points_of(label: np.ndarray) -> np.ndarray:
+    """``(V, P, 2)`` pixels of the points that a label ``(V, P, 3)`` has, NaN where it has none."""
+    return np.where(label[..., STATE:] == PRESENT, label[..., :STATE], np.nan)
 
 
 def read_item(image: Path, label: Path) -> dict[str, Any]:
@@ -113,8 +118,7 @@ def _check_spine(points: np.ndarray, frame: ImageFrame) -> None:
     there = points[:, 0, STATE] == PRESENT
     if not (there[1:] & there[:-1]).any():
         raise ValueError(f"two neighbouring vertebrae are the least to learn from, got {there.sum()} centers")
-    spine = Spine.from_arrays(np.where(points[..., STATE:] == PRESENT, points[..., :STATE], np.nan))
-    error = gross_error(frame.upright(spine).xy)
+    error = gross_error(frame.upright(Spine.from_arrays(points_of(points))).xy)
     if error:
         raise ValueError(error)
 

@@ -25,8 +25,9 @@ from torch.nn import functional as F
 from ...spine.geometry import rotation, transform_points, translation
 from ..codec import ABSENT, STATE, UNKNOWN, is_placed
 from ..config import AugmentationConfig, Config, InputConfig
+from . import IMAGE, LABEL
 from .image_views import fitting_matrix
-from .transforms import IMAGE, LABEL, LoadRadiographd, Packd, RandUnpackd, ToTensorsd, mirrored, move
+from .transforms import LoadRadiographd, Packd, RandUnpackd, ToTensorsd, mirrored, move
 
 _LOCAL_WINDOW_SHARE = 8
 

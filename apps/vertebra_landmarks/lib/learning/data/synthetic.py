@@ -11,7 +11,7 @@ from ...image_io import Radiograph
 from ...phantoms import random_spec, random_spineless, render_phantom
 from ...spine.schema import POINTS, VERTEBRAE
 from ..codec import ABSENT, PRESENT
-from .transforms import IMAGE, LABEL
+from . import IMAGE, LABEL
 
 _HEIGHT = 640
 _WIDTHS = (220, 400)

@@ -1,6 +1,6 @@
 """From a radiograph to the network's input: image and points always move together.
 
-Every transform works on a dict with the keys below and returns a new one. ``MATRIX`` always maps pixels of the
+Every transform works on an item (keys: see the package) and returns a new one. ``MATRIX`` always maps pixels of the
 original file to pixels of ``IMAGE`` as it stands.
 """
 
@@ -20,14 +20,8 @@ from ...spine.geometry import mirror_points, scaling, transform_points
 from ...spine.imaging.orientation import UPRIGHT, orientation_of
 from ..codec import STATE, is_placed
 from ..config import Config, InputConfig
+from . import IMAGE, LABEL, MATRIX
 from .image_views import fitting_matrix, warp
-
-IMAGE = "image"
-"""Path, ``Radiograph`` or ``(H, W)`` array at first; then a ``(1, H, W)`` tensor in 0...1."""
-LABEL = "label"
-"""``(V, P, 3)`` x, y, state; optional."""
-MATRIX = "matrix"
-"""``(3, 3)`` from original pixels to pixels of ``IMAGE``."""
 
 
 class FetchedImage(str):

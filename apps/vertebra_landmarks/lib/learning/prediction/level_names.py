@@ -16,7 +16,7 @@ import numpy as np
 
 from ...spine.schema import VERTEBRAE
 from ..codec import PRESENT, STATE, UNKNOWN, UNNAMED
-from ..data.transforms import IMAGE, LABEL
+from ..data import IMAGE, LABEL
 
 MAX_LEVELS = 4
 _SCORE_FLOOR = 1e-3

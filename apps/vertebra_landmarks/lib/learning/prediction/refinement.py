@@ -13,7 +13,7 @@ from ...spine.centerline import gap_lengths, movable_centers, normals_of
 from ...spine.geometry import center_distances, corners_of, transform_points, with_centers
 from ...spine.schema import CORNERS
 from ..config import CornerConfig, PredictionConfig
-from ..data.patches import ShrunkImage, cut_patches, shrink_around, standardised, vertebra_frames
+from ..data.image_views import ShrunkImage, cut_patches, shrink_around, standardised, vertebra_frames
 from ..decoders import FixedLandmarks
 from ..models.corner_net import CachedTokens, CornerNet, CornerOutput, mirrored_output
 from ..models.devices import quick_precision

@@ -15,8 +15,8 @@ from ...evaluation.metrics import Localisation, localisation
 from ...spine.geometry import transform_points, with_centers
 from ...spine.schema import CORNERS
 from ..config import Config
+from ..data import MATRIX
 from ..data.patches import IS_KNOWN, IS_THERE, PATCHES, TARGET, patch_training_views, patch_validation_views
-from ..data.transforms import MATRIX
 from ..models.corner_net import CornerNet, CornerOutput
 from ..models.devices import on_device
 from ..weights.weight_files import ERRORS_MEASURED_ON, CornerWeights, Weights, save_weights

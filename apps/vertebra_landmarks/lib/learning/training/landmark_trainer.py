@@ -17,8 +17,9 @@ from ...spine.chain_prior import DEFAULT_PRIOR, ChainPrior
 from ...spine.geometry import transform_points
 from ..codec import STATE, LandmarkCodec, is_placed
 from ..config import Config
+from ..data import IMAGE, LABEL, MATRIX
 from ..data.random_views import training_transforms
-from ..data.transforms import IMAGE, LABEL, MATRIX, validation_transforms
+from ..data.transforms import validation_transforms
 from ..models.devices import on_device
 from ..models.landmark_net import LandmarkNet, Maps
 from ..weights.weight_files import CornerWeights, save_weights

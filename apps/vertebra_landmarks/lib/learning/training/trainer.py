@@ -48,6 +48,7 @@ class Progress:
         busy: share of the epoch's time spent in the network, not waiting for data.
         seconds: duration of the epoch.
         validation: errors on the validation images, ``None`` in epochs without validation.
+        learning_rate: of the last step.
     """
 
     epoch: int
@@ -57,6 +58,7 @@ class Progress:
     busy: float
     seconds: float
     validation: Localisation | None
+    learning_rate: float
 
 
 def describe(progress: Progress) -> str:
@@ -325,6 +327,7 @@ class Trainer(ABC):
             1 - waited / seconds,
             seconds,
             self.validate(checked) if checked is not None and is_due else None,
+            self.optimizer.param_groups[0]["lr"],
         )
 
     def _step(self, batch: dict[str, torch.Tensor]) -> dict[str, float]:

@@ -5,7 +5,8 @@ it trains: ``fold``, ``None`` where no fold is held out. With boxed images it sa
 ``boxes_fold`` where another fold of them is held out than ``fold``. A training on a user's data says in ``data_set``
 which they are, and lists under ``IMAGES`` the digests of the images that it learnt from: these are known again in any
 data set, under any name and in any fold. What weights were trained on that a training began with stands in ``init``.
-Facts without a fold, such as those of a training on a studies folder by the server, leave it unknown.
+The server says the same of the studies folder, as data of which no fold is held out: its held-out images are not in
+the list. Facts without a fold, such as those of a server's training up to release 0.11.0, leave it unknown.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ..data.formats.aasce_layout import AASCE as AASCE
 from ..data.formats.data_set import DataImage, DataSet
 from ..data.formats.folds import FOLDS
 from ..decoders import DEFAULT_DECODER
-from .weight_files import ERRORS_MEASURED_ON, Weights, file_digest, load_weights, networks_digest
+from .weight_files import ERRORS_MEASURED_ON, Weights, load_weights, networks_digest
 
 BOXED = "boxed images"
 OWN = "own data"
@@ -260,22 +261,18 @@ def read_known_images(path: Path) -> KnownImages:
     return KnownImages(path, file_trained_on(weights), errors_on, digest == networks_digest(weights))
 
 
-def init_facts(path: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+def init_facts(digest: str, before: TrainedOn) -> dict[str, Any]:
     """What a training says under ``init`` of the weights that it begins with.
 
     Args:
-        path: their file.
-        facts: of the network that is trained on.
-
-    Raises:
-        OSError: the file cannot be read.
+        digest: of their file.
+        before: what the network that is trained on was trained on.
     """
-    before = trained_on(facts)
     images: dict[str, Any] = {"folds": sorted(before.folds), "box_folds": sorted(before.box_folds)}
     images["is_known"] = before.is_known
     if before.images:
         images |= {IMAGES: " ".join(sorted(before.images)), "data_sets": sorted(before.data_sets)}
-    return {"digest": file_digest(path), **images}
+    return {"digest": digest, **images}
 
 
 def file_of_each_fold(

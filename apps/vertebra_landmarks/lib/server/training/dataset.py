@@ -11,8 +11,9 @@ from typing import Any
 
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 
+from ...learning.data import IMAGE
 from ...learning.data.labelled_items import patient_of, read_item, split
-from ...learning.data.transforms import IMAGE, FetchedImage
+from ...learning.data.transforms import FetchedImage
 from ...learning.weights.weight_files import file_digest
 from ..annotation.readings.study import excluded_from_training
 from ..store.datastore import StudiesDatastore

@@ -12,7 +12,8 @@ from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...learning.data.transforms import IMAGE, FetchedImage
+from ...learning.data import IMAGE
+from ...learning.data.transforms import FetchedImage
 
 _KEY_BYTES, _BACKLOG = 32, 64
 Item = Mapping[str, Any]

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from ...image_io import UnreadableImageError, read_radiograph
-from ...learning.codec import PRESENT, STATE
-from ...learning.data.transforms import IMAGE, LABEL, file_of
+from ...learning.data import IMAGE, LABEL
+from ...learning.data.labelled_items import points_of
+from ...learning.data.transforms import file_of
 from ...learning.prediction.predictor import LandmarkPredictor
 from ...spine.geometry import center_distances
 
@@ -163,8 +164,7 @@ def _item_error(predictor: LandmarkPredictor, image: Path, label: np.ndarray) ->
             spine = predictor.locate(read_radiograph(image)).spine
     except UnreadableImageError:  # it may be too small to be predicted on
         return float("nan")
-    there = label[..., STATE] == PRESENT
-    labelled = np.where(there[..., None], label[..., :STATE], np.nan)
+    labelled = points_of(label)
     off = np.linalg.norm(spine.xy - labelled, axis=-1)  # (V, P), the center first
     counted = off[:, 1:] if np.isfinite(off[:, 1:]).any() else off[:, 0]
     return float(np.nanmean(counted)) / float(np.nanmean(center_distances(labelled[:, 0])))

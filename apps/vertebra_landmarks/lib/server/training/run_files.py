@@ -31,6 +31,8 @@ class Plan:
         films: digests of image and label of every image that is trained on or held out.
         new: ids of images whose label is new.
         held_out: ids of images to evaluate on.
+        data_set: what weights call the studies folder, whatever it is called when the training is resumed; "" in
+            plans up to release 0.11.0, whose weights do not name their images.
     """
 
     settings: dict[str, Any]
@@ -38,6 +40,7 @@ class Plan:
     films: Digests
     new: tuple[str, ...]
     held_out: tuple[str, ...]
+    data_set: str
 
     def diff(self, other: Plan) -> str:
         """Why a training cannot be resumed by another plan, in words; empty where it can."""
@@ -56,9 +59,9 @@ class Plan:
         return "" if is_equal else "other images are new or held out"
 
 
-def make_plan(settings: TrainRequest, parent: str, dataset: TrainingDataset) -> Plan:
+def make_plan(settings: TrainRequest, parent: str, dataset: TrainingDataset, data_set: str) -> Plan:
     """The plan of a new training."""
-    return Plan(asdict(settings), parent, dict(dataset.digests), dataset.new, dataset.held_out)
+    return Plan(asdict(settings), parent, dict(dataset.digests), dataset.new, dataset.held_out, data_set)
 
 
 def write_plan(plan: Plan, folder: Path) -> None:
@@ -77,7 +80,8 @@ def read_plan(folder: Path) -> Plan | None:
     try:
         content: Mapping[str, Any] = json.loads((folder / PLAN).read_text(encoding="utf-8"))
         subsets = tuple(content["new"]), tuple(content["held_out"])
-        return Plan(dict(content["settings"]), str(content["parent"]), dict(content["films"]), *subsets)
+        parent, data_set = str(content["parent"]), str(content.get("data_set", ""))
+        return Plan(dict(content["settings"]), parent, dict(content["films"]), *subsets, data_set)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

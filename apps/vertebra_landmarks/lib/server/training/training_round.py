@@ -17,6 +17,7 @@ from ...learning.validation import checked
 from ...learning.weights.weight_files import Weights, file_digest, load_weights, save_weights
 from ..models import HELD_OUT, IMAGE_DIGEST, TRAINED_ON, ModelStore, version_name
 from .dataset import LabelledImages, TrainingDataset, split_dataset
+from .learnt_images import LearntImages, data_set_of, facts_before
 from .publish_gate import Gate, decide, measure
 from .run_files import CHANGEABLE_SETTINGS, CHECK, TrainReport, make_plan, read_plan, write_plan
 from .shared_stage import train_stage
@@ -63,10 +64,11 @@ class TrainingRound:
             OSError: a file cannot be read or written.
             FloatingPointError: the loss is no longer finite.
         """
-        settings, dataset = self._prepare(settings, sent)
+        settings, dataset, name = self._prepare(settings, sent)
         counts = {"training": len(dataset.new) + len(dataset.old), "validation": len(dataset.held_out)}
         counts.update(new=len(dataset.new), patients=dataset.patients)
         items, rehearsal = _training_sets(dataset, settings)
+        learnt = LearntImages(data_set_of(dataset, name), self._facts_before(name))
         counts["phantoms"] = len(rehearsal.items) - (len(dataset.old) if rehearsal.items else 0)
         stages: list[type[Stage]] = [LandmarkStage]
         if self.served.refiner is not None and any(can_be_patched(item) for item in items):
@@ -89,15 +91,23 @@ class TrainingRound:
         for index, stage in enumerate(stages):
             folder, epochs_done = self.folder / stage.name, index * settings.max_epochs
             held_out = dataset.items_of(dataset.held_out)
-            work = stage(weights, items, rehearsal, held_out)
+            work = stage(weights, items, rehearsal, held_out, learnt)
             results.append(train_stage(work, settings, folder, self.report, epochs_done))
             weights = weights if results[-1].worse else results[-1].weights
         if weights is self.served:  # all did worse: the result is stored all the same, for manual publishing
             weights = _combined(results)
         return self._evaluate_and_publish(settings, dataset, weights, results)
 
-    def _prepare(self, settings: TrainRequest, sent: Collection[str]) -> tuple[TrainRequest, TrainingDataset]:
-        """Settings and dataset, those of an interrupted training if it is resumed; else its files are removed."""
+    def _facts_before(self, name: str) -> dict[str, dict[str, Any]]:
+        """What facts say under ``init`` of the served networks, by stage."""
+        facts = facts_before(self.models, self.parent, self.served, name)
+        return dict(zip((LandmarkStage.name, CornerStage.name), facts, strict=False))  # a model may have one network
+
+    def _prepare(self, settings: TrainRequest, sent: Collection[str]) -> tuple[TrainRequest, TrainingDataset, str]:
+        """Settings, dataset and its name, those of an interrupted training that is resumed; else its files go.
+
+        The folder may have another name by then.
+        """
         plan, sources = read_plan(self.folder), self.sources
         if settings.resume and plan is not None:
             changed = {name: getattr(settings, name) for name in CHANGEABLE_SETTINGS if name in sent}
@@ -105,14 +115,14 @@ class TrainingRound:
             sources = sources.only(plan.films)
         trained_on = self.models.version(self.parent).images(TRAINED_ON)
         dataset = split_dataset(sources, settings.val_split, settings.patient_pattern, trained_on, sources.image)
-        new_plan = make_plan(settings, file_digest(self.models.path_of(self.parent)), dataset)
+        new_plan = make_plan(settings, file_digest(self.models.path_of(self.parent)), dataset, self.models.studies_name)
         difference = plan.diff(new_plan) if plan is not None else "there is none"
         if difference:
             if settings.resume:
                 raise ValueError(f"the interrupted training cannot be resumed: {difference}")
             shutil.rmtree(self.folder, ignore_errors=True)
             write_plan(new_plan, self.folder)
-        return settings, dataset
+        return settings, dataset, (plan if plan is not None and not difference else new_plan).data_set
 
     def _evaluate_and_publish(
         self, settings: TrainRequest, dataset: TrainingDataset, weights: Weights, results: Sequence[StageResult]

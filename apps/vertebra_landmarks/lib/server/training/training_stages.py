@@ -14,14 +14,15 @@ import torch
 
 from ...evaluation.metrics import Localisation
 from ...learning.config import ScheduleConfig, load_config
+from ...learning.data import IMAGE
 from ...learning.data.patches import can_be_patched
 from ...learning.data.rehearsal import Rehearsal
-from ...learning.data.transforms import IMAGE
 from ...learning.training.corner_trainer import CornerTrainer
 from ...learning.training.distributed import own_device
 from ...learning.training.landmark_trainer import LandmarkTrainer
 from ...learning.training.trainer import Item, Progress, Trainer, describe
 from ...learning.weights.weight_files import CornerWeights, Weights, load_weights
+from .learnt_images import NO_IMAGES, LearntImages
 from .run_files import FORMER, NEW, TrainReport
 from .train_request import TrainRequest
 
@@ -56,13 +57,21 @@ class Stage(ABC):
         items: to train on; those that the network cannot use are left out.
         rehearsal: items to rehearse, likewise.
         held_out: items to evaluate on, likewise.
+        learnt_images: the images of all these, as the weights will name them; only who writes them needs it.
     """
 
     name: ClassVar[str]
     network: ClassVar[str]
 
-    def __init__(self, weights: Weights, items: Sequence[Item], rehearsal: Rehearsal, held_out: Sequence[Item]) -> None:
-        self.weights = weights
+    def __init__(
+        self,
+        weights: Weights,
+        items: Sequence[Item],
+        rehearsal: Rehearsal,
+        held_out: Sequence[Item],
+        learnt_images: LearntImages = NO_IMAGES,
+    ) -> None:
+        self.weights, self.learnt_images = weights, learnt_images
         self.items, self.held_out = ([item for item in some if self.can_use(item)] for some in (items, held_out))
         rehearsed = [item for item in rehearsal.items if self.can_use(item) and self.can_rehearse(item)]
         self.rehearsal = Rehearsal(rehearsed, rehearsal.share)
@@ -130,12 +139,9 @@ class Stage(ABC):
 
     def facts(self, settings: TrainRequest) -> dict[str, Any]:
         """Metadata of the training for the weights."""
-        return {
-            "data": "labels of the studies folder",
-            "radiographs": self.radiographs,
-            "held_out": len(self.held_out),
-            "pretrained": settings.pretrained,
-        }
+        items = [*self.items, *self.rehearsal.items]
+        learnt = self.learnt_images.facts(self.name, items, settings.pretrained)
+        return {**learnt, "held_out": len(self.held_out), "pretrained": settings.pretrained}
 
     def _progress_callback(self, report: TrainReport, epochs_done: int) -> Callable[[Progress], None]:
         def on_epoch(progress: Progress) -> None:

@@ -45,7 +45,7 @@ from .routes import (
     session,
     tasks,
 )
-from .routes.study import plan, readings
+from .routes.study import agreement, plan, readings
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ ROUTERS = (
     session.router,
     tasks.router,
     plan.router,
+    agreement.router,
     readings.router,
 )
 

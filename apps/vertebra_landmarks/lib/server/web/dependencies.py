@@ -14,7 +14,9 @@ from fastapi.responses import JSONResponse
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 
+from ... import __version__
 from ..annotation.presence import Presence
+from ..annotation.readings.agreement import StudyAgreement
 from ..annotation.readings.gate import Gate
 from ..annotation.readings.study import Study
 from ..config import ServerConfig
@@ -49,11 +51,12 @@ class Service:
         overview: lists, thumbnails and statistics of the images.
         presence: who has an image open.
         study: plan, readings, and what is hidden from whom.
+        agreement: of the readings.
         inference_pool: requests that wait for the inference queue.
         io_pool: reading and writing of images, which takes the processor a while.
         label_pool: labels, presence and the choice of the next image, which must not wait for images.
         thumbnail_pool: making of thumbnails, so that nothing else waits for them.
-        report_pool: drawing of reports, and follow-ups.
+        report_pool: drawing of reports, follow-ups, and agreement.
         health_limiter: threads of the check of health, since those of the requests may hang on the same disk.
         long_task_pool: synchronous training, scoring and batches.
     """
@@ -67,6 +70,7 @@ class Service:
     overview: Overview
     presence: Presence
     study: Study
+    agreement: StudyAgreement
     inference_pool: WorkerPool = field(default_factory=lambda: WorkerPool("landmarks", workers=64, capacity=64))
     io_pool: WorkerPool = field(default_factory=lambda: WorkerPool("files", workers=2, capacity=128))
     label_pool: WorkerPool = field(default_factory=lambda: WorkerPool("labels", workers=4, capacity=128))
@@ -93,7 +97,8 @@ def make_service(app: MONAILabelApp, config: ServerConfig) -> Service:
     has_login = config.tokens is not None or settings.MONAI_LABEL_AUTH_ENABLE
     study = Study(app.datastore(), app.read_image, has_login)
     tasks = TaskRegistry(registry, context)
-    return Service(app, config, registry, uploads, sessions, tasks, overview, Presence(context), study)
+    agreement = StudyAgreement(app.datastore(), __version__)
+    return Service(app, config, registry, uploads, sessions, tasks, overview, Presence(context), study, agreement)
 
 
 async def _service_of(request: Request) -> Service:

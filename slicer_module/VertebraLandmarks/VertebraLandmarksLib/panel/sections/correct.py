@@ -28,6 +28,7 @@ class CorrectSection:
         self._ui, self._controller, self._settings = ui, controller, settings
         self._logic, self._editor = logic, logic.editor
         self._checks = []
+        self._is_view_only = False
         prepare(ui.doubtsTable, (80, None))
         for name in VERTEBRAE:
             ui.vertebraComboBox.addItem(name)
@@ -59,8 +60,9 @@ class CorrectSection:
     def refresh(self, state):
         """Enable what the server can do now."""
         ui = self._ui
-        is_open = state.current is not None
-        ui.inferButton.setEnabled(is_open and state.is_connected and not state.is_busy("infer"))
+        is_open, may_infer = state.current is not None, state.current is not None and state.current.offers_model
+        ui.inferButton.setEnabled(may_infer and state.is_connected and not state.is_busy("infer"))
+        self._set_view_only(is_open and state.current.is_view_only)
         ui.revertButton.setEnabled(is_open and state.is_connected and state.current.is_unsaved)
         ui.namesRightLabel.text = format_name_confidence(state.current)
 
@@ -73,6 +75,7 @@ class CorrectSection:
         ui.inferButton.text = "Re-run around my corrections" if editor.is_touched else "Find landmarks"
         for widget in (ui.lockCheckBox, ui.vertebraComboBox, ui.pointComboBox):
             widget.setEnabled(is_open)
+        ui.lockCheckBox.setEnabled(is_open and not self._is_view_only)
         for widget in (
             *(ui.moveLeftButton, ui.moveRightButton, ui.moveUpButton, ui.moveDownButton, ui.moveSpinBox),
             *(ui.rotateLeftButton, ui.rotateRightButton, ui.rotateSpinBox),
@@ -125,8 +128,14 @@ class CorrectSection:
         self._logic.drag_mode = DRAG_MODES[index][0]
 
     def _lock(self, on):
-        self._editor.locked = on
+        self._editor.locked = on or self._is_view_only
         self.refresh_points()
+
+    def _set_view_only(self, on):
+        """Lock the points of an image that is not the user's to read."""
+        if on != self._is_view_only:
+            self._is_view_only = on
+            self._lock(self._ui.lockCheckBox.checked)
 
     def _move(self, x, y):
         step = self._ui.moveSpinBox.value

@@ -18,6 +18,7 @@ LABELS = {
     "prediction": "points of the model",
     "label": "submitted before",
     "draft": "your unfinished work",
+    "readings": "two readings to compare",
 }
 
 
@@ -58,7 +59,9 @@ class ImagesSection:
     def refresh(self, state):
         """Show list, open image and unfinished work."""
         ui = self._ui
-        ui.nextButton.setEnabled(state.is_connected and not state.is_busy("open"))
+        has_part = state.study is None or state.study.has_part
+        ui.nextButton.setEnabled(state.is_connected and has_part and not state.is_busy("open"))
+        ui.nextButton.text = "Next image" if state.study is None else "Your next image"
         ui.previousButton.setEnabled(state.can_go_back)
         ui.refreshButton.setEnabled(state.is_connected)
         ui.imageLabel.text = format_image(state.current, state.all_labelled)

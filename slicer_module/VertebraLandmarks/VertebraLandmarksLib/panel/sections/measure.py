@@ -1,8 +1,12 @@
 """Section Measurements: Cobb angles, updated with every move of a point, warnings, and the patient's side."""
 
+from html import escape
+
 from ...spine.measurement.angle_interval import interval_text
+from ...spine.overlay_geometry import format_curve
 from ...workflow.actions.image_side import format_side
 from ..tables import fill, prepare
+from .adjudication import angles_of_readings
 from .notice import COLORS
 
 SIDES = ((None, "not stated"), ("left", "patient's left"), ("right", "patient's right"))
@@ -20,6 +24,7 @@ class MeasureSection:
 
     def __init__(self, ui, controller, logic):
         self._ui, self._logic = ui, logic
+        self._adjudication = None
         prepare(ui.curvesTable, (None, 70, 80, 160))
         ui.warningsFrame.styleSheet = (
             f"#warningsFrame {{background: {COLORS['question']};}} #warningsLabel {{color: black;}}"
@@ -32,6 +37,9 @@ class MeasureSection:
     def refresh(self, state):
         """Show whose sides are shown."""
         ui, radiograph, side = self._ui, self._logic.radiograph, self._logic.image_left_is
+        if state.adjudication is not self._adjudication:
+            self._adjudication = state.adjudication
+            self.refresh_angles()
         ui.sideComboBox.setEnabled(radiograph is not None and not radiograph.info.is_side_in_file)
         ui.sideComboBox.setCurrentIndex([stated for stated, _ in SIDES].index(side))
         ui.sidesLabel.text = "" if radiograph is None else format_side(radiograph, side)
@@ -49,6 +57,15 @@ class MeasureSection:
         fill(self._ui.curvesTable, [curve_row(curve) for curve in measurements.curves])
         self._ui.intervalLabel.text = measurements.interval
         self._ui.intervalLabel.setVisible(bool(measurements.interval))
+        self._ui.anglesLabel.text = self._format_angles(measurements.curves)
+
+    def _format_angles(self, curves):
+        """All angles in short, for below the sections; while readings are compared, theirs."""
+        own = escape("; ".join(format_curve(curve) for curve in curves)) or "No angles yet."
+        if self._adjudication is None:
+            return own
+        both = angles_of_readings(self._adjudication)
+        return f"{both}<br>Yours: {own}" if self._adjudication.is_editing else both
 
 
 def curve_row(curve):

@@ -13,10 +13,11 @@ class NoticeBar:
     Args:
         ui: the widgets.
         on_dismiss: called when the user closes a message.
+        on_question: called when a question was asked, answered or withdrawn.
     """
 
-    def __init__(self, ui, on_dismiss):
-        self._ui = ui
+    def __init__(self, ui, on_dismiss, on_question):
+        self._ui, self._on_question = ui, on_question
         self._on_yes = self._pending = None
         ui.noticeYesButton.connect("clicked(bool)", lambda: self._answer(self._on_yes))
         ui.noticeNoButton.connect("clicked(bool)", lambda: self._answer(None))
@@ -39,6 +40,7 @@ class NoticeBar:
         self._on_yes = on_yes
         self._ui.noticeYesButton.text, self._ui.noticeNoButton.text = yes_text, no_text
         self._show(text, "question")
+        self._on_question()
 
     def dismiss(self):
         """Hide messages; a question stays."""
@@ -76,5 +78,6 @@ class NoticeBar:
         self._ui.noticeFrame.setVisible(False)
         if message is not None:
             self._show(*message)
+        self._on_question()
         if action is not None:
             action()

@@ -1,4 +1,4 @@
-"""Section Submit: stores the points as the final label of the image."""
+"""Submit, always in sight below the sections: stores the points as the final label or reading of the image."""
 
 
 class SubmitSection:
@@ -21,8 +21,9 @@ class SubmitSection:
     def refresh(self, state):
         """Enable submitting, and show the effort."""
         may = state.info is not None and state.info.may_label
-        is_ready = state.current is not None and state.is_connected and not state.is_busy("submit")
-        self._ui.submitButton.setEnabled(is_ready and may)
+        is_open = state.current is not None and not state.current.is_view_only
+        self._ui.submitButton.setEnabled(is_open and state.is_connected and not state.is_busy("submit") and may)
+        self._ui.submitButton.setVisible(state.adjudication is None or state.adjudication.is_editing)
         self._ui.effortLabel.text = _format_effort(state, may)
 
     def submit(self, confirmed=None):

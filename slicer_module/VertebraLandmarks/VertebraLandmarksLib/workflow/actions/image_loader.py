@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from ...client.api import Client
-from ...client.errors import BAD_RESPONSE, NOT_FOUND, UNREADABLE, ServerError, is_connection_error
+from ...client.errors import BAD_RESPONSE, NOT_FOUND, REFUSED, UNREADABLE, ServerError, is_connection_error
 from ...client.radiograph import SERVER, Radiograph
 from ...client.responses import LABELLED
-from .. import server_tasks
+from ...client.study import Reading
+from .. import server_tasks, study_tasks
 from ..drafts import SUBMITTING, Draft, mask_of, new_key
 from ..open_image import AutosavePolicy, EditSession, WorkTimer
 from ..requests import other_server_error
@@ -46,12 +47,17 @@ class ImageLoader(Action):
     Args:
         context: see ``Action``.
         on_shown: called after an image is shown, with what was loaded and whether its points are a draft.
+
+    Attributes:
+        is_programmatic: whether changes of the editor are no edits of the user.
+        given: readings that the study has given to the user since connecting, by image.
     """
 
     def __init__(self, context: ActionContext, on_shown: Callable[[LoadedImage, bool], object]) -> None:
         super().__init__(context)
         self._on_shown = on_shown
         self.is_programmatic = False
+        self.given: dict[str, Reading] = {}
         self._history: list[CurrentImage] = []
         self._skipped: list[str] = []
         self._server = ""
@@ -77,13 +83,13 @@ class ImageLoader(Action):
 
         def work(client: Client, job: Job) -> Optional[LoadResult]:
             loaded = server_tasks.open_next(client, strategy, present, skipped, left, job)
-            return None if loaded is None else (loaded, self._newest_draft(loaded.radiograph, server, user))
+            return None if loaded is None else (loaded, self.newest_draft(loaded, server, user))
 
         def on_chosen(result: Optional[LoadResult]) -> None:
             if result is None:
                 self._store.update(all_labelled=True, notice="All images are labelled.")
             else:
-                self._on_loaded(*result, OpenRequest())
+                self.on_loaded(*result, OpenRequest())
 
         self._requests.submit("open", "Choosing the next image", work, on_chosen)
 
@@ -101,12 +107,19 @@ class ImageLoader(Action):
         current, user, server = self._store.state.current, self._store.user, self._requests.server
         is_open = current is not None and (current.id, current.source) == (image_id, SERVER)
         wanted = request or OpenRequest(is_reload=is_open)
+        study, reading = self._store.state.study, self._known_reading(image_id)
+        if wanted.draft is not None:
+            reading = wanted.draft.reading
 
         def work(client: Client, job: Job) -> LoadResult:
-            loaded = server_tasks.open_image(client, image_id, job)
-            return loaded, wanted.draft or self._newest_draft(loaded.radiograph, server, user)
+            if study is None:
+                loaded = server_tasks.open_image(client, image_id, job)
+            else:
+                loaded = study_tasks.open_image(client, image_id, reading, study, job)
+                _check_draft(wanted.draft, loaded)
+            return loaded, wanted.draft or self.newest_draft(loaded, server, user, study is not None)
 
-        self._requests.submit("open", f"Loading {image_id}", work, lambda result: self._on_loaded(*result, wanted))
+        self._requests.submit("open", f"Loading {image_id}", work, lambda result: self.on_loaded(*result, wanted))
 
     def open_file(self, path: str, request: Optional[OpenRequest] = None) -> None:
         """Open a local file: through the server while connected, else with Slicer's reader."""
@@ -118,16 +131,14 @@ class ImageLoader(Action):
 
         def work(client: Client, job: Job) -> LoadResult:
             loaded = server_tasks.open_file(client, path, job)
-            return loaded, wanted.draft or self._newest_draft(loaded.radiograph, "", user)
+            return loaded, wanted.draft or self.newest_draft(loaded, "", user)
 
         def on_error(error: ServerError) -> None:
             self._requests.show_error(error)
             if is_connection_error(error):
                 self._read_local(path, wanted)
 
-        self._requests.submit(
-            "open", f"Loading {name}", work, lambda result: self._on_loaded(*result, wanted), on_error
-        )
+        self._requests.submit("open", f"Loading {name}", work, lambda result: self.on_loaded(*result, wanted), on_error)
 
     def reload(self) -> None:
         """Keep the edits as a draft, and show what the server has."""
@@ -138,7 +149,7 @@ class ImageLoader(Action):
         if current.source == SERVER:
             self.open_image(current.id, request)
         else:
-            self._on_loaded(LoadedImage(radiograph, upload_id=session.upload_id), None, request)
+            self.on_loaded(LoadedImage(radiograph, upload_id=session.upload_id), None, request)
 
     def resume_draft(self, draft: Draft) -> None:
         """Open the image of a draft with its points."""
@@ -162,13 +173,18 @@ class ImageLoader(Action):
         server, session = self._requests.server, self._autosave.session
         if server != self._server:
             self._server = server
-            self._skipped.clear()
-            self._history = [entry for entry in self._history if entry.source != SERVER]
-            self._store.update(can_go_back=bool(self._history))
+            self.forget()
         if session is not None and session.server not in ("", server):
             self._autosave.save_then(self._close)
         elif session is not None:
             session.upload_id = ""  # of the server before
+
+    def forget(self) -> None:
+        """Forget which images of the server were open: another server, or another user."""
+        self._skipped.clear()
+        self.given.clear()
+        self._history = [entry for entry in self._history if entry.source != SERVER]
+        self._store.update(can_go_back=bool(self._history))
 
     def on_scene_closed(self) -> None:
         """The scene was closed, and the image with it; it is restored where its work cannot be saved."""
@@ -182,7 +198,7 @@ class ImageLoader(Action):
         if session is not None:
             self._requests.delete_session(session.upload_id)
             self._autosave.release(session)
-        self._store.update(current=None)
+        self._store.update(current=None, adjudication=None)
 
     def poll(self) -> None:
         """Restore an image that a closed scene removed; not possible while the scene is closing."""
@@ -209,22 +225,31 @@ class ImageLoader(Action):
                 radiograph = finish()
             except (ValueError, OSError, RuntimeError) as error:
                 raise unreadable(error) from error
-            return LoadedImage(radiograph), request.draft or self._newest_draft(radiograph, "", user)
+            loaded = LoadedImage(radiograph)
+            return loaded, request.draft or self.newest_draft(loaded, "", user)
 
         def on_done(result: LoadResult) -> None:
-            self._on_loaded(*result, request)
+            self.on_loaded(*result, request)
 
         self._requests.jobs.start("open", f"Loading {name}", work, on_done, self._requests.show_error)
 
-    def _newest_draft(self, image: Radiograph, server: str, user: str) -> Optional[Draft]:
-        """The newest draft of that user for an image; runs on a worker thread."""
+    def _known_reading(self, image_id: str) -> Optional[Reading]:
+        """The user's reading of an image, as far as it was given or resumed since connecting."""
+        session = self._autosave.session
+        is_open = session is not None and session.reader is not None and session.image_id == image_id
+        return (session.reading if is_open and session is not None else None) or self.given.get(image_id)
+
+    def newest_draft(self, loaded: LoadedImage, server: str, user: str, has_plan: bool = False) -> Optional[Draft]:
+        """The newest draft of that user for an image, in a study for the same reading; runs on a worker thread."""
+        image = loaded.radiograph
         for draft in self._autosave.drafts.list():
             is_same = draft.source == image.path if image.path else (draft.server, draft.image_id) == (server, image.id)
-            if is_same and bool(draft.source) == bool(image.path) and draft.user == user:
+            is_same = is_same and bool(draft.source) == bool(image.path) and draft.user == user
+            if is_same and _is_of_reading(draft, loaded, has_plan and not image.path):
                 return draft
         return None
 
-    def _on_loaded(self, loaded: LoadedImage, draft: Optional[Draft], request: OpenRequest) -> None:
+    def on_loaded(self, loaded: LoadedImage, draft: Optional[Draft], request: OpenRequest) -> None:
         """Choose the points to show, and show the image once the work on the present one is saved."""
         notice = ""
         if draft is not None and loaded.is_final and draft.note == SUBMITTING and loaded.label == draft.markups:
@@ -241,7 +266,13 @@ class ImageLoader(Action):
                 draft, notice = None, f"There is unfinished work of {at} on this image, older than this label."
             else:
                 notice = f"This is your unfinished work of {at}. “Start over” shows what was there before it."
-        self._autosave.save_then(lambda: self._show(loaded, draft, request.is_going_back, notice))
+        user = self._store.user
+
+        def show() -> None:
+            if self._store.state.study is None or self._store.user == user:  # else it was loaded for somebody else
+                self._show(loaded, draft, request.is_going_back, notice)
+
+        self._autosave.save_then(show)
 
     def _show(self, loaded: LoadedImage, draft: Optional[Draft], is_going_back: bool, notice: str) -> None:
         radiograph, before, old_session = loaded.radiograph, self._store.state.current, self._autosave.session
@@ -260,7 +291,8 @@ class ImageLoader(Action):
         if session.image_left_is is not None:
             self._logic.set_side(session.image_left_is)
         self._update_history(before, radiograph, is_going_back)
-        label = "label" if loaded.is_final else "" if loaded.label is None else "prediction"
+        label = "readings" if loaded.readings is not None else "label" if loaded.is_final else ""
+        label = label if label or loaded.label is None else "prediction"
         self._store.update(
             current=CurrentImage(
                 radiograph.id,
@@ -268,7 +300,10 @@ class ImageLoader(Action):
                 radiograph.path,
                 label if draft is None else "draft",
                 image_left_is=self._logic.image_left_is,
+                reading=session.reading,
+                is_view_only=session.is_view_only,
             ),
+            adjudication=None,
             can_go_back=bool(self._history),
             all_labelled=False,
             error=error,
@@ -295,6 +330,10 @@ class ImageLoader(Action):
         session = EditSession(image.id, server, image.path, loaded.upload_id, policy, timer)
         session.final = loaded.label_info if loaded.is_final else None
         session.is_proposal = loaded.label is not None and not loaded.is_final
+        if self._store.state.study is not None and server:
+            session.reader, session.reading = self._store.user, loaded.reading
+            session.seen_versions = {} if loaded.readings is None else loaded.readings.versions
+            session.is_view_only = loaded.reading is None and (draft is None or loaded.readings is None)
         if draft is not None:
             session.edits_before, session.is_proposal = draft.edits, draft.is_proposal
             session.begun_by = draft.begun_by or (draft.user if draft.user != self._store.user else "")
@@ -321,3 +360,25 @@ class ImageLoader(Action):
         with self.programmatic_change():
             self._logic.close_image()
         self.on_scene_closed()
+
+
+def _is_of_reading(draft: Draft, loaded: LoadedImage, has_plan: bool) -> bool:
+    """Whether a draft goes on with what was loaded; in a study, with the same reading and nothing else."""
+    if not has_plan:
+        return draft.reading is None and not draft.seen_versions
+    if loaded.readings is not None:
+        return dict(draft.seen_versions) == loaded.readings.versions
+    is_same = loaded.reading is not None and draft.reading is not None and draft.reading.number == loaded.reading.number
+    return is_same and (loaded.is_final or not draft.is_correction)
+
+
+def _check_draft(draft: Optional[Draft], loaded: LoadedImage) -> None:
+    """Refuse a draft whose reading can no longer be corrected.
+
+    Raises:
+        ServerError: REFUSED.
+    """
+    is_of_adjudication = draft is not None and bool(draft.seen_versions) and loaded.readings is not None
+    if draft is not None and not is_of_adjudication and not _is_of_reading(draft, loaded, has_plan=True):
+        sentence = f"This work on {draft.image_id} belongs to a reading that is no longer open to you; it is kept."
+        raise ServerError(REFUSED, sentence)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from ...client.responses import HAS_PREDICTION, LABELLED, UNLABELLED, ImageEntry
+from ...client.responses import HAS_PREDICTION, LABELLED, READ, UNLABELLED, ImageEntry
 
 MAX_HITS = 500
-STATUS_TEXTS = {UNLABELLED: "unlabelled", HAS_PREDICTION: "predicted", LABELLED: "labelled"}
+STATUS_TEXTS = {UNLABELLED: "unlabelled", HAS_PREDICTION: "predicted", READ: "read", LABELLED: "labelled"}
 _BATCH_SIZE = 200
 
 

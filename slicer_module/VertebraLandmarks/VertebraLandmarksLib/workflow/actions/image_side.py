@@ -18,7 +18,7 @@ class ImageSideAction(Action):
     def set_side(self, side: Optional[str]) -> None:
         """Set the side at the left of the upright image: "left" or "right" of the patient, ``None`` to clear it."""
         session, shown = self._autosave.session, self._logic.radiograph
-        if session is None or shown is None or shown.info.is_side_in_file:
+        if session is None or session.is_view_only or shown is None or shown.info.is_side_in_file:
             return
         self._logic.set_side(side)
         self._store.update_current(image_left_is=side)

@@ -13,9 +13,11 @@ from ..server_tasks import LoadedImage
 from ..workers import Job
 from .base import Action, ActionContext
 from .image_loader import ImageLoader
+from .submission import VIEW_ONLY
 
 FOLLOW_DELAY_S = 0.1
 """After a move, so that a key held down leads to one request."""
+NO_MODEL_IN_READING = "The study plan offers no points of the model in this reading. Place the points by hand."
 
 
 class InferenceAction(Action):
@@ -41,6 +43,9 @@ class InferenceAction(Action):
         session = self._autosave.session
         if session is None or not self._requests.check_same_server(session.server):
             return
+        if not session.offers_model:
+            self._requests.show_error(ServerError(REFUSED, VIEW_ONLY if session.is_view_only else NO_MODEL_IN_READING))
+            return
         if self._requests.client is not None and not self._has_model:
             self._requests.show_error(ServerError(REFUSED, "The server has no model. Place the points by hand."))
             return
@@ -62,7 +67,8 @@ class InferenceAction(Action):
         session = self._autosave.session
         if session is None or session.server not in ("", self._requests.server):
             return
-        if not (self._store.state.is_connected and self._has_model and session.shows_proposal(self._logic)):
+        is_possible = self._store.state.is_connected and self._has_model and session.offers_model
+        if not is_possible or not session.shows_proposal(self._logic):
             return
         change_count = session.change_count
 
@@ -92,8 +98,9 @@ class InferenceAction(Action):
             loaded: the image.
             is_wanted: whether to request one also where it has no points.
         """
-        info = self._store.state.info
-        if info is None or not self._has_model or loaded.is_final:
+        info, session = self._store.state.info, self._autosave.session
+        is_offered = session is not None and session.offers_model
+        if info is None or not self._has_model or not is_offered or loaded.is_final:
             return
         is_outdated = loaded.label is not None and loaded.label_info.origin.model_version != info.model_version
         if is_outdated or (is_wanted and loaded.label is None):
@@ -103,7 +110,9 @@ class InferenceAction(Action):
         """Request a prediction of a new model for the open image, if nobody has worked on it."""
         current = self._store.state.current
         is_untouched = current is not None and current.label == "prediction" and not current.is_unsaved
-        if is_untouched and not self._logic.editor.is_touched:
+        session = self._autosave.session
+        is_offered = session is not None and session.offers_model
+        if is_untouched and is_offered and not self._logic.editor.is_touched:
             self.infer()
 
     def _on_prediction(

@@ -26,12 +26,14 @@ class ProposalAction(Action):
     def look(self, loaded: LoadedImage) -> None:
         """Ask the server, where its images are of a PACS, whether there is a proposal about what is shown.
 
+        Not in a study: what others have edited is not part of a reading.
+
         Args:
             loaded: the image that was opened, with the label whose points are shown.
         """
         info, session = self._store.state.info, self._autosave.session
         is_of_pacs = info is not None and bool(info.pacs) and loaded.radiograph.source == SERVER
-        if session is None or not is_of_pacs or loaded.label is None:
+        if session is None or session.reader is not None or not is_of_pacs or loaded.label is None:
             return
         image_id, tag = session.image_id, FINAL if loaded.is_final else PREDICTED
 

@@ -8,9 +8,9 @@ from typing import Callable, Optional
 import numpy as np
 
 from ...client.api import Client
-from ...client.errors import CANCELLED, FORBIDDEN, REFUSED, ServerError
+from ...client.errors import CANCELLED, FORBIDDEN, REFUSED, TAKEN, ServerError
 from ...client.radiograph import SERVER
-from ...client.responses import LABELLED, ImageEntry, LabelInfo, replace_entry
+from ...client.responses import LABELLED, READ, ImageEntry, LabelInfo, replace_entry
 from ...spine.labels.submission_warnings import SubmissionWarning, submission_warnings
 from .. import server_tasks
 from ..drafts import SUBMITTING
@@ -18,6 +18,8 @@ from ..open_image import EditSession
 from ..server_tasks import ReplacedLabelError
 from ..workers import Job
 from .base import Action, ActionContext
+
+VIEW_ONLY = "You have no reading of this image under work. “Your next image” gives you one."
 
 
 @dataclass(frozen=True)
@@ -41,16 +43,24 @@ class SubmissionAction(Action):
     Args:
         context: see ``Action``.
         on_stored: called when the server has a label, with whether its image is still open without newer edits.
+        on_readings_changed: called with the error where an adjudicator has not seen the readings as they are.
     """
 
-    def __init__(self, context: ActionContext, on_stored: Callable[[bool], object]) -> None:
+    def __init__(
+        self,
+        context: ActionContext,
+        on_stored: Callable[[bool], object],
+        on_readings_changed: Callable[[ServerError], object],
+    ) -> None:
         super().__init__(context)
-        self._on_label_stored = on_stored
+        self._on_label_stored, self._on_readings_changed = on_stored, on_readings_changed
 
     def submit(self, confirmed: Optional[ConfirmationRequest] = None) -> Optional[ConfirmationRequest]:
         """Submit the label of the open image, or return what must be confirmed, see ``Controller.submit``."""
         session, info = self._autosave.session, self._store.state.info
         if session is None or self._store.state.is_busy("submit"):
+            return None
+        if not session.is_of(self._store.user):  # it is being closed
             return None
         if confirmed is not None and confirmed.key != session.policy.key:
             self._store.update(notice="Nothing was submitted: the image that you confirmed is no longer open.")
@@ -60,6 +70,9 @@ class SubmissionAction(Action):
         if info is not None and not info.may_label:
             sentence = "Your token allows viewing images, but not labelling them. Ask the server's administrator."
             self._requests.show_error(ServerError(FORBIDDEN, sentence))
+            return None
+        if session.is_view_only:
+            self._requests.show_error(ServerError(REFUSED, VIEW_ONLY))
             return None
         xy = self._logic.image_frame.upright(self._logic.editor.spine()).visible_xy
         if not np.isfinite(xy).any():
@@ -96,12 +109,17 @@ class SubmissionAction(Action):
         self._requests.submit("submit", f"Submitting {session.image_id}", work, on_stored, on_error, True)
 
     def _on_error(self, session: EditSession, error: ServerError) -> None:
+        if not session.is_of(self._store.user):
+            self._autosave.refresh_drafts()
+            return
         if isinstance(error, ReplacedLabelError):
             session.final = error.final
-            self._update_image_list(session.image_id, error.final)
+            self._update_image_list(session, error.final)
         if error.kind == CANCELLED:
             sentence = "Cancelled; the label may have been stored or not. Your work is kept. Submit it again."
             self._store.update(notice=sentence)
+        elif session is self._autosave.session and session.seen_versions and error.kind == TAKEN:
+            self._on_readings_changed(error)
         elif session is self._autosave.session:
             self._requests.show_error(error)
         else:
@@ -124,19 +142,32 @@ class SubmissionAction(Action):
             if is_new:
                 self._requests.delete_session(session.upload_id)
                 session.upload_id = ""
-            self._store.update_current(id=image_id, source=SERVER, path=None)
+            if is_new and self._store.state.study is not None:  # to be opened again as a reading
+                session.reader, session.is_view_only = self._store.user, True
+            self._store.update_current(id=image_id, source=SERVER, path=None, is_view_only=session.is_view_only)
             if not policy.is_unsaved:
                 self._store.update_current(label="label")
             self._autosave.publish(session)
-        self._store.update(notice=f"{image_id} is stored as final.")
-        self._update_image_list(image_id, final, file)
         self._autosave.refresh_drafts()
+        if not session.is_of(self._store.user):
+            return
+        self._store.update(notice=_format_stored(session))
+        self._update_image_list(session, final, file)
         self._on_label_stored(is_open and not policy.is_unsaved)
 
-    def _update_image_list(self, image_id: str, final: LabelInfo, file: str = "") -> None:
+    def _update_image_list(self, session: EditSession, final: LabelInfo, file: str = "") -> None:
         """Show the label in the list of images without requesting the list."""
+        image_id, status = session.image_id, LABELLED if session.reading is None else READ
         old = next((entry for entry in self._store.state.images if entry.id == image_id), None)
         if old is None and not file:
             return
-        entry = ImageEntry(image_id, LABELLED, final.user, final.timestamp, file if old is None else old.file)
+        entry = ImageEntry(image_id, status, final.user, final.timestamp, file if old is None else old.file)
         self._store.update(images=replace_entry(self._store.state.images, entry))
+
+
+def _format_stored(session: EditSession) -> str:
+    if session.reading is not None:
+        return f"Your reading of {session.image_id} is stored."
+    if session.seen_versions:
+        return f"The final label of {session.image_id} is stored."
+    return f"{session.image_id} is stored as final."

@@ -14,7 +14,7 @@ import numpy as np
 
 from ....spine.geometry import transform_points
 from ....spine.labels.landmark_names import NameMap
-from ..transforms import IMAGE, LABEL
+from .. import IMAGE, LABEL
 
 DIGITS = 16
 """Of the digests of images and labels, as in the versions of a server's models."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from ....image_io import Radiograph, read_radiograph
@@ -17,8 +16,7 @@ from ....image_io.dicom.study import read_study_tags
 from ....spine.image_suffixes import image_stem
 from ....spine.imaging.orientation import orientation_of
 from ....spine.schema import Spine
-from ...codec import PRESENT, STATE
-from ..labelled_items import checked_label, patient_by_name
+from ..labelled_items import checked_label, patient_by_name, points_of
 from .data_set import DataImage, DataOptions, DataSet, digest_of
 
 
@@ -79,7 +77,7 @@ def _read(source: LabelSource, options: DataOptions) -> tuple[DataImage, bool]:
     radiograph = read_radiograph(source.path)
     spine = source.read_spine(radiograph)
     label = checked_label(spine, radiograph, source.is_missing_unknown)
-    points = np.where(label[..., STATE:] == PRESENT, label[..., :STATE], np.nan)
+    points = points_of(label)
     patient, is_stated = _patient_of(source, options)
     digest = digest_of(source.path.read_bytes())
     size = radiograph.width, radiograph.height

@@ -9,6 +9,7 @@ from ....image_io import Radiograph
 from ....spine.imaging.image_geometry import PIXELS
 from ....spine.labels.markups import from_markups, parse_json, stated_geometry
 from ....spine.schema import POINTS, Spine
+from ....study.consensus import mean_spine
 from ....study.differences import differences, names_shift, size_of
 from ....study.slots import ImageReadings, Reading
 from ...inference.response import with_stated_side
@@ -85,8 +86,8 @@ class Comparisons:
         radiograph = self._read_image(image.image) if read else None
         entries = [self._entry(image.image, one, radiograph) for one in read if radiograph is not None]
         compared = [one for one in read if one.reading in image.independent][:2]
-        found: dict[str, Any] = {"differences": [], "angle_difference_deg": None, "names_shift": 0}
-        if len(compared) == 2:
+        found: dict[str, Any] = {"differences": [], "angle_difference_deg": None, "names_shift": 0, "mean": None}
+        if len(compared) == 2 and radiograph is not None:
             one, other = compared
             angles = [of.label.metadata.get(ANGLE) for of in compared]
             found = {
@@ -95,6 +96,7 @@ class Comparisons:
                 ],
                 "angle_difference_deg": _angle_difference(*angles),
                 "names_shift": names_shift(one.spine, other.spine),
+                "mean": self._mean(image.image, one, other, radiograph),
             }  # fmt: skip
         return {"image": image.image, "readings": entries, **found}
 
@@ -110,8 +112,6 @@ class Comparisons:
     def _entry(self, image: str, one: ReadLabel, radiograph: Radiograph) -> dict[str, Any]:
         reading, info = one.reading, one.label.metadata
         points = landmarks_response(image, reading.tag, one.label, one.spine)
-        frame = with_stated_side(radiograph.frame, radiograph, self._store.stated_side(image))
-        request = _measure_request(one.spine, frame.width, frame.height, frame.image_left_is, points["origin"])
         return {
             "number": reading.number,
             "kind": reading.kind,
@@ -126,8 +126,23 @@ class Comparisons:
             "version": reading.version,
             "landmarks": points["landmarks"],
             "touched": points["touched"],
-            "measured": measure_response(request),
+            "measured": self._measured(image, one.spine, points["origin"], radiograph),
         }
+
+    def _mean(self, image: str, one: ReadLabel, other: ReadLabel, radiograph: Radiograph) -> dict[str, Any]:
+        """The mean of two readings as it would be saved, or the sentence that says why there is none."""
+        try:
+            mean = mean_spine(one.spine, other.spine)
+        except ValueError as error:
+            return {"landmarks": [], "measured": None, "sentence": str(error)}
+        label = CurrentLabel(0, b"", origin_of(one.label.metadata).as_dict())
+        points = landmarks_response(image, FINAL, label, mean)
+        measured = self._measured(image, mean, points["origin"], radiograph)
+        return {"landmarks": points["landmarks"], "measured": measured, "sentence": ""}
+
+    def _measured(self, image: str, spine: Spine, origin: dict[str, Any], radiograph: Radiograph) -> dict[str, Any]:
+        frame = with_stated_side(radiograph.frame, radiograph, self._store.stated_side(image))
+        return measure_response(_measure_request(spine, frame.width, frame.height, frame.image_left_is, origin))
 
 
 def _angle_difference(one: Any, other: Any) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ....study.plan import StudyPlan
 from ....study.slots import ImageReadings, Reading
-from ....study.visibility import Viewer, own_reading, reading_state, sees_labels, sees_model
+from ....study.visibility import Part, Viewer, own_reading, part_of, reading_state, sees_labels, sees_model
 from ...active_learning.prelabel_worker import is_of_person
 from ...store.datastore import StudiesDatastore
 from ...store.images import FINAL, PREDICTED, REASON, STATED_SIDE
@@ -84,6 +84,12 @@ class Gate:
             return None
         found = own_reading(self.plan, self.viewer, self.readings(image), self._now())
         return found if found is not None and found.is_submitted else None
+
+    def part(self, image: str) -> Part:
+        """What the user may do with an image."""
+        if self.plan is None:
+            return Part(may_save=True, offers_model=True, reading=None)
+        return part_of(self.plan, self.viewer, self.readings(image), self._now())
 
     def tag(self, image: str, tag: str) -> str | None:
         """Tag under which the user sees a label; ``None`` where it is hidden.

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from .....learning.validation import Expected
 from .....study.plan import StudyPlan
+from .....study.visibility import Part
 from ....annotation.bodies import Body, ShortText
 from ....annotation.readings.gate import Gate
 from ...access_policy import requires
@@ -16,7 +17,7 @@ from ...auth import Role
 from ...dependencies import CurrentGate, CurrentUser, Json, Service, ServiceDep
 from ...errors import answer, bad_request
 from ..datastore import BaseVersion, ImageId, _check_image
-from .plan import name_of
+from .plan import name_of, reading_json
 
 router = APIRouter(tags=["Study"])
 
@@ -44,7 +45,9 @@ _READINGS = {
     "differences": [_VERTEBRA],
     "angle_difference_deg": 2.3,
     "names_shift": 0,
+    "mean": {"landmarks": [], "measured": None, "sentence": ""},
     "final": None,
+    "you": {"may_save": True, "model": True, "reading": None},
 }
 
 
@@ -57,7 +60,9 @@ _READINGS = {
 async def readings(service: ServiceDep, gate: CurrentGate, image: ImageId) -> Response:
     """Points and measurements of each reading; differences of the first two by different readers, largest first.
 
-    From whom the readings are hidden sees the own one under work only.
+    From whom the readings are hidden sees the own one under work only. ``mean`` is that of these two as it would be
+    saved, or the sentence that says why there is none; ``you`` is what the user may do with the image: save points,
+    begin with those of the model, and which reading it is.
     """
     return Json(await service.io_pool.run(_readings, service, gate, image))
 
@@ -75,7 +80,13 @@ def _readings(service: Service, gate: Gate, image: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise HTTPException(409, "a reading is missing or damaged on the disk") from error
     final = service.study.comparisons.final(present) if gate.shows_labels(image) else None
-    return {**found, "final": final}
+    return {**found, "final": final, "you": _part(gate.part(image))}
+
+
+def _part(part: Part) -> dict[str, Any]:
+    own = part.reading
+    reading = None if own is None else {**reading_json(own), "submitted": own.is_submitted}
+    return {"may_save": part.may_save, "model": part.offers_model, "reading": reading}
 
 
 _QUEUED = {"image": "phantom_1", "readings": [{"number": 1, "reader": "ada", "version": 1}], "adjudicator": None}

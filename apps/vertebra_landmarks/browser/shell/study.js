@@ -1,0 +1,100 @@
+/** The study that the images belong to: its plan, its progress, and the part that the user has in it. */
+
+/** @typedef {import("../api/types.js").NextImage} NextImage */
+/** @typedef {import("../api/types.js").ReadingSlot} ReadingSlot */
+/** @typedef {import("../api/types.js").StudyStatus} StudyStatus */
+
+const TITLES = { first: "First reading", second: "Second reading", repeat: "Repeat" };
+
+/** Such as "Second reading, blind". @param {ReadingSlot} reading @returns {string} */
+export function readingTitle({ kind, blind }) {
+    return `${TITLES[kind]}${blind ? ", blind" : ""}`;
+}
+
+/** The study as the server last told it; there is none without a plan. */
+export class Study {
+    /** @param {import("../api/client.js").Client} client */
+    constructor(client) {
+        this.client = client;
+        /** @type {StudyStatus|null} null until the server has said */
+        this.status = null;
+        /** Resolves when the server has said, or does not. @type {Promise<void>} */
+        this.ready = Promise.resolve();
+        /** @type {Set<() => void>} */
+        this.listeners = new Set();
+    }
+
+    /** Call back on every change. @param {() => void} listener @param {AbortSignal} [signal] ends it */
+    onChange(listener, signal) {
+        this.listeners.add(listener);
+        signal?.addEventListener("abort", () => this.listeners.delete(listener));
+    }
+
+    /** Null without one. */
+    get plan() {
+        return this.status?.plan ?? null;
+    }
+
+    /** Whether the user reads by the plan. */
+    get isReader() {
+        return Boolean(this.status?.you.is_reader);
+    }
+
+    /** Whether the user chooses final labels. */
+    get isAdjudicator() {
+        return Boolean(this.status?.you.is_adjudicator);
+    }
+
+    /** Whether the user may submit anything: anybody without a plan. */
+    get hasPart() {
+        return this.plan === null || this.isReader || this.isAdjudicator;
+    }
+
+    /** Why the user has no part in the plan. */
+    get noPartText() {
+        const name = this.status?.you.user ?? "";
+        return name ? `${name} is neither reader nor adjudicator of the study plan: you may look, but not submit.`
+            : "This study is read by a plan: enter your name at the top right, then it shows what is yours.";
+    }
+
+    /** What the button says that opens the next image. */
+    get nextText() {
+        return this.plan === null ? "Next image" : "Your next image";
+    }
+
+    /** Ask the server. @returns {Promise<void>} where it does not answer, what is known stays */
+    load() {
+        this.ready = this.#load();
+        return this.ready;
+    }
+
+    /**
+     * What the user reads or adjudicates next.
+     * @param {string} strategy of the choice of a new image; "" for the default one
+     * @param {AbortSignal|null} [signal]
+     * @returns {Promise<NextImage>}
+     * @throws {import("../api/errors.js").ServerError} the user has no part in the plan
+     */
+    async next(strategy, signal = null) {
+        const answer = await this.client.post("/study/next", strategy ? { strategy } : {}, { signal });
+        void this.load();
+        return answer;
+    }
+
+    /** Give an image back unread. @param {string} image */
+    async release(image) {
+        await this.client.post("/study/release", { image });
+    }
+
+    /** Use an answer of the server. @param {StudyStatus|null} status */
+    show(status) {
+        this.status = status;
+        for (const listener of this.listeners) listener();
+    }
+
+    async #load() {
+        try {
+            this.show(await this.client.get("/study"));
+        } catch { /* the page that is open says it, since it asks for images */ }
+    }
+}
