@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, and_, func, select
+from sqlalchemy import Connection, Row, Select, and_, bindparam, func, select
 
 from ...spine.atomic_write import atomic_write
 from ..filenames import is_inside
@@ -37,6 +37,20 @@ WRITE_GRACE_S = 10.0
 """A file modified more recently may still be being written."""
 Claim = Callable[[Connection, int], None]
 """Notes in a writing transaction where a label version, by its key, has come from."""
+
+
+def _state_query() -> Select[Any]:
+    """The image, if it is there, and the last version of its label, by ``store``, ``image`` and ``tag``."""
+    of_last, tag = labels.alias(), bindparam("tag")
+    newest = select(func.max(of_last.c.version)).where(of_last.c.image == images.c.key, of_last.c.tag == tag)
+    last = and_(labels.c.image == images.c.key, labels.c.tag == tag, labels.c.version == newest.scalar_subquery())
+    query = select(labels, images.c.key.label("of_image")).select_from(images).outerjoin(labels, last)
+    return query.where(images.c.store == bindparam("store"), images.c.id == bindparam("image"))
+
+
+_ANY_STATE = _state_query()
+_STATE = _ANY_STATE.where(images.c.state != GONE)
+"""Built once: that takes longer than to ask, and every save asks."""
 
 
 def is_whole(content: bytes) -> bool:
@@ -140,15 +154,11 @@ class LabelSync:
         Raises:
             ImageNotFoundException: there is no such image.
         """
-        of_last = labels.alias()
-        newest = select(func.max(of_last.c.version)).where(of_last.c.image == images.c.key, of_last.c.tag == tag)
-        last = and_(labels.c.image == images.c.key, labels.c.tag == tag, labels.c.version == newest.scalar_subquery())
-        query = select(labels, images.c.key.label("of_image")).select_from(images).outerjoin(labels, last)
-        query = query.where(images.c.store == self._context.key, images.c.id == image)
         with self._database.reading() as connection:  # one question: every save asks it
             row = None
             if is_storable(image):
-                row = connection.execute(query if even_gone else query.where(images.c.state != GONE)).one_or_none()
+                asked = {"store": self._context.key, "image": image, "tag": tag}
+                row = connection.execute(_ANY_STATE if even_gone else _STATE, asked).one_or_none()
             if row is None:
                 raise not_found(image)
         return LabelState(row.of_image, image, tag, None if row.key is None else row, row.version or 0)
