@@ -16,6 +16,9 @@ from lib.spine.atomic_write import atomic_write
 
 BASELINE = "random"
 FIGURES = ("error", "corners_near", "films_found")
+AS_IN_POOL = "error_as_in_pool"
+"""Of mixed pools: ``error``, which takes all kinds alike, with every kind weighted by its share of the pool instead."""
+BY_KIND = "by_kind"
 CLIP, NEAR, FOUND = 1.0, 0.25, 0.5
 _LEVEL = 0.95
 
@@ -94,8 +97,12 @@ def _paired(curves: Mapping[str, Mapping[int, np.ndarray]], name: str) -> tuple[
     return np.array([curves[name][seed] for seed in seeds]), np.array([curves[BASELINE][seed] for seed in seeds])
 
 
-def read(folders: Sequence[Path], sizes: Sequence[int]) -> dict[str, dict[int, list[dict[str, float]]]]:
-    """Figures of finished rounds by strategy and seed, means over the folders, each of which must have them."""
+Rounds = dict[str, dict[int, list[dict[str, Any]]]]
+"""Figures of every round by strategy and seed."""
+
+
+def read(folders: Sequence[Path], sizes: Sequence[int]) -> Rounds:
+    """Figures of finished rounds, means over the folders, each of which must have them."""
     found: dict[str, dict[int, list[list[dict[str, Any]]]]] = {}
     for path in sorted(path for folder in folders for path in folder.glob("*-*.json")):
         strategy, _, seed = path.stem.rpartition("-")
@@ -108,12 +115,23 @@ def read(folders: Sequence[Path], sizes: Sequence[int]) -> dict[str, dict[int, l
     }
 
 
-def _means(parts: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, float]]:
+def _means(parts: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """Figures of rounds, each the mean over its likes."""
     return [
-        {"labels": likes[0]["labels"], **{key: float(np.mean([one[key] for one in likes])) for key in FIGURES}}
+        {"labels": likes[0]["labels"], **{key: _mean([one[key] for one in likes]) for key in _figures_of(likes[0])}}
         for likes in zip(*parts, strict=True)
     ]
+
+
+def _figures_of(one: Mapping[str, Any]) -> list[str]:
+    return [*FIGURES, *(name for name in (AS_IN_POOL, BY_KIND) if name in one)]
+
+
+def _mean(likes: Sequence[Any]) -> Any:
+    """Of numbers, or number by number of mappings with the same keys."""
+    if isinstance(likes[0], Mapping):
+        return {name: _mean([one[name] for one in likes]) for name in likes[0]}
+    return float(np.mean(likes))
 
 
 def write(folder: Path, settings: Mapping[str, Any], parts: Sequence[Path]) -> None:
@@ -129,24 +147,47 @@ def write(folder: Path, settings: Mapping[str, Any], parts: Sequence[Path]) -> N
     """
     rounds = read(parts, settings["sizes"])
     rounds = {name: seeds for name, seeds in rounds.items() if set(seeds) & set(rounds.get(BASELINE, ()))}
+    if not rounds:
+        return
     labels = np.array(settings["sizes"], dtype=float)
-    curves = {
-        name: {seed: np.array([r["error"] for r in one]) for seed, one in seeds.items()}
-        for name, seeds in rounds.items()
-    }
+    names = _figures_of(next(iter(rounds[BASELINE].values()))[0])
     figures = {
         "settings": {**settings, "held_out": [part.name for part in parts]},
-        "strategies": compare(labels, curves),
+        "strategies": compare(labels, _curves(rounds, "error")),
     }
+    if AS_IN_POOL in names:
+        figures[AS_IN_POOL] = compare(labels, _curves(rounds, AS_IN_POOL))
+        figures[BY_KIND] = _by_kind(rounds)
     with atomic_write(folder / "rounds.json") as temporary:
         temporary.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    columns = [name for name in names if name != BY_KIND]
     with atomic_write(folder / "rounds.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream)
-        table.writerow(["strategy", "seed", "labels", *FIGURES])
+        table.writerow(["strategy", "seed", "labels", *columns])
         for name, seeds in rounds.items():
             for seed, one in seeds.items():
-                table.writerows([name, seed, r["labels"], *(f"{r[key]:.5f}" for key in FIGURES)] for r in one)
-    draw(folder / "rounds.png", labels, curves)
+                table.writerows([name, seed, r["labels"], *(f"{r[key]:.5f}" for key in columns)] for r in one)
+    draw(folder / "rounds.png", labels, _curves(rounds, "error"))
+
+
+def _curves(rounds: Rounds, figure: str) -> dict[str, dict[int, np.ndarray]]:
+    """One figure of all rounds by strategy and seed."""
+    return {
+        name: {seed: np.array([r[figure] for r in one]) for seed, one in seeds.items()}
+        for name, seeds in rounds.items()
+    }
+
+
+def _by_kind(rounds: Rounds) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """By strategy and kind: error and labelled images in every round, means over the seeds."""
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for name, seeds in rounds.items():
+        means = [_mean([one[BY_KIND] for one in likes]) for likes in zip(*seeds.values(), strict=True)]
+        found[name] = {
+            kind: {figure: [mean[kind][figure] for mean in means] for figure in figures}
+            for kind, figures in means[0].items()
+        }
+    return found
 
 
 def draw(path: Path, labels: np.ndarray, curves: Mapping[str, Mapping[int, np.ndarray]]) -> None:

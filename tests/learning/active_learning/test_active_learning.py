@@ -7,6 +7,7 @@ import pytest
 
 from lib.learning.active_learning import STRATEGIES, ImageDescriptor
 from lib.learning.active_learning.anatomy import anatomy_score
+from lib.learning.active_learning.balanced import balanced_order
 from lib.learning.active_learning.diverse import diverse_order
 from lib.learning.active_learning.embedding import distances, embedding, nearest
 from lib.learning.active_learning.informative import informative_order
@@ -59,7 +60,23 @@ def test_informative_leaves_the_least_variance_of_all_choices() -> None:
     assert informative_order(pool, np.ones(6), labelled, 1) == [int(np.argmin(after))]
 
 
-@pytest.mark.parametrize("order", [diverse_order, informative_order], ids=["diverse", "informative"])
+def test_rare_kinds_count_for_more_than_their_number() -> None:
+    """After m labels a kind of equal images has the variance v = 0.3 / (m + 0.3); the next takes v² / (v + 0.3) of it.
+
+    That is 0.769, 0.100, 0.0395, 0.0211, 0.0132, 0.0090, 0.0065, ... for each image, which counts 100 to 25 by
+    number, and 10 to 5 by the square root of it.
+    """
+    kinds = np.repeat([0.0, 10.0], [100, 25])[:, None]
+    orders = [order(kinds, np.ones(125), kinds[:0], 9) for order in (informative_order, balanced_order)]
+    assert ["".join("fr"[place >= 100] for place in order) for order in orders] == ["frffrffrf", "frfrffrfr"]
+    assert balanced_order(kinds, np.ones(125), kinds[-1:], 1)[0] < 100  # the rare kind is known
+    unsure = np.where(kinds[:, 0] > 0, 0.6, 0.4)  # 2.25 when squared, which is more than 10 to 5
+    assert balanced_order(kinds, unsure, kinds[:0], 1)[0] >= 100
+
+
+@pytest.mark.parametrize(
+    "order", [diverse_order, informative_order, balanced_order], ids=["diverse", "informative", "balanced"]
+)
 def test_nothing_is_chosen_twice_and_no_label_is_needed(order) -> None:  # type: ignore[no-untyped-def]
     same = np.zeros((5, 3))
     assert sorted(order(same, np.ones(5), np.empty((0, 3)), 9)) == [0, 1, 2, 3, 4]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import anatomy, diverse, informative, uncertainty
+from . import anatomy, balanced, diverse, informative, uncertainty
 from .descriptors import ImageDescriptor, describe_images
 from .strategy import OrderStrategy, ScoreStrategy, Strategy
 
@@ -11,10 +11,11 @@ STRATEGIES: dict[str, Strategy] = {
     "anatomy": anatomy.STRATEGY,
     "diverse": diverse.STRATEGY,
     "informative": informative.STRATEGY,
+    "balanced": balanced.STRATEGY,
 }
 """All strategies that need a network, by name."""
 
-DEFAULT = "informative"
+DEFAULT = "balanced"
 """The strategy that clients are offered first; simulated rounds compare them (docs/ACTIVE_LEARNING.md)."""
 
 __all__ = ["DEFAULT", "STRATEGIES", "ImageDescriptor", "OrderStrategy", "ScoreStrategy", "Strategy", "describe_images"]
