@@ -56,7 +56,7 @@ def trained(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     models.serve(1)
     report = {"state": "done", "start_ts": 1_790_000_000, "elapsed_s": 300.0, "gate": GATE, "message": None}
     (studies / FOLDER / "training.json").write_text(json.dumps(report))
-    with start(studies, *UNSCORED) as running:
+    with start(studies, *UNSCORED, "--conf", "weights", str(WEIGHTS)) as running:
         for seed, (name, (user, seconds)) in enumerate(LABELLED.items()):
             save_truth(running, name, seed, user=user, seconds=seconds)
         yield running
