@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -123,6 +124,7 @@ def test_images_that_were_left_take_no_memory(opened: Open) -> None:
         annotator.wait_for(other)
         annotator.wait_for_points()
     annotator.settle()
-    assert (
-        count_of(session, "annotate/workspace.js", "Workspace") <= 2
-    )  # the open one; the last one may wait for timers
+    deadline = time.monotonic() + LEAVING_TIMEOUT_MS / 1000
+    while count_of(session, "annotate/workspace.js", "Workspace") > 2:  # the open one; the last may wait for timers
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(500)
