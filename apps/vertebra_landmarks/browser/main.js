@@ -171,7 +171,10 @@ function followUser({ session, study, router }) {
     session.onChange(() => {
         if (session.hasLogin || session.userName === known) return;
         known = session.userName;
-        void study.load().then(() => { if (study.plan !== null) void router.reload(); });
+        const wasStudy = study.plan !== null;
+        const asked = study.load();
+        if (wasStudy) void router.reload(); // at once: what was shown is of the user before
+        else void asked.then(() => { if (study.plan !== null) void router.reload(); });
     });
 }
 

@@ -73,7 +73,7 @@ export class Autosave {
         const { revision, resumedKey } = session;
         if (session.isSaved) return;
         try {
-            await drafts.save(session.draft(editor, context.user()), resumedKey);
+            await drafts.save(session.draft(editor, session.author(context.user())), resumedKey);
             if (session.resumedKey === resumedKey) session.resumedKey = "";
             session.savedRevision = Math.max(session.savedRevision, revision);
             workspace.isInMemoryOnly = this.#isTold = false;

@@ -60,6 +60,8 @@ export class EditSession {
     changeCount = 0;
     /** Digest of the image's file that is shown. */
     imageDigest = "";
+    /** Who has opened the image; of a study, all work on it is that user's. */
+    user = "";
     /** What the user may do with the image of a study; null without a plan. @type {Part | null} */
     part = null;
     /** Versions of the readings that an adjudicator chooses from, by number; null for everybody else. */
@@ -87,6 +89,7 @@ export class EditSession {
     again() {
         const session = new EditSession(this.imageId, this.server, this.source);
         session.imageDigest = this.imageDigest;
+        session.user = this.user;
         return session;
     }
 
@@ -98,6 +101,11 @@ export class EditSession {
     /** Number of the reading that is made; 0 for the final label of an adjudicator, null for neither. */
     get reading() {
         return this.isAdjudication ? 0 : this.part?.reading?.number ?? null;
+    }
+
+    /** Whose the work is: without a plan, that of whoever is named in the end. @param {string} user @returns {string} */
+    author(user) {
+        return this.part === null ? user : this.user;
     }
 
     /** Whether there are changes that the server does not have. */

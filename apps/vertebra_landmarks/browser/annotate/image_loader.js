@@ -369,8 +369,10 @@ async function chosenPoints(client, { image, readings, final, mean }, source, si
  */
 export function isOfReading(draft, session, user) {
     if (draft.user !== user) return false;
-    return (draft.reading ?? null) === session.reading
-        || ((draft.reading ?? null) === null && session.reading !== 0 && session.part?.reading?.kind !== "repeat");
+    if ((draft.reading ?? null) !== null) return draft.reading === session.reading;
+    if (session.reading === null) return true;
+    const isOwnWork = draft.baseVersion === 0 && !draft.begunBy; // from before the plan: of nobody else's label
+    return isOwnWork && session.reading !== 0 && session.part?.reading?.kind !== "repeat";
 }
 
 /** "14:32", or day and time where it was not today. @param {number} seconds since 1970 */

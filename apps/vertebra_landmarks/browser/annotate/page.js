@@ -89,6 +89,7 @@ export class AnnotatePage {
         this.view.element.setAttribute("aria-label", `Radiograph ${imageId} with its landmarks: Tab goes from point to ` +
             "point, arrows move the selected one, Escape leaves");
         const session = new EditSession(imageId, serverIdentity(document.baseURI), reading);
+        session.user = context.user();
         this.workspace = new Workspace(context, this.view, session);
         this.autosave = new Autosave(this.workspace);
         this.inference = new Inference(this.workspace, () => this.autosave.onEdited(false));

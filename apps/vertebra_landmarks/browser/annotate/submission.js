@@ -6,6 +6,7 @@ import { namesOf } from "../editor/schema.js";
 import { FINAL, fetchLabel } from "./image_loader.js";
 
 /** @typedef {import("../api/types.js").Label} Label */
+/** @typedef {import("../api/types.js").ImageReadings} ImageReadings */
 /** @typedef {import("./workspace.js").Workspace} Workspace */
 
 /** A second click within this time is the other half of a double click, and confirms nothing. */
@@ -147,14 +148,19 @@ export class Submission {
 
     async #send() {
         const { workspace, autosave } = this;
-        const { session, editor } = workspace;
+        const { session, editor, context } = workspace;
         this.question = null;
+        if (session.author(context.user()) !== context.user()) {
+            context.messages.show(`${session.imageId} was opened by ${session.user || "nobody"}: open it again.`, "error");
+            return;
+        }
         session.timer.touch();
         if (session.revision === session.submittedRevision) session.revision += 1; // becomes a label of this user
         void autosave.flush();
         const sent = { revision: session.revision, predictionCount: editor.predictionCount };
         const stored = await workspace.run("submit", `Submitting ${session.imageId}`,
-            ({ controller }) => this.#put(controller.signal), (error) => this.#onError(error));
+            ({ controller: { signal } }) => this.#put(signal).catch((error) => this.#putElsewhere(error, signal)),
+            (error) => this.#onError(error));
         if (stored) await this.#onStored(stored, sent);
     }
 
@@ -177,6 +183,23 @@ export class Submission {
         };
         const seen = `base_version=${session.baseVersion}&image_digest=${session.imageDigest}`;
         return context.client.put(`${path}&${seen}`, body, { signal });
+    }
+
+    /**
+     * Store the points as another reading of the same user, where theirs has run out and was given to somebody else.
+     * @param {unknown} error why they were refused
+     * @param {AbortSignal} signal
+     */
+    async #putElsewhere(error, signal) {
+        const { session, context } = this.workspace;
+        const own = session.part?.reading;
+        const isConflict = error instanceof ServerError && error.kind === "conflict";
+        if (!isConflict || !own || own.submitted || own.kind === "repeat") throw error;
+        const path = withQuery("/readings", { image: session.imageId });
+        const { you } = /** @type {ImageReadings} */ (await context.client.get(path, { signal }));
+        if (!you?.may_save || you.reading?.number === own.number || you.reading?.kind === "repeat") throw error;
+        session.part = you;
+        return this.#put(signal);
     }
 
     /** @param {unknown} error */

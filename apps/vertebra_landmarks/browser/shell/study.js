@@ -13,6 +13,8 @@ export function readingTitle({ kind, blind }) {
 
 /** The study as the server last told it; there is none without a plan. */
 export class Study {
+    #asked = 0;
+
     /** @param {import("../api/client.js").Client} client */
     constructor(client) {
         this.client = client;
@@ -93,8 +95,10 @@ export class Study {
     }
 
     async #load() {
+        const asked = ++this.#asked;
         try {
-            this.show(await this.client.get("/study"));
+            const status = await this.client.get("/study");
+            if (asked === this.#asked) this.show(status); // else for a user before
         } catch { /* the page that is open says it, since it asks for images */ }
     }
 }

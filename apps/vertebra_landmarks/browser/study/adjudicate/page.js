@@ -171,11 +171,12 @@ class AdjudicatePage {
         const versions = Object.fromEntries(found.readings.map(({ number, version }) => [number, version]));
         const seen = found.final?.version ?? found.readings.find(({ tag }) => tag === "final")?.version ?? 0;
         const path = `${withQuery("/readings/adjudicate", { image: this.imageId })}&base_version=${seen}`;
+        const { text } = this.choices;
         const take = chosen === "mean" ? "mean" : found.readings[chosen].number;
         this.#setBusy(true);
         try {
             await client.post(path, { take, versions, user: this.context.user() });
-            messages.show(`${this.imageId}: the final label is ${this.choices.text}.`);
+            messages.show(`${this.imageId}: the final label is ${text}.`);
             await this.#next();
         } catch (error) {
             await this.#onRefused(error);

@@ -60,7 +60,8 @@ class StudyAgreement:
             cached = self._cached.get(is_unaided)
             if cached is None or cached[0] != versions:
                 cached = versions, self._calculated(is_unaided)
-                self._cached[is_unaided] = cached
+                if not cached[1]["problems"]:  # an image that cannot be read now may be there next time
+                    self._cached[is_unaided] = cached
             return cached[1]
 
     def _versions(self) -> _Versions:
