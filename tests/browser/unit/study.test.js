@@ -40,7 +40,10 @@ test("unfinished work is offered to its user and for its reading only", () => {
     assert.ok(!isOfReading(draft(2, "ada"), session(2), "ben"));
     assert.ok(!isOfReading(draft(1), session(3, "repeat"), "ben"));
     assert.ok(!isOfReading({ user: "ben" }, session(3, "repeat"), "ben"));
-    assert.ok(isOfReading({ user: "ben" }, session(1), "ben")); // of a release before readings
+    const before = { user: "ben", baseVersion: 0, begunBy: "" }; // the plan, or of a release before readings
+    assert.ok(isOfReading(before, session(1), "ben"));
+    assert.ok(!isOfReading({ ...before, baseVersion: 2 }, session(1), "ben")); // with the points of somebody's label
+    assert.ok(!isOfReading({ ...before, begunBy: "ada" }, session(1), "ben"));
     assert.ok(!isOfReading(draft(null), session(0), "ben"));
 });
 

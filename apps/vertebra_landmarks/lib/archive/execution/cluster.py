@@ -45,6 +45,7 @@ _SETTINGS = {
     "distributed.scheduler.allowed-failures": 1_000,  # whether a part is given up, its attempts decide
     "distributed.comm.timeouts.connect": "120s",  # of workers of a busy machine
     "distributed.deploy.lost-worker-timeout": "1h",  # a killed worker loads the model before it is back
+    "distributed.worker.profile.enabled": False,  # else the stacks of all threads are read every 10 ms
     # Without Dask's MALLOC_TRIM_THRESHOLD_, which makes the allocator give every tensor back to the system at once.
     "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1},
 }
