@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, func, select
+from sqlalchemy import BindParameter, Connection, Row, Select, and_, bindparam, func, select
 
 from ...spine.atomic_write import atomic_write
 from ..filenames import is_inside
@@ -41,7 +41,8 @@ Claim = Callable[[Connection, int], None]
 
 def _state_query() -> Select[Any]:
     """The image, if it is there, and the last version of its label, by ``store``, ``image`` and ``tag``."""
-    of_last, tag = labels.alias(), bindparam("tag")
+    of_last = labels.alias()
+    tag: BindParameter[str] = bindparam("tag")
     newest = select(func.max(of_last.c.version)).where(of_last.c.image == images.c.key, of_last.c.tag == tag)
     last = and_(labels.c.image == images.c.key, labels.c.tag == tag, labels.c.version == newest.scalar_subquery())
     query = select(labels, images.c.key.label("of_image")).select_from(images).outerjoin(labels, last)
