@@ -113,6 +113,17 @@ def test_the_sign_in_dialog_is_accessible(
         assert walk(page) == NOTHING
 
 
+def test_axe_finds_nothing_serious_in_the_description_of_the_api(open_page: OpenPage) -> None:
+    page, _ = open_page("/docs")
+    page.locator(".opblock-summary-control", has_text="/infer/{model}").first.click()
+    page.locator(".opblock-summary-control", has_text="/measure").click()
+    expect(page.locator(".opblock-body pre").first).to_be_visible()
+    assert serious_findings(page) == []
+    page.locator(".btn.authorize").click()
+    expect(page.locator(".modal-ux")).to_be_visible()
+    assert serious_findings(page) == []
+
+
 BAD = """<!doctype html><html lang="en"><title>x</title><main><h1>x</h1><img src="data:,"><button></button>
 <p style="color: #777; background: #888">faint</p><input>
 <button style="outline: none">unmarked</button><a href="#" tabindex="0" style="position: fixed; top: -99px">away</a>

@@ -51,6 +51,7 @@ def test_the_second_is_told_and_may_keep_what_is_theirs(server: Server, pair: tu
     image, first, second = pair
     conflict = second.button("conflict")
     expect(conflict).to_contain_text("Ada")
+    assert "Ada" in second.message
     theirs, mine = first.positions(), second.positions()
     assert largest_difference(stored_label(server, image) or {}, theirs) < ROUNDING_PX
     second.button("show-theirs").click()
@@ -96,6 +97,7 @@ def test_each_of_two_people_sees_the_other(open_page: OpenPage, new_image: NewIm
     open_as(open_page, "Ada", image)
     second = open_as(open_page, "Grace", image)
     expect(second.button("presence")).to_contain_text("Ada")
+    expect(second.page.get_by_test_id("message")).to_contain_text("Ada has this image open")
 
 
 def test_a_second_tab_is_told_and_replaces_nothing(open_page: OpenPage, server: Server, new_image: NewImage) -> None:

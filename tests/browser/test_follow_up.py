@@ -85,6 +85,16 @@ def test_both_images_are_shown_with_their_points(open_page: OpenPage, clinic: Se
     assert len(watch.asked("GET", "/datastore/image/pixels")) == 2
 
 
+def test_on_a_narrow_window_both_images_are_beside_each_other(open_page: OpenPage, clinic: Server) -> None:
+    page, _ = open_page("/#/follow-up/visit_2", url=clinic.url, viewport={"width": 390, "height": 844})
+    page.wait_for_function(LOADED)
+    before, after = (page.get_by_test_id(f"{side}-view").bounding_box() for side in ("before", "after"))
+    assert before is not None
+    assert after is not None
+    assert before["x"] + before["width"] <= after["x"]
+    assert after["x"] + after["width"] <= 390
+
+
 def test_any_two_images_are_compared(open_page: OpenPage, clinic: Server) -> None:
     page, _ = open_page("/#/follow-up/visit_2", url=clinic.url)
     rows(page, "changes")

@@ -45,6 +45,7 @@ def test_the_description_of_the_api_is_rendered(open_page: OpenPage) -> None:
     expect(page.locator(".opblock").first).to_be_visible()
     page.locator(".opblock-summary-control").first.click()
     expect(page.locator(".opblock-body").first).to_be_visible()
+    expect(page.locator(".opblock-body pre").first).to_contain_text("status")
     assert watch.asked("GET", "/openapi.json")
 
 

@@ -182,6 +182,15 @@ def test_files_are_added_and_each_refusal_has_its_sentence(open_page: OpenPage, 
     assert server.ask("/datastore/image?image=added_1")[1] == files["added_1.png"]
 
 
+def test_a_single_refusal_is_said_at_once(open_page: OpenPage) -> None:
+    page, watch = open_page("/")
+    watch.expect("status of 415")
+    page.get_by_test_id("files").set_input_files([{"name": "notes.txt", "mimeType": "", "buffer": b"no image"}])
+    said = page.get_by_test_id("message")
+    expect(said).to_contain_text("0 images were added, 1 was refused. notes.txt: ")
+    expect(said).to_contain_text("must end with one of")
+
+
 def test_files_are_dropped_on_the_page(open_page: OpenPage, server: Server) -> None:
     page, _ = open_page("/")
     page.get_by_test_id("open-phantom_0").wait_for()

@@ -14,10 +14,8 @@ OWN_SCHEMES = ("blob", "data", "about", "chrome", "chrome-error", "chrome-extens
 """Addresses of these schemes are within the browser, as its viewer of PDF files is."""
 
 
-NO_LABEL_YET = r"status of 404 \(Not Found\) \[[^]]*/landmarks\?"
-"""The browser itself notes that an image has no label yet, which the page handles."""
 SOFTWARE_GL = r"GL Driver Message \(OpenGL, Performance"
-"""So it does that WebGL in software is slow."""
+"""The browser itself notes that WebGL in software is slow."""
 BY_POLICY = ("csp", "net::ERR_BLOCKED_BY_CSP")
 """Why a request failed that the browser did not even send."""
 
@@ -35,7 +33,7 @@ class Watch:
         self.origin = origin
         self.requests: list[tuple[str, str]] = []
         self._complaints: list[str] = []
-        self._expected: list[str] = [NO_LABEL_YET, SOFTWARE_GL]
+        self._expected: list[str] = [SOFTWARE_GL]
         self._refused: set[str] = set()
         context.add_init_script(REPORT_VIOLATIONS)
         context.on("request", self._on_request)

@@ -98,6 +98,25 @@ test("ready waits for the image that is being opened", async () => {
     assert.equal(probe.state().image, null);
 });
 
+test("ready belongs to the image that is asked for, also before the present one is left", async () => {
+    const probe = new PageProbe();
+    const image = { position: () => null, screenPosition: () => null, state: () => ({ image: "a", edits: 0, version: 1 }) };
+    probe.shown(image);
+    const first = probe.ready;
+    probe.leaving();
+    assert.notEqual(probe.ready, first);
+    assert.equal(probe.state().image, "a");
+    probe.staying();
+    assert.equal(await probe.ready, image);
+    probe.opening();
+    const failed = probe.ready;
+    probe.failed(new Error("there is no such image"));
+    await assert.rejects(failed, /no such image/);
+    probe.opening();
+    probe.shown(image);
+    assert.equal(await probe.ready, image);
+});
+
 test("times and changes are words", () => {
     assert.deepEqual([0, 59.4, 60, 200, 3600, 3900].map(durationText), ["0 s", "59 s", "1 min", "3 min 20 s", "1 h", "1 h 5 min"]);
     assert.deepEqual([0, 61, 7200, 86400, 3 * 86400].map((ago) => agoText(1e9 - ago, 1e9)),

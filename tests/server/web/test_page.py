@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from email.message import Message
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.responses import Response
 from starlette.types import Scope
 
-from lib.server.web.routes.page import BROWSER, CONTENT_SECURITY_POLICY, MEDIA_TYPES, PageFiles
+from lib.server.web.routes.page import BROWSER, CONTENT_SECURITY_POLICY, EXAMPLES, MEDIA_TYPES, PageFiles
 
 if TYPE_CHECKING:
     from ...serving import Server, Start
@@ -161,11 +161,60 @@ def test_types_are_those_of_the_suffix_whatever_the_system_knows(
     assert ("content-security-policy" in response.headers) == (suffix in (".html", ".svg"))
 
 
+@pytest.fixture(scope="module")
+def description(server: Server) -> dict[str, Any]:
+    """The description of the API."""
+    return dict(json.loads(fetch(server, "/openapi.json")[2]))
+
+
+@pytest.fixture(scope="module")
+def operations(description: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What it says of each route, such as "GET /info/"."""
+    every = description["paths"].items()
+    return {f"{method.upper()} {path}": route for path, routes in every for method, route in routes.items()}
+
+
+def json_of(described: dict[str, Any]) -> dict[str, Any] | None:
+    """What is said of the JSON of a body or an answer."""
+    content: dict[str, dict[str, Any]] = described.get("content", {})
+    return content.get("application/json")
+
+
 @pytest.mark.integration
-def test_the_api_description_has_examples_of_what_the_page_asks_for(server: Server) -> None:
-    paths = json.loads(fetch(server, "/openapi.json")[2])["paths"]
-    for path, method in (("/measure", "post"), ("/landmarks", "get"), ("/landmarks", "put"), ("/presence", "put")):
-        content = paths[path][method]["responses"]["200"]["content"]["application/json"]
-        assert content["example"], path
-    assert "/" not in paths
-    assert paths["/measure"]["post"]["responses"]["200"]["content"]["application/json"]["example"]["curves"]
+def test_every_answer_body_and_path_has_an_example(
+    description: dict[str, Any], operations: dict[str, dict[str, Any]]
+) -> None:
+    bare = []
+    for name, route in operations.items():
+        answer, body = json_of(route["responses"]["200"]), json_of(route.get("requestBody", {}))
+        if not name.startswith("HEAD") and "example" not in (answer or {"example": None}):
+            bare.append(f"{name}: answer")
+        if body is not None:
+            named = re.search(r'"#/components/schemas/(\w+)"', json.dumps(body["schema"]))
+            schema = body["schema"] if named is None else description["components"]["schemas"][named[1]]
+            if not {"example", "examples"} & set(schema):
+                bare.append(f"{name}: body")
+        parts = [one["name"] for one in route.get("parameters", ()) if one["in"] == "path" and "example" not in one]
+        bare += [f"{name}: {part}" for part in parts]
+    assert bare == []
+    assert operations["POST /measure"]["responses"]["200"]["content"]["application/json"]["example"]["curves"]
+    assert "GET /" not in operations
+
+
+@pytest.mark.integration
+def test_every_example_is_of_a_route(operations: dict[str, dict[str, Any]]) -> None:
+    assert set(json.loads(EXAMPLES.read_text(encoding="utf-8"))["operations"]) <= set(operations)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "path", ["/info/", "/auth/", "/auth/token/valid", "/datastore/", "/model/info/vertebra_landmarks", "/images"]
+)
+def test_examples_are_like_the_answers_of_a_server(
+    server: Server, operations: dict[str, dict[str, Any]], path: str
+) -> None:
+    route = operations[f"GET {path.replace('/vertebra_landmarks', '/{model}')}"]
+    example = route["responses"]["200"]["content"]["application/json"]["example"]
+    status, _, body = fetch(server, path, Authorization=f"Bearer {TOKENS.split()[-1]}")
+    assert status == 200, body
+    assert set(example) == set(json.loads(body))

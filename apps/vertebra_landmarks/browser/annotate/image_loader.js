@@ -68,13 +68,8 @@ export function isOutdated(proposal, label) {
  * @param {AbortSignal | null} signal
  * @returns {Promise<Label | null>}
  */
-export async function fetchLabel(client, imageId, tag, signal = null) {
-    try {
-        return await client.get(withQuery("/landmarks", { image: imageId, tag }), { signal });
-    } catch (error) {
-        if (error instanceof ServerError && error.kind === "not_found") return null;
-        throw error;
-    }
+export function fetchLabel(client, imageId, tag, signal = null) {
+    return client.get(withQuery("/landmarks", { image: imageId, tag, missing_ok: true }), { signal });
 }
 
 /**

@@ -140,23 +140,35 @@ export class Navigation {
 
     /** Open the image that the strategy chooses; in a study, the one that the plan has for the user. */
     async next() {
+        const { context } = this.page.workspace;
+        context.probe.leaving();
+        const isLeft = context.study.plan === null ? await this.#nextOfStrategy() : await this.#nextOfStudy();
+        if (!isLeft) context.probe.staying();
+    }
+
+    /** @returns {Promise<boolean>} whether there is one */
+    async #nextOfStrategy() {
         const { workspace, opened, images } = this.page;
         const { context, session } = workspace;
-        if (context.study.plan !== null) return this.#nextOfStudy();
         const strategy = images.strategy.value || "first";
         const id = await workspace.run("next", "Choosing the next image", ({ controller }) =>
             chooseNext(context.client, strategy, session.imageId, opened, controller.signal)
         );
         if (id) context.router.go("image", id);
         else if (id === "") context.messages.show("All images are labelled.");
+        return Boolean(id);
     }
 
     /** Open the image that was open before this one. */
     previous() {
+        const { probe, router } = this.page.workspace.context;
         const id = this.page.opened.back();
-        if (id) this.page.workspace.context.router.go("image", id);
+        if (!id) return;
+        probe.leaving();
+        router.go("image", id);
     }
 
+    /** @returns {Promise<boolean>} whether there is one, and the user goes there */
     async #nextOfStudy() {
         const { workspace, images } = this.page;
         const { context, session } = workspace;
@@ -168,5 +180,6 @@ export class Navigation {
         );
         if (found?.image) context.router.go(found.adjudicate ? "adjudicate" : "image", found.image);
         else if (found) context.messages.show(found.sentence ?? "Nothing is left for you now.");
+        return Boolean(found?.image);
     }
 }

@@ -123,7 +123,9 @@ export class AnnotatePage {
         try {
             label = await loader.open();
         } catch (error) {
-            if (!workspace.isClosed) showInstead(this.stage, messageOf(error), () => void workspace.context.router.reload());
+            if (workspace.isClosed) return;
+            workspace.context.probe.failed(error);
+            showInstead(this.stage, messageOf(error), () => void workspace.context.router.reload());
             return;
         }
         if (workspace.isClosed) return;
@@ -145,13 +147,18 @@ export class AnnotatePage {
     /** Leave the image; unsaved work is kept in the browser. @returns {Promise<boolean>} false where the user stays */
     async close() {
         const { workspace, autosave } = this;
+        const { probe } = workspace.context;
+        probe.leaving();
         this.pointKeys.end();
         workspace.editor.end();
         const isAnswered = await this.submission.idle(LEAVING_TIMEOUT_MS);
         if (!(await autosave.flush())) {
             const text = "Your edits are not submitted, and cannot be kept in this browser. They would be lost.";
             const choices = [{ label: "Stay", value: "stay" }, { label: "Leave", value: "leave" }];
-            if ((await workspace.context.messages.ask(text, choices)) !== "leave") return false;
+            if ((await workspace.context.messages.ask(text, choices)) !== "leave") {
+                probe.staying();
+                return false;
+            }
         }
         if (!isAnswered) workspace.context.messages.show(unansweredOf(workspace.session.imageId));
         this.presence.close();
@@ -160,7 +167,7 @@ export class AnnotatePage {
         this.keys.remove();
         this.#ending.abort();
         this.view.destroy();
-        workspace.context.probe.opening();
+        probe.opening();
         return true;
     }
 

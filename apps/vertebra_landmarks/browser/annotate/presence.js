@@ -25,6 +25,7 @@ export class Presence {
     /** @type {Map<string, {key: string, silent: number}>} */
     tabs = new Map();
     #page = newKey();
+    #isTold = false;
     /** @type {BroadcastChannel | null} */
     #channel = null;
     /** @type {Heartbeat} */
@@ -36,7 +37,7 @@ export class Presence {
         const { context, session } = workspace;
         this.#heartbeat = new Heartbeat(context.client, session.imageId, () => this.#state(), (users) => {
             this.users = users;
-            workspace.refresh();
+            this.#tell();
         }, () => this.#askTabs());
     }
 
@@ -109,6 +110,14 @@ export class Presence {
             this.tabs.set(tab, { key, silent: 0 });
             if (type === "hello") this.#post("here");
         }
-        this.workspace.refresh();
+        this.#tell();
+    }
+
+    /** Show who is here; as a message, too, when there was nobody before. */
+    #tell() {
+        const { text, workspace } = this;
+        if (text && !this.#isTold && !workspace.isClosed) workspace.context.messages.offer(text);
+        this.#isTold = text !== "";
+        workspace.refresh();
     }
 }

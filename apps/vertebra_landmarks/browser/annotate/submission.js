@@ -133,6 +133,7 @@ export class Submission {
     /** Leave both labels as they are. */
     cancelConflict() {
         this.conflict = null;
+        this.workspace.context.messages.hide();
         this.workspace.refresh();
     }
 
@@ -215,9 +216,8 @@ export class Submission {
         const theirs = await fetchLabel(context.client, session.imageId, FINAL).catch(() => null);
         if (theirs && (session.part === null || theirs.version !== session.baseVersion)) {
             this.conflict = { message: error.message, theirs };
-        } else {
-            context.messages.show(error.message, "error");
         }
+        context.messages.show(error.message, "error");
     }
 
     /**

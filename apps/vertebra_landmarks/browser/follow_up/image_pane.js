@@ -1,6 +1,6 @@
 /** One of the two images: shown with points and lines, which cannot be changed here. */
 
-import { isCancelled, messageOf, ServerError } from "../api/errors.js";
+import { isCancelled, messageOf } from "../api/errors.js";
 import { withQuery } from "../api/client.js";
 import { fill, h, nameElement } from "../shell/dom.js";
 import { measureBody, pointsOf } from "./stored_points.js";
@@ -91,11 +91,9 @@ export class ImagePane {
     /** The label, else the stored prediction. @param {string} id @param {AbortSignal} signal @returns {Promise<StoredLandmarks|null>} */
     async #landmarks(id, signal) {
         for (const tag of ["final", "original"]) {
-            try {
-                return await this.context.client.get(withQuery("/landmarks", { image: id, tag }), { signal });
-            } catch (error) {
-                if (!(error instanceof ServerError) || error.kind !== "not_found") throw error;
-            }
+            const query = withQuery("/landmarks", { image: id, tag, missing_ok: true });
+            const stored = await this.context.client.get(query, { signal });
+            if (stored) return stored;
         }
         return null;
     }

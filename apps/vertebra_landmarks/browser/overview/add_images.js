@@ -169,7 +169,9 @@ export class AddImages {
         const parts = [`${plural(counts.added, "image was", "images were")} added`];
         if (counts.refused) parts.push(`${plural(counts.refused, "was", "were")} refused`);
         if (counts.cancelled) parts.push(`${plural(counts.cancelled, "was", "were")} cancelled`);
-        this.context.messages.show(`${parts.join(", ")}.`, counts.refused ? "error" : "info");
+        const refused = this.uploads.filter(({ state }) => state === "refused");
+        const reason = refused.length === 1 ? ` ${refused[0].file.name}: ${refused[0].note.textContent}` : "";
+        this.context.messages.show(`${parts.join(", ")}.${reason}`, counts.refused ? "error" : "info");
     }
 
     #counts() {

@@ -38,6 +38,11 @@ export class Messages {
         if (kind === "info") this.timer = setTimeout(() => this.hide(), INFO_TIMEOUT_MS);
     }
 
+    /** Show a message unless there is one already. @param {string} text */
+    offer(text) {
+        if (!this.bar.hasChildNodes()) this.show(text);
+    }
+
     /** Hide the message, if any. */
     hide() {
         clearTimeout(this.timer);

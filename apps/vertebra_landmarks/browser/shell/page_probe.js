@@ -7,28 +7,50 @@
  * @property {() => {image: string|null, edits: number, version: number}} state
  */
 
-/** Stands for the open image; `ready` is a new promise for every image that is opened. */
+/** Stands for the open image; `ready` is a new promise from when another image is asked for. */
 export class PageProbe {
+    #isPending = true;
+    /** @type {(image: ShownImage) => void} */
+    #resolve = () => {};
+    /** @type {(error: unknown) => void} */
+    #reject = () => {};
+
     constructor() {
         /** @type {ShownImage|null} */
         this.image = null;
-        /** @type {(image: ShownImage) => void} */
-        this.resolve = () => {};
-        /** Resolves with the image once it is shown. @type {Promise<ShownImage>} */
+        /** Resolves with the image once it is shown; rejects with the error where it cannot be. @type {Promise<ShownImage>} */
         this.ready = this.#newPromise();
+    }
+
+    /** The image is about to be left, and stays until then: `ready` waits for what comes after it. */
+    leaving() {
+        if (this.#isPending) return;
+        this.#isPending = true;
+        this.ready = this.#newPromise();
+    }
+
+    /** The image was not left after all. */
+    staying() {
+        if (this.image) this.shown(this.image);
     }
 
     /** An image is being opened: `ready` waits for it. */
     opening() {
-        if (this.image === null) return;
+        this.leaving();
         this.image = null;
-        this.ready = this.#newPromise();
     }
 
     /** An image is shown. @param {ShownImage} image */
     shown(image) {
         this.image = image;
-        this.resolve(image);
+        this.#isPending = false;
+        this.#resolve(image);
+    }
+
+    /** The image cannot be shown. @param {unknown} error why */
+    failed(error) {
+        this.#isPending = false;
+        this.#reject(error);
     }
 
     /** See `ShownImage`; null where there is no such point. @param {string} name */
@@ -47,6 +69,9 @@ export class PageProbe {
     }
 
     #newPromise() {
-        return new Promise((/** @type {(image: ShownImage) => void} */ resolve) => { this.resolve = resolve; });
+        /** @type {Promise<ShownImage>} */
+        const promise = new Promise((resolve, reject) => { [this.#resolve, this.#reject] = [resolve, reject]; });
+        promise.catch(() => {}); // the page itself says why
+        return promise;
     }
 }

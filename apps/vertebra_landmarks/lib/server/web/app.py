@@ -89,6 +89,7 @@ def make_application(service: Service) -> ASGIApp:
     api.state.login = configured_login(config.tokens)
     for router in ROUTERS:
         api.include_router(router)
+    page.describe_by_examples(api)
     add_error_handlers(api)
     pages = [page for page in api.routes if isinstance(page, Route) and not isinstance(page, APIRoute)]
     routes = [*pages, *(route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute))]

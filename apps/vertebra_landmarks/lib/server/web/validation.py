@@ -20,7 +20,8 @@ _MAX_DEPTH = 8
 def json_form(kind: Any, example: Mapping[str, Any]) -> Any:
     """A field of a form that holds a JSON object, described by a type that has no pydantic classes inside."""
     schema = {**TypeAdapter(kind).json_schema(), "example": dict(example)}
-    return Form(json_schema_extra={"contentMediaType": "application/json", "contentSchema": schema})
+    described = {"contentMediaType": "application/json", "contentSchema": schema, "example": json.dumps(dict(example))}
+    return Form(json_schema_extra=described)
 
 
 def json_object(text: str, what: str, max_length: int = MAX_BYTES) -> dict[str, Any]:
@@ -148,12 +149,15 @@ class TrainParams(Params):
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
         """That of the request, which may hold other names, too."""
-        return {**handler(schema), **TypeAdapter(TrainRequest).json_schema(), "additionalProperties": True}
+        example = {"max_epochs": 10, "val_split": 0.2, "publish": "gate"}
+        own = TypeAdapter(TrainRequest).json_schema()
+        return {**handler(schema), **own, "additionalProperties": True, "example": example}
 
 
 class ScoringParams(Params):
     """Of a scoring method."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {}})
     reserved = ("method",)
 
 

@@ -35,6 +35,7 @@ from .datastore import (
 router = APIRouter(tags=["Landmarks"])
 
 Reading = Annotated[int | None, Query(ge=1, le=1_000, description="Number of a reading of the study", examples=[2])]
+MissingOk = Annotated[bool, Query(description="Answer 204 instead of 404 where there is no such label")]
 
 _BODY = LandmarksBody.model_validate(EXAMPLE)
 _IMAGE, _TAG, _VERSION, _TS = "phantom_1", "final", 3, 1_800_000_000
@@ -45,13 +46,23 @@ _SAVED = {"image": _IMAGE, "tag": _TAG, "version": _VERSION}
 
 @router.get("/landmarks", openapi_extra=requires(Role.READER), summary="Points of a label", responses=answer(_POINTS))
 async def landmarks(
-    service: ServiceDep, gate: CurrentGate, image: ImageId, tag: Tag = "final", reading: Reading = None
+    service: ServiceDep,
+    gate: CurrentGate,
+    image: ImageId,
+    tag: Tag = "final",
+    reading: Reading = None,
+    missing_ok: MissingOk = False,
 ) -> Response:
     """The current label of an image and tag, with its version, who made it and where its points come from.
 
     Of a reading with ``reading``, its number, instead of the tag.
     """
-    return Json(await service.label_pool.run(_landmarks, service, gate, image, tag, reading))
+    try:
+        return Json(await service.label_pool.run(_landmarks, service, gate, image, tag, reading))
+    except LabelNotFoundException:
+        if not missing_ok:
+            raise
+        return Response(status_code=204)
 
 
 def _landmarks(service: Service, gate: Gate, image: str, tag: str, number: int | None) -> dict[str, Any]:

@@ -6,10 +6,13 @@ Everything here is public: pages hold no data, and sign in before they ask for a
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -19,6 +22,8 @@ router = APIRouter(include_in_schema=False)
 
 BROWSER = Path(__file__).parents[4] / "browser"
 """The files of the page."""
+EXAMPLES = BROWSER / "api_docs" / "examples.json"
+"""Of answers and parts of paths in the description of the API, where the routes themselves state none."""
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -105,3 +110,28 @@ async def api_docs(request: Request) -> Response:
 async def api_docs_file(request: Request, path: str) -> Response:
     """A file of Swagger UI."""
     return await _SWAGGER_UI.get_response(path, request.scope)
+
+
+def describe_by_examples(api: FastAPI) -> None:
+    """Complete the description of an API by ``EXAMPLES`` when it is asked for."""
+    build = api.openapi
+
+    def described() -> dict[str, Any]:
+        if api.openapi_schema is None:
+            _add_examples(build()["paths"], json.loads(EXAMPLES.read_text(encoding="utf-8")))
+        return build()
+
+    api.openapi = described  # type: ignore[method-assign]
+
+
+def _add_examples(paths: Mapping[str, Any], examples: Mapping[str, Any]) -> None:
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            for parameter in operation.get("parameters", ()):
+                if parameter["in"] == "path":
+                    parameter["example"] = examples["parameters"][parameter["name"]]
+            example = examples["operations"].get(f"{method.upper()} {path}")
+            if example is not None:
+                kind = example.get("type", "application/json")
+                shown = {"example": example["answer"]} if "answer" in example else {}
+                operation["responses"]["200"]["content"] = {kind: {"schema": {}, **shown}}

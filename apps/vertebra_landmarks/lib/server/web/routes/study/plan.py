@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Response
+from fastapi import Body as JsonBody
 from pydantic import ConfigDict
 
 from .....learning.validation import Text
@@ -21,6 +22,7 @@ router = APIRouter(tags=["Study"])
 
 _NOTHING = "There is nothing left to read for you"
 _PLAN = {"readers": ["ada", "ben"], "adjudicators": ["cleo"], "second_reading": {"share": 0.5}}
+PlanBody = Annotated[dict[str, Any], JsonBody(examples=[_PLAN])]
 _READING = {"number": 2, "kind": "second", "blind": True, "model": True}
 
 
@@ -89,7 +91,7 @@ def _study(service: Service, gate: Gate) -> dict[str, Any]:
 
 
 @router.put("/study", openapi_extra=requires(Role.ADMIN), summary="Set the plan of the study", responses=answer(_STUDY))
-async def set_plan(service: ServiceDep, gate: CurrentGate, user: CurrentUser, body: dict[str, Any]) -> Response:
+async def set_plan(service: ServiceDep, gate: CurrentGate, user: CurrentUser, body: PlanBody) -> Response:
     """Write ``study.yaml``. Readings that were made stay; what is to be read follows the new plan."""
     try:
         plan = checked_plan(body, "the plan")
