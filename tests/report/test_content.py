@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from reportlab.pdfbase import pdfmetrics
 
 from lib.image_io import Radiograph
-from lib.report.typeface import marked_up, printable
+from lib.report.typeface import REGULAR, marked_up, printable, register_fonts
+from lib.report.writing_direction import in_printed_order
 from lib.spine.imaging.image_frame import ImageFrame
 from lib.spine.imaging.orientation import Orientation
 from lib.spine.measurement.image_warnings import POLARITY, ImageWarning
@@ -131,3 +133,35 @@ def test_any_text_becomes_one_printable_line(text: str, printed: str) -> None:
 
 def test_markup_is_escaped() -> None:
     assert marked_up("<b>a</b> & <font size=99>") == "&lt;b&gt;a&lt;/b&gt; &amp; &lt;font size=99&gt;"
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [
+        ("Ada Lovelace", "Ada Lovelace"),
+        ("\u05d3\u05e0\u05d4", "\u05d4\u05e0\u05d3"),  # Hebrew: from right to left
+        ("\u0639\u0644\u064a", "\ufef2\ufee0\ufecb"),  # Arabic: ain, lam and yeh, joined
+        ("\u0633\u0644\u0627\u0645", "\ufee1\ufefc\ufeb3"),  # lam with alef is one shape, and joins no further
+        ("\u0645\u064f\u062d", "\ufea2\ufee3\u064f"),  # a mark stays with its letter, and does not part the joined
+        ("\u05d3\u05e0 12.5", "12.5 \u05e0\u05d3"),  # digits run to the right
+        ("ward 3 \u05d3\u05e0, B", "ward 3 \u05e0\u05d3, B"),  # the direction is that of the first letter
+        ("\u05d3 (Dr. B) \u05e0", "\u05e0 (Dr. B) \u05d3"),
+    ],
+)
+def test_names_are_printed_in_their_direction(name: str, printed: str) -> None:
+    assert in_printed_order(name) == printed
+
+
+def test_a_name_from_right_to_left_turns_nothing_around_it(content: Content) -> None:
+    said = content(is_confirmed=True, confirmed_by="\u05d3\u05e0\u05d4", confirmed_on="2026-11-30").confirmation()
+    assert said == "Confirmed by \u05d4\u05e0\u05d3 on 2026-11-30"
+
+
+def test_the_font_has_the_joined_letters_of_arabic_and_persian() -> None:
+    register_fonts()
+    arabic = (*range(0x0621, 0x063B), *range(0x0641, 0x064B))
+    letters = "".join(map(chr, arabic)) + "\u067e\u0686\u0698\u06a9\u06af\u06cc"
+    glyphs = pdfmetrics.getFont(REGULAR).face.charToGlyph
+    for letter in letters:
+        printed = in_printed_order(f"\u0628{letter}\u0628")  # between letters that join it
+        assert all(ord(one) in glyphs for one in printed), hex(ord(letter))

@@ -123,6 +123,7 @@ function start() {
         try {
             page = await openRoute(route, container, context);
         } catch (error) {
+            probe.failed(error);
             page = showFailure(container, error, context);
         }
         if (router.page !== null && !main.contains(document.activeElement)) main.focus({ preventScroll: true });

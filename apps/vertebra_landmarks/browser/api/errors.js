@@ -28,7 +28,7 @@ export function isCancelled(error) {
 /** What to show for an error of any origin. @param {unknown} error @returns {string} one sentence */
 export function messageOf(error) {
     if (error instanceof ServerError) return error.message;
-    return `The page failed: ${error instanceof Error ? error.message : String(error)}.`;
+    return `The page failed: ${(error instanceof Error ? error.message : String(error)).replace(/\.$/, "")}.`;
 }
 
 /** @type {Record<number, [ErrorKind, string]>} */

@@ -17,6 +17,7 @@ from ..spine.measurement.origin import UNKNOWN, Origin
 from ..spine.measurement.report import sides_of
 from ..spine.schema import Spine
 from .typeface import printable
+from .writing_direction import in_printed_order
 
 RESEARCH_NOTE = "For research. Not a medical device."
 NOT_CONFIRMED = "Not confirmed by a person"
@@ -75,14 +76,14 @@ class ReportContent:
 
     def identification(self) -> list[str]:
         """Image and date."""
-        lines = [f"Image {printable(self.image, _MAX_NAME)}"]
+        lines = [f"Image {_name(self.image)}"]
         return [*lines, f"Acquired on {printable(self.taken_on, _MAX_NAME)}"] if self.taken_on else lines
 
     def confirmation(self) -> str:
         """Who has confirmed the points, and when."""
         if not self.is_confirmed:
             return NOT_CONFIRMED
-        who = printable(self.confirmed_by, _MAX_NAME) or "a person whose name is not known"
+        who = _name(self.confirmed_by) or "a person whose name is not known"
         return f"Confirmed by {who}" + (f" on {self.confirmed_on}" if self.confirmed_on else "")
 
     def curve_rows(self) -> list[tuple[str, str, str, str]]:
@@ -143,6 +144,11 @@ class ReportContent:
             return "Points were placed by a person, or by a model that is not known."
         name = f"Model {printable(self.model, _MAX_NAME)}" if self.model else "Model"
         return name + (f", weights {printable(self.model_digest, 64)}" if self.model_digest else "")
+
+
+def _name(text: str) -> str:
+    """A name of any origin as it is printed."""
+    return in_printed_order(printable(text, _MAX_NAME))
 
 
 def _angle(curve: Curve) -> str:
