@@ -21,9 +21,11 @@ from .annotator import (
     stored_label,
 )
 from .conftest import NewImage, OpenPage
+from .node_tools import ROOT
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
 
+RADIOGRAPHS = ROOT.parent / "shared" / "data" / "aasce" / "images" / "test"
 CORNER = "T7 TL"
 MOVE_PX = (36.0, -20.0)
 """How far the corner is dragged, in CSS pixels."""
@@ -106,6 +108,24 @@ def test_a_label_is_made_with_the_mouse(open_page: OpenPage, server: Server, new
     annotator.button("next").click()
     page.wait_for_function("(image) => ![null, image].includes(window.vertebraLandmarks.state().image)", arg=image)
     assert annotator.state["edits"] == 0
+
+
+@pytest.mark.skipif(not RADIOGRAPHS.is_dir(), reason="the AASCE radiographs are not here")
+def test_a_label_is_made_on_a_radiograph(open_page: OpenPage, server: Server) -> None:
+    content = min(RADIOGRAPHS.iterdir()).read_bytes()
+    assert server.send("/datastore/image?image=radiograph", "PUT", file=("radiograph.jpg", content))[0] == 200
+    page, _ = open_page("/")
+    annotator = open_from_list(page, "radiograph")
+    annotator.settle()
+    angles, (x, y) = annotator.angles_text, annotator.screen(CORNER)
+    target = (x + MOVE_PX[0], y + MOVE_PX[1])
+    where = annotator.image_position(target)
+    annotator.drag(CORNER, target, during=lambda: expect(annotator.angles).not_to_have_text(angles))
+    assert np.hypot(*np.subtract(annotator.position(CORNER), where)) <= DROP_TOLERANCE_PX
+    annotator.settle()
+    shown = annotator.positions()
+    annotator.submit()
+    assert_server_holds(server, "radiograph", shown)
 
 
 def test_a_label_is_made_with_a_finger(open_page: OpenPage, server: Server, new_image: NewImage) -> None:

@@ -88,7 +88,7 @@ test("settings have the type of their default, whatever is stored", () => {
 test("ready waits for the image that is being opened", async () => {
     const probe = new PageProbe();
     assert.deepEqual([probe.position("T7"), probe.state().image], [null, null]);
-    const image = { position: () => ({ x: 1, y: 2 }), screenPosition: () => null, state: () => ({ image: "a", edits: 0, version: 1 }) };
+    const image = { id: "a", position: () => ({ x: 1, y: 2 }), screenPosition: () => null, state: () => ({ image: "a", edits: 0, version: 1 }) };
     probe.shown(image);
     assert.equal(await probe.ready, image);
     assert.deepEqual([probe.position("T7"), probe.state().version], [{ x: 1, y: 2 }, 1]);
@@ -100,7 +100,7 @@ test("ready waits for the image that is being opened", async () => {
 
 test("ready belongs to the image that is asked for, also before the present one is left", async () => {
     const probe = new PageProbe();
-    const image = { position: () => null, screenPosition: () => null, state: () => ({ image: "a", edits: 0, version: 1 }) };
+    const image = { id: "a", position: () => null, screenPosition: () => null, state: () => ({ image: "a", edits: 0, version: 1 }) };
     probe.shown(image);
     const first = probe.ready;
     probe.leaving();

@@ -12,6 +12,7 @@ from PIL import Image
 
 from lib.image_io import Radiograph, UnreadableImageError
 from lib.server.overview import thumbnails
+from lib.server.overview.study_overview import Overview
 from lib.server.overview.thumbnails import Thumbnails, draw_thumbnail
 from lib.server.store.datastore import StudiesDatastore
 from lib.spine.imaging.orientation import Orientation
@@ -92,6 +93,25 @@ def test_no_thumbnail_stays_of_what_was_replaced_or_removed(tmp_path: Path) -> N
     assert some.cached(some.key("a")) is not None
     some.forget("a")
     assert [path.stem for path in (tmp_path / "cache").rglob("*.jpg")] == [some.key("b")]
+    store.close()
+
+
+def test_no_thumbnail_stays_of_an_image_whose_file_vanishes(tmp_path: Path) -> None:
+    store = studies_with(tmp_path / "studies", **dict.fromkeys("abc", np.zeros((50, 20), np.uint8)))
+    overview = Overview(store, tmp_path)
+    for name in "abc":
+        overview.thumbnails.make(name, overview.thumbnails.key(name))
+    kept = {overview.thumbnails.key(name) for name in "bc"}
+    (tmp_path / "studies" / "a.png").unlink()
+    store.refresh()
+    assert {path.stem for path in (tmp_path / "thumbnails").rglob("*.jpg")} == kept
+    store.close()
+    (tmp_path / "studies" / "b.png").unlink()  # while no server runs
+    Image.fromarray(np.zeros((50, 20), np.uint8)).save(tmp_path / "studies" / "d.png")
+    store = StudiesDatastore(str(tmp_path / "studies"))
+    later = Overview(store, tmp_path).thumbnails
+    later.make("d", later.key("d"))
+    assert {path.stem for path in (tmp_path / "thumbnails").rglob("*.jpg")} == {later.key("c"), later.key("d")}
     store.close()
 
 

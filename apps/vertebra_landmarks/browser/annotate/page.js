@@ -133,6 +133,7 @@ export class AnnotatePage {
         this.viewSection.apply();
         if (!document.activeElement?.closest("header, dialog, .panel")) this.view.element.focus({ preventScroll: true });
         workspace.context.probe.shown({
+            id: workspace.session.imageId,
             position: (name) => this.#positionOf(name, ([v, p]) => toXy(workspace.editor.point(v, p))),
             screenPosition: (name) => this.#positionOf(name, ([v, p]) => this.view.screenPosition(v, p)),
             state: () => ({

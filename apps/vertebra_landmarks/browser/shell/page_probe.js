@@ -2,6 +2,7 @@
 
 /**
  * @typedef {object} ShownImage
+ * @property {string} id
  * @property {(name: string) => {x: number, y: number}|null} position of a point such as "T7 TL" in stored pixels
  * @property {(name: string) => {x: number, y: number}|null} screenPosition the same in CSS pixels of the page
  * @property {() => {image: string|null, edits: number, version: number}} state

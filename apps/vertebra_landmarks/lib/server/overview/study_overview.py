@@ -30,3 +30,4 @@ class Overview:
         self.follow_ups = FollowUps(store)
         self.statistics = LabelStatistics(store.context)
         self.thumbnails = Thumbnails(store, folder / FOLDER)
+        store.follow_gone(self.thumbnails.forget)

@@ -106,11 +106,15 @@ class Thumbnails:
             logger.warning("A thumbnail could not be kept: %s", error.strerror)
 
     def _prune(self) -> None:
-        """Delete the oldest quarter if there are too many."""
+        """Delete those of images that vanished while no server ran, and the oldest quarter if there are too many."""
+        present = {_digest(image) for image in self._store.list_images()}
         times: dict[Path, int] = {}
         for path in self._folder.glob(f"*/*{_SUFFIX}"):
             with suppress(OSError):  # deleted by another process
-                times[path] = path.stat().st_mtime_ns
+                if path.name[:_DIGITS] in present:
+                    times[path] = path.stat().st_mtime_ns
+                else:
+                    path.unlink()
         if len(times) > self._max_files:
             kept = self._max_files - self._max_files // 4
             for path in sorted(times, key=times.__getitem__)[: len(times) - kept]:

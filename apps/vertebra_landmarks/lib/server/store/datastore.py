@@ -250,6 +250,10 @@ class StudiesDatastore(Datastore):
         if self.get_image_uri(image):
             self.on_prefetched(image)
 
+    def follow_gone(self, on_gone: Callable[[str], object]) -> None:
+        """Call back, soon and with its id, where the file of an image has vanished."""
+        self._images.on_gone = on_gone
+
     def note_changed(self, names: Collection[str]) -> None:
         """Reconcile images whose files have appeared in or vanished from the source."""
         if len(names) > MAX_SINGLE:

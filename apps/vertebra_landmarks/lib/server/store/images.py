@@ -7,7 +7,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -123,6 +123,7 @@ class Images:
         self._source = context.source
         self._ours = images.c.store == context.key
         self._digests: dict[Path, tuple[FileSignature, str]] = {}
+        self.on_gone: Callable[[str], object] = lambda _: None  # with the id of an image whose file has vanished
 
     def find(self, connection: Connection, image: str, even_gone: bool = False) -> Row[Any] | None:
         """Row of an image whose file exists, or existed if ``even_gone``."""
@@ -411,6 +412,8 @@ class Images:
         keys = list(keys)
         connection.execute(images.update().where(images.c.key.in_(keys)).values(state=GONE))
         connection.execute(scores.update().where(scores.c.image.in_(keys)).values(is_open=False))
+        for image in connection.execute(select(images.c.id).where(images.c.key.in_(keys))).scalars():
+            self.on_gone(image)
 
     def _update(self, connection: Connection, row: Row[Any], file: FileEntry) -> None:
         is_changed = (row.size, row.mtime_ns, row.file) != (file.size, file.mtime_ns, file.name)
