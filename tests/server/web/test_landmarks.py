@@ -105,6 +105,13 @@ def test_a_label_is_saved_and_read_with_its_version(server: Server) -> None:
     assert stored(server, "a") == json.dumps(to_markups(Spine.from_arrays(xy), geometry), indent=1).encode()
 
 
+def test_whether_there_is_a_label_can_be_asked_without_an_error(server: Server) -> None:
+    path = "/landmarks?image=a&tag=nothing"
+    assert server.ask(path, headers=bearer(READER))[0] == 404
+    assert server.ask(f"{path}&missing_ok=true", headers=bearer(READER)) == (204, b"")
+    assert server.ask(f"{path}&missing_ok=true")[0] == 401
+
+
 def test_readers_read_and_do_not_save(server: Server) -> None:
     status, answer = put(server, "b", points(), READER)
     assert (status, answer["detail"]) == (403, "this needs the role annotator, yours is reader")
