@@ -41,8 +41,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", type=Path, required=True, help="weight file that the rest is taken from")
-    for name, words in ((LANDMARKS, "landmark network"), (CORNERS, "corner network")):
-        parser.add_argument(f"--{name}", nargs="+", metavar="FILE [WEIGHT]", help=words)
+    parser.add_argument(f"--{LANDMARKS}", nargs="+", metavar="FILE [WEIGHT]", help="landmark network")
+    parser.add_argument(f"--{CORNERS}", nargs="+", metavar="FILE [WEIGHT]", help="corner network")
     parser.add_argument("--output", type=Path, required=True, help="weight file to write")
     parsed = parser.parse_args(arguments)
     if not (parsed.landmarks or parsed.corners):

@@ -200,7 +200,7 @@ def public_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """Facts of two trainings that differ, in words without digests of images; empty where none does."""
+    """Facts or settings of two trainings that differ, in words, digests of images left out; empty where none does."""
     first, second = public_facts(stored), public_facts(wanted)
     names = [name for name in {**first, **second} if first.get(name) != second.get(name)]
     return ", ".join(f"{name} is {first.get(name, _MISSING)}, not {second.get(name, _MISSING)}" for name in names)
