@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.integration]
 
 READY = "() => window.vertebraLandmarks.ready.then(() => window.vertebraLandmarks.state().image)"
 REFUSED = "() => window.vertebraLandmarks.ready.then(() => '', (error) => error.message)"
-WINDOWS = ((1280, 800), (900, 600), (390, 844))
+WINDOWS = ((1280, 800), (900, 600), (700, 500), (390, 844))
 BELOW_MESSAGE = """() => {
     const {x, y, width, height} = document.querySelector(".message-text").getBoundingClientRect();
     return document.elementFromPoint(x + width / 2, y + height / 2).closest(".message") === null;
@@ -65,6 +65,7 @@ def test_no_message_lies_over_what_it_speaks_of(open_page: OpenPage, new_image: 
         page.set_viewport_size({"width": width, "height": height})
         annotator.button("submit").click()
         expect(page.get_by_test_id("message")).to_contain_text("confirmation")
+        expect(annotator.button("submit")).to_be_in_viewport(ratio=0.99)
         assert page.evaluate(BELOW_MESSAGE), (width, height)
         for name in ("submit", "report", "look-again", "next", "names-up", "names-down", "undo"):
             assert hit(page, name), (name, width, height)

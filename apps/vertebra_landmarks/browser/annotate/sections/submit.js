@@ -64,5 +64,6 @@ export class SubmitSection {
         this.question.hidden = !texts.length;
         fill(this.question, ...texts.map((text) => h("p", {}, text)),
             button("Look again", "Do not submit yet.", () => this.page.submission.withdraw(), { "data-testid": "look-again" }));
+        if (texts.length) this.submit.scrollIntoView({ block: "nearest" }); // on small windows both do not fit
     }
 }
