@@ -13,14 +13,16 @@ from ..spine.schema import VERTEBRAE
 from .mrml_nodes import SceneFrame, one_change, remove
 from .overlay_nodes import create_lines, create_texts, set_lines
 
-_LINES_PX, _TEXT_SCALE = (4, 2), 2.4
-"""Width of the lines of the first and the second: where both lie on each other, the first shows at either side."""
+_LINES_PX, _TEXT_SCALE = (4, 2, 2), 2.4
+"""Width of the lines: where the first and the second lie on each other, the first shows at either side."""
+_NAMED = 2
+"""The first and the second have names; a third, such as their mean, lies between them."""
 _LETTER_PX = 5.4
 """Width of a letter in pixels of the view."""
 
 
 class ReadingNodes:
-    """Outlines and names of at most two spines; the names of the first stand at its left, of the second at its right.
+    """Outlines of at most three spines; the names of the first stand at its left, of the second at its right.
 
     Args:
         scene: of the nodes.
@@ -61,7 +63,8 @@ class ReadingNodes:
                 lines.GetDisplayNode().SetScalarVisibility(False)
             set_lines(lines.GetPolyData(), frame.to_ras(outlines(xy).reshape(-1, 2)))
             self._lines.append(lines)
-            self._texts.append(create_texts(self._scene, f"names {number}", _TEXT_SCALE, (color, color), view))
+            if number <= _NAMED:
+                self._texts.append(create_texts(self._scene, f"names {number}", _TEXT_SCALE, (color, color), view))
 
     def set_visible(self, on: bool) -> None:
         """Show or hide the outlines."""
