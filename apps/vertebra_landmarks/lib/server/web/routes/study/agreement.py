@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 
 from ...access_policy import requires
 from ...auth import Role
-from ...dependencies import CurrentGate, Json, ServiceDep
+from ...dependencies import CurrentGate, Json, Service, ServiceDep
 from ...errors import answer
 
 router = APIRouter(tags=["Study"])
@@ -49,4 +49,8 @@ async def study_agreement(service: ServiceDep, gate: CurrentGate, unaided: Unaid
     """
     if not gate.is_open:
         return Json({"sentence": HIDDEN, "problems": [], "left_out": 0})
-    return Json(await service.report_pool.run(service.agreement.of, unaided))
+    return await service.agreement_pool.run(_agreement, service, unaided)
+
+
+def _agreement(service: Service, is_unaided: bool) -> Response:
+    return Json(service.agreement.of(is_unaided))  # its megabytes are written on the worker thread, too
