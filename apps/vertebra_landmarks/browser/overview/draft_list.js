@@ -22,7 +22,8 @@ export class DraftList {
     async load() {
         const { study, user } = this.context;
         await study.ready;
-        const isShown = (/** @type {Draft} */ draft) => study.plan === null || draft.user === user();
+        const isStudy = study.plan !== null || study.status === null; // it may be one, until the server has said
+        const isShown = (/** @type {Draft} */ { user: who, isOfStudy }) => !(isStudy || isOfStudy) || who === user();
         const drafts = (await listDrafts()).filter(isShown); // in a study nobody gets to see the work of others
         this.element.hidden = drafts.length === 0;
         const more = drafts.length - MAX_SHOWN;

@@ -45,10 +45,10 @@ Unaided = Annotated[bool, Query(description="Leave out readings that began with 
 async def study_agreement(service: ServiceDep, gate: CurrentGate, unaided: Unaided = False) -> Response:
     """Tables, plots and a methods paragraph of all submitted readings, as ``scripts/agreement.py`` writes them.
 
-    ``sentence`` says why where there are none: nothing was read twice, or the readings are hidden from the user.
+    ``sentence`` says why where there are none: nothing was read twice, or with ``hidden``, the user may not see them.
     """
     if not gate.is_open:
-        return Json({"sentence": HIDDEN, "problems": [], "left_out": 0})
+        return Json({"sentence": HIDDEN, "hidden": True, "problems": [], "left_out": 0})
     return await service.agreement_pool.run(_agreement, service, unaided)
 
 
