@@ -8,6 +8,7 @@ import { chooseOfStudy } from "../../../apps/vertebra_landmarks/browser/annotate
 import { adjudicationBanner, readingBanner } from "../../../apps/vertebra_landmarks/browser/annotate/sections/reading.js";
 import { Client } from "../../../apps/vertebra_landmarks/browser/api/client.js";
 import { Spine } from "../../../apps/vertebra_landmarks/browser/editor/spine.js";
+import { isListed } from "../../../apps/vertebra_landmarks/browser/overview/draft_list.js";
 import { Study } from "../../../apps/vertebra_landmarks/browser/shell/study.js";
 import { finalText, shiftText } from "../../../apps/vertebra_landmarks/browser/study/adjudicate/words.js";
 import { csvOf, estimateText, numberText } from "../../../apps/vertebra_landmarks/browser/study/agreement/figures.js";
@@ -86,6 +87,14 @@ test("the work of an adjudicator goes on with what it began with, and knows the 
     assert.ok(session("").isChangedSince(begun)); // nobody knows
     later.resume({ load: () => {} }, { ...DRAFT, ...kept }, "cleo");
     assert.deepEqual([later.source, later.readingVersions], ["1", { 1: 1, 2: 1 }]); // so that the server refuses
+});
+
+test("unfinished work is listed for others only where the server has said that there is no plan", () => {
+    const [unknown, without, planned] = [{ plan: null, status: null }, { plan: null, status: {} }, { plan: {}, status: {} }];
+    const listed = (study, isOfStudy, user = "ben") => isListed({ user: "ada", isOfStudy }, study, user);
+    assert.deepEqual([unknown, without, planned].map((study) => listed(study, false)), [false, true, false]);
+    assert.deepEqual([unknown, without, planned].map((study) => listed(study, true)), [false, false, false]);
+    assert.ok([unknown, without, planned].every((study) => listed(study, true, "ada")));
 });
 
 test("whether there is a plan is asked again where the server did not answer", async () => {

@@ -82,17 +82,18 @@ class ReadingNodes:
         """
         for node in self._texts:
             node.GetDisplayNode().SetVisibility(is_visible)
-        if not is_visible or (gap, pixel, down) == self._written:
+        if not is_visible or not self._shown or (gap, pixel, down) == self._written:
             return
         self._written = gap, pixel, down
+        all_points = np.concatenate(self._shown, axis=1)  # names stand beside the outlines of all
         for number, (node, xy) in enumerate(zip(self._texts, self._shown)):
             with one_change(node):
                 node.RemoveAllControlPoints()
-                for name, points in zip(VERTEBRAE, xy):
+                for name, points, beside in zip(VERTEBRAE, xy, all_points):
                     there = points[np.isfinite(points).all(axis=1)]
                     if len(there):
-                        right = there[:, 0].max() + gap
-                        left = there[:, 0].min() - gap - _LETTER_PX * pixel * (len(name) + 1)
+                        right = np.nanmax(beside[:, 0]) + gap
+                        left = np.nanmin(beside[:, 0]) - gap - _LETTER_PX * pixel * (len(name) + 1)
                         at = np.array([right if number else left, there[:, 1].mean() + down])
                         node.AddControlPoint(*self._frame.to_ras(at).tolist(), name)
 

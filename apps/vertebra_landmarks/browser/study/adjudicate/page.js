@@ -189,7 +189,9 @@ class AdjudicatePage {
             try {
                 await this.#next();
             } catch (error) {
-                if (!isCancelled(error)) messages.show(`${stored} But the next image cannot be opened. ${messageOf(error)}`, "error");
+                if (isCancelled(error)) return;
+                messages.show(`${stored} But the next image cannot be opened. ${messageOf(error)}`, "error");
+                await this.#showAgain();
             }
         });
     }
@@ -197,10 +199,15 @@ class AdjudicatePage {
     /** Another adjudicator or a reader was faster: show what is there now. @param {unknown} error */
     async #onRefused(error) {
         this.context.messages.show(messageOf(error), "error");
-        if (!(error instanceof ServerError) || error.kind !== "conflict" || this.#ending.signal.aborted) return;
+        if (error instanceof ServerError && error.kind === "conflict") await this.#showAgain();
+    }
+
+    /** Show what is there now; where the server does not answer, what was said before stays. */
+    async #showAgain() {
+        if (this.#ending.signal.aborted) return;
         try {
             this.#show(await this.#fetch());
-        } catch { /* the message above stays */ }
+        } catch { /* the message stays */ }
     }
 
     /** Do something during which nothing else is chosen. @param {() => Promise<unknown>} work */
