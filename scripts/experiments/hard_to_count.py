@@ -1,10 +1,11 @@
 """Skipped vertebrae, level names and single corrections on hard images, and the AUROC of ``names_right``.
 
-    python scripts/hard_to_count.py --data FOLDER --weights FILE [--fold 0] [--films 70] [--fit]
+    python scripts/hard_to_count.py --data FOLDER --weights FILE [--fold 0] [--films 70] [--centers] [--fit]
 
-Held-out crops of a fold: whole, in a larger field, cut at the neck or the lumbar spine, with two hidden bodies, and
-with maps whose channels are one level off or have counted 18 bodies (``miscounted_maps``). Centers only; prints tables
-in Markdown. With ``--fit`` also the weights of ``level_names.names_evidence`` as these images have them.
+Held-out crops of a fold: whole, in a larger field, cut at the neck or the lumbar spine, faint, with two hidden bodies,
+and with maps whose channels are one level off or have counted 18 bodies (``miscounted_maps``). Prints tables in
+Markdown: names and clicks by centers, and, without ``--centers``, how far off corners and tilts are where names are
+right. With ``--fit`` also the weights of ``level_names.names_evidence`` as these images have them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from scipy import ndimage, optimize, stats
 from experiments.miscounted_maps import miscounted, with_levels_off
 from experiments.turned_and_cut import cut
 from lib.evaluation.box_matching import local_steps
+from lib.evaluation.tilts import body_tilts
 from lib.image_io import Radiograph, read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.data.aasce import Record, folds, read_aasce
@@ -35,7 +37,7 @@ from lib.learning.prediction.upright import UprightTurn
 from lib.learning.weights.provenance import file_trained_on
 from lib.learning.weights.weight_files import load_weights
 from lib.spine.fixed_landmarks import FixedLandmarks
-from lib.spine.geometry import center_distances, with_centers
+from lib.spine.geometry import center_distances, corners_of, with_centers
 
 NEAR = 0.5
 """Local steps within which a center lies on a body."""
@@ -43,6 +45,11 @@ WORSE = 0.05
 """Steps by which the mean of the points that are not fixed may grow."""
 _MAX_CUT = 4
 _HIDDEN_SIZE, _BLUR = (0.8, 0.55), 0.8  # of a body's width and of a step
+_CONTRAST, _SCATTER, _NOISE = (
+    0.2,
+    4.0,
+    0.5,
+)  # of faint images: share of contrast, steps, share of the spread
 SYNTHETIC = ("levels off", "miscounted")
 
 
@@ -57,7 +64,7 @@ class Start:
         radiograph: the image.
         turn: how it was brought upright.
         view: of the network.
-        centers: ``(V, 2)`` labelled pixels, some of them perhaps beyond the image.
+        points: ``(V, P, 2)`` labelled pixels, some of them perhaps beyond the image.
     """
 
     kind: str
@@ -66,7 +73,12 @@ class Start:
     radiograph: Radiograph
     turn: UprightTurn
     view: NetworkView
-    centers: np.ndarray
+    points: np.ndarray
+
+    @property
+    def centers(self) -> np.ndarray:
+        """``(V, 2)`` labelled pixels."""
+        return self.points[:, 0]
 
     @property
     def is_shown(self) -> np.ndarray:
@@ -99,6 +111,21 @@ class Outcome:
     is_worse: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Accuracy:
+    """How far off the corners are on an image whose names are right, of the vertebrae that it shows.
+
+    Attributes:
+        kind: how the image was made hard.
+        corner_px: ``(N, K)`` distances, pixels of the original image.
+        tilt_deg: ``(N,)`` differences of tilts.
+    """
+
+    kind: str
+    corner_px: np.ndarray
+    tilt_deg: np.ndarray
+
+
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -106,6 +133,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--fold", type=int, default=0, help="of the training split, which the weights do not know")
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
     parser.add_argument("--films", type=int, help="only so many images, the first ones")
+    parser.add_argument("--centers", action="store_true", help="names and clicks only, in half the time")
     parser.add_argument("--fit", action="store_true", help="print weights of the evidence for names")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     return parser.parse_args(arguments)
@@ -128,6 +156,15 @@ def hidden(pixels: np.ndarray, xy: np.ndarray, random: np.random.Generator) -> n
     return np.clip(gray + share * (blurred - gray), pixels.min(), pixels.max()).astype(pixels.dtype)
 
 
+def faint(pixels: np.ndarray, xy: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """The image as of a thick body: a fifth of its contrast, scattered light, noise of a low dose."""
+    gray, step = pixels.astype(np.float32), float(np.median(center_distances(xy[:, 0])))
+    scattered = ndimage.gaussian_filter(gray, _SCATTER * step)
+    noise = _NOISE * gray.std() * ndimage.gaussian_filter(random.normal(0, 1, gray.shape), 0.7)
+    thick = scattered + _CONTRAST * (ndimage.gaussian_filter(gray, 1.0) - scattered) + _CONTRAST * noise
+    return np.clip(thick, 0, 255).astype(pixels.dtype)
+
+
 def hard_images(record: Record, number: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """A image in every way in which its image is made hard: the way, pixels and points ``(V, P, 2)``."""
     pixels, xy = read_radiograph(record.path).pixels, with_centers(record.corners)
@@ -138,6 +175,7 @@ def hard_images(record: Record, number: int) -> Iterator[tuple[str, np.ndarray, 
     missing = 1 + number % _MAX_CUT
     yield ("neck cut off", *cut((pixels, xy), missing))
     yield ("lumbar cut off", *cut((pixels, xy), -missing))
+    yield "faint", faint(pixels, xy, np.random.default_rng(seed)), xy
     yield "two bodies hidden", hidden(pixels, xy, np.random.default_rng(seed)), xy
 
 
@@ -147,7 +185,7 @@ def starts(records: Sequence[Record], predictor: LandmarkPredictor) -> Iterator[
         for kind, pixels, xy in hard_images(record, number):
             radiograph = Radiograph(np.ascontiguousarray(pixels))
             image, view = predictor.run_network(radiograph)
-            start = Start(kind, record.path.name, half, radiograph, image.turn, view, xy[:, 0])
+            start = Start(kind, record.path.name, half, radiograph, image.turn, view, xy)
             yield start
             if kind == "whole" and errors(start, found(start, predictor)).max() < NEAR:
                 for by in (-1, 1):
@@ -205,6 +243,17 @@ def outcome(start: Start, predictor: LandmarkPredictor) -> Outcome:
     )
 
 
+def accuracy(start: Start, predictor: LandmarkPredictor) -> Accuracy | None:
+    """The errors of an image after refinement; ``None`` where a name is wrong, or of changed maps."""
+    if start.kind in SYNTHETIC:
+        return None
+    xy = predict(start, predictor, FixedLandmarks.none()).spine.xy
+    if not (errors(start, xy[:, 0]) < NEAR).all():
+        return None
+    seen, labelled = corners_of(xy)[start.is_shown], corners_of(start.points)[start.is_shown]
+    return Accuracy(start.kind, np.linalg.norm(seen - labelled, axis=-1), body_tilts(seen) - body_tilts(labelled))
+
+
 def area(doubt: np.ndarray, is_wrong: np.ndarray) -> float:
     """Chance that a wrong one is doubted more than a right one; NaN where there are not both."""
     wrong, right = int(is_wrong.sum()), int((~is_wrong).sum())
@@ -248,6 +297,17 @@ def show(outcomes: Sequence[Outcome]) -> None:
         print(f"\n{title}: wrong names {is_wrong.sum()} of {len(chosen)}, AUROC {area(doubt, is_wrong):.2f}")
 
 
+def show_accuracy(found: Sequence[Accuracy]) -> None:
+    """A row for every way."""
+    print("\n| images | n with right names | corner error, median / mean | tilt, root mean square |")
+    print("|---|---|---|---|")
+    for kind in dict.fromkeys(one.kind for one in found):
+        part = [one for one in found if one.kind == kind]
+        far, tilts = (np.concatenate([getattr(one, name) for one in part]) for name in ("corner_px", "tilt_deg"))
+        rms = np.sqrt(np.mean(tilts**2))
+        print(f"| {kind} | {len(part)} | {np.median(far):.1f} / {far.mean():.1f} px | {rms:.2f}° |")
+
+
 def show_fit(outcomes: Sequence[Outcome]) -> None:
     """Weights of the evidence, and how each half of the images is judged by those of the other."""
     parts = np.array([case.parts for case in outcomes])
@@ -266,11 +326,21 @@ def main() -> int:
         arguments.fold, arguments.weights.name, assume_unseen=False
     )
     predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
-    predictor.limits = replace(predictor.limits, refinement=False, min_spine_score=0.0)
+    refining = predictor.limits
+    coarse = replace(refining, refinement=False, min_spine_score=0.0)
     records = read_aasce(arguments.data, "training")
     held_out = [r for r, fold in zip(records, folds(records), strict=True) if fold == arguments.fold and r.is_clean]
-    outcomes = [outcome(start, predictor) for start in starts(held_out[: arguments.films], predictor)]
+    outcomes, accuracies = [], []
+    predictor.limits = coarse
+    for start in starts(held_out[: arguments.films], predictor):
+        outcomes.append(outcome(start, predictor))
+        if not arguments.centers:
+            predictor.limits = replace(refining, min_spine_score=0.0)
+            accuracies.append(accuracy(start, predictor))
+            predictor.limits = coarse
     show(outcomes)
+    if not arguments.centers:
+        show_accuracy([one for one in accuracies if one is not None])
     if arguments.fit:
         show_fit(outcomes)
     return 0

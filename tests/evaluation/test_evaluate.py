@@ -20,6 +20,7 @@ from lib.evaluation.evaluate import (
     interval_figures,
 )
 from lib.evaluation.metrics import CornerAccuracy, Localisation
+from lib.evaluation.tilts import TiltFigures
 from lib.spine.geometry import mirror_points, with_centers
 from lib.spine.measurement.aasce_angles import AngleAgreement, challenge_angles
 from lib.spine.measurement.anatomy import AnatomyCounts, spans_of
@@ -70,12 +71,13 @@ def test_a_perfect_prediction_has_no_errors(labelled: np.ndarray, sizes: np.ndar
 
 
 def test_the_table_is_flat_and_holds_every_field_once(labelled: np.ndarray, sizes: np.ndarray) -> None:
-    names = [f.name for kind in (Localisation, CornerAccuracy, AngleAgreement) for f in dataclasses.fields(kind)]
+    kinds = (Localisation, CornerAccuracy, AngleAgreement, TiltFigures)
+    names = [f.name for kind in kinds for f in dataclasses.fields(kind)]
     own = {"names_shifted_images", "center_image_median", "curve_mae_deg"}
     expected = {*names, *own, *ANATOMY, *(f"corner_means_{name}" for name in ANATOMY)}
     figures = evaluate(labelled + 1.5, labelled, sizes)
     assert set(figures) == expected
-    assert len(names) - 2 + 3 + 2 * len(ANATOMY) == len(figures)  # "images" stands in all three
+    assert len(names) - 2 + 3 + 2 * len(ANATOMY) == len(figures)  # "images" stands in three
     assert {type(value) for value in figures.values()} == {int, float}
     assert json.loads(json.dumps(figures, allow_nan=False)) == figures
 

@@ -13,7 +13,7 @@ from lib.learning.config import CornerConfig, PredictionConfig, load_config
 from lib.learning.data.image_views import vertebra_frames
 from lib.learning.decoders import FixedLandmarks
 from lib.learning.models.corner_net import CachedTokens, CornerOutput, mirrored_output
-from lib.learning.prediction.refinement import RefinedSpine, Refinement, shrink_tilt
+from lib.learning.prediction.refinement import RefinedSpine, Refinement, combine_tilts
 from lib.learning.prediction.timer import Timer
 from lib.spine.centerline import gap_lengths
 from lib.spine.geometry import center_distances, rotation, transform_points, translation, with_centers
@@ -26,8 +26,10 @@ MIDDLE = np.array([47.5, 39.5])
 LIMITS = dataclasses.replace(
     load_config().prediction,
     **{"mirror": False, "refinement": True, "refinement_rounds": 1, "refinement_turn_deg": 0.0},
-    **{"refinement_reach": 0.35, "refinement_tilt_prior": 0.0},
+    **{"refinement_reach": 0.35, "refinement_tilt_error_deg": 1e9},
 )
+MIRRORED = dataclasses.replace(LIMITS, mirror=True, refinement_turn_deg=1e-6)
+"""Two views, hardly turned."""
 BOX = np.array([[-12.0, -9], [14, -8], [-13, 10], [15, 11]])
 """Corners around the middle of a patch, in its pixels; their mean is (1, 1)."""
 IMAGE = np.random.default_rng(0).integers(0, 256, (320, 100)).astype(np.uint8)
@@ -111,17 +113,27 @@ def test_errors_are_in_pixels_of_the_image(ladder: np.ndarray) -> None:
 
 @pytest.mark.parametrize("mirror", [False, True])
 def test_the_last_round_sees_every_vertebra_turned_to_either_side(ladder: np.ndarray, mirror: bool) -> None:
-    """Said to be the same in patches that are turned by 20 degrees either way, a body is smaller by their cosine."""
+    """Said to be the same in patches that are turned by 20 degrees either way, a body is smaller by their cosine.
+
+    The second is seen in its mirror image, so that left and right are exchanged in what is said of it.
+    """
     network = Says(BOX - 1, np.arange(1.0, 86.0).reshape(17, 5))
     limits = dataclasses.replace(LIMITS, refinement_rounds=2, refinement_turn_deg=20.0, mirror=mirror)
-    spine = refined(network, ladder, limits)
-    assert [len(views) for views in network.asked] == [1, 4 if mirror else 2]
-    if not mirror:
-        expected = ladder[:, :1] + (BOX - 1) / 2 * np.cos(np.radians(20.0))
-        np.testing.assert_allclose(spine.xy[:, 1:], expected, atol=1e-4)
-        np.testing.assert_allclose(spine.errors, np.arange(1.0, 86.0).reshape(17, 5) / 2, rtol=1e-4)
-    else:
-        assert torch.equal(network.asked[1][2:], network.asked[1][:2].flip(-1))
+    plain = refined(network, ladder, limits)
+    assert [len(views) for views in network.asked] == [1, 2]
+    first, second = BOX - 1, (BOX - 1)[[1, 0, 3, 2]] * (-1, 1) if mirror else BOX - 1
+    said = transform_points(rotation(-20.0), first), transform_points(rotation(20.0), second)
+    np.testing.assert_allclose(plain.xy[:, 1:], ladder[:, :1] + (said[0] + said[1]) / 4, atol=1e-4)
+
+
+def test_a_mirrored_patch_is_the_other_one_flipped(ladder: np.ndarray) -> None:
+    """Without a mirror image the same two patches are shown."""
+    limits = dataclasses.replace(LIMITS, refinement_rounds=1, refinement_turn_deg=20.0)
+    plain, mirrored = Says(BOX - 1), Says(BOX - 1)
+    refined(plain, ladder, limits)
+    refined(mirrored, ladder, dataclasses.replace(limits, mirror=True))
+    assert torch.equal(plain.asked[0][0], mirrored.asked[0][0])
+    assert torch.equal(plain.asked[0][1].flip(-1), mirrored.asked[0][1])
 
 
 @pytest.mark.parametrize(("off", "moves"), [(0.34, True), (0.36, False)], ids=["just within", "just beyond"])
@@ -188,14 +200,14 @@ def test_two_vertebrae_that_would_fall_onto_the_same_body_both_stay(ladder: np.n
 
 
 @pytest.mark.parametrize("rounds", [1, 2])
-@pytest.mark.parametrize("tilt_prior", [0.0, 0.25])
+@pytest.mark.parametrize("tilt_error_deg", [1e9, 5.0])
 @pytest.mark.parametrize(
     ("gap", "off", "moves"),
     [(16.0, 4.0, True), (16.0, 4.5, False), (24.0, -2.0, True), (24.0, -2.5, False)],
     ids=["not too short", "too short", "not too long", "too long"],
 )
 def test_neighbours_stay_where_their_step_would_leave_the_limits_of_anatomy(
-    ladder: np.ndarray, gap: float, off: float, moves: bool, rounds: int, tilt_prior: float
+    ladder: np.ndarray, gap: float, off: float, moves: bool, rounds: int, tilt_error_deg: float
 ) -> None:
     """T8 lower and T9 higher by as much: 8 of 256 px is a step, 7 is none; 28 of 264 is one, 29 is none."""
     xy = ladder.copy()
@@ -203,7 +215,7 @@ def test_neighbours_stay_where_their_step_would_leave_the_limits_of_anatomy(
     corners = np.tile(BOX - 1, (17, 1, 1))
     corners[7:9, :, 1] += np.array([[off], [-off]]) * vertebra_frames(xy[:, 0], CONFIG)[7, 1, 1] / rounds
     limits = dataclasses.replace(
-        LIMITS, refinement_reach=0.4, refinement_rounds=rounds, refinement_tilt_prior=tilt_prior
+        LIMITS, refinement_reach=0.4, refinement_rounds=rounds, refinement_tilt_error_deg=tilt_error_deg
     )
     spine = refined(Says(corners), xy, limits)
     assert not unusual_steps(xy)
@@ -261,7 +273,7 @@ def test_names_never_change_places(rounds: int, mirror: bool) -> None:
     No step leaves the limits of anatomy, however much the bodies are turned in the end.
     """
     random = np.random.default_rng(rounds)
-    limits = dataclasses.replace(LIMITS, refinement_rounds=rounds, mirror=mirror, refinement_tilt_prior=0.25)
+    limits = dataclasses.replace(LIMITS, refinement_rounds=rounds, mirror=mirror, refinement_tilt_error_deg=5.0)
     moved = 0
     for trial in range(25):
         gaps = random.uniform(0.3, 2.5, 17) * 14
@@ -322,12 +334,12 @@ def test_a_network_that_is_right_about_the_mirror_image_changes_nothing_by_it(la
 
         def forward(self, views: torch.Tensor) -> CornerOutput:
             assert len(views) == 2
-            torch.testing.assert_close(views[1], views[0].flip(-1))
+            torch.testing.assert_close(views[1], views[0].flip(-1), atol=1e-3, rtol=0.0)
             one = CornerOutput(self.corners[None], self.log_errors[None])
             other = mirrored_output(one, 96)
             return CornerOutput(*(torch.cat(pair) for pair in zip(one, other, strict=True)))
 
-    both = refined(Consistent(BOX, said), ladder, dataclasses.replace(LIMITS, mirror=True))
+    both = refined(Consistent(BOX, said), ladder, MIRRORED)
     one = refined(Says(BOX, said), ladder)
     np.testing.assert_allclose(both.xy, one.xy, atol=1e-4)
     np.testing.assert_allclose(both.errors, one.errors, rtol=1e-4)
@@ -336,7 +348,7 @@ def test_a_network_that_is_right_about_the_mirror_image_changes_nothing_by_it(la
 def test_what_is_said_about_both_views_is_averaged(ladder: np.ndarray) -> None:
     """Where the same is said of the mirror image, left and right meet in the middle; errors by their logarithms."""
     errors = np.array([3.0, 1, 4, 2, 8])  # center, TL, TR, BL, BR
-    spine = refined(Says(BOX, errors), ladder, dataclasses.replace(LIMITS, mirror=True))
+    spine = refined(Says(BOX, errors), ladder, MIRRORED)
     upper, lower = (12 + 14) / 2, (13 + 15) / 2
     expected = np.array([[-upper, -8.5], [upper, -8.5], [-lower, 10.5], [lower, 10.5]])
     np.testing.assert_allclose(spine.xy, with_centers(ladder[:, :1] + expected / 2), atol=1e-4)
@@ -371,7 +383,7 @@ def test_the_network_sees_the_image_where_its_answers_are_mapped(mirror: bool, s
     spine = refined(
         Spots(),
         with_centers(decoded[:, None] + box),
-        dataclasses.replace(LIMITS, refinement_rounds=2, mirror=mirror),
+        dataclasses.replace(LIMITS, refinement_rounds=2, refinement_turn_deg=3.0, mirror=mirror),
         (np.asarray(pixels) * 250).astype(np.uint8),
     )
     np.testing.assert_allclose(spine.xy[:, 0], truth, atol=0.01 * step)
@@ -398,36 +410,60 @@ def test_gaps_by_hand() -> None:
     np.testing.assert_allclose(gap_lengths(centers), [5, 7.5, 6.5, 3])
 
 
-@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-@pytest.mark.parametrize("leaning", [0.0, 20.0, -70.0])
-def test_bodies_are_turned_towards_the_line_of_centers(ladder: np.ndarray, share: float, leaning: float) -> None:
-    """A straight spine whose patches show every body turned by 8 degrees; leaning changes nothing but the direction."""
-    turned = transform_points(rotation(8.0), ladder[:, 1:] - ladder[:, :1]) + ladder[:, :1]
-    lean = rotation(leaning)
-    spine = np.concatenate([ladder[:, :1], turned], 1)
-    result = shrink_tilt(transform_points(lean, spine), share)
-    wanted = transform_points(rotation(8.0 * (1 - share)), ladder - ladder[:, :1]) + ladder[:, :1]
-    np.testing.assert_allclose(result, transform_points(lean, wanted), atol=1e-9)
+def leaning(spine: np.ndarray, degrees: float) -> np.ndarray:
+    """A spine whose bodies are turned about their centers."""
+    arms = spine - spine[:, :1]
+    return transform_points(rotation(degrees), arms) + spine[:, :1]
+
+
+@pytest.mark.parametrize(("decoded_deg", "share"), [(1e9, 0.0), (1.0, 0.5), (3**0.5, 0.25), (1e-6, 1.0)])
+@pytest.mark.parametrize("tilt", [8.0, -8.0])
+@pytest.mark.parametrize("lean", [0.0, 20.0, -70.0])
+def test_tilts_of_both_networks_count_by_their_variances(
+    ladder: np.ndarray, decoded_deg: float, share: float, tilt: float, lean: float
+) -> None:
+    """The corner network's errors are of a degree; how the whole spine leans changes nothing but the direction."""
+    width = np.linalg.norm(ladder[0, [2, 4]].mean(0) - ladder[0, [1, 3]].mean(0))
+    errors = np.full((17, 5), np.radians(1.0) * width)
+    whole = rotation(lean)
+    seen, decoded = transform_points(whole, leaning(ladder, tilt)), transform_points(whole, ladder)
+    result = combine_tilts(seen, errors, decoded, decoded_deg)
+    np.testing.assert_allclose(result, transform_points(whole, leaning(ladder, tilt * (1 - share))), atol=1e-6)
+
+
+def test_a_doubtful_body_is_turned_further_but_by_no_more_than_two_networks_can_differ(ladder: np.ndarray) -> None:
+    errors = np.linspace(0.1, 5.0, 17)[:, None].repeat(5, 1)
+    turns = combine_tilts(leaning(ladder, 6.0), errors, ladder, 10.0)[:, 2] - ladder[:, 2]
+    far = np.linalg.norm(turns, axis=1)
+    assert (np.diff(far) < 0).all()
+    turned = combine_tilts(leaning(ladder, 80.0), errors, ladder, 1e-6)
+    np.testing.assert_allclose(turned, leaning(ladder, 68.0), atol=1e-6)
 
 
 def test_the_turn_is_part_of_the_refinement(ladder: np.ndarray) -> None:
-    corners = ladder[:, 1:] - ladder[:, :1]
-    limits = dataclasses.replace(LIMITS, refinement_tilt_prior=0.5)
-    xy = refined(Says(2 * transform_points(rotation(8.0), corners)), ladder, limits).xy
-    np.testing.assert_allclose(xy[:, 1:], transform_points(rotation(4.0), corners) + ladder[:, :1], atol=1e-4)
+    """The corner network says every body to lean by 8 degrees and to be so unsure that both networks count alike."""
+    corners = 2 * transform_points(rotation(8.0), ladder[:, 1:] - ladder[:, :1])
+    limits, errors = halfway(ladder)
+    xy = refined(Says(corners, errors), ladder, limits).xy
+    np.testing.assert_allclose(xy, leaning(ladder, 4.0), atol=1e-4)
+
+
+def halfway(ladder: np.ndarray) -> tuple[PredictionConfig, float]:
+    """Limits and errors in pixels of a patch with which the tilts of both networks count alike."""
+    width = float(np.linalg.norm(ladder[0, [2, 4]].mean(0) - ladder[0, [1, 3]].mean(0)))
+    return dataclasses.replace(LIMITS, refinement_tilt_error_deg=float(np.degrees(1.0 / width))), 2.0
 
 
 def test_only_vertebrae_that_were_refined_are_turned(ladder: np.ndarray) -> None:
-    """Decoding has turned all bodies by 8 degrees; the patches agree, but T9 would move too far."""
-    xy = np.concatenate([ladder[:, :1], transform_points(rotation(8.0), ladder[:, 1:] - ladder[:, :1])], 1)
-    xy[:, 1:] += ladder[:, :1]
-    corners = np.tile(2 * (xy[0, 1:] - xy[0, 0]), (17, 1, 1))
+    """The patches say that all bodies lean by 8 degrees, and that T9 lies too far away."""
+    corners = 2 * transform_points(rotation(8.0), ladder[:, 1:] - ladder[:, :1])
     corners[8, :, 0] += 16
-    spine = refined(Says(corners), xy, dataclasses.replace(LIMITS, refinement_tilt_prior=0.5))
-    np.testing.assert_array_equal(spine.xy[8], xy[8])
-    halfway = transform_points(rotation(4.0), ladder - ladder[:, :1]) + ladder[:, :1]
+    limits, errors = halfway(ladder)
+    spine = refined(Says(corners, errors), ladder, limits)
+    np.testing.assert_array_equal(spine.xy[8], ladder[8])
+    turned = leaning(ladder, 4.0)
     others = np.arange(17) != 8
-    np.testing.assert_allclose(spine.xy[others], halfway[others], atol=1e-4)
+    np.testing.assert_allclose(spine.xy[others], turned[others], atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -515,7 +551,7 @@ def test_a_corner_moved_by_a_third_of_a_step_leaves_the_others_where_they_are_se
     drag = 0.3 * 16 * np.array([np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))])
     found = ladder[7, 0] + SHAPE
     fixed = fixed_at({(7, place): found[place - 1] + drag})
-    spine = refined(Says(BOX - 1), ladder, dataclasses.replace(LIMITS, refinement_tilt_prior=0.25), fixed=fixed)
+    spine = refined(Says(BOX - 1), ladder, dataclasses.replace(LIMITS, refinement_tilt_error_deg=5.0), fixed=fixed)
     expected = found.copy()
     expected[place - 1] += drag
     np.testing.assert_allclose(spine.xy[7], with_centers(expected), atol=1e-4)
@@ -584,7 +620,7 @@ def test_outlines_stay_whole_wherever_corners_are_put(ladder: np.ndarray) -> Non
 def test_of_four_fixed_corners_nothing_is_left_to_find(ladder: np.ndarray, with_center: bool) -> None:
     random = np.random.default_rng(0)
     fixed = fixed_at({(7, p): ladder[7, p] + random.uniform(-9, 9, 2) for p in range(1 - with_center, 5)})
-    xy = refined(Says(BOX), ladder, dataclasses.replace(LIMITS, refinement_tilt_prior=0.25), fixed=fixed).xy
+    xy = refined(Says(BOX), ladder, dataclasses.replace(LIMITS, refinement_tilt_error_deg=5.0), fixed=fixed).xy
     assert xy[7, 1:].tobytes() == fixed.xy[7, 1:].tobytes()
     assert (xy[7, 0] == (fixed.xy[7, 0] if with_center else fixed.xy[7, 1:].mean(0))).all()
 
@@ -609,11 +645,10 @@ def test_bodies_with_a_fixed_corner_are_not_turned_and_others_turn_about_fixed_c
     corners = transform_points(rotation(8.0), ladder[:, 1:] - ladder[:, :1])
     found = with_centers(corners + ladder[:, :1])
     fixed = fixed_at({(7, 2): found[7, 2], (8, 0): ladder[8, 0]})
-    limits = dataclasses.replace(LIMITS, refinement_tilt_prior=0.5)
-    xy = refined(Says(2 * corners), ladder, limits, fixed=fixed).xy
-    halfway = with_centers(transform_points(rotation(4.0), ladder[:, 1:] - ladder[:, :1]) + ladder[:, :1])
+    limits, errors = halfway(ladder)
+    xy = refined(Says(2 * corners, errors), ladder, limits, fixed=fixed).xy
     np.testing.assert_allclose(xy[7], found[7], atol=1e-4)
-    np.testing.assert_allclose(xy[[6, 8, 9]], halfway[[6, 8, 9]], atol=1e-4)
+    np.testing.assert_allclose(xy[[6, 8, 9]], leaning(ladder, 4.0)[[6, 8, 9]], atol=1e-4)
     assert (xy[8, 0] == ladder[8, 0]).all()
 
 
@@ -646,7 +681,7 @@ def test_no_number_leaves_a_vertebra_with_fixed_points_as_decoded(ladder: np.nda
     corners = np.tile(BOX - 1, (17, 1, 1))
     corners[7, 2, 0] = np.nan
     fixed = fixed_at({(7, place): ladder[7, place] + (3.0, 2.0)})
-    spine = refined(Says(corners), ladder, dataclasses.replace(LIMITS, refinement_tilt_prior=0.25), fixed=fixed)
+    spine = refined(Says(corners), ladder, dataclasses.replace(LIMITS, refinement_tilt_error_deg=5.0), fixed=fixed)
     np.testing.assert_array_equal(spine.xy[7], fixed.applied_to(ladder)[7])
     assert np.isfinite(spine.xy).all()
     assert np.isfinite(spine.errors).all()
@@ -727,7 +762,7 @@ def test_the_image_is_cut_out_anew_where_it_does_not_show_what_moved(ladder: np.
 def test_fixed_points_stay_bit_for_bit_wherever_they_are(ladder: np.ndarray, rounds: int) -> None:
     """Far outside the image, on each other, on other vertebrae."""
     random = np.random.default_rng(rounds)
-    limits = dataclasses.replace(LIMITS, refinement_rounds=rounds, refinement_tilt_prior=0.25)
+    limits = dataclasses.replace(LIMITS, refinement_rounds=rounds, refinement_tilt_error_deg=5.0)
     for trial in range(40):
         fixed = fixed_at({})
         for _ in range(random.integers(1, 30)):

@@ -17,6 +17,7 @@ from ..spine.schema import CENTER, POINTS, VERTEBRAE
 from .box_matching import box_figures, match_boxes
 from .calibration import DECILES, Decile, calibrate, share_inside
 from .metrics import corner_accuracy, distances, has_right_names, image_median, localisation, name_shift
+from .tilts import tilt_figures
 
 Figures = dict[str, float]
 
@@ -81,10 +82,11 @@ def evaluate(
         The fields of ``Localisation``, ``CornerAccuracy`` and ``AngleAgreement``; ``names_shifted_images``, the
         number of images of ``names_shifted``; ``center_image_median``, the median over images of the mean center
         distance, as ``image_median`` is of corners; ``curve_mae_deg``, the mean difference of the largest clinical Cobb
-        angle from the labels'; and the fields of ``AnatomyCounts`` of the predicted centers and, with
-        ``corner_means_`` before them, of the means of the predicted corners, steps being compared with the labelled
-        span. With official angles also the fields of ``AngleAgreement`` against the angles of the labels, ``labels_``
-        before them: where a label was corrected, its official angles were not.
+        angle from the labels'; the fields of ``TiltFigures`` as far as there is an image to measure them on; and the
+        fields of ``AnatomyCounts`` of the predicted centers and, with ``corner_means_`` before them, of the means of
+        the predicted corners, steps being compared with the labelled span. With official angles also the fields of
+        ``AngleAgreement`` against the angles of the labels, ``labels_`` before them: where a label was corrected, its
+        official angles were not.
 
     Raises:
         ValueError: a shape is wrong or there is no image.
@@ -109,6 +111,7 @@ def evaluate(
         **agreement,
         **{f"labels_{name}": value for name, value in against_labels.items()},
         "curve_mae_deg": float(np.mean(largest)),
+        **{name: value for name, value in asdict(tilt_figures(predicted, labelled)).items() if not np.isnan(value)},
         **anatomy_figures(predicted[:, :, 0], spans),
         **{f"corner_means_{name}": value for name, value in of_means.items()},
         "images": len(predicted),

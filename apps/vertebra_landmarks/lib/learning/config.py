@@ -181,7 +181,7 @@ class PredictionConfig:
     refinement_rounds: PositiveInt
     refinement_turn_deg: Annotated[Number, Field(ge=0, le=45), Expected("in 0...45")]
     refinement_reach: Positive
-    refinement_tilt_prior: Probability
+    refinement_tilt_error_deg: Positive
     propagation: Flag
     min_spine_score: Probability
     min_shorter_side: PositiveInt

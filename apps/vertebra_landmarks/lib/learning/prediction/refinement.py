@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ...spine.centerline import gap_lengths, movable_centers, normals_of
+from ...spine.centerline import gap_lengths, movable_centers
 from ...spine.geometry import center_distances, corners_of, transform_points, with_centers
 from ...spine.schema import CORNERS
 from ..config import CornerConfig, PredictionConfig
@@ -22,6 +22,7 @@ from .timer import Timer
 
 _LEFT, _RIGHT = ([CORNERS.index(name) for name in side] for side in (("TL", "BL"), ("TR", "BR")))
 _MIN_STEP = 1.0  # pixels of the image; where most vertebrae lie nearer together, there are none to see
+_MAX_TURN = math.radians(12.0)  # by which the networks' tilts of a body may differ; beyond it one of them is mistaken
 _MARGIN = 1.5  # steps around the centers that an image cut out for others must show
 
 
@@ -62,24 +63,24 @@ class _Reused(NamedTuple):
     tokens: tuple[torch.Tensor, ...]
 
 
-class _PatchViews(NamedTuple):
-    """How often every vertebra is seen in one round.
+class _PatchView(NamedTuple):
+    """One look at every vertebra.
 
     Attributes:
-        turns: radians by which its patch is turned, one view each.
-        mirror: whether each is seen in its mirror image too.
+        turn: radians by which its patch is turned.
+        is_mirrored: whether the mirror image of the patch is shown.
     """
 
-    turns: tuple[float, ...]
-    mirror: bool
+    turn: float
+    is_mirrored: bool
 
 
-def _patch_views(limits: PredictionConfig, is_last: bool) -> _PatchViews:
-    """Once, upright, while centers still move; in the last round as often as the configuration says."""
-    if not is_last:
-        return _PatchViews((0.0,), False)
+def _patch_views(limits: PredictionConfig, is_last: bool) -> tuple[_PatchView, ...]:
+    """Once, upright, while centers still move; in the last round twice, turned to either side, once in the mirror."""
     turn = math.radians(limits.refinement_turn_deg)
-    return _PatchViews((-turn, turn) if turn else (0.0,), limits.mirror)
+    if not is_last or not turn:
+        return (_PatchView(0.0, False),)
+    return _PatchView(turn, False), _PatchView(-turn, limits.mirror)
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,9 @@ class Refinement:
             moves = movable_centers(decoded, placed[:, 0], reach, must_move)
             current = np.where(moves[:, None, None], placed, xy)
             errors = np.where((moves & is_shown)[:, None], raw_errors, reach[:, None])
-            leans = moves & is_active & ~has_corner
-        free = np.where(leans[:, None, None], shrink_tilt(current, limits.refinement_tilt_prior), current)
+            leans = moves & is_active & is_shown & ~has_corner
+        turned = combine_tilts(current, errors, xy, limits.refinement_tilt_error_deg)
+        free = np.where(leans[:, None, None], turned, current)
         observed = np.where(has_corner[:, None, None], bodies, free)
         observed[~is_shown | (has_corner & ~moves)] = np.nan
         timer.lap("prepare")
@@ -170,7 +172,7 @@ class Refinement:
         centers: np.ndarray,
         reused: _Reused,
         number: int,
-        views: _PatchViews,
+        views: tuple[_PatchView, ...],
         timer: Timer,
     ) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
         """Points ``(N, P, 2)`` of the active vertebrae, their errors ``(N, P)``, tokens of all ``(views, V, C)``.
@@ -187,19 +189,21 @@ class Refinement:
         """
         others = CachedTokens(reused.tokens[number], torch.from_numpy(reused.active)) if reused.tokens else None
         in_part = transform_points(image.matrix, centers)
-        frames = np.stack([vertebra_frames(in_part, self.config, turn=turn)[reused.active] for turn in views.turns])
+        frames = np.stack([vertebra_frames(in_part, self.config, turn=view.turn)[reused.active] for view in views])
         flat = frames.reshape(-1, 3, 3)
         patches = standardised(cut_patches(image.pixels, flat, self.config)).unflatten(0, frames.shape[:2])
-        shown = torch.cat([patches, patches.flip(-1)]) if views.mirror else patches
+        mirrored = torch.tensor([view.is_mirrored for view in views])[:, None, None, None]
         timer.lap("prepare")
         with torch.inference_mode(), quick_precision(self.device):
+            shown = torch.where(mirrored, patches.flip(-1), patches)
             output, tokens = self.network.among(shown.to(self.device), others)
         output = CornerOutput(*(part.cpu() for part in output))
         timer.lap("refine")
-        if views.mirror:
-            count = len(views.turns)
-            mirrored = mirrored_output(CornerOutput(*(part[count:] for part in output)), self.config.width)
-            output = CornerOutput(*((a[:count] + b) / 2 for a, b in zip(output, mirrored, strict=True)))
+        back_in_place = mirrored_output(output, self.config.width)
+        output = CornerOutput(
+            torch.where(mirrored, back_in_place.corners, output.corners),
+            torch.where(mirrored[..., 0], back_in_place.log_errors, output.log_errors),
+        )
         back = np.linalg.inv(flat @ image.matrix)
         in_patches = output.corners.double().numpy().reshape(-1, len(CORNERS), 2)
         corners = np.stack([transform_points(*pair) for pair in zip(back, in_patches, strict=True)])
@@ -237,25 +241,32 @@ def _shows(image: ShrunkImage, size: tuple[int, ...], centers: np.ndarray, gaps:
     return bool(((x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)).all())
 
 
-def shrink_tilt(xy: np.ndarray, share: float) -> np.ndarray:
-    """Turn every vertebra about its center by this share of the way to lying square to the line of centers.
-
-    A vertebra lies 0.0 ± 3.1 degrees off that (AASCE labels), which is as much as a patch errs: of two such estimates
-    a mean is better than either.
+def combine_tilts(xy: np.ndarray, errors: np.ndarray, decoded: np.ndarray, decoded_error_deg: float) -> np.ndarray:
+    """Turn every vertebra about its center to the mean of both networks' tilts, weighted by their variances.
 
     Args:
-        xy: ``(V, P, 2)`` points.
-        share: in 0...1.
+        xy: ``(V, P, 2)`` points of the corner network.
+        errors: ``(V, P)`` their expected errors, in the same unit; those of the corners, against the width of the body,
+            are the standard error of its tilt.
+        decoded: ``(V, P, 2)`` points of the landmark network.
+        decoded_error_deg: standard error of its tilts.
     """
-    centers, corners = xy[:, 0], corners_of(xy)
-    normal = normals_of(centers)
-    middle = corners[:, _RIGHT].mean(1) - corners[:, _LEFT].mean(1)
-    off = np.arctan2(_cross(middle, normal), (middle * normal).sum(1))
-    cosine, sine = np.cos(share * off), np.sin(share * off)
+    centers, middle, other = xy[:, 0], _midlines(xy), _midlines(decoded)
+    error = errors[:, 1:].mean(1) / np.maximum(np.linalg.norm(middle, axis=1), _MIN_STEP)
+    share = error**2 / (error**2 + math.radians(decoded_error_deg) ** 2)
+    apart = np.arctan2(_cross(middle, other), (middle * other).sum(1)).clip(-_MAX_TURN, _MAX_TURN)
+    cosine, sine = np.cos(share * apart), np.sin(share * apart)
     arms = xy - centers[:, None]
     turned = [cosine[:, None] * arms[..., 0] - sine[:, None] * arms[..., 1]]
     turned.append(sine[:, None] * arms[..., 0] + cosine[:, None] * arms[..., 1])
     return centers[:, None] + np.stack(turned, -1)
+
+
+def _midlines(xy: np.ndarray) -> np.ndarray:
+    """``(V, 2)`` from the middle of the left to that of the right side."""
+    corners = corners_of(xy)
+    midlines: np.ndarray = corners[:, _RIGHT].mean(1) - corners[:, _LEFT].mean(1)
+    return midlines
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
