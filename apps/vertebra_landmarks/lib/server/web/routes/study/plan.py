@@ -23,7 +23,11 @@ router = APIRouter(tags=["Study"])
 
 PlanVersion = Annotated[
     str | None,
-    Query(description="Version of the plan that the client has seen, empty for none: no other one is replaced"),
+    Query(
+        max_length=64,
+        description="Version of the plan that the client has seen, empty for none: no other one is replaced",
+        examples=["2f1c8a90d4e7b653"],
+    ),
 ]
 _NOTHING = "There is nothing left to read for you"
 _PLAN = {"readers": ["ada", "ben"], "adjudicators": ["cleo"], "second_reading": {"share": 0.5}}
