@@ -240,7 +240,7 @@ def test_the_words_of_the_first_reading_can_be_found(server: Server, new_images:
     page, _ = open_as("cleo", "")
     answers = record(page)
     page.goto(f"/#/image/{image}")
-    page.wait_for_load_state("networkidle")
+    Annotator(page).wait_for(image)
     texts = " ".join(one.content.decode() for one in answers if one.path in ("/landmarks", "/readings"))
     assert CANARY in texts
     assert re.search(r"\bada\b", texts)
