@@ -88,14 +88,14 @@ def read_data(arguments: argparse.Namespace, weights: Iterable[Path] = (), run: 
     return data
 
 
-def keep_folds(arguments: argparse.Namespace, data: DataSet) -> None:
-    """Write a user's folds down, in ``--folds`` or else in the folder of the run.
+def keep_folds(arguments: argparse.Namespace, data: DataSet, folder: Path) -> None:
+    """Write a user's folds down, in ``--folds`` or else in a folder, that of the run.
 
     Raises:
         OSError: the table cannot be written.
     """
     if data.is_own and is_first():
-        write_folds(arguments.folds or arguments.output / FOLDS_FILE, data)
+        write_folds(arguments.folds or folder / FOLDS_FILE, data)
 
 
 def _table(given: Path | None, beside: Iterable[Path], run: Path | None) -> Path | None:

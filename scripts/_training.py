@@ -17,47 +17,26 @@ import _app_path  # noqa: F401
 import torch
 
 from _data_arguments import DATA_HELP, add_data_options
+from _held_out_arguments import add_assume_unseen, add_fold
 from lib.learning.config import DEFAULT_CONFIG_FILE
-from lib.learning.data.aasce import FOLDS
 from lib.learning.optional_packages import missing_packages
 from lib.learning.training import distributed
 from lib.learning.training.run_logs import RUN_LOGS
 from lib.learning.training.run_logs.run_log import FAILED, FINISHED, INTERRUPTED, RunLogs, describe_run
 from lib.learning.training.trainer import Item, Progress, Trainer
 
-NO_FOLD = "none"
 LOG_COMMAND = ".venv/bin/pip install --no-deps -r requirements-log.txt"
 _NO_ARGUMENTS = ("set", "log")
 """Arguments that logs do not list: settings are listed with those of ``model.yaml``."""
 _INTERRUPTED = 130
 """Exit status after Ctrl-C."""
-FOLD_NAMES = f"{{{','.join([*map(str, range(FOLDS)), NO_FOLD])}}}"
-
-
-def fold_or_none(text: str) -> int | None:
-    """A fold, or ``None`` where none is held out.
-
-    Raises:
-        argparse.ArgumentTypeError: the text is neither.
-    """
-    if text == NO_FOLD:
-        return None
-    if text not in map(str, range(FOLDS)):
-        raise argparse.ArgumentTypeError(f"invalid choice: {text} (choose from {FOLD_NAMES})")
-    return int(text)
 
 
 def add_arguments(parser: argparse.ArgumentParser, example: str) -> None:
     """Data, fold, folder of the run, settings and machine; ``example`` is a setting with a value."""
     parser.add_argument("--data", type=Path, required=True, help=DATA_HELP)
     add_data_options(parser)
-    parser.add_argument(
-        "--fold",
-        type=fold_or_none,
-        default=0,
-        metavar=FOLD_NAMES,
-        help="fold held out for validation; none: learn from all of them and keep the last weights",
-    )
+    add_fold(parser, "learn from all of them and keep the last weights")
     add_assume_unseen(parser)
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG_FILE)
@@ -75,15 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser, example: str) -> None:
 def checking(fold: int | None, count: int) -> str:
     """The validation set of a training in words."""
     return "holding out no fold" if fold is None else f"checking on {count} of fold {fold}"
-
-
-def add_assume_unseen(parser: argparse.ArgumentParser) -> None:
-    """Add ``--assume-unseen``, for weights of unknown training data."""
-    parser.add_argument(
-        "--assume-unseen",
-        action="store_true",
-        help="assume that weights of unknown training data have not seen the held-out fold",
-    )
 
 
 def add_log(parser: argparse.ArgumentParser) -> None:

@@ -19,8 +19,8 @@ import numpy as np
 from tqdm import tqdm
 
 import _app_path  # noqa: F401
-import _training
 from _data_arguments import DATA_HELP, add_data_options, check_fold, read_data
+from _held_out_arguments import add_assume_unseen
 from lib.evaluation.calibration import calibrate, share_inside
 from lib.evaluation.metrics import distances, name_shift
 from lib.image_io import read_radiograph
@@ -57,7 +57,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     source.add_argument("--data", type=Path, help=DATA_HELP)
     source.add_argument("--from", type=Path, dest="source", metavar="FILE", help="weight file with a measured one")
     parser.add_argument("--fold", type=int, choices=range(FOLDS), help="of --data, not trained on; 0 if left out")
-    _training.add_assume_unseen(parser)
+    add_assume_unseen(parser)
     add_data_options(parser)
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE, help="weight file with a corner network")
     parser.add_argument("--output", type=Path, required=True, help="weight file to write")

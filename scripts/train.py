@@ -15,6 +15,7 @@ import torch
 
 import _training
 from _data_arguments import check_fold, keep_folds, read_data
+from _held_out_arguments import add_boxes_fold
 from lib.learning.config import Config, load_config
 from lib.learning.data import IMAGE, boxed_images
 from lib.learning.data.formats.data_set import DataSet, to_items
@@ -33,13 +34,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--boxes", type=Path, help="radiographs with unnamed boxes to learn from as well")
-    parser.add_argument(
-        "--boxes-fold",
-        type=_training.fold_or_none,
-        default=argparse.SUPPRESS,
-        metavar=_training.FOLD_NAMES,
-        help="fold of --boxes that is held out; default: that of --fold",
-    )
+    add_boxes_fold(parser, "--boxes")
     parser.add_argument("--names", type=Path, help="table of scripts/audit_names.py: names to move, or not to learn")
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--imagenet", type=Path, help="public ImageNet weights of the backbone to start from")
@@ -133,7 +128,7 @@ def train(arguments: argparse.Namespace, device: torch.device) -> None:
         prior,
         full_precision=arguments.full_precision,
     )
-    keep_folds(arguments, data)
+    keep_folds(arguments, data, arguments.output)
     schedule = config.training
     training = real + synthetic_items(schedule.phantoms, schedule.spineless, schedule.seed)
     words = f"training on {len(real)} radiographs and {len(training) - len(real)} synthetic images"

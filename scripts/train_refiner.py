@@ -73,7 +73,7 @@ def train(arguments: argparse.Namespace, device: torch.device) -> None:
         facts,
         full_precision=arguments.full_precision,
     )
-    keep_folds(arguments, data)
+    keep_folds(arguments, data, arguments.output)
     words = f"training on {len(kept)} radiographs, {_training.checking(arguments.fold, len(checked))}"
     _training.fit(arguments, trainer, kept, checked, words)
 

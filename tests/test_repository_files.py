@@ -137,7 +137,7 @@ def test_anchors_are_those_of_headings() -> None:
 def test_the_guides_name_paths() -> None:
     paths = named_paths((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
     assert {
-        "lib/learning/training/corner_trainer.py",
+        "lib/learning/training/losses.py",
         "VertebraLandmarksLib/panel/panel.py",
         "scripts/copy_spine.py",
         "tests/spine",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import _training
+from _held_out_arguments import add_assume_unseen
 from experiments import plot_style
 from experiments.ablation.runs import Ablation
 from experiments.ablation.table import FINAL, Entry, configurations, to_csv, to_markdown
@@ -39,7 +40,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, help="short for --set training.epochs")
     parser.add_argument("--init", type=Path, nargs="+", help="weight file to start from, one or one per fold")
     parser.add_argument("--final", type=Path, nargs="+", help="weight files of the final recipe, one per fold")
-    _training.add_assume_unseen(parser)
+    add_assume_unseen(parser)
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG_FILE)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--workers", type=int, default=1, help="processes that prepare images")

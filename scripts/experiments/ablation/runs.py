@@ -24,8 +24,8 @@ from lib.learning.decoders import DECODERS
 from lib.learning.models.landmark_net import LandmarkNet
 from lib.learning.prediction.predictor import LandmarkPredictor
 from lib.learning.training.landmark_trainer import LandmarkTrainer
-from lib.learning.training.trainer import BEST, HISTORY, Progress, differences
-from lib.learning.weights.provenance import AASCE, file_trained_on, init_facts, trained_on
+from lib.learning.training.trainer import BEST, HISTORY, Progress
+from lib.learning.weights.provenance import AASCE, differences, file_trained_on, init_facts, trained_on
 from lib.learning.weights.weight_files import file_digest, load_weights
 from lib.spine.atomic_write import atomic_write
 from lib.spine.chain_prior import DEFAULT_PRIOR, MIN_SPINES, measure_prior

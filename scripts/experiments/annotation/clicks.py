@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-import _training
+from _held_out_arguments import add_assume_unseen
 from experiments import plot_style
 from experiments.annotation.click_figures import COUNTS, GROSS, Clicked, draw, figures, show
 from experiments.miscounted_maps import with_levels_off
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Command line."""
     parser.add_argument("--data", type=Path, required=True, help="data set in the AASCE layout")
     parser.add_argument("--fold", type=int, choices=range(FOLDS), default=0, help="of the training split, held out")
-    _training.add_assume_unseen(parser)
+    add_assume_unseen(parser)
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE, help="weight file with an error model")
     parser.add_argument("--noise", type=float, default=2.0, help="pixels by which the second person misses, each axis")
     parser.add_argument("--films", type=int, help="only so many images, the first ones")

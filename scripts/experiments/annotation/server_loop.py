@@ -16,7 +16,7 @@ import numpy as np
 import requests
 from PIL import Image
 
-import _training
+from _held_out_arguments import add_assume_unseen
 from harness.local_server import own_server
 from lib.evaluation.metrics import distances
 from lib.learning.active_learning import DEFAULT, STRATEGIES
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is labelled, and how often."""
     parser.add_argument("--data", type=Path, help="data set in the AASCE layout (default: phantoms)")
     parser.add_argument("--fold", type=int, choices=range(FOLDS), default=0, help="of its training split")
-    _training.add_assume_unseen(parser)
+    add_assume_unseen(parser)
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE, help="that the server begins with")
     parser.add_argument(
         "--strategy", choices=(*STRATEGIES, "random", "first"), default=DEFAULT, help="that chooses the next image"

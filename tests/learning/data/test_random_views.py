@@ -14,12 +14,11 @@ from monai.data import set_track_meta
 from lib.learning.codec import ABSENT, PRESENT, UNKNOWN, UNNAMED
 from lib.learning.config import AugmentationConfig, InputConfig, load_config
 from lib.learning.data import IMAGE, LABEL, MATRIX
-from lib.learning.data.image_views import warp
+from lib.learning.data.image_views import local_contrast, warp
 from lib.learning.data.random_views import (
     RandFitToInputd,
     RandInvertd,
     RandLocalContrastd,
-    local_contrast,
 )
 from lib.learning.data.transforms import mirrored
 from lib.spine.geometry import transform_points

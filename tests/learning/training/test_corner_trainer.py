@@ -19,7 +19,8 @@ from lib.learning.data import IMAGE, LABEL
 from lib.learning.data.patches import PATCHES
 from lib.learning.data.rehearsal import Rehearsal
 from lib.learning.models.corner_net import CornerNet, CornerOutput
-from lib.learning.training.corner_trainer import CornerTrainer, corner_loss, endplate_tilts, midline_tilt
+from lib.learning.training.corner_trainer import CornerTrainer
+from lib.learning.training.losses import corner_loss, endplate_tilts, midline_tilt
 from lib.learning.training.trainer import BEST, CHECKPOINT, HISTORY, Progress
 from lib.learning.uncertainty.error_model import ErrorModel
 from lib.learning.weights.weight_files import ERRORS_MEASURED_ON, CornerWeights, Weights, build_corner_net, load_weights

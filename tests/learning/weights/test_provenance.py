@@ -74,6 +74,12 @@ CASES = {
         facts(None, boxed_radiographs=9, boxes_fold=1),
         known(0, 1, 2, 3, 4, boxes=(0, 2, 3, 4)),
     ),
+    "a training from a pack, all of the boxes but fold 0": (
+        facts(
+            None, boxed_radiographs=9, boxed_strips=5, generated_radiographs=7, phantoms=3, boxes_fold=0, pack="ee3263"
+        ),
+        known(0, 1, 2, 3, 4, boxes=(1, 2, 3, 4)),
+    ),
     "no fold of the boxes": (
         facts(1, boxed_radiographs=9, boxes_fold=None),
         known(0, 2, 3, 4, boxes=(0, 1, 2, 3, 4)),

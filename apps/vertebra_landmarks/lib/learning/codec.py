@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -26,6 +27,21 @@ _ENDS_BEYOND = (0.5, 2.5)  # steps between which a vertebra may have been left o
 def is_placed(state: torch.Tensor) -> torch.Tensor:
     """Of which points a label says where they are, by their states."""
     return (state == PRESENT) | (state == UNNAMED)
+
+
+def longest_row(is_there: np.ndarray) -> slice:
+    """The longest row of neighbouring vertebrae, maybe empty; of equal ones the uppermost.
+
+    Args:
+        is_there: ``(V,)`` bool.
+    """
+    best, begin = slice(0, 0), 0
+    for number, belongs in enumerate(np.append(is_there, False)):
+        if not belongs:
+            if number - begin > best.stop - best.start:
+                best = slice(begin, number)
+            begin = number + 1
+    return best
 
 
 class Targets(NamedTuple):
@@ -132,14 +148,15 @@ class LandmarkCodec:
     @staticmethod
     def _weight_within(center: torch.Tensor, state: torch.Tensor, h: int, w: int) -> torch.Tensor:
         """Rows that lie from 0.5 to 2.5 steps beyond either end of a spine have no weight: ``(B, 1, h, w)``."""
-        weight = center.new_zeros(len(center), 1, h, w)
         rows = torch.arange(h, device=center.device)
-        for number in torch.nonzero(is_placed(state).any(-1)).flatten().tolist():
-            y = center[number, is_placed(state[number]), 1]
-            top, bottom, step = y.min(), y.max(), (y.max() - y.min()) / max(1, len(y) - 1)
-            beyond = torch.maximum(top - rows, rows - bottom) / step.clamp(min=1.0)
-            weight[number] = ((beyond <= _ENDS_BEYOND[0]) | (beyond >= _ENDS_BEYOND[1])).to(weight)[:, None]
-        return weight
+        placed, y = is_placed(state), center[..., 1]
+        top = torch.where(placed, y, torch.inf).amin(1, keepdim=True)  # (B, 1)
+        bottom = torch.where(placed, y, -torch.inf).amax(1, keepdim=True)
+        step = ((bottom - top) / (placed.sum(1, keepdim=True) - 1).clamp(min=1)).clamp(min=1.0)
+        beyond = torch.maximum(top - rows, rows - bottom) / step  # (B, h)
+        counts = (beyond <= _ENDS_BEYOND[0]) | (beyond >= _ENDS_BEYOND[1])
+        weight = (counts & placed.any(1, keepdim=True)).to(center.dtype)
+        return weight[:, None, :, None].expand(-1, 1, h, w)
 
     def _taught_cells(
         self, cell: torch.Tensor, is_inside: torch.Tensor, h: int, w: int

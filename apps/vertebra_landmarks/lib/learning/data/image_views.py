@@ -12,10 +12,13 @@ from ...image_io.window import windowed
 from ...spine.geometry import check_shape, scaling, transform_points, translation
 from ..config import CornerConfig, InputConfig
 
+STEP_REACH = 2
+"""Gaps to either side that set the length of a step."""
+MIN_STEP_SHARE = 0.4
+"""Of the median step, below which a step counts as a mistake of the decoder."""
 _MARGIN = 2  # pixels around a part of an image, for interpolation at its border
-_REACH = 2  # gaps to either side that set the length of a step
-_MIN_STEP_SHARE = 0.4  # of the median step, below which a step counts as a mistake of the decoder
 _FINER = 1.5  # pixels of the shrunk image per pixel of a patch
+_LOCAL_WINDOW_SHARE = 8  # of the width
 _AROUND = 3.0  # steps around the centers that are looked at
 _MIN_ROWS, _MIN_COARSE_ROWS = 6, 4  # of the image per row of the input that a view is sampled from
 
@@ -143,9 +146,9 @@ def vertebra_frames(
     lengths = np.linalg.norm(gaps, axis=1)
     if count < 2 or not (np.isfinite(lengths).all() and lengths.max() > 0):
         raise ValueError("patches need two finite centers in different places at least")
-    lengths = np.maximum(lengths, _MIN_STEP_SHARE * np.median(lengths[lengths > 0]))
+    lengths = np.maximum(lengths, MIN_STEP_SHARE * np.median(lengths[lengths > 0]))
     index = np.arange(count)
-    near = [lengths[max(0, i - _REACH) : i + _REACH] for i in index]
+    near = [lengths[max(0, i - STEP_REACH) : i + STEP_REACH] for i in index]
     step = np.array([(np.median(part) + part.mean()) / 2 for part in near]) * scale
     tangent = centers[np.minimum(index + 1, count - 1)] - centers[np.maximum(index - 1, 0)]
     angle = np.arctan2(tangent[:, 0], tangent[:, 1]) + turn
@@ -221,3 +224,24 @@ def standardised(patches: torch.Tensor) -> torch.Tensor:
     mean = patches.mean((-2, -1), keepdim=True)
     spread = (patches - mean).square().mean((-2, -1), keepdim=True).sqrt()
     return (patches - mean) / (spread + 0.03)
+
+
+def local_contrast(images: torch.Tensor, window: int | None = None) -> torch.Tensor:
+    """Equalise contrast locally, as many viewers and exports do.
+
+    Args:
+        images: ``(C, h, w)`` or ``(B, C, h, w)`` in 0...1.
+        window: odd width in pixels of the square neighbourhood; an eighth of that of the images unless given.
+
+    Returns:
+        The same shape, in 0...1: each pixel against the mean and spread of its neighbourhood.
+    """
+    size = max(3, images.shape[-1] // _LOCAL_WINDOW_SHARE) | 1 if window is None else window
+
+    def mean(x: torch.Tensor) -> torch.Tensor:  # rows first, then columns
+        x = F.avg_pool2d(x, (1, size), stride=1, padding=(0, size // 2), count_include_pad=False)
+        return F.avg_pool2d(x, (size, 1), stride=1, padding=(size // 2, 0), count_include_pad=False)
+
+    average = mean(images)
+    spread = (mean(images**2) - average**2).clamp(min=0).sqrt()
+    return torch.sigmoid(1.6 * (images - average) / (spread + 0.03))

@@ -11,11 +11,10 @@ from monai.transforms import Compose, Randomizable, Transform
 from torch.nn import functional as F
 
 from ...spine.geometry import centers_of, corners_of, scaling, transform_points
-from ..codec import STATE, is_placed
+from ..codec import STATE, is_placed, longest_row
 from ..config import Config, CornerConfig, PatchAugmentationConfig
 from . import IMAGE, LABEL, MATRIX
-from .image_views import cut_patches, shrinking, standardised, vertebra_frames
-from .random_views import local_contrast
+from .image_views import cut_patches, local_contrast, shrinking, standardised, vertebra_frames
 from .transforms import LoadRadiographd, Packd, RandUnpackd, Unpackd, mirrored, move
 
 PATCHES = "patches"
@@ -39,14 +38,8 @@ def patched_vertebrae(label: np.ndarray) -> slice:
     Args:
         label: ``(V, P, 3)`` x, y, state.
     """
-    placed = (is_placed(torch.as_tensor(label[..., STATE])).numpy() & np.isfinite(label).all(-1))[:, 1:].all(1)
-    best, begin = slice(0, 0), 0
-    for number, is_there in enumerate(np.append(placed, False)):
-        if not is_there:
-            if number - begin > best.stop - best.start:
-                best = slice(begin, number)
-            begin = number + 1
-    return best
+    placed = is_placed(torch.as_tensor(label[..., STATE])).numpy() & np.isfinite(label).all(-1)
+    return longest_row(placed[:, 1:].all(1))
 
 
 def can_be_patched(item: Mapping[str, Any]) -> bool:

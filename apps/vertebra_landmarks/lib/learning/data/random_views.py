@@ -26,10 +26,8 @@ from ...spine.geometry import rotation, transform_points, translation
 from ..codec import ABSENT, STATE, UNKNOWN, is_placed
 from ..config import AugmentationConfig, Config, InputConfig
 from . import IMAGE, LABEL
-from .image_views import fitting_matrix
+from .image_views import fitting_matrix, local_contrast
 from .transforms import LoadRadiographd, Packd, RandUnpackd, ToTensorsd, mirrored, move
-
-_LOCAL_WINDOW_SHARE = 8
 
 
 class RandFitToInputd(Randomizable, Transform):
@@ -157,26 +155,6 @@ def _inside(back: np.ndarray, limits: np.ndarray, size: tuple[int, int]) -> np.n
     xy = transform_points(back, np.stack([x, y], -1).astype(float))
     inside: np.ndarray = ((xy >= limits[0] - 0.5) & (xy <= limits[1] + 0.5)).all(-1)
     return inside
-
-
-def local_contrast(image: torch.Tensor) -> torch.Tensor:
-    """Equalise contrast locally, as many viewers and exports do.
-
-    Args:
-        image: ``(1, H, W)`` in 0...1.
-
-    Returns:
-        ``(1, H, W)`` in 0...1: each pixel against the mean and spread of its neighbourhood.
-    """
-    window = max(3, image.shape[-1] // _LOCAL_WINDOW_SHARE) | 1
-
-    def mean(x: torch.Tensor) -> torch.Tensor:  # of a square window, rows first, then columns
-        x = F.avg_pool2d(x, (1, window), stride=1, padding=(0, window // 2), count_include_pad=False)
-        return F.avg_pool2d(x, (window, 1), stride=1, padding=(window // 2, 0), count_include_pad=False)
-
-    average = mean(image)
-    spread = (mean(image**2) - average**2).clamp(min=0).sqrt()
-    return torch.sigmoid(1.6 * (image - average) / (spread + 0.03))
 
 
 class _RandGrayd(Randomizable, MapTransform):

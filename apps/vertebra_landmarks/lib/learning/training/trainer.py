@@ -24,15 +24,16 @@ from ..data.rehearsal import Rehearsal, RehearsalBatches
 from ..data.seeded_views import NOT_SHOWN, SEED, BatchPlan, PlainBatches, SeededViews, SharedBatches
 from ..models.devices import quick_precision
 from ..models.dropout import sample_noise
-from ..weights.provenance import public_facts
+from ..weights.provenance import differences
 from ..weights.weight_files import save_atomically
 from . import distributed
+from .averaging import averaging
 from .synced_norm import with_synced_norms
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"
 HISTORY = "history.csv"
-_MISSING, _LOSS = "missing", "loss"
+_LOSS = "loss"
 NOTHING_OLD = Rehearsal()
 
 
@@ -69,22 +70,6 @@ def describe(progress: Progress) -> str:
         v = progress.validation
         text += f" corner {v.corner_median:.1f}/{v.corner_mean:.1f} px shifted {v.names_shifted:.0%}"
     return text
-
-
-def _averaging(decay: float) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor | int], torch.Tensor]:
-    """Exponential average that follows quickly at first, so that the random start is forgotten."""
-
-    def average(averaged: torch.Tensor, current: torch.Tensor, steps: torch.Tensor | int) -> torch.Tensor:
-        keep = min(decay, (1 + int(steps)) / (10 + int(steps)))
-        return averaged + (current - averaged) * (1 - keep)
-
-    return average
-
-
-def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """Values that differ, in words; empty where none does."""
-    names = [name for name in {**stored, **wanted} if stored.get(name) != wanted.get(name)]
-    return ", ".join(f"{name} is {stored.get(name, _MISSING)}, not {wanted.get(name, _MISSING)}" for name in names)
 
 
 Item = dict[str, Any]
@@ -142,7 +127,7 @@ class Trainer(ABC):
         self.folder, self.device, self.workers, self.facts = folder, device, workers, facts or {}
         self.freeze_norm, self.resumable, self.full_precision = freeze_norm, resumable, full_precision
         self.show_bars = show_bars and distributed.is_first()
-        self.average = AveragedModel(network, avg_fn=_averaging(schedule.ema_decay), use_buffers=True)
+        self.average = AveragedModel(network, avg_fn=averaging(schedule.ema_decay), use_buffers=True)
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
         )
@@ -193,7 +178,7 @@ class Trainer(ABC):
         if {name: state["config"].get(name) for name in self.settings} != self.settings:
             raise ValueError(f"{self.folder} holds a run with another configuration; choose another folder")
         if state["facts"] != self.facts:
-            difference = differences(public_facts(state["facts"]), public_facts(self.facts))
+            difference = differences(state["facts"], self.facts)
             raise ValueError(f"{self.folder} holds another run ({difference}); choose another folder")
         return state
 

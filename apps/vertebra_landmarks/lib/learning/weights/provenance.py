@@ -28,6 +28,7 @@ OWN = "own data"
 IMAGES = "image_digests"
 """In facts: digests of a user's images that were learnt from, in one text; for nobody's eyes."""
 DATA_SET = "data_set"
+_MISSING = "missing"
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,13 @@ def public_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Facts without the digests of images, which only the programs need."""
     plain = {name: value for name, value in facts.items() if name != IMAGES}
     return {name: public_facts(value) if isinstance(value, Mapping) else value for name, value in plain.items()}
+
+
+def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Facts or settings of two trainings that differ, in words, digests of images left out; empty where none does."""
+    first, second = public_facts(stored), public_facts(wanted)
+    names = [name for name in {**first, **second} if first.get(name) != second.get(name)]
+    return ", ".join(f"{name} is {first.get(name, _MISSING)}, not {second.get(name, _MISSING)}" for name in names)
 
 
 def file_trained_on(weights: Weights) -> TrainedOn:

@@ -117,7 +117,7 @@ def save_weights(
         OSError: the file cannot be written.
     """
     content = {
-        MODEL: _half(state),
+        MODEL: half_precision(state),
         _CONFIG: asdict(config),
         _SCHEMA: SCHEMA_VERSION,
         _FACTS: dict(facts),
@@ -125,12 +125,13 @@ def save_weights(
     }
     if refiner is not None:
         errors = None if refiner.errors is None else refiner.errors.to_dict()
-        parts = {MODEL: _half(refiner.state), _CONFIG: asdict(refiner.config), _FACTS: dict(refiner.facts)}
+        parts = {MODEL: half_precision(refiner.state), _CONFIG: asdict(refiner.config), _FACTS: dict(refiner.facts)}
         content[_REFINER] = {**parts, _ERRORS: errors}
     save_atomically(content, path)
 
 
-def _half(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def half_precision(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A copy of a state dict on the CPU, floating-point weights in half precision."""
     return {name: t.detach().cpu().half() if t.is_floating_point() else t.detach().cpu() for name, t in state.items()}
 
 

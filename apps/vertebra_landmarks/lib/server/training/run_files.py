@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...learning.training.trainer import differences
+from ...learning.weights.provenance import differences
 from ...spine.atomic_write import atomic_write
 from ..models import without_nan
 from .dataset import Digests, TrainingDataset

@@ -97,6 +97,7 @@ class DataSet:
         skipped: a sentence for each label that cannot be used.
         unstated: number of images whose patient nobody states, so that their names tell.
         is_own: whether it is a user's; else the AASCE training split.
+        known_digest: ``digest``, where it is known.
     """
 
     name: str
@@ -104,6 +105,7 @@ class DataSet:
     skipped: tuple[str, ...] = ()
     unstated: int = 0
     is_own: bool = True
+    known_digest: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -112,6 +114,8 @@ class DataSet:
         Raises:
             OSError: an image cannot be read.
         """
+        if self.known_digest:
+            return self.known_digest
         parts = sorted(f"{one.digest} {digest_of(np.ascontiguousarray(one.points).tobytes())}" for one in self.images)
         return digest_of("\n".join(parts).encode())
 

@@ -1,0 +1,1 @@
+"""Random views and patches of whole batches, made on the device that trains."""

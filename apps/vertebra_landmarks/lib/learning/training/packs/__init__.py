@@ -1,0 +1,1 @@
+"""Training from a pack: one file with all images and labels, and a schedule against the clock."""

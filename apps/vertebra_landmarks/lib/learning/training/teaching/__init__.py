@@ -1,0 +1,1 @@
+"""A trained model as a teacher: labels for images whose vertebrae are marked only."""
