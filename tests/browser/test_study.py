@@ -33,6 +33,15 @@ CANARY = "1421356"
 WORDS = (CANARY, "0.27182", "43219", "1234.5", r"\bada\b", "aortic knob")
 """Of the first reading: points, score, edits, seconds, reader, note."""
 USER = "vertebraLandmarks.settings.userName"
+RECORD_TEXTS = """
+    window.drawn = {};
+    const { fillText } = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.fillText = function (text, x, ...more) {
+        window.drawn[`${this.fillStyle} ${text}`] = x;
+        fillText.call(this, text, x, ...more);
+    };
+"""
+"""Notes where texts are drawn, by color and text."""
 OpenAs = Callable[..., tuple[Page, Watch]]
 NewImages = Callable[..., list[str]]
 
@@ -198,6 +207,7 @@ def test_nothing_of_the_first_reading_reaches_the_second_readers_page(
     page.goto("/#/study")
     expect(page.get_by_test_id("study-readers")).to_contain_text("ben")
     page.goto("/#/agreement")
+    expect(page.get_by_test_id("empty")).to_contain_text("The agreement is not shown to you")
     expect(page.get_by_test_id("empty")).to_contain_text("shown to its adjudicators")
     check_answers(answers, before, image)
     assert {one.user for one in answers} == {"ben"}
@@ -230,7 +240,7 @@ def test_the_words_of_the_first_reading_can_be_found(server: Server, new_images:
     page, _ = open_as("cleo", "")
     answers = record(page)
     page.goto(f"/#/image/{image}")
-    page.wait_for_load_state("networkidle")
+    Annotator(page).wait_for(image)
     texts = " ".join(one.content.decode() for one in answers if one.path in ("/landmarks", "/readings"))
     assert CANARY in texts
     assert re.search(r"\bada\b", texts)
@@ -250,6 +260,9 @@ def test_an_image_is_kept_until_it_is_given_back(server: Server, new_images: New
     page.wait_for_function("(image) => ![null, image].includes(window.vertebraLandmarks.state().image)", arg=first)
     assert person(server, "ben").next()["reading"]["kind"] == "first"
     expect(page.get_by_test_id("reading")).to_contain_text("First reading, blind")
+    page.route("**/study/release", lambda route: route.fulfill(json={"released": False}), times=1)
+    page.get_by_test_id("release").click()
+    expect(page.get_by_test_id("message")).to_contain_text("under work: there is nothing to give back.")
     page.get_by_test_id("release").click()
     expect(page.get_by_test_id("image-list")).to_be_visible()
 
@@ -309,13 +322,17 @@ def test_an_adjudicator_decides_with_keys(server: Server, new_images: NewImages,
     first[-1] = np.nan
     read_twice(server, far, first, second)
     read_twice(server, near, spine(), spine(8))
-    page, _ = open_as("cleo", "/#/study", viewport={"width": 1280, "height": 720})
+    page, _ = open_as("cleo", "", viewport={"width": 1280, "height": 720})
+    page.add_init_script(RECORD_TEXTS)
+    page.goto("/#/study")
     expect(page.get_by_test_id("queue").get_by_role("link")).to_have_text([far, near])  # largest difference first
     page.keyboard.press("n")
     differences = page.get_by_test_id("differences").get_by_role("button")
-    expect(differences.nth(0)).to_contain_text("L5only in the reading of ben")
+    expect(differences.nth(0)).to_contain_text("L5only ben has it")
     expect(differences.nth(1)).to_contain_text("T712.0 px")
     expect(differences.nth(2)).to_contain_text("L23.0 px")
+    at = page.evaluate("() => window.drawn")
+    assert at["#ffb02e T7"] < at["#56beff T7"], "names of the first stand at the left"
     for test_id in ("both-angles", "confirm", "take-1", "take-m", "edit"):
         expect(page.get_by_test_id(test_id)).to_be_in_viewport()
     expect(page.get_by_test_id("confirm")).to_be_disabled()
@@ -327,7 +344,15 @@ def test_an_adjudicator_decides_with_keys(server: Server, new_images: NewImages,
     expect(page.get_by_test_id("take-1")).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("2")
     expect(page.get_by_test_id("confirm")).to_have_text("Take the reading of benEnter")
+    held: list[Route] = []
+    page.route("**/readings/adjudicate?*", lambda route: held.append(route), times=1)
     page.keyboard.press("Enter")
+    expect(page.get_by_test_id("confirm")).to_have_text("Storing …")
+    expect(page.get_by_test_id("take-1")).to_be_disabled()
+    for key in "1en":  # nothing else is chosen, nor left, until it is stored
+        page.keyboard.press(key)
+    expect(page.get_by_test_id("take-2")).to_have_attribute("aria-pressed", "true")
+    held[0].continue_()
     expect(page.get_by_test_id("adjudication")).to_contain_text(near)  # the next one
     np.testing.assert_allclose(final_xy(server, far), second, atol=0.01)
     expect(page.get_by_test_id("take-m")).to_be_enabled()
@@ -343,7 +368,7 @@ def test_a_reading_that_changes_meanwhile_is_looked_at_again(
 ) -> None:
     (image,) = new_images("changing")
     read_twice(server, image, spine(), spine(8))
-    page, _ = open_as("cleo", f"/#/adjudicate/{image}")
+    page, watch = open_as("cleo", f"/#/adjudicate/{image}")
     page.get_by_test_id("take-1").click()
     corrected = moved(spine(), "T4", 9)
     assert read(server, image, "ada", corrected)["version"] == 2
@@ -351,8 +376,13 @@ def test_a_reading_that_changes_meanwhile_is_looked_at_again(
     expect(page.get_by_test_id("message")).to_contain_text("was changed meanwhile: look at it again")
     expect(page.get_by_test_id("confirm")).to_be_disabled()
     expect(page.get_by_test_id("difference-T4")).to_contain_text("10.0 px")
+    watch.expect("status of 503")
+    page.route("**/study/next", lambda route: route.fulfill(status=503, json={"detail": "it restarts"}), times=1)
     page.keyboard.press("1")
     page.keyboard.press("Enter")
+    expect(page.get_by_test_id("message")).to_contain_text(
+        "the final label is the reading of ada. But the next image cannot be opened. It restarts."
+    )
     expect(page.get_by_test_id("adjudication")).to_contain_text("Its final label is the reading of ada")
     np.testing.assert_allclose(final_xy(server, image), corrected, atol=0.01)
 
@@ -361,7 +391,7 @@ def test_shifted_names_are_said_and_a_reading_is_edited(server: Server, new_imag
     (image,) = new_images("shifted")
     read_twice(server, image, spine(), spine(shift=1))
     page, _ = open_as("cleo", f"/#/adjudicate/{image}")
-    expect(page.get_by_test_id("names-shift")).to_contain_text("what ada calls T8 is T7 for ben")
+    expect(page.get_by_test_id("names-shift")).to_contain_text("what ada calls T7, ben calls T6")
     expect(page.get_by_test_id("take-m")).to_be_disabled()
     page.keyboard.press("m")
     expect(page.get_by_test_id("message")).to_contain_text("name the vertebrae differently")
@@ -377,10 +407,20 @@ def test_shifted_names_are_said_and_a_reading_is_edited(server: Server, new_imag
     annotator.settle()
     dropped = annotator.position("T7 TL")
     assert np.hypot(*np.subtract(dropped, at)) > 1
+    page.goto("/")
+    assert read(server, image, "ada", moved(spine(), "T4", 9))["version"] == 2
+    page.get_by_test_id(f"draft-{image}").click()
+    question = page.get_by_test_id("question")
+    expect(question).to_contain_text("A reading was changed since then: compare the readings before you submit.")
+    question.get_by_role("button", name="Resume").click()
+    expect(page.get_by_test_id("reading")).to_contain_text("Adjudication: edit reading 1")
+    annotator.button("submit").click()
+    annotator.confirm_until(lambda: "A reading was changed meanwhile; nothing was saved." in annotator.message)
+    assert person(server, "cleo").ask(f"/landmarks?image={image}")[0] == 404
     annotator.submit()
     found = person(server, "cleo").get(f"/landmarks?image={image}")
     assert found["info"]["adjudicated"]["how"] == "edited"
-    assert {one["version"] for one in found["info"]["adjudicated"]["readings"]} == {1}
+    assert [one["version"] for one in found["info"]["adjudicated"]["readings"]] == [2, 1]
     corner = final_xy(server, image)[VERTEBRAE.index("T7"), 1 + CORNERS.index("TL")]
     np.testing.assert_allclose(corner, dropped, atol=0.01)
 
@@ -397,6 +437,13 @@ def test_the_plan_is_changed_in_a_form(server: Server, open_as: OpenAs, plan: Ca
     expect(page.get_by_test_id("plan-error")).to_contain_text("may not be readers, but 'ben' is both")
     page.get_by_test_id("plan-adjudicators").fill("cleo, dora")
     page.get_by_test_id("plan-second").fill("12.5")
+    plan(seed=7)  # by another administrator
+    page.get_by_test_id("plan-save").click()
+    expect(page.get_by_test_id("plan-error")).to_contain_text(
+        "The study plan was changed meanwhile, and nothing was saved"
+    )
+    expect(page.get_by_test_id("plan-newer")).to_be_visible()
+    assert person(server, "ada").get("/study")["plan"]["seed"] == 7
     page.get_by_test_id("plan-save").click()
     expect(page.get_by_test_id("plan")).to_contain_text("12.5 % of the images are read by two readers.")
     stored = person(server, "ada").get("/study")["plan"]

@@ -164,14 +164,17 @@ function start() {
 }
 
 /**
- * Show what another user of a server without login may see, once a name is entered.
+ * Show what another user may see, once a name is entered, or somebody else has signed in.
  * @param {Context} context
  */
 function followUser({ session, study, router }) {
-    let known = session.userName;
+    const present = () => session.hasLogin ? session.owner?.username ?? null : session.userName;
+    let known = present();
     session.onChange(() => {
-        if (session.hasLogin || session.userName === known) return;
-        known = session.userName;
+        const [before, now] = [known, present()];
+        if (now === null || now === before) return;
+        known = now;
+        if (before === null) return; // the server has said who it is: nothing of others was shown
         const wasStudy = study.plan !== null;
         const asked = study.load();
         if (wasStudy) void router.reload(); // at once: what was shown is of the user before

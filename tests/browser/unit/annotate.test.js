@@ -171,7 +171,7 @@ test("keys are unique and named as they are pressed", () => {
 });
 
 test("the next image is the strategy's, unless it was open already", async () => {
-    const opened = new OpenedImages(storage());
+    const opened = new OpenedImages(storage(), () => "");
     opened.push("a");
     assert.equal(await chooseNext(clientOf(["b"]), "first", "a", opened), "b");
     opened.push("b");
@@ -185,23 +185,31 @@ test("the next image is the strategy's, unless it was open already", async () =>
 });
 
 test("the only image without a label is not opened again", async () => {
-    const opened = new OpenedImages(null);
+    const opened = new OpenedImages(null, () => "");
     const only = clientOf(["a", "a"], ["a"]);
     await assert.rejects(chooseNext(only, "first", "a", opened), /only image left without a label/);
 });
 
 test("images opened in the tab are remembered, and the way back is found", () => {
     const kept = storage();
-    const opened = new OpenedImages(kept);
+    let user = "ada";
+    const opened = new OpenedImages(kept, () => user);
     assert.equal(opened.back(), "");
     for (const id of ["a", "a", "b", "c"]) opened.push(id);
-    const again = new OpenedImages(kept);
+    const again = new OpenedImages(kept, () => user);
     assert.equal(again.previous, "b");
     assert.equal(again.back(), "b");
     again.push("b");
     assert.deepEqual(again.ids, ["a", "b"]);
-    kept.setItem("vertebraLandmarks.opened", "{broken");
-    assert.deepEqual(new OpenedImages(kept).ids, []);
+    user = "ben"; // at the same computer: nothing of ada's is left, nor comes again
+    assert.deepEqual([again.ids, again.previous], [[], ""]);
+    again.push("x");
+    user = "ada";
+    assert.deepEqual([again.ids, new OpenedImages(kept, () => user).ids], [[], []]);
+    for (const broken of ["{broken", '["a", "b"]', '{"user": "ada"}']) {
+        kept.setItem("vertebraLandmarks.opened", broken);
+        assert.deepEqual(new OpenedImages(kept, () => user).ids, []);
+    }
 });
 
 test("a browser without storage says so", async () => {

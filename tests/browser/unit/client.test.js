@@ -105,7 +105,7 @@ test("a server that is gone is said to be unreachable", async () => {
 test("a cancelled request is no failure of the server", async () => {
     const abort = new AbortController();
     answer = () => {
-        abort.abort(); // when the server has it: one that is still on its way would reach the next test
+        abort.abort(); // once the server has it, so that no later test gets to see it
         return { never: true };
     };
     assert.equal((await rejection(client.get("/slow", { signal: abort.signal })))[0], "cancelled");

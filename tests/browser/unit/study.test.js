@@ -2,16 +2,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { EditSession } from "../../../apps/vertebra_landmarks/browser/annotate/edit_session.js";
 import { isOfReading } from "../../../apps/vertebra_landmarks/browser/annotate/image_loader.js";
 import { chooseOfStudy } from "../../../apps/vertebra_landmarks/browser/annotate/next_image.js";
 import { adjudicationBanner, readingBanner } from "../../../apps/vertebra_landmarks/browser/annotate/sections/reading.js";
 import { Client } from "../../../apps/vertebra_landmarks/browser/api/client.js";
+import { Spine } from "../../../apps/vertebra_landmarks/browser/editor/spine.js";
+import { isListed } from "../../../apps/vertebra_landmarks/browser/overview/draft_list.js";
 import { Study } from "../../../apps/vertebra_landmarks/browser/shell/study.js";
 import { finalText, shiftText } from "../../../apps/vertebra_landmarks/browser/study/adjudicate/words.js";
 import { csvOf, estimateText, numberText } from "../../../apps/vertebra_landmarks/browser/study/agreement/figures.js";
 import { NEW_PLAN, namesIn, planSentences, shareOf } from "../../../apps/vertebra_landmarks/browser/study/overview/plan_form.js";
 
 const READINGS = [{ number: 1, reader: "ada" }, { number: 2, reader: "ben" }];
+const DRAFT = { key: "k", seconds: 1, edits: 1, landmarks: [], touched: [], baseVersion: 0, begunBy: "", imageLeftIs: null };
 const slot = (kind, more = {}) => ({ number: 1, kind, blind: true, model: true, submitted: false, ...more });
 
 test("a banner says what the reading is, and what is shown", () => {
@@ -45,6 +49,60 @@ test("unfinished work is offered to its user and for its reading only", () => {
     assert.ok(!isOfReading({ ...before, baseVersion: 2 }, session(1), "ben")); // with the points of somebody's label
     assert.ok(!isOfReading({ ...before, begunBy: "ada" }, session(1), "ben"));
     assert.ok(!isOfReading(draft(null), session(0), "ben"));
+});
+
+test("work on a reading that ran out goes on as the one that the user has now", () => {
+    const work = (slotOf, more = {}) => ({ user: "ben", reading: slotOf.number, slot: slotOf, ...more });
+    const session = (reading) => ({ reading: reading?.number ?? null, part: { may_save: true, model: true, reading } });
+    const [first, second] = [slot("first"), slot("second", { number: 2 })];
+    assert.ok(isOfReading(work(first), session(second), "ben"));
+    assert.ok(isOfReading(work(first), session(null), "ben")); // the server begins it again when it is submitted
+    assert.ok(!isOfReading(work(first), { ...session(null), part: { may_save: false, reading: null } }, "ben"));
+    assert.ok(!isOfReading(work(first), session(slot("repeat", { number: 3 })), "ben"));
+    assert.ok(!isOfReading(work(first), session({ ...second, submitted: true }), "ben"));
+    assert.ok(!isOfReading(work({ ...first, submitted: true }), session(second), "ben"));
+    assert.ok(!isOfReading(work(first), session(second), "ada"));
+    const again = new EditSession("a", "here");
+    again.part = { may_save: true, model: false, reading: null };
+    again.resume({ load: () => {} }, { ...DRAFT, ...work(first) }, "ben");
+    assert.deepEqual([again.reading, again.part.model], [1, true]);
+});
+
+test("the work of an adjudicator goes on with what it began with, and knows the readings that it was made from", () => {
+    const session = (source, versions = { 1: 1, 2: 1 }) => {
+        const one = new EditSession("a", "here", source);
+        return Object.assign(one, { part: { may_save: true, reading: null }, readingVersions: versions });
+    };
+    const begun = { user: "cleo", reading: 0, source: "1" };
+    assert.ok(isOfReading(begun, session("1"), "cleo"));
+    assert.ok(!isOfReading(begun, session("2"), "cleo"));
+    assert.ok(!isOfReading(begun, session("mean"), "cleo"));
+    assert.ok(isOfReading(begun, session(""), "cleo")); // opened from the list of unfinished work
+    assert.ok(isOfReading({ user: "cleo", reading: 0 }, session("2"), "cleo")); // kept by an earlier release
+    const kept = session("1").draft({ spine: () => Spine.fromLandmarks([]), touched: [], edits: 2, origin: null }, "cleo");
+    assert.deepEqual([kept.source, kept.readingVersions], ["1", { 1: 1, 2: 1 }]);
+    const later = session("", { 1: 1, 2: 4 });
+    assert.ok(later.isChangedSince(kept));
+    assert.ok(!session("").isChangedSince(kept));
+    assert.ok(session("").isChangedSince(begun)); // nobody knows
+    later.resume({ load: () => {} }, { ...DRAFT, ...kept }, "cleo");
+    assert.deepEqual([later.source, later.readingVersions], ["1", { 1: 1, 2: 1 }]); // so that the server refuses
+});
+
+test("unfinished work is listed for others only where the server has said that there is no plan", () => {
+    const [unknown, without, planned] = [{ plan: null, status: null }, { plan: null, status: {} }, { plan: {}, status: {} }];
+    const listed = (study, isOfStudy, user = "ben") => isListed({ user: "ada", isOfStudy }, study, user);
+    assert.deepEqual([unknown, without, planned].map((study) => listed(study, false)), [false, true, false]);
+    assert.deepEqual([unknown, without, planned].map((study) => listed(study, true)), [false, false, false]);
+    assert.ok([unknown, without, planned].every((study) => listed(study, true, "ada")));
+});
+
+test("whether there is a plan is asked again where the server did not answer", async () => {
+    const study = new Study({ get: () => Promise.resolve({ plan: NEW_PLAN, version: "1", you: {} }) });
+    await study.known();
+    assert.equal(study.plan, NEW_PLAN);
+    const without = new Study({ get: () => Promise.reject(new Error("no answer")) });
+    await assert.rejects(without.known(), /no answer/);
 });
 
 test("the open image is kept until it is given back", async () => {
@@ -91,8 +149,8 @@ test("who has no part in the plan is told so", () => {
 
 test("shifted names are said in a sentence", () => {
     assert.equal(shiftText({ names_shift: 0, readings: READINGS }), "");
-    assert.match(shiftText({ names_shift: 1, readings: READINGS }), /what ada calls T7 is T8 for ben/);
-    assert.match(shiftText({ names_shift: -1, readings: READINGS }), /what ada calls T8 is T7 for ben/);
+    assert.match(shiftText({ names_shift: 1, readings: READINGS }), /what ada calls T7, ben calls T8\. There is no mean\.$/);
+    assert.match(shiftText({ names_shift: -1, readings: READINGS }), /what ada calls T7, ben calls T6\./);
     assert.equal(finalText({ final: { how: 2, by: "cleo" }, readings: READINGS }), "the reading of ben, chosen by cleo");
     assert.equal(finalText({ final: { how: "mean", by: "" }, readings: READINGS }), "the mean");
 });

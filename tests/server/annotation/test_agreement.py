@@ -85,6 +85,13 @@ def test_nothing_is_calculated_again_before_a_reading_changes(store: StudiesData
     assert decoded[len(IMAGES) :] == ["two.png"]
 
 
+def test_what_a_server_has_noted_of_an_image_is_not_read_again(store: StudiesDatastore, decoded: list[str]) -> None:
+    first = StudyAgreement(store, "1").of()
+    assert len(decoded) == len(IMAGES)
+    assert StudyAgreement(store, "1").of() == first  # another server, or this one started again
+    assert len(decoded) == len(IMAGES)
+
+
 def test_readings_that_began_with_a_model_can_be_left_out(store: StudiesDatastore) -> None:
     study = StudyAgreement(store, "1")
     assert "only 'ben' has read" in study.of(is_unaided=True)["sentence"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,9 @@ from lib.server.store import images as images_module
 from lib.server.store.database import Clock, Database
 from lib.server.store.folder_scan import FolderScan
 from lib.server.store.images import ImageHeader
+from lib.spine.imaging.image_frame import ImageFrame
+from lib.spine.imaging.image_geometry import PIXELS
+from lib.spine.imaging.orientation import Orientation
 
 from .conftest import Open, wait_until
 
@@ -34,6 +39,10 @@ def test_what_one_server_has_read_of_an_image_all_know_until_the_file_changes(st
     first.note_header("a", header, first.file_state("a"))
     assert second.header("a") == header
     assert (header.width, header.height) == (40, 60)
+    turned = ImageFrame(40, 60, Orientation(1, is_mirrored=True), "left")
+    known = replace(header, frame=turned, mm_per_px=(0.2, 0.25))
+    first.note_header("a", known, first.file_state("a"))
+    assert second.header("a") == known
     save_image(studies / "a.png", (41, 60))
     assert second.header("a") is None
 
@@ -42,6 +51,8 @@ def test_a_header_that_cannot_be_read_counts_as_none() -> None:
     header = ImageHeader.parse('[1, 2, 40, 60, {"spacing": [1, 1]}]', (1, 2))
     assert header is None
     assert ImageHeader.parse("[]", (1, 2)) is None
+    older = ImageHeader.parse(json.dumps([1, 2, 40, 60, PIXELS.as_dict()]), (1, 2))
+    assert older == ImageHeader(40, 60, PIXELS), "noted by a server of an earlier release"
 
 
 def test_only_one_server_tries_whether_an_image_is_readable(

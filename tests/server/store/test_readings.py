@@ -13,7 +13,7 @@ import pytest
 
 from lib.server.annotation.readings.adjudication import NotReadError, ReadingChangedError
 from lib.server.annotation.readings.listing import readings as listed
-from lib.server.annotation.readings.plan_file import PlanError
+from lib.server.annotation.readings.plan_file import PlanChangedError, PlanError
 from lib.server.annotation.readings.slot_store import NoSlotError
 from lib.server.annotation.readings.study import Study, excluded_from_training
 from lib.server.store.datastore import StudiesDatastore
@@ -91,6 +91,19 @@ def submit(study: Study, reader: str, image: str, value: Any = 0, **options: Any
 
 def rows(study: Study, image: str) -> list[tuple[int, str, str, bool]]:
     return [(one.number, one.kind, one.reader, one.is_submitted) for one in study.slots.of(image).readings]
+
+
+def test_a_plan_is_not_replaced_by_somebody_who_has_not_seen_it(study: Study) -> None:
+    plans = [checked_plan({**ONCE, "seed": seed}) for seed in range(4)]
+    study.change_plan(plans[0], "")
+    study.change_plan(plans[1], plans[0].digest)
+    for stale in ("", plans[0].digest):
+        with pytest.raises(PlanChangedError, match="was changed meanwhile, and nothing was saved"):
+            study.change_plan(plans[2], stale)
+    assert study.plan() == plans[1]
+    study.change_plan(plans[1], plans[0].digest)  # the same again: its answer was lost
+    study.change_plan(plans[3])
+    assert study.plan() == plans[3]
 
 
 def test_work_comes_in_the_order_of_the_plan(study: Study) -> None:

@@ -47,6 +47,8 @@ READINGS: dict[str, Any] = {
     "angle_difference_deg": 2.5,
     "names_shift": -1,
     "final": {"version": 2, "how": 1, "by": "cleo"},
+    "mean": {"landmarks": [], "measured": None, "sentence": "the names differ by a level"},
+    "you": {"may_save": True, "model": False, "reading": {**READING, "submitted": False}},
 }
 
 
@@ -85,6 +87,19 @@ def test_readings_are_read_by_number() -> None:
     assert (found.final.how, found.final.by) == ("1", "cleo")
     assert found.last_of("ben") is second
     assert found.last_of("dan") is None
+    assert (found.changed_since({1: 1, 2: 3}, 2), found.changed_since({1: 1, 2: 3}, None)) == ("", "")
+    assert found.changed_since({1: 1, 2: 2}, 2) == "A reading was changed"
+    assert found.changed_since({1: 1, 2: 3}, 0) == "The final label was changed by cleo"
+    assert found.part is not None
+    assert (found.part.may_save, found.part.reading, found.part.is_submitted) == (
+        True,
+        Reading(2, "second", True, False),
+        False,
+    )
+    assert found.mean is not None
+    assert (found.mean.spine, found.mean.refusal) == (None, "the names differ by a level")
+    older = {name: value for name, value in READINGS.items() if name not in ("you", "mean")}
+    assert parse_image_readings(older).part is None, "of a server before 0.12"
     repeat = {**SUBMITTED, "number": 3, "kind": "repeat", "version": 9}
     with_repeat = parse_image_readings({**READINGS, "readings": [*READINGS["readings"], repeat]})
     assert with_repeat.versions == {1: 1, 2: 3}, "a repeat is not compared"

@@ -111,6 +111,8 @@ class Study:
                 self.chosen[image] = editor.xy
             else:
                 assert "Enter stores it." in ui.choiceLabel.text
+                assert len(outlines_of_readings()) == (2 if turn == 0 else 3), "the mean is drawn between both"
+                assert ("Mean: " in ui.anglesLabel.text) == (turn == 1)
                 self.chosen[image] = one if turn == 0 else (one + other) / 2
             stored = f"The final label of {image} is stored."
             press(opened, QtCore.Qt.Key.Key_Return)
@@ -170,6 +172,12 @@ def nodes(kind: str = "vtkMRMLNode") -> list[Any]:
     return [node for node in every if node.GetAttribute("VertebraLandmarks.role")]
 
 
+def outlines_of_readings() -> list[Any]:
+    """Models of the readings that are compared."""
+    models = nodes("vtkMRMLModelNode")
+    return [node for node in models if node.GetAttribute("VertebraLandmarks.role")[:7] == "reading"]
+
+
 def points_in_scene() -> int:
     """Number of positions in point lists, and of points in models."""
     lists = sum(
@@ -196,9 +204,7 @@ def texts_of(opened: Desktop, closed: list[str]) -> list[str]:
 def check_comparison(opened: Desktop) -> None:
     """Both readings are drawn in two colors, are no part of what is saved, and differences lead to their place."""
     ui, readings_shown = opened.ui, opened.state.adjudication.compared
-    models = [
-        node for node in nodes("vtkMRMLModelNode") if node.GetAttribute("VertebraLandmarks.role")[:7] == "reading"
-    ]
+    models = outlines_of_readings()
     colors = [tuple(round(255 * value) for value in node.GetDisplayNode().GetColor()) for node in models]
     assert colors == [(255, 176, 46), (86, 190, 255)]
     assert [node.GetPolyData().GetNumberOfLines() for node in models] == [68, 68]

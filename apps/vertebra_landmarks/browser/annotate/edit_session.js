@@ -3,6 +3,7 @@
 import { newKey } from "../api/random_key.js";
 import { maskOf, namesOf } from "../editor/schema.js";
 import { Spine } from "../editor/spine.js";
+import { isSameVersions } from "../shell/study.js";
 
 /** @typedef {import("../api/types.js").LabelInfo} LabelInfo */
 /** @typedef {import("../api/types.js").Part} Part */
@@ -103,6 +104,14 @@ export class EditSession {
         return this.isAdjudication ? 0 : this.part?.reading?.number ?? null;
     }
 
+    /**
+     * Whether a reading was changed since work began that is kept as a draft.
+     * @param {Draft} draft of an adjudicator
+     */
+    isChangedSince({ readingVersions }) {
+        return this.readingVersions !== null && !isSameVersions(readingVersions ?? {}, this.readingVersions);
+    }
+
     /** Whose the work is: without a plan, that of whoever is named in the end. @param {string} user @returns {string} */
     author(user) {
         return this.part === null ? user : this.user;
@@ -159,6 +168,9 @@ export class EditSession {
             begunBy: this.begunBy,
             imageLeftIs: this.imageLeftIs,
             reading: this.reading,
+            slot: this.part?.reading ?? null,
+            source: this.source,
+            readingVersions: this.readingVersions,
         };
     }
 
@@ -176,6 +188,12 @@ export class EditSession {
         this.isProposal = draft.isProposal;
         this.imageLeftIs = draft.imageLeftIs;
         this.baseVersion = draft.baseVersion;
+        if (this.isAdjudication) { // what its points were made from: the server compares
+            this.readingVersions = draft.readingVersions ?? {};
+            this.source = draft.source ?? this.source;
+        } else if (this.part?.reading === null && draft.slot) { // it ran out: the server begins it again, or the next one
+            this.part = { ...this.part, model: draft.slot.model, reading: { ...draft.slot } };
+        }
         this.predictionCount = 0;
         this.revision += 1;
         editor.load(Spine.fromLandmarks(draft.landmarks), maskOf(draft.touched), draft.origin, true);

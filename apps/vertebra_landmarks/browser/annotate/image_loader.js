@@ -8,6 +8,7 @@ import { originIn } from "../editor/origin.js";
 import { indexOf, maskOf } from "../editor/schema.js";
 import { Spine } from "../editor/spine.js";
 import { dateTimeText, plural } from "../shell/format.js";
+import { versionsOf } from "../shell/study.js";
 
 /** @typedef {import("../api/client.js").Client} Client */
 /** @typedef {import("../api/types.js").Label} Label */
@@ -161,14 +162,13 @@ export class ImageLoader {
      */
     async #fetchPoints(session, signal) {
         const { client, study } = this.workspace.context;
-        await study.ready;
+        await study.known(signal);
         if (study.plan === null) return fetchPoints(client, session.imageId, signal);
         const path = withQuery("/readings", { image: session.imageId });
         const readings = /** @type {ImageReadings} */ (await client.get(path, { signal }));
         session.part = readings.you;
         if (!study.isAdjudicator || readings.readings.length < 2) return fetchPoints(client, session.imageId, signal);
-        const independent = readings.readings.filter(({ kind }) => kind !== "repeat");
-        session.readingVersions = Object.fromEntries(independent.map(({ number, version }) => [number, version]));
+        session.readingVersions = versionsOf(readings);
         return session.source ? chosenPoints(client, readings, session.source, signal)
             : fetchLabel(client, session.imageId, FINAL, signal);
     }
@@ -192,7 +192,8 @@ export class ImageLoader {
         const { workspace } = this;
         const { context } = workspace;
         const draft = await this.#newestDraft();
-        if (draft && label && isSubmitted(label) && isSamePoints(draft.landmarks, label.landmarks)) {
+        const isStored = label !== null && isSubmitted(label) && !workspace.session.source;
+        if (draft && isStored && isSamePoints(draft.landmarks, label.landmarks)) {
             await this.#discard(draft);
             context.messages.show("This label had reached the server already.");
         } else if (draft && (await this.#isResumed(draft, label))) {
@@ -292,7 +293,7 @@ export class ImageLoader {
         try {
             const [all, elsewhere] = await Promise.all([drafts.list(session.server), this.presence.keysElsewhere()]);
             const isOwn = (/** @type {Draft} */ { user }) => user === "" || user === context.user();
-            const isShown = (/** @type {Draft} */ draft) => session.part === null || isOfReading(draft, session, context.user());
+            const isShown = (/** @type {Draft} */ draft) => isOfReading(draft, session, context.user());
             const free = all.filter((one) => one.imageId === session.imageId && !elsewhere.has(one.key) && isShown(one));
             return free.find(({ key }) => key === chosen) ??
                 free.find((one) => one.imageDigest === session.imageDigest && isOwn(one));
@@ -309,12 +310,14 @@ export class ImageLoader {
         const { context } = this.workspace;
         const version = label && isSubmitted(label) ? label.version : 0;
         const isOlder = version > draft.baseVersion;
-        const who = label?.info.user ? ` by ${label.info.user}` : "";
+        const who = label?.info.user && !this.workspace.session.source ? ` by ${label.info.user}` : "";
         const newer = isOlder ? ` It is older than the label${who} that the server has now.` : "";
         const isOther = draft.imageDigest !== this.workspace.session.imageDigest;
         const other = isOther ? " The image file was replaced since then: check that the points are of this image." : "";
         const whose = draft.user && draft.user !== context.user() ? `Unfinished work by ${draft.user}` : "Your unfinished work";
-        const text = `${whose} of ${timeText(draft.saved)}, ${plural(draft.edits, "edit")}.${newer}${other}`;
+        const isChanged = this.workspace.session.isChangedSince(draft);
+        const changed = isChanged ? " A reading was changed since then: compare the readings before you submit." : "";
+        const text = `${whose} of ${timeText(draft.saved)}, ${plural(draft.edits, "edit")}.${newer}${changed}${other}`;
         const answer = await context.messages.ask(text, [
             { label: "Resume", value: "resume", kind: "primary" },
             { label: "Discard", value: "discard", kind: "danger" },
@@ -357,17 +360,39 @@ async function chosenPoints(client, { image, readings, final, mean }, source, si
 
 /**
  * Whether unfinished work belongs to the reading that is open: in a study nobody gets to see that of others, nor the
- * own of an earlier reading.
+ * own of an earlier reading. Work on a reading that ran out becomes the one that the user has instead.
  * @param {Draft} draft
  * @param {EditSession} session
  * @param {string} user
  */
 export function isOfReading(draft, session, user) {
+    const begun = draft.reading ?? null;
+    if (session.part === null) return begun === null || draft.user === user;
     if (draft.user !== user) return false;
-    if ((draft.reading ?? null) !== null) return draft.reading === session.reading;
+    if (begun === 0 || (begun !== null && session.reading === 0)) return begun === session.reading && isOfSource(draft, session);
+    if (begun !== null) return begun === session.reading || isMoved(draft, session.part);
     if (session.reading === null) return true;
     const isOwnWork = draft.baseVersion === 0 && !draft.begunBy; // from before the plan: of nobody else's label
     return isOwnWork && session.reading !== 0 && session.part?.reading?.kind !== "repeat";
+}
+
+/**
+ * Whether the work of an adjudicator began with what is to be edited now.
+ * @param {Draft} draft
+ * @param {EditSession} session
+ */
+function isOfSource({ source }, session) {
+    return !session.source || source === undefined || source === session.source;
+}
+
+/**
+ * Whether work on a reading that was not submitted, and ran out, may go on as the reading that the user has now.
+ * @param {Draft} draft
+ * @param {import("../api/types.js").Part} part
+ */
+function isMoved({ slot = null }, { may_save: maySave, reading }) {
+    if (!slot || slot.submitted || !maySave) return false;
+    return reading === null || (!reading.submitted && reading.kind !== "repeat" && slot.kind !== "repeat");
 }
 
 /** "14:32", or day and time where it was not today. @param {number} seconds since 1970 */

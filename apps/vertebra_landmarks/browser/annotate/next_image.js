@@ -9,13 +9,29 @@ const KEY = "vertebraLandmarks.opened";
 const UNSUBMITTED = "You have not submitted this reading. Give the image back unread? Your edits stay in this browser.";
 const [MAX_CHOICES, MAX_LISTED, MAX_REMEMBERED] = [5, 200, 500];
 
-/** Images opened in this tab, the present one last. */
+/**
+ * Images that somebody has opened.
+ * @typedef {{user: string, ids: string[]}} Opened
+ */
+
+/** Images that the present user has opened in this tab, the present one last; nobody gets to see those of others. */
 export class OpenedImages {
-    /** @param {Storage | null} storage null where the browser forbids it */
-    constructor(storage) {
+    /** @type {Opened} */
+    #opened;
+
+    /**
+     * @param {Storage | null} storage null where the browser forbids it
+     * @param {() => string} user who works now; "" for nobody in particular
+     */
+    constructor(storage, user) {
         this.storage = storage;
-        /** @type {string[]} */
-        this.ids = stored(storage);
+        this.user = user;
+        this.#opened = stored(storage);
+    }
+
+    /** Ids of the images. @returns {string[]} */
+    get ids() {
+        return this.#opened.user === this.user() ? this.#opened.ids : [];
     }
 
     /** The image that was open before the present one; "" without one. */
@@ -42,19 +58,19 @@ export class OpenedImages {
 
     /** @param {string[]} ids */
     #set(ids) {
-        this.ids = ids;
+        this.#opened = { user: this.user(), ids };
         try {
-            this.storage?.setItem(KEY, JSON.stringify(ids));
+            this.storage?.setItem(KEY, JSON.stringify(this.#opened));
         } catch { /* storage is full: remembered until the page is left */ }
     }
 }
 
-/** The images opened in this tab. @returns {OpenedImages} */
-export function openedImages() {
+/** The images opened in this tab. @param {() => string} user see `OpenedImages` @returns {OpenedImages} */
+export function openedImages(user) {
     try {
-        return new OpenedImages(globalThis.sessionStorage ?? null);
+        return new OpenedImages(globalThis.sessionStorage ?? null, user);
     } catch {
-        return new OpenedImages(null);
+        return new OpenedImages(null, user);
     }
 }
 
@@ -121,13 +137,13 @@ async function unlabelled(client, signal) {
     return pages.flatMap((page) => page.images.map((/** @type {{id: string}} */ image) => image.id)).sort();
 }
 
-/** @param {Storage | null} storage @returns {string[]} */
+/** @param {Storage | null} storage @returns {Opened} */
 function stored(storage) {
     try {
-        const ids = JSON.parse(storage?.getItem(KEY) ?? "[]");
-        return Array.isArray(ids) ? ids.filter((id) => typeof id === "string") : [];
+        const { user, ids } = JSON.parse(storage?.getItem(KEY) ?? "{}");
+        return { user: String(user), ids: ids.filter((/** @type {unknown} */ id) => typeof id === "string") };
     } catch {
-        return [];
+        return { user: "", ids: [] };
     }
 }
 

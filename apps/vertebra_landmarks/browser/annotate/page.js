@@ -65,7 +65,6 @@ export function openAnnotate(container, imageId, context, reading = "") {
 export class AnnotatePage {
     /** What dragging a point does. @type {DragMode} */
     dragMode = "point";
-    opened = openedImages();
     /** Aborted when the page is left: ends its listeners. */
     #ending = new AbortController();
     #lastActivity = 0;
@@ -80,6 +79,7 @@ export class AnnotatePage {
      */
     constructor(container, imageId, context, reading) {
         context.probe.opening();
+        this.opened = openedImages(context.user);
         this.stage = h("div", { class: "stage" });
         this.panel = h("aside", { class: "panel", "aria-label": "Panel" });
         container.append(h("div", { class: "annotate" }, this.stage, this.panel));
@@ -117,7 +117,10 @@ export class AnnotatePage {
     /** Load and show the image. */
     async open() {
         const { workspace, loader, opened } = this;
-        opened.push(workspace.session.imageId);
+        void workspace.context.session.ready.then(() => { // whose image it is
+            opened.push(workspace.session.imageId);
+            workspace.refresh();
+        });
         this.presence.open();
         let label;
         try {
@@ -143,13 +146,13 @@ export class AnnotatePage {
             }),
         });
         await loader.offerDraft(label);
+        if (!workspace.isClosed) this.#followAccess();
     }
 
     /** Leave the image; unsaved work is kept in the browser. @returns {Promise<boolean>} false where the user stays */
     async close() {
         const { workspace, autosave } = this;
-        const { probe } = workspace.context;
-        probe.leaving();
+        workspace.context.probe.leaving();
         this.pointKeys.end();
         workspace.editor.end();
         const isAnswered = await this.submission.idle(LEAVING_TIMEOUT_MS);
@@ -157,7 +160,7 @@ export class AnnotatePage {
             const text = "Your edits are not submitted, and cannot be kept in this browser. They would be lost.";
             const choices = [{ label: "Stay", value: "stay" }, { label: "Leave", value: "leave" }];
             if ((await workspace.context.messages.ask(text, choices)) !== "leave") {
-                probe.staying();
+                workspace.context.probe.staying();
                 return false;
             }
         }
@@ -168,7 +171,7 @@ export class AnnotatePage {
         this.keys.remove();
         this.#ending.abort();
         this.view.destroy();
-        probe.opening();
+        workspace.context.probe.opening();
         return true;
     }
 

@@ -3,6 +3,7 @@
 import { withQuery } from "../api/client.js";
 import { ServerError } from "../api/errors.js";
 import { namesOf } from "../editor/schema.js";
+import { isSameVersions, KIND_NAMES, versionsOf } from "../shell/study.js";
 import { FINAL, fetchLabel } from "./image_loader.js";
 
 /** @typedef {import("../api/types.js").Label} Label */
@@ -14,6 +15,7 @@ const MIN_READING_MS = 300;
 const UNANSWERED = "The server did not answer: the label may have been stored or not. Your work is kept. Submit it again.";
 
 const CHANGED = "The points have changed while they were checked, and nothing was submitted. Submit again.";
+const READING_CHANGED = "A reading was changed meanwhile; nothing was saved. Compare the readings, then submit again.";
 const CONFIRM = "This label needs your confirmation: read the warnings at Submit, and submit again.";
 
 /**
@@ -213,11 +215,26 @@ export class Submission {
             if (isUnanswered) context.messages.show(UNANSWERED, "error");
             return;
         }
+        if (session.isAdjudication && await this.#isReadingChanged()) {
+            context.messages.show(READING_CHANGED, "error");
+            workspace.refresh();
+            return;
+        }
         const theirs = await fetchLabel(context.client, session.imageId, FINAL).catch(() => null);
         if (theirs && (session.part === null || theirs.version !== session.baseVersion)) {
             this.conflict = { message: error.message, theirs };
         }
         context.messages.show(error.message, "error");
+    }
+
+    /** Whether a reading is not as the adjudicator has seen it, which counts as seen once that is said. */
+    async #isReadingChanged() {
+        const { context, session } = this.workspace;
+        const path = withQuery("/readings", { image: session.imageId });
+        const found = /** @type {ImageReadings | null} */ (await context.client.get(path).catch(() => null));
+        if (found === null || isSameVersions(versionsOf(found), session.readingVersions ?? {})) return false;
+        session.readingVersions = versionsOf(found);
+        return true;
     }
 
     /**
@@ -243,8 +260,6 @@ export class Submission {
     }
 }
 
-const KINDS = { first: "first reading", second: "second reading", repeat: "repeat" };
-
 /**
  * What a label was stored as, in words.
  * @param {import("./edit_session.js").EditSession} session
@@ -253,5 +268,5 @@ const KINDS = { first: "first reading", second: "second reading", repeat: "repea
 function storedAs(session, { reading }) {
     if (reading === undefined) return "final";
     const own = session.part?.reading;
-    return own?.number === reading ? `your ${KINDS[own.kind]}` : `your reading, number ${reading} of this image`;
+    return own?.number === reading ? `your ${KIND_NAMES[own.kind][0]}` : `your reading, number ${reading} of this image`;
 }

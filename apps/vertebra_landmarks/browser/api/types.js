@@ -222,6 +222,7 @@
  *
  * @typedef {object} StudyStatus answer of `GET /study`
  * @property {StudyPlan|null} plan
+ * @property {string} version of the plan; "" without one
  * @property {StudyProgress|null} progress
  * @property {{user: string, is_reader: boolean, is_adjudicator: boolean}} you
  *
@@ -230,6 +231,8 @@
  * @property {"first"|"second"|"repeat"} kind
  * @property {boolean} blind
  * @property {boolean} model whether the model's points are offered
+ *
+ * @typedef {ReadingSlot & {submitted: boolean}} OwnReading a reading of the user, under work or made
  *
  * @typedef {object} NextImage answer of `POST /study/next`
  * @property {string|null} image
@@ -240,7 +243,7 @@
  * @typedef {object} Part what the user may do with an image of a study
  * @property {boolean} may_save
  * @property {boolean} model whether the model's points are offered
- * @property {(ReadingSlot & {submitted: boolean})|null} reading the own one
+ * @property {OwnReading|null} reading the own one
  *
  * @typedef {object} StudyReading a reading of an image
  * @property {number} number
@@ -294,6 +297,7 @@
  *
  * @typedef {object} Agreement answer of `GET /study/agreement`
  * @property {string} sentence why there is none; "" where there is
+ * @property {boolean} [hidden] whether that is because the user may not see it
  * @property {string[]} problems
  * @property {number} left_out
  * @property {string[]} [readers]

@@ -23,6 +23,9 @@
  * @property {string} begunBy who worked on it before `user`; "" where nobody did
  * @property {"left" | "right" | null} imageLeftIs the patient's side at the left as the user states it
  * @property {number | null} [reading] number of the reading of a study; 0 for the final label, null without one
+ * @property {import("../api/types.js").OwnReading | null} [slot] that reading, as it was when the work was kept
+ * @property {string} [source] what an adjudicator has begun with: number of a reading, or "mean"; "" for the final label
+ * @property {Record<string, number> | null} [readingVersions] versions of the readings that an adjudicator has seen
  */
 
 const FORMAT = 1;
@@ -131,12 +134,14 @@ function openDatabase(factory) {
 
 /**
  * The drafts of this browser for the server of the page, for a list; none where the browser forbids them.
- * @returns {Promise<{key: string, image: string, user: string, edits: number, saved_at: number}[]>} newest first
+ * @returns {Promise<{key: string, image: string, user: string, edits: number, saved_at: number, isOfStudy: boolean}[]>}
+ *     newest first
  */
 export async function listDrafts() {
     try {
         const drafts = await new Drafts().list(serverIdentity(document.baseURI));
-        return drafts.map(({ key, imageId, user, edits, saved }) => ({ key, image: imageId, user, edits, saved_at: saved }));
+        return drafts.map(({ key, imageId, user, edits, saved, reading = null }) =>
+            ({ key, image: imageId, user, edits, saved_at: saved, isOfStudy: reading !== null }));
     } catch {
         return [];
     }

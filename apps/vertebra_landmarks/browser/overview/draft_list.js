@@ -10,6 +10,18 @@ import { fill, h, icon, nameElement } from "../shell/dom.js";
 /** Drafts shown at most; the newest come first. */
 const MAX_SHOWN = 5;
 
+/**
+ * Whether unfinished work is shown to a user: in a study nobody gets to see that of others, nor while it is not known
+ * whether there is one.
+ * @param {Pick<Draft, "user" | "isOfStudy">} draft
+ * @param {Pick<import("../shell/study.js").Study, "plan" | "status">} study
+ * @param {string} user
+ */
+export function isListed(draft, { plan, status }, user) {
+    const isEverybodys = status !== null && plan === null && !draft.isOfStudy;
+    return isEverybodys || draft.user === user;
+}
+
 /** A strip above the list; hidden without drafts. */
 export class DraftList {
     /** @param {Context} context */
@@ -22,8 +34,7 @@ export class DraftList {
     async load() {
         const { study, user } = this.context;
         await study.ready;
-        const isShown = (/** @type {Draft} */ draft) => study.plan === null || draft.user === user();
-        const drafts = (await listDrafts()).filter(isShown); // in a study nobody gets to see the work of others
+        const drafts = (await listDrafts()).filter((draft) => isListed(draft, study, user()));
         this.element.hidden = drafts.length === 0;
         const more = drafts.length - MAX_SHOWN;
         fill(this.element, h("p", { class: "drafts-title" }, icon("draft"), "Unfinished on this computer"),

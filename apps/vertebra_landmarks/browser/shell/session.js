@@ -23,6 +23,8 @@ export class Session {
         this.hasLogin = false;
         /** @type {Owner|null} null until the server has said who the user is */
         this.owner = null;
+        /** Resolves when the server has said who the user is, or does not. @type {Promise<unknown>} */
+        this.ready = Promise.resolve();
         /** @type {ServerInfo|null} null until `info` was loaded */
         this.info = null;
         /** @type {Set<() => void>} */
@@ -68,8 +70,14 @@ export class Session {
         return { hasPasswords: Boolean(realm) };
     }
 
-    /** Ask the server who the user is. */
-    async loadOwner() {
+    /** Ask the server who the user is. @returns {Promise<void>} */
+    loadOwner() {
+        const asked = this.#loadOwner();
+        this.ready = asked.catch(() => {});
+        return asked;
+    }
+
+    async #loadOwner() {
         this.owner = await this.client.get("/auth/token/valid");
         if (this.owner?.username === ANYBODY && !this.hasLogin) this.owner.username = "";
         this.#changed();

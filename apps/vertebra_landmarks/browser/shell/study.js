@@ -4,11 +4,30 @@
 /** @typedef {import("../api/types.js").ReadingSlot} ReadingSlot */
 /** @typedef {import("../api/types.js").StudyStatus} StudyStatus */
 
-const TITLES = { first: "First reading", second: "Second reading", repeat: "Repeat" };
+/** What readings are called, by kind: one, and several. @type {Record<ReadingSlot["kind"], readonly [string, string]>} */
+export const KIND_NAMES = { first: ["first reading", "first readings"], second: ["second reading", "second readings"],
+    repeat: ["repeat", "repeats"] };
 
 /** Such as "Second reading, blind". @param {ReadingSlot} reading @returns {string} */
 export function readingTitle({ kind, blind }) {
-    return `${TITLES[kind]}${blind ? ", blind" : ""}`;
+    const [name] = KIND_NAMES[kind];
+    return `${name.charAt(0).toUpperCase()}${name.slice(1)}${blind ? ", blind" : ""}`;
+}
+
+/**
+ * Versions of the readings that an adjudicator compares, by number.
+ * @param {import("../api/types.js").ImageReadings} found
+ * @returns {Record<string, number>}
+ */
+export function versionsOf({ readings }) {
+    const independent = readings.filter(({ kind }) => kind !== "repeat");
+    return Object.fromEntries(independent.map(({ number, version }) => [number, version]));
+}
+
+/** @param {Record<string, number>} some @param {Record<string, number>} others */
+export function isSameVersions(some, others) {
+    const numbers = Object.keys(some);
+    return numbers.length === Object.keys(others).length && numbers.every((number) => some[number] === others[number]);
 }
 
 /** The study as the server last told it; there is none without a plan. */
@@ -83,9 +102,23 @@ export class Study {
         return answer;
     }
 
-    /** Give an image back unread. @param {string} image */
+    /**
+     * The same, asked again where the server has not answered before: what depends on the plan waits for it.
+     * @param {AbortSignal|null} [signal]
+     * @throws {import("../api/errors.js").ServerError} it does not answer now, either
+     */
+    async known(signal = null) {
+        await this.ready;
+        if (this.status === null) this.show(await this.client.get("/study", { signal }));
+    }
+
+    /**
+     * Give an image back unread.
+     * @param {string} image
+     * @returns {Promise<boolean>} whether the user had it
+     */
     async release(image) {
-        await this.client.post("/study/release", { image });
+        return Boolean((await this.client.post("/study/release", { image })).released);
     }
 
     /** Use an answer of the server. @param {StudyStatus|null} status */

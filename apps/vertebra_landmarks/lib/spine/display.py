@@ -10,8 +10,8 @@ FAINT = (245, 235, 95)
 """What ``SURE`` turns into, step by step, as doubt grows."""
 MEASURED = (105, 195, 255)
 """Of Cobb lines and angles."""
-READINGS = ((255, 176, 46), (86, 190, 255))
-"""Of the two readings that an adjudicator compares: orange and blue, told apart by the color-blind, too."""
+READINGS = ((255, 176, 46), (86, 190, 255), (255, 255, 255))
+"""Of the two readings that an adjudicator compares, and of their mean: told apart by the color-blind, too."""
 CORNER, HOVERED, NAME = (255, 217, 77), (255, 255, 255), (219, 237, 224)
 """Of corners that can be dragged, of the point under the mouse, and of names of vertebrae that are not doubtful."""
 

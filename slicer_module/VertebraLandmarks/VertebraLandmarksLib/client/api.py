@@ -13,6 +13,7 @@ from typing import Any, Optional, Union
 from ..client import responses
 from ..spine.image_suffixes import file_stem
 from ..spine.labels.markups import SUFFIX
+from ..spine.schema import Spine
 from .errors import NOT_FOUND, ServerError
 from .http import Connection, OnProgress, Response
 from .json_fields import as_bool, as_object, as_string, parse_json
@@ -279,6 +280,11 @@ class Client:
         """The submitted readings of an image that the user may see."""
         return parse_image_readings(self._json("GET", "/readings", {"image": image_id}, cancel=cancel))
 
+    def final_spine(self, image_id: str, cancel: Optional[CancelSignal] = None) -> Spine:
+        """The points of the final label in stored pixels; NOT_FOUND without one."""
+        label = as_object(self._json("GET", "/landmarks", {"image": image_id, "tag": FINAL}, cancel=cancel), "label")
+        return responses.parse_spine(label.get("landmarks"))
+
     def adjudication_queue(self, cancel: Optional[CancelSignal] = None) -> tuple[QueuedImage, ...]:
         """Images to adjudicate, those whose readings differ most first; none for readers."""
         return parse_queue(self._json("GET", "/readings/queue", cancel=cancel))
@@ -289,6 +295,7 @@ class Client:
         take: Union[int, str],
         user: str,
         versions: Mapping[int, int],
+        base_version: Optional[int] = None,
         cancel: Optional[CancelSignal] = None,
     ) -> None:
         """Make a reading, or the mean of two, the final label.
@@ -298,11 +305,15 @@ class Client:
             take: number of the reading, or ``readings.MEAN``.
             user: who decides.
             versions: of the readings as seen, by number; TAKEN where one was changed meanwhile.
+            base_version: of the final label that may be replaced, see ``save_label``.
             cancel: aborts the request.
         """
         seen = {str(number): version for number, version in versions.items()}
         body = {"take": take, "user": user, "versions": seen}
-        self._json("POST", "/readings/adjudicate", {"image": image_id}, json=body, cancel=cancel)
+        query = {"image": image_id}
+        if base_version is not None:
+            query["base_version"] = str(base_version)
+        self._json("POST", "/readings/adjudicate", query, json=body, cancel=cancel)
 
     def _json(
         self,

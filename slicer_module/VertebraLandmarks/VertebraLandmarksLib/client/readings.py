@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -18,7 +19,7 @@ from .json_fields import (
     bad_response,
     optional_number,
 )
-from .responses import parse_spine
+from .responses import FINAL, parse_spine
 from .study import REPEAT, Reading, parse_reading
 
 MEAN, EDITED = "mean", "edited"
@@ -40,6 +41,7 @@ class SubmittedReading:
         seconds: working time; ``None`` where unknown.
         edits: their number; ``None`` where unknown.
         model_version: of the untouched points, "" where unknown.
+        tag: of its label: ``FINAL`` where it was the only one when it was made.
     """
 
     reading: Reading
@@ -52,6 +54,7 @@ class SubmittedReading:
     seconds: Optional[float] = None
     edits: Optional[int] = None
     model_version: str = ""
+    tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,42 @@ class FinalLabel:
     Attributes:
         how: the number of a reading as text, ``MEAN`` or ``EDITED``; "" where unknown.
         by: who chose it, "" where unknown.
+        version: of the label.
     """
 
     how: str
     by: str
+    version: int
+
+
+@dataclass(frozen=True, eq=False)
+class MeanReading:
+    """The mean of the compared readings, as it would be saved.
+
+    Attributes:
+        spine: its points in stored pixels; ``None`` where there is no mean.
+        curves: its angles as texts, from top to bottom.
+        refusal: why there is none, "" otherwise.
+    """
+
+    spine: Optional[Spine]
+    curves: tuple[str, ...] = ()
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the user may do with an image.
+
+    Attributes:
+        may_save: whether points that they submit are taken, as far as may be told.
+        reading: the own one, under work or made; ``None`` without one that is shown.
+        is_submitted: whether that was submitted.
+    """
+
+    may_save: bool
+    reading: Optional[Reading] = None
+    is_submitted: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +132,8 @@ class ImageReadings:
         angle_difference_deg: of the largest Cobb angles; ``None`` where one is unknown.
         names_shift: 1 where what the first calls T7 the second calls T8, -1 where it calls it T6, else 0.
         final: ``None`` where nobody has adjudicated.
+        mean: of the first two by different readers; ``None`` without two.
+        part: what the user may do with the image; ``None`` on servers before 0.12.
     """
 
     image_id: str
@@ -105,6 +142,29 @@ class ImageReadings:
     angle_difference_deg: Optional[float] = None
     names_shift: int = 0
     final: Optional[FinalLabel] = None
+    mean: Optional[MeanReading] = None
+    part: Optional[Part] = None
+
+    @property
+    def final_version(self) -> int:
+        """Version of the label ``FINAL``, 0 without one: adjudicated, or a first reading that was the only one."""
+        if self.final is not None:
+            return self.final.version
+        return next((one.version for one in self.readings if one.tag == FINAL), 0)
+
+    def changed_since(self, versions: Mapping[int, int], final_version: Optional[int]) -> str:
+        """What is not as an adjudicator has seen it, as the beginning of a sentence; "" where all is.
+
+        Args:
+            versions: of the readings, as seen.
+            final_version: of the final label, as seen; ``None`` where that is unknown.
+        """
+        if dict(versions) != self.versions:
+            return "A reading was changed"
+        if final_version in (None, self.final_version):
+            return ""
+        by = self.final.by if self.final is not None else ""
+        return f"The final label was changed{f' by {by}' if by else ''}"
 
     @property
     def independent(self) -> tuple[SubmittedReading, ...]:
@@ -154,12 +214,13 @@ def parse_image_readings(content: Any) -> ImageReadings:
         angle_difference_deg=optional_number(content.get("angle_difference_deg"), "angle_difference_deg", 0),
         names_shift=int(shift),
         final=None if content.get("final") is None else _final_label(content["final"]),
+        mean=None if content.get("mean") is None else _mean_reading(content["mean"]),
+        part=None if content.get("you") is None else _part(content["you"]),
     )
 
 
 def _submitted_reading(content: Any) -> SubmittedReading:
     fields = as_object(content, "reading")
-    measured = as_object(fields.get("measured"), "measured")
     touched = as_list(fields.get("touched"), "touched")
     edits, submitted = fields.get("edits"), fields.get("submitted")
     return SubmittedReading(
@@ -168,15 +229,34 @@ def _submitted_reading(content: Any) -> SubmittedReading:
         version=as_integer(fields.get("version"), "version", 1),
         spine=parse_spine(fields.get("landmarks")),
         touched=tuple(name for name in LANDMARK_INDEX if name in touched),
-        curves=tuple(
-            as_string(as_object(curve, "curve").get("text"), "text of a curve")
-            for curve in as_list(measured.get("curves"), "curves")
-        ),
+        curves=_curves(fields.get("measured")),
         submitted=None if submitted is None else as_number(submitted, "submitted", 0, 1e12),
         seconds=optional_number(fields.get("seconds"), "seconds", 0),
         edits=None if edits is None else as_integer(edits, "edits"),
         model_version=as_string(fields.get("model_version") or "", "model_version"),
+        tag=as_string(fields.get("tag") or "", "tag"),
     )
+
+
+def _curves(measured: Any) -> tuple[str, ...]:
+    curves = as_list(as_object(measured, "measured").get("curves"), "curves")
+    return tuple(as_string(as_object(curve, "curve").get("text"), "text of a curve") for curve in curves)
+
+
+def _mean_reading(content: Any) -> MeanReading:
+    fields = as_object(content, "mean")
+    if not as_list(fields.get("landmarks"), "landmarks"):
+        return MeanReading(None, refusal=as_string(fields.get("sentence"), "sentence"))
+    return MeanReading(parse_spine(fields["landmarks"]), _curves(fields.get("measured")))
+
+
+def _part(content: Any) -> Part:
+    fields = as_object(content, "you")
+    may_save = as_bool(fields.get("may_save"), "may_save")
+    if fields.get("reading") is None:
+        return Part(may_save)
+    own = as_object(fields["reading"], "reading")
+    return Part(may_save, parse_reading(own), as_bool(own.get("submitted"), "submitted"))
 
 
 def _difference(content: Any) -> VertebraDifference:
@@ -193,7 +273,8 @@ def _difference(content: Any) -> VertebraDifference:
 def _final_label(content: Any) -> FinalLabel:
     fields = as_object(content, "final")
     how, by = fields.get("how"), fields.get("by")
-    return FinalLabel("" if how is None else str(how), as_string(by or "", "by"))
+    version = as_integer(fields.get("version"), "version", 1)
+    return FinalLabel("" if how is None else str(how), as_string(by or "", "by"), version)
 
 
 def parse_queue(content: Any) -> tuple[QueuedImage, ...]:

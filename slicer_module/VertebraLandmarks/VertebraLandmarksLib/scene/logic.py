@@ -238,7 +238,7 @@ class VertebraLandmarksLogic:
         They are drawn in colors of their own and are no part of the points: nothing of them is saved.
 
         Args:
-            readings: at most two, in stored pixels.
+            readings: at most three, in stored pixels.
         """
         self._compared = tuple(readings)
         self._update_orientation()

@@ -13,14 +13,16 @@ from ..spine.schema import VERTEBRAE
 from .mrml_nodes import SceneFrame, one_change, remove
 from .overlay_nodes import create_lines, create_texts, set_lines
 
-_LINES_PX, _TEXT_SCALE = (4, 2), 2.4
-"""Width of the lines of the first and the second: where both lie on each other, the first shows at either side."""
+_LINES_PX, _TEXT_SCALE = (4, 2, 2), 2.4
+"""Width of the lines: where the first and the second lie on each other, the first shows at either side."""
+_NAMED = 2
+"""The first and the second have names; a third, such as their mean, lies between them."""
 _LETTER_PX = 5.4
 """Width of a letter in pixels of the view."""
 
 
 class ReadingNodes:
-    """Outlines and names of at most two spines; the names of the first stand at its left, of the second at its right.
+    """Outlines of at most three spines; the names of the first stand at its left, of the second at its right.
 
     Args:
         scene: of the nodes.
@@ -61,7 +63,8 @@ class ReadingNodes:
                 lines.GetDisplayNode().SetScalarVisibility(False)
             set_lines(lines.GetPolyData(), frame.to_ras(outlines(xy).reshape(-1, 2)))
             self._lines.append(lines)
-            self._texts.append(create_texts(self._scene, f"names {number}", _TEXT_SCALE, (color, color), view))
+            if number <= _NAMED:
+                self._texts.append(create_texts(self._scene, f"names {number}", _TEXT_SCALE, (color, color), view))
 
     def set_visible(self, on: bool) -> None:
         """Show or hide the outlines."""
@@ -79,17 +82,18 @@ class ReadingNodes:
         """
         for node in self._texts:
             node.GetDisplayNode().SetVisibility(is_visible)
-        if not is_visible or (gap, pixel, down) == self._written:
+        if not is_visible or not self._shown or (gap, pixel, down) == self._written:
             return
         self._written = gap, pixel, down
+        all_points = np.concatenate(self._shown, axis=1)  # names stand beside the outlines of all
         for number, (node, xy) in enumerate(zip(self._texts, self._shown)):
             with one_change(node):
                 node.RemoveAllControlPoints()
-                for name, points in zip(VERTEBRAE, xy):
+                for name, points, beside in zip(VERTEBRAE, xy, all_points):
                     there = points[np.isfinite(points).all(axis=1)]
                     if len(there):
-                        right = there[:, 0].max() + gap
-                        left = there[:, 0].min() - gap - _LETTER_PX * pixel * (len(name) + 1)
+                        right = np.nanmax(beside[:, 0]) + gap
+                        left = np.nanmin(beside[:, 0]) - gap - _LETTER_PX * pixel * (len(name) + 1)
                         at = np.array([right if number else left, there[:, 1].mean() + down])
                         node.AddControlPoint(*self._frame.to_ras(at).tolist(), name)
 

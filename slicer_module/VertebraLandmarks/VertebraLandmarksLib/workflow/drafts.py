@@ -109,6 +109,7 @@ class Draft:
         is_correction: whether that reading was submitted before.
         seen_versions: numbers and versions of the readings that an adjudicator has seen who edits the final label;
             none in other work.
+        seen_final: version of the final label that this adjudicator has seen, 0 for none; ``None`` in other work.
     """
 
     key: str
@@ -129,6 +130,7 @@ class Draft:
     reading: Optional[Reading] = None
     is_correction: bool = False
     seen_versions: tuple[tuple[int, int], ...] = ()
+    seen_final: Optional[int] = None
 
     def is_for(self, user: str, has_plan: bool) -> bool:
         """Whether it may be shown to a user: work on readings is shown to nobody else, nor is any in a study.
@@ -273,6 +275,7 @@ def _draft(content: Any, key: str) -> Draft:
         reading=None if content.get("reading") is None else parse_reading(content["reading"]),
         is_correction=content.get("is_correction") is True,
         seen_versions=tuple(_pair(one) for one in as_list(content.get("seen_versions", []), "seen_versions")),
+        seen_final=None if content.get("seen_final") is None else as_integer(content["seen_final"], "seen_final"),
     )
 
 

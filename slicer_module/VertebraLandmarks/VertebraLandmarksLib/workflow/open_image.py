@@ -171,6 +171,7 @@ class EditSession:
         reader: who has opened it in a study; ``None`` without a plan. It is closed when somebody else takes over.
         reading: of the study, that the points become; ``None`` without one.
         seen_versions: versions of the readings from which an adjudicator chooses the final label, by number.
+        seen_final: version of the final label that this adjudicator has seen, 0 for none; ``None`` in other work.
         is_view_only: whether the points can be changed and submitted by nobody now.
         now: seconds since 1970.
     """
@@ -192,6 +193,7 @@ class EditSession:
     reader: Optional[str] = None
     reading: Optional[Reading] = None
     seen_versions: dict[int, int] = field(default_factory=dict)
+    seen_final: Optional[int] = None
     is_view_only: bool = False
     now: Callable[[], float] = field(default=time.time, repr=False)
 
@@ -235,6 +237,7 @@ class EditSession:
             reading=self.reading,
             is_correction=self.reading is not None and self.final is not None,
             seen_versions=tuple(sorted(self.seen_versions.items())),
+            seen_final=self.seen_final,
         )
 
 

@@ -22,7 +22,7 @@ from ..client.responses import (
     ServerInfo,
     Training,
 )
-from ..client.study import Reading, Study, refusal
+from ..client.study import REPEAT, Reading, Study, refusal
 from ..spine.image_suffixes import file_stem
 from .drafts import Draft
 from .open_image import AutosavePolicy, label_info_of
@@ -84,6 +84,25 @@ class ReplacedLabelError(ServerError):
         sentence = f"{image_id} has a label{who}{at} that you have not seen. It was not replaced; your work is kept."
         super().__init__(TAKEN, f"{sentence} Submit again to replace it with yours.")
         self.final = final
+
+
+class ReadingGoneError(ServerError):
+    """The server has no such reading of the user: it ran out and was given to somebody else, or may not be changed."""
+
+
+class Submitted(NamedTuple):
+    """A label that the server has stored.
+
+    Attributes:
+        image_id: name of the image on the server.
+        info: information about the label.
+        reading: that the label is, of a study; another one than that of the draft where that was given to somebody
+            else meanwhile.
+    """
+
+    image_id: str
+    info: LabelInfo
+    reading: Optional[Reading]
 
 
 def fetch_server_state(client: Client, job: Job) -> ServerState:
@@ -199,7 +218,7 @@ def store_file(client: Client, path: str, wanted: str, job: Job) -> str:
 
 def submit(
     client: Client, draft: Draft, policy: AutosavePolicy, revision: int, seen: Optional[LabelInfo], job: Job
-) -> tuple[str, LabelInfo]:
+) -> Submitted:
     """Store a label, and before that the image where the server does not have it.
 
     The draft stays on the disk, with the note that it is being submitted, until the server has confirmed.
@@ -212,21 +231,26 @@ def submit(
         seen: the label that the user has seen; another one is not replaced.
         job: this one.
 
-    Returns:
-        Name of the image on the server, and information about its label.
-
     Raises:
         ReplacedLabelError: the server has another label.
+        ReadingGoneError: the plan has no reading of this user for these points.
     """
     with contextlib.suppress(OSError):  # a full local disk does not prevent submitting
         policy.write(draft, revision)
     image_id = draft.image_id
     if draft.source:
         image_id = store_file(client, draft.source, draft.image_id, job)
-    if draft.seen_versions:  # the server compares these
-        client.save_label(image_id, draft.markups, label_info_of(draft), cancel=job.signal)
+    reading = draft.reading
+    if draft.seen_versions:  # the server compares these, too
+        seen_final = draft.seen_final
+        client.save_label(
+            image_id, draft.markups, label_info_of(draft), base_version=seen_final, cancel=job.signal
+        )  # fmt: skip
     else:
-        _save_label(client, image_id, draft, seen, job)
+        try:
+            _save_label(client, image_id, draft, seen, job)
+        except ReadingGoneError as refused:
+            reading = _save_elsewhere(client, image_id, draft, refused, job)
     if draft.image_left_is is not None:
         with contextlib.suppress(ServerError):  # it is part of the label information, too
             client.set_side(image_id, draft.image_left_is, job.signal)
@@ -234,8 +258,9 @@ def submit(
         policy.delete_if_older(revision)
     stored = None
     with contextlib.suppress(ServerError):
-        stored = find_label(client, image_id, draft.reading, job)
-    return image_id, LabelInfo(draft.user, None, draft.origin) if stored is None else stored[1]
+        stored = find_label(client, image_id, reading, job)
+    info = LabelInfo(draft.user, None, draft.origin) if stored is None else stored[1]
+    return Submitted(image_id, info, reading)
 
 
 def _save_label(client: Client, image_id: str, draft: Draft, seen: Optional[LabelInfo], job: Job) -> None:
@@ -243,6 +268,8 @@ def _save_label(client: Client, image_id: str, draft: Draft, seen: Optional[Labe
     present = find_label(client, image_id, draft.reading, job)
     if present is not None:
         tag, info = present
+        if draft.reading is not None and info.user not in ("", draft.user):  # shown where a study is not blind
+            raise ReadingGoneError(REFUSED, f"{image_id} was given to somebody else meanwhile. Your work is kept.")
         is_seen = seen is not None and info.is_same_label(seen)
         if not is_seen and client.label(image_id, tag, job.signal) != draft.markups:
             raise ReplacedLabelError(image_id, info)
@@ -255,8 +282,35 @@ def _save_label(client: Client, image_id: str, draft: Draft, seen: Optional[Labe
             raise
         newer = find_label(client, image_id, draft.reading, job)  # somebody has stored one since
         if draft.reading is not None and (newer is None or newer[1].version == base_version):
-            raise refusal(error) from error
+            refused = refusal(error)
+            raise ReadingGoneError(refused.kind, refused.message, refused.detail) from error
         raise ReplacedLabelError(image_id, LabelInfo() if newer is None else newer[1]) from error
+
+
+def _save_elsewhere(client: Client, image_id: str, draft: Draft, refused: ReadingGoneError, job: Job) -> Reading:
+    """Save a label as another reading of the same user, where theirs ran out and was given to somebody else.
+
+    Returns:
+        The reading that it is.
+
+    Raises:
+        ServerError: ``refused`` where the plan has no other one for this user.
+    """
+    own, part = draft.reading, client.readings(image_id, job.signal).part
+    if own is None or own.kind == REPEAT or draft.is_correction or part is None or not part.may_save:
+        raise refused
+    other = part.reading
+    if part.is_submitted or (other is not None and (other.number == own.number or other.kind == REPEAT)):
+        raise refused
+    tag = FINAL if other is None else other.tag  # the server begins the reading that the plan has
+    try:
+        client.save_label(image_id, draft.markups, label_info_of(draft), tag, base_version=0, cancel=job.signal)
+    except ServerError as error:
+        raise refusal(error) from error
+    if other is None:
+        stored = client.readings(image_id, job.signal).part
+        other = None if stored is None else stored.reading
+    return other or own
 
 
 def find_label(client: Client, image_id: str, reading: Optional[Reading], job: Job) -> Optional[tuple[str, LabelInfo]]:

@@ -12,7 +12,7 @@ import numpy as np
 from ..client.errors import ServerError
 from ..client.proposal import Proposal
 from ..client.radiograph import Radiograph
-from ..client.readings import ImageReadings, QueuedImage, SubmittedReading
+from ..client.readings import MEAN, ImageReadings, QueuedImage, SubmittedReading
 from ..client.responses import ANONYMOUS, ImageEntry, Prediction, ServerInfo, Training
 from ..client.study import Reading, Study
 from ..editor.listeners import Listeners
@@ -109,11 +109,20 @@ class Adjudication:
         readings: from which it is chosen.
         take: what is chosen but not confirmed; ``None`` before that.
         is_editing: whether the adjudicator corrects points instead.
+        newer_final: final label that somebody else has saved meanwhile, in stored pixels; ``None`` without it.
     """
 
     readings: ImageReadings
     take: Optional[Take] = None
     is_editing: bool = False
+    newer_final: Optional[Spine] = None
+
+    @property
+    def shown(self) -> list[Spine]:
+        """What is drawn: both readings, and their mean where that is chosen, or what somebody else has saved."""
+        mean = self.readings.mean
+        third = mean.spine if self.take == MEAN and mean is not None else self.newer_final
+        return [one.spine for one in self.compared] + ([] if third is None else [third])
 
     @property
     def compared(self) -> tuple[SubmittedReading, ...]:
@@ -269,4 +278,4 @@ class LogicProtocol(Protocol):
         """The points as a ``.mrk.json`` file, exactly as submitted."""
 
     def show_readings(self, readings: Sequence[Spine]) -> None:
-        """Show the readings that are compared, in colors of their own; they never become points of the editor."""
+        """Show what is compared, at most three, in colors of their own; it never becomes points of the editor."""

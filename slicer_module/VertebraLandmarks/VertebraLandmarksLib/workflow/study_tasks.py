@@ -7,7 +7,7 @@ from typing import Optional
 from ..client.api import Client
 from ..client.errors import NOT_FOUND, ServerError
 from ..client.responses import PREDICTED
-from ..client.study import NextReading, Reading, Study
+from ..client.study import REPEAT, NextReading, Reading, Study
 from . import server_tasks
 from .server_tasks import LoadedImage
 from .workers import Job
@@ -26,11 +26,18 @@ def open_next(
         job: this one.
     """
     given = client.next_reading(user, strategy, job.signal)
-    if given.image_id is None or (given.image_id, given.reading) == present:
+    if given.image_id is None or (present is not None and _is_same_work(given, *present)):
         return given, None
     if given.reading is None:
         return given, open_adjudication(client, given.image_id, job)
     return given, open_reading(client, given.image_id, given.reading, job)
+
+
+def _is_same_work(given: NextReading, image_id: str, reading: Optional[Reading]) -> bool:
+    """Whether what is open goes on: the same reading, or the one that the same user has of the image instead."""
+    if given.image_id != image_id or given.reading is None or reading is None:
+        return given.image_id == image_id and given.reading is reading
+    return given.reading == reading or REPEAT not in (given.reading.kind, reading.kind)
 
 
 def open_image(client: Client, image_id: str, reading: Optional[Reading], study: Study, job: Job) -> LoadedImage:
@@ -39,7 +46,7 @@ def open_image(client: Client, image_id: str, reading: Optional[Reading], study:
     Args:
         client: of the server.
         image_id: the image.
-        reading: that the user is known to have of it; ``None`` where it is to be looked for.
+        reading: that the user had of it, as far as is known here; the one that the server names counts more.
         study: with a plan.
         job: this one.
     """
@@ -47,9 +54,11 @@ def open_image(client: Client, image_id: str, reading: Optional[Reading], study:
         readings = client.readings(image_id, job.signal)
         if len(readings.independent) > 1:
             return LoadedImage(client.radiograph(image_id, job.signal, job.report), readings=readings)
-    if reading is None and study.is_reader:
-        own = client.readings(image_id, job.signal).last_of(study.user)
-        reading = None if own is None else own.reading
+    if study.is_reader:
+        found = client.readings(image_id, job.signal)
+        last = found.last_of(study.user)
+        own = None if found.part is None else found.part.reading
+        reading = own or reading or (None if last is None else last.reading)
     if reading is not None:
         return open_reading(client, image_id, reading, job)
     return server_tasks.open_image(client, image_id, job)

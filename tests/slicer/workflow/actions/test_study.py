@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +14,13 @@ from VertebraLandmarksLib.client.api import Client
 from VertebraLandmarksLib.client.http import Connection
 from VertebraLandmarksLib.client.readings import ImageReadings
 from VertebraLandmarksLib.client.study import ReaderProgress, Reading, Study
-from VertebraLandmarksLib.spine.labels.markups import label_of
-from VertebraLandmarksLib.spine.schema import POINTS, VERTEBRAE
+from VertebraLandmarksLib.spine.geometry import with_centers
+from VertebraLandmarksLib.spine.imaging.image_geometry import PIXELS
+from VertebraLandmarksLib.spine.labels.markups import label_of, to_markups
+from VertebraLandmarksLib.spine.schema import POINTS, VERTEBRAE, Spine
+from VertebraLandmarksLib.workflow import open_image
 from VertebraLandmarksLib.workflow.actions import study as study_action
+from VertebraLandmarksLib.workflow.actions.adjudication import format_choice
 from VertebraLandmarksLib.workflow.actions.study import format_part, format_progress, format_reading
 from VertebraLandmarksLib.workflow.drafts import Draft
 from VertebraLandmarksLib.workflow.state import CurrentImage, State
@@ -55,6 +61,11 @@ def server(study_server: Server) -> Iterator[Server]:
         for user in ("ada", "ben"):
             body = json.dumps({"image": f"phantom_{image:03d}", "user": user}).encode()
             study_server.ask("/study/release", "POST", body, "application/json")
+
+
+def full(_: object) -> None:
+    """A disk without space."""
+    raise OSError(28, "No space left on device")
 
 
 def put_plan(server: Server, plan: dict[str, Any]) -> None:
@@ -307,6 +318,149 @@ def test_who_has_no_part_is_told_so(desk: Desk, server: Server) -> None:
     desk.controller.next_image()
     desk.until(lambda: desk.state.error is not None)
     assert desk.state.error.message == "'dan' is neither reader nor adjudicator of the study plan."
+
+
+def let_slots_run_out(server: Server) -> None:
+    """What is under work was given long ago, to clients that have given no sign since."""
+    path = server.studies / ".vertebra_landmarks" / "store.sqlite3"
+    with closing(sqlite3.connect(path, timeout=30)) as connection, connection:
+        connection.execute("UPDATE vl_readings SET assigned_at = 1, seen_at = 1 WHERE NOT is_submitted")
+
+
+def client_of(server: Server, name: str) -> Client:
+    """Another workstation, where somebody works."""
+    client = Client(Connection(server.url))
+    client.connection.user = name
+    return client
+
+
+def read_elsewhere(server: Server, name: str, image_id: str, right: float = 0.0) -> None:
+    """Read what is next at another workstation, until an image has come."""
+    client, given = client_of(server, name), ""
+    while given != image_id:
+        found = client.next_reading(name, "first")
+        assert found.image_id is not None
+        assert found.reading is not None
+        given = found.image_id
+        corners = [[(x + right, 40.0 + 32 * v + dy) for dy in (-10, 10) for x in (140, 180)] for v in range(17)]
+        label = to_markups(Spine.from_arrays(with_centers(np.array(corners))), PIXELS)
+        client.save_label(given, json.dumps(label).encode(), {"annotator": name}, found.reading.tag)
+
+
+@pytest.mark.integration
+def test_a_reading_that_ran_out_and_was_given_away_is_stored_as_the_next_one(desk: Desk, server: Server) -> None:
+    desk.connect(server.url)
+    image_id = open_next(desk).id
+    place_all(desk)
+    desk.idle()
+    let_slots_run_out(server)  # over lunch
+    read_elsewhere(server, "ben", image_id)
+    desk.submit()
+    desk.until(lambda: desk.state.notice.startswith(f"{image_id} was given to somebody else meanwhile."))
+    assert desk.state.current is not None
+    assert desk.state.current.reading == Reading(2, "second", True, False)
+    made = readings_of(server, image_id).readings
+    assert [(one.reader, one.reading.number) for one in made] == [("ben", 1), ("ada", 2)]
+    assert made[1].spine.visible_xy == pytest.approx(desk.logic.editor.xy, abs=1e-6)
+    desk.idle()
+    assert desk.drafts.list() == ()
+
+
+@pytest.mark.integration
+def test_work_of_a_reading_that_ran_out_is_resumed_as_the_one_that_the_user_has_now(
+    desk: Desk, server: Server, new_desk: Any
+) -> None:
+    desk.connect(server.url)
+    image_id = open_next(desk).id
+    place_all(desk)
+    desk.idle()
+    work = desk.logic.markups()
+    desk.controller.close()
+    let_slots_run_out(server)
+    read_elsewhere(server, "ben", image_id)
+    later = new_desk()
+    later.connect(server.url)
+    if open_next(later).id != image_id:
+        later.controller.release_reading()
+        later.until(lambda: later.state.current is None)
+        open_next(later)
+    again = later.state.current
+    assert (again.id, again.label, again.reading) == (image_id, "draft", Reading(2, "second", True, False))
+    assert later.logic.markups() == work
+
+
+@pytest.mark.integration
+def test_nothing_of_a_reader_stays_on_the_screen_where_the_disk_is_full(
+    desk: Desk, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_image, "RETRY_INTERVAL_S", 0.05)
+    desk.connect(server.url)
+    image_id = open_next(desk).id
+    place_all(desk)
+    work = desk.logic.markups()
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.drafts, "save", full)
+        known(desk, "ben")
+        assert (desk.state.current, desk.state.drafts, has_points(desk)) == (None, (), False)
+        desk.until(lambda: desk.state.error is not None and "leave Slicer open" in desk.state.error.message)
+        assert "ada" not in everything_told(desk.state)
+        assert open_next(desk).id != image_id
+        known(desk, "ada")
+        assert [draft.markups for draft in desk.state.drafts] == [work], "her own work is there, in memory"
+        known(desk, "ben")
+    desk.until(lambda: [draft.markups for draft in desk.drafts.list()] == [work])
+    known(desk, "ada")
+    assert (open_next(desk).id, desk.state.current and desk.state.current.label) == (image_id, "draft")
+    assert desk.logic.markups() == work
+
+
+@pytest.mark.integration
+def test_an_adjudicator_replaces_no_final_label_and_no_reading_unseen(desk: Desk, server: Server) -> None:
+    put_plan(server, {**PLAN, "adjudicators": ["cleo", "dora"]})
+    for reader, right in (("ada", 0.0), ("ben", 4.0)):
+        read_elsewhere(server, reader, "phantom_000", right)
+    controller, controller.annotator = desk.controller, "cleo"
+    desk.connect(server.url)
+    image_id = open_next(desk).id
+    dora, stored = client_of(server, "dora"), f"The final label of {image_id} is stored."
+    dora.adjudicate(image_id, 1, "dora", readings_of(server, image_id).versions)
+    controller.choose_reading("mean")
+    assert [round(float(np.nanmean(one.xy[..., 0]))) for one in desk.logic.compared] == [160, 164, 162]
+    controller.confirm_choice()
+    desk.until(lambda: desk.state.error is not None)
+    assert desk.state.error is not None
+    assert desk.state.error.message == (
+        "The final label was changed by dora meanwhile. Both are shown anew; nothing was saved."
+    )
+    assert [round(float(np.nanmean(one.xy[..., 0]))) for one in desk.logic.compared] == [160, 164, 160]
+    assert desk.state.adjudication is not None
+    assert format_choice(desk.state.adjudication).startswith("Final now (white): reading 1, chosen by dora.")
+    controller.choose_reading("mean")
+    controller.confirm_choice()
+    desk.until(lambda: desk.state.notice == stored)
+    desk.idle()
+
+    controller.choose_reading("mean")
+    controller.edit_final()
+    desk.move()
+    edited = desk.logic.editor.xy
+    assert round(float(edited[16, 0, 0])) == 162, "the mean is edited"
+    desk.idle()
+    controller.close_image()
+    desk.until(lambda: desk.state.current is None and bool(desk.state.drafts))
+    dora.adjudicate(image_id, 2, "dora", readings_of(server, image_id).versions)
+    controller.resume_draft(desk.state.drafts[0])
+    desk.until(lambda: desk.state.current is not None)
+    assert desk.state.notice == (
+        "The final label was changed by dora since this work began. Compare before you submit."
+    )
+    desk.submit()
+    desk.until(lambda: desk.state.error is not None)
+    assert "by dora meanwhile. Both are shown anew; nothing was saved." in desk.state.error.message
+    assert final_of(server, image_id)[6, 1] != pytest.approx(edited[6, 1])
+    desk.submit()
+    desk.until(lambda: desk.state.notice == stored)
+    assert final_of(server, image_id) == pytest.approx(edited, abs=1e-6)
 
 
 def draft(**changes: Any) -> Draft:

@@ -70,11 +70,14 @@ export class ReadingSection {
     async #release() {
         const { workspace } = this.page;
         const { context, session } = workspace;
-        const isReleased = await workspace.run("release", "Giving the image back", async () => {
-            await context.study.release(session.imageId);
-            return true;
-        });
-        if (!isReleased) return;
+        const answer = await workspace.run("release", "Giving the image back", async () => ({
+            isReleased: await context.study.release(session.imageId),
+        }));
+        if (!answer) return;
+        if (!answer.isReleased) {
+            context.messages.show(`You do not have ${session.imageId} under work: there is nothing to give back.`, "error");
+            return;
+        }
         context.messages.show(`${session.imageId} is given back.`);
         void context.study.load();
         context.router.go("overview");

@@ -34,6 +34,8 @@ export class ComparisonLayer {
     /** Vertebra whose names are drawn white; null for none. @type {number | null} */
     selected = null;
     #screen = new Float64Array(2 * V * P);
+    /** Left and right end of each vertebra over all readings, beyond which names stand; NaN without it. */
+    #ends = new Float64Array(2 * V);
 
     /**
      * @param {HTMLCanvasElement} canvas absolutely positioned in the view
@@ -48,6 +50,7 @@ export class ComparisonLayer {
         const context = this.canvas.begin(this.#bounds(transform));
         const hasChosen = this.readings.some(({ isChosen }) => isChosen);
         context.lineCap = context.lineJoin = "round";
+        this.#findEnds(transform);
         for (const reading of this.readings) {
             transform.allToScreen(reading.xy, this.#screen);
             context.globalAlpha = hasChosen && !reading.isChosen ? FAINT : 1;
@@ -82,18 +85,32 @@ export class ComparisonLayer {
      * @param {string} color
      */
     #paintName(context, v, side, color) {
-        let [edge, top, bottom] = [NaN, Infinity, -Infinity];
+        let [top, bottom] = [Infinity, -Infinity];
         for (let i = 2 * P * v; i < 2 * P * (v + 1); i += 2) {
-            const [x, y] = [this.#screen[i], this.#screen[i + 1]];
-            if (Number.isNaN(x)) continue;
-            edge = Number.isNaN(edge) ? x : side === "left" ? Math.min(edge, x) : Math.max(edge, x);
-            [top, bottom] = [Math.min(top, y), Math.max(bottom, y)];
+            const y = this.#screen[i + 1];
+            if (!Number.isNaN(y)) [top, bottom] = [Math.min(top, y), Math.max(bottom, y)];
         }
-        if (Number.isNaN(edge)) return;
-        const at = /** @type {const} */ ([VERTEBRAE[v], edge + (side === "left" ? -NAME_GAP_PX : NAME_GAP_PX), (top + bottom) / 2]);
+        if (bottom < top) return;
+        const x = side === "left" ? this.#ends[2 * v] - NAME_GAP_PX : this.#ends[2 * v + 1] + NAME_GAP_PX;
+        const at = /** @type {const} */ ([VERTEBRAE[v], x, (top + bottom) / 2]);
         Object.assign(context, { strokeStyle: TEXT_HALO, lineWidth: NAME_HALO_PX, fillStyle: color });
         context.strokeText(...at);
         context.fillText(...at);
+    }
+
+    /** @param {ViewTransform} transform */
+    #findEnds(transform) {
+        this.#ends.fill(NaN);
+        for (const { xy } of this.readings) {
+            transform.allToScreen(xy, this.#screen);
+            for (let i = 0; i < this.#screen.length; i += 2) {
+                const [x, v] = [this.#screen[i], Math.floor(i / (2 * P))];
+                if (Number.isNaN(x)) continue;
+                const [left, right] = [this.#ends[2 * v], this.#ends[2 * v + 1]];
+                this.#ends[2 * v] = left < x ? left : x;
+                this.#ends[2 * v + 1] = right > x ? right : x;
+            }
+        }
     }
 
     /** @param {ViewTransform} transform @returns {import("./overlay_canvas.js").Box} */

@@ -61,6 +61,7 @@ export class Choices {
     refresh(isBusy) {
         for (const button of this.group.querySelectorAll("button")) {
             button.setAttribute("aria-pressed", String(button.dataset.choice === String(this.chosen)));
+            button.disabled = isBusy || "refused" in button.dataset;
         }
         this.confirm.disabled = this.chosen === null || isBusy;
         this.edit.disabled = isBusy || this.#readings.length < 2;
@@ -82,7 +83,7 @@ export class Choices {
      */
     #choice(choice, key, name, hint, refused = "") {
         return h("button", { type: "button", class: "choice", "data-choice": choice, "data-testid": `take-${key.toLowerCase()}`,
-            disabled: refused !== "", title: refused || null, onclick: () => this.choose(choice) },
+            "data-refused": refused ? "" : null, disabled: refused !== "", title: refused || null, onclick: () => this.choose(choice) },
         h("kbd", {}, key), h("span", { class: "choice-name" }, ...name), h("span", { class: "hint" }, hint));
     }
 }

@@ -64,7 +64,7 @@ export class DifferenceList {
  * @param {(vertebra: string) => string} ownerOf
  */
 function contentOf({ vertebra, corners_px: corners, center_px: center, tilt_deg: tilt, is_missing: isMissing }, largest, ownerOf) {
-    if (isMissing) return [h("span", { class: "missing" }, `only in the reading of ${ownerOf(vertebra)}`)];
+    if (isMissing) return [h("span", { class: "missing" }, `only ${ownerOf(vertebra)} has it`)];
     const px = corners ?? center;
     const bar = h("span", { class: "bar-fill" });
     bar.style.width = `${(100 * (px ?? 0)) / largest}%`;

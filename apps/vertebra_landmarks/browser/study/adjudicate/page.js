@@ -1,7 +1,7 @@
 /** The page of an adjudicator: two readings of an image over each other, where they differ, and the choice between them. */
 
 import { withQuery } from "../../api/client.js";
-import { messageOf, ServerError } from "../../api/errors.js";
+import { isCancelled, messageOf, ServerError } from "../../api/errors.js";
 import { Heartbeat } from "../../api/heartbeat.js";
 import { cssColor, READINGS } from "../../canvas/points/colors.js";
 import { RadiographView } from "../../canvas/radiograph_view.js";
@@ -10,6 +10,7 @@ import { at, CENTER_INDEX, P, VERTEBRAE } from "../../editor/schema.js";
 import { Spine } from "../../editor/spine.js";
 import { fill, h, nameElement } from "../../shell/dom.js";
 import { plural } from "../../shell/format.js";
+import { versionsOf } from "../../shell/study.js";
 import { AngleTable } from "./angle_table.js";
 import { Choices } from "./choices.js";
 import { DifferenceList } from "./difference_list.js";
@@ -21,6 +22,8 @@ import { finalText, sentence, shiftText, whyNot } from "./words.js";
 
 const COLORS = READINGS.map(cssColor);
 const ZOOM = 1.25;
+/** Keys that do nothing while a choice is being stored. */
+const DECISIONS = new Set(["1", "2", "M", "E", "Enter", "N"]);
 /** @type {import("../../shell/help_sheet.js").HelpSection} */
 const HELP = { title: "Adjudicate", rows: [
     ["1 2", "Choose the first or the second reading"], ["M", "Choose the mean of both"], ["E", "Edit what is chosen"],
@@ -56,6 +59,8 @@ class AdjudicatePage {
         this.context = context;
         this.stage = h("div", { class: "stage" });
         this.notice = h("div", { class: "reading-banner", role: "status", "data-kind": "adjudication", "data-testid": "adjudication" });
+        this.skip = h("button", { type: "button", class: "button small", "data-testid": "skip", onclick: () => void this.#skip(),
+            title: "Leave this image for later, and open another one (N)." }, "Another image");
         this.shift = h("p", { class: "names-shift", role: "alert", hidden: true, "data-testid": "names-shift" });
         this.differences = new DifferenceList((vertebra) => this.#zoomTo(vertebra));
         this.angles = new AngleTable();
@@ -147,7 +152,7 @@ class AdjudicatePage {
         const index = chosen === "mean" ? 2 : chosen;
         const shown = this.#areOutlinesShown ? this.#spines : [];
         const readings = shown.map((spine, i) => ({ xy: spine.visibleXy, color: COLORS[i], isDashed: i === 1,
-            namesAt: /** @type {const} */ (["right", "left", ""])[i], isChosen: i === index }));
+            namesAt: /** @type {const} */ (["left", "right", ""])[i], isChosen: i === index }));
         const isShown = (/** @type {unknown} */ _, /** @type {number} */ i) => i < 2 || index === 2;
         const vertebra = found.differences[this.differences.selected]?.vertebra;
         this.view.setComparison(readings.filter(isShown), vertebra ? VERTEBRAE.indexOf(vertebra) : null);
@@ -168,36 +173,60 @@ class AdjudicatePage {
         const found = this.#found;
         if (chosen === null || !found || this.#isBusy) return;
         const { client, messages } = this.context;
-        const versions = Object.fromEntries(found.readings.map(({ number, version }) => [number, version]));
+        const versions = versionsOf(found);
         const seen = found.final?.version ?? found.readings.find(({ tag }) => tag === "final")?.version ?? 0;
         const path = `${withQuery("/readings/adjudicate", { image: this.imageId })}&base_version=${seen}`;
         const { text } = this.choices;
         const take = chosen === "mean" ? "mean" : found.readings[chosen].number;
-        this.#setBusy(true);
-        try {
-            await client.post(path, { take, versions, user: this.context.user() });
-            messages.show(`${this.imageId}: the final label is ${text}.`);
-            await this.#next();
-        } catch (error) {
-            await this.#onRefused(error);
-        } finally {
-            this.#setBusy(false);
-        }
+        await this.#busy(async () => {
+            try {
+                await client.post(path, { take, versions, user: this.context.user() });
+            } catch (error) {
+                return this.#onRefused(error);
+            }
+            const stored = `${this.imageId}: the final label is ${text}.`;
+            messages.show(stored);
+            try {
+                await this.#next();
+            } catch (error) {
+                if (isCancelled(error)) return;
+                messages.show(`${stored} But the next image cannot be opened. ${messageOf(error)}`, "error");
+                await this.#showAgain();
+            }
+        });
     }
 
     /** Another adjudicator or a reader was faster: show what is there now. @param {unknown} error */
     async #onRefused(error) {
         this.context.messages.show(messageOf(error), "error");
-        if (!(error instanceof ServerError) || error.kind !== "conflict" || this.#ending.signal.aborted) return;
+        if (error instanceof ServerError && error.kind === "conflict") await this.#showAgain();
+    }
+
+    /** Show what is there now; where the server does not answer, what was said before stays. */
+    async #showAgain() {
+        if (this.#ending.signal.aborted) return;
         try {
             this.#show(await this.#fetch());
-        } catch { /* the message above stays */ }
+        } catch { /* the message stays */ }
+    }
+
+    /** Do something during which nothing else is chosen. @param {() => Promise<unknown>} work */
+    async #busy(work) {
+        if (this.#isBusy) return;
+        this.#setBusy(true);
+        try {
+            await work();
+        } finally {
+            this.#setBusy(false);
+        }
     }
 
     /** @param {boolean} isBusy */
     #setBusy(isBusy) {
         this.#isBusy = isBusy;
-        if (!this.#ending.signal.aborted) this.choices.refresh(isBusy);
+        if (this.#ending.signal.aborted) return;
+        this.choices.refresh(isBusy);
+        this.skip.disabled = isBusy;
     }
 
     /** Open the next image to adjudicate; where none is left, show what became of this one. */
@@ -213,14 +242,16 @@ class AdjudicatePage {
     /** Leave this image to somebody else, or for later. */
     async #skip() {
         const { study, router, messages } = this.context;
-        try {
-            await study.release(this.imageId);
-            const found = await study.next("", this.#ending.signal);
-            if (found.image && found.image !== this.imageId) router.go("adjudicate", found.image);
-            else messages.show(found.image ? "No other image waits." : found.sentence ?? "There is nothing left to adjudicate now.");
-        } catch (error) {
-            messages.show(messageOf(error), "error");
-        }
+        await this.#busy(async () => {
+            try {
+                await study.release(this.imageId);
+                const found = await study.next("", this.#ending.signal);
+                if (found.image && found.image !== this.imageId) router.go("adjudicate", found.image);
+                else messages.show(found.image ? "No other image waits." : found.sentence ?? "There is nothing left to adjudicate now.");
+            } catch (error) {
+                if (!isCancelled(error)) messages.show(messageOf(error), "error");
+            }
+        });
     }
 
     #edit() {
@@ -235,10 +266,11 @@ class AdjudicatePage {
         if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;
         const target = event.target instanceof Element ? event.target : document.body;
         if (event.key === "Enter" && target.matches("a, button:not(.choice, .difference)")) return; // the control's own
-        const action = this.#actions()[event.key.length === 1 ? event.key.toUpperCase() : event.key];
+        const key = event.key.length === 1 ? event.key.toUpperCase() : event.key;
+        const action = this.#actions()[key];
         if (!action) return;
         event.preventDefault();
-        action();
+        if (!(this.#isBusy && DECISIONS.has(key))) action();
     }
 
     /** @returns {Record<string, () => unknown>} */
@@ -266,9 +298,7 @@ class AdjudicatePage {
 
     /** @param {string} title @param {string} text */
     #showNotice(title, text) {
-        const skip = h("button", { type: "button", class: "button small", "data-testid": "skip", onclick: () => void this.#skip(),
-            title: "Leave this image for later, and open another one (N)." }, "Another image");
-        fill(this.notice, h("div", { class: "banner-head" }, h("h1", {}, title), this.#found && skip), nameElement(this.imageId),
+        fill(this.notice, h("div", { class: "banner-head" }, h("h1", {}, title), this.#found && this.skip), nameElement(this.imageId),
             text && h("p", {}, text), h("a", { href: this.context.router.href("study") }, "All images to adjudicate"));
     }
 

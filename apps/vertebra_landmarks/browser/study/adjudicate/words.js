@@ -6,8 +6,7 @@
 export function shiftText({ names_shift: shift, readings }) {
     if (!shift) return "";
     const [first, second] = readings.map(({ reader }) => reader || "the other");
-    const [from, to] = shift > 0 ? ["T7", "T8"] : ["T8", "T7"];
-    return `The readings name the same vertebrae differently: what ${first} calls ${from} is ${to} for ${second}. Count them before you choose.`;
+    return `The readings name the vertebrae differently: what ${first} calls T7, ${second} calls ${shift > 0 ? "T8" : "T6"}. There is no mean.`;
 }
 
 /** @param {import("../../shell/study.js").Study} study @param {number} count of readings that are shown */

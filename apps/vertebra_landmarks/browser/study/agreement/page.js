@@ -96,7 +96,8 @@ class AgreementPage {
         this.#found = found;
         fill(this.problems, ...found.problems.map((text) => h("li", {}, text)),
             found.left_out > found.problems.length && h("li", {}, `and ${plural(found.left_out - found.problems.length, "other")}`));
-        if (found.sentence) return this.#showEmpty("No agreement yet", `${found.sentence.charAt(0).toUpperCase()}${found.sentence.slice(1)}.`);
+        const reason = found.hidden ? "The agreement is not shown to you" : "No agreement yet";
+        if (found.sentence) return this.#showEmpty(reason, `${found.sentence.charAt(0).toUpperCase()}${found.sentence.slice(1)}.`);
         const { readers = [], images = 0, tables = {}, plots = [], methods = "", results = "" } = found;
         this.empty.hidden = true;
         this.content.hidden = false;

@@ -1,6 +1,6 @@
 /** The page of the study: what is next for the user, progress, images to adjudicate, and the plan. */
 
-import { isCancelled, messageOf } from "../../api/errors.js";
+import { isCancelled, messageOf, ServerError } from "../../api/errors.js";
 import { fill, h, icon } from "../../shell/dom.js";
 import { NEW_PLAN, PlanForm, planSentences } from "./plan_form.js";
 import { ProgressCard } from "./progress_card.js";
@@ -26,7 +26,8 @@ export function openStudy(container, context) {
 
 class StudyPage {
     #stops = new AbortController();
-    #isPlanShown = false;
+    /** Version of the plan that the form began with; null before it is shown. @type {string | null} */
+    #formVersion = null;
 
     /** @param {HTMLElement} container @param {Context} context */
     constructor(container, context) {
@@ -39,7 +40,11 @@ class StudyPage {
         this.form = new PlanForm((plan) => this.#save(plan));
         this.sentences = h("ul", { class: "plan-sentences", "data-testid": "plan" });
         this.planHint = h("p", { class: "hint small" });
-        this.details = h("details", { hidden: true, "data-testid": "plan-edit" }, h("summary", {}, "Change the plan"), this.form.element);
+        this.newer = h("div", { class: "row", hidden: true, "data-testid": "plan-newer" },
+            h("p", { class: "hint" }, "The plan above is the new one. Save again to put yours in its place, or go on with it."),
+            h("button", { type: "button", class: "button small", "data-testid": "plan-take", onclick: () => this.#showForm() }, "Go on with the new plan"));
+        this.details = h("details", { hidden: true, "data-testid": "plan-edit" }, h("summary", {}, "Change the plan"), this.newer,
+            this.form.element);
         this.plan = h("section", { class: "card", "aria-label": "Plan" },
             h("div", { class: "card-head" }, h("div", {}, h("h2", {}, "Plan"), this.planHint)), this.sentences, this.details);
         this.agreement = h("a", { class: "button", href: context.router.href("agreement"), "data-testid": "agreement" }, icon("training"), "Agreement");
@@ -93,19 +98,43 @@ class StudyPage {
         this.planHint.textContent = plan ? "It may change at any time: readings that were made stay." : mayPlan
             ? "Several readers, some images read twice, blind, and one final label per image: enter who reads." : "There is none.";
         this.details.hidden = !mayPlan;
-        if (study.status === null || this.#isPlanShown) return;
-        this.#isPlanShown = true; // later answers change no form that somebody fills in
+        if (study.status === null) return;
+        const isFirst = this.#formVersion === null;
+        const isFilledIn = !isFirst && this.details.open; // later answers change no form that somebody fills in
+        if (!isFilledIn && this.#formVersion !== study.status.version) this.#showForm();
+        if (isFirst) this.details.open = plan === null;
+    }
+
+    /** Show the present plan in the form, in place of what was entered. */
+    #showForm() {
+        const { plan, status } = this.context.study;
         this.form.show(plan ?? NEW_PLAN);
-        this.details.open = plan === null;
+        this.#formVersion = status?.version ?? "";
+        this.newer.hidden = true;
     }
 
     /** @param {StudyPlan} plan */
     async #save(plan) {
         const { client, study, messages } = this.context;
-        study.show(await client.put("/study", plan));
-        this.details.open = false;
-        messages.show("The plan is stored.");
+        const path = `/study?base_version=${encodeURIComponent(this.#formVersion ?? "")}`;
+        try {
+            const stored = await client.put(path, plan);
+            this.details.open = false;
+            study.show(stored);
+            messages.show("The plan is stored.");
+        } catch (error) {
+            if (error instanceof ServerError && error.kind === "conflict") await this.#onNewerPlan();
+            throw error; // the form says it
+        }
         await this.load();
+    }
+
+    /** Somebody else has changed the plan: it is shown, and may then be replaced. */
+    async #onNewerPlan() {
+        const { study } = this.context;
+        await study.load();
+        this.#formVersion = study.status?.version ?? "";
+        this.newer.hidden = false;
     }
 
     async #openNext() {

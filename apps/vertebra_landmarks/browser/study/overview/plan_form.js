@@ -2,6 +2,7 @@
 
 import { fill, h } from "../../shell/dom.js";
 import { plural } from "../../shell/format.js";
+import { KIND_NAMES } from "../../shell/study.js";
 
 /** @typedef {import("../../api/types.js").StudyPlan} StudyPlan */
 
@@ -10,7 +11,7 @@ export const NEW_PLAN = {
     readers: [], adjudicators: [], second_reading: { share: 0.5 }, repeat: { share: 0, after_days: 14 }, blind: true,
     model: { first: true, second: true, repeat: true }, hold_out: { share: 0, images: [] }, seed: 1,
 };
-const KINDS = /** @type {const} */ ([["first", "first readings"], ["second", "second readings"], ["repeat", "repeats"]]);
+const KINDS = /** @type {const} */ (["first", "second", "repeat"]).map((kind) => /** @type {const} */ ([kind, KIND_NAMES[kind][1]]));
 const PERCENT_DIGITS = 8;
 
 /** Names in a text, separated by commas or lines. @param {string} text @returns {string[]} */

@@ -47,8 +47,10 @@ def reading(store: StudiesDatastore, image: str) -> Iterator[Path]:
 
 
 def header_of(radiograph: Radiograph) -> ImageHeader:
-    """Size and geometry of a radiograph."""
-    return ImageHeader(radiograph.width, radiograph.height, radiograph.geometry)
+    """What is noted of a radiograph, so that it need not be read again."""
+    size = radiograph.millimetres
+    mm_per_px = None if size is None else (size.x, size.y)
+    return ImageHeader(radiograph.width, radiograph.height, radiograph.geometry, radiograph.frame, mm_per_px)
 
 
 class ReadableImages:

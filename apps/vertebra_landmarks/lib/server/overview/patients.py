@@ -68,6 +68,14 @@ def note_study(context: StoreContext, image: str) -> None:
         logger.warning("The patient of an image could not be noted: %s", type(error).__name__)
 
 
+def patient_of(store: StudiesDatastore, image: str) -> str:
+    """What stands for the patient of an image, "" where unknown; its file is read only where that is not noted."""
+    note_study(store.context, image)
+    query = select(images.c.patient).where(images.c.store == store.context.key, images.c.id == image)
+    with store.context.database.reading() as connection:
+        return connection.execute(query).scalar_one_or_none() or ""
+
+
 def note_stated(context: StoreContext, stated: Mapping[str, StudyTags]) -> None:
     """Note patients and dates of images as an archive states them, so that their files need not be read for that.
 

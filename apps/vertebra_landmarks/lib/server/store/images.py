@@ -16,7 +16,9 @@ from monailabel.interfaces.exception import ImageNotFoundException
 from sqlalchemy import Connection, Row, exists, func, or_, select
 
 from ...learning.weights.weight_files import file_digest
+from ...spine.imaging.image_frame import ImageFrame
 from ...spine.imaging.image_geometry import ImageGeometry
+from ...spine.imaging.orientation import Orientation
 from ..filenames import casefold_key, check_image_id
 from ..models import FileSignature, file_signature
 from .schema import GONE, LABELLED, OPEN, UNREADABLE, images, labels, scores, spares
@@ -86,21 +88,26 @@ class StatedSide:
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What must be known of an image to save points on it, without its pixels.
+    """What must be known of an image to save points on it and to measure them, without its pixels.
 
     Attributes:
         width: of a row, in pixels.
         height: number of rows.
         geometry: where Slicer's reader places the pixels.
+        frame: the size with orientation and sides as the file states them; ``None`` where an older server noted it.
+        mm_per_px: width and height of a pixel in the patient; ``None`` where unknown.
     """
 
     width: int
     height: int
     geometry: ImageGeometry
+    frame: ImageFrame | None = None
+    mm_per_px: tuple[float, float] | None = None
 
     def to_json(self, file: FileState) -> str:
         """As it is noted for the file of that state."""
-        return json.dumps([*file, self.width, self.height, self.geometry.as_dict()])
+        more = [] if self.frame is None else [asdict(self.frame), self.mm_per_px]
+        return json.dumps([*file, self.width, self.height, self.geometry.as_dict(), *more])
 
     @classmethod
     def parse(cls, text: str | None, file: FileState) -> ImageHeader | None:
@@ -108,10 +115,15 @@ class ImageHeader:
         if text is None:
             return None
         try:
-            size, mtime_ns, width, height, geometry = json.loads(text)
-            is_of_file = (size, mtime_ns) == file
-            return cls(int(width), int(height), ImageGeometry.parse(geometry)) if is_of_file else None
-        except (ValueError, TypeError):
+            size, mtime_ns, width, height, geometry, *more = json.loads(text)
+            if (size, mtime_ns) != file:
+                return None
+            noted, mm_per_px = more or (None, None)
+            turn = noted and noted["orientation"] and Orientation(**noted["orientation"])
+            frame = noted and ImageFrame(**{**noted, "orientation": turn})
+            geometry = ImageGeometry.parse(geometry)
+            return cls(int(width), int(height), geometry, frame, mm_per_px and tuple(map(float, mm_per_px)))
+        except (ValueError, TypeError, KeyError):
             return None
 
 

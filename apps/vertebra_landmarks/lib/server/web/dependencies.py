@@ -56,7 +56,8 @@ class Service:
         io_pool: reading and writing of images, which takes the processor a while.
         label_pool: labels, presence and the choice of the next image, which must not wait for images.
         thumbnail_pool: making of thumbnails, so that nothing else waits for them.
-        report_pool: drawing of reports, follow-ups, and agreement.
+        report_pool: drawing of reports, and follow-ups.
+        agreement_pool: comparing all readings of a study, which takes long where many have changed.
         health_limiter: threads of the check of health, since those of the requests may hang on the same disk.
         long_task_pool: synchronous training, scoring and batches.
     """
@@ -76,6 +77,7 @@ class Service:
     label_pool: WorkerPool = field(default_factory=lambda: WorkerPool("labels", workers=4, capacity=128))
     thumbnail_pool: WorkerPool = field(default_factory=lambda: WorkerPool("thumbnails", workers=1, capacity=256))
     report_pool: WorkerPool = field(default_factory=lambda: WorkerPool("reports", workers=1, capacity=32))
+    agreement_pool: WorkerPool = field(default_factory=lambda: WorkerPool("agreement", workers=1, capacity=8))
     health_limiter: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(4))
     long_task_pool: WorkerPool = field(default_factory=lambda: WorkerPool("a long task", workers=1, capacity=1))
 

@@ -4,7 +4,7 @@ from html import escape
 
 from ...client.readings import MEAN
 from ...spine.display import READINGS
-from ...workflow.actions.adjudication import difference_row, format_choice, format_shift
+from ...workflow.actions.adjudication import difference_row, format_choice, format_refusal_of_mean, format_shift
 from ..tables import fill, prepare
 
 _CHOSEN = "font-weight: bold;"
@@ -78,7 +78,7 @@ class AdjudicationSection:
         may_choose = state.is_connected and not state.is_busy("submit") and not adjudication.is_editing
         ui.takeFirstButton.text, ui.takeSecondButton.text = (f"{i}: {name}" for i, name in enumerate(names, 1))
         for button, take in zip((ui.takeFirstButton, ui.takeSecondButton, ui.takeMeanButton), (*numbers, MEAN)):
-            button.setEnabled(may_choose and not (take == MEAN and adjudication.readings.names_shift))
+            button.setEnabled(may_choose and not (take == MEAN and format_refusal_of_mean(adjudication)))
             button.styleSheet = _CHOSEN if adjudication.take == take else ""
         ui.editFinalButton.setEnabled(not adjudication.is_editing)
         ui.editFinalButton.styleSheet = _CHOSEN if adjudication.is_editing else ""
@@ -103,6 +103,9 @@ def angles_of_readings(adjudication):
         texts = "; ".join(one.curves) or "no angles"
         square = '<span style="color: #{:02x}{:02x}{:02x};">■</span>'.format(*color)
         lines.append(f"{square} {escape(one.reader or 'unknown')}: {escape(texts)}")
+    mean = adjudication.readings.mean
+    if adjudication.take == MEAN and mean is not None:
+        lines.append(f"□ Mean: {escape('; '.join(mean.curves) or 'no angles')}")
     difference = adjudication.readings.angle_difference_deg
     if difference is not None:
         lines.append(f"Largest angles {difference:.1f}° apart")

@@ -6,21 +6,21 @@ import json
 from dataclasses import replace
 from typing import Callable, Optional
 
+import numpy as np
+
 from ...client.api import Client
 from ...client.errors import REFUSED, TAKEN, ServerError
 from ...client.readings import MEAN, ImageReadings, VertebraDifference
 from ...client.study import refusal
 from ...spine.labels.markups import to_markups
 from ...spine.measurement.origin import Origin
-from ...spine.schema import VERTEBRAE
+from ...spine.schema import VERTEBRAE, Spine
 from ..drafts import mask_of
 from ..server_tasks import LoadedImage
 from ..state import Adjudication, Take
 from ..workers import Job
 from .base import Action, ActionContext
 from .image_loader import ImageLoader
-
-CHANGED = "A reading was changed meanwhile. Both are shown anew; nothing was saved."
 
 
 class AdjudicationAction(Action):
@@ -46,22 +46,28 @@ class AdjudicationAction(Action):
         adjudication = self._store.state.adjudication
         if adjudication is None or adjudication.is_editing:
             return
-        if take == MEAN and adjudication.readings.names_shift:
-            self._requests.show_error(ServerError(REFUSED, format_shift(adjudication)))
+        refusal_of_mean = format_refusal_of_mean(adjudication) if take == MEAN else ""
+        if refusal_of_mean:
+            self._requests.show_error(ServerError(REFUSED, refusal_of_mean))
         elif take == MEAN or adjudication.reading(take) is not None:
-            self._store.update(adjudication=replace(adjudication, take=take), error=None)
+            self._store.update(error=None)
+            self._show(replace(adjudication, take=take))
 
     def edit(self) -> None:
-        """Begin to correct the points of the chosen reading, or of the first, which become the final label."""
+        """Begin to correct the chosen points, or those of the first reading, which become the final label."""
         adjudication, session, shown = self._store.state.adjudication, self._autosave.session, self._logic.radiograph
         if adjudication is None or adjudication.is_editing or session is None or shown is None:
             return
-        begun = adjudication.reading(adjudication.take) or adjudication.compared[0]
-        markups = json.dumps(to_markups(begun.spine, shown.info.geometry), allow_nan=False).encode()
+        begun, mean = adjudication.reading(adjudication.take) or adjudication.compared[0], adjudication.readings.mean
+        is_mean = adjudication.take == MEAN and mean is not None and mean.spine is not None
+        spine = mean.spine if is_mean and mean is not None and mean.spine is not None else begun.spine
+        touched = np.ones(spine.visible.shape, bool) if is_mean else mask_of(begun.touched)
+        markups = json.dumps(to_markups(spine, shown.info.geometry), allow_nan=False).encode()
         with self._loader.programmatic_change():
-            self._logic.set_label(markups, mask_of(begun.touched), Origin(begun.model_version), is_own=True)
+            self._logic.set_label(markups, touched, Origin(begun.model_version), is_own=True)
         session.is_view_only = False
-        self._store.update(adjudication=replace(adjudication, take=None, is_editing=True), error=None)
+        self._store.update(error=None)
+        self._show(replace(adjudication, take=None, is_editing=True))
         self._store.update_current(is_view_only=False)
         self._autosave.publish(session)
 
@@ -76,9 +82,10 @@ class AdjudicationAction(Action):
         if not self._requests.check_same_server(session.server):
             return
         image_id, take, user, seen = session.image_id, adjudication.take, session.reader, session.seen_versions
+        seen_final = session.seen_final
 
         def work(client: Client, job: Job) -> None:
-            client.adjudicate(image_id, take, user, seen, job.signal)
+            client.adjudicate(image_id, take, user, seen, seen_final, job.signal)
 
         def on_done(_: None) -> None:
             self._store.update(notice=f"The final label of {image_id} is stored.")
@@ -101,24 +108,29 @@ class AdjudicationAction(Action):
         session = self._autosave.session
         if session is None or self._store.state.adjudication is None:
             return
-        image_id = session.image_id
+        image_id, seen_final = session.image_id, session.seen_final
 
-        def work(client: Client, job: Job) -> ImageReadings:
-            return client.readings(image_id, job.signal)
+        def work(client: Client, job: Job) -> tuple[ImageReadings, Optional[Spine]]:
+            readings = client.readings(image_id, job.signal)
+            is_newer = refused is not None and readings.final is not None and readings.final_version != seen_final
+            return readings, client.final_spine(image_id, job.signal) if is_newer else None
 
-        def on_done(readings: ImageReadings) -> None:
+        def on_done(found: tuple[ImageReadings, Optional[Spine]]) -> None:
+            readings, newer_final = found
             adjudication = self._store.state.adjudication
             if session is not self._autosave.session or adjudication is None:
                 return
-            is_changed, session.seen_versions = session.seen_versions != readings.versions, readings.versions
-            self._show(replace(adjudication, readings=readings, take=None))
+            change = readings.changed_since(session.seen_versions, session.seen_final)
+            session.seen_versions, session.seen_final = readings.versions, readings.final_version
+            self._show(replace(adjudication, readings=readings, take=None, newer_final=newer_final))
             if refused is not None:
-                self._requests.show_error(ServerError(TAKEN, CHANGED) if is_changed else refusal(refused))
+                sentence = f"{change} meanwhile. Both are shown anew; nothing was saved."
+                self._requests.show_error(ServerError(TAKEN, sentence) if change else refusal(refused))
 
         self._requests.submit("readings", "Reading both again", work, on_done)
 
     def _show(self, adjudication: Adjudication) -> None:
-        self._logic.show_readings([one.spine for one in adjudication.compared])
+        self._logic.show_readings(adjudication.shown)
         self._store.update(adjudication=adjudication)
 
 
@@ -135,10 +147,18 @@ def format_shift(adjudication: Adjudication) -> str:
     )
 
 
+def format_refusal_of_mean(adjudication: Adjudication) -> str:
+    """Why the readings have no mean, for display; "" where they have one."""
+    mean = adjudication.readings.mean
+    refused = "" if mean is None else mean.refusal
+    return format_shift(adjudication) or (f"{refused[:1].upper()}{refused[1:].rstrip('.')}." if refused else "")
+
+
 def format_choice(adjudication: Adjudication) -> str:
     """What the final label will be, for display."""
     if adjudication.is_editing:
-        return "You are editing: your points become the final label."
+        final = _format_final(adjudication) if adjudication.newer_final is not None else ""
+        return f"{final}You are editing: your points become the final label."
     if adjudication.take is None:
         return f"{_format_final(adjudication)}Choose with 1, 2, M or E."
     what = "the mean of both" if adjudication.take == MEAN else f"{_reader(adjudication, adjudication.take)}'s reading"
@@ -151,7 +171,8 @@ def _format_final(adjudication: Adjudication) -> str:
         return ""
     number = int(final.how) if final.how.isdecimal() else None
     what = {MEAN: "the mean"}.get(final.how, "edited points") if number is None else f"reading {number}"
-    return f"Final now: {what}, chosen by {final.by or 'somebody'}. "
+    where = " (white)" if adjudication.newer_final is not None else ""
+    return f"Final now{where}: {what}, chosen by {final.by or 'somebody'}. "
 
 
 def _reader(adjudication: Adjudication, take: Take) -> str:

@@ -13,7 +13,7 @@ from ...client.api import Client
 from ...client.errors import BAD_RESPONSE, NOT_FOUND, REFUSED, UNREADABLE, ServerError, is_connection_error
 from ...client.radiograph import SERVER, Radiograph
 from ...client.responses import LABELLED
-from ...client.study import Reading
+from ...client.study import REPEAT, Reading
 from .. import server_tasks, study_tasks
 from ..drafts import SUBMITTING, Draft, mask_of, new_key
 from ..open_image import AutosavePolicy, EditSession, WorkTimer
@@ -168,6 +168,15 @@ class ImageLoader(Action):
         self._requests.jobs.cancel("open")
         self._autosave.save_then(self._close)
 
+    def put_away(self) -> None:
+        """Show nothing from now on, without waiting for the disk: the work is written when that is possible."""
+        self._requests.jobs.cancel("open")
+        session = self._autosave.session
+        self._autosave.put_away()
+        if session is not None:
+            self._requests.delete_session(session.upload_id)
+        self._close()
+
     def on_connected(self) -> None:
         """Close an image of another server: images of the same name are other images there."""
         server, session = self._requests.server, self._autosave.session
@@ -242,7 +251,7 @@ class ImageLoader(Action):
     def newest_draft(self, loaded: LoadedImage, server: str, user: str, has_plan: bool = False) -> Optional[Draft]:
         """The newest draft of that user for an image, in a study for the same reading; runs on a worker thread."""
         image = loaded.radiograph
-        for draft in self._autosave.drafts.list():
+        for draft in self._autosave.list_drafts():
             is_same = draft.source == image.path if image.path else (draft.server, draft.image_id) == (server, image.id)
             is_same = is_same and bool(draft.source) == bool(image.path) and draft.user == user
             if is_same and _is_of_reading(draft, loaded, has_plan and not image.path):
@@ -266,6 +275,9 @@ class ImageLoader(Action):
                 draft, notice = None, f"There is unfinished work of {at} on this image, older than this label."
             else:
                 notice = f"This is your unfinished work of {at}. “Start over” shows what was there before it."
+        if draft is not None and loaded.readings is not None:
+            change = loaded.readings.changed_since(dict(draft.seen_versions), draft.seen_final or 0)
+            notice = f"{change} since this work began. Compare before you submit." if change else notice
         user = self._store.user
 
         def show() -> None:
@@ -333,7 +345,10 @@ class ImageLoader(Action):
         if self._store.state.study is not None and server:
             session.reader, session.reading = self._store.user, loaded.reading
             session.seen_versions = {} if loaded.readings is None else loaded.readings.versions
+            session.seen_final = None if loaded.readings is None else loaded.readings.final_version
             session.is_view_only = loaded.reading is None and (draft is None or loaded.readings is None)
+        if draft is not None and loaded.readings is not None:  # what its points were made from: the server compares
+            session.seen_versions, session.seen_final = dict(draft.seen_versions), draft.seen_final or 0
         if draft is not None:
             session.edits_before, session.is_proposal = draft.edits, draft.is_proposal
             session.begun_by = draft.begun_by or (draft.user if draft.user != self._store.user else "")
@@ -368,8 +383,12 @@ def _is_of_reading(draft: Draft, loaded: LoadedImage, has_plan: bool) -> bool:
         return draft.reading is None and not draft.seen_versions
     if loaded.readings is not None:
         return dict(draft.seen_versions) == loaded.readings.versions
-    is_same = loaded.reading is not None and draft.reading is not None and draft.reading.number == loaded.reading.number
-    return is_same and (loaded.is_final or not draft.is_correction)
+    own, begun = loaded.reading, draft.reading
+    if own is None or begun is None:
+        return False
+    if begun.number != own.number:  # the one that it was begun as ran out: it becomes the one that the user has now
+        return not loaded.is_final and not draft.is_correction and REPEAT not in (begun.kind, own.kind)
+    return loaded.is_final or not draft.is_correction
 
 
 def _check_draft(draft: Optional[Draft], loaded: LoadedImage) -> None:

@@ -65,7 +65,7 @@ class StudyAction(Action):
             return
         is_from_before = study is not None and bool(session.server) and session.reader is None
         if is_from_before or not session.is_of(self._store.user):
-            self._loader.close()
+            self._loader.put_away()
 
     def on_user_changed(self) -> None:
         """Somebody else works from now on: what the user before was shown goes, and comes again for this one."""
@@ -120,6 +120,11 @@ class StudyAction(Action):
         elif given.reading is None:
             self._store.update(notice=f"{given.image_id} is still yours to adjudicate.")
         else:
+            self._loader.given[given.image_id] = given.reading
+            session = self._autosave.session
+            if session is not None and session.image_id == given.image_id and session.reading is not None:
+                session.reading = given.reading  # another one, where the one before ran out
+                self._store.update_current(reading=given.reading)
             self._store.update(notice=f"{given.image_id} is still yours to read: submit it, or give it back.")
 
     def release(self) -> None:

@@ -15,7 +15,7 @@ from ...spine.labels.submission_warnings import SubmissionWarning, submission_wa
 from .. import server_tasks
 from ..drafts import SUBMITTING
 from ..open_image import EditSession
-from ..server_tasks import ReplacedLabelError
+from ..server_tasks import ReplacedLabelError, Submitted
 from ..workers import Job
 from .base import Action, ActionContext
 
@@ -95,11 +95,11 @@ class SubmissionAction(Action):
         self._autosave.publish(session)
         revision, prediction_count, final = policy.revision, self._logic.editor.prediction_count, session.final
 
-        def work(client: Client, job: Job) -> tuple[str, LabelInfo]:
+        def work(client: Client, job: Job) -> Submitted:
             return server_tasks.submit(client, draft, policy, revision, final, job)
 
-        def on_stored(result: tuple[str, LabelInfo]) -> None:
-            self._on_stored(session, *result, revision, prediction_count)
+        def on_stored(stored: Submitted) -> None:
+            self._on_stored(session, stored, revision, prediction_count)
 
         def on_error(error: ServerError) -> None:
             session.note = "" if error.kind == CANCELLED else error.message
@@ -127,14 +127,14 @@ class SubmissionAction(Action):
             self._requests.show_error(ServerError(error.kind, sentence, error.detail))
             self._autosave.refresh_drafts()
 
-    def _on_stored(
-        self, session: EditSession, image_id: str, final: LabelInfo, revision: int, prediction_count: int
-    ) -> None:
+    def _on_stored(self, session: EditSession, stored: Submitted, revision: int, prediction_count: int) -> None:
         policy, is_new = session.policy, session.path is not None
+        image_id, final, is_moved = stored.image_id, stored.info, stored.reading != session.reading
         file = "" if session.path is None else f"{image_id}{session.path[session.path.rfind('.') :]}"
         policy.submitted_revision = max(policy.submitted_revision, revision)
         session.image_id, session.server, session.path, session.note = image_id, self._requests.server, None, ""
         session.final, session.is_proposal, session.prediction_count = final, False, prediction_count
+        session.reading = stored.reading
         is_open = session is self._autosave.session
         if is_open:
             self._store.update_current(proposal=None)  # it was about the label before
@@ -144,14 +144,16 @@ class SubmissionAction(Action):
                 session.upload_id = ""
             if is_new and self._store.state.study is not None:  # to be opened again as a reading
                 session.reader, session.is_view_only = self._store.user, True
-            self._store.update_current(id=image_id, source=SERVER, path=None, is_view_only=session.is_view_only)
+            self._store.update_current(
+                id=image_id, source=SERVER, path=None, reading=session.reading, is_view_only=session.is_view_only
+            )
             if not policy.is_unsaved:
                 self._store.update_current(label="label")
             self._autosave.publish(session)
         self._autosave.refresh_drafts()
         if not session.is_of(self._store.user):
             return
-        self._store.update(notice=_format_stored(session))
+        self._store.update(notice=_format_stored(session, is_moved))
         self._update_image_list(session, final, file)
         self._on_label_stored(is_open and not policy.is_unsaved)
 
@@ -165,7 +167,10 @@ class SubmissionAction(Action):
         self._store.update(images=replace_entry(self._store.state.images, entry))
 
 
-def _format_stored(session: EditSession) -> str:
+def _format_stored(session: EditSession, is_moved: bool) -> str:
+    if session.reading is not None and is_moved:
+        beginning = f"{session.image_id} was given to somebody else meanwhile"
+        return f"{beginning}. Your reading is stored as the {session.reading.kind} one."
     if session.reading is not None:
         return f"Your reading of {session.image_id} is stored."
     if session.seen_versions:

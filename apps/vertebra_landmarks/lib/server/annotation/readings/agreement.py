@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ....agreement.methods import methods_text, results_text
 from ....agreement.study_agreement import QUANTITIES, Agreement, agreement
 from ....agreement.tables import TABLES
-from ....image_io import Radiograph
 from ...store.datastore import StudiesDatastore
-from .agreement_input import image_reader, readings_of_folder
+from .agreement_input import readings_of_folder
 from .reading_rows import ReadingRows
 
-MAX_IMAGES = 5_000
-"""Whose size and orientation are kept, so that their files need not be read again."""
 MAX_PROBLEMS = 100
 """Sentences of readings that were left out."""
 _Versions = tuple[tuple[str, int, str, str, int], ...]
@@ -36,9 +28,7 @@ class StudyAgreement:
     def __init__(self, store: StudiesDatastore, version: str) -> None:
         self._store, self._version = store, version
         self._rows = ReadingRows(store.context)
-        self._read = image_reader(store)
         self._lock = threading.Lock()
-        self._images: dict[str, tuple[tuple[int, int], Radiograph, str]] = {}
         self._cached: dict[bool, tuple[_Versions, dict[str, Any]]] = {}
 
     def of(self, is_unaided: bool = False) -> dict[str, Any]:
@@ -78,11 +68,10 @@ class StudyAgreement:
 
     def _calculated(self, is_unaided: bool) -> dict[str, Any]:
         problems: list[str] = []
-        readings, _ = readings_of_folder(self._store, problems, self._image)
+        readings, _ = readings_of_folder(self._store, problems)
         left_out = {"problems": problems[:MAX_PROBLEMS], "left_out": len(problems)}
         if is_unaided:
             readings = [one for one in readings if not one.model_version]
-        self._forget({one.image for one in readings})
         try:
             found = agreement(readings)
         except ValueError as error:
@@ -97,23 +86,6 @@ class StudyAgreement:
             "results": results_text(found),
             **left_out,
         }
-
-    def _image(self, image: str) -> tuple[Radiograph, str]:
-        """An image without its pixels, which agreement needs no more than once."""
-        state = Path(self._store.get_image_uri(image)).stat()
-        file = state.st_size, state.st_mtime_ns
-        known = self._images.get(image)
-        if known is None or known[0] != file:
-            read, patient = self._read(image)
-            without = np.broadcast_to(np.zeros((), read.pixels.dtype), read.pixels.shape)
-            known = file, replace(read, pixels=without), patient
-            if len(self._images) < MAX_IMAGES:
-                self._images[image] = known
-        return known[1], known[2]
-
-    def _forget(self, present: Collection[str]) -> None:
-        for image in set(self._images) - set(present):
-            del self._images[image]
 
 
 def _plots(found: Agreement) -> list[dict[str, Any]]:

@@ -102,7 +102,8 @@ def _listed(store: StudiesDatastore, plan: StudyPlan | None, image: ImageReading
     markups, facts = parse_json(label.content), label.metadata
     geometry = PIXELS
     if stated_geometry(markups, "label") is None:
-        geometry = read_radiograph(Path(store.get_image_uri(image.image))).geometry
+        header = store.header(image.image) or read_radiograph(Path(store.get_image_uri(image.image)))
+        geometry = header.geometry
     client, chosen = facts.get("client"), facts.get(ADJUDICATED)
     is_only = len(image.independent) == 1 and (plan is None or is_closed(plan, image))
     return ListedReading(

@@ -13,6 +13,10 @@ class PlanError(ValueError):
     """The plan of the studies folder cannot be used; nothing is shown that it might hide."""
 
 
+class PlanChangedError(ValueError):
+    """The plan is not the one that was to be replaced; nothing was saved."""
+
+
 class PlanFile:
     """Reads ``study.yaml`` whenever it has changed.
 

@@ -7,17 +7,19 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 
+from sqlalchemy import select
+
 from ....image_io import Radiograph
 from ....study.plan import StudyPlan
 from ....study.slots import ImageReadings, is_closed
 from ....study.visibility import viewer_of
 from ...store.datastore import StudiesDatastore
 from ...store.images import FINAL
-from ...store.schema import readings
+from ...store.schema import readings, stores
 from .adjudication import Adjudications
 from .comparison import Comparisons
 from .gate import Gate
-from .plan_file import PlanFile
+from .plan_file import PlanChangedError, PlanFile
 from .progress import Progress
 from .reading_rows import Clock
 from .slot_store import SlotStore
@@ -27,6 +29,11 @@ logger = logging.getLogger(__name__)
 
 SETTLE_INTERVAL_S = 60.0
 """After which labels that came without a request, such as by an import, count as readings at the latest."""
+
+
+def version_of(plan: StudyPlan | None) -> str:
+    """What tells one plan from another; "" without one."""
+    return "" if plan is None else plan.digest
 
 
 class Study:
@@ -91,13 +98,24 @@ class Study:
         with self._store.context.database.reading(snapshot=True) as connection:
             return self.slots.rows.load(connection, images)
 
-    def change_plan(self, plan: StudyPlan) -> None:
+    def change_plan(self, plan: StudyPlan, base_version: str | None = None) -> None:
         """Replace the plan.
 
+        Args:
+            plan: the new one.
+            base_version: ``digest`` of the plan that is replaced, "" where there is none; ``None`` replaces any.
+
         Raises:
+            PlanChangedError: there is another plan than that.
             OSError: its file cannot be written.
         """
-        self._file.write(plan)
+        context = self._store.context
+        with context.database.writing() as connection:  # of all servers of the folder, one after the other
+            connection.execute(select(stores.c.key).where(stores.c.key == context.key).with_for_update())
+            present = version_of(self._file.read())
+            if base_version not in (None, present) and present != plan.digest:
+                raise PlanChangedError("the study plan was changed meanwhile, and nothing was saved: look at it again")
+            self._file.write(plan)
         self.settle(plan)
 
     def settle(self, plan: StudyPlan) -> None:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 
 from ...access_policy import requires
 from ...auth import Role
-from ...dependencies import CurrentGate, Json, ServiceDep
+from ...dependencies import CurrentGate, Json, Service, ServiceDep
 from ...errors import answer
 
 router = APIRouter(tags=["Study"])
@@ -45,8 +45,12 @@ Unaided = Annotated[bool, Query(description="Leave out readings that began with 
 async def study_agreement(service: ServiceDep, gate: CurrentGate, unaided: Unaided = False) -> Response:
     """Tables, plots and a methods paragraph of all submitted readings, as ``scripts/agreement.py`` writes them.
 
-    ``sentence`` says why where there are none: nothing was read twice, or the readings are hidden from the user.
+    ``sentence`` says why where there are none: nothing was read twice, or with ``hidden``, the user may not see them.
     """
     if not gate.is_open:
-        return Json({"sentence": HIDDEN, "problems": [], "left_out": 0})
-    return Json(await service.report_pool.run(service.agreement.of, unaided))
+        return Json({"sentence": HIDDEN, "hidden": True, "problems": [], "left_out": 0})
+    return await service.agreement_pool.run(_agreement, service, unaided)
+
+
+def _agreement(service: Service, is_unaided: bool) -> Response:
+    return Json(service.agreement.of(is_unaided))  # its megabytes are written on the worker thread, too

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, HTTPException, Query, Response
 from fastapi import Body as JsonBody
 from pydantic import ConfigDict
 
@@ -13,6 +13,8 @@ from .....study.plan import StudyPlan, checked_plan
 from .....study.slots import Reading
 from ....annotation.bodies import Body, ShortText
 from ....annotation.readings.gate import Gate
+from ....annotation.readings.plan_file import PlanChangedError
+from ....annotation.readings.study import version_of
 from ...access_policy import requires
 from ...auth import ANYBODY, Role, User
 from ...dependencies import CurrentGate, CurrentUser, Json, Service, ServiceDep
@@ -20,6 +22,14 @@ from ...errors import answer, bad_request
 
 router = APIRouter(tags=["Study"])
 
+PlanVersion = Annotated[
+    str | None,
+    Query(
+        max_length=64,
+        description="Version of the plan that the client has seen, empty for none: no other one is replaced",
+        examples=["2f1c8a90d4e7b653"],
+    ),
+]
 _NOTHING = "There is nothing left to read for you"
 _PLAN = {"readers": ["ada", "ben"], "adjudicators": ["cleo"], "second_reading": {"share": 0.5}}
 PlanBody = Annotated[dict[str, Any], JsonBody(examples=[_PLAN])]
@@ -54,6 +64,7 @@ def name_of(user: User, stated: str, gate: Gate) -> str:
 
 _STUDY = {
     "plan": StudyPlan.model_validate(_PLAN).model_dump(mode="json"),
+    "version": StudyPlan.model_validate(_PLAN).digest,
     "progress": {
         "readers": [{"reader": "ada", "done": 12, "open": 1, "to_do": 27, "seconds_median": 74.5}],
         "images": 40,
@@ -69,7 +80,7 @@ _STUDY = {
     "/study", openapi_extra=requires(Role.READER), summary="Plan and progress of the study", responses=answer(_STUDY)
 )
 async def study(service: ServiceDep, gate: CurrentGate) -> Response:
-    """``null`` as ``plan`` without one. A blind reader sees the own ``seconds_median`` only."""
+    """``null`` as ``plan``, and "" as ``version``, without one. A blind reader sees the own ``seconds_median`` only."""
     return Json(await service.io_pool.run(_study, service, gate))
 
 
@@ -87,17 +98,26 @@ def _study(service: Service, gate: Gate) -> dict[str, Any]:
         "is_reader": plan is not None and name in plan.readers,
         "is_adjudicator": plan is not None and name in plan.adjudicators,
     }
-    return {"plan": None if plan is None else plan.model_dump(mode="json"), "progress": progress, "you": you}
+    stated = None if plan is None else plan.model_dump(mode="json")
+    return {"plan": stated, "version": version_of(plan), "progress": progress, "you": you}
 
 
 @router.put("/study", openapi_extra=requires(Role.ADMIN), summary="Set the plan of the study", responses=answer(_STUDY))
-async def set_plan(service: ServiceDep, gate: CurrentGate, user: CurrentUser, body: PlanBody) -> Response:
-    """Write ``study.yaml``. Readings that were made stay; what is to be read follows the new plan."""
+async def set_plan(
+    service: ServiceDep, gate: CurrentGate, user: CurrentUser, body: PlanBody, base_version: PlanVersion = None
+) -> Response:
+    """Write ``study.yaml``. Readings that were made stay; what is to be read follows the new plan.
+
+    409 where the plan has another ``version`` than ``base_version``: somebody else has changed it meanwhile.
+    """
     try:
         plan = checked_plan(body, "the plan")
     except ValueError as error:
         raise bad_request(error) from error
-    await service.io_pool.run(service.study.change_plan, plan)
+    try:
+        await service.io_pool.run(service.study.change_plan, plan, base_version)
+    except PlanChangedError as error:
+        raise HTTPException(409, str(error)) from error
     changed = service.study.gate(name_of(user, "", gate))
     return Json(await service.io_pool.run(_study, service, changed))
 
