@@ -46,7 +46,7 @@ LEARNING = (
         "lib.__version__",
     }
 )
-REPORT = IMAGE_IO | {"reportlab", "lib.report"}
+REPORT = IMAGE_IO | {"reportlab", "bidi", "arabic_reshaper", "lib.report"}
 STUDY = SPINE | {"yaml", "pydantic", "pydantic_core", "lib.study", "lib.learning.validation"}
 AGREEMENT = SPINE | {"scipy", "lib.agreement", "lib.study.differences"}
 WEB = {"fastapi", "starlette", "pydantic", "anyio", "jwt"}
