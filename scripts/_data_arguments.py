@@ -74,10 +74,9 @@ def read_data(arguments: argparse.Namespace, weights: Iterable[Path] = (), run: 
         _report(data, bool(options.patients))
     if len(data.images) < MIN_IMAGES:
         count = len(data.images) + len(data.skipped)
-        raise ValueError(
-            f"{MIN_IMAGES} labelled images are the least to work with; {len(data.images)} of the {count} labels in "
-            f"{data.name} can be used"
-        )
+        usable = f"{len(data.images)} of the {count} labels in {data.name} can be used"
+        found = usable if count else f"there are no labels in {data.name}"
+        raise ValueError(f"{MIN_IMAGES} labelled images are the least to work with; {found}")
     table = _table(arguments.folds, [path.parent for path in weights], run)
     known = {} if table is None else read_folds(table)
     if arguments.folds and table and not any(one.name in known or one.digest in known for one in data.images):

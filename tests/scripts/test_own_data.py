@@ -379,6 +379,7 @@ def test_lying_images_are_measured_as_they_stand(
 @pytest.mark.parametrize(
     ("kept", "arguments", "words"),
     [
+        (0, [], "2 labelled images are the least to work with; there are no labels in spines"),
         (1, [], "2 labelled images are the least to work with; 1 of the 1 labels in spines can be used"),
         (2, [], "all 2 images of spines are of one patient, who is either learnt from or held out"),
         (

@@ -285,6 +285,15 @@ def test_slips_are_named(ladder: np.ndarray) -> None:
     assert gross_error(few) == ""
 
 
+def test_exchanged_coordinates_are_suspected_where_they_would_make_a_spine(tmp_path: Path, ladder: np.ndarray) -> None:
+    image, label = written(tmp_path, render_phantom(random_spec(0, 480, 220)).spine.xy[..., ::-1], (480, 480))
+    with pytest.raises(ValueError, match="; x and y may be exchanged"):
+        read_item(image, label)
+    write_markups(label, Spine.from_arrays(ladder[:, [0, TR, TL, BR, BL]]))
+    with pytest.raises(ValueError, match=r"left is the left side of the image$"):
+        read_item(image, label)
+
+
 def test_the_shape_is_checked() -> None:
     with pytest.raises(ValueError, match="xy"):
         gross_error(np.zeros((16, 5, 2)))

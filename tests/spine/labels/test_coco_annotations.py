@@ -136,7 +136,7 @@ def _broken(ladder: np.ndarray, what: str) -> dict[str, Any]:
             "T2 has 0 points; four corners as keypoints or as a polygon were expected (a box says nothing of tilts)",
         ),
         ("twice", "T1 stands twice"),
-        ("pelvis", "the category 'pelvis' is no level T1 to L5; a name map says"),
+        ("pelvis", "the category 'pelvis' is no level T1 to L5; a name map (--map) says"),
         ("line", "the four points of T2 are the outline of no body"),
         ("upwards", "T1 lies below T3"),
         ("text", "x and y of T2 must be numbers"),

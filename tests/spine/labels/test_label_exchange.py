@@ -93,8 +93,14 @@ def test_a_bad_row_leaves_its_image_out_and_says_why(rows: str, words: str) -> N
 
 
 def test_a_table_without_a_column_is_refused() -> None:
-    with pytest.raises(ValueError, match="y_px is missing"):
-        read_landmarks_csv("image,vertebra,point,x_px\n")
+    with pytest.raises(ValueError, match="y_px is missing, it has 'image, vertebra, point, x_px, y'"):
+        read_landmarks_csv("image,vertebra,point,x_px,y\n")
+
+
+@pytest.mark.parametrize("read", [read_landmarks_csv, read_labels_json])
+def test_an_empty_file_is_said_to_be_empty(read) -> None:
+    with pytest.raises(ValueError, match="the file is empty"):
+        read(" \n")
 
 
 @pytest.mark.parametrize(
@@ -271,6 +277,10 @@ def test_a_label_of_another_image_fits_none(ladder) -> None:
     spine = Spine.from_arrays(ladder)
     with pytest.raises(ValueError, match="85 of 85 points lie outside the image of 20 x 30 pixels"):
         fit_to_image(spine, 20, 30)
+    with pytest.raises(ValueError, match="the label belongs to another image"):
+        fit_to_image(spine, 20, 30)
+    with pytest.raises(ValueError, match="x and y may be exchanged"):
+        fit_to_image(Spine.from_arrays(ladder[..., ::-1]), 100, 300)
     kept = fit_to_image(spine, 100, 275)  # L5 is centered on row 276
     assert not kept.visible[16].any()
     assert kept.visible[:16].all()

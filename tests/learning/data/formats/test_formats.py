@@ -236,8 +236,15 @@ def test_a_path_of_no_format_is_told_what_is_expected(tmp_path: Path, make: Call
 
 def test_a_damaged_file_is_named(studies: Path) -> None:
     (studies / "labels.csv").write_text("image,vertebra\n")
-    with pytest.raises(ValueError, match=r"labels.csv: the table needs the columns .* point is missing"):
+    with pytest.raises(ValueError, match=r"labels.csv: the table needs the columns .* point is missing, it has 'image"):
         read_data_set(studies / "labels.csv")
+
+
+@pytest.mark.parametrize(("text", "words"), [("", "is empty"), ("[]", "must hold a JSON object")])
+def test_a_file_that_is_json_by_name_only_is_told_why(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "labels.json").write_text(text)
+    with pytest.raises(ValueError, match=f"^labels.json: the file {words}"):
+        read_data_set(tmp_path / "labels.json")
 
 
 def test_labels_without_any_image_point_to_what_has_both(studies: Path) -> None:

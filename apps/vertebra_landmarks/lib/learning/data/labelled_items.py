@@ -118,9 +118,12 @@ def _check_spine(points: np.ndarray, frame: ImageFrame) -> None:
     there = points[:, 0, STATE] == PRESENT
     if not (there[1:] & there[:-1]).any():
         raise ValueError(f"two neighbouring vertebrae are the least to learn from, got {there.sum()} centers")
-    error = gross_error(frame.upright(Spine.from_arrays(points_of(points))).xy)
+    xy = points_of(points)
+    error = gross_error(frame.upright(Spine.from_arrays(xy)).xy)
     if error:
-        raise ValueError(error)
+        across, along = np.nanmax(xy, (0, 1)) - np.nanmin(xy, (0, 1))
+        is_exchanged = across > along and not gross_error(xy[..., ::-1])
+        raise ValueError(f"{error}; x and y may be exchanged" if is_exchanged else error)
 
 
 def split(patients: Mapping[str, str], share: float) -> tuple[list[str], list[str]]:

@@ -83,8 +83,8 @@ def _unknown_category(annotation: Mapping[str, Any], category: Mapping[str, Any]
     if not category:
         return f"there is no category {annotation.get('category_id')!r:.40}"
     return (
-        f"the category {category.get('name')!r:.40} is no level T1 to L5; a name map says which level a category is, "
-        "or leaves it out"
+        f"the category {category.get('name')!r:.40} is no level T1 to L5; a name map (--map) says which level a "
+        "category is, or leaves it out"
     )
 
 

@@ -149,8 +149,9 @@ def read_landmarks_csv(text: str, names: NameMap = _DEFAULT_NAMES) -> ReadResult
         names: what its names of vertebrae and points stand for.
 
     Raises:
-        ValueError: a column is missing.
+        ValueError: the text is empty, or a column is missing.
     """
+    _check_not_empty(text)
     stated = _STATED_DELIMITER.match(text)
     stream = io.StringIO(text[stated.end() :] if stated else text, newline="")
     header = stream.readline()
@@ -158,7 +159,10 @@ def read_landmarks_csv(text: str, names: NameMap = _DEFAULT_NAMES) -> ReadResult
     columns = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
     missing = [name for name in _REQUIRED_COLUMNS if name not in columns]
     if missing:
-        raise ValueError(f"the table needs the columns {', '.join(_REQUIRED_COLUMNS)}; {missing[0]} is missing")
+        raise ValueError(
+            f"the table needs the columns {', '.join(_REQUIRED_COLUMNS)}; {missing[0]} is missing, it has "
+            f"{', '.join(columns)!r:.200}"
+        )
     rows = csv.DictReader(stream, columns, delimiter=delimiter)
     builders: dict[str, SpineBuilder] = {}
     patients: dict[str, str] = {}
@@ -284,6 +288,7 @@ def json_object(text: str) -> dict[str, Any]:
     Raises:
         ValueError: the text is not a JSON object.
     """
+    _check_not_empty(text)
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -291,6 +296,11 @@ def json_object(text: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError("the file must hold a JSON object")
     return content
+
+
+def _check_not_empty(text: str) -> None:
+    if not text.strip():
+        raise ValueError("the file is empty")
 
 
 def list_of(content: Mapping[str, Any], name: str) -> list[Any]:
@@ -346,10 +356,18 @@ def fit_to_image(spine: Spine, width: int, height: int) -> Spine:
         ValueError: most of the visible points lie outside the image.
     """
     placed = spine.visible_xy[spine.visible]
-    outside = ((placed < -0.5) | (placed > np.array([width, height]) - 0.5)).any(-1)
+    outside = _is_outside(placed, width, height)
     if outside.sum() > MAX_OUTSIDE_SHARE * len(placed):
+        is_exchanged = not _is_outside(placed[:, ::-1], width, height).any()
+        reason = "x and y may be exchanged" if is_exchanged else "the label belongs to another image"
         raise ValueError(
             f"{outside.sum()} of {len(placed)} points lie outside the image of {width} x {height} pixels (x from 0 to "
-            f"{width - 1}, y from 0 to {height - 1} were expected): the label belongs to another image"
+            f"{width - 1}, y from 0 to {height - 1} were expected): {reason}"
         )
     return spine.cut_to(width, height)
+
+
+def _is_outside(xy: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Which of the points ``(N, 2)`` lie outside an image: ``(N,)``."""
+    is_outside: np.ndarray = ((xy < -0.5) | (xy > np.array([width, height]) - 0.5)).any(-1)
+    return is_outside
