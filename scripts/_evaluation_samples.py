@@ -208,12 +208,10 @@ def check_unseen(model: KnownImages, samples: Sequence[OwnSample]) -> None:
     seen = [sample for sample in samples if was_trained_on(model, sample)]
     if seen:
         data = seen[0].data
-        unseen = sorted({image.fold for image in data.images} - model.seen.folds_of(data))
-        held_out = f"fold {', '.join(map(str, unseen))}" if unseen else "no fold"
         raise ValueError(
             f"{model.path.name} was trained on {model.seen.owners}: it knows {len(seen)} of these {len(samples)} "
-            f"images of {data.name}, or other images of their patients, and holds out {held_out}; --trained-too "
-            "measures all the same"
+            f"images of {data.name}, or other images of their patients (it holds out {model.seen.held_out_of(data)}); "
+            "--trained-too measures all the same"
         )
 
 

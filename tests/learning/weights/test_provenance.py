@@ -272,7 +272,9 @@ def test_an_image_makes_its_patient_known() -> None:
     words = "a.pt was trained on your data spines: it knows 2 of the 2 images in fold 0 of mine"
     with pytest.raises(ValueError, match=words) as caught:
         seen.check_held_out(DATA, 0, "a.pt", assume_unseen=True)
-    assert "it holds out fold 1, 2" in str(caught.value)
+    assert "(it holds out fold 1, 2)" in str(caught.value)
+    with pytest.raises(ValueError, match=r"\(it holds out no fold as they are dealt here: --folds names the folds"):
+        trained_on(own("aa bb cc")).check_held_out(DATA, 0, "a.pt")
 
 
 def test_weights_of_other_data_know_nobody_and_those_of_unknown_data_perhaps_everybody() -> None:

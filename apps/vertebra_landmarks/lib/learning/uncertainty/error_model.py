@@ -159,7 +159,11 @@ def fit_error_model(cases: list[CalibrationCase]) -> ErrorModel:
     """
     right = [case for case in cases if not case.is_shifted]
     if len(right) < MIN_SPINES:
-        raise ValueError(f"an error model needs {MIN_SPINES} images with right names at least, got {len(right)}")
+        shifted = len(cases) - len(right)
+        reason = f": on {shifted} of {len(cases)} the predicted names are off by a level or more" if shifted else ""
+        raise ValueError(
+            f"an error model needs {MIN_SPINES} images with right names at least, got {len(right)}{reason}"
+        )
     knots = []
     for part in (slice(0, 1), slice(1, None)):
         raw = np.concatenate([(case.raw[:, part] / case.step).ravel() for case in right])

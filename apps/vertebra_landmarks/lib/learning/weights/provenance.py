@@ -18,7 +18,7 @@ from typing import Any
 
 from ..data.formats.aasce_layout import AASCE as AASCE
 from ..data.formats.data_set import DataImage, DataSet
-from ..data.formats.folds import FOLDS
+from ..data.formats.folds import FOLDS, FOLDS_FILE
 from ..decoders import DEFAULT_DECODER
 from .weight_files import ERRORS_MEASURED_ON, Weights, load_weights, networks_digest
 
@@ -107,6 +107,17 @@ class TrainedOn:
         patients = self.patients_of(data)
         return frozenset(image.fold for image in data.images if image.patient in patients)
 
+    def held_out_of(self, data: DataSet) -> str:
+        """Folds of a user's data without such patients, in words.
+
+        Raises:
+            OSError: an image cannot be read.
+        """
+        unseen = sorted({image.fold for image in data.images} - self.folds_of(data))
+        if unseen:
+            return f"fold {', '.join(map(str, unseen))}"
+        return f"no fold as they are dealt here: --folds names the {FOLDS_FILE} of a training"
+
     @property
     def owners(self) -> str:
         """Whose images were learnt from besides those of this project, in words."""
@@ -131,11 +142,9 @@ class TrainedOn:
         patients, chosen = self.patients_of(data), data.in_fold(fold)
         known = [image for image in chosen if image.patient in patients]
         if known:
-            unseen = sorted({image.fold for image in data.images} - self.folds_of(data))
-            held_out = f"fold {', '.join(map(str, unseen))}" if unseen else "none"
             raise ValueError(
                 f"{name} was trained on {self.owners}: it knows {len(known)} of the {len(chosen)} images in fold "
-                f"{fold} of {data.name}, or other images of their patients (of its folds it holds out {held_out}); "
+                f"{fold} of {data.name}, or other images of their patients (it holds out {self.held_out_of(data)}); "
                 "that fold can serve neither to measure weights nor to choose them"
             )
         if not data.is_own:
