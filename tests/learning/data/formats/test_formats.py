@@ -21,8 +21,9 @@ from lib.learning.data.formats.registry import FORMATS, format_of_data, read_dat
 from lib.spine.imaging.image_frame import ImageFrame
 from lib.spine.labels.coco import to_coco
 from lib.spine.labels.label_exchange import LabelledImage, labels_json, landmarks_csv
+from lib.spine.labels.landmark_names import NameMap
 from lib.spine.labels.markups import SUFFIX, write_markups
-from lib.spine.schema import POINTS, Spine
+from lib.spine.schema import POINTS, VERTEBRAE, Spine
 
 SIZE = (100, 300)
 WRITERS: dict[str, tuple[str, Callable[[list[LabelledImage]], str]]] = {
@@ -101,6 +102,22 @@ def test_points_that_are_not_visible_are_absent_and_not_unknown(studies: Path, l
     (studies / "labels.json").write_text(to_coco([label]))
     (image,) = read_data_set(studies / "labels.json").images
     assert (image.label[0, :, 2] == ABSENT).all()  # type: ignore[index]
+
+
+def test_a_table_of_another_program_needs_a_name_map_only(studies: Path, ladder: np.ndarray) -> None:
+    """Columns in another order and beside others, corners without centers, a decimal comma, other names."""
+    levels = {f"Wirbel {number}": level for number, level in enumerate(VERTEBRAE)}
+    names = {**levels, "ol": "TL", "or": "TR", "ul": "BL", "ur": "BR", "Bogenwurzel": "", "Becken": ""}
+    rows = ["y_px;x_px;reader;point;vertebra;patient;image", "1;2;x;ol;Becken;ann;b.png"]
+    for v, vertebra in enumerate(levels):
+        for point in ("ol", "or", "ul", "ur", "Bogenwurzel"):
+            x, y = ladder[v, POINTS.index(names[point] or "center")]
+            rows.append(f"{y:.2f};{x:.2f};x;{point};{vertebra};ann;b.png".replace(".", ",", 2))
+    (studies / "labels.csv").write_text("\n".join(rows))
+    data = read_data_set(studies / "labels.csv", options=DataOptions(names=NameMap(names)))
+    assert data.skipped == ()
+    np.testing.assert_allclose(data.images[0].points, ladder, atol=0.01)
+    assert data.unstated == 0
 
 
 def test_images_are_found_by_base_name_in_subfolders(studies: Path, ladder: np.ndarray, tmp_path: Path) -> None:

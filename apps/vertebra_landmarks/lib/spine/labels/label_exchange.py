@@ -196,7 +196,7 @@ def _add_row(builder: SpineBuilder, row: Mapping[str, Optional[str]], delimiter:
         ValueError: the row cannot be used.
     """
     vertebra, point = row["vertebra"] or "", row["point"] or ""
-    if names.is_left_out(vertebra):
+    if names.is_left_out(vertebra) or names.is_left_out(point):
         return
     name = label_of(names.level(vertebra) or vertebra, names.point(point) or point)
     x, y, score = (_decimal(row.get(column), delimiter) for column in ("x_px", "y_px", "score"))
