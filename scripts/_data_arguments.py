@@ -9,7 +9,7 @@ from pathlib import Path
 
 import _app_path  # noqa: F401
 from lib.learning.data.formats.aasce_layout import AasceLayout
-from lib.learning.data.formats.data_set import DataImage, DataOptions, DataSet
+from lib.learning.data.formats.data_set import DataOptions, DataSet
 from lib.learning.data.formats.folds import FOLDS_FILE, read_folds, with_folds, write_folds
 from lib.learning.data.formats.registry import AUTO, FORMATS, format_of_data, read_data_set
 from lib.learning.data.labelled_items import check_pattern
@@ -130,29 +130,3 @@ def _report(data: DataSet, has_rule: bool) -> None:
             "names tell patients apart",
             file=sys.stderr,
         )
-
-
-def check_fold(data: DataSet, fold: int | None) -> list[DataImage]:
-    """The images of a fold of a user's data, if there are any, and others to learn from.
-
-    Raises:
-        ValueError: there are none on one side.
-    """
-    chosen = data.in_fold(fold)
-    if fold is None or not data.is_own:
-        return chosen
-    patients = {image.patient: image.fold for image in data.images}
-    if len(patients) < MIN_IMAGES:
-        raise ValueError(
-            f"all {len(data.images)} images of {data.name} are of one patient, who is either learnt from or held out: "
-            "--fold none learns from all images, --patients says how names tell patients apart"
-        )
-    if not chosen:
-        filled = ", ".join(map(str, sorted(set(patients.values()))))
-        raise ValueError(
-            f"fold {fold} of {data.name} has no image: the {len(data.images)} images are of {len(patients)} patients, "
-            f"who are in the folds {filled}"
-        )
-    if len(chosen) == len(data.images):
-        raise ValueError(f"fold {fold} of {data.name} has all {len(chosen)} images, so that none is left to learn from")
-    return chosen

@@ -19,14 +19,14 @@ import numpy as np
 from tqdm import tqdm
 
 import _app_path  # noqa: F401
-from _data_arguments import DATA_HELP, add_data_options, check_fold, read_data
+from _data_arguments import DATA_HELP, add_data_options, read_data
 from _held_out_arguments import add_assume_unseen
 from lib.evaluation.calibration import calibrate, share_inside
 from lib.evaluation.metrics import distances, name_shift
 from lib.image_io import read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.data.formats.data_set import DataImage
-from lib.learning.data.formats.folds import FOLDS, deal
+from lib.learning.data.formats.folds import FOLDS, check_fold, deal
 from lib.learning.models.devices import choose_device
 from lib.learning.prediction.predictor import LandmarkPredictor
 from lib.learning.uncertainty.error_correlation import SpineErrors, fit_correlations

@@ -1,7 +1,8 @@
 """Put the images and labels of a training into one file, from which scripts/train_from_pack.py learns anywhere.
 
 Boxed images, strips and generated images have the labels of scripts/teacher_labels.py; boxed ones and strips without
-such a label have the middles of their boxes. The rest are phantoms.
+such a label have the middles of their boxes. The rest are phantoms. The pack states on which images the models were
+trained that have named or placed something in it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,8 +43,9 @@ from lib.learning.training.packs.training_pack import (
     anonymous,
     write_pack,
 )
-from lib.learning.training.teaching.teacher import ALL_POINTS, IMAGES_FILE, read_taught_labels
+from lib.learning.training.teaching.teacher import ALL_POINTS, read_taught_labels, read_teacher
 from lib.learning.training.teaching.unnamed_images import UnnamedImage, read_boxed, read_quads, read_strips
+from lib.learning.weights.provenance import MODEL_FOLDS, TEACHER, TrainedOn, init_facts, stated
 from lib.learning.weights.weight_files import file_digest
 from lib.phantoms import random_spec, render_phantom
 from lib.spine.atomic_write import check_writable
@@ -103,7 +106,7 @@ def unnamed(arguments: argparse.Namespace, names: dict[str, int | None]) -> Iter
     """Boxed images, strips and generated images.
 
     Those with boxes are learnt from in any case: as a teacher says, else with unnamed centers in the middles of the
-    boxes, which a table of names may name.
+    boxes. Where a teacher says centers only and the table has names for the boxes, it goes before the teacher.
     """
     taught: dict[tuple[str, str], tuple[np.ndarray, str]] = {}
     for folder in arguments.taught:
@@ -117,11 +120,11 @@ def unnamed(arguments: argparse.Namespace, names: dict[str, int | None]) -> Iter
         for image in reader(folder) if folder is not None else []:
             label, kept = taught.get((source, image.path.name), (None, ""))
             fold = NO_FOLD if image.fold is None else image.fold
-            if label is not None and (kept == ALL_POINTS or kind == GENERATED):
+            if label is not None and (kept == ALL_POINTS or kind == GENERATED or image.path.name not in names):
                 yield Source(kind, {IMAGE: str(image.path), LABEL: label}, fold, is_taught=True)
             elif kind != GENERATED:
                 (item,) = rename_items([{IMAGE: str(image.path), LABEL: unnamed_label(image.marks)}], names)
-                yield Source(kind, item, fold, is_taught=True)
+                yield Source(kind, item, fold)
 
 
 def phantoms(arguments: argparse.Namespace) -> Iterator[Source]:
@@ -155,17 +158,22 @@ def packed(sources: Iterable[Source], longest: int) -> Iterator[PackedImage]:
         yield PackedImage(pixels, label, kind, fold, is_taught, record)
 
 
-def model_folds(arguments: argparse.Namespace) -> list[int] | None:
-    """Folds of the AASCE training split known to the models that have named or placed something; ``None`` if unknown.
+def model_facts(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the models were trained on that have named vertebrae (``--names``) or placed points (``--taught``).
 
     Raises:
         ValueError: a table is none.
         OSError: a table cannot be read.
     """
-    tables = [path for path in (arguments.names, *(folder / IMAGES_FILE for folder in arguments.taught)) if path]
-    folds = [read_model_folds(table) for table in tables]
-    known = [one for one in folds if one is not None]
-    return sorted(frozenset[int]().union(*known)) if len(known) == len(folds) else None
+    facts: dict[str, Any] = {}
+    if arguments.names:
+        folds = read_model_folds(arguments.names)
+        facts = {"names": file_digest(arguments.names), MODEL_FOLDS: None if folds is None else sorted(folds)}
+    teachers = [read_teacher(folder) for folder in arguments.taught]
+    if teachers:
+        digests = sorted({str((one or {}).get("digest", "")) for one in teachers})
+        facts[TEACHER] = init_facts(" ".join(digests), reduce(TrainedOn.__or__, map(stated, teachers)))
+    return facts
 
 
 def main() -> int:
@@ -175,9 +183,7 @@ def main() -> int:
         check_writable(arguments.output)
         data = read_data(arguments, run=arguments.output.parent)
         names = read_names(arguments.names) if arguments.names else {}
-        facts: dict[str, Any] = {"longest": arguments.longest, "model_folds": model_folds(arguments)}
-        if arguments.names:
-            facts["names"] = file_digest(arguments.names)
+        facts = {"longest": arguments.longest, **model_facts(arguments)}
         sources = [*labelled(data, names), *unnamed(arguments, names), *phantoms(arguments)]
         bar = tqdm(
             packed(sources, arguments.longest), total=len(sources), unit="image", disable=not sys.stderr.isatty()

@@ -1,16 +1,17 @@
 """Let a model place and name the vertebrae of images whose bodies are marked only; what is doubtful is left out.
 
-Writes images.csv, a row per image with the reason why it is left out or only centers are kept, and points.csv with the
-points to learn from (scripts/pack_training.py --taught).
+Writes images.csv, a row per image with the reason why it is left out or only centers are kept, points.csv with the
+points to learn from (scripts/pack_training.py --taught), and teacher.json, which images the model was trained on.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +30,16 @@ from lib.learning.training.teaching.teacher import (
     IMAGES_FILE,
     POINT_COLUMNS,
     POINTS_FILE,
+    TEACHER_FILE,
     TaughtLabel,
     TeacherPrediction,
     point_rows,
     taught_label,
 )
 from lib.learning.training.teaching.unnamed_images import UnnamedImage, read_boxed, read_quads, read_strips, spread
-from lib.learning.weights.provenance import trained_on
-from lib.learning.weights.weight_files import load_weights
-from lib.spine.atomic_write import check_writable
+from lib.learning.weights.provenance import file_trained_on, init_facts
+from lib.learning.weights.weight_files import file_digest, load_weights
+from lib.spine.atomic_write import atomic_write, check_writable
 from lib.spine.geometry import transform_points
 from lib.spine.schema import CENTER, POINTS
 
@@ -52,7 +54,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quads", type=Path, help="generated images with unnamed quadrangles")
     parser.add_argument("--count", type=int, default=600, help="images of --quads, spread over all of them")
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
-    parser.add_argument("--output", type=Path, required=True, help=f"folder for {IMAGES_FILE} and {POINTS_FILE}")
+    parser.add_argument(
+        "--output", type=Path, required=True, help=f"folder for {IMAGES_FILE}, {POINTS_FILE} and {TEACHER_FILE}"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parsed = parser.parse_args(arguments)
     if parsed.boxes is None and parsed.strips is None and parsed.quads is None:
@@ -99,15 +103,19 @@ def predict(radiograph: Radiograph, predictor: LandmarkPredictor, moved: np.ndar
 def main() -> int:
     """Run the command; returns the exit status."""
     arguments = parse_arguments()
-    images_file, points_file = (arguments.output / name for name in (IMAGES_FILE, POINTS_FILE))
+    images_file, points_file, teacher_file = (
+        arguments.output / name for name in (IMAGES_FILE, POINTS_FILE, TEACHER_FILE)
+    )
     kept = 0
     try:
-        for path in (images_file, points_file):
+        for path in (images_file, points_file, teacher_file):
             check_writable(path)
         predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
-        seen = trained_on(load_weights(arguments.weights).facts)
-        model_folds = folds_cell(seen.folds) if seen.is_known else ""
+        seen = file_trained_on(load_weights(arguments.weights))
+        folds = [folds_cell(part) if seen.is_known else "" for part in (seen.folds, seen.box_folds)]
         images = list(images_of(arguments))
+        with atomic_write(teacher_file) as temporary:
+            temporary.write_text(json.dumps(init_facts(file_digest(arguments.weights), seen)), encoding="utf-8")
         with (
             images_file.open("w", newline="", encoding="utf-8") as image_stream,
             points_file.open("w", newline="", encoding="utf-8") as point_stream,
@@ -122,7 +130,7 @@ def main() -> int:
                     kept += 1
                     point_table.writerows(point_rows(source, image.path.name, taught.label))
                     point_stream.flush()  # before the row that says so: an interrupted run leaves tables that agree
-                image_table.writerow(image_row(source, image, taught, min(first.lead, second.lead), model_folds))
+                image_table.writerow(image_row(source, image, taught, min(first.lead, second.lead), folds))
                 image_stream.flush()
     except (OSError, ValueError) as error:
         print(f"teacher_labels: {error}", file=sys.stderr)
@@ -131,12 +139,14 @@ def main() -> int:
     return 0
 
 
-def image_row(source: str, image: UnnamedImage, taught: TaughtLabel, lead: float, folds: str) -> tuple[object, ...]:
-    """The row of one image."""
+def image_row(
+    source: str, image: UnnamedImage, taught: TaughtLabel, lead: float, folds: Sequence[str]
+) -> tuple[object, ...]:
+    """The row of one image; ``folds`` are those that the model knows, of the training split and of boxed images."""
     fold = "" if image.fold is None else image.fold
     apart = "" if np.isnan(taught.apart) else f"{taught.apart:.3f}"
     what = (source, image.path.name, fold, len(image.marks), taught.kept, taught.reason)
-    return (*what, int(taught.is_named), f"{lead:.1f}", apart, folds)
+    return (*what, int(taught.is_named), f"{lead:.1f}", apart, *folds)
 
 
 if __name__ == "__main__":

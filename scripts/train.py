@@ -14,11 +14,12 @@ import numpy as np
 import torch
 
 import _training
-from _data_arguments import check_fold, keep_folds, read_data
+from _data_arguments import keep_folds, read_data
 from _held_out_arguments import add_boxes_fold
 from lib.learning.config import Config, load_config
 from lib.learning.data import IMAGE, boxed_images
 from lib.learning.data.formats.data_set import DataSet, to_items
+from lib.learning.data.formats.folds import check_fold
 from lib.learning.data.synthetic import synthetic_items
 from lib.learning.models.landmark_net import LandmarkNet
 from lib.learning.prediction.level_names import read_model_folds, read_names, rename_items

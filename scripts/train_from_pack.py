@@ -7,9 +7,10 @@ beside it: the same command goes on where it was interrupted.
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ import torch
 
 from _held_out_arguments import add_assume_unseen, add_boxes_fold, add_fold
 from lib.learning.config import DEFAULT_CONFIG_FILE, Config, load_config
+from lib.learning.data.formats.folds import check_fold
 from lib.learning.models.devices import choose_device
 from lib.learning.training.packs.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
-from lib.learning.training.packs.pack_tasks import build_task
+from lib.learning.training.packs.pack_tasks import Initial, build_task
 from lib.learning.training.packs.timed_training import TimedSchedule, TimedTraining
 from lib.learning.training.packs.training_pack import (
     BOXED,
@@ -70,8 +72,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parsed = parser.parse_args(arguments)
     if not hasattr(parsed, "boxes_fold"):
         parsed.boxes_fold = parsed.fold
-    if not (parsed.seconds > 0 and parsed.rate > 0 and parsed.save_every > 0 and parsed.batch > 0):
-        parser.error("--seconds, --rate, --save-every and --batch must be positive numbers")
+    positive = (parsed.seconds, parsed.rate, parsed.save_every, parsed.batch)
+    if not all(math.isfinite(number) and number > 0 for number in positive):
+        parser.error("--seconds, --rate, --save-every and --batch must be positive, finite numbers")
     if not 0 <= parsed.ema < 1:
         parser.error("--ema must lie in 0...1, 1 excluded")
     return parsed
@@ -92,14 +95,48 @@ def facts_of(arguments: argparse.Namespace, pack: TrainingPack, images: list[Pac
     if GENERATED in kinds:
         facts["generated_radiographs"] = kinds.count(GENERATED)
     facts["phantoms"] = kinds.count(PHANTOM) + kinds.count(SPINELESS)
-    if BOXED in kinds and arguments.boxes_fold != arguments.fold:
+    if has_boxes(images) and arguments.boxes_fold != arguments.fold:
         facts["boxes_fold"] = arguments.boxes_fold
     return {**pack.facts, **facts, "pack": file_digest(arguments.pack)}
 
 
+def has_boxes(images: Iterable[PackedImage]) -> bool:
+    """Whether boxed images or strips are among images, of which ``--boxes-fold`` is held out."""
+    return any(image.kind in (BOXED, STRIP) for image in images)
+
+
+def check_teacher(arguments: argparse.Namespace, pack: TrainingPack, images: Sequence[PackedImage]) -> None:
+    """Refuse to learn points that a model has placed which was trained on what is held out, or may have been.
+
+    Raises:
+        ValueError: it was, or that is not known and not assumed.
+    """
+    if not any(image.is_taught for image in images):
+        return
+    seen, name = provenance.stated(pack.facts.get(provenance.TEACHER)), f"the teacher of {arguments.pack.name}"
+    check_unseen(arguments, pack, images, seen, name)
+
+
+def check_unseen(
+    arguments: argparse.Namespace,
+    pack: TrainingPack,
+    images: Sequence[PackedImage],
+    seen: provenance.TrainedOn,
+    name: str,
+) -> None:
+    """Refuse a model that was trained on what is held out of the labelled images or of those with boxes.
+
+    Raises:
+        ValueError: it was, or that is not known and not assumed.
+    """
+    seen.check_held_out(pack.data, arguments.fold, name, arguments.assume_unseen)
+    if has_boxes(images):
+        seen.check_unseen(arguments.boxes_fold, name, provenance.BOXED, arguments.assume_unseen)
+
+
 def starting_point(
-    arguments: argparse.Namespace, pack: TrainingPack, has_boxes: bool
-) -> tuple[Mapping[str, torch.Tensor] | None, dict[str, Any]]:
+    arguments: argparse.Namespace, pack: TrainingPack, images: Sequence[PackedImage]
+) -> tuple[Initial | None, dict[str, Any]]:
     """Weights to begin with, if any, and their provenance.
 
     Raises:
@@ -108,24 +145,24 @@ def starting_point(
     """
     if arguments.init is None:
         return None, {}
-    name, assumed = arguments.init.name, arguments.assume_unseen
+    name = arguments.init.name
     network = network_of(load_weights(arguments.init), arguments.network, name)
     seen = provenance.trained_on(network.facts)
-    seen.check_held_out(pack.data, arguments.fold, name, assumed)
-    if has_boxes:
-        seen.check_unseen(arguments.boxes_fold, name, provenance.BOXED, assumed)
-    return network.state, {"init": provenance.init_facts(file_digest(arguments.init), seen)}
+    check_unseen(arguments, pack, images, seen, name)
+    return Initial(name, network), {provenance.INIT: provenance.init_facts(file_digest(arguments.init), seen)}
 
 
-def warn_of_teacher(pack: TrainingPack, fold: int | None) -> None:
-    """Warn where a model that named or placed something in the pack knows the held-out fold, or may know it."""
-    folds = pack.facts.get("model_folds")
-    if fold is None or pack.data.is_own or (folds is not None and fold not in folds):
+def warn_of_names(pack: TrainingPack, fold: int | None) -> None:
+    """Warn where the model that named vertebrae of the pack knows the held-out fold, or may know it."""
+    if fold is None or provenance.MODEL_FOLDS not in pack.facts:
+        return
+    folds = pack.facts[provenance.MODEL_FOLDS]
+    if folds is not None and fold not in folds:
         return
     knows = "knows" if folds is not None else "may know"
     print(
-        f"train_from_pack: a model that named or placed vertebrae of the pack {knows} fold {fold}, which is held out; "
-        "errors on that fold may come out a little too small",
+        f"train_from_pack: a model that named vertebrae of the pack {knows} fold {fold}, which is held out; errors on "
+        "that fold may come out a little too small",
         file=sys.stderr,
     )
 
@@ -138,7 +175,7 @@ def run_of(
     settings = {
         f"{section}.{name}": value for section in _SECTIONS[arguments.network] for name, value in plain[section].items()
     }
-    names = ("network", "seconds", "batch", "rate", "ema", "seed")
+    names = ("network", "boxes_fold", "seconds", "batch", "rate", "ema", "seed")
     return {**facts, **{name: getattr(arguments, name) for name in names}, **settings, "device": device.type}
 
 
@@ -171,13 +208,14 @@ def train(arguments: argparse.Namespace) -> None:
     check_writable(arguments.output)
     config, device = load_config(arguments.config, dict(arguments.set)), choose_device(arguments.device)
     pack = read_pack(arguments.pack)
+    check_fold(pack.data, arguments.fold)
     images = pack.learnable(arguments.fold, arguments.boxes_fold)
-    has_boxes = any(image.kind == BOXED for image in images)
-    initial, begun = starting_point(arguments, pack, has_boxes)
+    initial, begun = starting_point(arguments, pack, images)
+    check_teacher(arguments, pack, images)
     facts = {**facts_of(arguments, pack, images), **begun}
     run = run_of(arguments, config, facts, device)
     stored = read_checkpoint(checkpoint_path(arguments.output), run)
-    warn_of_teacher(pack, arguments.fold)
+    warn_of_names(pack, arguments.fold)
     task = build_task(arguments.network, images, config, initial, device, arguments.batch, arguments.seed)
     schedule = TimedSchedule(
         arguments.seconds, arguments.rate, ema_decay=arguments.ema, save_every=arguments.save_every

@@ -14,9 +14,10 @@ import _app_path  # noqa: F401
 import torch
 
 import _training
-from _data_arguments import check_fold, keep_folds, read_data
+from _data_arguments import keep_folds, read_data
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, load_config
 from lib.learning.data.formats.data_set import to_items
+from lib.learning.data.formats.folds import check_fold
 from lib.learning.data.patches import can_be_patched
 from lib.learning.training.corner_trainer import CornerTrainer
 from lib.learning.weights.provenance import facts_of, init_facts, trained_on

@@ -4,8 +4,9 @@
 
 Held-out crops of a fold: whole, in a larger field, cut at the neck or the lumbar spine, faint, with two hidden bodies,
 and with maps whose channels are one level off or have counted 18 bodies (``miscounted_maps``). Prints tables in
-Markdown: names and clicks by centers, and, without ``--centers``, how far off corners and tilts are where names are
-right. With ``--fit`` also the weights of ``level_names.names_evidence`` as these images have them.
+Markdown: how many images a server refuses for their score, though they are predicted here; names and clicks by
+centers, and, without ``--centers``, how far off corners and tilts are where names are right. With ``--fit`` also the
+weights of ``level_names.names_evidence`` as these images have them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from scipy import ndimage, optimize, stats
 from experiments.miscounted_maps import miscounted, with_levels_off
 from experiments.turned_and_cut import cut
 from lib.evaluation.box_matching import local_steps
-from lib.evaluation.tilts import body_tilts
 from lib.image_io import Radiograph, read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.data.aasce import Record, folds, read_aasce
@@ -37,7 +37,7 @@ from lib.learning.prediction.upright import UprightTurn
 from lib.learning.weights.provenance import file_trained_on
 from lib.learning.weights.weight_files import load_weights
 from lib.spine.fixed_landmarks import FixedLandmarks
-from lib.spine.geometry import center_distances, corners_of, with_centers
+from lib.spine.geometry import body_tilts, center_distances, corners_of, with_centers
 
 NEAR = 0.5
 """Local steps within which a center lies on a body."""
@@ -49,7 +49,7 @@ _CONTRAST, _SCATTER, _NOISE = (
     0.2,
     4.0,
     0.5,
-)  # of faint images: share of contrast, steps, share of the spread
+)  # of faint images: of the contrast, steps, of the remaining contrast's spread
 SYNTHETIC = ("levels off", "miscounted")
 
 
@@ -100,6 +100,7 @@ class Outcome:
         parts: of that evidence.
         is_repaired: whether every shown vertebra has its name after the worst center was put right.
         is_worse: whether the others lie worse after that.
+        is_refused: whether the score is below the served threshold, so that a server predicts nothing.
     """
 
     start: Start
@@ -109,6 +110,7 @@ class Outcome:
     parts: np.ndarray
     is_repaired: bool
     is_worse: bool
+    is_refused: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +168,7 @@ def faint(pixels: np.ndarray, xy: np.ndarray, random: np.random.Generator) -> np
 
 
 def hard_images(record: Record, number: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """A image in every way in which its image is made hard: the way, pixels and points ``(V, P, 2)``."""
+    """A record's image, plain and made hard in every way: the way, pixels and points ``(V, P, 2)``."""
     pixels, xy = read_radiograph(record.path).pixels, with_centers(record.corners)
     seed = zlib.crc32(record.path.name.encode())
     yield "whole", pixels, xy
@@ -221,8 +223,8 @@ def skipped(start: Start, centers: np.ndarray) -> int:
     return int((start.is_shown & (away.min(0) >= NEAR))[has.min() : has.max()].sum()) if len(has) else 0
 
 
-def outcome(start: Start, predictor: LandmarkPredictor) -> Outcome:
-    """Predict an image, then once more with its worst center put right."""
+def outcome(start: Start, predictor: LandmarkPredictor, min_score: float) -> Outcome:
+    """Predict an image, then once more with its worst center put right; a lower score than ``min_score`` is refused."""
     prediction = predict(start, predictor, FixedLandmarks.none())
     before = prediction.spine.xy[:, 0]
     error = errors(start, before)
@@ -240,6 +242,7 @@ def outcome(start: Start, predictor: LandmarkPredictor) -> Outcome:
         evidence_parts(start.view.scores_at(before), visible),
         bool((after < NEAR).all()),
         bool(after[rest].mean() - error[rest].mean() > WORSE),
+        prediction.spine_score < min_score,
     )
 
 
@@ -275,13 +278,14 @@ def fitted(parts: np.ndarray, is_wrong: np.ndarray) -> np.ndarray:
 
 def show(outcomes: Sequence[Outcome]) -> None:
     """A row for every way, and how well names are doubted."""
-    print("| images | n | names right | bodies skipped (images) | one click repairs | a click makes worse |")
-    print("|---|---|---|---|---|---|")
+    print("| images | n | refused | names right | bodies skipped (images) | one click repairs | a click makes worse |")
+    print("|---|---|---|---|---|---|---|")
     for kind in dict.fromkeys(case.start.kind for case in outcomes):
         part = [case for case in outcomes if case.start.kind == kind]
         wrong = [case for case in part if not case.is_right]
         print(
-            f"| {kind} | {len(part)} | {np.mean([case.is_right for case in part]):.0%} | "
+            f"| {kind} | {len(part)} | {sum(case.is_refused for case in part)} | "
+            f"{np.mean([case.is_right for case in part]):.0%} | "
             f"{sum(case.skipped for case in part)} ({sum(case.skipped > 0 for case in part)}) | "
             f"{sum(case.is_repaired for case in wrong)} of {len(wrong)} | {sum(case.is_worse for case in part)} |"
         )
@@ -333,7 +337,7 @@ def main() -> int:
     outcomes, accuracies = [], []
     predictor.limits = coarse
     for start in starts(held_out[: arguments.films], predictor):
-        outcomes.append(outcome(start, predictor))
+        outcomes.append(outcome(start, predictor, refining.min_spine_score))
         if not arguments.centers:
             predictor.limits = replace(refining, min_spine_score=0.0)
             accuracies.append(accuracy(start, predictor))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib.evaluation.tilts import body_tilts, endplate_tilts, tilt_figures
+from lib.evaluation.tilts import tilt_figures
 from lib.spine.geometry import with_centers
 from lib.spine.schema import VERTEBRAE
 
@@ -21,13 +21,6 @@ def spine(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
             [middle + arm + np.array([0.0, down]) for arm, down in zip(arms, (-15, -15, 15, 15), strict=True)]
         )
     return with_centers(np.array(corners))
-
-
-def test_angles_of_bodies_and_endplates() -> None:
-    upper, lower = np.linspace(-20, 20, COUNT), np.linspace(-10, 30, COUNT)
-    corners = spine(upper, lower)[:, 1:]
-    np.testing.assert_allclose(endplate_tilts(corners), np.stack([upper, lower], 1))
-    np.testing.assert_allclose(body_tilts(corners), (upper + lower) / 2, atol=1e-9)
 
 
 def test_figures_by_hand() -> None:

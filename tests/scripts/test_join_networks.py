@@ -97,8 +97,8 @@ def test_a_mean_lies_between_its_networks_and_knows_the_images_of_all(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = {"data": OWN, "data_set": {"name": "spines"}, "fold": 0, "image_digests": "aa bb", "pack": "0123"}
-    first, output = corner_file(tmp_path / "c.pt", own), tmp_path / "joined.pt"
-    second = corner_file(tmp_path / "d.pt", RELEASED, 2)
+    first = corner_file(tmp_path / "c.pt", {**own, "names": "ab12", "model_folds": [3]})
+    second, output = corner_file(tmp_path / "d.pt", {**RELEASED, "model_folds": [1]}, 2), tmp_path / "joined.pt"
     parts = ("base", 1, first, 2, second, 1)
     assert join(monkeypatch, "--base", base, "--corners", *parts, "--output", output) == 0
     before, found = load_weights(base).refiner, load_weights(output)
@@ -109,9 +109,16 @@ def test_a_mean_lies_between_its_networks_and_knows_the_images_of_all(
     wanted = sum(share * state[name].float() for share, state in zip((0.25, 0.5, 0.25), states, strict=True))
     torch.testing.assert_close(found.refiner.state[name].float(), wanted, atol=1e-3, rtol=0)
     assert [part["share"] for part in found.refiner.facts["mean_of"]] == [0.25, 0.5, 0.25]
+    assert [part["names"] for part in found.refiner.facts["mean_of"]] == ["", "ab12", ""]
+    assert found.refiner.facts["model_folds"] == [1, 3]
     seen = file_trained_on(found)
     assert seen.images == {"aa", "bb"}
     assert seen.folds == {1, 2, 3, 4}
+    silent = corner_file(tmp_path / "e.pt", {**RELEASED, "model_folds": None}, 3)
+    assert join(monkeypatch, "--base", base, "--corners", silent, 1, second, 1, "--output", output) == 0
+    refiner = load_weights(output).refiner
+    assert refiner is not None
+    assert refiner.facts["model_folds"] is None
 
 
 @pytest.mark.parametrize(

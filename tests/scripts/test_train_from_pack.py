@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import dataclasses
 import itertools
@@ -20,6 +21,8 @@ import pack_training
 import train_from_pack
 from lib.learning.codec import ABSENT, PRESENT, STATE, UNNAMED
 from lib.learning.config import CornerConfig, NetworkConfig, load_config
+from lib.learning.data import LABEL
+from lib.learning.data.boxed_images import unnamed_label
 from lib.learning.data.formats.data_set import DataOptions
 from lib.learning.data.formats.folds import read_folds, with_folds
 from lib.learning.data.formats.registry import AUTO, read_data_set
@@ -27,17 +30,19 @@ from lib.learning.models.corner_net import CornerNet
 from lib.learning.models.landmark_net import LandmarkNet
 from lib.learning.training.packs.checkpoint import checkpoint_path
 from lib.learning.training.packs.timed_training import TimedTraining
-from lib.learning.training.packs.training_pack import NO_FOLD, read_pack
+from lib.learning.training.packs.training_pack import NO_FOLD, NO_RECORD, read_pack
 from lib.learning.training.teaching.teacher import (
     ALL_POINTS,
     IMAGE_COLUMNS,
     IMAGES_FILE,
     POINT_COLUMNS,
     POINTS_FILE,
+    TEACHER_FILE,
     point_rows,
 )
+from lib.learning.training.teaching.unnamed_images import read_boxed
 from lib.learning.weights.network_file import load_network
-from lib.learning.weights.provenance import OWN, file_trained_on, trained_on
+from lib.learning.weights.provenance import OWN, TrainedOn, file_trained_on, init_facts, trained_on
 from lib.learning.weights.weight_files import CornerWeights, file_digest, load_weights, save_weights
 from lib.spine.schema import POINTS, VERTEBRAE
 
@@ -76,7 +81,9 @@ def pack(folders: Any, ladder: np.ndarray, tmp_path: Path, monkeypatch: pytest.M
     taught, path = tmp_path / "taught", tmp_path / "pack.npz"
     taught.mkdir()
     label = np.concatenate([ladder, np.full((*ladder.shape[:2], 1), PRESENT)], -1)
-    row = ("boxes", "film_001.png", 0, 16, ALL_POINTS, "", 1, "20.0", "0.01", "1 2")
+    row = ("boxes", "film_001.png", 0, 16, ALL_POINTS, "", 1, "20.0", "0.01", "1 2", "2")
+    teacher = init_facts("0123", TrainedOn(frozenset({1, 2}), frozenset({2}), True))
+    (taught / TEACHER_FILE).write_text(json.dumps(teacher), encoding="utf-8")
     for name, rows in (
         (IMAGES_FILE, [IMAGE_COLUMNS, row]),
         (POINTS_FILE, [POINT_COLUMNS, *point_rows("boxes", "film_001.png", label)]),
@@ -86,6 +93,38 @@ def pack(folders: Any, ladder: np.ndarray, tmp_path: Path, monkeypatch: pytest.M
     given = ("--data", folders.data, "--boxes", folders.boxes, "--taught", taught)
     assert call(monkeypatch, pack_training, *given, *COUNTS, "--output", path) == 0
     return path
+
+
+def test_centers_of_a_teacher_are_learnt_where_no_table_names_the_boxes(folders: Any, tmp_path: Path) -> None:
+    """The teacher moved the middles of the boxes by 2 px."""
+    taught, marks = tmp_path / "taught", read_boxed(folders.boxes)[1].marks
+    taught.mkdir()
+    (taught / IMAGES_FILE).write_text("source,image,kept\nboxes,film_011.png,centers\n", encoding="utf-8")
+    with (taught / POINTS_FILE).open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([POINT_COLUMNS, *point_rows("boxes", "film_011.png", unnamed_label(marks + 2))])
+    words = ["--data", "d", "--boxes", str(folders.boxes), "--taught", str(taught), "--output", "o"]
+    arguments = pack_training.parse_arguments(words)
+    untaught, moved = pack_training.unnamed(arguments, {})
+    assert (untaught.is_taught, moved.is_taught) == (False, True)
+    np.testing.assert_allclose(moved.item[LABEL][:15, 0, :2], marks + 2)
+    assert (moved.item[LABEL][:15, 0, STATE] == UNNAMED).all()
+    named = list(pack_training.unnamed(arguments, {"film_011.png": 1}))[1]
+    assert not named.is_taught
+    np.testing.assert_allclose(named.item[LABEL][1:16, 0, :2], marks)
+    assert (named.item[LABEL][1:16, 0, STATE] == PRESENT).all()
+
+
+def test_strips_are_held_out_like_boxed_images(tmp_path: Path, pack: Path) -> None:
+    content = dataclasses.replace(read_pack(pack), facts={})
+    images = [dataclasses.replace(content.images[0], kind="strip", fold=1, record=NO_RECORD)]
+    arguments = argparse.Namespace(fold=0, boxes_fold=2, pack=pack, assume_unseen=False)
+    facts = train_from_pack.facts_of(arguments, content, images)
+    assert facts["boxes_fold"] == 2
+    assert trained_on(facts).box_folds == frozenset({0, 1, 3, 4})
+    with pytest.raises(ValueError, match="the weights was trained on fold 2 of the boxed images"):
+        train_from_pack.check_unseen(
+            arguments, content, images, TrainedOn(frozenset(), frozenset({2}), True), "the weights"
+        )
 
 
 @pytest.fixture
@@ -116,7 +155,8 @@ def test_a_pack_has_every_image_with_its_label(pack: Path, ladder: np.ndarray) -
     content = read_pack(pack)
     kinds = [image.kind for image in content.images]
     assert {kind: kinds.count(kind) for kind in kinds} == {"labelled": 5, "boxed": 2, "phantom": 2, "spineless": 1}
-    assert content.facts == {"longest": 200, "model_folds": [1, 2]}
+    teacher = {"digest": "0123", "folds": [1, 2], "box_folds": [2], "is_known": True}
+    assert content.facts == {"longest": 200, "teacher": teacher}
     assert [image.fold for image in content.images if image.kind == "boxed"] == [0, 1]
     assert {image.fold for image in content.images if image.kind in ("phantom", "spineless")} == {NO_FOLD}
     assert len(content.data.images) == 6  # one has a label that cannot be learnt from
@@ -131,7 +171,7 @@ def test_a_pack_has_every_image_with_its_label(pack: Path, ladder: np.ndarray) -
     assert (boxed.label[:15, 0, STATE] == UNNAMED).all()
     assert (boxed.label[15:, :, STATE] == ABSENT).all()
     assert (boxed.label[15:, :, :STATE] == 0).all()
-    assert [image.is_taught for image in (first, taught, boxed)] == [False, True, True]
+    assert [image.is_taught for image in (first, taught, boxed)] == [False, True, False]
 
 
 def test_two_networks_are_trained_and_joined(
@@ -148,7 +188,7 @@ def test_two_networks_are_trained_and_joined(
         assert network.facts["boxed_radiographs"] == 1
         assert network.facts["init"]["digest"] == file_digest(weights)
         assert network.facts["pack"] == file_digest(pack)
-    assert "knows fold" not in capsys.readouterr().err
+    assert capsys.readouterr().err == ""
     joined = tmp_path / "joined.pt"
     parts = [word for kind, path in files.items() for word in (f"--{kind}", path)]
     assert call(monkeypatch, join_networks, "--base", weights, *parts, "--output", joined) == 0
@@ -167,16 +207,80 @@ def test_weights_that_know_the_held_out_fold_are_refused(
     pack: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "c.pt"
-    given = ("--pack", pack, "--network", "corners", "--output", output, "--fold", 1, "--boxes-fold", "none")
-    assert train(monkeypatch, *given, "--init", weights) == 1
+    given = ("--pack", pack, "--network", "corners", "--output", output, "--boxes-fold", "none")
+    assert train(monkeypatch, *given, "--fold", 1, "--init", weights) == 1
     assert "begin.pt was trained on fold 1" in capsys.readouterr().err
-    assert train(monkeypatch, *given, steps=1) == 0
-    assert "a model that named or placed vertebrae of the pack knows fold 1" in capsys.readouterr().err
+    assert train(monkeypatch, *given, "--fold", 3, steps=1) == 0
     facts = load_network(output).facts
     assert "init" not in facts
     seen = trained_on(facts)
-    assert seen.folds == frozenset({0, 2, 3, 4})
+    assert seen.folds == frozenset({0, 1, 2, 4})
     assert seen.box_folds == frozenset(range(5))
+
+
+def with_facts(pack: Path, path: Path, **changed: Any) -> Path:
+    """A copy of a pack with other facts; those that are ``None`` are left out, and ``is_own`` is of its data."""
+    with np.load(pack) as content:
+        parts = dict(content)
+    header = json.loads(parts["header"].tobytes())
+    header["data"]["is_own"] = changed.pop("is_own", False)
+    header["facts"] = {name: value for name, value in (header["facts"] | changed).items() if value is not None}
+    np.savez(path, **{**parts, "header": np.frombuffer(json.dumps(header).encode(), np.uint8)})
+    return path
+
+
+def test_points_of_a_teacher_that_knows_what_is_held_out_are_refused(
+    pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It knows folds 1 and 2, of boxed images fold 2; the boxed image that it labelled is in fold 0."""
+    given = ("--network", "corners", "--output", tmp_path / "c.pt")
+    for folds, message in (
+        (("--fold", 1, "--boxes-fold", 3), "the teacher of pack.npz was trained on fold 1 of the AASCE training split"),
+        (("--fold", 3, "--boxes-fold", 2), "the teacher of pack.npz was trained on fold 2 of the boxed images"),
+    ):
+        assert train(monkeypatch, "--pack", pack, *given, *folds, "--assume-unseen") == 1
+        assert message in capsys.readouterr().err
+    assert train(monkeypatch, "--pack", pack, *given, "--fold", 2, "--boxes-fold", 0, steps=1) == 0  # not learnt from
+    silent = with_facts(pack, tmp_path / "silent.npz", teacher=None)
+    given = ("--pack", silent, "--network", "corners", "--output", tmp_path / "d.pt", "--fold", 3)
+    assert train(monkeypatch, *given) == 1
+    assert "the teacher of silent.npz does not say on which images it was trained" in capsys.readouterr().err
+    assert train(monkeypatch, *given, "--assume-unseen", steps=1) == 0
+
+
+def test_points_of_a_teacher_that_knows_a_users_patients_are_refused(
+    pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The pack is declared a user's; the teacher knows one of the images, or a network that learnt from it does."""
+    known = read_pack(pack).data.images[0]
+    teacher = init_facts("0123", TrainedOn(frozenset(), frozenset(), True, frozenset([known.digest])))
+    own = with_facts(pack, tmp_path / "own.npz", is_own=True, teacher=teacher)
+    given = ("--pack", own, "--network", "corners", "--output", tmp_path / "c.pt", "--boxes-fold", "none")
+    assert train(monkeypatch, *given, "--fold", known.fold) == 1
+    assert "the teacher of own.npz was trained on your data" in capsys.readouterr().err
+    other = next(one.fold for one in read_pack(own).data.images if one.fold != known.fold)
+    assert train(monkeypatch, *given, "--fold", other, steps=1) == 0
+    assert known.digest in trained_on({"data": "AASCE training split", "fold": 0, "teacher": teacher}).images
+
+
+def test_a_fold_without_images_is_refused(
+    pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = read_pack(pack)
+    images = tuple(dataclasses.replace(image, fold=0) for image in content.data.images)
+    own = dataclasses.replace(content, data=dataclasses.replace(content.data, images=images, is_own=True))
+    monkeypatch.setattr(train_from_pack, "read_pack", lambda _: own)
+    assert train(monkeypatch, "--pack", pack, "--network", "corners", "--output", tmp_path / "c.pt", "--fold", 1) == 1
+    assert "has no image: the 6 images are of 6 patients, who are in the folds 0" in capsys.readouterr().err
+
+
+def test_names_of_a_model_that_knows_the_held_out_fold_are_warned_of(
+    pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = with_facts(pack, tmp_path / "named.npz", model_folds=[0])
+    given = ("--pack", named, "--network", "corners", "--output", tmp_path / "c.pt")
+    assert train(monkeypatch, *given, steps=1) == 0
+    assert "a model that named vertebrae of the pack knows fold 0, which is held out" in capsys.readouterr().err
 
 
 def test_the_same_command_goes_on_and_another_one_does_not(
@@ -206,14 +310,11 @@ def test_the_same_command_goes_on_and_another_one_does_not(
     assert "rate is 0.001, not 0.002" in capsys.readouterr().err
     assert train(monkeypatch, *given, "--set", "refiner_augmentation.drift", 0.5) == 1
     assert "refiner_augmentation.drift is" in capsys.readouterr().err
-    other = tmp_path / "other.npz"
-    with np.load(pack) as content:
-        parts = dict(content)
-    header = json.loads(parts["header"].tobytes())
-    header["facts"]["longest"] = 300
-    np.savez(other, **{**parts, "header": np.frombuffer(json.dumps(header).encode(), np.uint8)})
+    other = with_facts(pack, tmp_path / "other.npz", longest=300)
     assert train(monkeypatch, "--pack", other, *given[2:]) == 1
     assert "longest is 200, not 300" in capsys.readouterr().err
+    assert train(monkeypatch, *given, "--boxes-fold", 4) == 1
+    assert "boxes_fold is 0, not 4" in capsys.readouterr().err
     checkpoint_path(output).unlink()
     assert train(monkeypatch, *given, "--rate", 2e-3, steps=1) == 0
 
@@ -256,7 +357,10 @@ def test_weights_from_a_users_pack_know_their_patients(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--set", "refiner.channels", "8"), "the weights to begin with are of a network with other settings"),
+        (
+            ("--set", "refiner.channels", "8"),
+            "begin.pt has a network of other settings than those of this training: channels is 4, not 8\n",
+        ),
         (("--pack", "{weights}"), "is no training pack"),
         (("--init", "{pack}"), "not a weight file"),
     ],
@@ -282,6 +386,7 @@ def test_what_cannot_be_trained_is_refused(
     ("script", "words"),
     [
         (train_from_pack, ("--pack", "p", "--network", "corners", "--output", "o", "--seconds", "0")),
+        (train_from_pack, ("--pack", "p", "--network", "corners", "--output", "o", "--seconds", "inf")),
         (train_from_pack, ("--pack", "p", "--network", "corners", "--output", "o", "--seconds", "9", "--ema", "1")),
         (train_from_pack, ("--pack", "p", "--network", "ribs", "--output", "o", "--seconds", "9")),
         (pack_training, ("--data", "d", "--output", "o", "--longest", "20000")),

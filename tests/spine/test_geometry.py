@@ -9,11 +9,15 @@ import pytest
 
 from lib.spine.geometry import (
     body_heights,
+    body_tilts,
     center_distances,
     centers_of,
     check_shape,
     corners_of,
+    directions_deg,
     drag_along,
+    endplate_lines,
+    midlines,
     mirror_points,
     mirrored_order,
     rotation,
@@ -231,3 +235,14 @@ def test_points_without_a_place_to_go_are_refused() -> None:
         drag_along(SQUARE, SQUARE[:3])
     with pytest.raises(ValueError, match=r"points must have shape \(..., any, 2\), got \(4,\)"):
         drag_along(SQUARE[:, 0], SQUARE)
+
+
+def test_lines_and_tilts_of_bodies_by_hand() -> None:
+    """The superior endplate falls by 45 degrees to the right, the inferior one is level; the last body is unknown."""
+    corners = np.array([[[0.0, 0], [10, 10], [0, 20], [10, 20]], [[0, 0], [10, -10], [0, 20], [np.nan, 20]]])
+    np.testing.assert_array_equal(endplate_lines(corners)[0], [[10, 10], [10, 0]])
+    np.testing.assert_array_equal(midlines(corners), [[10, 5], [np.nan, -5]])
+    np.testing.assert_allclose(directions_deg(endplate_lines(corners)), [[45, 0], [-45, np.nan]])
+    np.testing.assert_allclose(body_tilts(corners), [np.degrees(np.arctan(0.5)), np.nan])
+    with pytest.raises(ValueError, match="corners must have shape"):
+        midlines(np.zeros((2, 5, 2)))

@@ -273,7 +273,9 @@ def test_names_never_change_places(rounds: int, mirror: bool) -> None:
     No step leaves the limits of anatomy, however much the bodies are turned in the end.
     """
     random = np.random.default_rng(rounds)
-    limits = dataclasses.replace(LIMITS, refinement_rounds=rounds, mirror=mirror, refinement_tilt_error_deg=5.0)
+    limits = dataclasses.replace(
+        MIRRORED if mirror else LIMITS, refinement_rounds=rounds, refinement_tilt_error_deg=5.0
+    )
     moved = 0
     for trial in range(25):
         gaps = random.uniform(0.3, 2.5, 17) * 14
@@ -700,12 +702,25 @@ class Counts(Says):
         return super().among(views, cached)
 
 
-def test_only_vertebrae_that_moved_are_looked_at_again(ladder: np.ndarray) -> None:
-    """Names move up by one: only the new L5 is looked at, in as many rounds and views; the rest stays exactly."""
-    network = Counts(BOX)
+def turning(ladder: np.ndarray, rounds: int) -> tuple[PredictionConfig, Counts]:
+    """Limits by which tilts are combined, and a network that says that all bodies lean by 8 degrees."""
+    limits, errors = halfway(ladder)
+    network = Counts(2 * transform_points(rotation(8.0), ladder[:, 1:] - ladder[:, :1]) + 1, errors)
     network.which = []
+    limits = dataclasses.replace(limits, refinement_rounds=rounds)
+    before = refined(network, ladder, limits)
+    np.testing.assert_allclose(before.xy - before.xy[:, :1], leaning(ladder, 4.0) - ladder[:, :1], atol=0.1)
+    network.which = []
+    return limits, network
+
+
+def test_only_vertebrae_that_moved_are_looked_at_again(ladder: np.ndarray) -> None:
+    """Names move up by one: only the new L5 is looked at, in as many rounds and views; the rest stays exactly.
+
+    Bodies lean, and were turned halfway to the other network's tilt; they are not turned once more.
+    """
+    limits, network = turning(ladder, rounds=2)
     refinement = Refinement(network, CONFIG, CPU)  # type: ignore[arg-type]
-    limits = dataclasses.replace(LIMITS, refinement_rounds=2)
     free, pixels = FixedLandmarks.none(), np.pad(IMAGE, ((0, 40), (0, 0)))
     before = refinement.refine(pixels, ladder, free, limits, Timer())
     assert before is not None
@@ -722,14 +737,14 @@ def test_only_vertebrae_that_moved_are_looked_at_again(ladder: np.ndarray) -> No
 def test_a_spine_that_stayed_is_not_looked_at_again_and_a_fixed_corner_moves_itself_and_its_center(
     ladder: np.ndarray,
 ) -> None:
-    network = Counts(BOX)
-    network.which = []
+    """Bodies lean, and were turned halfway to the other network's tilt; they are not turned once more."""
+    limits, network = turning(ladder, rounds=1)
     refinement = Refinement(network, CONFIG, CPU)  # type: ignore[arg-type]
-    before = refinement.refine(IMAGE, ladder, FixedLandmarks.none(), LIMITS, Timer())
+    before = refinement.refine(IMAGE, ladder, FixedLandmarks.none(), limits, Timer())
     assert before is not None
     fixed = fixed_at({(4, 2): before.xy[4, 2] + (2, 1)})
     network.which = []
-    again = refinement.refine(IMAGE, ladder, fixed, LIMITS, Timer(), before)
+    again = refinement.refine(IMAGE, ladder, fixed, limits, Timer(), before)
     assert again is not None
     assert network.which == []
     expected = before.xy.copy()

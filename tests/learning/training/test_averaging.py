@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.optim.swa_utils import AveragedModel
 
-from lib.learning.training.averaging import Average, averaging, kept_share
+from lib.learning.training.averaging import Average, all_finite, averaging, kept_share
 
 
 def test_averages_follow_quickly_at_first_and_take_statistics_in() -> None:
@@ -25,10 +25,22 @@ def test_averages_follow_quickly_at_first_and_take_statistics_in() -> None:
     torch.testing.assert_close(average.module.weight, value)
     assert float(average.module.running_mean[0]) < -20
     assert int(average.module.num_batches_tracked) == 39
-    assert average.is_finite
+    assert all_finite(average.module)
     torch.testing.assert_close(reference.module.weight.detach(), copied)  # it begins with a copy
     average.restore()
     torch.testing.assert_close(network.weight.detach(), value)
+
+
+def test_what_is_not_finite_leaves_the_average_as_it_is() -> None:
+    network = torch.nn.BatchNorm1d(3)
+    average = Average(network, 0.9)
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([torch.nan, 3.0, torch.inf]))
+        network.running_mean.fill_(torch.nan)
+    average.update()
+    assert not all_finite(network)
+    torch.testing.assert_close(average.module.weight, torch.tensor([1.0, 2.8, 1.0]))
+    assert (average.module.running_mean == 0).all()
 
 
 def test_the_kept_share_rises_to_the_decay() -> None:

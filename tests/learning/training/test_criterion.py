@@ -56,6 +56,17 @@ def test_the_criterion_is_the_weighted_sum_of_its_terms(label: torch.Tensor) -> 
     assert total.item() == pytest.approx(sum(weights[name] * term.item() for name, term in terms.items()))
 
 
+def test_corners_of_each_image_count_by_its_weight(criterion: LandmarkCriterion, label: torch.Tensor) -> None:
+    """Those of the first are off by 1, of the second by 3."""
+    both = torch.cat([label, label])
+    maps = criterion.codec.encode(both, (320, 128)).maps
+    off = Maps(maps.heatmap, maps.offset + 1, maps.corner_offset + torch.tensor([1.0, 3])[:, None, None, None])
+    plain, weighted = (criterion(off, both, weight)[1] for weight in (None, torch.tensor([1.0, 0.4])))
+    assert plain["corner"].item() == pytest.approx(2.0)
+    assert weighted["corner"].item() == pytest.approx((1 + 0.4 * 3) / 1.4)
+    assert all(weighted[name].item() == plain[name].item() for name in TERMS if name != "corner")
+
+
 def test_an_image_without_a_spine_teaches_only_the_heatmap(criterion: LandmarkCriterion, label: torch.Tensor) -> None:
     label[:] = ABSENT
     maps = [torch.zeros(1, c, 80, 32, requires_grad=True) for c in (17, 2, 8)]

@@ -19,7 +19,8 @@ from torch import nn
 from lib.evaluation.metrics import Localisation
 from lib.learning.config import ScheduleConfig
 from lib.learning.data.rehearsal import Rehearsal
-from lib.learning.training.trainer import BEST, CHECKPOINT, HISTORY, Progress, Trainer, _averaging, describe
+from lib.learning.training.averaging import averaging
+from lib.learning.training.trainer import BEST, CHECKPOINT, HISTORY, Progress, Trainer, describe
 
 pytestmark = pytest.mark.usefixtures("torch_as_before")
 
@@ -240,7 +241,7 @@ def test_the_learning_rate_warms_up_and_falls_to_zero(tmp_path: Path, step: int,
 )
 def test_the_average_follows_quickly_at_first(decay: float, steps: int, keep: float) -> None:
     """(1 + n) / (10 + n) of what there was is kept, at most the decay."""
-    average = _averaging(decay)(torch.tensor([1.0, 4.0]), torch.tensor([0.0, 8.0]), torch.tensor(steps))
+    average = averaging(decay)(torch.tensor([1.0, 4.0]), torch.tensor([0.0, 8.0]), torch.tensor(steps))
     np.testing.assert_allclose(average, [keep, 4 * keep + 8 * (1 - keep)], rtol=1e-6)
 
 

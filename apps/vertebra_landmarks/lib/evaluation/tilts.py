@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..spine.geometry import check_shape, corners_of
-from ..spine.schema import CORNERS, POINTS, VERTEBRAE
+from ..spine.geometry import body_tilts, check_shape, corners_of, directions_deg, endplate_lines
+from ..spine.schema import POINTS, VERTEBRAE
 from .metrics import name_shift
-
-_TL, _TR, _BL, _BR = (CORNERS.index(name) for name in ("TL", "TR", "BL", "BR"))
 
 
 @dataclass(frozen=True)
@@ -27,20 +25,6 @@ class TiltFigures:
     tilt_images: int
     tilt_rms_deg: float
     endplate_rms_deg: float
-
-
-def body_tilts(corners: np.ndarray) -> np.ndarray:
-    """Directions ``(...)`` of bodies, degrees, of corners ``(..., K, 2)``; positive where the right side is lower."""
-    across = corners[..., (_TR, _BR), :].mean(axis=-2) - corners[..., (_TL, _BL), :].mean(axis=-2)
-    tilts: np.ndarray = np.degrees(np.arctan2(across[..., 1], across[..., 0]))
-    return tilts
-
-
-def endplate_tilts(corners: np.ndarray) -> np.ndarray:
-    """Directions ``(..., 2)`` of upper and lower endplates, degrees, of corners ``(..., K, 2)``."""
-    across = corners[..., (_TR, _BR), :] - corners[..., (_TL, _BL), :]
-    tilts: np.ndarray = np.degrees(np.arctan2(across[..., 1], across[..., 0]))
-    return tilts
 
 
 def tilt_figures(predicted: np.ndarray, labelled: np.ndarray) -> TiltFigures:
@@ -60,7 +44,7 @@ def tilt_figures(predicted: np.ndarray, labelled: np.ndarray) -> TiltFigures:
     right = [n for n, (p, q) in enumerate(zip(predicted, labelled, strict=True)) if name_shift(p[:, 0], q[:, 0]) == 0]
     found, wanted = corners_of(predicted[right]), corners_of(labelled[right])
     bodies = _turn(body_tilts(found) - body_tilts(wanted))
-    plates = _turn(endplate_tilts(found) - endplate_tilts(wanted))
+    plates = _turn(directions_deg(endplate_lines(found)) - directions_deg(endplate_lines(wanted)))
     return TiltFigures(len(right), _rms(bodies), _rms(plates))
 
 

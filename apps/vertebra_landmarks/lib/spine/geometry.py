@@ -1,4 +1,4 @@
-"""Geometry of points: affine maps, mirror images, distances between centers, body heights."""
+"""Geometry of points: affine maps, mirror images, distances between centers, heights and tilts of bodies."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from .schema import CORNERS, POINTS
 
 _CORNERS = tuple(POINTS.index(name) for name in CORNERS)
+_LEFT, _RIGHT = (tuple(CORNERS.index(end + side) for end in "TB") for side in "LR")
 _COLLINEAR = 0.05  # smallest over largest extent below which points count as lying in a line
 
 
@@ -201,3 +202,38 @@ def body_heights(corners: np.ndarray) -> np.ndarray:
     tl, tr, bl, br = (corners[..., k, :] for k in range(len(CORNERS)))
     heights: np.ndarray = (np.linalg.norm(bl - tl, axis=-1) + np.linalg.norm(br - tr, axis=-1)) / 2
     return heights
+
+
+def endplate_lines(corners: np.ndarray) -> np.ndarray:
+    """Vectors ``(..., 2, 2)`` of the superior and inferior endplates, from left to right, of corners ``(..., 4, 2)``.
+
+    Raises:
+        ValueError: the shape is wrong.
+    """
+    check_shape("corners", corners, (len(CORNERS), 2))
+    return corners[..., _RIGHT, :] - corners[..., _LEFT, :]
+
+
+def midlines(corners: np.ndarray) -> np.ndarray:
+    """Vectors ``(..., 2)`` from the middle of the left to that of the right side, of corners ``(..., 4, 2)``.
+
+    Raises:
+        ValueError: the shape is wrong.
+    """
+    check_shape("corners", corners, (len(CORNERS), 2))
+    across: np.ndarray = corners[..., _RIGHT, :].mean(axis=-2) - corners[..., _LEFT, :].mean(axis=-2)
+    return across
+
+
+def directions_deg(vectors: np.ndarray) -> np.ndarray:
+    """Directions ``(...)`` of vectors ``(..., 2)``, degrees, positive clockwise on the screen; NaN stays NaN."""
+    return np.degrees(np.arctan2(vectors[..., 1], vectors[..., 0]))
+
+
+def body_tilts(corners: np.ndarray) -> np.ndarray:
+    """Directions ``(...)`` of bodies, degrees, of corners ``(..., 4, 2)``; positive where the right side is lower.
+
+    Raises:
+        ValueError: the shape is wrong.
+    """
+    return directions_deg(midlines(corners))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..spine.geometry import body_tilts, corners_of
 from ..spine.measurement.cobb import measure_curves
 from ..spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE, Spine
 
@@ -43,7 +44,7 @@ def differences(one: Spine, other: Spine) -> list[VertebraDifference]:
     """
     first, second = one.visible_xy, other.visible_xy
     distances = np.linalg.norm(first - second, axis=-1)
-    turned = np.abs((_tilts(first) - _tilts(second) + 90) % 180 - 90)
+    turned = np.abs((body_tilts(corners_of(first)) - body_tilts(corners_of(second)) + 90) % 180 - 90)
     has = [np.isfinite(xy).all(-1).any(1) for xy in (first, second)]
     found = [
         VertebraDifference(
@@ -57,14 +58,6 @@ def differences(one: Spine, other: Spine) -> list[VertebraDifference]:
         if has[0][v] or has[1][v]
     ]
     return sorted(found, key=lambda it: (not it.is_missing, -(it.corners_px or it.center_px or 0.0)))
-
-
-def _tilts(xy: np.ndarray) -> np.ndarray:
-    """``(V,)`` mean tilt of both endplates in degrees, NaN where a corner is missing."""
-    top_left, top_right, bottom_left, bottom_right = (xy[:, index] for index in _CORNERS)
-    along = (top_right - top_left) + (bottom_right - bottom_left)
-    tilts: np.ndarray = np.degrees(np.arctan2(along[:, 1], along[:, 0]))
-    return tilts
 
 
 def _finite(value: float) -> float | None:

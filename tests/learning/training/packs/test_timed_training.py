@@ -20,20 +20,24 @@ CPU = torch.device("cpu")
 
 
 class Line(Task):
-    """Learns the slope 3; every tenth loss is no number."""
+    """Learns the slope 3; every tenth loss is no number.
 
-    def __init__(self) -> None:
+    Args:
+        spoilt: the batch, counted from 1, of which the network sees numbers that are none.
+    """
+
+    def __init__(self, spoilt: int = 0) -> None:
         torch.manual_seed(0)
         self.network = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.BatchNorm1d(1, affine=False))
         self.slope = self.network[0]
         self.random = BatchRandom(CPU, 0)
-        self.batches = 0
+        self.batches, self.spoilt = 0, spoilt
 
     def loss(self) -> tuple[torch.Tensor, Terms]:
         """Total loss of a new batch, and its terms; half of the noise is of the batch, half of PyTorch's generator."""
         self.batches += 1
         x = self.random.normal(8, 1) + torch.randn(8, 1)
-        self.network(x)
+        self.network(x * math.nan if self.batches == self.spoilt else x)
         loss = (self.slope(x) - 3 * x).square().mean()
         if self.batches % 10 == 0:
             loss = loss * math.nan
@@ -139,6 +143,19 @@ def test_spoilt_weights_are_not_gone_on_with() -> None:
         training.average.module[0].weight.fill_(math.nan)
     with pytest.raises(FloatingPointError, match="no longer finite"):
         training._check({})
+
+
+def test_a_batch_that_spoils_the_statistics_alone_is_recovered_from() -> None:
+    """Nothing is wrong with the weights then, nor with the loss; what is stored is evaluated with the statistics."""
+    task, lines = Line(spoilt=25), list[str]()
+    training = training_of(task, 3.0)
+    training.report = lines.append
+    training.fit()
+    assert [line for line in lines if "back to the averaged ones at half the rate" in line] == lines[1:2]
+    for network in (task.network, training.average.module):
+        assert all(bool(value.isfinite().all()) for value in network.state_dict().values())
+    assert float(training.average.module[0].weight) == pytest.approx(3.0, abs=0.05)
+    assert float(training.average.module[1].running_var) > 0
 
 
 def test_images_are_drawn_by_their_chances() -> None:

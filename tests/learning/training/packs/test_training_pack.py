@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,17 @@ def test_what_is_no_pack_is_refused(tmp_path: Path) -> None:
         read_pack(path)
     with pytest.raises(FileNotFoundError):
         read_pack(tmp_path / "none.npz")
+
+
+def test_a_pack_of_another_version_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "pack.npz"
+    write_pack(path, TrainingPack((image(LABELLED, 2, 0),), anonymous(data_set(tmp_path))))
+    with np.load(path) as content:
+        parts = dict(content)
+    header = {**json.loads(parts["header"].tobytes()), "version": 2}
+    np.savez(path, **{**parts, "header": np.frombuffer(json.dumps(header).encode(), np.uint8)})
+    with pytest.raises(ValueError, match=r"pack\.npz is no training pack .*: its version is 2, not 1$"):
+        read_pack(path)
 
 
 def test_a_pack_that_lacks_a_record_or_an_image_is_refused(tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ from lib.learning.training.teaching.teacher import (
     IMAGES_FILE,
     POINT_COLUMNS,
     POINTS_FILE,
+    TEACHER_FILE,
     TeacherPrediction,
     names_apart,
     point_rows,
     read_taught_labels,
+    read_teacher,
     taught_label,
 )
 from lib.spine.schema import CENTER, POINTS, VERTEBRAE
@@ -110,8 +112,8 @@ def test_labels_come_back_as_they_were_written(tmp_path: Path) -> None:
         csv.writer(stream).writerows(
             [
                 IMAGE_COLUMNS,
-                ("quads", "a.jpg", "", 16, ALL_POINTS, "", 1, 20, 0, ""),
-                ("quads", "b.jpg", "", 16, *[""] * 6),
+                ("quads", "a.jpg", "", 16, ALL_POINTS, "", 1, 20, 0, "", ""),
+                ("quads", "b.jpg", "", 16, *[""] * 7),
             ]
         )
     with (tmp_path / POINTS_FILE).open("w", newline="") as stream:
@@ -121,3 +123,33 @@ def test_labels_come_back_as_they_were_written(tmp_path: Path) -> None:
     label, what = kept["quads", "a.jpg"]
     assert what == ALL_POINTS
     np.testing.assert_allclose(label, taught.label, atol=0.006)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (("T5", "TL", "nan", "2", "1"), "x and y must be finite numbers, got nan, 2"),
+        (("T5", "TL", "1", "inf", "1"), "x and y must be finite numbers, got 1, inf"),
+        (("T5", "TL", "1", "2", "7"), "the state must be one of .*, got 7"),
+        (("T5", "TL", "1", "2", "nan"), "the state must be one of .*, got nan"),
+        (("T5", "TL", "1", "two", "1"), "could not convert"),
+        (("C7", "TL", "1", "2", "1"), "not in tuple"),
+    ],
+)
+def test_rows_that_are_no_points_are_refused(tmp_path: Path, values: tuple[str, ...], message: str) -> None:
+    (tmp_path / IMAGES_FILE).write_text("source,image,kept\nquads,a.jpg,points\n", encoding="utf-8")
+    rows = [POINT_COLUMNS, ("quads", "a.jpg", "T5", "center", 1, 2, 1), ("quads", "a.jpg", *values)]
+    with (tmp_path / POINTS_FILE).open("w", newline="") as stream:
+        csv.writer(stream).writerows(rows)
+    with pytest.raises(ValueError, match=rf"^points\.csv: row 3, of a\.jpg, is no point: .*{message}"):
+        read_taught_labels(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]"])
+def test_what_a_teacher_was_trained_on_is_a_json_object(tmp_path: Path, text: str) -> None:
+    assert read_teacher(tmp_path) is None
+    (tmp_path / TEACHER_FILE).write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"^teacher\.json of "):
+        read_teacher(tmp_path)
+    (tmp_path / TEACHER_FILE).write_text('{"folds": [1]}', encoding="utf-8")
+    assert read_teacher(tmp_path) == {"folds": [1]}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ...spine.centerline import gap_lengths, movable_centers
-from ...spine.geometry import center_distances, corners_of, transform_points, with_centers
+from ...spine.geometry import center_distances, corners_of, midlines, transform_points, with_centers
 from ...spine.schema import CORNERS
 from ..config import CornerConfig, PredictionConfig
 from ..data.image_views import ShrunkImage, cut_patches, shrink_around, standardised, vertebra_frames
@@ -20,9 +20,8 @@ from ..models.devices import quick_precision
 from .corrections import apply_constraints, match_bodies
 from .timer import Timer
 
-_LEFT, _RIGHT = ([CORNERS.index(name) for name in side] for side in (("TL", "BL"), ("TR", "BR")))
 _MIN_STEP = 1.0  # pixels of the image; where most vertebrae lie nearer together, there are none to see
-_MAX_TURN = math.radians(12.0)  # by which the networks' tilts of a body may differ; beyond it one of them is mistaken
+_MAX_TURN = math.radians(12.0)  # a larger difference of the networks' tilts, of which one is mistaken, counts as this
 _MARGIN = 1.5  # steps around the centers that an image cut out for others must show
 
 
@@ -244,14 +243,17 @@ def _shows(image: ShrunkImage, size: tuple[int, ...], centers: np.ndarray, gaps:
 def combine_tilts(xy: np.ndarray, errors: np.ndarray, decoded: np.ndarray, decoded_error_deg: float) -> np.ndarray:
     """Turn every vertebra about its center to the mean of both networks' tilts, weighted by their variances.
 
+    The corner network states an error for each corner; the landmark network's tilts all have the same one. No body is
+    turned further than ``_MAX_TURN`` times the share of the landmark network, however far the tilts are apart.
+
     Args:
         xy: ``(V, P, 2)`` points of the corner network.
-        errors: ``(V, P)`` their expected errors, in the same unit; those of the corners, against the width of the body,
-            are the standard error of its tilt.
+        errors: ``(V, P)`` their errors as that network states them, before calibration, in the same unit; those of the
+            corners, against the width of the body, are the standard error of its tilt.
         decoded: ``(V, P, 2)`` points of the landmark network.
-        decoded_error_deg: standard error of its tilts.
+        decoded_error_deg: standard error of its tilts, ``prediction.refinement_tilt_error_deg``.
     """
-    centers, middle, other = xy[:, 0], _midlines(xy), _midlines(decoded)
+    centers, middle, other = xy[:, 0], midlines(corners_of(xy)), midlines(corners_of(decoded))
     error = errors[:, 1:].mean(1) / np.maximum(np.linalg.norm(middle, axis=1), _MIN_STEP)
     share = error**2 / (error**2 + math.radians(decoded_error_deg) ** 2)
     apart = np.arctan2(_cross(middle, other), (middle * other).sum(1)).clip(-_MAX_TURN, _MAX_TURN)
@@ -260,13 +262,6 @@ def combine_tilts(xy: np.ndarray, errors: np.ndarray, decoded: np.ndarray, decod
     turned = [cosine[:, None] * arms[..., 0] - sine[:, None] * arms[..., 1]]
     turned.append(sine[:, None] * arms[..., 0] + cosine[:, None] * arms[..., 1])
     return centers[:, None] + np.stack(turned, -1)
-
-
-def _midlines(xy: np.ndarray) -> np.ndarray:
-    """``(V, 2)`` from the middle of the left to that of the right side."""
-    corners = corners_of(xy)
-    midlines: np.ndarray = corners[:, _RIGHT].mean(1) - corners[:, _LEFT].mean(1)
-    return midlines
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -27,6 +27,11 @@ def averaging(decay: float) -> Callable[[torch.Tensor, torch.Tensor, torch.Tenso
     return average
 
 
+def all_finite(network: torch.nn.Module) -> bool:
+    """Whether all weights and statistics of a network are finite numbers."""
+    return all(bool(value.isfinite().all()) for value in network.state_dict().values())
+
+
 class Average:
     """The same average of a network on one device, which no step waits for.
 
@@ -50,10 +55,11 @@ class Average:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the present weights."""
+        """Take in the present weights; those that are not finite leave the average as it is."""
         keep = kept_share(self.decay, self.steps)
         self.steps += 1
-        averaged, current = (list(part) for part in zip(*self._floats, strict=True))
+        averaged = [one for one, _ in self._floats]
+        current = [torch.where(other.isfinite(), other, one) for one, other in self._floats]
         torch._foreach_lerp_(averaged, current, 1 - keep)
         for counter, other in self._others:
             counter.copy_(other)
@@ -62,8 +68,3 @@ class Average:
     def restore(self) -> None:
         """Put the averaged weights back into the network."""
         self.network.load_state_dict(self.module.state_dict())
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether all averaged weights are finite numbers."""
-        return all(bool(value.isfinite().all()) for value in self.module.state_dict().values())

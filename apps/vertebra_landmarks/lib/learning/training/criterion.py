@@ -74,18 +74,24 @@ class LandmarkCriterion(nn.Module):
         maps = Maps(*(m.float() for m in prediction))
         return {name: term(maps, targets, self.config) for name, term in TERMS.items()}
 
-    def forward(self, prediction: Maps, label: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def forward(
+        self, prediction: Maps, label: torch.Tensor, corner_weight: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Total loss and its terms.
 
         Args:
             prediction: maps from the network, heatmap as logits.
             label: ``(B, V, P, 3)`` x, y in input pixels and state.
+            corner_weight: ``(B,)`` by which the corners of each image count; left out: all alike.
 
         Returns:
             The weighted sum (a scalar) and the unweighted terms.
         """
         channels, h, w = prediction.heatmap.shape[1:]
         size = h * self.codec.stride, w * self.codec.stride
-        terms = self.terms(prediction, self.codec.encode(label, size, channels))
+        targets = self.codec.encode(label, size, channels)
+        if corner_weight is not None:
+            targets = targets._replace(corner_weight=targets.corner_weight * corner_weight[:, None, None, None])
+        terms = self.terms(prediction, targets)
         weights = {name: getattr(self.config, f"{name}_weight", 1.0) for name in terms}
         return torch.stack([weights[name] * term for name, term in terms.items()]).sum(), terms

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from ...spine.geometry import corners_of
+from ...spine.geometry import corners_of, midlines
 from ...spine.measurement.angle_interval import interval_half_width
-from ...spine.schema import CORNERS
 from .error_correlation import ErrorCorrelations
 
 MIN_SPINES = 20
@@ -119,9 +118,7 @@ def _measured(raw: np.ndarray, knots: Knots) -> np.ndarray:
 
 def expected_tilts(points: np.ndarray, errors: np.ndarray) -> np.ndarray:
     """Expected error of each vertebra's tilt: that of its corners over its width, ``(V,)`` degrees."""
-    corners = corners_of(points)
-    left, right = ([CORNERS.index(name) for name in side] for side in (("TL", "BL"), ("TR", "BR")))
-    width = np.linalg.norm(corners[:, right].mean(1) - corners[:, left].mean(1), axis=-1)
+    width = np.linalg.norm(midlines(corners_of(points)), axis=-1)
     tilts: np.ndarray = np.degrees(np.arctan2(errors[:, 1:].mean(1), np.maximum(width, 1.0)))
     return tilts
 

@@ -15,7 +15,7 @@ import torch
 
 from ..config import CornerConfig, ModelConfig, model_config_from_dict
 from ..validation import checked
-from .provenance import TrainedOn, init_facts, trained_on
+from .provenance import INIT, MODEL_FOLDS, TrainedOn, init_facts, trained_on
 from .weight_files import Weights, half_precision, save_atomically
 
 LANDMARKS, CORNERS = "landmarks", "corners"
@@ -128,7 +128,8 @@ def mean_network(parts: Sequence[Part]) -> NetworkFile:
     """The weighted mean of networks; a single one stays as it is.
 
     Weights and statistics are averaged; counters, settings and facts are those of the last network. Its facts state the
-    images that any of the networks was trained on, as if it had begun with the others.
+    images that any of the networks was trained on, as if it had begun with the others, and the folds known to any model
+    that has named something for one of them.
 
     Args:
         parts: at least one.
@@ -153,13 +154,23 @@ def mean_network(parts: Sequence[Part]) -> NetworkFile:
         else value
         for key, value in last.state.items()
     }
-    shares = [{"share": weight / total, "pack": network.facts.get("pack", "")} for _, network, weight in parts]
+    shares = [
+        {"share": weight / total, **{name: network.facts.get(name, "") for name in ("pack", "names")}}
+        for _, network, weight in parts
+    ]
     seen = reduce(TrainedOn.__or__, (trained_on(network.facts) for _, network, _ in parts))
-    before = last.facts.get("init")
+    before = last.facts.get(INIT)
     digest = str(before.get("digest", "")) if isinstance(before, Mapping) else ""
-    return dataclasses.replace(
-        last, state=state, facts={**last.facts, MEAN_OF: shares, "init": init_facts(digest, seen)}
-    )
+    facts = {**last.facts, MEAN_OF: shares, INIT: init_facts(digest, seen), **_model_folds(parts)}
+    return dataclasses.replace(last, state=state, facts=facts)
+
+
+def _model_folds(parts: Sequence[Part]) -> dict[str, list[int] | None]:
+    """The fact of all folds known to models that have named something for networks; ``None`` if one is unknown."""
+    found = [network.facts[MODEL_FOLDS] for _, network, _ in parts if MODEL_FOLDS in network.facts]
+    if not found:
+        return {}
+    return {MODEL_FOLDS: None if None in found else sorted(frozenset[int]().union(*found))}
 
 
 def _shapes(network: NetworkFile) -> dict[str, torch.Size]:

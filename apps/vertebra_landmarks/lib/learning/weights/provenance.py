@@ -4,7 +4,8 @@ A training on the AASCE training split holds one of its folds out, or none, and 
 it trains: ``fold``, ``None`` where no fold is held out. With boxed images it says ``boxed_radiographs`` too, and
 ``boxes_fold`` where another fold of them is held out than ``fold``. A training on a user's data says in ``data_set``
 which they are, and lists under ``IMAGES`` the digests of the images that it learnt from: these are known again in any
-data set, under any name and in any fold. What weights were trained on that a training began with stands in ``init``.
+data set, under any name and in any fold. What weights were trained on that a training began with stands in ``init``,
+what a model was trained on whose points were learnt in ``teacher``.
 The server says the same of the studies folder, as data of which no fold is held out: its held-out images are not in
 the list. Facts without a fold, such as those of a server's training up to release 0.11.0, leave it unknown.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,11 @@ OWN = "own data"
 IMAGES = "image_digests"
 """In facts: digests of a user's images that were learnt from, in one text; for nobody's eyes."""
 DATA_SET = "data_set"
+INIT, TEACHER = "init", "teacher"
+"""In facts: what the weights that a training began with, and a model whose points it learnt, were trained on."""
+MODEL_FOLDS = "model_folds"
+"""In facts: folds of the training split known to the model that has named vertebrae for a training."""
+_BOXED_COUNTS = ("boxed_radiographs", "boxed_strips")
 _MISSING = "missing"
 
 
@@ -166,7 +173,7 @@ def trained_on(facts: Mapping[str, Any]) -> TrainedOn:
     is_known = facts.get("data") in (AASCE, OWN) and "fold" in facts
     if not (is_known and _is_fold(fold) and _is_fold(boxes_fold)):
         return _UNKNOWN | _before(facts)
-    boxed = _others(boxes_fold) if "boxed_radiographs" in facts else frozenset[int]()
+    boxed = _others(boxes_fold) if any(name in facts for name in _BOXED_COUNTS) else frozenset[int]()
     if facts["data"] == AASCE:
         return TrainedOn(_others(fold), boxed, True) | _before(facts)
     images, data_set = facts.get(IMAGES), facts.get(DATA_SET)
@@ -279,11 +286,11 @@ def read_known_images(path: Path) -> KnownImages:
 
 
 def init_facts(digest: str, before: TrainedOn) -> dict[str, Any]:
-    """What a training says under ``init`` of the weights that it begins with.
+    """What a training says under ``INIT`` of the weights that it begins with, and under ``TEACHER`` of a teacher's.
 
     Args:
         digest: of their file.
-        before: what the network that is trained on was trained on.
+        before: what they were trained on; ``stated`` is the inverse.
     """
     images: dict[str, Any] = {"folds": sorted(before.folds), "box_folds": sorted(before.box_folds)}
     images["is_known"] = before.is_known
@@ -329,16 +336,19 @@ def file_of_each_fold(
     return chosen
 
 
-def _before(facts: Mapping[str, Any]) -> TrainedOn:
-    """What weights were trained on that a training began with."""
-    if "init" not in facts:
-        return _NOTHING
+def stated(values: Any) -> TrainedOn:
+    """What ``init_facts`` states; unknown where no version of this project has written the values."""
     try:
-        init = facts["init"]
-        own = frozenset(init.get(IMAGES, "").split()), frozenset(init.get("data_sets", ()))
-        return TrainedOn(frozenset(init["folds"]), frozenset(init["box_folds"]), init["is_known"] is True, *own)
-    except (KeyError, TypeError, AttributeError):  # as no version of this project writes it
+        own = frozenset(values.get(IMAGES, "").split()), frozenset(values.get("data_sets", ()))
+        folds, box_folds = frozenset(values["folds"]), frozenset(values["box_folds"])
+        return TrainedOn(folds, box_folds, values["is_known"] is True, *own)
+    except (KeyError, TypeError, AttributeError):
         return _UNKNOWN
+
+
+def _before(facts: Mapping[str, Any]) -> TrainedOn:
+    """What weights were trained on that a training began with, and a teacher that it learnt from."""
+    return reduce(TrainedOn.__or__, (stated(facts[name]) for name in (INIT, TEACHER) if name in facts), _NOTHING)
 
 
 def _is_fold(fold: object) -> bool:

@@ -112,17 +112,14 @@ class ImageHeader:
     @classmethod
     def parse(cls, text: str | None, file: FileState) -> ImageHeader | None:
         """Read it; ``None`` where none is noted, or only that of another file."""
-        if text is None:
-            return None
         try:
-            size, mtime_ns, width, height, geometry, *more = json.loads(text)
+            size, mtime_ns, width, height, geometry, *more = json.loads(text or "[]")
             if (size, mtime_ns) != file:
                 return None
             noted, mm_per_px = more or (None, None)
             turn = noted and noted["orientation"] and Orientation(**noted["orientation"])
             frame = noted and ImageFrame(**{**noted, "orientation": turn})
-            geometry = ImageGeometry.parse(geometry)
-            return cls(int(width), int(height), geometry, frame, mm_per_px and tuple(map(float, mm_per_px)))
+            return cls(int(width), int(height), ImageGeometry.parse(geometry), frame, mm_per_px and tuple(mm_per_px))
         except (ValueError, TypeError, KeyError):
             return None
 

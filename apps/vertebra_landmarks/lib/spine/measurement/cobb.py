@@ -15,7 +15,7 @@ from typing import Optional
 
 import numpy as np
 
-from ..geometry import check_shape
+from ..geometry import check_shape, corners_of, directions_deg, endplate_lines
 from ..schema import CORNERS, POINTS, VERTEBRAE
 
 SCOLIOSIS_DEG = 10.0
@@ -32,7 +32,6 @@ MIN_SLIP_DEG = 3.0
 SIDES = ("left", "right")
 REGIONS = ("thoracic", "thoracolumbar", "lumbar")
 
-_TL, _TR, _BL, _BR = (POINTS.index(name) for name in CORNERS)
 _HALF_BODY_STEPS = 0.5 / 1.385
 """Half a body height in center distances, which are 1.385 body heights in the mean (AASCE)."""
 _DECIMALS = 6
@@ -233,10 +232,9 @@ def _as_line(angles: np.ndarray) -> np.ndarray:
 
 def _tilts(xy: np.ndarray) -> np.ndarray:
     """``(V, 2)`` tilts of the superior and inferior endplates in degrees, positive clockwise, NaN where absent."""
-    across = xy[:, (_TR, _BR)] - xy[:, (_TL, _BL)]
+    across = endplate_lines(corners_of(xy))
     has_length = np.isfinite(across).all(-1) & across.any(-1)
-    angles = np.degrees(np.arctan2(across[..., 1], across[..., 0]))
-    return np.where(has_length, _as_line(angles), np.nan)
+    return np.where(has_length, _as_line(directions_deg(across)), np.nan)
 
 
 def _largest_difference(tilt: Sequence[float]) -> list[int]:

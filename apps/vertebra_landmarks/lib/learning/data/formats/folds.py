@@ -14,6 +14,8 @@ from .data_set import DataImage, DataSet, digest_of
 
 FOLDS = 5
 FOLDS_FILE = "folds.csv"
+MIN_PATIENTS = 2
+"""To learn from some and hold others out."""
 COLUMNS = ("image", "digest", "patient", "fold")
 _REQUIRED = {"image", "fold"}
 Group = TypeVar("Group", int, str)
@@ -128,3 +130,29 @@ def write_folds(path: Path, data: DataSet) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([COLUMNS, *rows])
+
+
+def check_fold(data: DataSet, fold: int | None) -> list[DataImage]:
+    """The images of a fold of a user's data, if there are any, and others to learn from.
+
+    Raises:
+        ValueError: there are none on one side.
+    """
+    chosen = data.in_fold(fold)
+    if fold is None or not data.is_own:
+        return chosen
+    patients = {image.patient: image.fold for image in data.images}
+    if len(patients) < MIN_PATIENTS:
+        raise ValueError(
+            f"all {len(data.images)} images of {data.name} are of one patient, who is either learnt from or held out: "
+            "--fold none learns from all images, --patients says how names tell patients apart"
+        )
+    if not chosen:
+        filled = ", ".join(map(str, sorted(set(patients.values()))))
+        raise ValueError(
+            f"fold {fold} of {data.name} has no image: the {len(data.images)} images are of {len(patients)} patients, "
+            f"who are in the folds {filled}"
+        )
+    if len(chosen) == len(data.images):
+        raise ValueError(f"fold {fold} of {data.name} has all {len(chosen)} images, so that none is left to learn from")
+    return chosen

@@ -60,6 +60,7 @@ class LandmarkTask(Task):
         criterion: of maps.
         views: of images.
         sampler: of images.
+        weight: ``(N,)`` by which the corners of each image count.
         batch: views of a step, mirror images included.
         mirrored: share of them that are mirror images of others.
         consistency: weight of the difference between the maps of both.
@@ -71,25 +72,29 @@ class LandmarkTask(Task):
         criterion: LandmarkCriterion,
         views: BatchViews,
         sampler: ImageSampler,
+        weight: torch.Tensor,
         batch: int,
         mirrored: float,
         consistency: float,
     ) -> None:
         self.network, self.criterion, self.views, self.sampler = network, criterion, views, sampler
+        self.weight = weight
         self.random = sampler.random
         self.twice = int(batch * mirrored)
         self.once, self.consistency = batch - self.twice, consistency
 
     def loss(self) -> tuple[torch.Tensor, Terms]:
         """Total loss of a new batch, and its terms."""
-        images, label = self.views(self.sampler(self.once))
+        index = self.sampler(self.once)
+        (images, label), weight = self.views(index), self.weight[index]
         if self.twice:
             other, other_label = mirrored_views(images[: self.twice], label[: self.twice])
             images, label = torch.cat([images, other]), torch.cat([label, other_label])
+            weight = torch.cat([weight, weight[: self.twice]])
         with quick_precision(images.device):
             maps = self.network(images.contiguous(memory_format=torch.channels_last))
         maps = Maps(*(part.float() for part in maps))
-        total, terms = self.criterion(maps, label)
+        total, terms = self.criterion(maps, label, weight)
         if self.twice:
             terms["mirror"] = mirror_difference(maps, self.twice)
             total = total + self.consistency * terms["mirror"]

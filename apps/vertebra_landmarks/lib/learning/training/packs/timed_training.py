@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..averaging import Average
+from ..averaging import Average, all_finite
 from .tasks import Task, Terms
 
 _CHECK_EVERY = 100  # steps between looks at the loss, each of which waits for the device
@@ -49,8 +49,8 @@ class TimedSchedule:
 class TimedTraining:
     """Trains until the time is up.
 
-    A step whose gradient is not finite is left out. Where the weights are spoilt all the same, the training goes on
-    from the averaged ones at half the rate.
+    A step whose gradient is not finite is left out, and the averages take in finite numbers only. Where weights or
+    statistics are spoilt all the same, the training goes on from the averaged ones at half the rate.
 
     Args:
         task: what is learnt.
@@ -150,18 +150,18 @@ class TimedTraining:
         return {name: value.detach() for name, value in (("loss", loss), *terms.items())}
 
     def _check(self, means: Mapping[str, float]) -> None:
-        """Report mean losses; where the weights are spoilt, go on from the averaged ones.
+        """Report mean losses; where weights or statistics are spoilt, go on from the averaged ones.
 
         Raises:
             FloatingPointError: these are spoilt too.
         """
         figures = " ".join(f"{name} {value:.4f}" for name, value in means.items())
         self.report(f"{self.elapsed:.0f} s, step {self.steps}: {figures}")
-        if all(bool(value.isfinite().all()) for value in self.task.network.parameters()):
+        if all_finite(self.task.network):
             return
-        if not self.average.is_finite:
-            raise FloatingPointError("the loss is no longer finite, nor are the averaged weights; lower the rate")
-        self.report("the loss is no longer finite: back to the averaged weights at half the rate")
+        if not all_finite(self.average.module):
+            raise FloatingPointError("weights are no longer finite, nor are the averaged ones; lower the rate")
+        self.report("weights are no longer finite: back to the averaged ones at half the rate")
         self.average.restore()
         self.optimizer = self._new_optimizer()
         self._rate_factor /= 2

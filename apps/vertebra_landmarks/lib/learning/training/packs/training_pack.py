@@ -159,12 +159,14 @@ def read_pack(path: Path) -> TrainingPack:
                 parts = {name: content[name] for name in content.files}
             header = json.loads(parts["header"].tobytes())
             if header["version"] != _VERSION:
-                raise ValueError(f"version {header['version']}")
+                raise ValueError(f"its version is {header['version']}, not {_VERSION}")
             data = _data_set(header["data"], header["records"])
             images = _images(parts, len(data.images))
             return TrainingPack(images, data, dict(header["facts"]))
         except (KeyError, IndexError, TypeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path.name} is no training pack that this scripts/pack_training.py writes") from error
+            raise ValueError(
+                f"{path.name} is no training pack that this scripts/pack_training.py writes: {error}"
+            ) from error
 
 
 def _images(parts: Mapping[str, np.ndarray], records: int) -> tuple[PackedImage, ...]:

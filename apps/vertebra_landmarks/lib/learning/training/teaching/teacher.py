@@ -9,9 +9,12 @@ without names.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +27,11 @@ from ...data.boxed_images import unnamed_label
 from ...data.labelled_items import gross_error
 
 IMAGES_FILE, POINTS_FILE = "images.csv", "points.csv"
-IMAGE_COLUMNS = ("source", "image", "fold", "marks", "kept", "reason", "named", "lead", "apart_steps", "model_folds")
+TEACHER_FILE = "teacher.json"
+"""What the teacher was trained on, as ``provenance.init_facts`` states it."""
+_MODEL_COLUMNS = "model_folds", "model_box_folds"
+IMAGE_COLUMNS = ("source", "image", "fold", "marks", "kept", "reason", "named", "lead", "apart_steps", *_MODEL_COLUMNS)
+_READ_COLUMNS = "source", "image", "kept"
 POINT_COLUMNS = ("source", "image", "vertebra", "point", "x", "y", "state")
 ALL_POINTS, CENTERS_ONLY = "points", "centers"
 """What is kept of an image, in the column "kept"; empty where nothing is."""
@@ -36,6 +43,7 @@ MAX_CORNER_APART = 0.15
 """Steps beyond which a corner is not taught."""
 MIN_MATCHED = 0.7
 """Share of the marks that have to be matched for the others to be placed by them."""
+_STATES = (ABSENT, PRESENT, UNNAMED, UNKNOWN)
 _MAX_SHIFT = 2  # levels by which the names of two predictions may differ
 _CENTER = POINTS.index(CENTER)
 
@@ -195,21 +203,54 @@ def read_taught_labels(folder: Path) -> dict[tuple[str, str], tuple[np.ndarray, 
         OSError: a table cannot be read.
     """
     kept: dict[tuple[str, str], tuple[np.ndarray, str]] = {}
-    for row in _table(folder / IMAGES_FILE, IMAGE_COLUMNS):
+    for row in _table(folder / IMAGES_FILE, _READ_COLUMNS):
         if row["kept"]:
             label = np.zeros((len(VERTEBRAE), len(POINTS), 3))
             label[..., STATE] = ABSENT
             kept[row["source"], row["image"]] = label, row["kept"]
-    for row in _table(folder / POINTS_FILE, POINT_COLUMNS):
+    for number, row in enumerate(_table(folder / POINTS_FILE, POINT_COLUMNS), start=2):
         found = kept.get((row["source"], row["image"]))
         try:
-            place = VERTEBRAE.index(row["vertebra"]), POINTS.index(row["point"])
-            values = float(row["x"]), float(row["y"]), float(row["state"])
+            place, values = _point(row)
         except ValueError as error:
-            raise ValueError(f"{POINTS_FILE}: {row['image']} has a row that is no point: {error}") from error
+            raise ValueError(f"{POINTS_FILE}: row {number}, of {row['image']}, is no point: {error}") from error
         if found is not None:
             found[0][place] = values
     return kept
+
+
+def _point(row: Mapping[str, str]) -> tuple[tuple[int, int], tuple[float, float, float]]:
+    """Which point a row is of, and its x, y and state.
+
+    Raises:
+        ValueError: a name or a state is unknown, or x or y is no finite number.
+    """
+    place = VERTEBRAE.index(row["vertebra"]), POINTS.index(row["point"])
+    x, y, state = float(row["x"]), float(row["y"]), float(row["state"])
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise ValueError(f"x and y must be finite numbers, got {row['x']:.20}, {row['y']:.20}")
+    if state not in _STATES:
+        raise ValueError(f"the state must be one of {', '.join(f'{s:.0f}' for s in _STATES)}, got {row['state']:.20}")
+    return place, (x, y, state)
+
+
+def read_teacher(folder: Path) -> dict[str, Any] | None:
+    """What ``TEACHER_FILE`` of a folder states, see ``provenance.stated``; ``None`` where the folder has none.
+
+    Raises:
+        ValueError: it is no JSON object.
+        OSError: it cannot be read.
+    """
+    path = folder / TEACHER_FILE
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path.name} of {folder.name} is no JSON file: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} of {folder.name} must hold a JSON object")
+    return content
 
 
 def _table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
