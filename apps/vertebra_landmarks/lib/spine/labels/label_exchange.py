@@ -369,5 +369,4 @@ def fit_to_image(spine: Spine, width: int, height: int) -> Spine:
 
 def _is_outside(xy: np.ndarray, width: int, height: int) -> np.ndarray:
     """Which of the points ``(N, 2)`` lie outside an image: ``(N,)``."""
-    is_outside: np.ndarray = ((xy < -0.5) | (xy > np.array([width, height]) - 0.5)).any(-1)
-    return is_outside
+    return np.asarray(((xy < -0.5) | (xy > np.array([width, height]) - 0.5)).any(-1))
