@@ -156,6 +156,14 @@ def test_a_value_out_of_range_is_refused_by_name(values: dict[str, Any], name: s
         config_from_dict(values)
 
 
+@pytest.mark.parametrize("text", ["1e-4", "1E-4", "+.1e-3", "1.0e-4", "0.0001"])
+def test_numbers_are_written_as_in_python(text: str, tmp_path: Path) -> None:
+    assert load_config(overrides={"training.learning_rate": text}).training.learning_rate == pytest.approx(1e-4)
+    content = DEFAULT_CONFIG_FILE.read_text(encoding="utf-8").replace("learning_rate: 1.0e-3", f"learning_rate: {text}")
+    (tmp_path / "own.yaml").write_text(content, encoding="utf-8")
+    assert load_config(tmp_path / "own.yaml").training.learning_rate == pytest.approx(1e-4)
+
+
 def test_overrides_replace_values_of_the_file() -> None:
     config = load_config(overrides={"training.epochs": "3", "augmentation.gamma": "[0.5, 2]", "loss.alpha": "1"})
     assert (config.training.epochs, config.augmentation.gamma, config.loss.alpha) == (3, (0.5, 2.0), 1.0)

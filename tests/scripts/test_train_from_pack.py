@@ -41,7 +41,7 @@ from lib.learning.training.teaching.teacher import (
     point_rows,
 )
 from lib.learning.training.teaching.unnamed_images import read_boxed
-from lib.learning.weights.network_file import load_network
+from lib.learning.weights.network_file import NetworkFile, load_network, save_network
 from lib.learning.weights.provenance import OWN, TrainedOn, file_trained_on, init_facts, trained_on
 from lib.learning.weights.weight_files import CornerWeights, file_digest, load_weights, save_weights
 from lib.spine.schema import POINTS, VERTEBRAE
@@ -363,6 +363,7 @@ def test_weights_from_a_users_pack_know_their_patients(
         ),
         (("--pack", "{weights}"), "is no training pack"),
         (("--init", "{pack}"), "not a weight file"),
+        (("--init", "{network}"), "but a single network, which scripts/join_networks.py puts into one"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(
@@ -376,7 +377,9 @@ def test_what_cannot_be_trained_is_refused(
 ) -> None:
     given = ("--pack", pack, "--init", weights, "--network", "corners", "--output", tmp_path / "c.pt")
     settings = [word for name, value in SMALL.items() for word in ("--set", name, value)]
-    last = [word.format(pack=pack, weights=weights) for word in words]
+    network = tmp_path / "single.pt"
+    save_network(network, NetworkFile("corners", {}, {}, {}))
+    last = [word.format(pack=pack, weights=weights, network=network) for word in words]
     fixed = ("--device", "cpu", "--seconds", 1, "--batch", 4)
     assert call(monkeypatch, train_from_pack, *given, *fixed, *settings, *last) == 1
     assert message in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -267,6 +268,15 @@ def model_config_from_dict(values: Mapping[str, Any], where: str) -> ModelConfig
     return checked(ModelConfig, {name: values[name] for name in names if name in values}, where)
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads ``1e-4`` as a number, as Python does: YAML 1.1 wants ``1.0e-4`` and takes it for a text otherwise."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
 def load_config(path: Path = DEFAULT_CONFIG_FILE, overrides: Mapping[str, str] | None = None) -> Config:
     """Read the configuration file.
 
@@ -279,7 +289,7 @@ def load_config(path: Path = DEFAULT_CONFIG_FILE, overrides: Mapping[str, str] |
         OSError: the file cannot be read.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except yaml.YAMLError as error:
         raise ValueError(f"{path.name} is not valid YAML: {error}") from error
     for name, text in (overrides or {}).items():
@@ -288,7 +298,7 @@ def load_config(path: Path = DEFAULT_CONFIG_FILE, overrides: Mapping[str, str] |
         if not isinstance(settings, dict) or key not in settings:
             raise ValueError(f"{path.name} has no setting {name!r}")
         try:
-            settings[key] = yaml.safe_load(text)
+            settings[key] = yaml.load(text, _Loader)
         except yaml.YAMLError as error:
             raise ValueError(f"setting {name!r}: {text!r} is not a valid value") from error
     return config_from_dict(values, path.name)

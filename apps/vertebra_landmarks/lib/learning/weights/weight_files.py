@@ -22,6 +22,8 @@ from ..validation import checked
 
 MODEL = "model"
 _CONFIG, _SCHEMA, _FACTS, _PRIOR = "config", "schema_version", "facts", "chain_prior"
+_NETWORK = "network"
+"""In files of one network (``network_file``) only: which one it is."""
 _REFINER, _ERRORS = "refiner", "errors"
 ERRORS_MEASURED_ON = "errors_measured_on"
 """In the facts of a corner network: what the error model beside it was measured on.
@@ -148,7 +150,9 @@ def load_weights(path: Path) -> Weights:
     except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError) as error:
         raise ValueError(f"{path.name}: not a weight file of this project") from error
     if not isinstance(content, dict) or not {MODEL, _CONFIG, _SCHEMA, _FACTS} <= set(content):
-        raise ValueError(f"{path.name}: not a weight file of this project")
+        is_single = isinstance(content, dict) and _NETWORK in content
+        hint = ", but a single network, which scripts/join_networks.py puts into one" if is_single else ""
+        raise ValueError(f"{path.name}: not a weight file of this project{hint}")
     if content[_SCHEMA] != SCHEMA_VERSION:
         raise ValueError(f"{path.name}: made for landmark schema {content[_SCHEMA]}, this is schema {SCHEMA_VERSION}")
     if not (isinstance(content[_CONFIG], Mapping) and isinstance(content[_FACTS], Mapping)):
