@@ -52,18 +52,40 @@ class Task(ABC):
         """Total loss of a new batch, and its terms."""
 
 
-class LandmarkTask(Task):
-    """The landmark network on random views; of some the mirror images too, on which it must agree.
+class MirroredTask(Task):
+    """A task of which a share of each batch are mirror images of others, on which the network must agree.
 
     Args:
         network: on its device.
-        criterion: of maps.
-        views: of images.
         sampler: of images.
         weight: ``(N,)`` by which the corners of each image count.
-        batch: views of a step, mirror images included.
+        batch: items of a step, mirror images included.
         mirrored: share of them that are mirror images of others.
-        consistency: weight of the difference between the maps of both.
+        consistency: weight of the difference between both.
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        sampler: ImageSampler,
+        weight: torch.Tensor,
+        batch: int,
+        mirrored: float,
+        consistency: float,
+    ) -> None:
+        self.network, self.sampler, self.weight = network, sampler, weight
+        self.random = sampler.random
+        self.twice = int(batch * mirrored)
+        self.once, self.consistency = batch - self.twice, consistency
+
+
+class LandmarkTask(MirroredTask):
+    """The landmark network on random views; of some the mirror images too, on which it must agree.
+
+    Args:
+        criterion: of maps.
+        views: of images; ``batch`` counts them, ``consistency`` weighs the difference between maps.
+        network, sampler, weight, batch, mirrored, consistency: as for ``MirroredTask``.
     """
 
     def __init__(
@@ -77,11 +99,8 @@ class LandmarkTask(Task):
         mirrored: float,
         consistency: float,
     ) -> None:
-        self.network, self.criterion, self.views, self.sampler = network, criterion, views, sampler
-        self.weight = weight
-        self.random = sampler.random
-        self.twice = int(batch * mirrored)
-        self.once, self.consistency = batch - self.twice, consistency
+        super().__init__(network, sampler, weight, batch, mirrored, consistency)
+        self.criterion, self.views = criterion, views
 
     def loss(self) -> tuple[torch.Tensor, Terms]:
         """Total loss of a new batch, and its terms."""
@@ -118,17 +137,12 @@ def mirror_difference(maps: Maps, count: int) -> torch.Tensor:
     return heat + 0.5 * (offset + corner)
 
 
-class CornerTask(Task):
+class CornerTask(MirroredTask):
     """The corner network on random patches; of some spines the mirror images too, on which it must agree.
 
     Args:
-        network: on its device.
-        patches: of images.
-        sampler: of images.
-        weight: ``(N,)`` by which the corners of each image count.
-        batch: spines of a step, mirror images included.
-        mirrored: share of them that are mirror images of others.
-        consistency: weight of the distance between the corners of both.
+        patches: of images; ``batch`` counts spines, ``consistency`` weighs the distance between corners.
+        network, sampler, weight, batch, mirrored, consistency: as for ``MirroredTask``.
     """
 
     def __init__(
@@ -141,10 +155,8 @@ class CornerTask(Task):
         mirrored: float,
         consistency: float,
     ) -> None:
-        self.network, self.patches, self.sampler, self.weight = network, patches, sampler, weight
-        self.random = sampler.random
-        self.twice = int(batch * mirrored)
-        self.once, self.consistency = batch - self.twice, consistency
+        super().__init__(network, sampler, weight, batch, mirrored, consistency)
+        self.patches = patches
 
     def loss(self) -> tuple[torch.Tensor, Terms]:
         """Total loss of a new batch, and its terms."""
