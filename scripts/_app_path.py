@@ -18,4 +18,6 @@ _inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep
 if str(APP) not in _inherited:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(APP), *_inherited])
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded: spinning threads starve busy hosts
+if "OMP_WAIT_POLICY" not in os.environ:  # read when torch is loaded: threads that spin for long starve busy hosts
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # of libgomp: many waits end sooner than a sleeper wakes

@@ -36,7 +36,6 @@ MAX_WORKERS = 16
 SETTINGS = {
     "MONAI_LABEL_AUTO_UPDATE_SCORING": "false",  # else a process per scoring method at start and after each image
     "MONAI_LABEL_TRACKING_ENABLED": "false",  # else training asks for mlflow, which is not installed
-    "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep; spinning ones make all slow on a busy host
     "PYTHONUNBUFFERED": "1",  # the log must hold the last lines of a server that dies
 }
 """Environment of the server, where the user's own does not say otherwise."""

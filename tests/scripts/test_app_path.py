@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-CHECK = "import os, _app_path; print(os.environ['OMP_WAIT_POLICY'])"
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+CHECK = f"import os, _app_path; print(*(os.environ.get(name) for name in {WAITING}))"
 
 
 def imported(path: Path) -> list[str]:
@@ -34,9 +35,16 @@ def test_what_is_set_for_torch_is_set_before_it_is_loaded(script: str) -> None:
     assert all(names.index("_app_path") < place for place in loads_torch)
 
 
-@pytest.mark.parametrize(("given", "used"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
-def test_waiting_threads_sleep_unless_the_user_wants_otherwise(given: dict[str, str], used: str) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | given
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ({}, "PASSIVE 3000"),
+        ({"GOMP_SPINCOUNT": "7"}, "PASSIVE 7"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None"),
+    ],
+)
+def test_waiting_threads_soon_sleep_unless_the_user_wants_otherwise(given: dict[str, str], used: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in WAITING} | given
     run = subprocess.run(
         [sys.executable, "-c", CHECK], cwd=SCRIPTS, env=environment, capture_output=True, text=True, check=True
     )
