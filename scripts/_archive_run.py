@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from _path_arguments import existing_file
 from lib.archive.execution.attempts import DyingWorkersError
 from lib.archive.execution.job import Job, ModelMismatchError
 from lib.archive.execution.part_worker import GPU_BATCH_SIZE, PartReport
@@ -43,7 +44,7 @@ def parse_arguments(description: str | None, arguments: Sequence[str] | None = N
     parser.add_argument("--output", required=True, help="folder or URL, such as s3://bucket/folder, for the results")
     parser.add_argument("--column", help="column of the manifest that has the images (default: image, path, file, ...)")
     parser.add_argument("--decoder", choices=DECODERS, default=DEFAULT_DECODER)
-    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
+    parser.add_argument("--weights", type=existing_file, default=DEFAULT_WEIGHTS_FILE)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument(
         "--batch-size", type=int, help=f"images that a GPU predicts at once (default: {GPU_BATCH_SIZE}; on a CPU one)"
@@ -59,8 +60,12 @@ def parse_arguments(description: str | None, arguments: Sequence[str] | None = N
     )
     parser.add_argument("--retry", action="store_true", help="try images again that were not fetched or set aside")
     parser.add_argument("--allow-refused", action="store_true", help="exit status 0 although images have no landmarks")
-    parser.add_argument("--dicomweb-filter", type=Path, metavar="FILE", help="which images of a PACS, see docs/PACS.md")
-    parser.add_argument("--dicomweb-ca", type=Path, metavar="FILE", help="certificates that a PACS is checked with")
+    parser.add_argument(
+        "--dicomweb-filter", type=existing_file, metavar="FILE", help="which images of a PACS, see docs/PACS.md"
+    )
+    parser.add_argument(
+        "--dicomweb-ca", type=existing_file, metavar="FILE", help="certificates that a PACS is checked with"
+    )
     return parser.parse_args(arguments)
 
 

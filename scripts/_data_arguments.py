@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import _app_path  # noqa: F401
+from _path_arguments import existing_file
 from lib.learning.data.formats.aasce_layout import AasceLayout
 from lib.learning.data.formats.data_set import DataOptions, DataSet
 from lib.learning.data.formats.folds import FOLDS_FILE, read_folds, with_folds, write_folds
@@ -20,6 +22,10 @@ from lib.spine.labels.landmark_names import NameMap
 DATA_HELP = "labelled images: a studies folder, COCO, CSV or JSON file, or a folder in the AASCE layout"
 MIN_IMAGES = 2
 MAX_SENTENCES = 20
+"""Reasons to leave labels out that are told."""
+MAX_ALIKE = 3
+"""Labels that are told of each such reason."""
+_LEFT_OUT = re.compile(r"image '(?P<name>.+?)': (?P<reason>.*)", re.DOTALL)
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +33,9 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("your own data (see docs/TRAINING.md)")
     group.add_argument("--format", choices=(AUTO, *FORMATS), default=AUTO, help="of --data; auto: as the path looks")
     group.add_argument("--image-folder", type=Path, metavar="DIR", help="images of a label file, if not beside it")
-    group.add_argument("--map", type=Path, metavar="FILE", help="table or JSON: names in the file, and ours for them")
+    group.add_argument(
+        "--map", type=existing_file, metavar="FILE", help="table or JSON: names in the file, and ours for them"
+    )
     group.add_argument(
         "--patients",
         default="",
@@ -98,9 +106,15 @@ def keep_folds(arguments: argparse.Namespace, data: DataSet, folder: Path) -> No
 
 
 def _table(given: Path | None, beside: Iterable[Path], run: Path | None) -> Path | None:
-    """The table of folds to read; that of ``--folds`` may be missing only where a training writes it."""
+    """The table of folds to read; that of ``--folds`` may be missing only where a training writes it.
+
+    Raises:
+        ValueError: it is missing elsewhere.
+    """
     if given is not None:
-        return given if given.exists() or run is None else None
+        if run is None and not given.is_file():
+            raise ValueError(f"there is no table of folds {given}")
+        return given if given.exists() else None
     folders = ([] if run is None else [run]) + list(beside)
     return next((folder / FOLDS_FILE for folder in folders if (folder / FOLDS_FILE).is_file()), None)
 
@@ -113,10 +127,14 @@ def _describe(data: DataSet) -> str:
 
 
 def _report(data: DataSet, has_rule: bool) -> None:
-    for sentence in data.skipped[:MAX_SENTENCES]:
-        print(sentence, file=sys.stderr)
-    if len(data.skipped) > MAX_SENTENCES:
-        print(f"and {len(data.skipped) - MAX_SENTENCES} more", file=sys.stderr)
+    reasons = _by_reason(data.skipped)
+    for alike in reasons[:MAX_SENTENCES]:
+        print(*alike[:MAX_ALIKE], sep="\n", file=sys.stderr)
+        if len(alike) > MAX_ALIKE:
+            print(f"and {len(alike) - MAX_ALIKE} more like these", file=sys.stderr)
+    others = sum(map(len, reasons[MAX_SENTENCES:]))
+    if others:
+        print(f"and {others} more", file=sys.stderr)
     if data.skipped:
         count = len(data.skipped) + len(data.images)
         print(f"{len(data.skipped)} of {count} labels of {data.name} are left out", file=sys.stderr)
@@ -130,3 +148,13 @@ def _report(data: DataSet, has_rule: bool) -> None:
             "names tell patients apart",
             file=sys.stderr,
         )
+
+
+def _by_reason(sentences: Iterable[str]) -> list[list[str]]:
+    """Sentences about labels that are left out, those together that differ in nothing but the name of the image."""
+    groups: dict[str, list[str]] = {}
+    for sentence in sentences:
+        parts = _LEFT_OUT.fullmatch(sentence)
+        reason = sentence if parts is None else parts["reason"].replace(parts["name"], "")
+        groups.setdefault(reason, []).append(sentence)
+    return list(groups.values())

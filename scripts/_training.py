@@ -18,6 +18,7 @@ import torch
 
 from _data_arguments import DATA_HELP, add_data_options
 from _held_out_arguments import add_assume_unseen, add_fold
+from _path_arguments import existing_file
 from lib.learning.config import DEFAULT_CONFIG_FILE
 from lib.learning.optional_packages import missing_packages
 from lib.learning.training import distributed
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser, example: str) -> None:
     add_fold(parser, "learn from all of them and keep the last weights")
     add_assume_unseen(parser)
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG_FILE)
+    parser.add_argument("--config", type=existing_file, default=DEFAULT_CONFIG_FILE)
     parser.add_argument(
         "--set", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help=f"e.g. {example}"
     )

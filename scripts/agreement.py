@@ -12,6 +12,7 @@ from pathlib import Path
 
 import _app_path  # noqa: F401
 from _agreement_plots import draw_plots
+from _path_arguments import existing_file
 from _study_readings import model_readings, readings_of_table
 from experiments.plot_style import check_library
 from labels import open_store
@@ -35,7 +36,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "readings", help="studies folder, address of a PACS's DICOMweb service, or table of readings (CSV)"
     )
     parser.add_argument("--output", type=Path, required=True, help="folder of tables, plots and methods paragraph")
-    parser.add_argument("--model", type=Path, help="the model's points: landmarks.csv of scripts/predict.py")
+    parser.add_argument("--model", type=existing_file, help="the model's points: landmarks.csv of scripts/predict.py")
     parser.add_argument(
         "--model-name", default="model", help="of the model; one of the readers of a table (default: %(default)s)"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import _app_path  # noqa: F401
 from _data_arguments import DATA_HELP, add_data_options, read_data
+from _path_arguments import existing_file
 from lib.learning.data.label_audit import COLUMNS, contradicted_names, findings, names_finding
 from lib.spine.atomic_write import atomic_write, check_writable
 
@@ -19,7 +20,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help=DATA_HELP)
     add_data_options(parser)
     parser.add_argument(
-        "--names", type=Path, help="table of audit_names.py; images its model was trained on are left out"
+        "--names", type=existing_file, help="table of audit_names.py; images its model was trained on are left out"
     )
     parser.add_argument("--output", type=Path, required=True, help="CSV file")
     return parser.parse_args(arguments)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 import _app_path  # noqa: F401
 from _data_arguments import DATA_HELP, add_data_options, read_data
+from _path_arguments import existing_file
 from lib.image_io import read_radiograph
 from lib.learning.codec import PRESENT, STATE, UNNAMED
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
@@ -33,7 +34,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add_data_options(parser)
     parser.add_argument("--boxes", type=Path, help="radiographs with unnamed boxes")
     parser.add_argument("--output", type=Path, required=True, help="CSV file")
-    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
+    parser.add_argument("--weights", type=existing_file, default=DEFAULT_WEIGHTS_FILE)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parsed = parser.parse_args(arguments)
     if parsed.data is None and parsed.boxes is None:

@@ -20,6 +20,7 @@ import psutil
 import torch
 from PIL import Image
 
+from _path_arguments import existing_file
 from lib.image_io import read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.decoders import DECODERS, DEFAULT_DECODER
@@ -39,13 +40,13 @@ FIRST_SEED = 7
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--image", type=Path, help="file to time; without it, a generated image is used")
+    parser.add_argument("--image", type=existing_file, help="file to time; without it, a generated image is used")
     parser.add_argument("--size", type=int, nargs=2, default=(2000, 6000), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--images", type=int, default=8, help="images of the batch for images per second")
     parser.add_argument("--decoder", choices=DECODERS, default=DEFAULT_DECODER)
     parser.add_argument("--threads", type=int, help="cores that the network may use")
-    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
+    parser.add_argument("--weights", type=existing_file, default=DEFAULT_WEIGHTS_FILE)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--json", type=Path, help="file for the figures")
     parsed = parser.parse_args(arguments)

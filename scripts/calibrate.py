@@ -21,6 +21,7 @@ from tqdm import tqdm
 import _app_path  # noqa: F401
 from _data_arguments import DATA_HELP, add_data_options, read_data
 from _held_out_arguments import add_assume_unseen
+from _path_arguments import existing_file
 from lib.evaluation.calibration import calibrate, share_inside
 from lib.evaluation.metrics import distances, name_shift
 from lib.image_io import read_radiograph
@@ -55,11 +56,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", type=Path, help=DATA_HELP)
-    source.add_argument("--from", type=Path, dest="source", metavar="FILE", help="weight file with a measured one")
+    source.add_argument(
+        "--from", type=existing_file, dest="source", metavar="FILE", help="weight file with a measured one"
+    )
     parser.add_argument("--fold", type=int, choices=range(FOLDS), help="of --data, not trained on; 0 if left out")
     add_assume_unseen(parser)
     add_data_options(parser)
-    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE, help="weight file with a corner network")
+    parser.add_argument(
+        "--weights", type=existing_file, default=DEFAULT_WEIGHTS_FILE, help="weight file with a corner network"
+    )
     parser.add_argument("--output", type=Path, required=True, help="weight file to write")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parsed = parser.parse_args(arguments)
@@ -166,7 +171,7 @@ def measured(arguments: argparse.Namespace, weights: Weights) -> tuple[ErrorMode
     try:
         cross_checked(cases, deal([image.patient for image in chosen], 2))
     except ValueError as error:
-        print(f"not cross-checked: {error}")
+        print(f"not checked on one half of the images by the other: {error}")
     measured_on = {"data": AASCE, "fold": arguments.fold, "films": len(cases), "decoder": DECODER}
     if data.is_own:
         measured_on |= own_facts(data, chosen)

@@ -35,6 +35,7 @@ from _evaluation_samples import (
     was_calibrated_on,
     was_trained_on,
 )
+from _path_arguments import existing_file
 from lib.archive.results.record import landmark_records
 from lib.archive.results.tables import LANDMARKS, TABLES, landmark_rows
 from lib.evaluation.box_matching import match_boxes
@@ -117,14 +118,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="only these folds of the labelled images or of the boxes",
     )
     parser.add_argument(
-        "--audit", type=Path, metavar="CSV", help="table of audit_labels.py; its images leave set sound"
+        "--audit", type=existing_file, metavar="CSV", help="table of audit_labels.py; its images leave set sound"
     )
     parser.add_argument("--kind", choices=KINDS, help="only whole images or only trunk crops; goes with --boxes")
     parser.add_argument("--decoder", choices=DECODERS, nargs="+", default=[DEFAULT_DECODER], help="one or several")
     parser.add_argument("--padded", action="store_true", help="put every image into a larger, random field first")
     parser.add_argument(
         "--weights",
-        type=Path,
+        type=existing_file,
         nargs="+",
         default=[DEFAULT_WEIGHTS_FILE],
         metavar="FILE",

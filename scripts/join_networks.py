@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import _app_path  # noqa: F401
+from _path_arguments import existing_file
 from lib.learning.weights.network_file import (
     CORNERS,
     LANDMARKS,
@@ -40,7 +41,7 @@ BASE = "base"
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--base", type=Path, required=True, help="weight file that the rest is taken from")
+    parser.add_argument("--base", type=existing_file, required=True, help="weight file that the rest is taken from")
     parser.add_argument(f"--{LANDMARKS}", nargs="+", metavar="FILE [WEIGHT]", help="landmark network")
     parser.add_argument(f"--{CORNERS}", nargs="+", metavar="FILE [WEIGHT]", help="corner network")
     parser.add_argument("--output", type=Path, required=True, help="weight file to write")

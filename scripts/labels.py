@@ -19,6 +19,7 @@ import numpy as np
 import _app_path  # noqa: F401
 from _deidentified_export import export_deidentified
 from _images_table import HEADER, export_images
+from _path_arguments import existing_file
 from lib.image_io import Radiograph, read_radiograph
 from lib.server.config import parse_conf
 from lib.server.filenames import check_studies, check_tag, is_dicomweb
@@ -98,7 +99,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         else:
             command.add_argument("--user", default="", help="who made the labels")
             command.add_argument(
-                "--map", type=Path, metavar="FILE", help="table or JSON: names in the file, and ours for them"
+                "--map", type=existing_file, metavar="FILE", help="table or JSON: names in the file, and ours for them"
             )
     return parser.parse_args(arguments)
 

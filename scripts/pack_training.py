@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 import _app_path  # noqa: F401
 from _data_arguments import DATA_HELP, add_data_options, keep_folds, read_data
+from _path_arguments import existing_file
 from lib.learning.codec import ABSENT, PRESENT, STATE
 from lib.learning.data import IMAGE, LABEL
 from lib.learning.data.boxed_images import unnamed_label
@@ -73,7 +74,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help=DATA_HELP)
     add_data_options(parser)
-    parser.add_argument("--names", type=Path, help="table of scripts/audit_names.py: names to move, or not to learn")
+    parser.add_argument(
+        "--names", type=existing_file, help="table of scripts/audit_names.py: names to move, or not to learn"
+    )
     parser.add_argument("--boxes", type=Path, help="radiographs with unnamed boxes")
     parser.add_argument("--strips", type=Path, help="strips with unnamed boxes")
     parser.add_argument("--quads", type=Path, help="generated images with unnamed quadrangles")

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 import _app_path  # noqa: F401
+from _path_arguments import existing_file
 from _result_tables import DoneImage, ResultTables
 from lib import __version__
 from lib.archive.results.record import ImageRecord
@@ -51,7 +52,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="images, or folders that hold images")
     parser.add_argument("--output", type=Path, required=True, help="folder for the results; made when missing")
     parser.add_argument("--decoder", choices=DECODERS, default=DEFAULT_DECODER)
-    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
+    parser.add_argument("--weights", type=existing_file, default=DEFAULT_WEIGHTS_FILE)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--report", action="store_true", help="write a report per image, as PDF")
     parser.add_argument("--page", choices=PAGE_SIZES, default="a4", help="paper of the reports (default: %(default)s)")

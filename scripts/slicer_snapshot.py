@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import _app_path  # noqa: F401
+from _path_arguments import existing_file
 from harness.fake_slicer.desktop import PANEL_WIDTH, Desktop, desktop
 from harness.local_server import OwnServer, own_server
 from lib.spine.image_suffixes import image_stem
@@ -55,7 +56,7 @@ def parse_arguments(arguments: "list[str] | None") -> argparse.Namespace:
         SystemExit: it is wrong (status 2).
     """
     parser = argparse.ArgumentParser(description="Write a screenshot of the Slicer module with an image.")
-    parser.add_argument("image", type=Path, help="radiograph")
+    parser.add_argument("image", type=existing_file, help="radiograph")
     parser.add_argument("--output", type=Path, required=True, help="screenshot to write (.png)")
     parser.add_argument("--server", help="address of a running server (default: one is started)")
     parser.add_argument("--state", choices=STATES, default="normal", help="what the module is doing (default: normal)")

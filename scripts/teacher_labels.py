@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 import _app_path  # noqa: F401
+from _path_arguments import existing_file
 from lib.image_io import Radiograph, read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.data.synthetic import padded
@@ -53,7 +54,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--strips", type=Path, help="strips with unnamed boxes")
     parser.add_argument("--quads", type=Path, help="generated images with unnamed quadrangles")
     parser.add_argument("--count", type=int, default=600, help="images of --quads, spread over all of them")
-    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
+    parser.add_argument("--weights", type=existing_file, default=DEFAULT_WEIGHTS_FILE)
     parser.add_argument(
         "--output", type=Path, required=True, help=f"folder for {IMAGES_FILE}, {POINTS_FILE} and {TEACHER_FILE}"
     )

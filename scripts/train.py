@@ -16,6 +16,7 @@ import torch
 import _training
 from _data_arguments import keep_folds, read_data
 from _held_out_arguments import add_boxes_fold
+from _path_arguments import existing_file
 from lib.learning.config import Config, load_config
 from lib.learning.data import IMAGE, boxed_images
 from lib.learning.data.formats.data_set import DataSet, to_items
@@ -36,10 +37,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--boxes", type=Path, help="radiographs with unnamed boxes to learn from as well")
     add_boxes_fold(parser, "--boxes")
-    parser.add_argument("--names", type=Path, help="table of scripts/audit_names.py: names to move, or not to learn")
+    parser.add_argument(
+        "--names", type=existing_file, help="table of scripts/audit_names.py: names to move, or not to learn"
+    )
     start = parser.add_mutually_exclusive_group()
-    start.add_argument("--imagenet", type=Path, help="public ImageNet weights of the backbone to start from")
-    start.add_argument("--init", type=Path, help="weight file to start from, which has not seen what is held out")
+    start.add_argument("--imagenet", type=existing_file, help="public ImageNet weights of the backbone to start from")
+    start.add_argument(
+        "--init", type=existing_file, help="weight file to start from, which has not seen what is held out"
+    )
     _training.add_arguments(parser, "training.epochs 3")
     parsed = _training.parse(parser, arguments)
     if not hasattr(parsed, "boxes_fold"):

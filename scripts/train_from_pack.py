@@ -20,6 +20,7 @@ import _app_path  # noqa: F401  # before torch is loaded
 import torch
 
 from _held_out_arguments import add_assume_unseen, add_boxes_fold, add_fold
+from _path_arguments import existing_file
 from lib.learning.config import DEFAULT_CONFIG_FILE, Config, load_config
 from lib.learning.data.formats.folds import check_fold
 from lib.learning.models.devices import choose_device
@@ -53,9 +54,11 @@ _SECTIONS = {
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pack", type=Path, required=True, help="file of scripts/pack_training.py")
+    parser.add_argument("--pack", type=existing_file, required=True, help="file of scripts/pack_training.py")
     parser.add_argument("--network", choices=NETWORKS, required=True)
-    parser.add_argument("--init", type=Path, help="weight file whose network is trained on; left out: random weights")
+    parser.add_argument(
+        "--init", type=existing_file, help="weight file whose network is trained on; left out: random weights"
+    )
     add_fold(parser, "learn from all of them")
     add_boxes_fold(parser, "the images with boxes")
     add_assume_unseen(parser)
@@ -66,7 +69,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save-every", type=float, default=100.0, help="seconds between checkpoints")
     parser.add_argument("--output", type=Path, required=True, help="file for the network")
-    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG_FILE)
+    parser.add_argument("--config", type=existing_file, default=DEFAULT_CONFIG_FILE)
     parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parsed = parser.parse_args(arguments)

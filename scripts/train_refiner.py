@@ -6,7 +6,6 @@ It has no expected errors yet: scripts/calibrate.py measures them, or copies tho
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import _app_path  # noqa: F401
 
@@ -15,6 +14,7 @@ import torch
 
 import _training
 from _data_arguments import keep_folds, read_data
+from _path_arguments import existing_file
 from lib.learning.config import DEFAULT_WEIGHTS_FILE, load_config
 from lib.learning.data.formats.data_set import to_items
 from lib.learning.data.formats.folds import check_fold
@@ -27,8 +27,10 @@ from lib.learning.weights.weight_files import file_digest, load_weights
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE, help="weight file that it goes into")
-    parser.add_argument("--init", type=Path, help="weight file whose corner network is trained on")
+    parser.add_argument(
+        "--weights", type=existing_file, default=DEFAULT_WEIGHTS_FILE, help="weight file that it goes into"
+    )
+    parser.add_argument("--init", type=existing_file, help="weight file whose corner network is trained on")
     _training.add_arguments(parser, "refiner_training.epochs 3")
     return _training.parse(parser, arguments)
 

@@ -150,10 +150,11 @@ def test_an_own_image_is_timed(stub: Stub, tmp_path: Path, monkeypatch: pytest.M
     assert [pixels.shape for pixels in stub.asked] == [(720, 310), (720, 310), (700, 300)]
 
 
-def test_a_missing_image_is_named_without_a_traceback(
+def test_a_broken_image_is_named_without_a_traceback(
     stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, "--image", tmp_path / "none.png", "--images", 1) == 1
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    assert run(monkeypatch, "--image", tmp_path / "broken.png", "--images", 1) == 1
     said = capsys.readouterr().err
     assert said.startswith("benchmark: ")
-    assert "none.png" in said
+    assert "broken.png" in said

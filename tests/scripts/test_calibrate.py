@@ -215,7 +215,10 @@ def test_images_too_few_for_halves_are_measured_all_the_same(
     given = weights(tmp_path / "given.pt")
     assert run(monkeypatch, "--data", folders.data, "--weights", given, "--output", given) == 0
     first, last = capsys.readouterr().out.splitlines()
-    assert first == "not cross-checked: an error model needs 3 images with right names at least, got 1"
+    assert first == (
+        "not checked on one half of the images by the other: "
+        "an error model needs at least 3 images with right names, and 1 are left"
+    )
     assert last.startswith("measured on 3 images")
 
 
@@ -344,7 +347,7 @@ def test_too_few_images_are_told_and_nothing_is_written(
     monkeypatch.setattr("lib.learning.uncertainty.error_model.MIN_SPINES", 20)
     out = tmp_path / "out.pt"
     assert run(monkeypatch, "--data", folders.data, "--weights", weights(tmp_path / "a.pt"), "--output", out) == 1
-    assert capsys.readouterr().err.startswith("calibrate: an error model needs 20 images with right names at least")
+    assert capsys.readouterr().err.startswith("calibrate: an error model needs at least 20 images with right names")
     assert not out.exists()
 
 
@@ -370,9 +373,9 @@ def test_a_file_that_cannot_be_written_is_told_before_the_work(
     ("arguments", "words"),
     [
         (["--output", "a.pt"], "one of the arguments --data --from is required"),
-        (["--output", "a.pt", "--data", "x", "--from", "b.pt"], "not allowed with argument"),
-        (["--output", "a.pt", "--from", "b.pt", "--fold", "0"], "--fold and --assume-unseen go with --data only"),
-        (["--output", "a.pt", "--from", "b.pt", "--assume-unseen"], "go with --data only"),
+        (["--output", "a.pt", "--data", "x", "--from", __file__], "not allowed with argument"),
+        (["--output", "a.pt", "--from", __file__, "--fold", "0"], "--fold and --assume-unseen go with --data only"),
+        (["--output", "a.pt", "--from", __file__, "--assume-unseen"], "go with --data only"),
         (["--data", "x"], "the following arguments are required: --output"),
         (["--data", "x", "--output", "a.pt", "--fold", "9"], "invalid choice: 9"),
     ],

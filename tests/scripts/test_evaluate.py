@@ -189,11 +189,14 @@ def figures(path: Path) -> dict[str, dict[str, dict[str, float]]]:
         (["--phantoms", "3", "--decoder", "best"], "invalid choice: 'best'"),
         (["--phantoms", "3", "--decoder"], "expected at least one argument"),
         (["--data", "x", "--split", "test", "--kind", "film"], "--kind goes with --boxes only"),
-        (["--data", "x", "--split", "test", "--audit", "a.csv"], "--audit goes with --split training only"),
+        (["--data", "x", "--split", "test", "--audit", __file__], "--audit goes with --split training only"),
         (["--boxes", "x", "--kind", "leg"], "invalid choice: 'leg'"),
         (["--boxes", "x", "--split", "test"], "--split goes with --data only"),
-        (["--phantoms", "3", "--weights", "a.pt", "b.pt"], "several --weights go with --split training or --boxes"),
-        (["--data", "x", "--split", "test", "--weights", "a.pt", "b.pt"], "several --weights go with --split training"),
+        (["--phantoms", "3", "--weights", __file__, __file__], "several --weights go with --split training or --boxes"),
+        (
+            ["--data", "x", "--split", "test", "--weights", __file__, __file__],
+            "several --weights go with --split training",
+        ),
         (
             ["--phantoms", "3", "--decoder", "map", "parallel", "--predictions", "f.csv"],
             "--predictions goes with one decoder only",

@@ -420,16 +420,20 @@ def test_the_aasce_layout_takes_no_other_folds(call: Call, recorder: Recorder, f
 def test_labels_that_are_left_out_are_told_and_counted(
     call: Call, recorder: Recorder, spines: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Labels that are left out for like reasons are told together, a few of them; of many reasons the first."""
     monkeypatch.setattr(_data_arguments, "MAX_SENTENCES", 1)
+    monkeypatch.setattr(_data_arguments, "MAX_ALIKE", 1)
     for number in range(2):
         (spines / f"{PRIVATE}{number}_first.png").unlink()
+    (spines / f"{PRIVATE}2_first.png").write_bytes(b"no image")
     status, errors = call(train, "--data", spines, "--output", "run", *PLAIN)
     assert status == 0
     lines = errors.splitlines()
     assert lines[0] == f"image '{PRIVATE}0_first': {PRIVATE}0_first{SUFFIX} has no image of that name in {spines}"
-    assert lines[1:3] == ["and 1 more", "2 of 12 labels of spines are left out"]
-    assert lines[3].startswith("nobody states the patient of 10 of 10 images: those whose names differ only in words")
-    assert lines[4] == "spines: 10 labelled images of 6 patients; folds dealt anew"
+    assert lines[1:4] == ["and 1 more like these", "and 1 more", "3 of 12 labels of spines are left out"]
+    assert lines[4].startswith("nobody states the patient of 9 of 9 images: those whose names differ only in words")
+    assert lines[5].startswith("spines: 9 labelled images of ")
+    assert lines[5].endswith(" patients; folds dealt anew")
 
 
 def test_audits_take_own_data(call: Call, recorder: Recorder, spines: Path, ladder: np.ndarray) -> None:

@@ -159,7 +159,6 @@ def test_weights_that_know_the_held_out_images_are_refused(
     ("arguments", "words"),
     [
         pytest.param(["--init", "base.pt"], "base.pt holds no corner network to start from", id="no-refiner"),
-        pytest.param(["--init", "none.pt"], "none.pt", id="missing"),
         pytest.param(["--set", "refiner.width", "25"], "refiner.width must be a positive multiple of 8", id="setting"),
         pytest.param(["--weights", "text.pt"], "text.pt: not a weight file of this project", id="no-weights"),
         pytest.param(["--device", "cuda:77"], "device 'cuda:77' is not available here", id="device"),

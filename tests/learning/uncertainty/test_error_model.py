@@ -230,9 +230,7 @@ def test_leads_that_are_all_alike_give_the_share_of_wrong_names(ladder: np.ndarr
 @pytest.mark.parametrize("right", [0, 1, MIN_SPINES - 1])
 def test_too_few_images_are_refused(ladder: np.ndarray, right: int) -> None:
     cases = [case_of(ladder, 0.1, 0.1)] * right + [case_of(ladder, 0.1, 0.1, is_shifted=True)] * 30
-    words = (
-        f"an error model needs 20 images with right names at least, got {right}: on 30 of {right + 30} the predicted"
-    )
+    words = f"an error model needs at least 20 images with right names, and {right} are left: on 30 of {right + 30} "
     with pytest.raises(ValueError, match=words):
         fit_error_model(cases)
 

@@ -145,6 +145,14 @@ def shift(what: object, by: tuple[float, float]) -> Callable[[np.ndarray], None]
             id="ratio",
         ),
         pytest.param(
+            shift(7, (0, 3.771)),
+            "ratio",
+            ("T7", "T8", "T9"),
+            12.229 / 19.771,
+            "T9 is too close to T8: 0.619 times the distance from T7 to T8, at least 0.62 is usual.",
+            id="hardly a ratio",
+        ),
+        pytest.param(
             shift(7, (8, 0)),
             "turn",
             ("T7", "T8", "T9"),

@@ -159,7 +159,7 @@ def fit_error_model(cases: list[CalibrationCase]) -> ErrorModel:
         shifted = len(cases) - len(right)
         reason = f": on {shifted} of {len(cases)} the predicted names are off by a level or more" if shifted else ""
         raise ValueError(
-            f"an error model needs {MIN_SPINES} images with right names at least, got {len(right)}{reason}"
+            f"an error model needs at least {MIN_SPINES} images with right names, and {len(right)} are left{reason}"
         )
     knots = []
     for part in (slice(0, 1), slice(1, None)):

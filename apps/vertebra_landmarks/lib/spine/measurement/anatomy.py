@@ -22,6 +22,7 @@ Range = tuple[float, float]
 KINDS = ("order", "step", "ratio", "turn", "aspect", "tilt", "size", "corners", "center")
 """Kinds of violations, see ``Violation``."""
 
+_MOST_DIGITS = 6  # after the point, of a value that hardly exceeds its limit
 _TL, _TR, _BL, _BR = (POINTS.index(name) for name in CORNERS)
 
 
@@ -244,12 +245,12 @@ def _outside(values: np.ndarray, low: float, high: float) -> Iterator[tuple[int,
         yield i, float(values[i]), bool(values[i] < low)
 
 
-def _usual(limits: Range, is_low: bool, digits: int, unit: str = "") -> str:
-    return (
-        f"at least {limits[0]:.{digits}f}{unit} is usual"
-        if is_low
-        else f"at most {limits[1]:.{digits}f}{unit} is usual"
-    )
+def _against(value: float, limits: Range, is_low: bool, digits: int, unit: str = "") -> tuple[str, str]:
+    """A value, with as many digits more as tell it from the limit that it exceeds, and what that limit is, in words."""
+    limit = limits[0] if is_low else limits[1]
+    needed = (n for n in range(digits, _MOST_DIGITS) if f"{value:.{n}f}" != f"{limit:.{n}f}")
+    words = f"at {'least' if is_low else 'most'} {limit:.{digits}f}{unit} is usual"
+    return f"{value:.{next(needed, _MOST_DIGITS)}f}{unit}", words
 
 
 def _center_violations(centers: np.ndarray, plausible: Limits) -> Iterator[Violation]:
@@ -263,23 +264,24 @@ def _center_violations(centers: np.ndarray, plausible: Limits) -> Iterator[Viola
     for i, value, is_low in _outside(length / spans_of(centers), *plausible.step):
         a, b = VERTEBRAE[i : i + 2]
         what = f"{a} and {b} are too {'close together' if is_low else 'far apart'}"
-        usual = _usual((100 * plausible.step[0], 100 * plausible.step[1]), is_low, 2, " %")
-        message = f"{what}: {100 * value:.2f} % of the distance from T1 to L5, {usual}."
+        percent = 100 * plausible.step[0], 100 * plausible.step[1]
+        share, usual = _against(100 * value, percent, is_low, 2, " %")
+        message = f"{what}: {share} of the distance from T1 to L5, {usual}."
         yield Violation("step", (a, b), value, *plausible.step, message)
 
     for i, value, is_low in _outside(length[1:] / length[:-1], *plausible.ratio):
         a, b, c = VERTEBRAE[i : i + 3]
         what = f"{c} is too {'close to' if is_low else 'far from'} {b}"
-        usual = _usual(plausible.ratio, is_low, 2)
-        message = f"{what}: {value:.2f} times the distance from {a} to {b}, {usual}."
+        times, usual = _against(value, plausible.ratio, is_low, 2)
+        message = f"{what}: {times} times the distance from {a} to {b}, {usual}."
         yield Violation("ratio", (a, b, c), value, *plausible.ratio, message)
 
     direction = np.where(length > 0, np.degrees(np.arctan2(along[:, 1], along[:, 0])), np.nan)
     limits = (-plausible.turn_deg, plausible.turn_deg)
     for i, value, _ in _outside((np.diff(direction) + 180.0) % 360.0 - 180.0, *limits):
         a, b, c = VERTEBRAE[i : i + 3]
-        usual = _usual(limits, False, 1, "°")
-        message = f"The spine bends too sharply at {b}: {abs(value):.1f}° between {a} and {c}, {usual}."
+        angle, usual = _against(abs(value), limits, False, 1, "°")
+        message = f"The spine bends too sharply at {b}: {angle} between {a} and {c}, {usual}."
         yield Violation("turn", (a, b, c), value, *limits, message)
 
 
@@ -292,7 +294,8 @@ def _body_violations(xy: np.ndarray, plausible: Limits) -> Iterator[Violation]:
 
     for i, value, is_low in _outside(width / height, *plausible.aspect):
         what = f"{VERTEBRAE[i]} is too {'narrow' if is_low else 'wide'} for its height"
-        message = f"{what}: {value:.2f} times as wide as high, {_usual(plausible.aspect, is_low, 2)}."
+        times, usual = _against(value, plausible.aspect, is_low, 2)
+        message = f"{what}: {times} times as wide as high, {usual}."
         yield Violation("aspect", (VERTEBRAE[i],), value, *plausible.aspect, message)
 
     limits = (-plausible.tilt_deg, plausible.tilt_deg)
@@ -301,10 +304,8 @@ def _body_violations(xy: np.ndarray, plausible: Limits) -> Iterator[Violation]:
         tilt = np.degrees(np.arctan2(across[:, k, 1], across[:, k, 0])) - normal
         tilt[~across[:, k].any(axis=1)] = np.nan
         for i, value, _ in _outside((tilt + 90.0) % 180.0 - 90.0, *limits):
-            usual = _usual(limits, False, 1, "°")
-            message = (
-                f"The {plate} endplate of {VERTEBRAE[i]} is askew: {abs(value):.1f}° off the perpendicular, {usual}."
-            )
+            angle, usual = _against(abs(value), limits, False, 1, "°")
+            message = f"The {plate} endplate of {VERTEBRAE[i]} is askew: {angle} off the perpendicular, {usual}."
             yield Violation("tilt", (VERTEBRAE[i],), value, *limits, message)
 
     sizes = ((width, plausible.width_ratio, "narrow", "wide"), (height, plausible.height_ratio, "low", "high"))
@@ -312,7 +313,8 @@ def _body_violations(xy: np.ndarray, plausible: Limits) -> Iterator[Violation]:
         for i, value, is_low in _outside(size[1:] / size[:-1], *limits):
             a, b = VERTEBRAE[i : i + 2]
             what = f"{b} is too {small if is_low else large} beside {a}"
-            message = f"{what}: {value:.2f} times as {large}, {_usual(limits, is_low, 2)}."
+            times, usual = _against(value, limits, is_low, 2)
+            message = f"{what}: {times} times as {large}, {usual}."
             yield Violation("size", (a, b), value, *limits, message)
 
     area = _smallest_area(xy)
@@ -326,7 +328,8 @@ def _body_violations(xy: np.ndarray, plausible: Limits) -> Iterator[Violation]:
     for i, value, _ in _outside(np.hypot(off[:, 0], off[:, 1]) / height, *limits):
         name = VERTEBRAE[i]
         what = f"The center of {name} is not amid its corners"
-        message = f"{what}: {value:.2f} body heights off, {_usual(limits, False, 2)}."
+        heights, usual = _against(value, limits, False, 2)
+        message = f"{what}: {heights} body heights off, {usual}."
         yield Violation("center", (name,), value, *limits, message)
 
 
