@@ -102,12 +102,21 @@ def test_a_label_is_made_with_the_mouse(open_page: OpenPage, server: Server, new
     with page.expect_popup() as tab, page.expect_response("**/report?*") as report:
         annotator.button("report").click()
     assert report.value.header_value("content-type") == "application/pdf"
+    assert "page=letter" in report.value.url  # as the browser's language is that of the United States
     tab.value.wait_for_url(re.compile("^blob:"), wait_until="commit")
     tab.value.close()
 
     annotator.button("next").click()
     page.wait_for_function("(image) => ![null, image].includes(window.vertebraLandmarks.state().image)", arg=image)
     assert annotator.state["edits"] == 0
+
+
+def test_a_report_is_printed_on_the_paper_of_the_country(open_page: OpenPage) -> None:
+    script = """languages => import('/browser/annotate/sections/report.js').then(
+        module => languages.map(language => module.pageSizeOf(language)))"""
+    languages = {"en-US": "letter", "es-MX": "letter", "en-GB": "a4", "de": "a4", "zh-Hans-CN": "a4", "pt-BR": "a4"}
+    page, _ = open_page("/")
+    assert page.evaluate(script, list(languages)) == list(languages.values())
 
 
 @pytest.mark.skipif(not RADIOGRAPHS.is_dir(), reason="the AASCE radiographs are not here")

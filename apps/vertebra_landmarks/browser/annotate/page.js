@@ -11,7 +11,7 @@ import { CENTER_INDEX, indexOf } from "../editor/schema.js";
 import { h } from "../shell/dom.js";
 import { Autosave } from "./autosave.js";
 import { EditSession } from "./edit_session.js";
-import { FINAL, ImageLoader } from "./image_loader.js";
+import { ImageLoader } from "./image_loader.js";
 import { Inference } from "./inference.js";
 import { Keys, helpSections } from "./keys.js";
 import { Navigation, openedImages } from "./next_image.js";
@@ -307,28 +307,6 @@ export class AnnotatePage {
             });
         session.imageLeftIs = isStored ? null : side;
         if (!isStored) this.autosave.onEdited(false);
-    }
-
-    /** Open the report of the submitted label, in a tab of its own. */
-    async openReport() {
-        const { workspace } = this;
-        const { context, session } = workspace;
-        const tab = window.open("", "_blank"); // at once: later it would count as a pop-up
-        if (tab) tab.opener = null;
-        const path = withQuery("/report", { image: session.imageId, tag: FINAL });
-        const report = await workspace.run("report", "Making the report", ({ controller }) =>
-            context.client.blob(path, { signal: controller.signal })
-        );
-        if (!report) {
-            tab?.close();
-            return;
-        }
-        const address = URL.createObjectURL(report);
-        if (tab) tab.location.href = address;
-        else context.messages.show("The browser has blocked the tab of the report. Allow pop-ups of this page.", "error");
-        if (session.isUnsaved && workspace.editor.edits) {
-            context.messages.show("The report shows what the server has: your edits are not submitted yet.");
-        }
     }
 
     /** Fill the panel, and keep it up to date. */

@@ -3,6 +3,7 @@
 import { fill, h } from "../../shell/dom.js";
 import { durationText } from "../../shell/format.js";
 import { button, checkBox, row, setText } from "./controls.js";
+import { openReport } from "./report.js";
 
 /** @typedef {import("../page.js").AnnotatePage} AnnotatePage */
 
@@ -21,7 +22,7 @@ export class SubmitSection {
         this.nextAfter = checkBox("then next", "Open the next image once the label is stored.",
             false, (isOn) => settings.set(NEXT_AFTER, isOn), "next-after-submit");
         this.report = button("Report", "Open the report of the submitted label as PDF in a new tab.",
-            () => void page.openReport(), { "data-testid": "report" });
+            () => void openReport(page.workspace), { "data-testid": "report" });
         this.effort = h("p", { class: "hint", "data-testid": "effort",
             title: "Number of edits and working time, which are stored with the label." });
         /** @type {HTMLInputElement} */
