@@ -10,6 +10,7 @@ from pathlib import Path
 
 import _app_path  # noqa: F401
 from _path_arguments import existing_file
+from _withheld_images import without_withheld
 from lib.learning.data.formats.aasce_layout import AasceLayout
 from lib.learning.data.formats.data_set import DataOptions, DataSet
 from lib.learning.data.formats.folds import FOLDS_FILE, read_folds, with_folds, write_folds
@@ -54,7 +55,9 @@ def is_aasce(arguments: argparse.Namespace) -> bool:
     return bool(arguments.format == AasceLayout.name)
 
 
-def read_data(arguments: argparse.Namespace, weights: Iterable[Path] = (), run: Path | None = None) -> DataSet:
+def read_data(
+    arguments: argparse.Namespace, weights: Iterable[Path] = (), run: Path | None = None, is_learnt: bool = False
+) -> DataSet:
     """Read ``--data`` with its folds, and report on stderr what cannot be used.
 
     A user's folds are those of ``--folds``, else of the table in the folder of the run or of the weights, else dealt.
@@ -63,9 +66,10 @@ def read_data(arguments: argparse.Namespace, weights: Iterable[Path] = (), run: 
         arguments: of ``add_data_options``, and ``data``.
         weights: weight files of the command; the table of folds beside them is theirs.
         run: folder of a training; its table of folds goes before those of weights.
+        is_learnt: leave out what a study plan keeps from models, see ``without_withheld``.
 
     Raises:
-        ValueError: they are no labelled data, or too few.
+        ValueError: they are no labelled data, or too few, or a study plan cannot be used.
         OSError: a file cannot be read.
     """
     names = NameMap() if arguments.map is None else NameMap.parse(decode_text(arguments.map.read_bytes()))
@@ -78,6 +82,8 @@ def read_data(arguments: argparse.Namespace, weights: Iterable[Path] = (), run: 
                 "--image-folder and --map go with other data"
             )
         return data
+    if is_learnt:
+        data = without_withheld(data, arguments.data, options)
     if is_first():
         _report(data, bool(options.patients))
     if len(data.images) < MIN_IMAGES:

@@ -46,7 +46,9 @@ COLUMNS = (
     Column("model_offered", "0, 1", "1: the model's points were offered to the reader"),
     Column("model_version", "text", "model whose points the reading began with; empty: none, or unknown"),
     Column("final", "0, 1", "1: the final label of the image, from which models learn"),
-    Column("held_out", "0, 1", "1: no model learns from the image"),
+    Column(
+        "held_out", "0, 1", "1: the plan holds the image out; no model learns from it, or from others of its patient"
+    ),
     Column("chosen", "text", "of adjudicated labels: number of the reading that was taken, mean, or edited"),
     Column("version", "number", "of the label in the studies folder"),
     Column("client", "text", "program that saved it; empty: unknown"),

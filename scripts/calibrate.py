@@ -156,7 +156,7 @@ def measured(arguments: argparse.Namespace, weights: Weights) -> tuple[ErrorMode
         OSError: a file cannot be read.
     """
     name, assumed = arguments.weights.name, arguments.assume_unseen
-    data = read_data(arguments, [arguments.weights])
+    data = read_data(arguments, [arguments.weights], is_learnt=True)
     file_trained_on(weights).check_held_out(data, arguments.fold, name, assumed)
     predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
     chosen = [image for image in check_fold(data, arguments.fold) if image.is_trusted and image.is_complete]

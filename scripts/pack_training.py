@@ -184,7 +184,7 @@ def main() -> int:
     arguments = parse_arguments()
     try:
         check_writable(arguments.output)
-        data = read_data(arguments, run=arguments.output.parent)
+        data = read_data(arguments, run=arguments.output.parent, is_learnt=True)
         names = read_names(arguments.names) if arguments.names else {}
         facts = {"longest": arguments.longest, **model_facts(arguments)}
         sources = [*labelled(data, names), *unnamed(arguments, names), *phantoms(arguments)]

@@ -102,7 +102,7 @@ def train(arguments: argparse.Namespace, device: torch.device) -> None:
     """
     _training.check_logs(arguments.log)
     config = load_config(arguments.config, dict(arguments.set))
-    data = read_data(arguments, run=arguments.output)
+    data = read_data(arguments, run=arguments.output, is_learnt=True)
     initial, begun = starting_point(arguments, config, data)
     checked = to_items(check_fold(data, arguments.fold))
     kept = [image for image in data.outside(arguments.fold) if image.label is not None]

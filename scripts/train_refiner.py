@@ -45,7 +45,7 @@ def train(arguments: argparse.Namespace, device: torch.device) -> None:
     """
     _training.check_logs(arguments.log)
     config = load_config(arguments.config, dict(arguments.set))
-    data = read_data(arguments, [arguments.weights], arguments.output)
+    data = read_data(arguments, [arguments.weights], arguments.output, is_learnt=True)
     checked = [item for item in to_items(check_fold(data, arguments.fold)) if can_be_patched(item)]
     usable = (image for image in data.outside(arguments.fold) if image.label is not None)
     learnt = [image for image in usable if can_be_patched(image.item())]

@@ -20,6 +20,7 @@ import audit_labels
 import audit_names
 import calibrate
 import evaluate
+import pack_training
 import train
 import train_refiner
 from lib.image_io import Radiograph
@@ -34,6 +35,7 @@ from lib.spine.labels.coco import to_coco
 from lib.spine.labels.label_exchange import LabelledImage, landmarks_csv
 from lib.spine.labels.markups import SUFFIX, write_markups
 from lib.spine.schema import Spine
+from lib.study.plan import PLAN_FILE, checked_plan, plan_text
 
 PATIENTS, VISITS = 6, ("first", "second")
 SIZE = (100, 300)
@@ -434,6 +436,69 @@ def test_labels_that_are_left_out_are_told_and_counted(
     assert lines[4].startswith("nobody states the patient of 9 of 9 images: those whose names differ only in words")
     assert lines[5].startswith("spines: 9 labelled images of ")
     assert lines[5].endswith(" patients; folds dealt anew")
+
+
+def withhold(spines: Path, **plan: Any) -> None:
+    """A study plan in the folder."""
+    values = {"readers": ["ada", "ben"], "adjudicators": ["cleo"], **plan}
+    (spines / PLAN_FILE).write_text(plan_text(checked_plan(values)))
+
+
+@pytest.mark.parametrize("kind", ["studies", "csv"])
+def test_nothing_is_learnt_of_patients_whom_the_study_holds_out(
+    call: Call, recorder: Recorder, spines: Path, kind: str
+) -> None:
+    """One of the held-out images has no label; labels in a file are of the same images."""
+    withhold(spines, hold_out={"images": [f"{PRIVATE}0_first", f"{PRIVATE}1_second"]})
+    (spines / "labels" / "final" / f"{PRIVATE}1_second{SUFFIX}").unlink()
+    data = (spines,) if kind == "studies" else (as_file(spines, kind), "--image-folder", spines)
+    status, errors = call(train, "--data", *data, "--output", "run", *PLAIN)
+    assert status == 0
+    assert patients(recorder.learnt | recorder.checked) == {f"{PRIVATE}{number}" for number in range(2, PATIENTS)}
+    sentence = "study.yaml holds the image out, or another one of its patient, and no model learns from it"
+    assert [line.endswith(sentence) for line in errors.splitlines()[:4]] == [True, True, True, False]
+    assert "3 of 11 labels of " in errors
+    assert "nobody states the patient of 8 of 8 images" in errors
+
+
+def test_nothing_is_learnt_from_images_that_are_still_read(call: Call, recorder: Recorder, spines: Path) -> None:
+    withhold(spines, second_reading={"share": 1.0})
+    first = spines / "labels" / "reading-1"
+    first.mkdir()
+    for label in sorted((spines / "labels" / "final").iterdir())[4:]:  # these have both readings
+        shutil.copy(label, first)
+    status, errors = call(train, "--data", spines, "--output", "run", *PLAIN)
+    assert status == 0
+    assert patients(recorder.learnt | recorder.checked) == {f"{PRIVATE}{number}" for number in range(2, PATIENTS)}
+    assert "study.yaml wants two readings of the image, and files do not show that" in errors
+    assert "4 of 12 labels of spines are left out" in errors
+
+
+@pytest.mark.parametrize("command", [train_refiner, calibrate, pack_training])
+def test_every_command_that_learns_leaves_withheld_images_out(
+    call: Call, recorder: Recorder, spines: Path, command: Any
+) -> None:
+    weights = trained(call, recorder, spines)
+    withhold(spines, hold_out={"share": 1.0})
+    given = () if command is pack_training else ("--weights", weights)
+    status, errors = call(command, "--data", spines, *given, "--output", "out")
+    assert status == 1
+    assert "2 labelled images are the least to work with; 0 of the 12 labels in spines can be used" in errors
+
+
+def test_a_plan_that_cannot_be_read_stops_a_training(call: Call, recorder: Recorder, spines: Path) -> None:
+    (spines / PLAN_FILE).write_text("readers: [ada")
+    status, errors = call(train, "--data", spines, "--output", "run", *PLAIN)
+    assert status == 1
+    assert f"{spines / PLAN_FILE}, line 1: it is no YAML" in errors
+
+
+def test_held_out_images_may_be_measured(call: Call, recorder: Recorder, spines: Path, stub: Stub) -> None:
+    withhold(spines, hold_out={"images": [f"{PRIVATE}0_first"]})
+    weights = trained(call, recorder, spines)
+    status, errors = call(evaluate, "--data", spines, "--fold", 0, "--weights", weights)
+    assert status == 0, errors
+    assert "spines: 12 labelled images of 6 patients" in errors
 
 
 def test_audits_take_own_data(call: Call, recorder: Recorder, spines: Path, ladder: np.ndarray) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,6 +74,24 @@ def patient_of(store: StudiesDatastore, image: str) -> str:
     query = select(images.c.patient).where(images.c.store == store.context.key, images.c.id == image)
     with store.context.database.reading() as connection:
         return connection.execute(query).scalar_one_or_none() or ""
+
+
+def patients_of(store: StudiesDatastore, names: Collection[str]) -> dict[str, str]:
+    """What stands for the patients of images, by image id; see ``patient_of``.
+
+    Args:
+        store: the studies folder.
+        names: ids of the images.
+    """
+    context, wanted = store.context, set(names)
+    unread = select(*_COLUMNS).where(images.c.store == context.key, images.c.patient.is_(None))
+    with context.database.reading() as connection:
+        rows = [row for row in connection.execute(unread) if row.id in wanted]
+    _note(context, rows, float("inf"))
+    noted = select(images.c.id, images.c.patient).where(images.c.store == context.key)
+    with context.database.reading() as connection:
+        found = {image: patient or "" for image, patient in connection.execute(noted)}
+    return {name: found.get(name, "") for name in wanted}
 
 
 def note_stated(context: StoreContext, stated: Mapping[str, StudyTags]) -> None:

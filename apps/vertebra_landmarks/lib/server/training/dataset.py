@@ -67,17 +67,20 @@ class LabelledImages(Mapping[str, tuple[Path, Path]]):
     The image of a PACS is fetched whenever its paths are asked for, which raises ``ImageUnavailableError``, an
     ``OSError``, where that fails: a cache need not hold all of them at once. While the PACS is away, it is waited for.
 
-    In a study with a plan, those that are held out, or still to be read or adjudicated, are left out.
+    In a study with a plan, those that are held out, with all images of their patients, or still to be read or
+    adjudicated, are left out.
 
     Args:
         datastore: of the images.
         names: ids of the images, if there is a label of them; ``None`` for all.
+        pattern: finds the patient in an image id, see ``labelled_items.patient_of``.
     """
 
-    def __init__(self, datastore: Datastore, names: Collection[str] | None = None) -> None:
+    def __init__(self, datastore: Datastore, names: Collection[str] | None = None, pattern: str = "") -> None:
         self._datastore = datastore
         labelled = [name for name in datastore.get_labeled_images(_FINAL) if names is None or name in names]
-        excluded = excluded_from_training(datastore, labelled) if isinstance(datastore, StudiesDatastore) else set()
+        is_study = isinstance(datastore, StudiesDatastore)
+        excluded = excluded_from_training(datastore, labelled, pattern) if is_study else set()
         self._names = dict.fromkeys(name for name in labelled if name not in excluded)
 
     def __getitem__(self, name: str) -> tuple[Path, Path]:
@@ -91,9 +94,9 @@ class LabelledImages(Mapping[str, tuple[Path, Path]]):
     def __len__(self) -> int:
         return len(self._names)
 
-    def only(self, names: Collection[str]) -> LabelledImages:
-        """Some of the images."""
-        return LabelledImages(self._datastore, names)
+    def only(self, names: Collection[str], pattern: str = "") -> LabelledImages:
+        """Some of the images, of patients as a pattern tells them apart."""
+        return LabelledImages(self._datastore, names, pattern)
 
     def image(self, name: str) -> Path:
         """Path of an image alone."""

@@ -94,13 +94,15 @@ class VertebraLandmarksTrain(TrainTask):
         plan = read_plan(self._run) if settings.resume else None
         if settings.resume and plan is None:
             raise ValueError(NOT_INTERRUPTED)
-        count = len(LabelledImages(datastore))
+        pattern = plan.settings.get("patient_pattern", "") if plan is not None else settings.patient_pattern
+        sources = LabelledImages(datastore, None, pattern)
+        count = len(sources)
         if count < MIN_LABELLED:
             raise ValueError(
                 f"training needs at least {MIN_LABELLED} images with a label of tag 'final' that may be learnt from, "
                 f"the studies folder has {count}"
             )
-        if plan is not None and (changed := changed_labels(LabelledImages(datastore), plan.films)):
+        if plan is not None and (changed := changed_labels(sources, plan.films)):
             raise ValueError(
                 f"the interrupted training cannot be resumed: {changed} labelled images came, went or changed"
             )
@@ -177,7 +179,8 @@ class VertebraLandmarksTrain(TrainTask):
         report.begin()
         try:
             settings = self._settings(request, datastore)
-            round_ = TrainingRound(self._models, self._run, LabelledImages(datastore), report)
+            sources = LabelledImages(datastore, None, settings.patient_pattern)
+            round_ = TrainingRound(self._models, self._run, sources, report)
             result = round_.run(settings, request)
             report.end(DONE, percent=100.0, **result)
             logger.info("The training is done; published: %s", result["version_after"] or "nothing")

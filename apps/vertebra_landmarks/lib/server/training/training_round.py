@@ -112,7 +112,7 @@ class TrainingRound:
         if settings.resume and plan is not None:
             changed = {name: getattr(settings, name) for name in CHANGEABLE_SETTINGS if name in sent}
             settings = checked(TrainRequest, {**plan.settings, **changed, "resume": True})
-            sources = sources.only(plan.films)
+            sources = sources.only(plan.films, settings.patient_pattern)
         trained_on = self.models.version(self.parent).images(TRAINED_ON)
         dataset = split_dataset(sources, settings.val_split, settings.patient_pattern, trained_on, sources.image)
         new_plan = make_plan(settings, file_digest(self.models.path_of(self.parent)), dataset, self.models.studies_name)

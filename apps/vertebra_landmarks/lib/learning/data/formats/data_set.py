@@ -40,6 +40,7 @@ class DataImage:
         angles: ``(3,)`` official angles in degrees; ``None`` without any.
         file_digest: ``digest``, where it is known.
         to_upright: ``(3, 3)`` from stored pixels to those of the upright image; ``None`` where it is stored upright.
+        is_patient_stated: whether somebody says whose image it is, rather than its name alone.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class DataImage:
     angles: np.ndarray | None = None
     file_digest: str = ""
     to_upright: np.ndarray | None = None
+    is_patient_stated: bool = True
 
     def upright(self, xy: np.ndarray) -> np.ndarray:
         """Points ``(..., 2)`` in pixels of the upright image, of points in stored pixels."""
@@ -95,7 +97,6 @@ class DataSet:
         name: what messages and weight files call it.
         images: in the order of the file or folder.
         skipped: a sentence for each label that cannot be used.
-        unstated: number of images whose patient nobody states, so that their names tell.
         is_own: whether it is a user's; else the AASCE training split.
         known_digest: ``digest``, where it is known.
     """
@@ -103,9 +104,13 @@ class DataSet:
     name: str
     images: tuple[DataImage, ...]
     skipped: tuple[str, ...] = ()
-    unstated: int = 0
     is_own: bool = True
     known_digest: str = ""
+
+    @property
+    def unstated(self) -> int:
+        """Number of images whose patient nobody states, so that their names tell."""
+        return sum(not image.is_patient_stated for image in self.images)
 
     @cached_property
     def digest(self) -> str:

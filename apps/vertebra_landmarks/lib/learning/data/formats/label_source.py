@@ -53,7 +53,6 @@ def build_data_set(name: str, sources: Sequence[LabelSource], problems: Iterable
     """
     images: list[DataImage] = []
     skipped = list(problems)
-    unstated = 0
     first: dict[str, str] = {}
     used: dict[Path, str] = {}
     for source in tqdm(sources, "reading labels", unit="image", disable=not sys.stderr.isatty()):
@@ -62,39 +61,56 @@ def build_data_set(name: str, sources: Sequence[LabelSource], problems: Iterable
             if path in used:
                 raise ValueError(f"the image has a label already, under the name {used[path]!r:.80}")
             used[path] = source.name
-            image, is_stated = _read(source, options)
+            image = _read(source, options)
         except (ValueError, OSError) as error:
             skipped.append(f"image {source.name!r:.80}: {error}")
             continue
         patient = first.setdefault(image.digest, image.patient)
         images.append(replace(image, patient=patient))
-        unstated += not is_stated
-    return DataSet(name, tuple(images), tuple(skipped), unstated)
+    return DataSet(name, tuple(images), tuple(skipped))
 
 
-def _read(source: LabelSource, options: DataOptions) -> tuple[DataImage, bool]:
-    """The image, and whether somebody states its patient."""
+def _read(source: LabelSource, options: DataOptions) -> DataImage:
     radiograph = read_radiograph(source.path)
     spine = source.read_spine(radiograph)
     label = checked_label(spine, radiograph, source.is_missing_unknown)
     points = points_of(label)
-    patient, is_stated = _patient_of(source, options)
+    patient, is_stated = _patient_of(source.name, source.path, source.patient, options)
     digest = digest_of(source.path.read_bytes())
     size = radiograph.width, radiograph.height
     orientation = orientation_of(points, *size, radiograph.orientation)
     matrix = None if orientation.is_upright else orientation.matrix(*size)
-    image = DataImage(source.path, source.name, points, label, patient, file_digest=digest, to_upright=matrix)
-    return image, is_stated
+    return DataImage(
+        source.path,
+        source.name,
+        points,
+        label,
+        patient,
+        file_digest=digest,
+        to_upright=matrix,
+        is_patient_stated=is_stated,
+    )
 
 
-def _patient_of(source: LabelSource, options: DataOptions) -> tuple[str, bool]:
-    stem = image_stem(source.name.replace("\\", "/").rsplit("/", 1)[-1])
+def patient_of_image(name: str, path: Path, options: DataOptions) -> str:
+    """What stands for the patient of an image whose label states none, as in ``DataImage.patient``.
+
+    Args:
+        name: of the image.
+        path: its file.
+        options: of the user.
+    """
+    return _patient_of(name, path, "", options)[0]
+
+
+def _patient_of(name: str, path: Path, stated: str, options: DataOptions) -> tuple[str, bool]:
+    stem = image_stem(name.replace("\\", "/").rsplit("/", 1)[-1])
     if options.patients:
         fits = re.fullmatch(options.patients, stem) is not None
         return f"name {patient_by_name(stem, options.patients)}", fits
-    if source.patient:
-        return f"stated {source.patient}", True
-    tags = read_study_tags(source.path)
+    if stated:
+        return f"stated {stated}", True
+    tags = read_study_tags(path)
     if tags is not None and tags.patient_id:
         return f"id {tags.patient_id}", True
     return f"name {patient_by_name(stem)}", False

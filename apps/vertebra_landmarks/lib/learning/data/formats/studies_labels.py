@@ -32,7 +32,7 @@ class StudiesLabels(DataFormat):
     def read(self, path: Path, options: DataOptions) -> DataSet:
         """Read the labels; a point that an annotator did not place is not on the image."""
         labels = path / FINAL if (path / FINAL).is_dir() else path
-        images = _images(options.image_folder or path)
+        images = images_of_folder(options.image_folder or path)
         patients = _stated_patients(path / INDEX)
         sources, problems = [], []
         for label in sorted(labels.glob(f"*{SUFFIX}")):
@@ -59,7 +59,7 @@ def _spine(label: Path, radiograph: Radiograph) -> Spine:
     return read_markups(label, radiograph.geometry)
 
 
-def _images(folder: Path) -> dict[str, list[Path]]:
+def images_of_folder(folder: Path) -> dict[str, list[Path]]:
     """Image files at the top of a folder by their names without suffix."""
     images: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):

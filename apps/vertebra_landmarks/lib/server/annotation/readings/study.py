@@ -10,9 +10,12 @@ from collections.abc import Callable, Collection, Mapping
 from sqlalchemy import select
 
 from ....image_io import Radiograph
+from ....learning.data.labelled_items import patient_by_name
 from ....study.plan import StudyPlan
 from ....study.slots import ImageReadings, is_closed
 from ....study.visibility import viewer_of
+from ....study.withheld import held_out_images
+from ...overview.patients import patients_of
 from ...store.datastore import StudiesDatastore
 from ...store.images import FINAL
 from ...store.schema import readings, stores
@@ -153,12 +156,15 @@ class Study:
                 logger.error("A single reading could not become a final label: %s", type(error).__name__)
 
 
-def excluded_from_training(store: StudiesDatastore, images: Collection[str]) -> set[str]:
-    """Those of some images with a label ``final`` that no model may learn from: held out, or not closed.
+def excluded_from_training(store: StudiesDatastore, images: Collection[str], pattern: str = "") -> set[str]:
+    """Those of some images with a label ``final`` that no model may learn from.
+
+    They are held out, of a patient one of whose images is held out, with a label or without, or not closed.
 
     Args:
         store: the studies folder.
         images: ids.
+        pattern: finds the patient in an image id, see ``labelled_items.patient_of``.
 
     Raises:
         PlanError: the plan cannot be read.
@@ -170,4 +176,10 @@ def excluded_from_training(store: StudiesDatastore, images: Collection[str]) -> 
     with store.context.database.reading(snapshot=True) as connection:
         found = slots.rows.load(connection, images)
     is_open = {image for image, of in found.items() if not is_closed(plan, of)}
-    return {image for image in images if image in is_open or plan.is_held_out(image)}
+    every = {*images, *(image for image in store.list_images() if plan.is_held_out(image))}
+    if pattern:
+        patients = {image: patient_by_name(image, pattern) for image in every}
+    else:
+        patients = patients_of(store, every) if any(map(plan.is_held_out, every)) else {}
+    held_out = held_out_images(plan, patients)
+    return {image for image in images if image in is_open or image in held_out}
