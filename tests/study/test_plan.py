@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lib.study.plan import StudyPlan, checked_plan, parse_plan, plan_text
+from lib.study.plan_warnings import plan_warnings, reader_warnings
 
 PEOPLE = {"readers": ["ada", "ben"], "adjudicators": ["cleo"]}
 
@@ -30,16 +31,27 @@ def test_a_plan_is_written_as_it_is_read() -> None:
         ("", "study.yaml: a plan is a table that names at least its readers"),
         ("readers: [ada\nblind: true", "study.yaml, line 2: it is no YAML"),
         ("blind: true", "study.yaml: unknown settings [], missing settings ['readers']"),
-        ("readers: []", "study.yaml.readers must be a list of names, each once, got []"),
-        ("readers: [' ada']", "study.yaml.readers must be a list of names, each once, got [' ada']"),
-        ("readers: [ada, ada]", "study.yaml.readers must be a list of names, each once, got ['ada', 'ada']"),
+        ("readers: []", "study.yaml.readers must be a list of names, each once whatever its capitals, got []"),
+        (
+            "readers: [' ada']",
+            "study.yaml.readers must be a list of names, each once whatever its capitals, got [' ada']",
+        ),
+        *(
+            (
+                f"readers: {readers}",
+                f"study.yaml.readers must be a list of names, each once whatever its capitals, got {readers}",
+            )
+            for readers in (["ada", "ada"], ["Ada", "ada"], ["Zo\u00eb", "Zoe\u0308"])
+        ),
+        ("readers: [ada]\nblind: true\nreaders: [ben]", "study.yaml, line 3: 'readers' stands there a second time"),
+        ("{readers: [ada], repeat: {share: 0, share: 1}}", "study.yaml, line 1: 'share' stands there a second time"),
         ("{readers: [ada], colour: red}", "study.yaml: unknown settings ['colour'], missing settings []"),
         ("{readers: [ada], blind: 1}", "study.yaml.blind must be true or false, got 1"),
         ("{readers: [ada], repeat: {share: 2}}", "study.yaml.repeat.share must be a number from 0 to 1, got 2"),
         ("{readers: [ada], repeat: {days: 2}}", "study.yaml.repeat: unknown settings ['days'], missing settings []"),
         (
-            "{readers: [ada], adjudicators: [ada]}",
-            "adjudicators of the study plan may not be readers, but 'ada' is both",
+            "{readers: [ada], adjudicators: [Ada]}",
+            "adjudicators of the study plan may not be readers, but 'Ada' is both",
         ),
         (
             "{readers: [ada], adjudicators: [cleo], second_reading: {share: 0.5}}",
@@ -85,3 +97,28 @@ def test_named_images_are_held_out() -> None:
     plan = StudyPlan.model_validate({**PEOPLE, "hold_out": {"images": ["calibration 1"]}})
     assert plan.is_held_out("calibration 1")
     assert not plan.is_held_out("calibration 2")
+
+
+@pytest.mark.parametrize(
+    "name", ["Zo\u00eb", "Zoe\u0308.PNG", "Zo\u00eb.nii.gz", "C:\\images\\Zo\u00eb.dcm", "/data/Zo\u00eb.tif"]
+)
+def test_held_out_images_may_be_named_by_their_files(name: str) -> None:
+    plan = checked_plan({**PEOPLE, "hold_out": {"images": [name]}})
+    assert plan.is_held_out("Zo\u00eb")
+    assert plan.is_held_out("Zoe\u0308")
+    assert not plan.is_held_out("Zo")
+    assert plan_warnings(plan, ["Zo\u00eb"]) == []
+
+
+def test_a_plan_that_names_what_is_not_there_is_warned_of() -> None:
+    images = ["P1.png", "p2", "P3", "P4", "P5"]
+    plan = checked_plan({**PEOPLE, "hold_out": {"images": images}})
+    (sentence,) = plan_warnings(plan, ["P1", "P2"])
+    assert sentence.startswith(
+        "hold_out of the study plan names 'p2', 'P3', 'P4' and 1 more, and the studies folder has no such image"
+    )
+    renamed, respelt = reader_warnings(plan, ["ada", "cleo", "", "zoe", "Ben"])[::-1]
+    assert respelt.startswith(
+        "'Ben' has made readings and is no reader of the study plan: the plan spells the name 'ben'"
+    )
+    assert renamed.startswith("'zoe' has made readings and is no reader of the study plan: under another name")

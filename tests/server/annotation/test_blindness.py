@@ -206,6 +206,7 @@ def check_study(ben: Person) -> None:
     told = ben.get("/study")
     ada = next(one for one in told["progress"]["readers"] if one["reader"] == "ada")
     assert ada == {"reader": "ada", "done": 1, "open": 0, "to_do": 1, "seconds_median": None}
+    assert told["warnings"] == []
     assert ben.get("/statistics")["labels"] == 0
     assert ben.get("/study/agreement")["sentence"] == HIDDEN
 

@@ -1,4 +1,4 @@
-"""What the server's training leaves out of a study with a plan: patients of held-out images."""
+"""Patients whose images are held out by a study plan, and what the plan names that the folder does not have."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from lib.image_io import read_radiograph
 from lib.server.annotation.readings.plan_file import PlanFile
-from lib.server.annotation.readings.study import excluded_from_training
+from lib.server.annotation.readings.study import Study, excluded_from_training
 from lib.server.training.dataset import LabelledImages
 from lib.study.plan import checked_plan
 
@@ -31,3 +32,18 @@ def test_no_image_of_a_held_out_patient_is_learnt_from(opened: Open, studies: Pa
     assert set(LabelledImages(store).only(MADE, "P.*(_pre)")) == {"P12_post", "x-1"}
     plan.write(checked_plan({"readers": ["ada"]}))
     assert excluded_from_training(store, MADE) == set()
+
+
+def test_what_a_plan_names_in_vain_is_told(opened: Open, studies: Path) -> None:
+    """A blind reader is told of images alone."""
+    store = opened(studies)
+    store.save_label_content("a", "final", b"{}", {"user": "Ada"})
+    study = Study(store, read_radiograph, has_login=True)
+    plan = checked_plan({"readers": ["ada"], "hold_out": {"images": ["b.png", "d"]}})
+    study.change_plan(plan)
+    image, reader = study.warnings(plan)
+    assert image.startswith("hold_out of the study plan names 'd', and the studies folder has no such image")
+    assert reader.startswith(
+        "'Ada' has made readings and is no reader of the study plan: the plan spells the name 'ada'"
+    )
+    assert study.warnings(plan, with_readers=False) == [image]

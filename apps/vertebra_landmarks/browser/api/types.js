@@ -225,6 +225,7 @@
  * @property {string} version of the plan; "" without one
  * @property {StudyProgress|null} progress
  * @property {{user: string, is_reader: boolean, is_adjudicator: boolean}} you
+ * @property {string[]} [warnings] what the plan names that is not there; missing in answers of releases up to 0.13.0
  *
  * @typedef {object} ReadingSlot a reading under work
  * @property {number} number

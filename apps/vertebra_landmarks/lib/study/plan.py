@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
+from collections.abc import Hashable
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -10,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic_core import PydanticCustomError
 
 from ..learning.validation import Between, Expected, Flag, NotNegative, Text, checked
+from ..spine.image_suffixes import image_stem
 
 PLAN_FILE = "study.yaml"
 """Name of the plan in the studies folder."""
@@ -20,6 +24,22 @@ MAX_NAME_CHARACTERS, MAX_NAMES, MAX_HELD_OUT, MAX_SEED = 200, 1_000, 100_000, 2*
 MAX_PLAN_CHARACTERS = 1_000_000
 DAY_S = 86_400.0
 _DIGITS = 16
+_NAMES = "a list of names, each once whatever its capitals"
+
+
+def image_key(image: str) -> str:
+    """What images are compared by: their id, however its accents are written."""
+    return unicodedata.normalize("NFC", image)
+
+
+def named_images(name: str) -> set[str]:
+    """Keys of the images that a name in a plan may mean: it is an id, or a file with or without its folders."""
+    return {image_key(name), image_key(image_stem(name.replace("\\", "/").rsplit("/", 1)[-1]))}
+
+
+def person_key(name: str) -> str:
+    """What people are told apart by: their names, however capitals and accents are written."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _is_name(value: str) -> bool:
@@ -39,7 +59,7 @@ _Name = Annotated[str, Field(strict=True), Expected(f"a name of 1 to {MAX_NAME_C
 _Names = Annotated[
     list[_Name],
     _at_most(MAX_NAMES),
-    Expected("a list of names, each once", lambda names: len(set(names)) == len(names)),
+    Expected(_NAMES, lambda names: len(set(map(person_key, names))) == len(names)),
 ]
 _Share = Annotated[float, Between(0, 1)]
 
@@ -73,12 +93,12 @@ class OfferedModel(_Part):
 
 
 class HoldOut(_Part):
-    """Images for agreement only: no model learns from them."""
+    """Images for agreement only: no model learns from them, or from other images of their patients."""
 
     share: _Share = 0.0
     """Of the images."""
     images: Annotated[list[Text], _at_most(MAX_HELD_OUT)] = Field(default_factory=list)
-    """Ids of further ones."""
+    """Ids of further ones; names of their files mean the same."""
 
 
 class StudyPlan(_Part):
@@ -102,7 +122,7 @@ class StudyPlan(_Part):
             }
         }
     )
-    readers: Annotated[_Names, Expected("a list of names, each once", bool)]
+    readers: Annotated[_Names, Expected(_NAMES, bool)]
     """User names, those of the login where there is one."""
     adjudicators: _Names = Field(default_factory=list)
     """Who choose the final label of an image with two readings."""
@@ -116,7 +136,8 @@ class StudyPlan(_Part):
 
     @model_validator(mode="after")
     def _check(self) -> StudyPlan:
-        both = sorted(set(self.readers) & set(self.adjudicators))
+        readers = set(map(person_key, self.readers))
+        both = sorted(name for name in self.adjudicators if person_key(name) in readers)
         if both:
             raise ValueError(f"adjudicators of the study plan may not be readers, but {both[0]!r} is both")
         if self.second_reading.share and len(self.readers) < 2:
@@ -138,8 +159,12 @@ class StudyPlan(_Part):
         return self._draw(REPEAT, image) < self.repeat.share
 
     def is_held_out(self, image: str) -> bool:
-        """Whether no model may learn from an image."""
-        return image in self.hold_out.images or self._draw("hold_out", image) < self.hold_out.share
+        """Whether an image is held out, itself: no model learns from its patient."""
+        return image_key(image) in self._held_out or self._draw("hold_out", image) < self.hold_out.share
+
+    @cached_property
+    def _held_out(self) -> frozenset[str]:
+        return frozenset(key for name in self.hold_out.images for key in named_images(name))
 
     def offers_model(self, kind: str) -> bool:
         """Whether a reading of a kind may begin with the model's points."""
@@ -154,6 +179,29 @@ class StudyPlan(_Part):
     def digest(self) -> str:
         """What changes with the plan."""
         return hashlib.sha256(self.model_dump_json().encode(errors="replace")).hexdigest()[:_DIGITS]
+
+
+class _RepeatedKeyError(yaml.MarkedYAMLError):
+    """A table has a key twice."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses what YAML forbids and the library accepts: a key that is there twice, of which it takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """A table.
+
+        Raises:
+            _RepeatedKeyError: it has a key twice.
+        """
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    problem = f"{key.value!r:.80} stands there a second time"
+                    raise _RepeatedKeyError(problem=problem, problem_mark=key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def checked_plan(values: object, where: str = "") -> StudyPlan:
@@ -178,11 +226,12 @@ def parse_plan(text: str, where: str = PLAN_FILE) -> StudyPlan:
     if len(text) > MAX_PLAN_CHARACTERS:
         raise ValueError(f"{where}: a plan has {MAX_PLAN_CHARACTERS:,} characters at most")
     try:
-        values = yaml.safe_load(text)
+        values = yaml.load(text, _Loader)  # a safe one
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark is not None else ""
-        raise ValueError(f"{where}{line}: it is no YAML") from error
+        reason = error.problem if isinstance(error, _RepeatedKeyError) else "it is no YAML"
+        raise ValueError(f"{where}{line}: {reason}") from error
     if not isinstance(values, dict):
         raise ValueError(f"{where}: a plan is a table that names at least its readers")
     return checked_plan(values, where)

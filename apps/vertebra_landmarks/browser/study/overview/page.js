@@ -39,6 +39,7 @@ class StudyPage {
         this.queue = new QueueCard(context.router);
         this.form = new PlanForm((plan) => this.#save(plan));
         this.sentences = h("ul", { class: "plan-sentences", "data-testid": "plan" });
+        this.warnings = h("ul", { class: "warnings", "aria-label": "Warnings of the plan", "data-testid": "plan-warnings" });
         this.planHint = h("p", { class: "hint small" });
         this.newer = h("div", { class: "row", hidden: true, "data-testid": "plan-newer" },
             h("p", { class: "hint" }, "The plan above is the new one. Save again to put yours in its place, or go on with it."),
@@ -46,7 +47,7 @@ class StudyPage {
         this.details = h("details", { hidden: true, "data-testid": "plan-edit" }, h("summary", {}, "Change the plan"), this.newer,
             this.form.element);
         this.plan = h("section", { class: "card", "aria-label": "Plan" },
-            h("div", { class: "card-head" }, h("div", {}, h("h2", {}, "Plan"), this.planHint)), this.sentences, this.details);
+            h("div", { class: "card-head" }, h("div", {}, h("h2", {}, "Plan"), this.planHint)), this.sentences, this.warnings, this.details);
         this.agreement = h("a", { class: "button", href: context.router.href("agreement"), "data-testid": "agreement" }, icon("training"), "Agreement");
         container.classList.add("scrolling");
         fill(container, h("div", { class: "study" },
@@ -95,6 +96,7 @@ class StudyPage {
         if (progress) this.progress.show(progress, study.status?.you.user ?? "");
         this.plan.hidden = study.status === null;
         fill(this.sentences, ...(plan ? planSentences(plan) : []).map((text) => h("li", {}, text)));
+        fill(this.warnings, ...(study.status?.warnings ?? []).map((text) => h("li", {}, text)));
         this.planHint.textContent = plan ? "It may change at any time: readings that were made stay." : mayPlan
             ? "Several readers, some images read twice, blind, and one final label per image: enter who reads." : "There is none.";
         this.details.hidden = !mayPlan;
@@ -121,7 +123,8 @@ class StudyPage {
             const stored = await client.put(path, plan);
             this.details.open = false;
             study.show(stored);
-            messages.show("The plan is stored.");
+            const warnings = stored.warnings ?? [];
+            messages.show(["The plan is stored.", ...warnings.map((text) => `${text}.`)].join(" "));
         } catch (error) {
             if (error instanceof ServerError && error.kind === "conflict") await this.#onNewerPlan();
             throw error; // the form says it

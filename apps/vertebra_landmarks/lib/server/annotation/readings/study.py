@@ -12,6 +12,7 @@ from sqlalchemy import select
 from ....image_io import Radiograph
 from ....learning.data.labelled_items import patient_by_name
 from ....study.plan import StudyPlan
+from ....study.plan_warnings import plan_warnings, reader_warnings
 from ....study.slots import ImageReadings, is_closed
 from ....study.visibility import viewer_of
 from ....study.withheld import held_out_images
@@ -120,6 +121,21 @@ class Study:
                 raise PlanChangedError("the study plan was changed meanwhile, and nothing was saved: look at it again")
             self._file.write(plan)
         self.settle(plan)
+
+    def warnings(self, plan: StudyPlan, with_readers: bool = True) -> list[str]:
+        """Sentences on what a plan names that is not there, and on whom it no longer names.
+
+        Args:
+            plan: of the study.
+            with_readers: tell of readers, which a blind reader may not know of.
+        """
+        context = self._store.context
+        found = plan_warnings(plan, self._store.list_images()) if plan.hold_out.images else []
+        if not with_readers:
+            return found
+        query = select(readings.c.reader).where(readings.c.store == context.key, readings.c.number > 0).distinct()
+        with context.database.reading() as connection:
+            return found + reader_warnings(plan, list(connection.execute(query).scalars()))
 
     def settle(self, plan: StudyPlan) -> None:
         """Make the readings follow the plan, unless they do already: cheap where nothing has changed.

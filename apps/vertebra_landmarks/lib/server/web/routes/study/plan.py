@@ -73,6 +73,7 @@ _STUDY = {
         "final": 7,
     },
     "you": {"user": "ada", "is_reader": True, "is_adjudicator": False},
+    "warnings": [],
 }
 
 
@@ -80,11 +81,15 @@ _STUDY = {
     "/study", openapi_extra=requires(Role.READER), summary="Plan and progress of the study", responses=answer(_STUDY)
 )
 async def study(service: ServiceDep, gate: CurrentGate) -> Response:
-    """``null`` as ``plan``, and "" as ``version``, without one. A blind reader sees the own ``seconds_median`` only."""
+    """``null`` as ``plan``, and "" as ``version``, without one. A blind reader sees the own ``seconds_median`` only.
+
+    ``warnings`` has sentences on held-out images that are not there, and on readers whom the plan no longer names; the
+    latter for those from whom nothing is hidden, and in the answer of ``PUT``.
+    """
     return Json(await service.io_pool.run(_study, service, gate))
 
 
-def _study(service: Service, gate: Gate) -> dict[str, Any]:
+def _study(service: Service, gate: Gate, has_changed: bool = False) -> dict[str, Any]:
     plan, name = gate.plan, gate.viewer.name
     progress: dict[str, Any] | None = None
     if plan is not None:
@@ -99,7 +104,8 @@ def _study(service: Service, gate: Gate) -> dict[str, Any]:
         "is_adjudicator": plan is not None and name in plan.adjudicators,
     }
     stated = None if plan is None else plan.model_dump(mode="json")
-    return {"plan": stated, "version": version_of(plan), "progress": progress, "you": you}
+    warnings = [] if plan is None else service.study.warnings(plan, has_changed or gate.is_open)
+    return {"plan": stated, "version": version_of(plan), "progress": progress, "you": you, "warnings": warnings}
 
 
 @router.put("/study", openapi_extra=requires(Role.ADMIN), summary="Set the plan of the study", responses=answer(_STUDY))
@@ -119,7 +125,7 @@ async def set_plan(
     except PlanChangedError as error:
         raise HTTPException(409, str(error)) from error
     changed = service.study.gate(name_of(user, "", gate))
-    return Json(await service.io_pool.run(_study, service, changed))
+    return Json(await service.io_pool.run(_study, service, changed, True))
 
 
 @router.post(
