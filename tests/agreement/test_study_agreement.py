@@ -13,7 +13,7 @@ from lib.agreement.model_spread import ANGLE, CORNERS, INSIDE, OUTSIDE, UNDECIDE
 from lib.agreement.paired_readings import PairedReading, StudyReading
 from lib.agreement.study_agreement import INTER, INTRA, LARGEST, MODEL, agreement
 from lib.agreement.tables import TABLES
-from lib.spine.schema import VERTEBRAE
+from lib.spine.schema import VERTEBRAE, Spine
 
 from .simulated_readers import readings_of, true_corners
 
@@ -63,6 +63,25 @@ def test_tables_have_what_was_calculated() -> None:
     assert [row["end"] for row in rows(readings, "end_vertebrae")] == ["upper", "lower"]
     assert len(rows(readings, "pairs")) == 10
     assert rows(readings, "model") == []
+
+
+def test_all_means_of_a_row_are_those_of_images() -> None:
+    """Also where one image has fewer vertebrae in both readings."""
+    ada, ben = by("ada", mm_per_px=(0.5, 0.5)), by("ben", sd_px=8.0)
+    visible = np.ones((17, 5), dtype=bool)
+    visible[3:] = False
+    ada[0] = replace(ada[0], spine=Spine.from_arrays(ada[0].spine.xy, visible=visible))
+    (last,) = [row for row in rows([*ada, *ben], "corners") if row["level"] == "all"]
+    assert last["mean_mm"] == pytest.approx(last["mean_px"] / 2, abs=1e-3)
+    assert last["same_name_mean_px"] == pytest.approx(last["mean_px"], abs=1e-3)
+
+
+def test_an_angle_of_zero_is_an_angle() -> None:
+    straight = readings_of(true_corners(np.array([0.0, 20, 30])), "ada", RNG, 0.0)
+    readings = [replace(one, reader=name) for one in straight for name in ("ada", "ben", "cleo")]
+    assert straight[0].largest_angle_deg == 0
+    table = {row["readings"]: row for row in rows(readings, "overall")}
+    assert table["between readers, images read by all"]["images"] == 3
 
 
 def test_names_off_by_a_level_are_told_apart_from_corners() -> None:

@@ -177,7 +177,7 @@ def _overall(
         values = [group for group in values if len(group) > 1]
         if len(values) >= MIN_IMAGES:
             found[what] = reliability_of_groups(values)
-    complete = [[image[name] for name in readers] for image in angles if all(map(image.get, readers))]
+    complete = [row for image in angles if None not in (row := [image.get(name) for name in readers])]
     if len(readers) > 2 and len(complete) >= MIN_IMAGES:
         found["between readers, images read by all"] = reliability_of_table(np.array(complete, dtype=float))
     return found

@@ -80,9 +80,14 @@ def corner_rows(found: Agreement) -> Iterator[Row]:
                 **_estimate("mean_px", mean_with_interval(means[has], clusters)),
                 "median_px": _plain(median),
                 "p95_px": _plain(high),
-                "mean_mm": _plain(float(mean_present(mm[:, columns]))),
-                "same_name_mean_px": _plain(float(mean_present(named[:, columns]))),
+                "mean_mm": _plain(_mean_of_images(mm[:, columns])),
+                "same_name_mean_px": _plain(_mean_of_images(named[:, columns])),
             }
+
+
+def _mean_of_images(values: np.ndarray) -> float:
+    """Mean of the images' means, whose vertebrae may be more or fewer; ``(n, V)`` values, NaN where there is none."""
+    return float(mean_present(mean_present(values, axis=1)))
 
 
 def end_rows(found: Agreement) -> Iterator[Row]:
