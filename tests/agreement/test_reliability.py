@@ -130,6 +130,18 @@ def test_exact_intervals_of_shares() -> None:
     assert math.isnan(share_with_interval(0, 0).value)
 
 
+def test_intervals_of_few_clusters_are_those_of_the_t_distribution() -> None:
+    """Of two and of four values as R's t.test prints them; of many the bootstrap is as wide."""
+    assert rounded(mean_with_interval(np.array([1.0, 3.0])), 4) == (2.0, -10.7062, 14.7062)
+    assert rounded(mean_with_interval(np.array([1.0, 2.0, 3.0, 6.0])), 4) == (3.0, -0.4374, 6.4374)
+    values = np.random.default_rng(0).normal(size=21)
+    few, counts = mean_with_interval(np.repeat(values, 3), np.repeat(np.arange(21), 3).tolist()), 21
+    half = 2.0860 * values.std(ddof=1) / math.sqrt(counts)
+    assert few.high >= values.mean() + half - 1e-4
+    assert few.low <= values.mean() - half + 1e-4
+    assert few.high - few.low < 2.3 * half
+
+
 def test_images_of_one_patient_are_drawn_together() -> None:
     values = np.repeat([0.0, 1.0, 4.0, 9.0, 2.0], 8)
     alone = mean_with_interval(values)

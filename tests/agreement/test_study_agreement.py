@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lib.agreement.methods import methods_text
-from lib.agreement.model_spread import ANGLE, CORNERS, INSIDE, OUTSIDE, UNDECIDED, spread
+from lib.agreement.model_spread import ANGLE, CORNERS, INSIDE, MIN_CLUSTERS, OUTSIDE, UNDECIDED, spread
 from lib.agreement.paired_readings import PairedReading, StudyReading
 from lib.agreement.study_agreement import INTER, INTRA, LARGEST, MODEL, agreement
 from lib.agreement.tables import TABLES
@@ -109,6 +109,24 @@ def test_the_model_is_inside_the_spread_or_not(sd_px: float, bias_deg: float, ma
     assert found is not None
     assert found.verdict == verdict
     assert found.difference.value == pytest.approx(found.model_to_reader.value - found.reader_to_reader.value)
+
+
+@pytest.mark.parametrize(("clusters", "verdict"), [(MIN_CLUSTERS - 1, ""), (MIN_CLUSTERS, INSIDE)])
+def test_few_patients_give_no_verdict(clusters: int, verdict: str) -> None:
+    rng = np.random.default_rng(5)
+    corners = true_corners(np.linspace(20, 60, 24))
+    readings = [
+        replace(one, patient=f"p{number % clusters}")
+        for name, sd_px in (("ada", 3.0), ("ben", 3.0), ("net", 0.1))
+        for number, one in enumerate(readings_of(corners, name, rng, sd_px))
+    ]
+    found = agreement(readings, "net", 1.0)
+    angle = found.spreads[0]
+    assert (angle.images, angle.clusters, angle.verdict) == (24, clusters, verdict)
+    told = (
+        "inside the readers' spread by the margin of 1" if verdict else "too few for a verdict, which needs 20 patients"
+    )
+    assert f"on 24 images (of {clusters} patients): {told}" in methods_text(found, "1")
 
 
 def test_a_spread_needs_two_readers_and_a_margin_that_is_a_number() -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from .curve_matching import MIN_OVERLAP
-from .model_spread import ANGLE, INSIDE, OUTSIDE, Spread
+from .model_spread import ANGLE, INSIDE, MIN_CLUSTERS, OUTSIDE, Spread
 from .reliability import Estimate, Reliability
 from .resampling import RESAMPLES
 from .study_agreement import INTER, INTRA, LARGEST, MODEL, Agreement, Comparison
@@ -109,7 +109,7 @@ def _statistics(found: Agreement) -> list[str]:
         "Distances of corners are of the same bodies: where a reading named them a level higher or lower than the "
         "other, they were compared at the other's names, and the share of such images is given with its exact 95 % "
         f"interval (Clopper and Pearson 1934). Intervals of mean distances are percentiles of {RESAMPLES:,} bootstrap "
-        f"samples of {_unit(found)}."
+        f"samples of {_unit(found)}, or the interval of Student's t of the same {_unit(found)} where that is wider."
     )
     return sentences
 
@@ -125,13 +125,14 @@ def _model(found: Agreement) -> list[str]:
     sentences = [
         "For each image with two readers and the model, the mean distance of the readers from each other was "
         "subtracted from the mean distance of the model from the readers (Barnhart et al. 2007, Obuchowski et al. "
-        f"2014); the mean of these differences has the 95 % interval of the bootstrap of {_unit(found)}."
+        "2014); the mean of these differences has such a 95 % interval, too."
     ]
     for one in found.spreads:
         if one.margin is not None:
             sentences.append(
                 f"For the {_quantity(one)} the model was said to be inside the readers' spread where the upper end of "
-                f"this interval is below a margin of {one.margin:g} {_unit_of(one)}."
+                f"this interval is below a margin of {one.margin:g} {_unit_of(one)}, given {MIN_CLUSTERS} "
+                f"{_unit(found)} at least."
             )
     return sentences
 
@@ -154,7 +155,7 @@ def _results(found: Agreement) -> list[str]:
         sentences.append(
             f"{_quantity(one).capitalize()}: the model is {one.model_to_reader.value:.2f} {_unit_of(one)} from a "
             f"reader in the mean, readers are {one.reader_to_reader.value:.2f} from each other; difference "
-            f"{_interval(one.difference, 2)} on {_count(one.images, 'image')}{_verdict(one)}."
+            f"{_interval(one.difference, 2)} on {_count(one.images, 'image')} ({_clusters(one)}){_verdict(one)}."
         )
     return sentences
 
@@ -179,7 +180,14 @@ def _text(value: float, digits: int) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}"  # no -0.0
 
 
+def _clusters(one: Spread) -> str:
+    """How many images stand for themselves, such as one of each patient."""
+    return f"{one.clusters} independent" if one.clusters == one.images else f"of {_count(one.clusters, 'patient')}"
+
+
 def _verdict(one: Spread) -> str:
+    if one.margin is not None and one.clusters < MIN_CLUSTERS:
+        return f": too few for a verdict, which needs {MIN_CLUSTERS} patients, or images where patients are not known"
     if one.verdict == INSIDE:
         return f": inside the readers' spread by the margin of {one.margin:g}"
     if one.verdict == OUTSIDE:

@@ -1,10 +1,10 @@
 """Whether the model lies inside the readers' spread: non-inferiority of model and reader to reader and reader.
 
 Of each image with two readers and the model, the mean distance of the model from the readers minus the mean distance
-of the readers from each other; then the mean over the images, with the interval of the bootstrap. A model that errs as
-a reader does has a difference of zero. It is inside the readers' spread where the upper end of the 95 % interval lies
-below a margin stated beforehand (a one-sided test at 2.5 %), outside where the lower end lies above it, and nothing is
-shown otherwise. The comparison is that of Barnhart, Kosinski and Haber, J Biopharm Stat 17 (2007) 697 (individual
+of the readers from each other; then the mean over the images, with the interval of ``mean_with_interval``. A model that
+errs as a reader does has a difference of zero. It is inside the readers' spread where the upper end of the 95 %
+interval lies below a margin stated beforehand (a one-sided test at 2.5 %), outside where the lower end lies above it,
+and nothing is shown otherwise. The comparison is that of Barnhart, Kosinski and Haber, J Biopharm Stat 17 (2007) 697 (individual
 agreement, with absolute in place of squared distances) and of Obuchowski, Subhas and Schoenhagen, Acad Radiol 21 (2014)
 1483 (interchangeability: reader and reader against reader and method, bootstrap by case).
 """
@@ -23,6 +23,8 @@ from .reliability import Estimate
 from .resampling import mean_with_interval
 
 INSIDE, OUTSIDE, UNDECIDED = "inside", "outside", "undecided"
+MIN_CLUSTERS = 20
+"""Patients, or images of unknown ones, for a verdict: intervals of fewer hold the true value less often than stated."""
 ANGLE, CORNERS = "largest angle (deg)", "corners of the same bodies (px)"
 Distance = Callable[[StudyReading, StudyReading], float]
 """Of two readings of an image; NaN where one cannot be compared."""
@@ -52,8 +54,8 @@ class Spread:
 
     @property
     def verdict(self) -> str:
-        """``INSIDE``, ``OUTSIDE`` or ``UNDECIDED``; "" without a margin or an interval."""
-        if self.margin is None or not math.isfinite(self.difference.high):
+        """``INSIDE``, ``OUTSIDE`` or ``UNDECIDED``; "" without a margin, or with fewer than ``MIN_CLUSTERS``."""
+        if self.margin is None or self.clusters < MIN_CLUSTERS or not math.isfinite(self.difference.high):
             return ""
         if self.difference.high < self.margin:
             return INSIDE
