@@ -20,6 +20,7 @@ from lib import __version__
 from lib.agreement.methods import methods_text, results_text
 from lib.agreement.paired_readings import StudyReading
 from lib.agreement.readings_csv import readings_csv
+from lib.agreement.selection import unaided, unusable
 from lib.agreement.study_agreement import Agreement, agreement
 from lib.agreement.tables import TABLES
 from lib.server.annotation.readings.agreement_input import readings_of_folder
@@ -67,9 +68,12 @@ def main() -> int:
         if arguments.model is not None:
             readings += model_readings(arguments.model, arguments.model_name, readings, frames, problems)
         has_model = any(one.reader == arguments.model_name for one in readings)
-        found = agreement(
-            readings, arguments.model_name if has_model else None, arguments.margin_deg, arguments.margin_px
-        )
+        model = arguments.model_name if has_model else None
+        left_out = unusable(len(problems))
+        if arguments.unaided:
+            readings, sentences = unaided(readings, model)
+            left_out += sentences
+        found = agreement(readings, model, arguments.margin_deg, arguments.margin_px, left_out)
         write(found, readings, arguments.output)
         if not arguments.no_plots:
             draw_plots(found, arguments.output)
@@ -98,8 +102,6 @@ def load(arguments: argparse.Namespace, problems: list[str]) -> tuple[list[Study
             readings, frames = readings_of_folder(store, problems)
         finally:
             store.close()
-    if arguments.unaided:
-        readings = [one for one in readings if not one.model_version]
     return readings, frames
 
 

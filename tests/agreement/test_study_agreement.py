@@ -11,6 +11,7 @@ import pytest
 from lib.agreement.methods import methods_text
 from lib.agreement.model_spread import ANGLE, CORNERS, INSIDE, MIN_CLUSTERS, OUTSIDE, UNDECIDED, spread
 from lib.agreement.paired_readings import PairedReading, StudyReading
+from lib.agreement.selection import unaided, unusable
 from lib.agreement.study_agreement import INTER, INTRA, LARGEST, MODEL, agreement
 from lib.agreement.tables import TABLES
 from lib.spine.schema import VERTEBRAE, Spine
@@ -173,6 +174,36 @@ def test_notes_say_what_limits_the_figures() -> None:
     assert "10 of 24 readings began with a model's points" in text
     assert "ada - cleo: 2 images in common have an angle, 3 are needed." in text
     assert found.comparisons[1].figures(LARGEST) is None
+
+
+def test_what_was_left_out_is_said_and_repeats_take_no_first_readings_place() -> None:
+    """Ada's first readings of three images began with the model's points, her repeats did not."""
+    first, again = by("ada"), by("ada", sd_px=30.0, images=5, number=2, kind="repeat")
+    first[:3] = [replace(one, model_version="7") for one in first[:3]]
+    net = by("net", model_version="7")
+    kept, sentences = unaided([*first, *again, *by("ben"), *net], "net")
+    found = agreement(kept, "net", left_out=[*unusable(2), *sentences])
+    assert {one.title: len(one.pairs) for one in found.comparisons} == {
+        "ada - ben": 7,
+        "ada, first - repeat": 2,
+        "net - ada": 7,
+        "net - ben": 10,
+    }
+    assert found.overall["between readers"].images == found.spreads[0].images == 7
+    methods, _, results = methods_text(found, "1").partition("RESULTS")
+    for text in (methods, results):
+        assert "2 images or readings could not be used and were left out." in text
+        assert "3 of 25 readings began with a model's points and were left out (3 by ada)" in text
+        assert "Of 3 of these the reader's earlier reading of the image was left out" in text
+
+
+def test_a_repeat_is_known_without_its_kind_where_the_first_reading_is_left_out() -> None:
+    first, again = by("ada", images=1, model_version="7"), by("ada", images=1, number=2)
+    kept, _ = unaided([*first, *again, *by("ben", images=1)])
+    assert [(one.reader, one.kind) for one in kept] == [("ada", "repeat"), ("ben", "")]
+    with pytest.raises(ValueError, match="no image has first readings of two readers: repeats are compared with"):
+        agreement(kept)
+    assert unaided(kept) == (kept, [])
 
 
 def test_constant_angles_have_no_correlation_and_that_is_said() -> None:

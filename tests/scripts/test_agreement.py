@@ -70,6 +70,7 @@ def test_what_cannot_be_compared_is_said_in_a_sentence(studies: Path, tmp_path: 
     out = tmp_path / "out"
     status, _, errors = call(studies, "--output", out, "--unaided", "--no-plots")
     assert (status, errors.count("\n")) == (1, 1)
+    assert "3 of 6 readings began with a model's points and were left out (3 by ada)" in errors
     assert "only 'ben' has read, and no image (3 in all) twice" in errors
     (tmp_path / "other.csv").write_text("image,vertebra,point,x_px,y_px\nelse.png,T1,TL,1,2\n")
     status, _, errors = call(studies, "--output", out, "--model", tmp_path / "other.csv", "--no-plots")

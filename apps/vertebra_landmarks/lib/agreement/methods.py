@@ -62,6 +62,7 @@ def _readings(found: Agreement) -> list[str]:
         f"{_count(count, 'reader')} ({', '.join(found.readers)}), who placed the four corners of each vertebral body "
         "from T1 to L5."
     ]
+    sentences += found.left_out
     if inter:
         sentences.append(f"{_count(_images(inter), 'radiograph')} had readings of two readers or more.")
     if intra:

@@ -13,6 +13,8 @@ from ..spine.schema import CORNERS, POINTS, VERTEBRAE, Spine
 from ..study.differences import names_shift
 from .curve_matching import CurvePair, match_curves
 
+REPEAT = "repeat"
+"""Kind of a reading whose reader had read the image before."""
 _CORNERS = [POINTS.index(name) for name in CORNERS]
 
 
@@ -29,6 +31,7 @@ class StudyReading:
         mm_per_px: width and height of a stored pixel in the patient; ``None`` where unknown.
         patient: stands for the patient; "" where unknown, and the image stands for itself.
         model_version: of the points that the reading began with; "" without any.
+        kind: ``REPEAT`` where the reader had read the image before; else whatever, such as "" where unknown.
     """
 
     image: str
@@ -39,6 +42,7 @@ class StudyReading:
     mm_per_px: tuple[float, float] | None = None
     patient: str = ""
     model_version: str = ""
+    kind: str = ""
 
     @cached_property
     def curves(self) -> tuple[Curve, ...]:

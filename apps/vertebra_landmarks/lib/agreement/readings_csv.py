@@ -15,7 +15,7 @@ from ..spine.schema import CORNERS, POINTS, VERTEBRAE, Spine
 from .paired_readings import StudyReading
 
 COLUMNS = ("image", "reader", "reading", "vertebra", "point", "x_px", "y_px")
-OPTIONAL_COLUMNS = ("mm_per_px", "patient", "model_version")
+OPTIONAL_COLUMNS = ("mm_per_px", "patient", "model_version", "kind")
 """The same in all rows of a reading; ``visible`` is read, too."""
 _DELIMITERS = ",;\t"
 _CORNERS = slice(-len(CORNERS), None)
@@ -96,6 +96,7 @@ def _reading(row: Row, spine: Spine) -> StudyReading:
         _size(_text(row, "mm_per_px")),
         _text(row, "patient"),
         _text(row, "model_version"),
+        _text(row, "kind"),
     )
 
 
@@ -123,7 +124,7 @@ def readings_csv(readings: Iterable[StudyReading]) -> str:
     for one in readings:
         size = one.mm_per_px
         mm_per_px = "" if size is None or not math.isclose(*size, rel_tol=1e-3) else repr(size[0])
-        facts = mm_per_px, one.patient, one.model_version
+        facts = mm_per_px, one.patient, one.model_version, one.kind
         for v, p in np.argwhere(np.isfinite(one.upright_xy).all(-1)).tolist():
             x, y = one.upright_xy[v, p].tolist()
             writer.writerow((one.image, one.reader, one.number, VERTEBRAE[v], POINTS[p], repr(x), repr(y), *facts))

@@ -13,7 +13,7 @@ from ..spine.measurement.cobb import REGIONS
 from .bland_altman import LimitsOfAgreement, limits_of_agreement
 from .curve_matching import largest_by_region
 from .model_spread import ANGLE, CORNERS, Spread, spread
-from .paired_readings import PairedReading, StudyReading
+from .paired_readings import REPEAT, PairedReading, StudyReading
 from .reliability import Reliability, reliability_of_groups, reliability_of_table
 
 INTER, INTRA, MODEL = "inter-reader", "intra-reader", "model"
@@ -86,6 +86,7 @@ class Agreement:
         comparisons: of readers, then of repeats, then with the model.
         overall: reliability of the largest angle by what it is of, as a phrase.
         spreads: the model against the readers.
+        left_out: what was left out before, as sentences, which are the first of the notes.
         notes: what a reader of the figures has to know, as sentences.
     """
 
@@ -95,6 +96,7 @@ class Agreement:
     comparisons: list[Comparison]
     overall: Mapping[str, Reliability]
     spreads: list[Spread]
+    left_out: tuple[str, ...]
     notes: list[str]
 
 
@@ -103,14 +105,17 @@ def agreement(
     model: str | None = None,
     margin_deg: float | None = None,
     margin_px: float | None = None,
+    left_out: Sequence[str] = (),
 ) -> Agreement:
     """Compare all readings of a study.
 
     Args:
-        readings: in any order. Between readers and with the model the first of each reader counts.
+        readings: in any order. Between readers and with the model the first of each reader counts, unless it is a
+            repeat: then the reader's first one is not among them.
         model: name under which the model's points are listed as a reader.
         margin_deg: by how many degrees the model may be farther from the readers than they are from each other.
         margin_px: the same in pixels for the corners.
+        left_out: sentences on readings that are not among them, see ``selection``.
 
     Raises:
         ValueError: there is nothing to compare; a sentence.
@@ -121,8 +126,11 @@ def agreement(
     readers = tuple(sorted({name for image in by_image.values() for name in image} - {model}))
     comparisons = _comparisons(by_image, readers, model)
     if not comparisons:
-        raise ValueError(_nothing_to_compare(by_image, readers, model))
-    firsts = [{name: made[0] for name, made in image.items() if name != model} for image in by_image.values()]
+        raise ValueError(" ".join([*left_out, _nothing_to_compare(by_image, readers, model)]))
+    firsts = [
+        {name: one for name, made in image.items() if name != model and (one := _first(made)) is not None}
+        for image in by_image.values()
+    ]
     with_model = [
         (image[model][0], list(first.values()))
         for image, first in zip(by_image.values(), firsts, strict=True)
@@ -136,8 +144,15 @@ def agreement(
         comparisons,
         _overall(by_image, firsts, readers, model),
         [one for one in spreads if one is not None],
-        _notes([one for image in by_image.values() for made in image.values() for one in made], comparisons, model),
+        tuple(left_out),
+        list(left_out)
+        + _notes([one for image in by_image.values() for made in image.values() for one in made], comparisons, model),
     )
+
+
+def _first(made: Sequence[StudyReading]) -> StudyReading | None:
+    """The first reading of an image by a reader, for whom the image was new; ``None`` where it is not among these."""
+    return None if made[0].kind == REPEAT else made[0]
 
 
 def _comparisons(
@@ -145,7 +160,9 @@ def _comparisons(
 ) -> list[Comparison]:
     def between(kind: str, first: str, second: str) -> Comparison:
         both = [image for image in by_image.values() if first in image and second in image]
-        return Comparison(kind, first, second, [PairedReading(image[first][0], image[second][0]) for image in both])
+        pairs = [(_first(image[first]), _first(image[second])) for image in both]
+        known = [PairedReading(one, other) for one, other in pairs if one is not None and other is not None]
+        return Comparison(kind, first, second, known)
 
     def repeated(name: str) -> Comparison:
         twice = [image[name] for image in by_image.values() if name in image and len(image[name]) > 1]
@@ -183,7 +200,9 @@ def _overall(
     return found
 
 
-def _nothing_to_compare(by_image: Mapping[str, Mapping[str, object]], readers: Sequence[str], model: str | None) -> str:
+def _nothing_to_compare(
+    by_image: Mapping[str, Mapping[str, list[StudyReading]]], readers: Sequence[str], model: str | None
+) -> str:
     if not readers:
         return "there are no readings of readers: agreement needs images that were read twice"
     if len(readers) == 1 and model is None:
@@ -191,6 +210,8 @@ def _nothing_to_compare(by_image: Mapping[str, Mapping[str, object]], readers: S
             f"only {readers[0]!r} has read, and no image ({len(by_image)} in all) twice: agreement needs a second "
             "reader, or repeats by the same one"
         )
+    if any(one.kind == REPEAT for image in by_image.values() for made in image.values() for one in made):
+        return "no image has first readings of two readers: repeats are compared with the same reader's readings alone"
     parts = []
     for name in (*readers, *([] if model is None else [model])):
         own = [image for image, made in by_image.items() if name in made]

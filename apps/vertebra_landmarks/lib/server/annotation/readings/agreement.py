@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from ....agreement.methods import methods_text, results_text
+from ....agreement.selection import unaided, unusable
 from ....agreement.study_agreement import QUANTITIES, Agreement, agreement
 from ....agreement.tables import TABLES
 from ...store.datastore import StudiesDatastore
@@ -70,10 +71,12 @@ class StudyAgreement:
         problems: list[str] = []
         readings, _ = readings_of_folder(self._store, problems)
         left_out = {"problems": problems[:MAX_PROBLEMS], "left_out": len(problems)}
+        sentences = unusable(len(problems))
         if is_unaided:
-            readings = [one for one in readings if not one.model_version]
+            readings, filtered = unaided(readings)
+            sentences += filtered
         try:
-            found = agreement(readings)
+            found = agreement(readings, left_out=sentences)
         except ValueError as error:
             return {"sentence": str(error), **left_out}
         return {

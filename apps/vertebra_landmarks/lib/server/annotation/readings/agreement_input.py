@@ -111,6 +111,8 @@ def readings_of_folder(
         spine = one.spine.cut_to(frame.width, frame.height)
         upright_xy = frame.upright(spine).visible_xy
         found.append(
-            StudyReading(one.image, one.reader, one.number, spine, upright_xy, mm_per_px, patient, one.model_version)
+            StudyReading(
+                one.image, one.reader, one.number, spine, upright_xy, mm_per_px, patient, one.model_version, one.kind
+            )
         )
     return found, frames
