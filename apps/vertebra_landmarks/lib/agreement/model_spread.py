@@ -4,9 +4,9 @@ Of each image with two readers and the model, the mean distance of the model fro
 of the readers from each other; then the mean over the images, with the interval of ``mean_with_interval``. A model that
 errs as a reader does has a difference of zero. It is inside the readers' spread where the upper end of the 95 %
 interval lies below a margin stated beforehand (a one-sided test at 2.5 %), outside where the lower end lies above it,
-and nothing is shown otherwise. The comparison is that of Barnhart, Kosinski and Haber, J Biopharm Stat 17 (2007) 697 (individual
-agreement, with absolute in place of squared distances) and of Obuchowski, Subhas and Schoenhagen, Acad Radiol 21 (2014)
-1483 (interchangeability: reader and reader against reader and method, bootstrap by case).
+and nothing is shown otherwise. The comparison is that of Barnhart, Kosinski and Haber, J Biopharm Stat 17 (2007) 697
+(individual agreement, with absolute in place of squared distances) and of Obuchowski, Subhas and Schoenhagen, Acad
+Radiol 21 (2014) 1483 (interchangeability: reader and reader against reader and method, bootstrap by case).
 """
 
 from __future__ import annotations
