@@ -128,12 +128,12 @@ def agreement(
     if not comparisons:
         raise ValueError(" ".join([*left_out, _nothing_to_compare(by_image, readers, model)]))
     firsts = [
-        {name: one for name, made in image.items() if name != model and (one := _first(made)) is not None}
+        {name: first for name, made in image.items() if name != model and (first := _first(made)) is not None}
         for image in by_image.values()
     ]
     with_model = [
-        (image[model][0], list(first.values()))
-        for image, first in zip(by_image.values(), firsts, strict=True)
+        (image[model][0], list(by_reader.values()))
+        for image, by_reader in zip(by_image.values(), firsts, strict=True)
         if model is not None and model in image
     ]
     spreads = [spread(ANGLE, with_model, margin_deg), spread(CORNERS, with_model, margin_px)]

@@ -7,6 +7,7 @@ import { ProgressCard } from "./progress_card.js";
 import { QueueCard } from "./queue_card.js";
 
 /** @typedef {import("../../api/types.js").StudyPlan} StudyPlan */
+/** @typedef {import("../../api/types.js").StudyStatus} StudyStatus */
 /** @typedef {import("../../shell/context.js").Context} Context */
 
 /** How often progress and queue are asked for again. */
@@ -120,6 +121,7 @@ class StudyPage {
         const { client, study, messages } = this.context;
         const path = `/study?base_version=${encodeURIComponent(this.#formVersion ?? "")}`;
         try {
+            /** @type {StudyStatus} */
             const stored = await client.put(path, plan);
             this.details.open = false;
             study.show(stored);
