@@ -463,10 +463,10 @@ def test_nothing_is_learnt_of_patients_whom_the_study_holds_out(
 
 def test_nothing_is_learnt_from_images_that_are_still_read(call: Call, recorder: Recorder, spines: Path) -> None:
     withhold(spines, second_reading={"share": 1.0})
-    first = spines / "labels" / "reading-1"
-    first.mkdir()
-    for label in sorted((spines / "labels" / "final").iterdir())[4:]:  # these have both readings
-        shutil.copy(label, first)
+    for number in (1, 2):
+        (reading := spines / "labels" / f"reading-{number}").mkdir()
+        for label in sorted((spines / "labels" / "final").iterdir())[4:]:
+            shutil.copy(label, reading)
     status, errors = call(train, "--data", spines, "--output", "run", *PLAIN)
     assert status == 0
     assert patients(recorder.learnt | recorder.checked) == {f"{PRIVATE}{number}" for number in range(2, PATIENTS)}

@@ -18,11 +18,17 @@ def test_all_images_of_a_held_out_patient_are_held_out() -> None:
 
 def test_files_show_whether_two_readings_were_adjudicated(tmp_path: Path) -> None:
     twice = checked_plan({**PEOPLE, "second_reading": {"share": 1.0}})
-    for tag, names in {"final": ("both", "single"), "reading-1": ("both", "waiting"), "reading-2": ("single",)}.items():
+    labels = {
+        "final": ("both", "single", "shrunk"),
+        "reading-1": ("both", "waiting", "shrunk"),
+        "reading-2": ("both", "waiting", "single"),
+    }
+    for tag, names in labels.items():
         folder = tmp_path / "labels" / tag
         folder.mkdir(parents=True)
         for name in names:
             (folder / f"{name}.mrk.json").touch()
-    names = "both", "single", "waiting", "nowhere"
-    assert [name for name in names if is_open_by_files(twice, tmp_path, name)] == ["single", "waiting", "nowhere"]
+    opened = ["single", "waiting", "shrunk", "nowhere"]  # shrunk: final while the plan wanted one reading, for a time
+    names = ["both", *opened]
+    assert [name for name in names if is_open_by_files(twice, tmp_path, name)] == opened
     assert not any(is_open_by_files(checked_plan(PEOPLE), tmp_path, name) for name in names)

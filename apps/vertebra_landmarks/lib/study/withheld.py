@@ -8,8 +8,8 @@ from pathlib import Path
 from ..spine.labels.markups import SUFFIX
 from .plan import StudyPlan
 
-_FINAL, _FIRST = Path("labels") / "final", Path("labels") / "reading-1"
-"""Where the final label lies, and the first reading of an image that was to be read twice when it was read."""
+_ADJUDICATED = tuple(Path("labels") / tag for tag in ("final", "reading-1", "reading-2"))
+"""Where an image that was to be read twice from the first has its labels once it is adjudicated."""
 
 
 def held_out_images(plan: StudyPlan, patients: Mapping[str, str]) -> set[str]:
@@ -27,8 +27,8 @@ def held_out_images(plan: StudyPlan, patients: Mapping[str, str]) -> set[str]:
 def is_open_by_files(plan: StudyPlan, folder: Path, image: str) -> bool:
     """Whether an image with a label may still be to be read or adjudicated, as far as files tell.
 
-    An image that the plan wants read twice has its final label from adjudication alone if its first reading lies beside
-    it. Where there is none, the label may be that reading: only the database knows whether it was adjudicated since.
+    An image that the plan wants read twice has its final label from adjudication if both readings lie beside it. Where
+    the first does not, the label may be that reading: only the database knows whether it was adjudicated since.
 
     Args:
         plan: of the study.
@@ -36,4 +36,4 @@ def is_open_by_files(plan: StudyPlan, folder: Path, image: str) -> bool:
         image: its id.
     """
     name = f"{image}{SUFFIX}"
-    return plan.wants_second(image) and not all((folder / tag / name).is_file() for tag in (_FINAL, _FIRST))
+    return plan.wants_second(image) and not all((folder / place / name).is_file() for place in _ADJUDICATED)
