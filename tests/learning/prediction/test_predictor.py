@@ -605,7 +605,6 @@ def test_a_center_that_follows_from_four_fixed_corners_has_no_expected_error(tmp
 
 
 def test_measured_errors_are_given_for_every_point_that_is_not_fixed(tmp_path: Path) -> None:
-    """Who fixes a point has said which vertebra it is."""
     predictor, radiograph = with_second_network(tmp_path, MEASURED), noise(400, 200)
     plain = predictor.predict(radiograph)
     assert plain.raw_errors is not None
@@ -617,10 +616,21 @@ def test_measured_errors_are_given_for_every_point_that_is_not_fixed(tmp_path: P
     fixed = FixedLandmarks.none()
     fixed.xy[3, 1] = plain.spine.xy[3, 1]
     told = predictor.predict(radiograph, PredictionRequest(fixed=fixed))
-    assert told.names_right == 1.0
     assert told.raw_errors is not None
     assert np.isnan(told.spine.errors[3, 1])
     np.testing.assert_allclose(told.spine.errors[~fixed.mask], 2 * told.raw_errors[~fixed.mask], rtol=1e-6)
+
+
+def test_a_fixed_center_settles_the_names_and_fixed_corners_do_not(tmp_path: Path) -> None:
+    """A corner is put right on bodies of any name; one on the body below moves the names, which is no more certain."""
+    model = dataclasses.replace(MEASURED, naming_floor=0.25)
+    predictor, radiograph, cache = with_second_network(tmp_path, model), noise(400, 200), PredictionCache()
+    found = predictor.predict(radiograph, PredictionRequest(cache=cache)).spine.xy
+    for points, body, settled in (([1], 3, 0), ([1], 4, 0), ([1, 2, 3, 4], 3, 0), ([0], 3, 1), ([0, 1], 4, 1)):
+        fixed = FixedLandmarks.none()
+        fixed.xy[3, points] = found[body, points]
+        told = predictor.predict(radiograph, PredictionRequest(fixed=fixed, cache=cache))
+        assert told.names_right == (1.0 if settled else pytest.approx(1 - model.misnamed(told.naming_lead)))
 
 
 def test_a_second_network_gives_the_same_from_several_threads(tmp_path: Path) -> None:
