@@ -124,7 +124,7 @@ def build_prediction(
         view: that the spine was found in.
         estimate: the spine.
         request: as asked.
-        model: expected errors, ``None`` where they were not measured.
+        model: expected errors, ``None`` where they were not measured, or with another decoder.
         propagation: see ``calibrate``.
         timer: of all stages.
     """
