@@ -246,16 +246,18 @@ ORIENTATIONS = {
     "single": ({"PatientOrientation": "L"}, "right"),
     "orientation before view": ({"PatientOrientation": ["L", "F"], "ViewPosition": "PA"}, "right"),
     "orientation before the opposite view": ({"PatientOrientation": ["R", "F"], "ViewPosition": "AP"}, "left"),
-    "AP": ({"ViewPosition": "AP"}, None),
-    "PA": ({"ViewPosition": "PA"}, None),
+    "AP": ({"ViewPosition": "AP"}, "right"),
+    "PA": ({"ViewPosition": "PA"}, "left"),
+    "view in small letters": ({"ViewPosition": "ap"}, "right"),
     "lateral by orientation": ({"PatientOrientation": ["P", "F"]}, None),
-    "lateral orientation and view": ({"PatientOrientation": ["P", "F"], "ViewPosition": "AP"}, None),
+    "lateral orientation and view": ({"PatientOrientation": ["P", "F"], "ViewPosition": "AP"}, "right"),
     "lateral view": ({"ViewPosition": "LL"}, None),
     "feet along the rows": ({"PatientOrientation": ["F", "L"]}, "right"),
-    "oblique, more from the front": ({"PatientOrientation": ["AL", "F"], "ViewPosition": "PA"}, None),
+    "oblique, more from the front": ({"PatientOrientation": ["AL", "F"], "ViewPosition": "PA"}, "left"),
     "empty": ({"PatientOrientation": "", "ViewPosition": ""}, None),
-    "empty orientation": ({"PatientOrientation": "", "ViewPosition": "PA"}, None),
-    "empty along the rows": ({"PatientOrientation": ["", "F"], "ViewPosition": "PA"}, None),
+    "empty orientation": ({"PatientOrientation": "", "ViewPosition": "PA"}, "left"),
+    "empty along the rows": ({"PatientOrientation": ["", "F"], "ViewPosition": "PA"}, "left"),
+    "two views": ({"ViewPosition": ["AP", "PA"]}, None),
     "none": ({}, None),
 }
 
@@ -267,8 +269,7 @@ def test_dicom_says_which_side_of_the_patient_is_at_the_left(
 ) -> None:
     """DICOM PS3.3 C.7.6.1.1.1: the first value of PatientOrientation is where the rows run to, left to right.
 
-    The side is that of the upright image; the pixels stay as they are stored. ViewPosition says from where the beam
-    came (C.8.11.5.1), and a PA image may be stored as seen from the front or from the back.
+    The side is that of the upright image; the pixels stay as they are stored.
     """
     result = read_radiograph(write_dicom(tmp_path / "a.dcm", GRAY_16, **tags))
     assert result.image_left_is == expected
@@ -295,10 +296,12 @@ MALFORMED = {
 
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 @pytest.mark.parametrize(("kind", "content", "expected"), MALFORMED.values(), ids=MALFORMED.keys())
+@pytest.mark.parametrize("view", ["", "PA"])
 def test_a_malformed_orientation_does_not_hide_the_image(
-    tmp_path: Path, kind: bytes, content: bytes, expected: str | None
+    tmp_path: Path, kind: bytes, content: bytes, expected: str | None, view: str
 ) -> None:
-    path = write_dicom(tmp_path / "a.dcm", GRAY_16, PatientOrientation=["L", "F"])
+    """Where it says nothing, the view counts."""
+    path = write_dicom(tmp_path / "a.dcm", GRAY_16, PatientOrientation=["L", "F"], ViewPosition=view)
     element = b"\x20\x00\x20\x00"
     whole = path.read_bytes()
     assert whole.count(element + b"CS\x04\x00L\\F ") == 1
@@ -306,7 +309,7 @@ def test_a_malformed_orientation_does_not_hide_the_image(
     path.write_bytes(whole.replace(element + b"CS\x04\x00L\\F ", malformed))
     result = read_radiograph(path)
     np.testing.assert_array_equal(result.pixels, GRAY_16)
-    assert result.image_left_is == expected
+    assert result.image_left_is == (expected or {"PA": "left"}.get(view))
 
 
 @pytest.mark.parametrize(("kind", "content"), [(b"US", b"abc"), (b"US", b"\x01\x00"), (b"PN", b"AP")])

@@ -225,17 +225,17 @@ def test_sides_are_the_patients_where_the_image_states_them(tmp_path: Path, monk
     image_files = [
         write_dicom(tmp_path / "left.dcm", PatientOrientation=["R", "F"]),
         write_dicom(tmp_path / "right.dcm", PatientOrientation=["L", "F"]),
-        write_dicom(tmp_path / "view.dcm", ViewPosition="PA"),
+        write_dicom(tmp_path / "view.dcm", ViewPosition="AP"),
         write_dicom(tmp_path / "unknown.dcm"),
     ]
     assert run(monkeypatch, Stub(bent()), *image_files, "--output", tmp_path / "out") == 0
     sides: dict[str, list[str]] = {}
     whose = {row["image"]: row["sides_of"] for row in table(tmp_path / "out", "curves.csv")}
-    assert whose == {**dict.fromkeys(("left.dcm", "right.dcm"), "patient"), "view.dcm": "image", "unknown.dcm": "image"}
+    assert whose == {**dict.fromkeys(("left.dcm", "right.dcm", "view.dcm"), "patient"), "unknown.dcm": "image"}
     for row in table(tmp_path / "out", "curves.csv"):
         sides.setdefault(row["image"], []).append(row["side"])
     in_image, turned = ["left", "right", "left"], ["right", "left", "right"]
-    assert sides == {"left.dcm": in_image, "right.dcm": turned, "view.dcm": in_image, "unknown.dcm": in_image}
+    assert sides == {"left.dcm": in_image, "right.dcm": turned, "view.dcm": turned, "unknown.dcm": in_image}
     places = {(row["point"], row["vertebra"], row["x_px"], row["y_px"]) for row in table(tmp_path / "out")}
     assert len(places) == 85  # points are never turned over
 

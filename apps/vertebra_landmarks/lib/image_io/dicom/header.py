@@ -14,6 +14,8 @@ from ..radiograph import Millimetres
 from .tags import code_of, codes_of, numbers_of, sizes_of
 
 _PATIENT_ORIENTATION, _IMAGE_ORIENTATION = "PatientOrientation", "ImageOrientationPatient"
+_FRONTAL_VIEWS = {"AP": "right", "PA": "left"}
+"""The patient's side at the image's left by ViewPosition, as seen along the beam."""
 _OTHER_VIEWS = ("LL", "RL", "LLD", "RLD", "LLO", "RLO", "LAT", "LATERAL", "ML", "LM", "MLO", "CC", "AX", "AXIAL")
 _OTHER_PARTS = (
     *("HAND", "FINGER", "THUMB", "WRIST", "FOREARM", "ELBOW", "HUMERUS", "SHOULDER", "CLAVICLE", "SCAPULA", "ARM"),
@@ -70,11 +72,7 @@ def spacing_source(tags: pydicom.Dataset, spacing: tuple[float, float]) -> str:
 
 
 def stated_position(tags: pydicom.Dataset) -> Position:
-    """PatientOrientation, else ImageOrientationPatient.
-
-    ViewPosition says from where the beam came, not how the raster lies: many departments show PA images of a spine from
-    the back, others like all frontal images, and so it states no side.
-    """
+    """PatientOrientation, else ImageOrientationPatient, and for the sides ViewPosition where neither names them."""
     by_codes, by_vectors = _plane_from_codes(tags), _plane_from_vectors(tags)
     plane, source = (by_codes, _source(tags)) if by_codes is not None else (by_vectors, _IMAGE_ORIENTATION)
     warnings = _contradictions(tags, by_codes, by_vectors)
@@ -121,7 +119,7 @@ def _side(tags: pydicom.Dataset, plane: Plane | None) -> str | None:
     rows = axis_of_code((codes_of(tags, _PATIENT_ORIENTATION) or [""])[0])
     if rows is not None and rows[0] == 0 and (plane is None or plane.kind == RASTER):
         return "right" if rows[1] > 0 else "left"
-    return None
+    return _FRONTAL_VIEWS.get(code_of(tags, "ViewPosition"))
 
 
 def view_warnings(tags: pydicom.Dataset) -> tuple[ImageWarning, ...]:
