@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lib.server.annotation.readings.study import Study
 
-from .study_store import TWICE, planned, store_of, submit
+from .study_store import ONCE, TWICE, both_read, markups, next_of, planned, rows, store_of, submit
 
 
 def test_versions_of_a_removed_reading_are_hidden_from_whoever_reads_in_its_place(study: Study) -> None:
@@ -20,3 +20,37 @@ def test_versions_of_a_removed_reading_are_hidden_from_whoever_reads_in_its_plac
     assert [study.gate("cleo").shows_version("a", "reading-1", info) for info in made] == [True, True]
     predicted = [{"model_version": "1"}, {"model_version": "1", "user": "ada"}]  # with points that she has fixed
     assert [gate.shows_version("a", "original", info) for info in predicted] == [True, False]
+
+
+def test_an_adjudicated_label_that_is_removed_leaves_the_reading_that_it_has_replaced(study: Study) -> None:
+    planned(study, ONCE)
+    assert submit(study, "ada", "a", markups(0.0)) == ("final", 1)
+    plan, store = both_read(study, "b"), store_of(study)
+    submit(study, "ben", "a", markups(2.0))
+    assert study.adjudications.take(plan, "a", 2, "cleo") == 2
+    store.remove_label("a", "final")
+    planned(study, {**TWICE, "seed": 2})  # and whatever is no reading is dropped
+    assert rows(study, "a") == [(1, "first", "ada", True), (2, "second", "ben", True)]
+    assert [image.image for image in study.queue.to_adjudicate(plan)] == ["a", "b"]
+    label = store.read_label("a", "final")
+    assert (label.version, label.content, label.metadata["user"]) == (3, markups(0.0), "ada")
+    assert submit(study, "ada", "a", markups(1.0), base_version=3) == ("final", 4)
+    store.remove_label("a", "final")  # the reading itself
+    planned(study, TWICE)
+    assert rows(study, "a") == [(2, "second", "ben", True)]
+    assert store.get_labels_by_image_id("a") == {"reading-2": "a"}
+
+
+def test_a_first_reading_that_was_removed_is_read_again(study: Study) -> None:
+    both_read(study)
+    store_of(study).remove_label("a", "reading-1")
+    assert next_of(study, "ben") == ("b", 1, "first")
+    assert next_of(study, "dan") == ("a", 1, "first")
+
+
+def test_where_one_reading_is_wanted_a_second_one_that_is_left_is_final(study: Study) -> None:
+    both_read(study)
+    store_of(study).remove_label("a", "reading-1")
+    planned(study, ONCE)
+    assert store_of(study).read_label("a", "final").content == markups(2.0)
+    assert next_of(study, "dan") == ("b", 1, "first")

@@ -146,12 +146,13 @@ def possible_slot(plan: StudyPlan, image: ImageReadings, reader: str, now: float
         if not is_begun and repeat_due_at(plan, image) <= now:
             return Slot(max([*numbers, reserved]) + 1, REPEAT)
         return None
-    if image.of(reader) or image.adjudication is not None:
+    others = [one for one in image.readings if one.kind != REPEAT]
+    is_full = len(others) >= (2 if plan.wants_second(image.image) else 1)
+    if is_full or image.of(reader) or image.adjudication is not None:
         return None
     if image.number(1) is None:
         return Slot(1, FIRST)
-    others = [one for one in image.readings if one.kind != REPEAT]
-    if plan.wants_second(image.image) and len(others) < 2 and others[0].is_submitted:
+    if others[0].is_submitted:
         return Slot(2 if 2 not in numbers else max(numbers) + 1, SECOND)
     return None
 

@@ -142,9 +142,10 @@ class Study:
 
     def _finish_single_readings(self, plan: StudyPlan) -> None:
         for image, present in self._load(None).items():
-            only = present.number(1)
-            is_single = is_closed(plan, present) and present.adjudication is None
-            if only is None or not is_single or only.tag == FINAL:
+            if present.adjudication is not None or not is_closed(plan, present):
+                continue
+            only = present.independent[0]
+            if only.tag == FINAL:
                 continue
             try:
                 label = self._store.read_label_version(image, only.tag, only.version)
