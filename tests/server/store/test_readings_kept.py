@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lib.server.annotation.readings.study import Study
+from lib.study.plan import checked_plan, plan_text
 
 from .study_store import ONCE, TWICE, both_read, markups, next_of, planned, rows, store_of, submit
 
@@ -54,3 +55,22 @@ def test_where_one_reading_is_wanted_a_second_one_that_is_left_is_final(study: S
     planned(study, ONCE)
     assert store_of(study).read_label("a", "final").content == markups(2.0)
     assert next_of(study, "dan") == ("b", 1, "first")
+
+
+def test_a_plan_that_is_reduced_for_a_moment_takes_no_second_reading_away(study: Study) -> None:
+    twice, store = planned(study, TWICE), store_of(study)
+    submit(study, "ada", "a", markups(0.0))
+    assert study.effect_of(checked_plan(ONCE)) == (1, 0)
+    assert store.get_labeled_images() == []
+    assert study.change_plan(checked_plan(ONCE)) == (1, 0)
+    assert study.gate("ben").tag("a", "final") == "final"
+    (store.context.folder.path / "study.yaml").write_text(plan_text(twice))  # by hand: hidden before anything settles
+    assert study.gate("ben").tag("a", "final") is None
+    planned(study, TWICE)
+    assert store.get_labels_by_image_id("a") == {"reading-1": "a"}
+    assert next_of(study, "ben") == ("a", 2, "second")
+    submit(study, "ben", "a", markups(2.0))
+    study.adjudications.take(twice, "a", 2, "cleo")
+    for values in (ONCE, TWICE):
+        planned(study, values)
+    assert store.read_label("a", "final").content == markups(2.0)  # somebody has chosen it

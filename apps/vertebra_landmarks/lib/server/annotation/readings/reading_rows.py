@@ -27,6 +27,8 @@ SILENT_TIMEOUT_S = 1200.0
 """The same after the assignment, for clients that never give a sign."""
 ADJUDICATION = "adjudication"
 """Kind of the row, of number 0, that notes the choice of the final label."""
+AUTOMATIC = "automatic"
+"""Kind of that row where the plan wanted one reading only, and has chosen the only one."""
 READING_TAG = "reading-"
 _BATCH = 500
 Clock = Callable[[Connection], float]
@@ -201,7 +203,8 @@ def _image_readings(image: str, rows: Iterable[Row[Any]]) -> ImageReadings:
     found, adjudication = [], None
     for row in rows:
         if row.number == 0:
-            adjudication = Adjudication(row.reader, row.version) if row.is_submitted else None
+            chosen = Adjudication(row.reader, row.version, is_automatic=row.kind == AUTOMATIC)
+            adjudication = chosen if row.is_submitted else None
             continue
         at = row.submitted_at if row.is_submitted else row.assigned_at
         made = Reading(row.number, row.kind, row.reader, row.is_submitted, at, row.tag, row.version)

@@ -11,7 +11,7 @@ from ....study.plan import DAY_S, REPEAT, StudyPlan
 from ....study.slots import ImageReadings, Reading, is_to_adjudicate
 from ...store.schema import GONE, images, readings
 from ...store.store_context import StoreContext
-from .reading_rows import ReadingRows
+from .reading_rows import AUTOMATIC, ReadingRows
 from .slot_store import SlotStore
 
 MAX_TRIES = 100
@@ -85,7 +85,7 @@ class WorkQueue:
         """Images of which one reading is made, and one by somebody else is wanted: a second, or a first one removed."""
         other = readings.alias()
         others = select(other.c.key).where(other.c.image == readings.c.image, other.c.key != readings.c.key)
-        others = others.where(other.c.kind != REPEAT)
+        others = others.where(other.c.kind.not_in((REPEAT, AUTOMATIC)))
         made = readings.c.number > 0, readings.c.is_submitted, readings.c.reader != reader, ~others.exists()
         if not plan.second_reading.share:
             made = *made, readings.c.kind == REPEAT  # whose first reading was removed
@@ -98,6 +98,7 @@ class WorkQueue:
         made = readings.c.is_submitted, readings.c.kind != REPEAT, readings.c.number > 0
         other = readings.alias()
         chosen = select(other.c.key).where(other.c.image == readings.c.image, other.c.number == 0, other.c.is_submitted)
+        chosen = chosen.where(other.c.kind != AUTOMATIC)
         query = select(images.c.id).join(images, images.c.key == readings.c.image)
         query = query.where(readings.c.store == self._store, images.c.state != GONE, *made, ~chosen.exists())
         query = query.group_by(images.c.id).having(func.count() > 1).order_by(images.c.id)
