@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from lib.server.annotation.readings.study import Study
+from lib.server.store.schema import study_plans
 from lib.study.plan import checked_plan, plan_text
 
-from .study_store import ONCE, TWICE, both_read, markups, next_of, planned, rows, store_of, submit
+from .study_store import ONCE, TWICE, Clock, both_read, markups, next_of, planned, rows, store_of, study_of, submit
 
 
 def test_versions_of_a_removed_reading_are_hidden_from_whoever_reads_in_its_place(study: Study) -> None:
@@ -74,3 +79,67 @@ def test_a_plan_that_is_reduced_for_a_moment_takes_no_second_reading_away(study:
     for values in (ONCE, TWICE):
         planned(study, values)
     assert store.read_label("a", "final").content == markups(2.0)  # somebody has chosen it
+
+
+ALONE: dict[str, Any] = {"readers": ["ada"], "adjudicators": ["cleo"]}
+JUDGE: dict[str, Any] = {**TWICE, "readers": ["ada", "dan"], "adjudicators": ["ben"]}
+
+
+@pytest.mark.parametrize(
+    ("between", "is_blind"),
+    [(TWICE | {"seed": 4}, True), (TWICE | {"blind": False}, False), (ONCE, False), (ALONE, False), (JUDGE, False)],
+)
+def test_a_reading_is_blind_only_if_the_image_was_never_shown_to_its_reader(
+    study: Study, clock: Clock, between: dict[str, Any], is_blind: bool
+) -> None:
+    planned(study, TWICE)
+    submit(study, "ada", "a")
+    for values in (between, TWICE):
+        clock.now += 60
+        planned(study, values)
+    assert next_of(study, "ben") == ("a", 2, "second")
+    assert study.slots.of("a").readings[1].is_blind == is_blind
+    clock.now += 60
+    submit(study, "ben", "a")
+    first, second = study.slots.of("a").readings
+    assert (first.is_blind, second.is_blind) == (True, is_blind)
+    noted = store_of(study).get_label_info("a", "reading-2")["reading"]
+    assert noted == {"number": 2, "kind": "second", "blind": is_blind}
+
+
+def test_a_reading_that_was_unblinded_while_it_was_made_or_before_a_correction_is_not_blind(
+    study: Study, clock: Clock
+) -> None:
+    planned(study, TWICE)
+    for image in ("a", "b"):
+        submit(study, "ada", image)
+    submit(study, "ben", "b")
+    assert study.slots.of("b").readings[1].is_blind
+    assert next_of(study, "ben") == ("a", 2, "second")
+    for is_blind in (False, True):
+        clock.now += 60
+        planned(study, {**TWICE, "blind": is_blind})
+    for image in ("a", "b"):
+        submit(study, "ben", image, 1)
+    assert [study.slots.of(image).readings[1].is_blind for image in ("a", "b")] == [False, False]
+
+
+def test_labels_of_before_a_plan_were_shown_and_a_study_of_before_plans_were_noted_stays_blind(
+    study: Study, clock: Clock
+) -> None:
+    store = store_of(study)
+    store.save_label_content("a", "final", b"{}", {"user": "zoe"})
+    planned(study, TWICE)
+    submit(study, "ada", "b")
+    for image in ("a", "b"):
+        submit(study, "ben", image)
+    assert [study.slots.of(image).readings[1].is_blind for image in ("a", "b")] == [False, True]
+    with store.context.database.writing() as connection:  # as a release before has left it
+        connection.execute(study_plans.delete())
+    clock.now += 60
+    later = study_of(store, clock)
+    planned(later, {**TWICE, "seed": 3})
+    submit(later, "ada", "c")
+    submit(later, "ben", "c")
+    submit(later, "ben", "b", 5)
+    assert [later.slots.of(image).readings[1].is_blind for image in "bc"] == [True, True]

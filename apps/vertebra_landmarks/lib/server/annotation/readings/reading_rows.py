@@ -161,12 +161,24 @@ class ReadingRows:
         insert = self.database.insert(readings).values(values).on_conflict_do_nothing().returning(readings.c.key)
         return connection.execute(insert).one_or_none() is not None
 
-    def submit(self, connection: Connection, image: int, number: int, tag: str, version: int) -> None:
-        """Note that a reading is made, or corrected: the time is that of the first submission."""
+    def submit(
+        self, connection: Connection, image: int, number: int, tag: str, version: int, is_blind: bool = True
+    ) -> None:
+        """Note that a reading is made, or corrected: the time is that of the first submission.
+
+        Args:
+            connection: in a writing transaction that has the lock of the image.
+            image: its key.
+            number: of the reading.
+            tag: of its label.
+            version: of its label.
+            is_blind: whether nothing of others was shown until now; a reading that began otherwise stays not blind.
+        """
         at = readings.c.image == image, readings.c.number == number
         now = self.now(connection)
         first = case((readings.c.submitted_at.is_(None), now), else_=readings.c.submitted_at)
         values = {"is_submitted": True, "submitted_at": first, "tag": tag, "version": version}
+        values |= {} if is_blind else {"is_blind": False}
         connection.execute(readings.update().where(*at).values(values))
 
     def release(self, connection: Connection, *where: ColumnElement[bool]) -> int:

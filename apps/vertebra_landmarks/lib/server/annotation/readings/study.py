@@ -75,7 +75,7 @@ class Study:
     ) -> None:
         self._store, self._has_login = store, has_login
         self._file = PlanFile(store.context.folder.path)
-        self.slots = SlotStore(store, now)
+        self.slots = SlotStore(store, now, has_login)
         self.queue = WorkQueue(store.context, self.slots)
         self.comparisons = Comparisons(store, read_image)
         self.adjudications = Adjudications(store, self.slots, self.queue, self.comparisons)
@@ -104,6 +104,7 @@ class Study:
             user: as known by the login, else as stated; "" for nobody in particular.
         """
         plan = self.plan()
+        self.slots.history.note(plan)
         viewer = viewer_of(plan, user, self._has_login)
         return Gate(self._store, plan, viewer, self._load, self.slots.now)
 
@@ -150,6 +151,7 @@ class Study:
         Labels without a row become readings; what readers that the plan no longer has had under work is released; the
         only reading of an image that is no longer to be read twice becomes its final label, until it is again.
         """
+        self.slots.history.note(plan)
         digest, at = self._settled
         if digest == plan.digest and time.monotonic() - at < SETTLE_INTERVAL_S:
             return
