@@ -226,7 +226,10 @@ def check_model(ben: Person, root: Person) -> None:
     label, report = f"/datastore/label?label={READ}&tag=original", f"/report?image={READ}"
     assert [ben.ask(path)[0] for path in (label, report)] == [200, 200]
     assert next(one for one in ben.get("/images")["images"] if one["id"] == READ)["state"] == "predicted"
-    root.get("/study", "PUT", {**PLAN, "model": {"second": False}})
+    told = root.get("/study?dry_run=true", "PUT", {**PLAN, "second_reading": {"share": 0}})
+    assert (told["effect"], told["plan"]["second_reading"]) == ({"closes": 1, "opens": 0}, {"share": 1})
+    told = root.get("/study", "PUT", {**PLAN, "model": {"second": False}})
+    assert (told["effect"], told["plan"]["model"]["second"]) == ({"closes": 0, "opens": 0}, False)
     assert [ben.ask(path)[0] for path in (label, report)] == [404, 404]
     listed = next(one for one in ben.get("/images")["images"] if one["id"] == READ)
     assert (listed["state"], listed["largest_angle_deg"], listed["doubt"]) == ("unlabelled", None, None)

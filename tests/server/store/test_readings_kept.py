@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lib.server.annotation.readings.listing import readings as listed
 from lib.server.annotation.readings.study import Study
 from lib.server.store.schema import study_plans
 from lib.study.plan import checked_plan, plan_text
@@ -143,3 +144,37 @@ def test_labels_of_before_a_plan_were_shown_and_a_study_of_before_plans_were_not
     submit(later, "ben", "c")
     submit(later, "ben", "b", 5)
     assert [later.slots.of(image).readings[1].is_blind for image in "bc"] == [True, True]
+
+
+@pytest.mark.parametrize(("plan", "tag"), [(TWICE, "final"), (ONCE, "final"), (TWICE, "reading-1")])
+def test_a_label_that_is_imported_during_a_reading_does_not_stop_it(study: Study, plan: Any, tag: str) -> None:
+    planned(study, plan)
+    assert next_of(study, "ada") == ("a", 1, "first")
+    store_of(study).save_label_content("a", tag, markups(5.0), {"user": "zoe"})
+    made, version = submit(study, "ada", "a", markups(0.0), base_version=0)
+    assert (made != tag, version) == (True, 1)
+    assert rows(study, "a") == [(1, "first", "ada", True), (2, "second", "zoe", True)]
+    found = {one.reader: one.spine["T1"].center for one in listed(store_of(study)) if one.number}
+    assert {reader: center.x for reader, center in found.items() if center} == {"ada": 80, "zoe": 85}
+    assert store_of(study).read_label("a", tag).content == markups(5.0)
+
+
+def test_a_label_saved_past_the_plan_over_a_reading_is_the_final_one_in_every_list(study: Study) -> None:
+    planned(study, ONCE)
+    submit(study, "ada", "a", markups(0.0))
+    submit(study, "ada", "b", markups(0.0))
+    store = store_of(study)
+    store.save_label_content("a", "final", markups(5.0), {"user": "zoe"})
+    store.save_label_content("b", "final", markups(6.0), {"user": "ada"})  # without a plan, or by an edit of the file
+    wanted = [("a", 1, "ada", 1, False), ("a", 0, "zoe", 2, True), ("b", 1, "ada", 2, True)]
+    for _ in range(2):  # before and after rows are written
+        assert [(one.image, one.number, one.reader, one.version, one.is_final) for one in listed(store)] == wanted
+        planned(study, {**ONCE, "seed": 7})
+    store.save_label_content("a", "final", markups(7.0), {"user": "eve"})
+    wanted[1] = ("a", 0, "eve", 3, True)
+    for _ in range(2):
+        assert [(one.image, one.number, one.reader, one.version, one.is_final) for one in listed(store)] == wanted
+        planned(study, ONCE)
+    study.slots.adopt("a")
+    store.remove_label("a", "final")
+    assert [(one.image, one.reader, one.version) for one in listed(store)] == [("a", "ada", 4), ("b", "ada", 2)]

@@ -176,8 +176,7 @@ class Adjudications:
         Raises:
             NotReadError: one is not made.
         """
-        with self._database.writing() as connection:
-            self._slots.rows.adopt(connection, [image])
+        self._slots.adopt(image)
         present = self._slots.of(image)
         if not present.independent or (adjudication_of(plan, present) is None and not is_read(plan, present)):
             raise NotReadError(f"image {image!r:.80} is not read as often as the plan wants: nothing was saved")

@@ -16,7 +16,7 @@ from ...store.datastore import StudiesDatastore
 from ...store.images import FINAL
 from ...store.label_sync import Claim, SaveRefusedError
 from ...store.schema import labels, readings
-from .plan_history import PlanHistory
+from ..plan_history import PlanHistory
 from .reading_rows import Clock, ReadingRows, tag_of
 
 _TRIES = 3
@@ -54,6 +54,11 @@ class SlotStore:
         """The readings of an image."""
         with self._database.reading() as connection:
             return self.rows.load(connection, [image]).get(image, ImageReadings(image))
+
+    def adopt(self, image: str) -> None:
+        """Note the readings of an image that labels without a row amount to."""
+        with self._database.writing() as connection:
+            self.rows.adopt(connection, [image])
 
     def now(self) -> float:
         """Seconds since 1970 by the clock of the slots."""
@@ -128,8 +133,7 @@ class SlotStore:
             LabelConflictError: another version than ``base_version`` would be replaced.
             ImageNotFoundException, ValueError, OSError: see ``Labels.save``.
         """
-        with self._database.writing() as connection:
-            self.rows.adopt(connection, [image])
+        self.adopt(image)
         for _ in range(_TRIES):
             present = self.of(image)
             reading = self._target(plan, viewer, present, number)
@@ -165,7 +169,7 @@ class SlotStore:
                 "wants, adjudicated, or with somebody else"
             )
         if not found.is_submitted:
-            return replace(found, tag=_tag(plan, image.image, found.number))
+            return replace(found, tag=_free_tag(plan, image, found.number))
         return found
 
     def _claim(self, plan: StudyPlan, viewer: Viewer, image: str, reading: Reading) -> Claim:
@@ -204,3 +208,12 @@ def _begun(plan: StudyPlan, image: str, slot: Slot, reader: str, now: float) -> 
 def _tag(plan: StudyPlan, image: str, number: int) -> str:
     """Tag of the label of a reading: `final` of the only one that is wanted."""
     return FINAL if number == 1 and not plan.wants_second(image) else tag_of(number)
+
+
+def _free_tag(plan: StudyPlan, image: ImageReadings, number: int) -> str:
+    """Tag of the label of a reading, which no label has that came past the plan, such as by an import, meanwhile."""
+    taken = {one.tag for one in image.readings if one.number != number and one.is_submitted}
+    tag, other = _tag(plan, image.image, number), number
+    while tag in taken:
+        tag, other = tag_of(other), other + 1
+    return tag

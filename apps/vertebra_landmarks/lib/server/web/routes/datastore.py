@@ -286,6 +286,8 @@ def store_label(
 async def remove_label(service: ServiceDep, gate: CurrentGate, id: ImageId, tag: Tag) -> Response:
     """Remove the current label; its versions stay. With it goes the reading that it is of."""
     seen, _ = await service.io_pool.run(_label, service, gate, id, tag)
+    if gate.plan is not None:  # so that a reading under the label is known, and stays
+        await service.io_pool.run(service.study.slots.adopt, id)
     await service.io_pool.run(service.app.datastore().remove_label, id, seen)
     return Json({})
 

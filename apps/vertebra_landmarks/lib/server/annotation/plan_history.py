@@ -9,14 +9,14 @@ from itertools import pairwise
 
 from sqlalchemy import Connection, select
 
-from ....study.plan import REPEAT, StudyPlan
-from ....study.slots import ImageReadings, Reading
-from ....study.visibility import sees_labels, viewer_of
-from ...store.images import FINAL
-from ...store.label_sync import labeller
-from ...store.schema import images, labels, readings, stores, study_plans
-from ...store.store_context import StoreContext
-from .reading_rows import Clock
+from ...study.plan import REPEAT, StudyPlan
+from ...study.slots import ImageReadings, Reading
+from ...study.visibility import sees_labels, viewer_of
+from ..store.images import FINAL
+from ..store.label_sync import labeller
+from ..store.schema import images, labels, readings, stores, study_plans
+from ..store.store_context import StoreContext
+from .readings.reading_rows import Clock
 
 _TICK_S = 0.001
 """Between two plans that are noted at once."""
