@@ -444,7 +444,8 @@ class LabelSync:
         of_tag = and_(labels.c.image == state.key, labels.c.tag == state.tag, labels.c.version == readings.c.version)
         query = select(labels, readings.c.key.label("reading")).join(readings, of_tag).where(*at)
         with self._database.reading() as connection:
-            chosen, row, *_ = [*connection.execute(query.order_by(readings.c.number)), None, None]
+            found: list[Any] = [*connection.execute(query.order_by(readings.c.number)), None, None]
+        chosen, row = found[:2]
         if chosen is None or row is None:
             return False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, func, select, true
 
 from ....study.plan import DAY_S, REPEAT, StudyPlan
 from ....study.slots import ImageReadings, Reading, is_to_adjudicate
@@ -87,10 +87,9 @@ class WorkQueue:
         others = select(other.c.key).where(other.c.image == readings.c.image, other.c.key != readings.c.key)
         others = others.where(other.c.kind.not_in((REPEAT, AUTOMATIC)))
         made = readings.c.number > 0, readings.c.is_submitted, readings.c.reader != reader, ~others.exists()
-        if not plan.second_reading.share:
-            made = *made, readings.c.kind == REPEAT  # whose first reading was removed
+        is_wanted = true() if plan.second_reading.share else readings.c.kind == REPEAT  # whose first one was removed
         with self._database.reading(snapshot=True) as connection:
-            found = [(row.id, row.kind) for row in self._rows.ids(connection, *made)]
+            found = [(row.id, row.kind) for row in self._rows.ids(connection, *made, is_wanted)]
         yield from (image for image, kind in found if kind == REPEAT or plan.wants_second(image))
 
     def to_adjudicate(self, plan: StudyPlan) -> list[ImageReadings]:
