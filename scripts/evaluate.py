@@ -189,8 +189,6 @@ def predict(
         by_decoder = {}
         for name, p in predictor.compare(radiograph, decoders).items():
             p = replace(p, spine=Spine.from_arrays(p.spine.xy - offset, p.spine.scores, p.spine.errors))
-            if name != model.decoder:
-                p = replace(p, names_right=None, tilt_half_widths=None)
             by_decoder[name] = p
         predictions[image.path] = ImagePredictions(by_decoder, by_decoder[decoders[0]].spine_score, size, model)
     return predictions

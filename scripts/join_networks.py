@@ -1,7 +1,8 @@
 """Put networks of scripts/train_from_pack.py into a weight file.
 
 Several files of one network become its mean, each with its weight: --corners a.pt 0.5 base 0.5, where "base" is the
-network of --base. A new corner network has no expected errors: scripts/calibrate.py measures or copies them.
+network of --base. The new file has no expected errors, which are those of both networks: scripts/calibrate.py measures
+or copies them.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import _app_path  # noqa: F401
@@ -93,6 +95,8 @@ def main() -> int:
             network = joined(arguments.landmarks, LANDMARKS, content, base.name)
             state, facts = dict(network.state), dict(network.facts)
             config = network.model_settings(output.name)
+            if refiner is not None:  # whose errors, and chance of wrong names, are those of the other landmark network
+                refiner = replace(refiner, errors=None, facts={**refiner.facts, ERRORS_MEASURED_ON: None})
         if arguments.corners:
             network = joined(arguments.corners, CORNERS, content, base.name)
             corner_facts = {**network.facts, "base": file_digest(base), ERRORS_MEASURED_ON: None}

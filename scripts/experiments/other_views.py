@@ -1,14 +1,16 @@
 """Predictions, refusals and warnings on images without a frontal spine; a table in Markdown.
 
-    python scripts/other_views.py --count 50 --boxed FOLDER
+    python scripts/other_views.py --count 50 [--boxed FOLDER --boxes-fold 0 --weights FILE]
 
 Generated are spines from the side, body parts, images of other things and, for comparison, spines from the front, whole
-and cut. ``--boxed`` adds parts of radiographs beside, above and below the boxed spine, and the whole radiographs.
+and cut. ``--boxed`` adds parts of radiographs beside, above and below the boxed spine, and the whole radiographs, of a
+fold; weights that were trained on it are refused.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +18,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from _held_out_arguments import add_assume_unseen
 from lib.image_io import Radiograph, UnreadableImageError, read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.data.boxed_images import BoxRecord, read_boxes
 from lib.learning.models.devices import choose_device
 from lib.learning.prediction.predictor import LandmarkPredictor, NoSpineError
+from lib.learning.weights.provenance import BOXED, file_trained_on
+from lib.learning.weights.weight_files import load_weights
 from lib.phantoms import OTHER_VIEWS, SPINELESS, other_view, random_spec, random_spineless, render_phantom
 from lib.spine.measurement.image_warnings import NAMES, NOT_FRONTAL, SECOND_SPINE
 
@@ -54,17 +59,20 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=20, help="generated images of each kind, and radiographs")
     parser.add_argument("--boxed", type=Path, help="folder with boxes.csv and images")
+    parser.add_argument("--boxes-fold", type=int, default=0, help="fold of these that the weights do not know")
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
+    add_assume_unseen(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     return parser.parse_args(arguments)
 
 
-def sources(count: int, boxed: Path | None) -> Iterator[tuple[str, Iterator[np.ndarray]]]:
+def sources(count: int, boxed: Path | None, boxes_fold: int) -> Iterator[tuple[str, Iterator[np.ndarray]]]:
     """Kinds of images, and the pixels of each.
 
     Args:
         count: images of each kind, and radiographs.
         boxed: folder as for ``boxed_images.read_boxes``; names of whole ones begin with "film".
+        boxes_fold: of these.
 
     Raises:
         ValueError: the boxes cannot be read.
@@ -77,7 +85,8 @@ def sources(count: int, boxed: Path | None) -> Iterator[tuple[str, Iterator[np.n
         yield f"{kind} (phantom)", (other_view(kind, seed) for seed in seeds)
     yield f"any of {len(SPINELESS)} other things", (random_spineless(seed) for seed in seeds)
     if boxed is not None:
-        records = [record for record in read_boxes(boxed) if record.path.name.startswith("film")]
+        whole = [record for record in read_boxes(boxed) if record.path.name.startswith("film")]
+        records = [record for record in whole if record.fold == boxes_fold]
         records = records[:: max(1, len(records) // count)]
         yield "spine from the front (radiograph)", (read_radiograph(record.path).pixels for record in records)
         yield (
@@ -130,9 +139,16 @@ def line(kind: str, row: Row) -> str:
 def main() -> int:
     """Run the command; returns the exit status."""
     arguments = parse_arguments()
-    predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
+    try:
+        if arguments.boxed is not None:
+            seen, name = file_trained_on(load_weights(arguments.weights)), arguments.weights.name
+            seen.check_unseen(arguments.boxes_fold, name, BOXED, arguments.assume_unseen)
+        predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
+    except (OSError, ValueError) as error:
+        print(f"other_views: {error}", file=sys.stderr)
+        return 1
     print(HEADER, flush=True)
-    for kind, images in sources(arguments.count, arguments.boxed):
+    for kind, images in sources(arguments.count, arguments.boxed, arguments.boxes_fold):
         row = Row()
         for pixels in images:
             row.count(codes_of(predictor, pixels))

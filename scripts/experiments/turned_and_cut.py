@@ -2,13 +2,14 @@
 
     python scripts/turned_and_cut.py --count 100 [--data FOLDER --fold 0 --weights FILE]
 
-Phantoms, and with ``--data`` crops of a fold that the weights were not trained on. No image states its orientation. Cut
-ones lack one to six vertebrae at the top or the bottom.
+Phantoms, and with ``--data`` crops of a fold; weights that were trained on it are refused. No image states its
+orientation. Cut ones lack one to six vertebrae at the top or the bottom.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -16,11 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
+from _held_out_arguments import add_assume_unseen
 from lib.image_io import Radiograph, read_radiograph
 from lib.learning.config import DEFAULT_WEIGHTS_FILE
 from lib.learning.data.aasce import folds, read_aasce
 from lib.learning.models.devices import choose_device
 from lib.learning.prediction.predictor import LandmarkPredictor, NoSpineError
+from lib.learning.weights.provenance import file_trained_on
+from lib.learning.weights.weight_files import load_weights
 from lib.phantoms import random_spec, render_phantom
 from lib.spine.geometry import center_distances, with_centers
 from lib.spine.measurement.report import curves_of
@@ -40,6 +44,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="training split of a data set in the AASCE layout")
     parser.add_argument("--fold", type=int, default=0, help="fold that the weights do not know")
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS_FILE)
+    add_assume_unseen(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     return parser.parse_args(arguments)
 
@@ -122,7 +127,14 @@ def report(kind: str, predictor: LandmarkPredictor, images: Iterator[Labelled]) 
 def main() -> int:
     """Run the command; returns the exit status."""
     arguments = parse_arguments()
-    predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
+    try:
+        if arguments.data is not None:
+            seen, name = file_trained_on(load_weights(arguments.weights)), arguments.weights.name
+            seen.check_unseen(arguments.fold, name, assume_unseen=arguments.assume_unseen)
+        predictor = LandmarkPredictor(arguments.weights, choose_device(arguments.device))
+    except (OSError, ValueError) as error:
+        print(f"turned_and_cut: {error}", file=sys.stderr)
+        return 1
     sources = {"phantoms": phantoms(arguments.count)}
     if arguments.data is not None:
         sources[f"crops of fold {arguments.fold}"] = crops(arguments.data, arguments.fold, arguments.count)

@@ -139,6 +139,10 @@ def test_the_numpy_example_sees_and_decodes_as_the_project_does(exported: Export
         matrix = spine_view(expected[:, 0], limits.second_look_span, limits.second_look_margin, size)
     np.testing.assert_allclose(points, expected, atol=MAX_DIFFERENCE_PX)
     np.testing.assert_allclose(scores, decoded.scores[0], atol=1e-3)
+    spoilt = pixels.astype(np.float32)
+    spoilt.flat[pixels.argmin()] = np.nan
+    found, _ = predict_onnx.predict(spoilt, network.run, (size.height, size.width))
+    np.testing.assert_allclose(found, points, atol=MAX_DIFFERENCE_PX)
 
 
 def test_the_numpy_example_runs_without_torch_and_this_repository(exported: Exported, image: Path) -> None:

@@ -10,9 +10,11 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+import tifffile
 from PIL import Image
 
 from lib.image_io import Radiograph, UnreadableImageError, errors, is_dicom, is_image_name, read_radiograph
+from lib.image_io.window import windowed
 
 from .image_files import write_dicom
 
@@ -50,7 +52,47 @@ def test_jpeg_is_read_to_a_few_gray_values(tmp_path: Path, suffix: str) -> None:
 def test_a_float_tiff_keeps_its_values_and_loses_what_is_not_finite(tmp_path: Path) -> None:
     pixels = np.array([[0.5, np.nan], [np.inf, -2.0]], np.float32)
     Image.fromarray(pixels).save(tmp_path / "a.tif")
-    np.testing.assert_array_equal(read_radiograph(tmp_path / "a.tif").pixels, [[0.5, 0], [0, -2]])
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "a.tif").pixels, [[0.5, -2], [-2, -2]])
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".nrrd", ".nii"])
+def test_what_is_not_finite_becomes_dark_in_any_range_and_polarity(tmp_path: Path, suffix: str) -> None:
+    pixels = np.linspace(-4960, -4780, 80 * 60, dtype=np.float32).reshape(80, 60)
+    pixels[30:40, 20:30] = np.nan
+    pixels[50, 20:30], pixels[51, 20:30] = np.inf, -np.inf
+    is_finite, path = np.isfinite(pixels), tmp_path / f"a{suffix}"
+    if suffix == ".tif":
+        for photometric, sign in (("minisblack", 1), ("miniswhite", -1)):
+            tifffile.imwrite(path, pixels, photometric=photometric)
+            result = read_radiograph(path).pixels
+            np.testing.assert_array_equal(result[is_finite], sign * pixels[is_finite])
+            assert (result[~is_finite] == result[is_finite].min()).all()
+        return
+    sitk.WriteImage(sitk.GetImageFromArray(pixels), str(path))
+    result = read_radiograph(path).pixels
+    assert (result[~is_finite] == pixels[is_finite].min()).all()
+
+
+@pytest.mark.parametrize("missing", [np.s_[3, 7], np.s_[:, :9], np.s_[::2], np.s_[:]])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_array_may_have_pixels_that_are_not_finite(dtype: Any, value: float, missing: Any) -> None:
+    """A single one is easily missed by the samples of which the gray range is taken, a tenth is its end."""
+    pixels = np.linspace(-9, -2, 60 * 80, dtype=dtype).reshape(60, 80)
+    pixels[missing] = value
+    is_finite, before = np.isfinite(pixels), pixels.copy()
+    found = Radiograph(pixels).pixels
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found[is_finite], pixels[is_finite])
+    assert (found[~is_finite] == pixels[is_finite].min(initial=0)).all()
+    assert (windowed(found)[~is_finite] == 0).all()
+    np.testing.assert_array_equal(pixels, before)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_an_array_of_finite_pixels_is_not_copied(dtype: Any) -> None:
+    pixels = GRAY_8.astype(dtype)
+    assert Radiograph(pixels).pixels is pixels
 
 
 def test_color_becomes_luminance(tmp_path: Path) -> None:

@@ -52,6 +52,14 @@ def test_windowing_keeps_small_differences_on_a_large_offset() -> None:
     assert len(np.unique(result)) > 900
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+def test_windowing_a_range_that_overflows_keeps_what_differs() -> None:
+    pixels = np.full((20, 50), 1.7e308)
+    pixels[0, :5] = -1.7e308
+    result = windowed(pixels)
+    assert (result[0, :5].max(), result[1:].min()) == (0, 1)
+
+
 def test_windowing_does_not_depend_on_gain_and_offset() -> None:
     pixels = np.random.default_rng(0).normal(size=(50, 40))
     np.testing.assert_allclose(windowed(pixels), windowed(5 * pixels + 3), atol=1e-5)

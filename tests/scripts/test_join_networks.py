@@ -13,12 +13,15 @@ import torch
 import join_networks
 from lib.learning.config import load_config
 from lib.learning.models.corner_net import CornerNet
+from lib.learning.uncertainty.error_model import ErrorModel
 from lib.learning.weights.network_file import CORNERS, LANDMARKS, NetworkFile, load_network, save_network
 from lib.learning.weights.provenance import AASCE, OWN, file_trained_on
-from lib.learning.weights.weight_files import ERRORS_MEASURED_ON, file_digest, load_weights
+from lib.learning.weights.weight_files import ERRORS_MEASURED_ON, file_digest, load_weights, save_weights
 
 from ..toy_model import PATCH, tiny_preset, write_weights
 
+KNOTS = ((0.01, 0.02), (0.5, 1.0))
+ERRORS = ErrorModel(KNOTS, KNOTS, 0.0, 0.0, 1.0, 1.0)
 RELEASED = {
     "data": "AASCE training split",
     "fold": 0,
@@ -75,9 +78,16 @@ def test_a_corner_network_takes_the_place_of_the_old_one(
     assert (seen.is_known, seen.folds, seen.box_folds) == (True, frozenset({1, 2, 3, 4}), frozenset({1, 2, 3, 4}))
 
 
-def test_a_landmark_network_keeps_the_corner_network_and_its_facts(
+def test_a_landmark_network_keeps_the_corner_network_and_its_facts_but_not_its_errors(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The chance of wrong names depends on the landmark network alone."""
+    plain = load_weights(base)
+    assert plain.refiner is not None
+    measured = dataclasses.replace(
+        plain.refiner, errors=ERRORS, facts={**plain.refiner.facts, ERRORS_MEASURED_ON: {"data": AASCE, "fold": 0}}
+    )
+    save_weights(base, plain.state, plain.config, plain.facts, plain.prior, measured)
     before = load_weights(base)
     state = {name: value + 1 if value.is_floating_point() else value for name, value in before.state.items()}
     facts = {"data": AASCE, "fold": None, "boxed_radiographs": 3, "boxes_fold": 0}
@@ -89,7 +99,10 @@ def test_a_landmark_network_keeps_the_corner_network_and_its_facts(
     assert torch.equal(found.state["fusion.norm.bias"], before.state["fusion.norm.bias"] + 1)
     assert found.refiner is not None
     assert before.refiner is not None
-    assert found.refiner.facts == before.refiner.facts
+    assert before.refiner.errors == ERRORS
+    assert found.refiner.errors is None
+    assert found.refiner.facts == {**before.refiner.facts, ERRORS_MEASURED_ON: None}
+    assert all(torch.equal(found.refiner.state[name], value) for name, value in before.refiner.state.items())
     assert file_trained_on(found).folds == frozenset(range(5))
 
 

@@ -203,3 +203,17 @@ def test_moving_there_and_back() -> None:
         FixedLandmarks.parse({"T5": corners_at([[0, 0], [4, 1], [0, 2], [4, 6]])}).moved(matrix).centers[4],
         FixedLandmarks.parse({"T5": {"center": [2, 2.25]}}).moved(matrix).centers[4],
     )
+
+
+@pytest.mark.parametrize("half", [(np.nan, 5.0), (5.0, np.nan), (np.inf, 5.0), (5.0, -np.inf)])
+@pytest.mark.parametrize("point", [0, 3])
+def test_a_point_with_half_a_position_is_free(point: int, half: tuple[float, float]) -> None:
+    """Its vertebra has all other corners fixed, so that the center would follow from a fourth."""
+    fixed, points = FixedLandmarks.none(), random_points()
+    fixed.xy[8, [1, 2, 4]] = points[8, [1, 2, 4]]
+    fixed.xy[8, point] = half
+    assert not fixed.mask[8, point]
+    assert np.isnan(fixed.centers).all()
+    assert not fixed.determined[8, 0]
+    assert bits(fixed.applied_to(points)) == bits(points)
+    assert np.isnan(fixed.moved(rotation(30) @ translation(3, 4)).centers).all()

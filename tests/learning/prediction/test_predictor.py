@@ -29,7 +29,7 @@ from lib.learning.prediction.result import Prediction
 from lib.learning.prediction.timer import Timer
 from lib.learning.uncertainty.error_correlation import ErrorCorrelations
 from lib.learning.uncertainty.error_model import ErrorModel
-from lib.learning.weights.weight_files import CornerWeights, save_weights
+from lib.learning.weights.weight_files import ERRORS_MEASURED_ON, CornerWeights, save_weights
 from lib.spine.geometry import with_centers
 from lib.spine.measurement.angle_interval import READER_TILT_HALF_WIDTH_DEG
 from lib.spine.schema import Spine
@@ -431,11 +431,13 @@ MEASURED = ErrorModel(((0.01, 0.02), (0.5, 1.0)), ((0.01, 0.02), (0.5, 1.0)), 0.
 """Errors are twice as large as said; names are right or wrong half and half where they do not lead at all."""
 
 
-def with_second_network(folder: Path, errors: ErrorModel | None = None) -> LandmarkPredictor:
+def with_second_network(
+    folder: Path, errors: ErrorModel | None = None, facts: dict[str, Any] | None = None
+) -> LandmarkPredictor:
     """Sees the vertebrae in ``CELLS`` of an image that fits; its second network is a random one."""
     torch.manual_seed(3)
     network = LandmarkNet(SMALL.network)
-    refiner = CornerWeights(CornerNet(PATCH).state_dict(), PATCH, {}, errors)
+    refiner = CornerWeights(CornerNet(PATCH).state_dict(), PATCH, facts or {}, errors)
     save_weights(folder / "a.pt", network.state_dict(), SMALL, {}, refiner=refiner)
     predictor = LandmarkPredictor(folder / "a.pt", CPU)
     predictor.network = Spot(np.stack([np.full(17, 7), np.arange(17) + 7], -1))
@@ -588,7 +590,7 @@ def test_a_fixed_center_is_looked_at_and_kept_amid_its_corners(tmp_path: Path) -
         off = np.linalg.norm(prediction.spine.xy[8, 1:].mean(0) - fixed.xy[8, 0])
         assert off <= 0.15 * 12.5  # steps, of four cells of 3.125 px
         assert np.isnan(prediction.spine.errors[8, 0])
-        assert (prediction.spine.errors[8, 1:] > 0).all()
+        assert (prediction.spine.errors[8, 1:] > 0).all() == (prediction.decoder == "map")
 
 
 def test_a_center_that_follows_from_four_fixed_corners_has_no_expected_error(tmp_path: Path) -> None:
@@ -605,7 +607,6 @@ def test_a_center_that_follows_from_four_fixed_corners_has_no_expected_error(tmp
 
 
 def test_measured_errors_are_given_for_every_point_that_is_not_fixed(tmp_path: Path) -> None:
-    """Who fixes a point has said which vertebra it is."""
     predictor, radiograph = with_second_network(tmp_path, MEASURED), noise(400, 200)
     plain = predictor.predict(radiograph)
     assert plain.raw_errors is not None
@@ -617,10 +618,34 @@ def test_measured_errors_are_given_for_every_point_that_is_not_fixed(tmp_path: P
     fixed = FixedLandmarks.none()
     fixed.xy[3, 1] = plain.spine.xy[3, 1]
     told = predictor.predict(radiograph, PredictionRequest(fixed=fixed))
-    assert told.names_right == 1.0
     assert told.raw_errors is not None
     assert np.isnan(told.spine.errors[3, 1])
     np.testing.assert_allclose(told.spine.errors[~fixed.mask], 2 * told.raw_errors[~fixed.mask], rtol=1e-6)
+
+
+@pytest.mark.parametrize("measured_with", ["map", "parallel"])
+def test_errors_names_and_angles_are_told_of_the_decoder_that_they_were_measured_with(
+    tmp_path: Path, measured_with: str
+) -> None:
+    facts = {} if measured_with == "map" else {ERRORS_MEASURED_ON: {"decoder": measured_with}}
+    predictor = with_second_network(tmp_path, MEASURED, facts)
+    for name, prediction in predictor.compare(noise(400, 200)).items():
+        told = prediction.names_right is not None, prediction.tilt_half_widths is not None
+        assert told == (name == measured_with,) * 2
+        assert np.isfinite(prediction.spine.errors).all() == np.isfinite(prediction.spine.errors).any() == told[0]
+        assert prediction.raw_errors is not None
+
+
+def test_a_fixed_center_settles_the_names_and_fixed_corners_do_not(tmp_path: Path) -> None:
+    """A corner is put right on bodies of any name; one on the body below moves the names, which is no more certain."""
+    model = dataclasses.replace(MEASURED, naming_floor=0.25)
+    predictor, radiograph, cache = with_second_network(tmp_path, model), noise(400, 200), PredictionCache()
+    found = predictor.predict(radiograph, PredictionRequest(cache=cache)).spine.xy
+    for points, body, settled in (([1], 3, 0), ([1], 4, 0), ([1, 2, 3, 4], 3, 0), ([0], 3, 1), ([0, 1], 4, 1)):
+        fixed = FixedLandmarks.none()
+        fixed.xy[3, points] = found[body, points]
+        told = predictor.predict(radiograph, PredictionRequest(fixed=fixed, cache=cache))
+        assert told.names_right == (1.0 if settled else pytest.approx(1 - model.misnamed(told.naming_lead)))
 
 
 def test_a_second_network_gives_the_same_from_several_threads(tmp_path: Path) -> None:

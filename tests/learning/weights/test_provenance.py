@@ -237,8 +237,10 @@ def test_images_that_nobody_has_spoken_of_may_be_known(tmp_path: Path) -> None:
 def test_expected_errors_belong_to_the_networks_that_they_were_measured_with(tmp_path: Path, is_own: bool) -> None:
     digest = networks_digest(load_weights(weights_file(tmp_path / "a.pt", facts(0), facts(0))))
     said = {"fold": 0, "decoder": "parallel", "networks": digest if is_own else "0123456789ab"}
-    found = read_known_images(weights_file(tmp_path / "a.pt", facts(0), {ERRORS_MEASURED_ON: said}, ERRORS))
-    assert (found.errors_on, found.has_own_errors, found.decoder) == (said, is_own, "parallel")
+    path = weights_file(tmp_path / "a.pt", facts(0), {ERRORS_MEASURED_ON: said}, ERRORS)
+    found, refiner = read_known_images(path), load_weights(path).refiner
+    assert refiner is not None
+    assert (found.errors_on, found.has_own_errors, refiner.errors_decoder) == (said, is_own, "parallel")
     assert (found.was_calibrated_on(0), found.was_calibrated_on(1), found.was_calibrated_on(None)) == (
         True,
         False,
@@ -247,9 +249,11 @@ def test_expected_errors_belong_to_the_networks_that_they_were_measured_with(tmp
 
 
 def test_an_older_file_does_not_say_what_expected_errors_were_measured_on(tmp_path: Path) -> None:
-    found = read_known_images(weights_file(tmp_path / "a.pt", facts(0), facts(0), ERRORS))
+    path = weights_file(tmp_path / "a.pt", facts(0), facts(0), ERRORS)
+    found, refiner = read_known_images(path), load_weights(path).refiner
+    assert refiner is not None
     assert found.errors_on == {}
-    assert (found.has_own_errors, found.decoder, found.was_calibrated_on(0)) == (False, "map", None)
+    assert (found.has_own_errors, refiner.errors_decoder, found.was_calibrated_on(0)) == (False, "map", None)
     assert isinstance(found, KnownImages)
 
 

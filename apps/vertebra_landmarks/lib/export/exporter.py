@@ -22,7 +22,10 @@ BUNDLE = "bundle"
 KINDS = (*FORMATS, BUNDLE)
 """What can be written, each into a folder of its name."""
 FACTS_FILE = "export.json"
-_EXAMPLE = ("export/predict_onnx.py", "image_io/window.py", "spine/geometry.py", "spine/schema.py")
+_EXAMPLE = (
+    *("export/predict_onnx.py", "image_io/window.py", "image_io/raster/luminance.py"),
+    *("spine/geometry.py", "spine/schema.py"),
+)
 _CORNER_ROW = (
     "| `corner_network.onnx` | `patches` {shape}: around each vertebra, the spine running down through its middle, "
     "two neighbours {step:g} pixels apart, each patch (x - mean) / (deviation + 0.03) | `corners` (N, 17, 4, 2) "

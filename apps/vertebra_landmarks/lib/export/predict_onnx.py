@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..image_io.raster.luminance import finite
 from ..image_io.window import windowed
 from ..spine.geometry import scaling, transform_points, translation
 from ..spine.schema import CORNERS, POINTS, VERTEBRAE
@@ -90,7 +91,7 @@ def decode(heatmap: np.ndarray, offset: np.ndarray, corner_offset: np.ndarray) -
 
 def predict(pixels: np.ndarray, network: Network, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Points ``(V, P, 2)`` in pixels of an upright image ``(H, W)`` with bright bone, and scores ``(V,)`` in 0...1."""
-    matrix = fit(pixels.shape[1], pixels.shape[0], size)
+    pixels, matrix = finite(pixels), fit(pixels.shape[1], pixels.shape[0], size)
     for _ in range(2):
         points, scores = decode(*network(view(pixels, matrix, size)[None, None]))
         points = transform_points(np.linalg.inv(matrix), points)

@@ -10,6 +10,7 @@ from ..spine.imaging.image_frame import ImageFrame
 from ..spine.imaging.image_geometry import PIXELS, ImageGeometry
 from ..spine.imaging.orientation import UPRIGHT, Orientation
 from ..spine.measurement.image_warnings import ImageWarning
+from .raster.luminance import finite
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Radiograph:
 
     Attributes:
         pixels: ``(H, W)`` values in the raster of the file, bright bone, never resized or turned. Padding and constant
-            margins that would spoil the gray range have a value at the dark end of the image proper.
+            margins that would spoil the gray range have a value at the dark end of the image proper, pixels that are
+            not finite the smallest value.
         geometry: where Slicer's own reader places the pixels.
         millimetres: size of a pixel in the patient; ``None`` where the file does not state it.
         image_left_is: the patient's side, "left" or "right", at the left of the upright image; ``None`` where not
@@ -50,6 +52,9 @@ class Radiograph:
     orientation: Orientation | None = None
     orientation_source: str = "none"
     warnings: tuple[ImageWarning, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pixels", finite(self.pixels))
 
     @property
     def frame(self) -> ImageFrame:

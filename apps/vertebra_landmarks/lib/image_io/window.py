@@ -12,7 +12,7 @@ def windowed(pixels: np.ndarray) -> np.ndarray:
     """Stretch the gray values so that all but the extreme ones fill 0...1.
 
     Args:
-        pixels: ``(H, W)`` values of any type.
+        pixels: ``(H, W)`` finite values of any type.
 
     Returns:
         ``(H, W)`` float32; 0 everywhere for a constant image.
@@ -26,7 +26,7 @@ def windowed(pixels: np.ndarray) -> np.ndarray:
     if high <= low:
         return np.zeros(pixels.shape, np.float32)
     if not np.isfinite(high - low):  # so large that differences overflow
-        return windowed(pixels / max(abs(low), abs(high)))
+        return windowed(pixels / np.abs(pixels).max())
     precision = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
     stretched = np.subtract(pixels, low, dtype=precision)
     stretched /= high - low

@@ -19,7 +19,7 @@ class FixedLandmarks:
     """The fixed points of one spine.
 
     Attributes:
-        xy: ``(V, P, 2)``, NaN where a point is free.
+        xy: ``(V, P, 2)``, NaN where a point is free. One with a coordinate that is not finite is free, too.
     """
 
     xy: np.ndarray
@@ -60,7 +60,8 @@ class FixedLandmarks:
     @property
     def centers(self) -> np.ndarray:
         """``(V, 2)`` fixed centers; the mean of the corners where only these are fixed, NaN where neither is."""
-        center, corners = self.xy[:, POINTS.index(CENTER)], self.xy[:, 1:]
+        xy = self.only(self.mask).xy
+        center, corners = xy[:, POINTS.index(CENTER)], xy[:, 1:]
         return np.where(np.isfinite(center), center, centers_of(corners))
 
     @property

@@ -32,8 +32,19 @@ def luminance(samples: np.ndarray) -> np.ndarray:
 
 
 def finite(pixels: np.ndarray) -> np.ndarray:
-    """The pixels with 0 in place of values that are not finite."""
-    return np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0) if pixels.dtype.kind == "f" else pixels
+    """The pixels with the smallest finite value in place of those that are not finite; 0 where none is.
+
+    Args:
+        pixels: ``(H, W)`` of any real type, bright bone, so that what has no value becomes dark.
+
+    Returns:
+        The pixels; a copy where anything was replaced.
+    """
+    if pixels.dtype.kind != "f" or not pixels.size or np.isfinite([pixels.min(), pixels.max()]).all():
+        return pixels
+    is_finite = np.isfinite(pixels)
+    darkest = pixels.min(where=is_finite, initial=np.inf)
+    return np.where(is_finite, pixels, darkest if np.isfinite(darkest) else 0).astype(pixels.dtype, copy=False)
 
 
 def inverted(pixels: np.ndarray, white: int | None = None) -> np.ndarray:

@@ -163,7 +163,7 @@ def _black_is_zero(samples: np.ndarray, page: TiffPage) -> np.ndarray:
 
 def _white_is_zero(samples: np.ndarray, page: TiffPage) -> np.ndarray:
     bits = page.bitspersample if isinstance(page.bitspersample, int) else 8 * samples.itemsize
-    return inverted(finite(samples[..., 0]), 255 if bits == 1 else (1 << bits) - 1)
+    return inverted(samples[..., 0], 255 if bits == 1 else (1 << bits) - 1)
 
 
 def _rgb(samples: np.ndarray, page: TiffPage) -> np.ndarray:

@@ -61,9 +61,9 @@ class LandmarkPredictor:
         self.device = device
         self.network = on_device(fold_norms(build_network(content, weights)), device)
         self.codec = LandmarkCodec(self.config.codec)
-        self.refinement, self.error_model = None, None
+        self.refinement, self.error_model, self.errors_decoder = None, None, DEFAULT_DECODER
         if content.refiner is not None:
-            self.error_model = content.refiner.errors
+            self.error_model, self.errors_decoder = content.refiner.errors, content.refiner.errors_decoder
             corner_network = on_device(fold_norms(build_corner_net(content.refiner, weights)), device)
             self.refinement = Refinement(corner_network, content.refiner.config, device)
         self.decoders = {name: make_decoder(name, self.codec, content.prior, config.map) for name in DECODERS}
@@ -76,6 +76,8 @@ class LandmarkPredictor:
         What is fixed is a correction of what is predicted without it: bodies that the correction leaves where they were
         are not refined again, and keep their corners whatever their names are now. Then free corners are moved by
         what the errors of the fixed points say about theirs, where that was measured (``ErrorCorrelations``).
+
+        Nothing is said of expected errors, names and angles of another decoder than they were measured with.
 
         Args:
             radiograph: one image.
@@ -98,7 +100,8 @@ class LandmarkPredictor:
         spine = cache.free_spine(view, request.decoder, lambda: decode_and_refine(FixedLandmarks.none()))
         if fixed.mask.any():
             spine = decode_and_refine(fixed, spine.refined)
-        return build_prediction(image, view, spine, request, self.error_model, self.limits.propagation, timer)
+        model = self.error_model if request.decoder == self.errors_decoder else None
+        return build_prediction(image, view, spine, request, model, self.limits.propagation, timer)
 
     def predict_batch(
         self, radiographs: Sequence[Radiograph], request: PredictionRequest | None = None

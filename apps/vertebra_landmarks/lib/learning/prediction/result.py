@@ -17,7 +17,7 @@ from ...spine.measurement.image_warnings import (
     not_frontal_warning,
     second_spine_warning,
 )
-from ...spine.schema import Spine
+from ...spine.schema import CENTER, POINTS, Spine
 from ..decoders import FixedLandmarks
 from ..uncertainty.error_model import ErrorModel
 from .level_names import names_evidence
@@ -93,7 +93,8 @@ def calibrate(
     Args:
         model: measured on other images.
         refined: in upright pixels.
-        lead: ``Prediction.naming_lead``; fixed points settle the names.
+        lead: ``Prediction.naming_lead``, of the vertebrae as they are named around the fixed points. A fixed center
+            settles the names; a corner may have been put right on a body whose name nobody has looked at.
         fixed: points that must stay, upright pixels.
         propagation: whether free corners follow (``ErrorCorrelations``).
     """
@@ -102,7 +103,7 @@ def calibrate(
     if model.correlations is not None and propagation and fixed.mask.any():
         xy, left = model.correlations.propagate(xy, refined.observed, errors, fixed)
         errors = errors * left
-    misnamed = 0.0 if fixed.mask.any() else model.misnamed(lead)
+    misnamed = 0.0 if fixed.mask[:, POINTS.index(CENTER)].any() else model.misnamed(lead)
     widths = corrected_half_widths(model.tilt_half_widths(xy, errors), fixed.mask[:, 1:])
     return CalibratedSpine(xy, np.where(fixed.determined, np.nan, errors), 1.0 - misnamed, widths)
 
@@ -123,7 +124,7 @@ def build_prediction(
         view: that the spine was found in.
         estimate: the spine.
         request: as asked.
-        model: expected errors, ``None`` where they were not measured.
+        model: expected errors, ``None`` where they were not measured, or with another decoder.
         propagation: see ``calibrate``.
         timer: of all stages.
     """

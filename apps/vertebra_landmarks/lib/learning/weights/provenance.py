@@ -21,7 +21,6 @@ from typing import Any
 from ..data.formats.aasce_layout import AASCE as AASCE
 from ..data.formats.data_set import DataImage, DataSet
 from ..data.formats.folds import FOLDS, FOLDS_FILE
-from ..decoders import DEFAULT_DECODER
 from .weight_files import ERRORS_MEASURED_ON, Weights, load_weights, networks_digest
 
 BOXED = "boxed images"
@@ -244,12 +243,6 @@ class KnownImages:
     seen: TrainedOn
     errors_on: dict[str, Any] | None
     has_own_errors: bool
-
-    @property
-    def decoder(self) -> str:
-        """The decoder with which expected errors were measured."""
-        name: str = (self.errors_on or {}).get("decoder", DEFAULT_DECODER)
-        return name
 
     def was_trained_on(self, fold: int | None, dataset: str = AASCE) -> bool | None:
         """Whether it was trained on images of a fold, or of none; ``None`` where that is not known."""

@@ -15,6 +15,7 @@ from ...spine.atomic_write import atomic_write
 from ...spine.chain_prior import DEFAULT_PRIOR, ChainPrior
 from ...spine.schema import SCHEMA_VERSION
 from ..config import CornerConfig, ModelConfig, model_config_from_dict
+from ..decoders import DEFAULT_DECODER
 from ..models.corner_net import CornerNet
 from ..models.landmark_net import LandmarkNet
 from ..uncertainty.error_model import ErrorModel
@@ -50,6 +51,12 @@ class CornerWeights:
     config: CornerConfig
     facts: dict[str, Any]
     errors: ErrorModel | None = None
+
+    @property
+    def errors_decoder(self) -> str:
+        """The decoder with which the errors were measured; the errors of others are unknown."""
+        name: str = (self.facts.get(ERRORS_MEASURED_ON) or {}).get("decoder", DEFAULT_DECODER)
+        return name
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ Range = tuple[float, float]
 KINDS = ("order", "step", "ratio", "turn", "aspect", "tilt", "size", "corners", "center")
 """Kinds of violations, see ``Violation``."""
 
-_MOST_DIGITS = 6  # after the point, of a value that hardly exceeds its limit
+_MAX_DIGITS = 6  # after the point, of a value that hardly exceeds its limit
 _TL, _TR, _BL, _BR = (POINTS.index(name) for name in CORNERS)
 
 
@@ -248,9 +248,9 @@ def _outside(values: np.ndarray, low: float, high: float) -> Iterator[tuple[int,
 def _against(value: float, limits: Range, is_low: bool, digits: int, unit: str = "") -> tuple[str, str]:
     """A value, with as many digits more as tell it from the limit that it exceeds, and what that limit is, in words."""
     limit = limits[0] if is_low else limits[1]
-    needed = (n for n in range(digits, _MOST_DIGITS) if f"{value:.{n}f}" != f"{limit:.{n}f}")
+    needed = (n for n in range(digits, _MAX_DIGITS) if f"{value:.{n}f}" != f"{limit:.{n}f}")
     words = f"at {'least' if is_low else 'most'} {limit:.{digits}f}{unit} is usual"
-    return f"{value:.{next(needed, _MOST_DIGITS)}f}{unit}", words
+    return f"{value:.{next(needed, _MAX_DIGITS)}f}{unit}", words
 
 
 def _center_violations(centers: np.ndarray, plausible: Limits) -> Iterator[Violation]:
