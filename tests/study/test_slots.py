@@ -68,6 +68,11 @@ FIRST, SECOND = made(1, "ada"), made(2, "ben", "second")
         (BOTH, image(made(1, "ada", days_ago=14)), {"ada": Slot(3, "repeat"), "ben": Slot(2, "second")}),
         (BOTH, image(made(1, "ada", days_ago=14), SECOND, chosen=True), {"ada": Slot(3, "repeat"), "ben": None}),
         (TWICE, image(FIRST, made(2, "ada", "repeat")), {"ben": Slot(3, "second")}),
+        (TWICE, image(SECOND), {"ada": Slot(1, "first"), "ben": None, "dan": Slot(1, "first")}),  # a first was removed
+        (TWICE, image(begun(2, "ben", "second")), {"ada": Slot(1, "first"), "ben": None}),
+        (ONCE, image(SECOND), {"ada": None, "ben": None}),
+        (ONCE, image(begun(2, "ben", "second")), {"ada": None}),
+        (AGAIN, image(made(2, "ada", "repeat")), {"ada": None, "ben": Slot(1, "first")}),
         (TWICE, image(made(1, "eve")), {"ada": Slot(2, "second"), "eve": None}),
     ],
 )

@@ -199,6 +199,7 @@ def test_no_route_tells_a_second_reader_of_the_first_reading(place: Path, start:
         check_report(ben, cleo)
         check_model(ben, Person(server, "root"))
         check_second_reading(ben, cleo)
+        check_removed_reading(Person(server, "ada"), ben, Person(server, "root"))
 
 
 def check_study(ben: Person) -> None:
@@ -226,7 +227,10 @@ def check_model(ben: Person, root: Person) -> None:
     label, report = f"/datastore/label?label={READ}&tag=original", f"/report?image={READ}"
     assert [ben.ask(path)[0] for path in (label, report)] == [200, 200]
     assert next(one for one in ben.get("/images")["images"] if one["id"] == READ)["state"] == "predicted"
-    root.get("/study", "PUT", {**PLAN, "model": {"second": False}})
+    told = root.get("/study?dry_run=true", "PUT", {**PLAN, "second_reading": {"share": 0}})
+    assert (told["effect"], told["plan"]["second_reading"]) == ({"closes": 1, "opens": 0}, {"share": 1})
+    told = root.get("/study", "PUT", {**PLAN, "model": {"second": False}})
+    assert (told["effect"], told["plan"]["model"]["second"]) == ({"closes": 0, "opens": 0}, False)
     assert [ben.ask(path)[0] for path in (label, report)] == [404, 404]
     listed = next(one for one in ben.get("/images")["images"] if one["id"] == READ)
     assert (listed["state"], listed["largest_angle_deg"], listed["doubt"]) == ("unlabelled", None, None)
@@ -257,3 +261,18 @@ def check_second_reading(ben: Person, cleo: Person) -> None:
     assert cleo.next() == {"image": READ, "adjudicate": True}
     assert cleo.get(f"/readings/adjudicate?image={READ}", "POST", {"take": 1})["version"] == 1
     assert CANARY in json.dumps(ben.get(f"/landmarks?image={READ}"))
+
+
+def check_removed_reading(ada: Person, ben: Person, root: Person) -> None:
+    """Versions of a reading that was removed do not reach whoever reads in its place."""
+    assert ada.next()["image"] == UNREAD
+    ada.submit(UNREAD, spine_of(0), seconds=1234.5)
+    assert root.ask(f"/datastore/label?id={UNREAD}&tag=reading-1", "DELETE")[0] == 200
+    assert ben.next()["reading"]["number"] == 1
+    ben.submit(UNREAD, spine_of(1) - 0.41421356)
+    versions, restore = (f"/datastore/label/{path}?label={UNREAD}&tag=reading-1" for path in ("versions", "restore"))
+    assert [one["version"] for one in root.get(versions)["versions"]] == [1, 2]
+    assert [one["version"] for one in ben.get(versions)["versions"]] == [2]
+    there, missing = (ben.refused(f"{restore}&version={version}", "POST") for version in (1, 9))
+    assert there == (404, missing[1].replace("version 9", "version 1"))
+    assert ben.get(f"{restore}&version=2", "POST") == {"version": 3}

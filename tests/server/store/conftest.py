@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from harness.local_postgresql import OwnPostgresql, binaries, own_postgresql
+from lib.server.annotation.readings.study import Study
 from lib.server.store.datastore import StudiesDatastore
+
+from .study_store import Clock, study_of
 
 Open = Callable[..., StudiesDatastore]
 
@@ -82,3 +85,14 @@ def label(tmp_path: Path) -> Callable[[int], str]:
         return str(path)
 
     return write
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def study(opened: Open, studies: Path, clock: Clock) -> Study:
+    """The study of the folder, with a clock that the test moves."""
+    return study_of(opened(studies), clock)

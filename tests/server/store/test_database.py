@@ -39,13 +39,14 @@ from lib.server.store.schema import (
     scored_versions,
     scores,
     sessions,
+    study_plans,
     tasks,
 )
 from lib.server.web.errors import add_error_handlers
 
 Open = Callable[..., StudiesDatastore]
 Label = Callable[[int], str]
-LATER = (presence, pacs_instances, outbox, pacs_reports)
+LATER = (presence, pacs_instances, outbox, pacs_reports, study_plans)
 """Tables that came after 0.9."""
 
 

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from lib.server.annotation.readings.adjudication import NotReadError, ReadingChangedError
@@ -16,81 +15,24 @@ from lib.server.annotation.readings.listing import readings as listed
 from lib.server.annotation.readings.plan_file import PlanChangedError, PlanError
 from lib.server.annotation.readings.slot_store import NoSlotError
 from lib.server.annotation.readings.study import Study, excluded_from_training
-from lib.server.store.datastore import StudiesDatastore
 from lib.server.store.label_sync import LabelConflictError, LabelSync
 from lib.server.store.schema import OPEN, images, labels
-from lib.spine.imaging.image_geometry import PIXELS
-from lib.spine.labels.markups import to_markups
-from lib.spine.schema import Spine
-from lib.study.plan import DAY_S, StudyPlan, checked_plan
-from lib.study.visibility import viewer_of
+from lib.study.plan import DAY_S, checked_plan
 
 from .conftest import Open
-
-ONCE: dict[str, Any] = {"readers": ["ada", "ben", "dan"], "adjudicators": ["cleo"]}
-TWICE = {**ONCE, "second_reading": {"share": 1.0}}
-
-
-class Clock:
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self, _: object) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def study(opened: Open, studies: Path, clock: Clock) -> Study:
-    return study_of(opened(studies), clock)
-
-
-def study_of(store: StudiesDatastore, clock: Clock | None = None) -> Study:
-    """The study of a folder, whose images nobody reads."""
-
-    def read_image(_: str) -> Any:
-        raise AssertionError("no image is needed")
-
-    return Study(store, read_image, has_login=True, now=clock)
-
-
-def planned(study: Study, values: dict[str, Any]) -> StudyPlan:
-    plan = checked_plan(values)
-    study.change_plan(plan)
-    return plan
-
-
-def store_of(study: Study) -> StudiesDatastore:
-    store: StudiesDatastore = study._store
-    return store
-
-
-def next_of(study: Study, reader: str) -> tuple[str, int, str] | None:
-    plan = study.plan()
-    assert plan is not None
-    found = study.queue.next(plan, reader, store_of(study).pick_first)
-    return None if found is None else (found[0], found[1].number, found[1].kind)
-
-
-def submit(study: Study, reader: str, image: str, value: Any = 0, **options: Any) -> tuple[str, int]:
-    """Save a label as a reading; its tag and version."""
-    plan = study.plan()
-    assert plan is not None
-    content = value if isinstance(value, bytes) else json.dumps({"value": value}).encode()
-    reading, version = study.slots.submit(
-        plan, viewer_of(plan, reader, True), image, content, {"user": reader, "seconds": 60}, **options
-    )
-    return reading.tag, version
-
-
-def rows(study: Study, image: str) -> list[tuple[int, str, str, bool]]:
-    return [(one.number, one.kind, one.reader, one.is_submitted) for one in study.slots.of(image).readings]
+from .study_store import (
+    ONCE,
+    TWICE,
+    Clock,
+    both_read,
+    markups,
+    next_of,
+    planned,
+    rows,
+    store_of,
+    study_of,
+    submit,
+)
 
 
 def test_a_plan_is_not_replaced_by_somebody_who_has_not_seen_it(study: Study) -> None:
@@ -274,20 +216,6 @@ def test_readings_are_found_again_where_the_database_is_lost(opened: Open, studi
         (1, "first", "reading-1"),
         (2, "second", "reading-2"),
     ]
-
-
-def both_read(study: Study, image: str = "a", move: float = 2.0) -> StudyPlan:
-    """Two readings of an image, which differ by some pixels."""
-    plan = planned(study, TWICE)
-    for reader, by in (("ada", 0.0), ("ben", move)):
-        submit(study, reader, image, markups(by))
-    return plan
-
-
-def markups(by: float) -> bytes:
-    rows_ = np.arange(17)[:, None, None] * np.array([0.0, 16])
-    xy = np.array([80 + by, 20]) + rows_ + np.array([[0, 0], [-10, -6], [10, -6], [-10, 6], [10, 6]])
-    return json.dumps(to_markups(Spine.from_arrays(xy), PIXELS)).encode()
 
 
 def test_an_adjudicator_takes_one_reading_or_the_mean(study: Study) -> None:

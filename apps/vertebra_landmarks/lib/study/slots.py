@@ -46,10 +46,12 @@ class Adjudication(NamedTuple):
     Attributes:
         by: who; "" where unknown.
         version: of the label ``final``.
+        is_automatic: nobody has chosen: it was the only reading when the plan wanted one.
     """
 
     by: str
     version: int
+    is_automatic: bool = False
 
 
 class Slot(NamedTuple):
@@ -103,14 +105,21 @@ def is_read(plan: StudyPlan, image: ImageReadings) -> bool:
     return len(image.independent) >= independent_slots(plan, image)
 
 
+def adjudication_of(plan: StudyPlan, image: ImageReadings) -> Adjudication | None:
+    """The choice of the final label; ``None`` before it, and where the plan again wants more than the only reading."""
+    chosen = image.adjudication
+    is_void = chosen is not None and chosen.is_automatic and independent_slots(plan, image) > 1
+    return None if is_void else chosen
+
+
 def is_to_adjudicate(plan: StudyPlan, image: ImageReadings) -> bool:
     """Whether an adjudicator is to choose the final label."""
-    return image.adjudication is None and is_read(plan, image) and len(image.independent) > 1
+    return adjudication_of(plan, image) is None and is_read(plan, image) and len(image.independent) > 1
 
 
 def is_closed(plan: StudyPlan, image: ImageReadings) -> bool:
     """Whether an image has its final label: the adjudicated one, or the only reading that is wanted."""
-    return image.adjudication is not None or (is_read(plan, image) and len(image.independent) == 1)
+    return adjudication_of(plan, image) is not None or (is_read(plan, image) and len(image.independent) == 1)
 
 
 def repeat_reader(plan: StudyPlan, image: ImageReadings) -> str | None:
@@ -146,12 +155,13 @@ def possible_slot(plan: StudyPlan, image: ImageReadings, reader: str, now: float
         if not is_begun and repeat_due_at(plan, image) <= now:
             return Slot(max([*numbers, reserved]) + 1, REPEAT)
         return None
-    if image.of(reader) or image.adjudication is not None:
+    others = [one for one in image.readings if one.kind != REPEAT]
+    is_full = len(others) >= (2 if plan.wants_second(image.image) else 1)
+    if is_full or image.of(reader) or adjudication_of(plan, image) is not None:
         return None
     if image.number(1) is None:
         return Slot(1, FIRST)
-    others = [one for one in image.readings if one.kind != REPEAT]
-    if plan.wants_second(image.image) and len(others) < 2 and others[0].is_submitted:
+    if others[0].is_submitted:
         return Slot(2 if 2 not in numbers else max(numbers) + 1, SECOND)
     return None
 

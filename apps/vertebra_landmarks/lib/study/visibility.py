@@ -14,6 +14,7 @@ from .plan import DAY_S, REPEAT, StudyPlan
 from .slots import (
     ImageReadings,
     Reading,
+    adjudication_of,
     awaits,
     is_closed,
     is_read,
@@ -88,7 +89,7 @@ def own_reading(plan: StudyPlan, viewer: Viewer, image: ImageReadings, now: floa
 def may_change(plan: StudyPlan, viewer: Viewer, image: ImageReadings, now: float) -> Reading | None:
     """The submitted reading that a viewer may still correct; ``None`` where it is adjudicated, or there is none."""
     own = own_reading(plan, viewer, image, now)
-    is_fixed = own is None or not own.is_submitted or image.adjudication is not None
+    is_fixed = own is None or not own.is_submitted or adjudication_of(plan, image) is not None
     if own is None or is_fixed or (own.kind == REPEAT and sees_labels(plan, viewer, image) and plan.blind):
         return None
     return own
@@ -119,7 +120,7 @@ def part_of(plan: StudyPlan, viewer: Viewer, image: ImageReadings, now: float) -
     """
     own = own_reading(plan, viewer, image, now)
     if viewer.name in plan.adjudicators:
-        may_save = bool(image.independent) and (image.adjudication is not None or is_read(plan, image))
+        may_save = bool(image.independent) and (adjudication_of(plan, image) is not None or is_read(plan, image))
     elif viewer.reader is None:
         may_save = False
     elif own is not None and (not own.is_submitted or may_change(plan, viewer, image, now) is not None):

@@ -422,7 +422,12 @@ class LabelSync:
             return connection.execute(query).one_or_none()
 
     def clear_current(self, state: LabelState) -> None:
-        """Leave the image without a current label of this tag, and without its reading; its versions stay."""
+        """Leave the image without a current label of this tag, and without its reading; its versions stay.
+
+        Where the label was adjudicated over a reading of the same tag, that reading becomes the label again.
+        """
+        if self._return_to_reading(state):
+            return
         with self._database.writing() as connection:
             present = self._locked(connection, state)
             self._end_current(connection, present)
@@ -432,6 +437,30 @@ class LabelSync:
             )
             of_label = readings.c.image == state.key, readings.c.number == numbers.scalar_subquery()
             connection.execute(readings.delete().where(*of_label))  # the adjudication before what it was made of
+
+    def _return_to_reading(self, state: LabelState) -> bool:
+        """Replace an adjudicated label by the reading of its tag, in one commit; returns whether there is one."""
+        at = readings.c.image == state.key, readings.c.tag == state.tag, readings.c.is_submitted
+        of_tag = and_(labels.c.image == state.key, labels.c.tag == state.tag, labels.c.version == readings.c.version)
+        query = select(labels, readings.c.key.label("reading")).join(readings, of_tag).where(*at)
+        with self._database.reading() as connection:
+            found: list[Any] = [*connection.execute(query.order_by(readings.c.number)), None, None]
+        chosen, row = found[:2]
+        if chosen is None or row is None:
+            return False
+
+        def claim(connection: Connection, label: int) -> None:
+            version = select(labels.c.version).where(labels.c.key == label).scalar_subquery()
+            connection.execute(readings.delete().where(readings.c.key == chosen.reading))
+            connection.execute(readings.update().where(readings.c.key == row.reading).values(version=version))
+
+        try:
+            content = self.content(state.image, row)
+        except (FileNotFoundError, ValueError) as error:
+            logger.error("A reading that was to be the label again is damaged: %s", type(error).__name__)
+            return False
+        self.add_version(state, content, {**json.loads(row.facts), "restored": row.version}, None, claim=claim)
+        return True  # the next access writes the current file
 
     @staticmethod
     def _locked(connection: Connection, state: LabelState) -> Row[Any]:

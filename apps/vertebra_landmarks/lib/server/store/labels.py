@@ -238,10 +238,10 @@ class Labels:
             key = self._images.require(connection, image, even_gone=True).key
             query = select(labels.c.tag).where(labels.c.image == key, labels.c.is_current)
             tags = list(connection.execute(query).scalars())
+        with self._database.writing() as connection:  # first: else a reading would follow an adjudicated label
+            connection.execute(readings.delete().where(readings.c.image == key))
         for tag in tags:
             self._remove_current(self._sync.preserve_external_edit(self._sync.state(image, tag, even_gone=True)))
-        with self._database.writing() as connection:
-            connection.execute(readings.delete().where(readings.c.image == key))
 
     def _remove_current(self, state: LabelState) -> None:
         path = self._folder.label(state.image, state.tag)

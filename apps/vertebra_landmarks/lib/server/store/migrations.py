@@ -25,6 +25,7 @@ from .schema import (
     scored_versions,
     scores,
     sessions,
+    study_plans,
     tasks,
 )
 
@@ -101,6 +102,11 @@ def _add_readings(connection: Connection) -> None:
     readings.create(connection, checkfirst=True)
 
 
+def _add_study_plans(connection: Connection) -> None:
+    """Nobody could tell later by which plan an image had been shown."""
+    study_plans.create(connection, checkfirst=True)
+
+
 MIGRATIONS = (
     Migration(_add_tables_of_servers, is_additive=True),
     Migration(_add_presence, is_additive=True),
@@ -109,6 +115,7 @@ MIGRATIONS = (
     Migration(_add_outbox, is_additive=True),
     Migration(_add_header, is_additive=True),
     Migration(_add_readings, is_additive=True),
+    Migration(_add_study_plans, is_additive=True),
 )
 """All changes since version 1, in their order."""
 

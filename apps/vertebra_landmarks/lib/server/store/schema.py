@@ -239,6 +239,14 @@ readings = Table(
     Index("vl_readings_of_store", "store", "is_submitted", "reader"),
 )
 
+study_plans = Table(
+    "vl_study_plans",
+    metadata,
+    Column("store", Integer, ForeignKey("vl_stores.key"), primary_key=True),
+    Column("since", Float(53), primary_key=True),  # seconds since 1970; 0: before plans were noted
+    Column("content", Text, nullable=False),  # JSON; "" where there was none
+)
+
 schema_version = Table(
     "vl_schema_version",
     metadata,

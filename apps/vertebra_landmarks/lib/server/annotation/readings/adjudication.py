@@ -14,7 +14,7 @@ from ....spine.imaging.image_geometry import PIXELS
 from ....spine.labels.markups import parse_json, stated_geometry, to_markups
 from ....study.consensus import mean_spine
 from ....study.plan import StudyPlan
-from ....study.slots import ImageReadings, Reading, is_read
+from ....study.slots import ImageReadings, Reading, adjudication_of, is_read
 from ...store.datastore import StudiesDatastore
 from ...store.images import FINAL
 from ...store.label_sync import Claim, SaveRefusedError
@@ -148,8 +148,12 @@ class Adjudications:
         by: str,
         versions: Mapping[int, int] | None = None,
         base_version: int | None = None,
+        kind: str = ADJUDICATION,
     ) -> int:
-        """Save the final label of an image that was read, and return its version; see ``take``."""
+        """Save the final label of an image that was read, and return its version; see ``take``.
+
+        ``kind`` is ``automatic`` where the plan has chosen, which may want another reading later.
+        """
         present = self._ready(plan, image)
         seen = {one.number: one.version for one in present.independent}
         if versions is not None and seen != dict(versions):
@@ -163,7 +167,7 @@ class Adjudications:
             "annotator": by,
             ADJUDICATED: {"how": how, "readings": used, "by": by},
         }
-        claim = self._claim(image, seen, by)
+        claim = self._claim(image, seen, by, kind)
         return self._store.save_label_content(image, FINAL, content, facts, base_version, claim)
 
     def _ready(self, plan: StudyPlan, image: str) -> ImageReadings:
@@ -172,14 +176,13 @@ class Adjudications:
         Raises:
             NotReadError: one is not made.
         """
-        with self._database.writing() as connection:
-            self._slots.rows.adopt(connection, [image])
+        self._slots.adopt(image)
         present = self._slots.of(image)
-        if not present.independent or (present.adjudication is None and not is_read(plan, present)):
+        if not present.independent or (adjudication_of(plan, present) is None and not is_read(plan, present)):
             raise NotReadError(f"image {image!r:.80} is not read as often as the plan wants: nothing was saved")
         return present
 
-    def _claim(self, image: str, seen: Mapping[int, int], by: str) -> Claim:
+    def _claim(self, image: str, seen: Mapping[int, int], by: str, kind: str) -> Claim:
         """Notes the adjudication in the transaction of its label, if the readings are as they were seen."""
         rows = self._slots.rows
 
@@ -191,7 +194,7 @@ class Adjudications:
             if key is None or now != dict(seen):
                 raise ReadingChangedError(f"a reading of image {image!r:.80} was changed meanwhile: look at it again")
             connection.execute(readings.delete().where(readings.c.image == key, readings.c.number == 0))
-            chosen = Reading(0, ADJUDICATION, by, True, rows.now(connection), FINAL, version)
+            chosen = Reading(0, kind, by, True, rows.now(connection), FINAL, version)
             rows.insert(connection, key, chosen)
 
         return claim

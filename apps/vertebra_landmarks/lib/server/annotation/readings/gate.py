@@ -14,6 +14,7 @@ from ....study.visibility import Part, Viewer, own_reading, part_of, reading_sta
 from ...active_learning.prelabel_worker import is_of_person
 from ...store.datastore import StudiesDatastore
 from ...store.images import FINAL, PREDICTED, REASON, STATED_SIDE
+from ...store.label_sync import labeller
 
 _IMAGE_FACTS = ("ts", "name", "path", REASON, "taken_on")
 """Metadata of an image that the server has noted itself."""
@@ -108,6 +109,18 @@ class Gate:
         else:
             noted = self._store.get_label_info(image, PREDICTED)
         return None if is_of_person(noted) else tag
+
+    def shows_version(self, image: str, tag: str, metadata: Mapping[str, Any]) -> bool:
+        """Whether a version of a label that the user sees is shown, too: while others are hidden, own ones only.
+
+        Args:
+            image: its id.
+            tag: of the label, as ``tag`` returns it.
+            metadata: of the version, which may be of a reading that was removed.
+        """
+        if self.shows_labels(image):
+            return True
+        return not is_of_person(metadata) if tag == PREDICTED else labeller(metadata) == self.viewer.reader
 
     def entry(self, image: str, entry: dict[str, Any]) -> dict[str, Any]:
         """An image of MONAI Label's list of the datastore, ``{"image": ..., "labels": ...}``, as it is shown."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ....spine.imaging.image_geometry import PIXELS
 from ....spine.labels.markups import from_markups, parse_json, stated_geometry
 from ....spine.schema import Spine
 from ....study.plan import StudyPlan
-from ....study.slots import ImageReadings, Reading, is_closed
+from ....study.slots import ImageReadings, Reading, adjudication_of, is_closed
 from ...overview.image_list import number_or_none
 from ...store.datastore import StudiesDatastore
 from ...store.images import FINAL
@@ -86,13 +86,14 @@ def readings(store: StudiesDatastore, with_adjudicated: bool = True) -> Iterator
     with store.context.database.reading(snapshot=True) as connection:
         found = ReadingRows(store.context).load(connection)
     for image in sorted(found):
-        made = [one for one in found[image].readings if one.is_submitted]
-        chosen = found[image].adjudication
+        of = found[image]
+        of = of if plan is None else replace(of, adjudication=adjudication_of(plan, of))
+        made, chosen = [one for one in of.readings if one.is_submitted], of.adjudication
         if chosen is not None and with_adjudicated:
             made.append(Reading(0, ADJUDICATION, chosen.by, True, 0.0, FINAL, chosen.version, uses_model=False))
         for one in made:
             try:
-                yield _listed(store, plan, found[image], one)
+                yield _listed(store, plan, of, one)
             except (OSError, ValueError) as error:
                 logger.warning("A reading is missing or damaged on the disk: %s", type(error).__name__)
 

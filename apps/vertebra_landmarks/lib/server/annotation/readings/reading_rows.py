@@ -1,7 +1,9 @@
 """Rows of readings, and the readings that labels without a row amount to.
 
 A label ``final`` of a folder without a plan, or of a release before readings, is the first reading of its image by
-whoever saved it; where there are readings beside it, it is the adjudicated label.
+whoever saved it; where there are readings beside it, it is the adjudicated label. So is one that was saved past the
+plan over a reading or an adjudicated label of this tag, such as by an import; by the reader of that reading, it
+corrects it.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ SILENT_TIMEOUT_S = 1200.0
 """The same after the assignment, for clients that never give a sign."""
 ADJUDICATION = "adjudication"
 """Kind of the row, of number 0, that notes the choice of the final label."""
+AUTOMATIC = "automatic"
+"""Kind of that row where the plan wanted one reading only, and has chosen the only one."""
 READING_TAG = "reading-"
 _BATCH = 500
 Clock = Callable[[Connection], float]
@@ -106,7 +110,9 @@ class ReadingRows:
         self, connection: Connection, names: Collection[str] | None, except_label: int = 0
     ) -> dict[str, list[Row[Any]]]:
         """Current labels that are readings, or the final one of several, and have no row; by image, ``final`` last."""
-        has_row = select(readings.c.key).where(readings.c.image == labels.c.image, readings.c.tag == labels.c.tag)
+        of_label = readings.c.image == labels.c.image, readings.c.tag == labels.c.tag, readings.c.is_submitted
+        is_noted = or_(labels.c.tag != FINAL, readings.c.version >= labels.c.version)
+        has_row = select(readings.c.key).where(*of_label, is_noted)
         query = select(images.c.id, labels.c.tag, labels.c.version, labels.c.facts)
         query = query.join(images, images.c.key == labels.c.image)
         is_one = or_(labels.c.tag == FINAL, labels.c.tag.like(f"{READING_TAG}%"))
@@ -127,12 +133,16 @@ class ReadingRows:
             tags = {row.tag for row in named[image]}
             if key is None:
                 continue
-            made = [one for one in of.readings if one.tag in tags and one.is_submitted]
-            if of.adjudication is not None and FINAL in tags and not any(one.tag == FINAL for one in made):
-                chosen = of.adjudication
-                made.append(Reading(0, ADJUDICATION, chosen.by, True, self.now(connection), FINAL, chosen.version))
-            for one in made:
-                self.insert(connection, key, one)
+            for one in of.readings:
+                is_new = one.tag in tags and one.is_submitted
+                if is_new and not self.insert(connection, key, one):
+                    self.submit(connection, key, one.number, one.tag, one.version)
+            version = next((row.version for row in named[image] if row.tag == FINAL), None)
+            if of.adjudication is not None and of.adjudication.version == version:
+                chosen = Reading(0, ADJUDICATION, of.adjudication.by, True, self.now(connection), FINAL, version)
+                before = readings.c.image == key, readings.c.number == 0
+                connection.execute(readings.delete().where(*before))
+                self.insert(connection, key, chosen)
 
     def insert(self, connection: Connection, image: int, reading: Reading) -> bool:
         """Write the row of a reading; returns whether its number was free.
@@ -159,12 +169,24 @@ class ReadingRows:
         insert = self.database.insert(readings).values(values).on_conflict_do_nothing().returning(readings.c.key)
         return connection.execute(insert).one_or_none() is not None
 
-    def submit(self, connection: Connection, image: int, number: int, tag: str, version: int) -> None:
-        """Note that a reading is made, or corrected: the time is that of the first submission."""
+    def submit(
+        self, connection: Connection, image: int, number: int, tag: str, version: int, is_blind: bool = True
+    ) -> None:
+        """Note that a reading is made, or corrected: the time is that of the first submission.
+
+        Args:
+            connection: in a writing transaction that has the lock of the image.
+            image: its key.
+            number: of the reading.
+            tag: of its label.
+            version: of its label.
+            is_blind: whether nothing of others was shown until now; a reading that began otherwise stays not blind.
+        """
         at = readings.c.image == image, readings.c.number == number
         now = self.now(connection)
         first = case((readings.c.submitted_at.is_(None), now), else_=readings.c.submitted_at)
         values = {"is_submitted": True, "submitted_at": first, "tag": tag, "version": version}
+        values |= {} if is_blind else {"is_blind": False}
         connection.execute(readings.update().where(*at).values(values))
 
     def release(self, connection: Connection, *where: ColumnElement[bool]) -> int:
@@ -201,7 +223,8 @@ def _image_readings(image: str, rows: Iterable[Row[Any]]) -> ImageReadings:
     found, adjudication = [], None
     for row in rows:
         if row.number == 0:
-            adjudication = Adjudication(row.reader, row.version) if row.is_submitted else None
+            chosen = Adjudication(row.reader, row.version, is_automatic=row.kind == AUTOMATIC)
+            adjudication = chosen if row.is_submitted else None
             continue
         at = row.submitted_at if row.is_submitted else row.assigned_at
         made = Reading(row.number, row.kind, row.reader, row.is_submitted, at, row.tag, row.version)
@@ -211,20 +234,23 @@ def _image_readings(image: str, rows: Iterable[Row[Any]]) -> ImageReadings:
 
 
 def _with_labels(image: ImageReadings, without_rows: Iterable[Row[Any]]) -> ImageReadings:
-    """The readings of an image, with labels that have no row."""
+    """The readings of an image, with labels that have no row, or a later version than that."""
     found = {one.number: one for one in image.readings}
     adjudication = image.adjudication
     for row in without_rows:
         facts: Mapping[str, Any] = json.loads(row.facts)
-        number = number_of(row.tag)
-        is_chosen = number is None and any(one.is_submitted for one in found.values())
-        if is_chosen:
-            adjudication = adjudication or Adjudication(labeller(facts), row.version)
-            continue
-        number = number or 1
-        kind = {1: FIRST, 2: SECOND}.get(number, REPEAT)
-        if number not in found or not found[number].is_submitted:
-            found[number] = Reading(
-                number, kind, labeller(facts), True, float(saved_at_of(facts)), row.tag, row.version
-            )
+        by, stated = labeller(facts), number_of(row.tag)
+        corrected = next((one for one in found.values() if one.tag == row.tag and one.is_submitted), None)
+        if corrected is not None and corrected.reader == by and adjudication is None:
+            found[corrected.number] = replace(corrected, version=row.version)
+        elif stated is None and any(one.is_submitted for one in found.values()):
+            adjudication = Adjudication(by, row.version)
+        else:
+            number = stated or 1
+            if number in found:  # somebody has it under work
+                number = max(found) + 1
+            is_other = any(one.kind != REPEAT for one in found.values())
+            kind = {1: FIRST, 2: SECOND}.get(number, SECOND if is_other and number != stated else REPEAT)
+            at = float(saved_at_of(facts))
+            found[number] = Reading(number, kind, by, True, at, row.tag, row.version)
     return ImageReadings(image.image, tuple(found[number] for number in sorted(found)), adjudication)

@@ -16,6 +16,7 @@ from ...store.datastore import StudiesDatastore
 from ...store.images import FINAL
 from ...store.label_sync import Claim, SaveRefusedError
 from ...store.schema import labels, readings
+from ..plan_history import PlanHistory
 from .reading_rows import Clock, ReadingRows, tag_of
 
 _TRIES = 3
@@ -35,21 +36,29 @@ class SlotStore:
     Args:
         store: the studies folder.
         now: seconds since 1970.
+        has_login: whether users are known, rather than stated.
 
     Attributes:
         rows: of the readings.
+        history: of the plan.
         assignments: images that were assigned or given back lately.
     """
 
-    def __init__(self, store: StudiesDatastore, now: Clock | None = None) -> None:
+    def __init__(self, store: StudiesDatastore, now: Clock | None = None, has_login: bool = True) -> None:
         self._store, self._database = store, store.context.database
         self.rows = ReadingRows(store.context, now)
+        self.history = PlanHistory(store.context, self.rows.now, has_login)
         self.assignments = Assignments(store.context)
 
     def of(self, image: str) -> ImageReadings:
         """The readings of an image."""
         with self._database.reading() as connection:
             return self.rows.load(connection, [image]).get(image, ImageReadings(image))
+
+    def adopt(self, image: str) -> None:
+        """Note the readings of an image that labels without a row amount to."""
+        with self._database.writing() as connection:
+            self.rows.adopt(connection, [image])
 
     def now(self) -> float:
         """Seconds since 1970 by the clock of the slots."""
@@ -68,8 +77,13 @@ class SlotStore:
             slot = possible_slot(plan, present, reader, now := self.rows.now(connection))
             if slot is None:
                 return None
-            reading = _begun(plan, image, slot, reader, now)
+            reading = self._with_blind(connection, plan, present, _begun(plan, image, slot, reader, now))
             return reading if self.rows.insert(connection, key, reading) else None
+
+    def _with_blind(self, connection: Connection, plan: StudyPlan, image: ImageReadings, reading: Reading) -> Reading:
+        """A reading, blind only where it was until now."""
+        is_blind = reading.is_blind and plan.blind and self.history.was_hidden(connection, image, reading)
+        return replace(reading, is_blind=is_blind)
 
     def release(self, image: str, reader: str) -> bool:
         """Give a reading back; the image comes again when nothing else is left. Returns whether there was one."""
@@ -119,10 +133,12 @@ class SlotStore:
             LabelConflictError: another version than ``base_version`` would be replaced.
             ImageNotFoundException, ValueError, OSError: see ``Labels.save``.
         """
-        with self._database.writing() as connection:
-            self.rows.adopt(connection, [image])
+        self.adopt(image)
         for _ in range(_TRIES):
-            reading = self._target(plan, viewer, self.of(image), number)
+            present = self.of(image)
+            reading = self._target(plan, viewer, present, number)
+            with self._database.reading() as connection:
+                reading = self._with_blind(connection, plan, present, reading)
             facts = {**metadata, "reading": {"number": reading.number, "kind": reading.kind, "blind": reading.is_blind}}
             claim = self._claim(plan, viewer, image, reading)
             try:
@@ -153,7 +169,7 @@ class SlotStore:
                 "wants, adjudicated, or with somebody else"
             )
         if not found.is_submitted:
-            return replace(found, tag=_tag(plan, image.image, found.number))
+            return replace(found, tag=_free_tag(plan, image, found.number))
         return found
 
     def _claim(self, plan: StudyPlan, viewer: Viewer, image: str, reading: Reading) -> Claim:
@@ -169,9 +185,12 @@ class SlotStore:
             found = self._target(plan, viewer, present, None)
             if (found.number, found.tag) != (reading.number, reading.tag):
                 raise SlotChangedError(f"another reading of image {image!r:.80} was made meanwhile")
+            found = self._with_blind(connection, plan, present, found)
+            if found.is_blind != reading.is_blind:
+                raise SlotChangedError(f"image {image!r:.80} was shown meanwhile")
             if present.number(reading.number) is None:
                 self.rows.insert(connection, key, found)
-            self.rows.submit(connection, key, reading.number, reading.tag, version)
+            self.rows.submit(connection, key, reading.number, reading.tag, version, found.is_blind)
             self.assignments.forget(connection, image)
 
         return claim
@@ -189,3 +208,12 @@ def _begun(plan: StudyPlan, image: str, slot: Slot, reader: str, now: float) -> 
 def _tag(plan: StudyPlan, image: str, number: int) -> str:
     """Tag of the label of a reading: `final` of the only one that is wanted."""
     return FINAL if number == 1 and not plan.wants_second(image) else tag_of(number)
+
+
+def _free_tag(plan: StudyPlan, image: ImageReadings, number: int) -> str:
+    """Tag of the label of a reading, which no label has that came past the plan, such as by an import, meanwhile."""
+    taken = {one.tag for one in image.readings if one.number != number and one.is_submitted}
+    tag, other = _tag(plan, image.image, number), number
+    while tag in taken:
+        tag, other = tag_of(other), other + 1
+    return tag

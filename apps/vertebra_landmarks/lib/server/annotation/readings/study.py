@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
 
 from sqlalchemy import select
 
@@ -13,7 +14,7 @@ from ....image_io import Radiograph
 from ....learning.data.labelled_items import patient_by_name
 from ....study.plan import StudyPlan
 from ....study.plan_warnings import plan_warnings, reader_warnings
-from ....study.slots import ImageReadings, is_closed
+from ....study.slots import ImageReadings, adjudication_of, is_closed
 from ....study.visibility import viewer_of
 from ....study.withheld import held_out_images
 from ...overview.patients import patients_of
@@ -23,9 +24,9 @@ from ...store.schema import readings, stores
 from .adjudication import Adjudications
 from .comparison import Comparisons
 from .gate import Gate
-from .plan_file import PlanChangedError, PlanFile
+from .plan_file import PlanChangedError, PlanError, PlanFile
 from .progress import Progress
-from .reading_rows import Clock
+from .reading_rows import AUTOMATIC, Clock
 from .slot_store import SlotStore
 from .work_queue import WorkQueue
 
@@ -38,6 +39,18 @@ SETTLE_INTERVAL_S = 60.0
 def version_of(plan: StudyPlan | None) -> str:
     """What tells one plan from another; "" without one."""
     return "" if plan is None else plan.digest
+
+
+class PlanEffect(NamedTuple):
+    """What a change of the plan does to images that were read.
+
+    Attributes:
+        closes: number of images that become final, and are shown to everybody.
+        opens: number of images that are to be read further, and are hidden from their readers.
+    """
+
+    closes: int
+    opens: int
 
 
 class Study:
@@ -66,7 +79,7 @@ class Study:
     ) -> None:
         self._store, self._has_login = store, has_login
         self._file = PlanFile(store.context.folder.path)
-        self.slots = SlotStore(store, now)
+        self.slots = SlotStore(store, now, has_login)
         self.queue = WorkQueue(store.context, self.slots)
         self.comparisons = Comparisons(store, read_image)
         self.adjudications = Adjudications(store, self.slots, self.queue, self.comparisons)
@@ -95,6 +108,7 @@ class Study:
             user: as known by the login, else as stated; "" for nobody in particular.
         """
         plan = self.plan()
+        self.slots.history.note(plan)
         viewer = viewer_of(plan, user, self._has_login)
         return Gate(self._store, plan, viewer, self._load, self.slots.now)
 
@@ -102,8 +116,20 @@ class Study:
         with self._store.context.database.reading(snapshot=True) as connection:
             return self.slots.rows.load(connection, images)
 
-    def change_plan(self, plan: StudyPlan, base_version: str | None = None) -> None:
-        """Replace the plan.
+    def effect_of(self, plan: StudyPlan) -> PlanEffect:
+        """What replacing the plan by another one does; without a plan, what was read is shown to everybody."""
+        try:
+            present = self._file.read()
+        except PlanError:
+            present = None
+        found = self._load(None).values()
+        was_closed = [present is None or is_closed(present, image) for image in found]
+        closed = [is_closed(plan, image) for image in found]
+        changes = list(zip(was_closed, closed, strict=True))
+        return PlanEffect(changes.count((False, True)), changes.count((True, False)))
+
+    def change_plan(self, plan: StudyPlan, base_version: str | None = None) -> PlanEffect:
+        """Replace the plan, and return what that does.
 
         Args:
             plan: the new one.
@@ -113,7 +139,7 @@ class Study:
             PlanChangedError: there is another plan than that.
             OSError: its file cannot be written.
         """
-        context = self._store.context
+        context, effect = self._store.context, self.effect_of(plan)
         with context.database.writing() as connection:  # of all servers of the folder, one after the other
             connection.execute(select(stores.c.key).where(stores.c.key == context.key).with_for_update())
             present = version_of(self._file.read())
@@ -121,6 +147,7 @@ class Study:
                 raise PlanChangedError("the study plan was changed meanwhile, and nothing was saved: look at it again")
             self._file.write(plan)
         self.settle(plan)
+        return effect
 
     def warnings(self, plan: StudyPlan, with_readers: bool = True) -> list[str]:
         """Sentences on what a plan names that is not there, and on whom it no longer names.
@@ -141,8 +168,9 @@ class Study:
         """Make the readings follow the plan, unless they do already: cheap where nothing has changed.
 
         Labels without a row become readings; what readers that the plan no longer has had under work is released; the
-        only reading of an image that is no longer to be read twice becomes its final label.
+        only reading of an image that is no longer to be read twice becomes its final label, until it is again.
         """
+        self.slots.history.note(plan)
         digest, at = self._settled
         if digest == plan.digest and time.monotonic() - at < SETTLE_INTERVAL_S:
             return
@@ -156,18 +184,31 @@ class Study:
                 rows.release(connection, number > 0, reader.not_in(plan.readers))
                 rows.release(connection, number == 0, reader.not_in(plan.adjudicators))
             if digest != plan.digest:
+                self._open_again(plan)
                 self._finish_single_readings(plan)
             self._settled = plan.digest, time.monotonic()
 
+    def _open_again(self, plan: StudyPlan) -> None:
+        """Remove the final labels that an earlier plan has chosen, of images that are to be read twice."""
+        for image, present in self._load(None).items():
+            if present.adjudication is not None and adjudication_of(plan, present) is None:
+                try:
+                    self._store.remove_label(image, FINAL)
+                except Exception as error:  # the others are still opened
+                    logger.error("A final label could not be taken back: %s", type(error).__name__)
+
     def _finish_single_readings(self, plan: StudyPlan) -> None:
         for image, present in self._load(None).items():
-            only = present.number(1)
-            is_single = is_closed(plan, present) and present.adjudication is None
-            if only is None or not is_single or only.tag == FINAL:
+            if present.adjudication is not None or not is_closed(plan, present):
+                continue
+            only = present.independent[0]
+            if only.tag == FINAL:
                 continue
             try:
                 label = self._store.read_label_version(image, only.tag, only.version)
-                self.adjudications.save(plan, image, label.content, label.metadata, only.number, only.reader)
+                self.adjudications.save(
+                    plan, image, label.content, label.metadata, only.number, only.reader, kind=AUTOMATIC
+                )
             except Exception as error:  # the others are still finished
                 logger.error("A single reading could not become a final label: %s", type(error).__name__)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, func, select, true
 
-from ....study.plan import DAY_S, FIRST, REPEAT, StudyPlan
+from ....study.plan import DAY_S, REPEAT, StudyPlan
 from ....study.slots import ImageReadings, Reading, is_to_adjudicate
 from ...store.schema import GONE, images, readings
 from ...store.store_context import StoreContext
-from .reading_rows import ReadingRows
+from .reading_rows import AUTOMATIC, ReadingRows
 from .slot_store import SlotStore
 
 MAX_TRIES = 100
@@ -82,22 +82,22 @@ class WorkQueue:
         yield from filter(plan.wants_repeat, found)
 
     def _seconds(self, plan: StudyPlan, reader: str) -> Iterator[str]:
-        """Images of which the first reading is made, and the second one by somebody else is wanted."""
-        if not plan.second_reading.share:
-            return
+        """Images of which one reading is made, and one by somebody else is wanted: a second, or a first one removed."""
         other = readings.alias()
         others = select(other.c.key).where(other.c.image == readings.c.image, other.c.key != readings.c.key)
-        others = others.where(other.c.kind != REPEAT)
-        made = readings.c.kind == FIRST, readings.c.is_submitted, readings.c.reader != reader, ~others.exists()
+        others = others.where(other.c.kind.not_in((REPEAT, AUTOMATIC)))
+        made = readings.c.number > 0, readings.c.is_submitted, readings.c.reader != reader, ~others.exists()
+        is_wanted = true() if plan.second_reading.share else readings.c.kind == REPEAT  # whose first one was removed
         with self._database.reading(snapshot=True) as connection:
-            found = [row.id for row in self._rows.ids(connection, *made)]
-        yield from filter(plan.wants_second, found)
+            found = [(row.id, row.kind) for row in self._rows.ids(connection, *made, is_wanted)]
+        yield from (image for image, kind in found if kind == REPEAT or plan.wants_second(image))
 
     def to_adjudicate(self, plan: StudyPlan) -> list[ImageReadings]:
         """Images whose final label an adjudicator is to choose, by id."""
         made = readings.c.is_submitted, readings.c.kind != REPEAT, readings.c.number > 0
         other = readings.alias()
         chosen = select(other.c.key).where(other.c.image == readings.c.image, other.c.number == 0, other.c.is_submitted)
+        chosen = chosen.where(other.c.kind != AUTOMATIC)
         query = select(images.c.id).join(images, images.c.key == readings.c.image)
         query = query.where(readings.c.store == self._store, images.c.state != GONE, *made, ~chosen.exists())
         query = query.group_by(images.c.id).having(func.count() > 1).order_by(images.c.id)

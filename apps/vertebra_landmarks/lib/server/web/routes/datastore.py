@@ -286,6 +286,8 @@ def store_label(
 async def remove_label(service: ServiceDep, gate: CurrentGate, id: ImageId, tag: Tag) -> Response:
     """Remove the current label; its versions stay. With it goes the reading that it is of."""
     seen, _ = await service.io_pool.run(_label, service, gate, id, tag)
+    if gate.plan is not None:  # so that a reading under the label is known, and stays
+        await service.io_pool.run(service.study.slots.adopt, id)
     await service.io_pool.run(service.app.datastore().remove_label, id, seen)
     return Json({})
 
@@ -308,7 +310,9 @@ def label_versions(service: ServiceDep, gate: CurrentGate, label: ImageId, tag: 
     """Number, digest, metadata, and which one is current, oldest first; versions of a removed label stay."""
     _check_image(service, label)
     seen = gate.tag(label, tag)
-    return Json({"versions": [] if seen is None else service.app.datastore().label_versions(label, seen)})
+    found = [] if seen is None else service.app.datastore().label_versions(label, seen)
+    shown = [one for one in found if gate.shows_version(label, str(seen), one["info"])]
+    return Json({"versions": shown})
 
 
 @router.post("/datastore/label/restore", openapi_extra=ANNOTATOR, summary="Restore a version of a label")
@@ -324,10 +328,12 @@ def _restore_label(service: Service, gate: Gate, label: str, tag: str, version: 
     store, seen = service.app.datastore(), gate.tag(label, tag)
     if seen is None:
         _check_image(service, label)
-        raise HTTPException(404, f"image {label!r:.80} has no version {version} of label {tag!r:.80}")
+        raise _no_version(label, tag, version)
     try:
+        found = store.read_label_version(label, seen, version)
+        if not gate.shows_version(label, seen, found.metadata):
+            raise _no_version(label, seen, version)
         if is_of_study(gate, seen):
-            found = store.read_label_version(label, seen, version)
             noted = {**found.metadata, **metadata, "restored": version}
             number = save_label_of(store, service.study, gate, label, seen, found.content, noted).version
         else:
@@ -336,6 +342,10 @@ def _restore_label(service: Service, gate: Gate, label: str, tag: str, version: 
         raise HTTPException(409, f"version {version} of the label is missing or damaged on the disk") from error
     service.app.on_save_label(label, label)
     return number
+
+
+def _no_version(label: str, tag: str, version: int) -> HTTPException:
+    return HTTPException(404, f"image {label!r:.80} has no version {version} of label {tag!r:.80}")
 
 
 @router.get("/datastore/label/info", openapi_extra=READER, summary="Metadata of a label")

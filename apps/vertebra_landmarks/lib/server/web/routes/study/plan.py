@@ -108,11 +108,24 @@ def _study(service: Service, gate: Gate, has_changed: bool = False) -> dict[str,
     return {"plan": stated, "version": version_of(plan), "progress": progress, "you": you, "warnings": warnings}
 
 
-@router.put("/study", openapi_extra=requires(Role.ADMIN), summary="Set the plan of the study", responses=answer(_STUDY))
+DryRun = Annotated[bool, Query(description="Only say what the change would do; nothing is saved", examples=[False])]
+_CHANGED = {**_STUDY, "effect": {"closes": 0, "opens": 3}}
+
+
+@router.put(
+    "/study", openapi_extra=requires(Role.ADMIN), summary="Set the plan of the study", responses=answer(_CHANGED)
+)
 async def set_plan(
-    service: ServiceDep, gate: CurrentGate, user: CurrentUser, body: PlanBody, base_version: PlanVersion = None
+    service: ServiceDep,
+    gate: CurrentGate,
+    user: CurrentUser,
+    body: PlanBody,
+    base_version: PlanVersion = None,
+    dry_run: DryRun = False,
 ) -> Response:
     """Write ``study.yaml``. Readings that were made stay; what is to be read follows the new plan.
+
+    ``effect`` has the numbers of read images that the change ``closes``, which shows them to everybody, and ``opens``.
 
     409 where the plan has another ``version`` than ``base_version``: somebody else has changed it meanwhile.
     """
@@ -121,11 +134,15 @@ async def set_plan(
     except ValueError as error:
         raise bad_request(error) from error
     try:
-        await service.io_pool.run(service.study.change_plan, plan, base_version)
+        if dry_run:
+            effect = await service.io_pool.run(service.study.effect_of, plan)
+        else:
+            effect = await service.io_pool.run(service.study.change_plan, plan, base_version)
     except PlanChangedError as error:
         raise HTTPException(409, str(error)) from error
     changed = service.study.gate(name_of(user, "", gate))
-    return Json(await service.io_pool.run(_study, service, changed, True))
+    told = await service.io_pool.run(_study, service, changed, True)
+    return Json({**told, "effect": effect._asdict()})
 
 
 @router.post(
