@@ -61,8 +61,6 @@ def parse_arguments(arguments: "list[str] | None") -> argparse.Namespace:
     parser.add_argument("--server", help="address of a running server (default: one is started)")
     parser.add_argument("--state", choices=STATES, default="normal", help="what the module is doing (default: normal)")
     options = parser.parse_args(arguments)
-    if not options.image.is_file():
-        parser.error(f"{options.image} is not a file; name a radiograph")
     if options.server and options.state not in ("normal", "doubtful"):
         parser.error(f"--state {options.state} needs a server of its own: leave out --server")
     return options

@@ -39,7 +39,7 @@ def test_a_picture_with_a_server_of_its_own(phantoms: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        pytest.param(["no/such.png", "--output", "x.png"], "no/such.png is not a file", id="no image"),
+        pytest.param(["no/such.png", "--output", "x.png"], "there is no file no/such.png", id="no image"),
         pytest.param([__file__, "--output", "x.png", "--state", "sad"], "invalid choice: 'sad'", id="unknown state"),
         pytest.param(
             [__file__, "--output", "x.png", "--state", "error", "--server", "http://x"],
