@@ -114,7 +114,8 @@ def test_a_label_is_made_with_the_mouse(open_page: OpenPage, server: Server, new
 def test_a_report_is_printed_on_the_paper_of_the_country(open_page: OpenPage) -> None:
     script = """languages => import('/browser/annotate/sections/report.js').then(
         module => languages.map(language => module.pageSizeOf(language)))"""
-    languages = {"en-US": "letter", "es-MX": "letter", "en-GB": "a4", "de": "a4", "zh-Hans-CN": "a4", "pt-BR": "a4"}
+    letter, a4 = ("en-US", "es-MX", "en"), ("en-GB", "de", "zh-Hans-CN", "pt-BR", "en-US@posix", "")
+    languages = {**dict.fromkeys(letter, "letter"), **dict.fromkeys(a4, "a4")}
     page, _ = open_page("/")
     assert page.evaluate(script, list(languages)) == list(languages.values())
 

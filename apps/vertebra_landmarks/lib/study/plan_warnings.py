@@ -38,12 +38,10 @@ def reader_warnings(plan: StudyPlan, readers: Collection[str]) -> list[str]:
     found = []
     for name in gone:
         now = spelt.get(person_key(name))
-        other = (
-            f"the plan spells the name {now!r}" if now else "under another name the same person would be somebody else"
-        )
+        reason = f"the plan spells the name {now!r}" if now else "the plan may name the same person otherwise"
         found.append(
-            f"{name!r:.80} has made readings and is no reader of the study plan: {other}, whom the plan may give "
-            "second readings of the own images"
+            f"{name!r:.80} has made readings and is no reader of the study plan: {reason}, and would then ask that "
+            "person to read the same images a second time"
         )
     return found
 

@@ -14,7 +14,11 @@ const LETTER_REGIONS = new Set(["BZ", "CA", "CL", "CO", "CR", "GT", "MX", "NI", 
  * @returns {"a4" | "letter"}
  */
 export function pageSizeOf(language) {
-    return LETTER_REGIONS.has(new Intl.Locale(language).maximize().region ?? "") ? "letter" : "a4";
+    try {
+        return LETTER_REGIONS.has(new Intl.Locale(language).maximize().region ?? "") ? "letter" : "a4";
+    } catch { // some systems state what is no language tag, such as "en-US@posix"
+        return "a4";
+    }
 }
 
 /**
