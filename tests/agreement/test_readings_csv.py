@@ -13,7 +13,7 @@ from lib.agreement.readings_csv import read_readings_csv, readings_csv
 from .simulated_readers import readings_of, true_corners
 
 READINGS = [
-    replace(one, mm_per_px=(0.5, 0.5), patient="p7", model_version="3", kind="repeat")
+    replace(one, mm_per_px=0.5, patient="p7", model_version="3", kind="repeat")
     for one in readings_of(true_corners(np.array([30.0, 40.0])), "Ada, MD", np.random.default_rng(1))
 ]
 TEXT = readings_csv(READINGS)
@@ -26,7 +26,7 @@ def test_readings_come_back_as_they_went() -> None:
     for one, other in zip(READINGS, found, strict=True):
         assert np.array_equal(one.upright_xy, other.upright_xy)
         assert (other.image, other.reader, other.number) == (one.image, "Ada, MD", 1)
-        assert (other.mm_per_px, other.patient, other.model_version, other.kind) == ((0.5, 0.5), "p7", "3", "repeat")
+        assert (other.mm_per_px, other.patient, other.model_version, other.kind) == (0.5, "p7", "3", "repeat")
 
 
 def test_spreadsheets_of_other_countries_and_missing_centers_are_read() -> None:

@@ -53,7 +53,7 @@ def test_images_that_all_have_read_make_a_table_of_their_own() -> None:
 
 
 def test_tables_have_what_was_calculated() -> None:
-    readings = [*by("ada", mm_per_px=(0.5, 0.5)), *by("ben")]
+    readings = [*by("ada", mm_per_px=0.5), *by("ben")]
     angles = rows(readings, "angles")
     assert [row["angle"] for row in angles] == ["largest", "thoracic", "lumbar"]
     assert angles[0]["icc_2_1"] > 0.9
@@ -68,10 +68,11 @@ def test_tables_have_what_was_calculated() -> None:
 
 def test_all_means_of_a_row_are_those_of_images() -> None:
     """Also where one image has fewer vertebrae in both readings."""
-    ada, ben = by("ada", mm_per_px=(0.5, 0.5)), by("ben", sd_px=8.0)
+    ada, ben = by("ada", mm_per_px=0.5), by("ben", sd_px=8.0)
     visible = np.ones((17, 5), dtype=bool)
     visible[3:] = False
-    ada[0] = replace(ada[0], spine=Spine.from_arrays(ada[0].spine.xy, visible=visible))
+    spine = Spine.from_arrays(ada[0].spine.xy, visible=visible)
+    ada[0] = replace(ada[0], spine=spine, upright_xy=spine.visible_xy)
     (last,) = [row for row in rows([*ada, *ben], "corners") if row["level"] == "all"]
     assert last["mean_mm"] == pytest.approx(last["mean_px"] / 2, abs=1e-3)
     assert last["same_name_mean_px"] == pytest.approx(last["mean_px"], abs=1e-3)
@@ -233,6 +234,6 @@ def test_only_visible_corners_count() -> None:
     hidden[3] = False
     spine = replace(other.spine)
     spine = spine.from_arrays(other.spine.xy, visible=hidden)
-    pair = PairedReading(one, replace(other, spine=spine))
+    pair = PairedReading(one, replace(other, spine=spine, upright_xy=spine.visible_xy))
     assert np.isnan(pair.corners_px[3])
     assert np.isfinite(np.delete(pair.corners_px, 3)).all()

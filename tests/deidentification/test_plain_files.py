@@ -17,6 +17,8 @@ from PIL.PngImagePlugin import PngInfo
 from lib.deidentification import Pseudonyms, copy_image
 from lib.image_io import UnreadableImageError, read_radiograph
 
+from ..oblong import FILES, oblong
+
 SECRET = "Geheimnis Zoe 20100203"
 ROTATED = 6
 Maker = Callable[[Path], Path]
@@ -142,3 +144,9 @@ def test_a_damaged_image_is_refused_and_leaves_nothing(tmp_path: Path, out: Path
     with pytest.raises(UnreadableImageError):
         copy_image(path, out, "new", Pseudonyms(), "p")
     assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["PNG", "JPEG", "BMP", "TIFF", "TIFF without a unit", "NIfTI", "PixelAspectRatio"])
+def test_the_shape_of_pixels_stays(tmp_path: Path, out: Path, what: str) -> None:
+    copied = copy_image(FILES[what](tmp_path, oblong(1.25)), out, "new", Pseudonyms(), "p")
+    assert copied.copy.geometry.pixel_aspect == pytest.approx(1.25, rel=1e-4)

@@ -143,7 +143,7 @@ def test_a_sagittal_plane_is_read_with_a_warning(tmp_path: Path) -> None:
     radiograph = read_radiograph(path)
     assert radiograph.orientation == Orientation(2)
     assert radiograph.image_left_is is None
-    assert [warning.code for warning in radiograph.warnings] == [OTHER_VIEW, "pixels_not_square"]
+    assert [warning.code for warning in radiograph.warnings] == [OTHER_VIEW]
 
 
 VIEWS: dict[str, tuple[dict[str, Any], str | None]] = {
@@ -448,10 +448,45 @@ def test_a_nifti_file_needs_its_name(tmp_path: Path) -> None:
         read_radiograph(tmp_path / "a.png")
 
 
-def test_pixels_that_are_not_square_are_warned_of(tmp_path: Path) -> None:
-    ((code, message),) = warnings_of(write_dicom(tmp_path / "a.dcm", WIDE, PixelSpacing=[0.3, 0.2]))
+@pytest.mark.parametrize(
+    ("tags", "aspect"),
+    [
+        ({"PixelSpacing": [0.3, 0.2]}, 2 / 3),
+        ({"PixelSpacing": [0.2, 0.2001]}, 1.0),  # rounding
+        ({"PixelAspectRatio": [4, 5]}, 1.25),
+        ({"PixelSpacing": [0.2, 0.25], "ImagerPixelSpacing": [0.4, 0.5], "PixelAspectRatio": [4, 5]}, 1.25),
+        ({"PixelAspectRatio": [4, 0]}, 1.0),  # malformed
+        ({"PixelSpacing": [0.2]}, 1.0),
+    ],
+)
+def test_pixels_that_are_not_square_are_measured_as_they_are(
+    tmp_path: Path, tags: dict[str, list[float]], aspect: float
+) -> None:
+    radiograph = read_radiograph(write_dicom(tmp_path / "a.dcm", WIDE, **tags))
+    assert radiograph.frame.pixel_aspect == pytest.approx(aspect)
+    assert radiograph.warnings == ()
+
+
+def test_contradicting_shapes_of_pixels_are_warned_of(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "a.dcm", WIDE, ImagerPixelSpacing=[0.2, 0.2], PixelAspectRatio=[4, 5])
+    ((code, message),) = warnings_of(path)
+    assert code == CONTRADICTION
+    assert message == (
+        "DICOM tag ImagerPixelSpacing (pixels that are square) and DICOM tag PixelAspectRatio (pixels that are "
+        "1.25 times as wide as high) contradict each other; DICOM tag ImagerPixelSpacing was obeyed"
+    )
+    assert read_radiograph(path).frame.pixel_aspect == 1.0
+
+
+@pytest.mark.parametrize(
+    ("sizes", "times"), [([0.1, 1.0], "10 times as wide as high"), ([1.0, 0.1], "10 times as high as wide")]
+)
+def test_a_shape_that_no_radiograph_has_is_not_believed(tmp_path: Path, sizes: list[float], times: str) -> None:
+    path = write_dicom(tmp_path / "a.dcm", WIDE, PixelSpacing=sizes)
+    ((code, message),) = warnings_of(path)
     assert code == "pixels_not_square"
-    assert "0.2 x 0.3 mm by PixelSpacing" in message
+    assert message.startswith(f"DICOM tag PixelSpacing states pixels that are {times}")
+    assert read_radiograph(path).frame.pixel_aspect == 1.0
 
 
 @pytest.mark.parametrize("places", [[0], [100, 2000]])

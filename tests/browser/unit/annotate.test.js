@@ -8,7 +8,9 @@ import { EditSession, MAX_PAUSE_S, WorkTimer } from "../../../apps/vertebra_land
 import { KEYS, helpSections, nameOfKey } from "../../../apps/vertebra_landmarks/browser/annotate/keys.js";
 import { OpenedImages, chooseNext } from "../../../apps/vertebra_landmarks/browser/annotate/next_image.js";
 import { newKey } from "../../../apps/vertebra_landmarks/browser/api/random_key.js";
+import { ViewTransform } from "../../../apps/vertebra_landmarks/browser/canvas/view_transform.js";
 import { DraftError, Drafts, serverIdentity } from "../../../apps/vertebra_landmarks/browser/editor/drafts.js";
+import { rotated } from "../../../apps/vertebra_landmarks/browser/editor/geometry.js";
 import { Measuring, pointsBody } from "../../../apps/vertebra_landmarks/browser/editor/measuring.js";
 import { NewestOnly } from "../../../apps/vertebra_landmarks/browser/editor/newest_only.js";
 import { P, V } from "../../../apps/vertebra_landmarks/browser/editor/schema.js";
@@ -226,4 +228,37 @@ test("keys of drafts are unique, and servers differ by their address", () => {
     assert.equal(serverIdentity("http://a:8000/#/image/x"), serverIdentity("http://a:8000/index.html"));
     assert.notEqual(serverIdentity("http://a:8000/"), serverIdentity("http://a:8001/"));
     assert.notEqual(serverIdentity("http://a/one/"), serverIdentity("http://a/two/"));
+});
+
+const isNear = (/** @type {ArrayLike<number>} */ one, /** @type {ArrayLike<number>} */ other) =>
+    Array.from(one).forEach((value, i) => assert.ok(Math.abs(value - other[i]) < 1e-9, `${[...one]} is not ${[...other]}`));
+
+test("pixels that are not square are shown in the proportions of the patient, however the image lies", () => {
+    for (const turn_deg of [0, 90, 180, 270]) for (const mirrored of [false, true]) {
+        const shown = new ViewTransform(100, 300, { turn_deg, mirrored }, 1.25);
+        shown.resize(500, 700);
+        const isTurned = turn_deg % 180 !== 0;
+        const proportions = isTurned ? 300 / 125 : 125 / 300;
+        assert.ok(Math.abs(shown.width / shown.height - proportions) < 1e-9);
+        for (const at of [[0, 0], [99, 299], [12.5, 7.25]]) {
+            const screen = shown.toScreen(at);
+            isNear(shown.toStored(...screen), at);
+            const all = new Float64Array(2);
+            shown.allToScreen(Float64Array.from(at), all);
+            isNear(all, screen);
+            const [a, b, c, d, e, f] = shown.screenToEdges();
+            isNear([a * screen[0] + c * screen[1] + e - 0.5, b * screen[0] + d * screen[1] + f - 0.5], at);
+        }
+        const [start, along, down] = [[0, 0], [4, 0], [0, 5]].map((at) => shown.toScreen(at));
+        const length = (/** @type {number[]} */ to) => Math.hypot(to[0] - start[0], to[1] - start[1]);
+        isNear([length(along)], [length(down)]);
+    }
+    const square = new ViewTransform(100, 300);
+    assert.deepEqual([square.width, square.height, square.toUpright([3, 4])], [100, 300, [3, 4]]);
+});
+
+test("a vertebra that is turned keeps its shape in the patient", () => {
+    isNear(rotated([4, 0], [0, 0], 90, 1.25), [0, 5]);
+    isNear(rotated([0, 5], [0, 0], 90, 1.25), [-4, 0]);
+    isNear(rotated([1, 3], [1, 1], 90), [-1, 1]);
 });

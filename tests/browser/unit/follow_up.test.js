@@ -54,8 +54,8 @@ test("hidden and unknown points are neither drawn nor measured", () => {
     const xy = pointsOf(landmarks);
     assert.deepEqual([...xy.slice(0, 4)], [5, 6, 1, 2]);
     assert.ok(xy.slice(4).every(Number.isNaN));
-    const body = measureBody({ landmarks: landmarks.slice(0, 3), version: 1 }, { width: 10, height: 20, image_left_is: null, orientation: null });
+    const body = measureBody({ landmarks: landmarks.slice(0, 3), version: 1 }, { width: 10, height: 20, image_left_is: null, orientation: null, pixel_aspect: 1.25 });
     assert.deepEqual(body.points, { T1: { center: [5, 6], TL: [1, 2] } });
     assert.deepEqual([body.scores, body.errors_px], [{ T1: { center: 0.9 } }, { T1: { center: 2 } }]); // TL: set by a person
-    assert.deepEqual(body.image, { width: 10, height: 20, image_left_is: null });
+    assert.deepEqual(body.image, { width: 10, height: 20, pixel_aspect: 1.25, image_left_is: null });
 });

@@ -12,16 +12,21 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
+from lib.image_io import read_radiograph
+from lib.server.inference.image_reading import header_of
 from lib.server.overview import statistics
 from lib.server.overview.statistics import LabelStatistics
 from lib.server.store.datastore import StudiesDatastore
 from lib.server.store.labels import largest_angle_of
-from lib.server.store.schema import images, labels
+from lib.server.store.migrations import MIGRATIONS, bring_up_to_date
+from lib.server.store.schema import images, labels, schema_version
 from lib.spine.geometry import transform_points
 from lib.spine.imaging.orientation import Orientation
 from lib.spine.labels.markups import write_markups
+from lib.spine.measurement.report import curves_of
 from lib.spine.schema import Spine
 
+from ...oblong import FILES, FRAME, oblong, square
 from ..store.conftest import Open
 
 Label = Callable[[int], str]
@@ -96,6 +101,28 @@ def test_angles_of_labels_without_one_are_measured_for_a_while_and_noted(
     monkeypatch.setattr(statistics, "largest_angle_of", lambda _: pytest.fail("measured again"))
     assert LabelStatistics(store.context).summary() == measured
     assert store.get_label_info("a", "final")["largest_angle_deg"] == 0.0
+
+
+def test_angles_that_were_measured_in_pixels_that_are_not_square_are_measured_again(
+    studies: Path, opened: Open, label: Label, tmp_path: Path
+) -> None:
+    """As releases before 0.15 have noted them; those of square pixels stay."""
+    one, true = oblong(1.25), max(curve.angle_deg for curve in curves_of(square().spine, FRAME))
+    path = FILES["NRRD"](studies, one).rename(studies / "oblong.nrrd")
+    store, radiograph = opened(studies), read_radiograph(path)
+    store.note_header("oblong", header_of(radiograph), store.file_state("oblong"))
+    write_markups(tmp_path / "oblong.mrk.json", one.spine, radiograph.geometry)
+    store.save_label("oblong", str(tmp_path / "oblong.mrk.json"), "final", {})
+    store.save_label("a", label(1), "final", {})
+    saved = store.get_label_info("oblong", "final")["largest_angle_deg"]
+    assert saved == pytest.approx(true, abs=0.06)
+    note(store, "oblong", largest_angle_deg=31.0)
+    note(store, "a", largest_angle_deg=12.0)
+    with store.context.database.writing() as connection:
+        connection.execute(schema_version.update().values(migrations=len(MIGRATIONS) - 1))
+        bring_up_to_date(connection)
+    assert sorted(LabelStatistics(store.context).summary()["largest_angle_deg"]) == [12.0, saved]
+    assert store.get_label_info("oblong", "final")["largest_angle_deg"] == saved
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

@@ -39,7 +39,7 @@ def test_what_one_server_has_read_of_an_image_all_know_until_the_file_changes(st
     first.note_header("a", header, first.file_state("a"))
     assert second.header("a") == header
     assert (header.width, header.height) == (40, 60)
-    turned = ImageFrame(40, 60, Orientation(1, is_mirrored=True), "left")
+    turned = ImageFrame(40, 60, Orientation(1, is_mirrored=True), "left", 0.8)
     known = replace(header, frame=turned, mm_per_px=(0.2, 0.25))
     first.note_header("a", known, first.file_state("a"))
     assert second.header("a") == known
@@ -51,8 +51,9 @@ def test_a_header_that_cannot_be_read_counts_as_none() -> None:
     header = ImageHeader.parse('[1, 2, 40, 60, {"spacing": [1, 1]}]', (1, 2))
     assert header is None
     assert ImageHeader.parse("[]", (1, 2)) is None
-    older = ImageHeader.parse(json.dumps([1, 2, 40, 60, PIXELS.as_dict()]), (1, 2))
-    assert older == ImageHeader(40, 60, PIXELS), "noted by a server of an earlier release"
+    for frame in ([], [{"width": 40, "height": 60, "orientation": None, "image_left_is": None}, None]):
+        noted = json.dumps([1, 2, 40, 60, PIXELS.as_dict(), *frame])
+        assert ImageHeader.parse(noted, (1, 2)) is None, "an earlier release did not look at the shape of pixels"
 
 
 def test_only_one_server_tries_whether_an_image_is_readable(

@@ -10,12 +10,15 @@ import pytest
 import SimpleITK as sitk
 import slicer
 import vtk
+from PIL import Image
 from VertebraLandmarksLib.scene.local_images import read_image
 from vtk.util.numpy_support import vtk_to_numpy
 
 from lib.image_io import read_radiograph
 
 from ...image_io.image_files import asymmetric, write_dicom, write_volume
+from ...oblong import ASPECTS, oblong
+from ...oblong import FILES as FILES_OF_SHAPES
 
 pytestmark = pytest.mark.slicer
 
@@ -111,3 +114,22 @@ def test_two_dimensions_are_a_plane(tmp_path: Path) -> None:
     sitk.WriteImage(written, str(tmp_path / "image.nrrd"))
     geometry = read_image(str(tmp_path / "image.nrrd")).info.geometry
     assert geometry.to_physical(np.array([3, 2]))[:2] == pytest.approx(written.TransformIndexToPhysicalPoint((3, 2)))
+
+
+@pytest.mark.parametrize("aspect", ASPECTS)
+@pytest.mark.parametrize("what", FILES_OF_SHAPES)
+def test_the_shape_of_pixels_is_that_which_a_server_reads(tmp_path: Path, what: str, aspect: float) -> None:
+    path = FILES_OF_SHAPES[what](tmp_path, oblong(aspect))
+    found, expected = read_image(str(path)).info, read_radiograph(path)
+    assert found.geometry.pixel_aspect == pytest.approx(aspect, rel=1e-4)
+    assert found.geometry.pixel_aspect == pytest.approx(expected.geometry.pixel_aspect, rel=1e-6)
+    assert found.warnings == expected.warnings == ()
+
+
+def test_a_shape_that_no_radiograph_has_is_not_believed_here_either(tmp_path: Path) -> None:
+    Image.fromarray(IMAGE.astype(np.uint8)).save(tmp_path / "a.png", dpi=(1000, 100))
+    path = write_volume(tmp_path / "a.nrrd", IMAGE, L, P, (0.1, 1.0))
+    for file in (tmp_path / "a.png", path):
+        info = read_image(str(file)).info
+        assert [warning.code for warning in info.warnings] == ["pixels_not_square"]
+        assert info.geometry.pixel_aspect == 1.0

@@ -29,7 +29,11 @@ from VertebraLandmarksLib.spine.measurement.origin import Origin
 from VertebraLandmarksLib.spine.schema import Spine
 
 from lib.phantoms import Phantom
+from lib.spine.geometry import body_heights, corners_of
 from lib.spine.labels.markups import read_markups, write_markups
+from lib.spine.measurement.report import curves_of
+
+from ...oblong import ASPECTS, FRAME, oblong, square
 
 pytestmark = pytest.mark.slicer
 
@@ -71,6 +75,44 @@ def test_points_are_measured_anew_after_every_change(labelled, phantom: Phantom)
     assert logic.measurements == measure(editor.spine(), logic.image_frame)
     editor.undo()
     assert logic.measurements == first
+
+
+@pytest.mark.parametrize("aspect", ASPECTS)
+@pytest.mark.parametrize("is_of_spacing", [True, False])
+def test_pixels_that_are_not_square_are_measured_and_shown_as_the_patient_is(
+    bench, radiograph, aspect: float, is_of_spacing: bool
+) -> None:
+    one, logic = oblong(aspect), bench.logic
+    height, width = one.pixels.shape
+    spacing, stated = ((0.2 * aspect, 0.2), None) if is_of_spacing else ((1.0, 1.0), aspect)
+    info = ImageInfo(width, height, ImageGeometry(spacing, stated_aspect=stated))
+    logic.show_image(replace(radiograph, pixels=one.pixels, info=info))
+    logic.editor.load(Spine.from_arrays(one.spine.xy))
+    true = [curve.angle_deg for curve in curves_of(square().spine, FRAME)]
+    assert [curve.angle_deg for curve in logic.measurements.curves] == pytest.approx(true, abs=1e-6)
+    assert logic.warnings == ()
+    assert logic.frame.spacing[0] / logic.frame.spacing[1] == pytest.approx(aspect)
+    read = logic.markups()
+    logic.set_label(read)
+    assert [curve.angle_deg for curve in logic.measurements.curves] == pytest.approx(true, abs=1e-6)
+    before = logic.measurements.curves
+    for v in range(17):
+        logic.rotate_vertebra(v, 5.0)
+    assert [curve.angle_deg for curve in logic.measurements.curves] == pytest.approx(
+        [curve.angle_deg for curve in before], abs=1e-6
+    ), "bodies are turned without being sheared"
+    heights, frame = (
+        body_heights(corners_of(frame_xy(logic))),
+        body_heights(corners_of(FRAME.upright(square().spine).xy)),
+    )
+    assert heights == pytest.approx(frame), "and keep their size"
+
+
+def xy_of(logic) -> np.ndarray:
+    """Points in square pixels as large as those of the phantom."""
+    frame = logic.image_frame
+    scale = np.sqrt(400 * 800 / (frame.width * frame.height))
+    return scale * frame.upright(logic.editor.spine()).xy
 
 
 def test_an_answer_is_a_new_beginning_while_nothing_was_changed(bench, radiograph, phantom: Phantom) -> None:
@@ -348,7 +390,7 @@ def test_warnings_of_file_and_model_stay_and_those_of_points_follow_the_edits(
 ) -> None:
     logic = bench.logic
     of_file, of_model = ImageWarning(POLARITY, "Polarity guessed."), ImageWarning(SECOND_SPINE, "Two spines.")
-    logic.show_image(replace(radiograph, info=replace(radiograph.info, warnings=(of_file,))))
+    logic.show_image(replace(radiograph, info=replace(radiograph.info, geometry=ImageGeometry(), warnings=(of_file,))))
     assert logic.warnings == (of_file,)
     answer = answer_with(phantom.spine.xy)
     logic.show_prediction(replace(answer, origin=replace(answer.origin, names_right=0.6, warnings=(of_file, of_model))))

@@ -124,7 +124,8 @@ def test_keys_move_and_turn_a_vertebra_as_the_screen_shows_it(
     bench.logic.rotate_vertebra(T7, 90.0)
     turned_by = frame.to_upright(bench.logic.editor.xy[T7]) - before[CENTER]
     (x, y), (right, down) = (before[TL] - before[CENTER]), turned_by[TL]
-    assert (right, down) == pytest.approx((-y, x)), "clockwise on the screen"
+    aspect = SPACING[0] / SPACING[1]
+    assert (right, down) == pytest.approx((-y / aspect, x * aspect)), "clockwise on the screen"
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)

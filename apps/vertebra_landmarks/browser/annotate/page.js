@@ -275,8 +275,8 @@ export class AnnotatePage {
      * @param {number} degrees clockwise on the screen
      */
     rotate(v, degrees) {
-        const { editor, orientation } = this.workspace;
-        editor.rotateVertebra(v, orientation.mirrored ? -degrees : degrees);
+        const { editor, orientation, pixelAspect } = this.workspace;
+        editor.rotateVertebra(v, orientation.mirrored ? -degrees : degrees, pixelAspect);
     }
 
     /** Keep the edits as a draft, and show again what the server has. @param {string} notice */
@@ -417,7 +417,7 @@ export class AnnotatePage {
      * @param {Point} position
      */
     #onDrag({ vertebra: v, point, mode }, position) {
-        const { editor } = this.workspace;
+        const { editor, pixelAspect } = this.workspace;
         const p = point ?? CENTER_INDEX;
         const before = editor.point(v, p);
         if (!isFinitePoint(before) || mode === "point") {
@@ -426,9 +426,10 @@ export class AnnotatePage {
             editor.moveVertebra(v, [position[0] - before[0], position[1] - before[1]]);
         } else {
             const [x, y] = pivotOf(editor.points(v));
-            const [x0, y0, x1, y1] = [before[0] - x, before[1] - y, position[0] - x, position[1] - y];
+            const [x0, x1] = [before, position].map((at) => (at[0] - x) * pixelAspect);
+            const [y0, y1] = [before, position].map((at) => at[1] - y);
             const angle = Math.atan2(x0 * y1 - y0 * x1, x0 * x1 + y0 * y1);
-            editor.rotateVertebra(v, (angle * 180) / Math.PI);
+            editor.rotateVertebra(v, (angle * 180) / Math.PI, pixelAspect);
         }
     }
 

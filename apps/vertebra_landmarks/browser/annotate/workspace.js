@@ -106,6 +106,11 @@ export class Workspace {
         return this.isSideInFile && !isAsStated ? null : this.statedSide;
     }
 
+    /** Width over height of a stored pixel in the patient. */
+    get pixelAspect() {
+        return this.image?.facts.pixel_aspect ?? 1;
+    }
+
     /** Between stored pixels and those of the upright image. @returns {UprightMap} */
     get uprightMap() {
         return new UprightMap(this.image?.width ?? 1, this.image?.height ?? 1, this.orientation);
@@ -117,7 +122,7 @@ export class Workspace {
         this.image = image;
         this.statedSide = facts.image_left_is;
         this.orientation = facts.orientation ?? UPRIGHT;
-        this.view.show({ width, height, data, orientation: this.orientation });
+        this.view.show({ width, height, data, orientation: this.orientation, pixelAspect: facts.pixel_aspect });
     }
 
     /** Tell the sections that something changed. */
@@ -169,7 +174,7 @@ export class Workspace {
         const { names_right, tilt_half_widths_deg, warnings } = editor.origin;
         return {
             ...pointsBody(editor),
-            image: { width, height, image_left_is: this.imageLeftIs },
+            image: { width, height, image_left_is: this.imageLeftIs, pixel_aspect: facts.pixel_aspect },
             orientation: this.orientation,
             origin: { names_right, tilt_half_widths_deg, warnings: unique([...(facts.warnings ?? []), ...warnings]) },
             label: session.final && { user: session.final.user ?? "", ts: session.final.ts ?? null },

@@ -37,6 +37,7 @@
  * @property {"left"|"right"|null} image_left_is the patient's side at the left of the upright image
  * @property {string} image_left_is_source
  * @property {Orientation|null} orientation
+ * @property {number} pixel_aspect width over height of a stored pixel in the patient
  * @property {{code: string, message: string, vertebrae: string[]}[]} [warnings] raised by reading the file
  * @property {string} digest of the file
  *

@@ -21,7 +21,7 @@ import { FIT_MARGIN, ViewTransform } from "./view_transform.js";
 /** @typedef {import("./points/points_layer.js").Selection} Selection */
 /** @typedef {import("./points/points_layer.js").Measurement} Measurement */
 /** @typedef {import("./points/points_layer.js").Layers} Layers */
-/** @typedef {import("./image/image_layer.js").Pixels & {orientation?: Orientation | null}} ShownImage */
+/** @typedef {import("./image/image_layer.js").Pixels & {orientation?: Orientation | null, pixelAspect?: number}} ShownImage */
 
 const PRESETS = Object.freeze(Object.keys(WINDOWS));
 const [AUTOMATIC] = PRESETS;
@@ -106,9 +106,9 @@ export class RadiographView {
      * @param {ShownImage} image its pixels are kept, not copied
      * @throws {TypeError} the pixels are not of 8 or 16 bit, or not as many as width times height
      */
-    show({ width, height, data, orientation }) {
+    show({ width, height, data, orientation, pixelAspect }) {
         this._image.setPixels({ width, height, data });
-        this._transform = new ViewTransform(width, height, orientation ?? UPRIGHT);
+        this._transform = new ViewTransform(width, height, orientation ?? UPRIGHT, pixelAspect);
         this._grays = new GrayValues(width, height, data);
         this._image.window = this._grays.window(AUTOMATIC);
         this._points.xy.fill(NaN);

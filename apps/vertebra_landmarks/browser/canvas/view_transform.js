@@ -2,7 +2,8 @@
  * Where the pixels of an image are on the screen: orientation, zoom and position.
  *
  * Stored pixels are those of the file, with pixel centers at whole numbers. The upright image is the stored raster,
- * mirrored left to right if its orientation says so, then turned clockwise. Screen positions are CSS pixels from the
+ * mirrored left to right if its orientation says so, then turned clockwise; its pixels are square, of the same area
+ * where the stored ones are not (`lib/spine/imaging/pixel_aspect.py`). Screen positions are CSS pixels from the
  * top left corner of the view.
  */
 
@@ -23,10 +24,14 @@ export class ViewTransform {
      * @param {number} width columns of the stored raster
      * @param {number} height rows of the stored raster
      * @param {Orientation} orientation
+     * @param {number} pixelAspect width over height of a stored pixel
      */
-    constructor(width, height, orientation = UPRIGHT) {
+    constructor(width, height, orientation = UPRIGHT, pixelAspect = 1) {
         this.storedWidth = width;
         this.storedHeight = height;
+        this._pixelAspect = pixelAspect;
+        /** Upright pixels per stored one, to the right and down on the screen. @type {[number, number]} */
+        this._stretch = [1, 1];
         /** Size of the view in CSS pixels. */
         this.viewWidth = 1;
         this.viewHeight = 1;
@@ -50,10 +55,13 @@ export class ViewTransform {
      * @param {Orientation} orientation
      */
     setOrientation(orientation) {
-        this._matrix = uprightMatrix(this.storedWidth, this.storedHeight, orientation);
+        const [a, b, c, d, e, f] = uprightMatrix(this.storedWidth, this.storedHeight, orientation);
         const isTurned = orientation.turn_deg % 180 !== 0;
-        this.width = isTurned ? this.storedHeight : this.storedWidth;
-        this.height = isTurned ? this.storedWidth : this.storedHeight;
+        const across = Math.sqrt(isTurned ? 1 / this._pixelAspect : this._pixelAspect);
+        const [s, t] = (this._stretch = [across, 1 / across]);
+        this._matrix = [a * s, b * t, c * s, d * t, (e + 0.5) * s - 0.5, (f + 0.5) * t - 0.5];
+        this.width = (isTurned ? this.storedHeight : this.storedWidth) * s;
+        this.height = (isTurned ? this.storedWidth : this.storedHeight) * t;
         this.fit();
     }
 
@@ -171,8 +179,9 @@ export class ViewTransform {
      */
     toStored(x, y) {
         const [a, b, c, d, e, f] = this._matrix;
-        const u = (x - this.left) / this.scale - 0.5 - e;
-        const v = (y - this.top) / this.scale - 0.5 - f;
+        const [s, t] = this._stretch;
+        const u = ((x - this.left) / this.scale - 0.5 - e) / (s * s);
+        const v = ((y - this.top) / this.scale - 0.5 - f) / (t * t);
         return [a * u + b * v, c * u + d * v]; // the inverse of a quarter turn is its transpose
     }
 
@@ -185,7 +194,8 @@ export class ViewTransform {
     screenToEdges() {
         const [x0, y0] = this.toStored(0, 0);
         const [a, b, c, d] = this._matrix;
-        return [a / this.scale, c / this.scale, b / this.scale, d / this.scale, x0 + 0.5, y0 + 0.5];
+        const [across, down] = this._stretch.map((stretch) => this.scale * stretch * stretch);
+        return [a / across, c / across, b / down, d / down, x0 + 0.5, y0 + 0.5];
     }
 
     /** @param {number} scale */

@@ -33,12 +33,13 @@ export function meanOf(points) {
  * @param {Point} point
  * @param {Point} pivot
  * @param {number} degrees clockwise on the screen for positive angles
+ * @param {number} pixelAspect width over height of a pixel; bodies keep their shape in the patient
  * @returns {Point}
  */
-export function rotated(point, pivot, degrees) {
+export function rotated(point, pivot, degrees, pixelAspect = 1) {
     const [c, s] = [Math.cos((degrees * Math.PI) / 180), Math.sin((degrees * Math.PI) / 180)];
     const [x, y] = [point[0] - pivot[0], point[1] - pivot[1]];
-    return [x * c - y * s + pivot[0], x * s + y * c + pivot[1]];
+    return [x * c - (y * s) / pixelAspect + pivot[0], x * s * pixelAspect + y * c + pivot[1]];
 }
 
 /**

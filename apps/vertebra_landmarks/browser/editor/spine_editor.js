@@ -305,17 +305,18 @@ export class SpineEditor {
      * rotates about the mean of its visible corners.
      * @param {number} v
      * @param {number} degrees
+     * @param {number} pixelAspect width over height of a stored pixel; the body keeps its shape in the patient
      * @returns {boolean}
      * @throws {RangeError} there is no such vertebra, or the angle is not finite
      */
-    rotateVertebra(v, degrees) {
+    rotateVertebra(v, degrees, pixelAspect = 1) {
         checkIndex(v);
         if (!Number.isFinite(degrees)) {
             throw new RangeError(`degrees must be a finite number, got ${degrees}`);
         }
         const points = this.points(v);
         const pivot = points.some(isFinitePoint) ? pivotOf(points) : points[CENTER_INDEX];
-        return this.#map(v, (point) => rotated(point, pivot, degrees));
+        return this.#map(v, (point) => rotated(point, pivot, degrees, pixelAspect));
     }
 
     /**

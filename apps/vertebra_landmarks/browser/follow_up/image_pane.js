@@ -79,7 +79,8 @@ export class ImagePane {
             this.view.setLayers({ corners: false, centers: false });
         }
         const { width, height, data, facts } = radiograph;
-        this.view.show({ width, height, data, orientation: stored?.origin?.orientation ?? facts.orientation });
+        const orientation = stored?.origin?.orientation ?? facts.orientation;
+        this.view.show({ width, height, data, orientation, pixelAspect: facts.pixel_aspect });
         this.view.element.setAttribute("aria-label", `Radiograph ${id} with outlines and Cobb lines`);
         this.view.element.setAttribute("role", "img");
         if (stored === null) return;

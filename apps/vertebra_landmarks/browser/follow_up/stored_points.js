@@ -55,7 +55,10 @@ export function measureBody({ landmarks, info = {}, origin = {} }, facts) {
     }
     return {
         points, scores, errors_px: errors,
-        image: { width: facts.width, height: facts.height, image_left_is: facts.image_left_is ?? info.image_left_is ?? null },
+        image: {
+            width: facts.width, height: facts.height, pixel_aspect: facts.pixel_aspect,
+            image_left_is: facts.image_left_is ?? info.image_left_is ?? null,
+        },
         orientation: origin.orientation ?? facts.orientation ?? null,
         origin: { names_right: origin.names_right ?? null, tilt_half_widths_deg: origin.tilt_half_widths_deg ?? null,
             warnings: origin.warnings ?? [] },

@@ -27,8 +27,8 @@ class StudyReading:
         reader: who; the model has a name, too.
         number: orders the readings of an image by the same reader.
         spine: points in stored pixels.
-        upright_xy: ``(V, P, 2)`` visible points in pixels of the upright image, NaN where absent.
-        mm_per_px: width and height of a stored pixel in the patient; ``None`` where unknown.
+        upright_xy: ``(V, P, 2)`` visible points in pixels of the upright image, which are square, NaN where absent.
+        mm_per_px: size of such a pixel in the patient; ``None`` where unknown.
         patient: stands for the patient; "" where unknown, and the image stands for itself.
         model_version: of the points that the reading began with; "" without any.
         kind: ``REPEAT`` where the reader had read the image before; else whatever, such as "" where unknown.
@@ -39,7 +39,7 @@ class StudyReading:
     number: int
     spine: Spine
     upright_xy: np.ndarray
-    mm_per_px: tuple[float, float] | None = None
+    mm_per_px: float | None = None
     patient: str = ""
     model_version: str = ""
     kind: str = ""
@@ -98,12 +98,12 @@ class PairedReading:
     @cached_property
     def corners_px(self) -> np.ndarray:
         """``(V,)`` mean distance of the corners under the same name, NaN where no corner is in both."""
-        return self._distances(0, (1.0, 1.0))
+        return self._distances(0)
 
     @cached_property
     def bodies_px(self) -> np.ndarray:
         """``(V,)`` the same for the same bodies: at the first reading's name where the second's are shifted."""
-        return self._distances(self.shift, (1.0, 1.0))
+        return self._distances(self.shift)
 
     @cached_property
     def bodies_mm(self) -> np.ndarray:
@@ -111,13 +111,13 @@ class PairedReading:
         scale = self.first.mm_per_px or self.second.mm_per_px
         return np.full(len(VERTEBRAE), np.nan) if scale is None else self._distances(self.shift, scale)
 
-    def _distances(self, shift: int, scale: tuple[float, float]) -> np.ndarray:
-        other = np.full_like(self.second.spine.visible_xy, np.nan)
+    def _distances(self, shift: int, scale: float = 1.0) -> np.ndarray:
+        other = np.full_like(self.second.upright_xy, np.nan)
         count = len(VERTEBRAE)
         here = slice(max(0, -shift), count - max(0, shift))
         there = slice(max(0, shift), count - max(0, -shift))
-        other[here] = self.second.spine.visible_xy[there]
-        apart = (self.first.spine.visible_xy - other)[:, _CORNERS] * np.array(scale)
+        other[here] = self.second.upright_xy[there]
+        apart = (self.first.upright_xy - other)[:, _CORNERS] * scale
         return mean_present(np.linalg.norm(apart, axis=-1), axis=1)
 
 

@@ -100,7 +100,7 @@ def _reading(row: Row, spine: Spine) -> StudyReading:
     )
 
 
-def _size(text: str) -> tuple[float, float] | None:
+def _size(text: str) -> float | None:
     if not text:
         return None
     try:
@@ -109,11 +109,11 @@ def _size(text: str) -> tuple[float, float] | None:
         size = math.nan
     if not (math.isfinite(size) and size > 0):
         raise ValueError(f"mm_per_px must be a positive number of millimetres, got {text!r:.40}")
-    return size, size
+    return size
 
 
 def readings_csv(readings: Iterable[StudyReading]) -> str:
-    """The table that ``read_readings_csv`` reads; pixels that are not square have no size in it.
+    """The table that ``read_readings_csv`` reads.
 
     Args:
         readings: in the order of the rows.
@@ -122,8 +122,7 @@ def readings_csv(readings: Iterable[StudyReading]) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow((*COLUMNS, *OPTIONAL_COLUMNS))
     for one in readings:
-        size = one.mm_per_px
-        mm_per_px = "" if size is None or not math.isclose(*size, rel_tol=1e-3) else repr(size[0])
+        mm_per_px = "" if one.mm_per_px is None else repr(one.mm_per_px)
         facts = mm_per_px, one.patient, one.model_version, one.kind
         for v, p in np.argwhere(np.isfinite(one.upright_xy).all(-1)).tolist():
             x, y = one.upright_xy[v, p].tolist()

@@ -67,10 +67,11 @@ def copy_image(source: Path, folder: Path, name: str, pseudonyms: Pseudonyms, pa
 
 
 def _is_same(original: Radiograph, copy: Radiograph) -> bool:
-    """Whether pixels, orientation, sides, and sizes are read alike."""
+    """Whether pixels, their size and shape, orientation and sides are read alike."""
     sizes = [size and (size.x, size.y) for size in (original.millimetres, copy.millimetres)]
     before, after = (
-        (*of.spacing, *of.origin, *of.along_row, *of.down_column) for of in (original.geometry, copy.geometry)
+        (*of.spacing, *of.origin, *of.along_row, *of.down_column, of.pixel_aspect)
+        for of in (original.geometry, copy.geometry)
     )
     return (
         np.array_equal(original.pixels, copy.pixels)

@@ -30,7 +30,8 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"pHYs", b"IDAT", b"IEND")
 _EXIF_HEADER = b"Exif\0\0"
 _RESOLUTION_TAGS = ("XResolution", "YResolution", "ResolutionUnit")
-_NO_UNIT, _INCH = 1, 2
+_INCH = 2
+_PNG_DPI = 100_000.0  # across, where only the shape of pixels is to be stated: fine enough for six digits of it
 _SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
 _ADOBE, _JFIF = (0xEE, b"Adobe"), (0xE0, b"JFIF\0")
 
@@ -54,7 +55,7 @@ def write_plain(source: Path, kind: str, radiograph: Radiograph, target: Path) -
     elif kind == formats.JPEG:
         target.write_bytes(b"".join(_jpeg_segments(source.read_bytes(), exif)))
     elif kind == formats.BMP:
-        Image.fromarray(np.asarray(radiograph.pixels)).save(target)
+        _write_png(radiograph, target)
     elif kind == formats.TIFF:
         _write_tiff(source, radiograph, target)
     elif kind == formats.NRRD:
@@ -127,11 +128,18 @@ def _end_of_scan(content: bytes, start: int) -> int:
     return at
 
 
+def _write_png(radiograph: Radiograph, target: Path) -> None:
+    """A PNG file; it states the shape of pixels where they are not square."""
+    aspect = radiograph.geometry.pixel_aspect
+    density = None if aspect == 1.0 else (_PNG_DPI, _PNG_DPI * aspect)
+    Image.fromarray(np.asarray(radiograph.pixels)).save(target, dpi=density)
+
+
 def _write_tiff(source: Path, radiograph: Radiograph, target: Path) -> None:
     with tifffile.TiffFile(source) as file:
         tags = file.pages.first.tags
         x, y, unit = (tags.valueof(name) for name in _RESOLUTION_TAGS)
-    has_resolution = bool(x and y) and unit != _NO_UNIT
+    has_resolution = bool(x and y)
     tifffile.imwrite(
         target,
         np.asarray(radiograph.pixels),
@@ -140,7 +148,7 @@ def _write_tiff(source: Path, radiograph: Radiograph, target: Path) -> None:
         software=False,
         extratags=[(ORIENTATION_TAG, 3, 1, _orientation(radiograph), True)],
         resolution=(x, y) if has_resolution else None,
-        resolutionunit=(unit or _INCH) if has_resolution else None,
+        resolutionunit=(_INCH if unit is None else unit) if has_resolution else None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from ..spine.imaging.image_geometry import PIXELS, ImageGeometry
 from ..spine.imaging.orientation import UPRIGHT, Orientation
 from ..spine.measurement.image_warnings import ImageWarning
 from .raster.luminance import finite
+from .square_pixels import resampled_to_square
 
 
 @dataclass(frozen=True)
@@ -58,19 +60,24 @@ class Radiograph:
 
     @property
     def frame(self) -> ImageFrame:
-        """Size, orientation and sides, as measuring needs them."""
-        return ImageFrame(self.width, self.height, self.orientation, self.image_left_is)
+        """Size, shape of pixels, orientation and sides, as measuring needs them."""
+        return ImageFrame(self.width, self.height, self.orientation, self.image_left_is, self.geometry.pixel_aspect)
 
     def upright(self, orientation: Orientation) -> Radiograph:
-        """The same image with its raster brought upright, without the geometry of the stored raster.
+        """The same image brought upright and to square pixels, without the geometry of the stored raster.
 
         Args:
             orientation: how to turn the stored raster.
         """
-        if orientation.is_upright:
+        if orientation.is_upright and self.geometry.pixel_aspect == 1.0:
             return self
-        pixels = np.ascontiguousarray(orientation.upright_pixels(self.pixels))
+        pixels = np.ascontiguousarray(orientation.upright_pixels(self.square_pixels))
         return Radiograph(pixels, image_left_is=self.image_left_is, orientation=UPRIGHT)
+
+    @cached_property
+    def square_pixels(self) -> np.ndarray:
+        """``(H, W)`` values of the stored raster, resampled where its pixels are not square (``square_matrix``)."""
+        return resampled_to_square(self.pixels, self.geometry.pixel_aspect)
 
     @property
     def height(self) -> int:

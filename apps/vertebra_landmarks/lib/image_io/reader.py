@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from ..spine.image_suffixes import DICOM_SUFFIXES, NIFTI_SUFFIXES
-from ..spine.measurement.image_warnings import square_pixel_warnings
 from . import formats
 from .dicom.image import read_dicom
 from .errors import UnreadableImageError
@@ -48,10 +46,7 @@ def read_radiograph(path: Path) -> Radiograph:
     except MemoryError as error:
         raise UnreadableImageError(f"{path.name}: there is not enough memory for the image") from error
     radiograph.pixels.setflags(write=False)  # requests share cached radiographs
-    size = radiograph.millimetres
-    if size is None:
-        return radiograph
-    return replace(radiograph, warnings=(*radiograph.warnings, *square_pixel_warnings(size.x, size.y, size.source)))
+    return radiograph
 
 
 def _format_of(path: Path) -> str:

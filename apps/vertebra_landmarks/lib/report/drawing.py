@@ -29,7 +29,7 @@ _SHADE = (0.0, 0.0, 0.0, 0.6)
 
 def fitted_size(content: ReportContent, width: float, height: float) -> tuple[float, float]:
     """Size in points of the upright image, as large as fits."""
-    columns, rows = content.orientation.size(content.radiograph.width, content.radiograph.height)
+    columns, rows = content.frame.upright_size(content.orientation)
     scale = min(width / columns, height / rows)
     return columns * scale, rows * scale
 
@@ -45,7 +45,7 @@ def draw_radiograph(canvas: Canvas, content: ReportContent, x: float, y: float, 
         size: (width, height) in points.
     """
     register_fonts()
-    columns, _ = content.orientation.size(content.radiograph.width, content.radiograph.height)
+    columns, _ = content.frame.upright_size(content.orientation)
     canvas.saveState()
     frame = canvas.beginPath()
     frame.rect(x, y, *size)
@@ -87,7 +87,7 @@ class _Placement:
 
 def _gray(content: ReportContent, size: tuple[float, float]) -> ImageReader:
     """The upright image at the resolution of the report."""
-    pixels = np.ascontiguousarray(content.orientation.upright_pixels(content.radiograph.pixels))
+    pixels = np.ascontiguousarray(content.orientation.upright_pixels(content.radiograph.square_pixels))
     image = Image.fromarray(windowed_bytes(pixels))
     width, height = (max(1, round(points * DPI / _POINTS_PER_INCH)) for points in size)
     if width < image.width and height < image.height:

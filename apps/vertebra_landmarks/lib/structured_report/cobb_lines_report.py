@@ -2,8 +2,9 @@
 
 OHIF makes a Cobb angle editable if its group is tracked as ``Cornerstone3DTools@^0.1.0:CobbAngle`` and the four points
 of its lines stand inside the number. It measures these lines itself (``viewer_angle``), in millimetres, and shows that
-instead of the stated angle; hence the stated angle is measured on the same lines, in millimetres, too. Both differ from
-the Cobb angle of the landmark report where pixels are not square, since that is measured in pixels.
+instead of the stated angle; hence the stated angle is measured on the same lines, in millimetres, too. But for rounding
+of the lines, both are the Cobb angle of the landmark report, unless PixelAspectRatio alone states the shape of pixels:
+OHIF looks at spacings only.
 """
 
 from __future__ import annotations

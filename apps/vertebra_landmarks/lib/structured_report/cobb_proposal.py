@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..spine.geometry import body_heights, corners_of
+from ..spine.imaging.pixel_aspect import square_scale
 from ..spine.labels.markups import label_of
 from ..spine.schema import POINTS, VERTEBRAE, Spine
 from .cobb_lines_report import INFERIOR, SUPERIOR
@@ -43,7 +44,7 @@ class CornerMove:
         name: such as "T7 TL".
         x: new position in stored pixels.
         y: likewise.
-        distance_px: from its position in the label.
+        distance_px: from its position in the label, in square pixels.
     """
 
     name: str
@@ -59,7 +60,7 @@ class CurveProposal:
     Attributes:
         upper_end: vertebra whose superior endplate the upper line is nearest to.
         lower_end: vertebra whose inferior endplate the lower line is nearest to.
-        angle_deg: between the lines, in pixels.
+        angle_deg: between the lines.
         moves: corners that would move by the shortest way onto the lines; none where both are as labelled.
     """
 
@@ -87,25 +88,33 @@ class CobbProposal:
         return any(curve.moves for curve in self.curves)
 
 
-def cobb_proposal(angles: Iterable[DrawnAngle], spine: Spine) -> CobbProposal:
+def cobb_proposal(angles: Iterable[DrawnAngle], spine: Spine, pixel_aspect: float = 1.0) -> CobbProposal:
     """Find the end vertebrae of drawn Cobb lines, and the corners that would move onto them.
 
     Args:
         angles: drawn on the image of the label.
         spine: the label, in stored pixels.
+        pixel_aspect: width over height of a stored pixel; angles and distances are those of square ones.
     """
+    scale, xy = np.array(square_scale(pixel_aspect)), spine.visible_xy
     curves, problems = [], []
     for number, angle in enumerate(angles, start=1):
         try:
-            curves.append(_curve_proposal(angle.lines, spine))
+            curves.append(_curve_proposal(angle.lines * scale, xy * scale, scale))
         except ValueError as error:
             problems.append(f"Cobb angle {number}: {error}")
     return CobbProposal(tuple(curves), tuple(problems))
 
 
-def _curve_proposal(lines: np.ndarray, spine: Spine) -> CurveProposal:
+def _curve_proposal(lines: np.ndarray, xy: np.ndarray, scale: np.ndarray) -> CurveProposal:
+    """What a pair of lines would change.
+
+    Args:
+        lines: ``(4, 2)`` square pixels.
+        xy: ``(V, P, 2)`` visible points of the label, square pixels.
+        scale: ``(2,)`` from stored to square pixels.
+    """
     first, second = lines[:2], lines[2:]
-    xy = spine.visible_xy
     pairs = [_nearest_ends(xy, *pair) for pair in ((first, second), (second, first))]
     best = min((0, 1), key=lambda k: pairs[k][2])
     upper, lower, distance = pairs[best]
@@ -113,7 +122,7 @@ def _curve_proposal(lines: np.ndarray, spine: Spine) -> CurveProposal:
     if not distance <= 2 * limit:
         raise ValueError("its lines lie too far from the endplates of any two vertebrae of the label")
     upper_line, lower_line = (first, second) if best == 0 else (second, first)
-    moves = [*_moves(xy, upper, SUPERIOR, upper_line), *_moves(xy, lower, INFERIOR, lower_line)]
+    moves = [*_moves(xy, upper, SUPERIOR, upper_line, scale), *_moves(xy, lower, INFERIOR, lower_line, scale)]
     return CurveProposal(VERTEBRAE[upper], VERTEBRAE[lower], _between(upper_line, lower_line), tuple(moves))
 
 
@@ -134,7 +143,7 @@ def _plate_distances(xy: np.ndarray, plate: tuple[int, int], line: np.ndarray) -
     return np.where(np.isfinite(distances), distances, np.inf)
 
 
-def _moves(xy: np.ndarray, v: int, plate: tuple[int, int], line: np.ndarray) -> list[CornerMove]:
+def _moves(xy: np.ndarray, v: int, plate: tuple[int, int], line: np.ndarray, scale: np.ndarray) -> list[CornerMove]:
     corners = xy[v, plate]
     turn = _between(line, corners)
     if min(turn, 180 - turn) > MAX_TURN_DEG:
@@ -147,7 +156,8 @@ def _moves(xy: np.ndarray, v: int, plate: tuple[int, int], line: np.ndarray) -> 
     for p, corner, foot in zip(plate, corners, feet, strict=True):
         distance = float(np.linalg.norm(foot - corner))
         if distance > MIN_MOVE_PX:
-            moves.append(CornerMove(label_of(VERTEBRAE[v], POINTS[p]), float(foot[0]), float(foot[1]), distance))
+            x, y = (foot / scale).tolist()
+            moves.append(CornerMove(label_of(VERTEBRAE[v], POINTS[p]), x, y, distance))
     return moves
 
 

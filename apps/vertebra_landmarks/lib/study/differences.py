@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..spine.geometry import body_tilts, corners_of
+from ..spine.imaging.pixel_aspect import square_scale
 from ..spine.measurement.cobb import measure_curves
 from ..spine.schema import CENTER, CORNERS, POINTS, VERTEBRAE, Spine
 
@@ -35,14 +36,16 @@ class VertebraDifference(NamedTuple):
     is_missing: bool
 
 
-def differences(one: Spine, other: Spine) -> list[VertebraDifference]:
+def differences(one: Spine, other: Spine, pixel_aspect: float = 1.0) -> list[VertebraDifference]:
     """Differences of all vertebrae that a reading has, the largest first; those that only one has before all others.
 
     Args:
-        one: visible points count.
+        one: visible points count, in stored pixels.
         other: of the same image.
+        pixel_aspect: width over height of a stored pixel; distances are in square ones of the same area.
     """
-    first, second = one.visible_xy, other.visible_xy
+    scale = square_scale(pixel_aspect)
+    first, second = one.visible_xy * scale, other.visible_xy * scale
     distances = np.linalg.norm(first - second, axis=-1)
     turned = np.abs((body_tilts(corners_of(first)) - body_tilts(corners_of(second)) + 90) % 180 - 90)
     has = [np.isfinite(xy).all(-1).any(1) for xy in (first, second)]

@@ -279,10 +279,15 @@ class SpineEditor:
         _check_index(v)
         return self._map(v, lambda points: points + _checked_xy(dxy))
 
-    def rotate_vertebra(self, v: int, degrees: float) -> bool:
+    def rotate_vertebra(self, v: int, degrees: float, pixel_aspect: float = 1.0) -> bool:
         """Rotate a vertebra about its center, clockwise in the stored raster for positive degrees.
 
         Without a center it rotates about the mean of its visible corners.
+
+        Args:
+            v: index of the vertebra.
+            degrees: of the rotation.
+            pixel_aspect: width over height of a stored pixel; the body keeps its shape in the patient.
 
         Raises:
             ValueError: there is no such vertebra, or the angle is not finite.
@@ -293,7 +298,9 @@ class SpineEditor:
 
         def rotated(points: np.ndarray) -> np.ndarray:
             pivot = pivot_of(self._state.xy[NAMED][v])
-            return transform_points(rotation(degrees), points - pivot) + pivot
+            turn = rotation(degrees)
+            turn[:2, :2] *= [[1.0, 1 / pixel_aspect], [pixel_aspect, 1.0]]
+            return transform_points(turn, points - pivot) + pivot
 
         return self._map(v, rotated)
 

@@ -15,9 +15,9 @@ from ..client.radiograph import LOCAL, ImageInfo, Radiograph
 from ..spine.image_suffixes import file_stem
 from ..spine.imaging.image_geometry import ImageGeometry
 from ..spine.imaging.planes import axis_of, plane_of
-from ..spine.measurement.image_warnings import square_pixel_warnings
+from ..spine.measurement.image_warnings import pixel_aspect_warnings
 from .gray_window import to_unsigned
-from .raster_files import is_complete, raster_geometry, raster_orientation
+from .raster_files import is_complete, pixel_shape, raster_geometry, raster_orientation
 
 _RASTER_READERS = {
     ".png": vtk.vtkPNGReader,
@@ -77,14 +77,16 @@ def _read_raster(file: Path, kind: Any) -> Radiograph:
         raise ValueError(f"it is not a {file.suffix[1:].upper()} image, or it is corrupt")
     gray = _raster_values(file, kind)
     height, width = gray.shape
-    geometry = raster_geometry(content, width, height)
-    return _radiograph(file, gray, ImageInfo(width, height, geometry, orientation=raster_orientation(content)))
+    geometry, shape = raster_geometry(content, width, height), pixel_shape(content)
+    warnings = () if shape is None else pixel_aspect_warnings(*shape, f"The {_HEADER}")
+    info = ImageInfo(width, height, geometry, orientation=raster_orientation(content), warnings=warnings)
+    return _radiograph(file, gray, info)
 
 
 def _read_volume(file: Path, image: Any, geometry: ImageGeometry) -> Radiograph:
     """The image, with orientation and sides by the directions of its plane."""
     gray = _gray(image)
-    warnings = square_pixel_warnings(*geometry.spacing, _HEADER)
+    warnings = pixel_aspect_warnings(*geometry.spacing, f"The {_HEADER}")
     info = ImageInfo(gray.shape[1], gray.shape[0], geometry, warnings=warnings)
     plane = plane_of(axis_of(np.array(geometry.along_row)), axis_of(np.array(geometry.down_column)))
     if plane is not None and not plane.is_half_turned:  # which some programs write by default

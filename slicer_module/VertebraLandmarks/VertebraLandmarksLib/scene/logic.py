@@ -97,14 +97,14 @@ class VertebraLandmarksLogic:
     @property
     def image_frame(self) -> ImageFrame:
         """Frame of the image, for measuring."""
-        frame = self.frame
-        return ImageFrame(frame.width, frame.height, frame.orientation, self.image_left_is)
+        info = self._info
+        return ImageFrame(info.width, info.height, self._orientation, self.image_left_is, info.geometry.pixel_aspect)
 
     @property
     def frame(self) -> SceneFrame:
         """Frame of the image in the scene."""
         info = self._info
-        return SceneFrame(info.width, info.height, info.geometry.spacing, self._orientation)
+        return SceneFrame(info.width, info.height, info.geometry.true_spacing, self._orientation)
 
     @property
     def image_left_is(self) -> Optional[str]:
@@ -260,7 +260,8 @@ class VertebraLandmarksLogic:
 
     def rotate_vertebra(self, vertebra: int, degrees: float) -> bool:
         """Rotate a vertebra about its center, clockwise on the screen; returns whether that changed anything."""
-        return self.editor.rotate_vertebra(vertebra, -degrees if self._orientation.is_mirrored else degrees)
+        aspect = self._info.geometry.pixel_aspect
+        return self.editor.rotate_vertebra(vertebra, -degrees if self._orientation.is_mirrored else degrees, aspect)
 
     # the view
 
@@ -397,9 +398,9 @@ class VertebraLandmarksLogic:
         elif self._drag_mode == VERTEBRA or p == _CENTER:
             self.editor.move_vertebra(v, position - before[p])
         else:
-            pivot = pivot_of(before)
-            (x0, y0), (x1, y1) = before[p] - pivot, position - pivot
-            self.editor.rotate_vertebra(v, np.degrees(np.arctan2(x0 * y1 - y0 * x1, x0 * x1 + y0 * y1)))
+            pivot, aspect = pivot_of(before), self._info.geometry.pixel_aspect
+            (x0, y0), (x1, y1) = (before[p] - pivot) * (aspect, 1.0), (position - pivot) * (aspect, 1.0)
+            self.editor.rotate_vertebra(v, np.degrees(np.arctan2(x0 * y1 - y0 * x1, x0 * x1 + y0 * y1)), aspect)
 
     def _on_unset(self, v: int, p: int) -> None:
         if self.editor.locked:

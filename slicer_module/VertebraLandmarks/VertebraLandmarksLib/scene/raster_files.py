@@ -95,6 +95,7 @@ _SHORT, _LONG, _RATIONAL = 3, 4, 5
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SCAN = 0xDA
+_PHYS_BYTES, _BMP_HEADER, _BMP_DENSITY_AT = 9, 54, 38
 
 
 def raster_orientation(content: bytes) -> Optional[Orientation]:
@@ -110,7 +111,7 @@ def raster_geometry(content: bytes, width: int, height: int) -> ImageGeometry:
     """Where Slicer's own reader places the stored pixels.
 
     It uses the density of TIFF and JPEG (JFIF) and the flips of the TIFF orientation; it ignores the density of PNG
-    and BMP, and the EXIF orientation.
+    and BMP, and the EXIF orientation. The shape of pixels is that of any density (``pixel_shape``).
 
     Args:
         content: of a PNG, JPEG, TIFF or BMP file.
@@ -127,13 +128,34 @@ def raster_geometry(content: bytes, width: int, height: int) -> ImageGeometry:
     is_stated = unit is not None and x > 0 and y > 0
     spacing = (unit / x, unit / y) if unit is not None and is_stated else (1.0, 1.0)
     from_right, from_below = orientation in _COLUMNS_REVERSED, orientation in _ROWS_REVERSED
-    return ImageGeometry(
+    geometry = ImageGeometry(
         spacing,
         (from_right * (width - 1) * spacing[0], from_below * (height - 1) * spacing[1], 0.0),
         (-1.0 if from_right else 1.0, 0.0, 0.0),
         (0.0, -1.0 if from_below else 1.0, 0.0),
         DENSITY if is_stated else "none",
     )
+    shape = pixel_shape(content)
+    return geometry if shape is None else geometry.with_pixels(*shape)
+
+
+def pixel_shape(content: bytes) -> Optional[tuple[float, float]]:
+    """Width and height of a pixel in one and the same unit, by the density of a file; ``None`` where it states none.
+
+    Args:
+        content: of a PNG, JPEG, TIFF or BMP file.
+    """
+    if content.startswith(_TIFF):
+        tags = _tags(content)
+        across, down = tags.get(_X_RESOLUTION, 0.0), tags.get(_Y_RESOLUTION, 0.0)
+    elif content.startswith(_PNG):
+        density = next((data for name, data in _png_chunks(content) if name == b"pHYs"), b"")
+        across, down = struct.unpack_from(">II", density) if len(density) == _PHYS_BYTES else (0, 0)
+    elif content.startswith(b"BM"):
+        across, down = struct.unpack_from("<ii", content, _BMP_DENSITY_AT) if len(content) >= _BMP_HEADER else (0, 0)
+    else:
+        _, across, down = _jfif_density(content)
+    return (float(down), float(across)) if across > 0 and down > 0 else None
 
 
 def _jfif_density(content: bytes) -> tuple[Optional[float], float, float]:

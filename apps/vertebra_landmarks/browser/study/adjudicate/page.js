@@ -89,7 +89,8 @@ class AdjudicatePage {
         try {
             const [image, found] = await Promise.all([client.pixels(this.imageId, { signal }), this.#fetch(), study.ready]);
             if (signal.aborted) return;
-            this.view.show({ ...image, orientation: image.facts.orientation ?? UPRIGHT });
+            const { orientation, pixel_aspect: pixelAspect } = image.facts;
+            this.view.show({ ...image, orientation: orientation ?? UPRIGHT, pixelAspect });
             this.image = image;
             this.#show(found);
         } catch (error) {

@@ -10,6 +10,7 @@ import pydicom
 from ...spine.imaging.orientation import Orientation
 from ...spine.imaging.planes import RASTER, SAGITTAL, Plane, axis_of, axis_of_code, plane_of
 from ...spine.measurement.image_warnings import CONTRADICTION, OTHER_VIEW, ImageWarning
+from ..pixel_shape import PixelShape
 from ..radiograph import Millimetres
 from .tags import code_of, codes_of, numbers_of, sizes_of
 
@@ -60,6 +61,16 @@ def millimetres_of(tags: pydicom.Dataset) -> Millimetres | None:
         return Millimetres(at_detector[1], at_detector[0], "ImagerPixelSpacing, at the detector")
     x, y = at_detector[1] / magnification[0], at_detector[0] / magnification[0]
     return Millimetres(x, y, "ImagerPixelSpacing / EstimatedRadiographicMagnificationFactor")
+
+
+def pixel_shapes(tags: pydicom.Dataset) -> list[PixelShape]:
+    """What tags state about the shape of pixels: the spacings that count for lengths first, then the others."""
+    shapes = []
+    for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio"):
+        sizes = sizes_of(tags, name)  # vertical, then horizontal
+        if len(sizes) == 2:
+            shapes.append(PixelShape(f"DICOM tag {name}", sizes[1], sizes[0]))
+    return shapes
 
 
 def spacing_source(tags: pydicom.Dataset, spacing: tuple[float, float]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
@@ -13,11 +14,12 @@ from pydicom.errors import InvalidDicomError
 from ...spine.imaging.image_geometry import PIXELS, ImageGeometry
 from ..errors import MAX_PIXELS, UnreadableImageError, error_text
 from ..margins import fill_margins
+from ..pixel_shape import shaped_geometry
 from ..radiograph import Radiograph
 from ..raster.luminance import finite
 from ..volume.itk_geometry import geometry_of, open_with_itk
 from .gray import gray_pixels
-from .header import millimetres_of, spacing_source, stated_position, view_warnings
+from .header import millimetres_of, pixel_shapes, spacing_source, stated_position, view_warnings
 from .pixels import check_image, stored_values
 from .tags import TAG_ERRORS, sizes_of
 
@@ -44,7 +46,7 @@ def read_dicom(path: Path) -> Radiograph:
             raise
         except (*TAG_ERRORS, EOFError, OverflowError, IndexError, RecursionError) as error:
             raise UnreadableImageError(f"the DICOM header is damaged ({error_text(error)})") from error
-        geometry = _geometry(path, tags)
+        geometry, shape_warnings = shaped_geometry(_geometry(path, tags), pixel_shapes(tags))
     return Radiograph(
         fill_margins(finite(pixels)),
         geometry,
@@ -52,7 +54,7 @@ def read_dicom(path: Path) -> Radiograph:
         position.image_left_is,
         position.orientation,
         position.source,
-        (*stored.warnings, *gray_warnings, *position.warnings, *views),
+        (*stored.warnings, *gray_warnings, *position.warnings, *views, *shape_warnings),
     )
 
 
@@ -91,4 +93,4 @@ def _geometry(path: Path, tags: pydicom.Dataset) -> ImageGeometry:
             return PIXELS
         return ImageGeometry((at_detector[1], at_detector[0]), source="ImagerPixelSpacing")
     source = spacing_source(tags, geometry.spacing)
-    return ImageGeometry(geometry.spacing, geometry.origin, geometry.along_row, geometry.down_column, source)
+    return replace(geometry, source=source)

@@ -17,6 +17,7 @@ from ..dicom.codestreams import check_all_decoded
 from ..errors import MAX_PIXELS, UnreadableImageError, check_size, error_text
 from ..margins import fill_margins
 from ..orientation_tags import ORIENTATION_TAG, Statement, stated_orientation, xmp_orientation
+from ..pixel_shape import PixelShape, shaped_geometry
 from ..radiograph import Radiograph
 from ..volume.itk_geometry import raster_geometry
 from .luminance import finite, luminance
@@ -24,6 +25,7 @@ from .luminance import finite, luminance
 _FORMATS = ("PNG", "JPEG", "BMP")  # Pillow hands others, as EPS, to external programs
 _ERRORS = (OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError, KeyError, OverflowError)
 _PNG_CHUNKS_AT = 8  # behind the signature
+_PHYS_BYTES = 9
 _JPEG_FORMATS = ("JPEG", "MPO")  # the latter are photographs with a preview behind them
 _JPEG_PROCESSES = {
     0xC3: "lossless",
@@ -54,6 +56,7 @@ def read_raster(path: Path) -> Radiograph:
                     stream.seek(0)
                     check_all_decoded(stream.read(), pixels, _luminance_of_jpeg)
                 statements = _orientations(image, stream)
+                shapes = _pixel_shapes(image, stream)
     except UnreadableImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -61,12 +64,14 @@ def read_raster(path: Path) -> Radiograph:
     except (UnidentifiedImageError, *_ERRORS) as error:
         raise UnreadableImageError(_reason(path, error)) from error
     orientation, source, contradictions = stated_orientation(statements)
+    presented = raster_geometry(path, "JPEGImageIO", DENSITY) if is_jpeg else PIXELS  # as ITK: 1 mm for others
+    geometry, shape_warnings = shaped_geometry(presented, shapes)
     return Radiograph(
         fill_margins(finite(pixels)),
-        raster_geometry(path, "JPEGImageIO", DENSITY) if is_jpeg else PIXELS,  # as ITK, which assumes 1 mm for others
+        geometry,
         orientation=orientation,
         orientation_source=source,
-        warnings=contradictions,
+        warnings=(*contradictions, *shape_warnings),
     )
 
 
@@ -110,6 +115,20 @@ def _exif_orientation(image: Image.Image, stream: BinaryIO) -> object:
         return image.getexif().get(ORIENTATION_TAG) if has_exif else None
     except _ERRORS:  # EXIF is damaged; the pixels may be intact
         return None
+
+
+def _pixel_shapes(image: Image.Image, stream: BinaryIO) -> list[PixelShape]:
+    """What densities state, whatever their unit: pixels are as wide as there are few of them across."""
+    source, density = "The BMP density", image.info.get("dpi")
+    if image.format == "PNG":
+        chunk = _png_chunk(stream, b"pHYs")
+        source, density = "The PNG chunk pHYs", struct.unpack(">II", chunk[:8]) if len(chunk) == _PHYS_BYTES else None
+    elif image.format in _JPEG_FORMATS:
+        source, density = "The JFIF density", image.info.get("jfif_density")
+    if not (isinstance(density, tuple) and len(density) == 2 and min(density) > 0):
+        return []
+    across, down = density
+    return [PixelShape(source, float(down), float(across))]
 
 
 def _png_chunk(stream: BinaryIO, kind: bytes) -> bytes:

@@ -19,6 +19,7 @@ from ..dicom.codestreams import JPEG_START, check_codestream, check_end
 from ..errors import UnreadableImageError, check_size, cut_short, error_text
 from ..margins import fill_margins
 from ..orientation_tags import ORIENTATION_TAG, Statement, stated_orientation, xmp_orientation
+from ..pixel_shape import PixelShape, shaped_geometry
 from ..radiograph import Radiograph
 from ..volume.itk_geometry import mirrored, raster_geometry
 from .luminance import finite, inverted, luminance
@@ -40,6 +41,7 @@ _ERRORS = (
     zlib.error,
 )
 _PHOTOMETRIC, _XMP, _EXIF = 262, 700, 34665
+_RESOLUTIONS = 282, 283
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _MAX_PAGES, _MAX_SAMPLES = 100, 4
 _COPY_MAX_SCALE, _COPY_ASPECT_TOLERANCE = 0.75, 0.03
@@ -63,17 +65,20 @@ def read_tiff(path: Path) -> Radiograph:
             _check_whole(page, file.filehandle.size)
             pixels, warnings = _gray(page)
             statements = _orientations(page)
+            shapes = _pixel_shapes(page)
     except UnreadableImageError:
         raise
     except _ERRORS as error:
         raise UnreadableImageError(f"the image is damaged or cut short ({error_text(error)})") from error
     orientation, source, contradictions = stated_orientation(statements)
+    presented = _geometry(path, pixels.shape[1], pixels.shape[0], dict(statements).get("TIFF", 1))
+    geometry, shape_warnings = shaped_geometry(presented, shapes)
     return Radiograph(
         fill_margins(finite(pixels)),
-        _geometry(path, pixels.shape[1], pixels.shape[0], dict(statements).get("TIFF", 1)),
+        geometry,
         orientation=orientation,
         orientation_source=source,
-        warnings=(*warnings, *contradictions),
+        warnings=(*warnings, *contradictions, *shape_warnings),
     )
 
 
@@ -202,6 +207,15 @@ def _orientations(page: TiffPage) -> list[Statement]:
         statements.append(("EXIF", exif["Orientation"]))
     xmp = page.tags.valueof(_XMP, b"")
     return statements + xmp_orientation(xmp if isinstance(xmp, bytes) else str(xmp).encode())
+
+
+def _pixel_shapes(page: TiffPage) -> list[PixelShape]:
+    """What both resolutions state, whatever their unit: pixels are as wide as there are few of them across."""
+    fractions = [page.tags.valueof(code) for code in _RESOLUTIONS]
+    if not all(isinstance(one, tuple) and len(one) == 2 and min(one) > 0 for one in fractions):
+        return []
+    across, down = (above / below for above, below in fractions)
+    return [PixelShape("The TIFF resolution", down, across)]
 
 
 def _geometry(path: Path, width: int, height: int, orientation: int) -> ImageGeometry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from ...spine.imaging.image_geometry import PIXELS, ImageGeometry, Vector
 from ...spine.imaging.planes import axis_of, plane_of
 from ..errors import UnreadableImageError
 from ..margins import fill_margins
+from ..pixel_shape import PixelShape, shaped_geometry
 from ..radiograph import Millimetres, Radiograph
 from ..raster.luminance import finite
 
@@ -92,12 +94,11 @@ def mirrored(geometry: ImageGeometry, width: int, height: int, across: bool, dow
         down: whether ITK reverses the rows.
     """
     corner = np.array([(width - 1) if across else 0, (height - 1) if down else 0])
-    return ImageGeometry(
-        geometry.spacing,
-        _vector(geometry.to_physical(corner)),
-        _vector(np.array(geometry.along_row) * (-1 if across else 1) + 0.0),
-        _vector(np.array(geometry.down_column) * (-1 if down else 1) + 0.0),
-        geometry.source,
+    return replace(
+        geometry,
+        origin=_vector(geometry.to_physical(corner)),
+        along_row=_vector(np.array(geometry.along_row) * (-1 if across else 1) + 0.0),
+        down_column=_vector(np.array(geometry.down_column) * (-1 if down else 1) + 0.0),
     )
 
 
@@ -118,9 +119,11 @@ def plane_radiograph(pixels: np.ndarray, geometry: ImageGeometry, source: str, m
     plane = plane_of(axis_of(np.array(geometry.along_row)), axis_of(np.array(geometry.down_column)))
     # 1 mm is the default of headers that state no spacing
     millimetres = None if geometry.spacing == (1.0, 1.0) else Millimetres(*geometry.spacing, "file header")
+    shapes = [] if millimetres is None else [PixelShape(f"The {millimetres.source}", millimetres.x, millimetres.y)]
+    geometry, warnings = shaped_geometry(geometry, shapes)
     filled = fill_margins(finite(pixels))
     if plane is None:
-        return Radiograph(filled, geometry, millimetres)
+        return Radiograph(filled, geometry, millimetres, warnings=warnings)
     is_stated = plane.orientation is not None and not (may_be_default and plane.is_half_turned)
     return Radiograph(
         filled,
@@ -129,5 +132,5 @@ def plane_radiograph(pixels: np.ndarray, geometry: ImageGeometry, source: str, m
         plane.image_left_is,
         plane.orientation if is_stated else None,
         source if is_stated else "none",
-        plane.warnings(source),
+        (*plane.warnings(source), *warnings),
     )

@@ -65,7 +65,9 @@ def move(data: Mapping[str, Any], matrix: np.ndarray, size: tuple[int, int]) -> 
 
 
 class LoadRadiographd(Transform):
-    """Reads ``IMAGE``, brings it upright and windows it; with ``longest``, shrinks it to at most that length.
+    """Reads ``IMAGE``, brings it upright with square pixels and windows it.
+
+    With ``longest``, it is shrunk to at most that length.
 
     Upright is what the file says or, where the points of ``LABEL`` stand otherwise, as they stand.
     """
@@ -108,17 +110,16 @@ def _read(source: str | Path) -> Radiograph:
 def _upright(data: Mapping[str, Any], radiograph: Radiograph) -> dict[str, Any]:
     """A copy with the upright windowed image, its label's points in its pixels, and the matrix from stored ones."""
     upright = dict(data)
-    orientation = radiograph.orientation or UPRIGHT
+    orientation, frame = radiograph.orientation or UPRIGHT, radiograph.frame
     if LABEL in data:
         label = np.array(data[LABEL], dtype=np.float64)
         placed = is_placed(torch.from_numpy(label[..., STATE])).numpy()
         xy = np.where(placed[..., None], label[..., :STATE], np.nan)
-        orientation = orientation_of(xy, radiograph.width, radiograph.height, radiograph.orientation)
-        matrix = orientation.matrix(radiograph.width, radiograph.height)
-        label[..., :STATE] = transform_points(matrix, label[..., :STATE])
+        orientation = orientation_of(xy, frame.width, frame.height, frame.orientation)
+        label[..., :STATE] = transform_points(frame.matrix(orientation), label[..., :STATE])
         upright[LABEL] = label
     upright[IMAGE] = torch.from_numpy(windowed(radiograph.upright(orientation).pixels))[None]
-    upright[MATRIX] = orientation.matrix(radiograph.width, radiograph.height)
+    upright[MATRIX] = frame.matrix(orientation)
     return upright
 
 

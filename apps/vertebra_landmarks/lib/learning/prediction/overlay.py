@@ -50,7 +50,7 @@ def draw_overlay(radiograph: Radiograph, prediction: Prediction) -> Image.Image:
     Returns:
         An RGB image; the radiograph has at most 1600 pixels on its longer side.
     """
-    pixels = prediction.orientation.upright_pixels(radiograph.pixels)
+    pixels = prediction.orientation.upright_pixels(radiograph.square_pixels)
     scale = min(1.0, MAX_SIDE / max(pixels.shape))
     size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
     every = max(1, int(1 / (_MIN_ROWS * scale)))

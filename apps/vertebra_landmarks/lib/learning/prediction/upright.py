@@ -51,7 +51,7 @@ class UprightTurn:
         """What measuring the image needs to know: sides are unknown where it was turned against its file's word."""
         keeps_sides = self.source != FOUND
         side = radiograph.image_left_is if keeps_sides else None
-        return ImageFrame(radiograph.width, radiograph.height, self.orientation, side)
+        return replace(radiograph.frame, orientation=self.orientation, image_left_is=side)
 
 
 AS_STORED = UprightTurn(UPRIGHT, NOT_STATED)
@@ -112,7 +112,7 @@ class UprightImage:
 
     @cached_property
     def radiograph(self) -> Radiograph:
-        """The upright one."""
+        """The upright one, with square pixels."""
         return self.stored.upright(self.turn.orientation)
 
     @property
@@ -123,11 +123,11 @@ class UprightImage:
     @property
     def matrix(self) -> np.ndarray:
         """``(3, 3)`` from stored to upright pixels."""
-        return self.turn.orientation.matrix(self.stored.width, self.stored.height)
+        return self.stored.frame.matrix(self.turn.orientation)
 
     def fixed(self, fixed: FixedLandmarks) -> FixedLandmarks:
         """Points in upright pixels that are fixed in stored ones."""
-        return fixed if self.turn.orientation.is_upright else fixed.moved(self.matrix)
+        return fixed if self.radiograph is self.stored else fixed.moved(self.matrix)
 
     def spine(self, xy: np.ndarray, scores: np.ndarray, errors: np.ndarray | None, fixed: FixedLandmarks) -> Spine:
         """A spine in stored pixels, in which what lies off the image is not visible.

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 
 from ...learning.validation import Between, Expected, Flag, Probability
 from ...spine.imaging.image_frame import ImageFrame
+from ...spine.imaging.pixel_aspect import MAX_ASPECT
 from ...spine.schema import POINTS, VERTEBRAE, Spine
 from .bodies import FEW, Body, ErrorPx, OrientationBody, OriginBody, PointName, Position, ShortText, Side, VertebraName
 
@@ -46,6 +47,8 @@ class ImageBody(Body):
     """Rows of the stored raster."""
     image_left_is: Side | None = None
     """The patient's side at the left of the upright image."""
+    pixel_aspect: Annotated[float, Between(1 / MAX_ASPECT, MAX_ASPECT)] = 1.0
+    """Width over height of a stored pixel in the patient, as the information about the image states it."""
 
 
 class SubmittedBody(Body):
@@ -102,7 +105,8 @@ class MeasureRequest(Body):
     def frame(self) -> ImageFrame:
         """The image that the points belong to."""
         orientation = None if self.orientation is None else self.orientation.orientation()
-        return ImageFrame(self.image.width, self.image.height, orientation, self.image.image_left_is)
+        image = self.image
+        return ImageFrame(image.width, image.height, orientation, image.image_left_is, image.pixel_aspect)
 
 
 _ROWS = {name: row for row, name in enumerate(VERTEBRAE)}

@@ -40,7 +40,7 @@ def measure_response(request: MeasureRequest) -> dict[str, Any]:
     stored, origin = request.spine(), request.origin.origin()
     spine, frame, orientation = _upright(stored, request.frame())
     measured, xy = measure(spine, frame, origin), spine.visible_xy
-    to_stored = np.linalg.inv(orientation.matrix(request.image.width, request.image.height))
+    to_stored = np.linalg.inv(request.frame().matrix(orientation))
     warnings = measurement_warnings(spine, frame, origin.names_right, origin.warnings) if request.points else ()
     to_confirm = submission_warnings(xy, request.label, request.user, request.is_proposal)
     return {
@@ -61,15 +61,14 @@ def measure_response(request: MeasureRequest) -> dict[str, Any]:
 def _upright(spine: Spine, frame: ImageFrame) -> tuple[Spine, ImageFrame, Orientation]:
     """A spine in the upright image, as if that were the stored one, and how it was turned: turning takes time."""
     orientation = orientation_of(spine.xy, frame.width, frame.height, frame.orientation)
-    width, height = orientation.size(frame.width, frame.height)
-    return frame.upright(spine), ImageFrame(width, height, UPRIGHT, frame.image_left_is), orientation
+    return frame.upright(spine), ImageFrame(*frame.upright_size(orientation), UPRIGHT, frame.image_left_is), orientation
 
 
 def _curves(xy: np.ndarray, curves: Collection[Curve], to_stored: np.ndarray) -> list[dict[str, Any]]:
     """Curves with their lines and texts.
 
     Args:
-        xy: ``(V, P, 2)`` upright pixels, NaN where not visible.
+        xy: ``(V, P, 2)`` upright pixels, which are square, NaN where not visible.
         curves: of these points.
         to_stored: ``(3, 3)`` from upright to stored pixels.
     """

@@ -84,6 +84,7 @@ def image_info(radiograph: Radiograph, stated: StatedSide | None = None) -> dict
         "millimetres": None if radiograph.millimetres is None else asdict(radiograph.millimetres),
         **side_info(radiograph, stated),
         "geometry": radiograph.geometry.as_dict(),
+        "pixel_aspect": radiograph.geometry.pixel_aspect,
         "orientation": None if orientation is None else {**orientation, "source": radiograph.orientation_source},
         "warnings": [warning.as_dict() for warning in radiograph.warnings],
     }

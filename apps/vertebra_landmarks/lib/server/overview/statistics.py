@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 
-from ..store.images import FINAL, saved_at_of
+from ..store.images import FINAL, ImageHeader, saved_at_of
 from ..store.label_sync import labeller
 from ..store.labels import ANGLE, largest_angle_of
 from ..store.schema import GONE, images, labels
@@ -60,7 +60,8 @@ class LabelStatistics:
 
     def __init__(self, context: StoreContext, timeout_s: float = MEASURING_TIMEOUT_S) -> None:
         self._context, self._timeout_s = context, timeout_s
-        newest = select(labels.c.key, labels.c.facts, images.c.id).join(images, images.c.key == labels.c.image)
+        of_image = images.c.id, images.c.header, images.c.size, images.c.mtime_ns
+        newest = select(labels.c.key, labels.c.facts, *of_image).join(images, images.c.key == labels.c.image)
         ours = labels.c.store == context.key, labels.c.is_current, labels.c.tag == FINAL, images.c.state != GONE
         self._newest = newest.where(*ours).order_by(images.c.labelled_at.desc(), labels.c.key).limit(MAX_LABELS)
         self._count = select(func.count()).select_from(labels).join(images, images.c.key == labels.c.image).where(*ours)
@@ -111,7 +112,8 @@ class LabelStatistics:
             except OSError as error:  # the store will find out; its file may come back
                 logger.warning("A label file in the studies folder cannot be read: %s", error.strerror)
                 continue
-            angles[row.key] = largest_angle_of(content)
+            header = ImageHeader.parse(row.header, (row.size, row.mtime_ns))
+            angles[row.key] = largest_angle_of(content, None if header is None else header.geometry)
         if angles:
             with self._context.database.writing(durable=False) as connection:
                 for key, angle in angles.items():

@@ -127,7 +127,7 @@ def _digest(text: str) -> str:
 
 def draw_thumbnail(radiograph: Radiograph) -> bytes:
     """An image as a JPEG file, upright as its file states, its gray range stretched, and no larger than it is."""
-    pixels = (radiograph.orientation or UPRIGHT).upright_pixels(radiograph.pixels)
+    pixels = (radiograph.orientation or UPRIGHT).upright_pixels(radiograph.square_pixels)
     height, width = pixels.shape
     scale = min(WIDTH / width, HEIGHT / height, 1.0)
     pixels = _averaged(pixels, max(1, int(1 / (_OVERSAMPLING * scale))))

@@ -94,31 +94,31 @@ class ImageHeader:
         width: of a row, in pixels.
         height: number of rows.
         geometry: where Slicer's reader places the pixels.
-        frame: the size with orientation and sides as the file states them; ``None`` where an older server noted it.
+        frame: the size with shape of pixels, orientation and sides as the file states them.
         mm_per_px: width and height of a pixel in the patient; ``None`` where unknown.
     """
 
     width: int
     height: int
     geometry: ImageGeometry
-    frame: ImageFrame | None = None
+    frame: ImageFrame
     mm_per_px: tuple[float, float] | None = None
 
     def to_json(self, file: FileState) -> str:
         """As it is noted for the file of that state."""
-        more = [] if self.frame is None else [asdict(self.frame), self.mm_per_px]
-        return json.dumps([*file, self.width, self.height, self.geometry.as_dict(), *more])
+        frame = asdict(self.frame)
+        return json.dumps([*file, self.width, self.height, self.geometry.as_dict(), frame, self.mm_per_px])
 
     @classmethod
     def parse(cls, text: str | None, file: FileState) -> ImageHeader | None:
-        """Read it; ``None`` where none is noted, or only that of another file."""
+        """Read it; ``None`` where none is noted, or only that of another file, or by an older server that saw less."""
         try:
-            size, mtime_ns, width, height, geometry, *more = json.loads(text or "[]")
+            size, mtime_ns, width, height, geometry, noted, mm_per_px = json.loads(text or "[]")
             if (size, mtime_ns) != file:
                 return None
-            noted, mm_per_px = more or (None, None)
-            turn = noted and noted["orientation"] and Orientation(**noted["orientation"])
-            frame = noted and ImageFrame(**{**noted, "orientation": turn})
+            turn = noted["orientation"] and Orientation(**noted["orientation"])
+            shape = float(noted["pixel_aspect"])
+            frame = ImageFrame(**{**noted, "orientation": turn, "pixel_aspect": shape})
             return cls(int(width), int(height), ImageGeometry.parse(geometry), frame, mm_per_px and tuple(mm_per_px))
         except (ValueError, TypeError, KeyError):
             return None

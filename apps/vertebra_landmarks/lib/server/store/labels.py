@@ -16,8 +16,10 @@ from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoun
 from sqlalchemy import Connection, Row, select
 
 from ...spine.geometry import transform_points
+from ...spine.imaging.image_frame import ImageFrame
+from ...spine.imaging.image_geometry import PIXELS, ImageGeometry
 from ...spine.imaging.orientation import Orientation, orientation_of
-from ...spine.labels.markups import from_markups, parse_json
+from ...spine.labels.markups import from_markups, parse_json, stated_geometry
 from ...spine.measurement.cobb import measure_curves
 from ..filenames import check_tag, is_inside
 from .images import Images
@@ -162,7 +164,7 @@ class Labels:
             state = self._sync.preserve_external_edit(self._sync.state(image, tag))
             if base_version is not None and _is_saved(state, base_version, content, metadata):
                 return state.last
-            own = {"ts": int(self._database.now()), "name": path.name, ANGLE: largest_angle_of(content)}
+            own = {"ts": int(self._database.now()), "name": path.name, ANGLE: self._largest_angle(image, content)}
             metadata = {**metadata, **own}
             number, row = self._sync.add_version(state, content, metadata, None, base_version=base_version, claim=claim)
             try:
@@ -170,6 +172,11 @@ class Labels:
             except (OSError, ValueError) as error:  # it is saved; the next access writes the file
                 logger.warning("A label %r is saved, but its current file is not: %s", tag, type(error).__name__)
         return number
+
+    def _largest_angle(self, image: str, content: bytes) -> float | None:
+        """Measured with the shape of pixels of the image, where somebody has read it."""
+        header = self._images.header(image)
+        return largest_angle_of(content, None if header is None else header.geometry)
 
     def reconcile(
         self,
@@ -294,21 +301,26 @@ class Labels:
         return self.save(image, tag, content, {**original, **metadata, "restored": number})
 
 
-def largest_angle_of(content: bytes) -> float | None:
+def largest_angle_of(content: bytes, image: ImageGeometry | None = None) -> float | None:
     """Largest Cobb angle of a label in degrees, rounded to tenths; ``None`` where the file has no curve to measure.
 
     Args:
-        content: of a Markups file; one that states no geometry is measured as if its pixels were square.
+        content: of a Markups file.
+        image: geometry of its image; ``None`` where it is not known, and that counts which the file states. Without
+            either the points are measured where they lie in Slicer's scene.
     """
     try:
-        xy = from_markups(parse_json(content)).visible_xy
+        markups = parse_json(content)
+        geometry = image or stated_geometry(markups, "label") or PIXELS
+        xy = from_markups(markups, geometry).visible_xy
     except ValueError:
         return None
     mirrored = Orientation(is_mirrored=True)
     orientation = orientation_of(xy, 1, 1, mirrored)
     if orientation == mirrored:  # the points are not those of a mirrored raster that lies on its side
         orientation = orientation_of(xy, 1, 1)
-    curves = measure_curves(transform_points(orientation.matrix(1, 1), xy))
+    frame = ImageFrame(1, 1, pixel_aspect=geometry.pixel_aspect)
+    curves = measure_curves(transform_points(frame.matrix(orientation), xy))
     return round(max(curve.angle_deg for curve in curves), 1) if curves else None
 
 

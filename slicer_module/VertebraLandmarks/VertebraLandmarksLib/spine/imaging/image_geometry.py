@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
 from ..geometry import check_shape
+from .pixel_aspect import aspect_of
 
 Vector = tuple[float, float, float]
 
 DENSITY = "density"
 """Source of a spacing calculated from dots per inch: right for Slicer's scene, but not a size in the patient."""
+_SAME_ASPECT = 1e-6  # of width over height of a pixel, below which a spacing has the stated one
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,11 @@ class ImageGeometry:
         along_row: unit vector from a pixel to the next one in its row.
         down_column: unit vector from a pixel to the one in the next row.
         source: tag or header that states the spacing; ``DENSITY`` for dots per inch, "none" without one.
+        stated_aspect: width over height of a pixel in the patient, where the file states another one than the spacing
+            has; ``None`` where it is that of the spacing.
 
     Raises:
-        ValueError: a spacing is not positive, a number is not finite, or the directions span no plane.
+        ValueError: a spacing or aspect is not positive, a number is not finite, or the directions span no plane.
     """
 
     spacing: tuple[float, float] = (1.0, 1.0)
@@ -38,10 +42,13 @@ class ImageGeometry:
     along_row: Vector = (1.0, 0.0, 0.0)
     down_column: Vector = (0.0, 1.0, 0.0)
     source: str = "none"
+    stated_aspect: Optional[float] = None
 
     def __post_init__(self) -> None:
         if len(self.spacing) != 2 or not all(math.isfinite(s) and s > 0 for s in self.spacing):
             raise ValueError(f"spacing must be two positive numbers of millimetres per pixel, got {self.spacing}")
+        if self.stated_aspect is not None and not (math.isfinite(self.stated_aspect) and self.stated_aspect > 0):
+            raise ValueError(f"pixel_aspect must be a positive number, got {self.stated_aspect}")
         for name in ("origin", "along_row", "down_column"):
             vector = getattr(self, name)
             if len(vector) != 3 or not all(math.isfinite(v) for v in vector):
@@ -53,6 +60,23 @@ class ImageGeometry:
     def _axes(self) -> np.ndarray:
         """``(3, 2)`` millimetres in LPS of a step of one pixel along a row and down a column."""
         return np.array([self.along_row, self.down_column]).T * np.array(self.spacing)
+
+    @property
+    def pixel_aspect(self) -> float:
+        """Width over height of a pixel in the patient, as images are measured (``aspect_of``)."""
+        return aspect_of(*self.spacing) if self.stated_aspect is None else aspect_of(self.stated_aspect, 1.0)
+
+    @property
+    def true_spacing(self) -> tuple[float, float]:
+        """The spacing, its x such that pixels have the shape that they have in the patient."""
+        x, y = self.spacing
+        return (x, y) if self.stated_aspect is None else (self.pixel_aspect * y, y)
+
+    def with_pixels(self, x: float, y: float) -> ImageGeometry:
+        """The same with pixels of a stated width and height, in any unit; the spacing stays that of Slicer's reader."""
+        aspect = aspect_of(x, y)
+        is_of_spacing = abs(aspect / aspect_of(*self.spacing) - 1) < _SAME_ASPECT
+        return replace(self, stated_aspect=None if is_of_spacing else aspect)
 
     @property
     def before_0_8(self) -> ImageGeometry:
@@ -96,13 +120,14 @@ class ImageGeometry:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, which ``parse`` reads."""
-        return {
+        plain = {
             "spacing": list(self.spacing),
             "origin": list(self.origin),
             "along_row": list(self.along_row),
             "down_column": list(self.down_column),
             "source": self.source,
         }
+        return plain if self.stated_aspect is None else {**plain, "pixel_aspect": self.stated_aspect}
 
     @classmethod
     def parse(cls, content: object, where: str = "geometry") -> ImageGeometry:
@@ -113,9 +138,12 @@ class ImageGeometry:
         """
         if not isinstance(content, Mapping):
             raise ValueError(f"{where} must be a table with spacing, origin, along_row and down_column")
+        aspect = content.get("pixel_aspect")
+        if aspect is not None and (isinstance(aspect, bool) or not isinstance(aspect, (int, float))):
+            raise ValueError(f"{where}: pixel_aspect must be a number, got {aspect!r:.80}")
         parts = {name: _numbers(content.get(name), n, f"{where}: {name}") for name, n in _LENGTHS.items()}
         try:
-            return cls(**parts, source=str(content.get("source", "none")))
+            return cls(**parts, source=str(content.get("source", "none")), stated_aspect=aspect)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
 

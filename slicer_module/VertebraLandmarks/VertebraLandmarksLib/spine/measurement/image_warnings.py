@@ -13,6 +13,7 @@ import numpy as np
 
 from ..imaging.image_frame import ImageFrame
 from ..imaging.orientation import Orientation
+from ..imaging.pixel_aspect import MAX_ASPECT, is_believed, shape_text
 from ..schema import VERTEBRAE, Spine
 from .anatomy import KINDS, violations
 from .angle_interval import are_names_doubtful
@@ -39,7 +40,6 @@ CODES = (
 MEASURED_CODES = (IMPLAUSIBLE, OFF_IMAGE, LARGER, NAMES)
 """Codes about the points, as ``measurement_warnings`` derives them; all others are about the image."""
 
-_MAX_ASPECT_ERROR = 0.01  # of width over height of a pixel
 _MAX_LISTED_VIOLATIONS = 3
 
 
@@ -119,19 +119,19 @@ def second_spine_warning() -> ImageWarning:
     )
 
 
-def square_pixel_warnings(x: float, y: float, source: str) -> tuple[ImageWarning, ...]:
-    """Warning that angles in pixels are not those of the patient, where pixels are not square.
+def pixel_aspect_warnings(x: float, y: float, source: str) -> tuple[ImageWarning, ...]:
+    """Warning that a file states pixels of a shape that is not believed; others are measured as they are.
 
     Args:
-        x: width of a pixel in the patient, millimetres.
-        y: its height.
-        source: the tag or header that states the size.
+        x: stated width of a pixel, in any unit.
+        y: stated height, in the same unit.
+        source: the tag or header that states them.
     """
-    if abs(x / y - 1) <= _MAX_ASPECT_ERROR:
+    if is_believed(x, y):
         return ()
     message = (
-        f"The pixels are not square ({x:g} x {y:g} mm by {source}): angles are measured in pixels, and are not those "
-        "of the patient."
+        f"{source} states pixels that are {shape_text(x, y)}, which no radiograph has (at most {MAX_ASPECT:g} times): "
+        "angles are measured as if they were square."
     )
     return (ImageWarning(NOT_SQUARE, message),)
 

@@ -77,9 +77,10 @@ def _read(source: LabelSource, options: DataOptions) -> DataImage:
     points = points_of(label)
     patient, is_stated = _patient_of(source.name, source.path, source.patient, options)
     digest = digest_of(source.path.read_bytes())
-    size = radiograph.width, radiograph.height
-    orientation = orientation_of(points, *size, radiograph.orientation)
-    matrix = None if orientation.is_upright else orientation.matrix(*size)
+    frame = radiograph.frame
+    orientation = orientation_of(points, frame.width, frame.height, frame.orientation)
+    is_as_stored = orientation.is_upright and frame.pixel_aspect == 1.0
+    matrix = None if is_as_stored else frame.matrix(orientation)
     return DataImage(
         source.path,
         source.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -27,12 +28,12 @@ class ImageFacts(NamedTuple):
 
     Attributes:
         frame: size, orientation and sides.
-        mm_per_px: width and height of a pixel in the patient; ``None`` where unknown.
+        mm_per_px: size of a square pixel of the upright image in the patient; ``None`` where unknown.
         patient: stands for the patient, "" where unknown.
     """
 
     frame: ImageFrame
-    mm_per_px: tuple[float, float] | None
+    mm_per_px: float | None
     patient: str
 
 
@@ -80,15 +81,15 @@ def image_facts(store: StudiesDatastore, image: str) -> ImageFacts:
         UnreadableImageError: the file cannot be read.
     """
     header = store.header(image)
-    if header is None or header.frame is None:
+    if header is None:
         state = store.file_state(image)
         header = header_of(read_radiograph(Path(store.get_image_uri(image))))
         try:
             store.note_header(image, header, state)
         except DBAPIError as error:  # such as a full disk; whoever compares can go on
             logger.warning("The size of an image could not be noted: %s", type(error).__name__)
-    frame = header.frame or ImageFrame(header.width, header.height)
-    return ImageFacts(frame, header.mm_per_px, patient_of(store, image))
+    size = header.mm_per_px
+    return ImageFacts(header.frame, None if size is None else math.sqrt(math.prod(size)), patient_of(store, image))
 
 
 def readings_of_folder(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ....image_io import Radiograph
+from ....spine.imaging.image_frame import ImageFrame
 from ....spine.imaging.image_geometry import PIXELS
 from ....spine.labels.markups import from_markups, parse_json, stated_geometry
 from ....spine.schema import POINTS, Spine
@@ -15,7 +16,7 @@ from ....study.slots import ImageReadings, Reading
 from ...inference.response import with_stated_side
 from ...store.datastore import StudiesDatastore
 from ...store.images import FINAL
-from ...store.labels import ANGLE, CurrentLabel
+from ...store.labels import ANGLE, CurrentLabel, largest_angle_of
 from ..landmarks import landmarks_response, origin_of
 from ..measure_request import MeasureRequest
 from ..measure_response import measure_response
@@ -89,10 +90,11 @@ class Comparisons:
         found: dict[str, Any] = {"differences": [], "angle_difference_deg": None, "names_shift": 0, "mean": None}
         if len(compared) == 2 and radiograph is not None:
             one, other = compared
-            angles = [of.label.metadata.get(ANGLE) for of in compared]
+            angles = [largest_angle_of(of.label.content, radiograph.geometry) for of in compared]
             found = {
                 "differences": [
-                    {**difference._asdict()} for difference in differences(one.spine, other.spine)
+                    {**difference._asdict()}
+                    for difference in differences(one.spine, other.spine, radiograph.frame.pixel_aspect)
                 ],
                 "angle_difference_deg": _angle_difference(*angles),
                 "names_shift": names_shift(one.spine, other.spine),
@@ -142,7 +144,7 @@ class Comparisons:
 
     def _measured(self, image: str, spine: Spine, origin: dict[str, Any], radiograph: Radiograph) -> dict[str, Any]:
         frame = with_stated_side(radiograph.frame, radiograph, self._store.stated_side(image))
-        return measure_response(_measure_request(spine, frame.width, frame.height, frame.image_left_is, origin))
+        return measure_response(_measure_request(spine, frame, origin))
 
 
 def _angle_difference(one: Any, other: Any) -> float | None:
@@ -151,9 +153,7 @@ def _angle_difference(one: Any, other: Any) -> float | None:
     return round(abs(one - other), 1) if is_known else None
 
 
-def _measure_request(
-    spine: Spine, width: int, height: int, image_left_is: str | None, origin: dict[str, Any]
-) -> MeasureRequest:
+def _measure_request(spine: Spine, frame: ImageFrame, origin: dict[str, Any]) -> MeasureRequest:
     """The request that measures a spine, as a client would send it."""
     values: dict[str, dict[str, dict[str, Any]]] = {"points": {}, "hidden": {}, "scores": {}, "errors_px": {}}
     for vertebra, point, landmark in spine.points():
@@ -164,7 +164,7 @@ def _measure_request(
         values["scores"].setdefault(vertebra, {})[point] = landmark.score
         if landmark.error is not None:
             values["errors_px"].setdefault(vertebra, {})[point] = landmark.error
-    image = {"width": width, "height": height, "image_left_is": image_left_is}
+    image = {name: getattr(frame, name) for name in ("width", "height", "image_left_is", "pixel_aspect")}
     return MeasureRequest.model_validate(
         {**values, "image": image, "orientation": origin.get("orientation"), "origin": origin}
     )

@@ -67,7 +67,7 @@ def propose(store: StudiesDatastore, image: str, geometry: ImageGeometry, drawin
     if tag not in tags:
         raise LabelNotFoundException(f"the label {tag!r} was removed")
     spine = from_markups(parse_json(store.label_version(image, tag, version), "the label"), geometry, "the label")
-    proposal = cobb_proposal(drawing.angles, spine)
+    proposal = cobb_proposal(drawing.angles, spine, geometry.pixel_aspect)
     earlier = store.read_label(image, TAG).metadata.get("proposal", {}) if TAG in tags else {}
     if _is_newer(earlier, tag, version, drawing.saved_at) or not (
         proposal.changes_label or _is_of(earlier, tag, version)
