@@ -6,11 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 import slicer
 import vtk
 from PIL import Image
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from VertebraLandmarksLib.scene.dicom_shape import dicom_pixel_shape
 from VertebraLandmarksLib.scene.local_images import read_image
 from vtk.util.numpy_support import vtk_to_numpy
 
@@ -133,3 +137,23 @@ def test_a_shape_that_no_radiograph_has_is_not_believed_here_either(tmp_path: Pa
         info = read_image(str(file)).info
         assert [warning.code for warning in info.warnings] == ["pixels_not_square"]
         assert info.geometry.pixel_aspect == 1.0
+
+
+def test_tags_of_dicom_files_are_found_behind_sequences_in_every_transfer_syntax(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "a.dcm", IMAGE, PixelAspectRatio=[4, 5])
+    header = pydicom.dcmread(path)
+    inner = Dataset()
+    inner.PixelSpacing, inner.CodeMeaning = [1, 3], "not of the image"
+    for is_undefined in (False, True):
+        header.ReferencedImageSequence = [inner, inner]
+        header["ReferencedImageSequence"].is_undefined_length = is_undefined
+        inner.is_undefined_length_sequence_item = is_undefined
+        for syntax in (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian):
+            header.file_meta.TransferSyntaxUID = syntax
+            header.is_implicit_VR, header.is_little_endian = syntax.is_implicit_VR, syntax.is_little_endian
+            header.save_as(path)
+            assert dicom_pixel_shape(path.read_bytes()) == (5, 4), (is_undefined, syntax.name)
+    content = path.read_bytes()
+    for end in range(0, 600):
+        dicom_pixel_shape(content[:end])  # raises nothing
+    assert dicom_pixel_shape(b"no DICOM") is None

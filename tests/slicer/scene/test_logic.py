@@ -101,11 +101,8 @@ def test_pixels_that_are_not_square_are_measured_and_shown_as_the_patient_is(
     assert [curve.angle_deg for curve in logic.measurements.curves] == pytest.approx(
         [curve.angle_deg for curve in before], abs=1e-6
     ), "bodies are turned without being sheared"
-    heights, frame = (
-        body_heights(corners_of(frame_xy(logic))),
-        body_heights(corners_of(FRAME.upright(square().spine).xy)),
-    )
-    assert heights == pytest.approx(frame), "and keep their size"
+    heights = body_heights(corners_of(xy_of(logic)))
+    assert heights == pytest.approx(body_heights(corners_of(square().spine.xy))), "and keep their size"
 
 
 def xy_of(logic) -> np.ndarray:

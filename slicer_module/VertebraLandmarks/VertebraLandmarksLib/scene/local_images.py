@@ -16,6 +16,7 @@ from ..spine.image_suffixes import file_stem
 from ..spine.imaging.image_geometry import ImageGeometry
 from ..spine.imaging.planes import axis_of, plane_of
 from ..spine.measurement.image_warnings import pixel_aspect_warnings
+from .dicom_shape import HEAD_BYTES, dicom_pixel_shape
 from .gray_window import to_unsigned
 from .raster_files import is_complete, pixel_shape, raster_geometry, raster_orientation
 
@@ -86,7 +87,9 @@ def _read_raster(file: Path, kind: Any) -> Radiograph:
 def _read_volume(file: Path, image: Any, geometry: ImageGeometry) -> Radiograph:
     """The image, with orientation and sides by the directions of its plane."""
     gray = _gray(image)
-    warnings = pixel_aspect_warnings(*geometry.spacing, f"The {_HEADER}")
+    with file.open("rb") as stream:
+        shape = dicom_pixel_shape(stream.read(HEAD_BYTES)) or geometry.spacing
+    geometry, warnings = geometry.with_pixels(*shape), pixel_aspect_warnings(*shape, f"The {_HEADER}")
     info = ImageInfo(gray.shape[1], gray.shape[0], geometry, warnings=warnings)
     plane = plane_of(axis_of(np.array(geometry.along_row)), axis_of(np.array(geometry.down_column)))
     if plane is not None and not plane.is_half_turned:  # which some programs write by default

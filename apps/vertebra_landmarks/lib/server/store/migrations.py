@@ -32,7 +32,7 @@ from .schema import (
     tasks,
 )
 
-_LARGEST_ANGLE = "largest_angle_deg"  # among the facts of a label
+_ANGLE = "largest_angle_deg"  # among the facts of a label
 
 
 class Migration(NamedTuple):
@@ -118,7 +118,7 @@ def _forget_angles_of_oblong_pixels(connection: Connection) -> None:
     for image in [row.key for row in rows if not _has_square_pixels(row.header)]:
         found = connection.execute(select(labels.c.key, labels.c.facts).where(labels.c.image == image)).all()
         for key, facts in found:
-            kept = {name: value for name, value in json.loads(facts).items() if name != _LARGEST_ANGLE}
+            kept = {name: value for name, value in json.loads(facts).items() if name != _ANGLE}
             connection.execute(labels.update().where(labels.c.key == key).values(facts=json.dumps(kept)))
 
 
