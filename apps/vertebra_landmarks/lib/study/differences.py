@@ -44,7 +44,7 @@ def differences(one: Spine, other: Spine, pixel_aspect: float = 1.0) -> list[Ver
         other: of the same image.
         pixel_aspect: width over height of a stored pixel; distances are in square ones of the same area.
     """
-    scale = square_scale(pixel_aspect)
+    scale = np.array(square_scale(pixel_aspect))
     first, second = one.visible_xy * scale, other.visible_xy * scale
     distances = np.linalg.norm(first - second, axis=-1)
     turned = np.abs((body_tilts(corners_of(first)) - body_tilts(corners_of(second)) + 90) % 180 - 90)
