@@ -9,11 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lib.agreement.paired_readings import PairedReading, StudyReading
 from lib.agreement.readings_csv import read_readings_csv, readings_csv
 from lib.archive.results.record import ImageRecord
 from lib.image_io import Radiograph, read_radiograph
+from lib.image_io.window import windowed
+from lib.learning.data import IMAGE, LABEL
+from lib.learning.data.formats.data_set import DataOptions
+from lib.learning.data.formats.label_source import LabelSource, build_data_set
+from lib.learning.data.transforms import LoadRadiographd
 from lib.learning.prediction.result import Prediction
 from lib.report.content import ReportContent
 from lib.server.annotation.measure_request import MeasureRequest
@@ -26,6 +32,7 @@ from lib.server.store.images import ImageHeader
 from lib.server.store.labels import largest_angle_of
 from lib.spine.imaging.image_frame import ImageFrame
 from lib.spine.imaging.image_geometry import ImageGeometry
+from lib.spine.imaging.orientation import UPRIGHT
 from lib.spine.labels.markups import from_markups, to_markups
 from lib.spine.measurement.measured_spine import measure
 from lib.spine.measurement.report import anatomy_report, cobb_report, curves_of
@@ -214,3 +221,18 @@ def test_structured_reports_and_lines_drawn_in_a_viewer(one: Oblong) -> None:
     assert off[0] * direction[1] - off[1] * direction[0] == pytest.approx(0, abs=1e-9), "it lies on the line"
     foot = (np.array([move.x, move.y]) - lines[1]) * [one.aspect, 1.0]
     assert foot @ (direction * [one.aspect, 1.0]) == pytest.approx(0, abs=1e-9), "by the shortest way in the patient"
+
+
+def test_the_networks_are_shown_and_taught_square_pixels(file: Path, radiograph: Radiograph, one: Oblong) -> None:
+    source = LabelSource("a", file, lambda _: one.spine)
+    (image,) = build_data_set("own", [source], [], DataOptions()).images
+    upright = radiograph.upright(UPRIGHT)
+    assert image.upright_size(one.pixels.shape[::-1]) == upright.pixels.shape[::-1]
+    np.testing.assert_allclose(image.upright(image.points), radiograph.frame.upright(one.spine).xy, atol=1e-6)
+    assert upright.pixels.size == pytest.approx(one.pixels.size, rel=0.01)
+    loaded = LoadRadiographd()({**image.item(), IMAGE: str(file)})
+    assert tuple(loaded[IMAGE].shape[1:]) == upright.pixels.shape
+    np.testing.assert_allclose(loaded[LABEL][..., :2], image.upright(image.points), atol=1e-3)
+    resized = Image.fromarray(windowed(upright.pixels)).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+    off = np.abs(np.asarray(resized) - windowed(square().pixels)).mean()
+    assert off < 0.03, "the phantom again, but for sharpness"

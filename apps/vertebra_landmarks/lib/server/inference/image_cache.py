@@ -44,7 +44,8 @@ class CachedImage:
     @property
     def size(self) -> int:
         """Bytes of memory, roughly."""
-        return int(self.radiograph.pixels.nbytes) + _OUTPUT_BYTES
+        rasters = 1 if self.radiograph.geometry.pixel_aspect == 1.0 else 2  # the second has square pixels
+        return rasters * int(self.radiograph.pixels.nbytes) + _OUTPUT_BYTES
 
 
 @dataclass(eq=False)

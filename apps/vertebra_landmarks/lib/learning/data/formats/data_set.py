@@ -39,7 +39,7 @@ class DataImage:
         is_trusted: whether points and names can be trusted.
         angles: ``(3,)`` official angles in degrees; ``None`` without any.
         file_digest: ``digest``, where it is known.
-        to_upright: ``(3, 3)`` from stored pixels to those of the upright image; ``None`` where it is stored upright.
+        to_upright: ``(3, 3)`` from stored pixels to those of the upright image; ``None`` where they are the same.
         is_patient_stated: whether somebody says whose image it is, rather than its name alone.
     """
 
@@ -61,8 +61,10 @@ class DataImage:
 
     def upright_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Width and height of the upright image, of those of the stored one."""
-        is_lying = self.to_upright is not None and abs(self.to_upright[0, 0]) < abs(self.to_upright[0, 1])
-        return size[::-1] if is_lying else size
+        if self.to_upright is None:
+            return size
+        width, height = np.abs(self.to_upright[:2, :2]) @ np.array(size)
+        return max(1, int(width)), max(1, int(height))
 
     @property
     def is_complete(self) -> bool:
