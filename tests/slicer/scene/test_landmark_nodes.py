@@ -10,6 +10,8 @@ from VertebraLandmarksLib.spine.schema import CORNERS, VERTEBRAE, Spine
 
 from lib.phantoms import Phantom
 
+from .conftest import SPACING
+
 pytestmark = pytest.mark.slicer
 
 CENTER, TL, TR, BL, BR = range(5)
@@ -108,9 +110,10 @@ def test_in_rotate_mode_a_corner_turns_its_vertebra_about_the_center(labelled, p
     labelled.stage.drag(start, (start[0], start[1] - 25), steps=10)
     after = labelled.logic.editor.xy[T7]
     assert np.allclose(after[CENTER], before[CENTER])
-    lengths = [np.linalg.norm(points[1:] - points[CENTER], axis=1) for points in (before, after)]
+    in_mm = before * SPACING, after * SPACING
+    lengths = [np.linalg.norm(points[1:] - points[CENTER], axis=1) for points in in_mm]
     assert np.allclose(lengths[0], lengths[1])
-    turned = np.degrees([np.arctan2(*(p[TR] - p[TL])[::-1]) for p in (before, after)])
+    turned = np.degrees([np.arctan2(*(p[TR] - p[TL])[::-1]) for p in in_mm])
     assert turned[1] - turned[0] > 10  # the right side went down: clockwise
     assert np.allclose(labelled.markups_xy("corners")[corner_index(T7, TR)], after[TR])
     assert labelled.logic.editor.edits == 1

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from VertebraLandmarksLib.spine.display import DOUBTFUL, IMPLAUSIBLE, MEASURED, SURE
+from VertebraLandmarksLib.spine.imaging.image_geometry import ImageGeometry
 from VertebraLandmarksLib.spine.overlay_geometry import format_curve
 from VertebraLandmarksLib.spine.schema import Spine
 
@@ -63,7 +66,9 @@ def test_layers_are_drawn_or_not(dark, phantom: Phantom) -> None:
     assert color_on(dark, xy[TL], xy[BL]).any()
 
 
-def test_doubtful_and_implausible_vertebrae_have_their_colors(dark, phantom: Phantom) -> None:
+def test_doubtful_and_implausible_vertebrae_have_their_colors(dark, radiograph, phantom: Phantom) -> None:
+    square = replace(radiograph.info, geometry=ImageGeometry((0.25, 0.25)))  # else all bodies are too wide
+    dark.logic.show_image(replace(radiograph, pixels=np.zeros_like(radiograph.pixels), info=square))
     dark.logic.set_layer("angles", False)
     scores, xy = np.ones((17, 5)), phantom.spine.xy
     scores[T7] = 0.1
