@@ -24,7 +24,7 @@ from lib.server.training.train_task import REPORT, RUN
 from lib.server.training.training_stages import CORNERS, LANDMARKS
 
 from ...serving import Start
-from .rounds import FAST, make_studies
+from .rounds import make_studies
 
 pytestmark = pytest.mark.integration
 
@@ -33,7 +33,8 @@ LIMIT_S = 180
 LABELLED, HELD_OUT = 8, 3
 EPOCHS = 5
 """Of each network: so many that its process can be killed in the middle."""
-QUICK = {**FAST, "phantoms": 2}
+QUICK = {"learning_rate": 1e-3, "corner_learning_rate": 1e-2, "phantoms": 2}
+"""With which the second network does clearly better, and the first one goes on to see a spine everywhere."""
 
 
 class Server:
@@ -163,7 +164,7 @@ def check_published(server: Server, initial: Path, facts: dict[str, Any], stats:
     kept = {stage: told["kept"] for stage, told in stats["stages"].items()}  # a network that did worse stays
     assert "new" in kept.values()
     for stage, known in ((LANDMARKS, now["model"]), (CORNERS, now["second_network"])):
-        assert (known["data"] == OWN) == (kept[stage] == "new")
+        assert (known.get("data") == OWN) == (kept[stage] == "new")
     new, old = load_weights(published).refiner, load_weights(initial).refiner
     assert new is not None
     assert old is not None
@@ -200,6 +201,7 @@ def test_a_killed_training_goes_on_to_the_end_and_its_model_is_taken_back_by_one
     server.wait(lambda: not server.is_running())
     interrupted = server.stats()
     assert (interrupted["state"], server.models.served, server.landmarks()) == ("interrupted", initial, before)
+    assert list(interrupted["skipped"]) == ["damaged"]
 
     assert server.train(resume=True)[0] == 200
     seen = watched(server)
@@ -214,7 +216,6 @@ def test_a_killed_training_goes_on_to_the_end_and_its_model_is_taken_back_by_one
     assert stats["validation"]["corner_mean"] > 0
     assert stats["before"]["corner_mean"] > 0
     assert stats["gate"]["films"] == stats["images"]["validation"] == HELD_OUT
-    assert list(stats["skipped"]) == ["damaged"]
 
     assert initial.read_bytes() == content
     check_published(server, initial, facts, stats)
