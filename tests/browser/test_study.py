@@ -450,6 +450,27 @@ def test_the_plan_is_changed_in_a_form(server: Server, open_as: OpenAs, plan: Ca
     assert (stored["adjudicators"], stored["second_reading"]["share"]) == (["cleo", "dora"], 0.125)
 
 
+def test_a_plan_that_closes_images_is_confirmed_before_it_is_saved(
+    server: Server, new_images: NewImages, open_as: OpenAs, plan: Callable[..., None]
+) -> None:
+    (image,) = new_images("read_once")
+    read(server, image, "ada", spine())
+    page, _ = open_as("cleo", "/#/study")
+    page.get_by_test_id("plan-edit").get_by_text("Change the plan").click()
+    page.get_by_test_id("plan-second").fill("0")
+    page.get_by_test_id("plan-save").click()
+    question = page.get_by_test_id("plan-question")
+    expect(question).to_contain_text("1 image that was read will be final and shown to everybody")
+    check_accessible(page)
+    assert person(server, "cleo").get("/study")["plan"]["second_reading"]["share"] == 1.0
+    page.get_by_test_id("plan-seed").fill("3")
+    expect(question).to_be_empty()  # another plan is to be confirmed anew
+    for _ in range(2):
+        page.get_by_test_id("plan-save").click()
+        expect(page.get_by_test_id("plan-save")).to_be_enabled()
+    expect(page.get_by_test_id("plan")).to_contain_text("Every image is read once.")
+
+
 def test_agreement_is_shown_and_saved(server: Server, new_images: NewImages, open_as: OpenAs) -> None:
     for number, image in enumerate(new_images("p", "q", "r", "s")):
         read_twice(server, image, spine(6 + 3 * number), spine(7 + 3 * number))

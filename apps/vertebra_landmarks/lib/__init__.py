@@ -6,7 +6,7 @@ public API and are imported when they are first used. docs/API.md shows them at 
 
 from __future__ import annotations
 
-__version__ = "0.14.0"
+__version__ = "0.15.0"
 
 _PUBLIC = {
     "DEFAULT_WEIGHTS_FILE": "learning.config.DEFAULT_WEIGHTS_FILE",

@@ -227,6 +227,10 @@
  * @property {{user: string, is_reader: boolean, is_adjudicator: boolean}} you
  * @property {string[]} [warnings] what the plan names that is not there; missing in answers of releases up to 0.13.0
  *
+ * @typedef {object} PlanEffect what a change of the plan does to images that were read
+ * @property {number} closes images that become final, and are shown to everybody
+ * @property {number} opens images that are to be read further, and are hidden from their readers
+ *
  * @typedef {object} ReadingSlot a reading under work
  * @property {number} number
  * @property {"first"|"second"|"repeat"} kind

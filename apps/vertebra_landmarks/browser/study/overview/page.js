@@ -2,12 +2,13 @@
 
 import { isCancelled, messageOf, ServerError } from "../../api/errors.js";
 import { fill, h, icon } from "../../shell/dom.js";
-import { NEW_PLAN, PlanForm, planSentences } from "./plan_form.js";
+import { effectText, NEW_PLAN, PlanForm, planSentences } from "./plan_form.js";
 import { ProgressCard } from "./progress_card.js";
 import { QueueCard } from "./queue_card.js";
 
 /** @typedef {import("../../api/types.js").StudyPlan} StudyPlan */
 /** @typedef {import("../../api/types.js").StudyStatus} StudyStatus */
+/** @typedef {import("../../api/types.js").PlanEffect} PlanEffect */
 /** @typedef {import("../../shell/context.js").Context} Context */
 
 /** How often progress and queue are asked for again. */
@@ -38,7 +39,7 @@ class StudyPage {
             onclick: () => void this.#openNext() });
         this.progress = new ProgressCard();
         this.queue = new QueueCard(context.router);
-        this.form = new PlanForm((plan) => this.#save(plan));
+        this.form = new PlanForm((plan, isConfirmed) => this.#save(plan, isConfirmed));
         this.sentences = h("ul", { class: "plan-sentences", "data-testid": "plan" });
         this.warnings = h("ul", { class: "warnings", "aria-label": "Warnings of the plan", "data-testid": "plan-warnings" });
         this.planHint = h("p", { class: "hint small" });
@@ -116,11 +117,22 @@ class StudyPage {
         this.newer.hidden = true;
     }
 
-    /** @param {StudyPlan} plan */
-    async #save(plan) {
+    /**
+     * Store a plan, after what it does to images that were read is confirmed.
+     * @param {StudyPlan} plan
+     * @param {boolean} isConfirmed
+     * @returns {Promise<string>} what is to be confirmed; "" when the plan was stored
+     */
+    async #save(plan, isConfirmed) {
         const { client, study, messages } = this.context;
         const path = `/study?base_version=${encodeURIComponent(this.#formVersion ?? "")}`;
         try {
+            if (!isConfirmed) {
+                /** @type {{effect: PlanEffect}} */
+                const { effect } = await client.put(`${path}&dry_run=true`, plan);
+                const question = effectText(effect);
+                if (question) return question;
+            }
             /** @type {StudyStatus} */
             const stored = await client.put(path, plan);
             this.details.open = false;
@@ -132,6 +144,7 @@ class StudyPage {
             throw error; // the form says it
         }
         await this.load();
+        return "";
     }
 
     /** Somebody else has changed the plan: it is shown, and may then be replaced. */

@@ -5,6 +5,7 @@ import { plural } from "../../shell/format.js";
 import { KIND_NAMES } from "../../shell/study.js";
 
 /** @typedef {import("../../api/types.js").StudyPlan} StudyPlan */
+/** @typedef {import("../../api/types.js").PlanEffect} PlanEffect */
 
 /** Where there is none yet. @type {StudyPlan} */
 export const NEW_PLAN = {
@@ -13,6 +14,7 @@ export const NEW_PLAN = {
 };
 const KINDS = /** @type {const} */ (["first", "second", "repeat"]).map((kind) => /** @type {const} */ ([kind, KIND_NAMES[kind][1]]));
 const PERCENT_DIGITS = 8;
+const SAVE = "Save the plan";
 
 /** Names in a text, separated by commas or lines. @param {string} text @returns {string[]} */
 export function namesIn(text) {
@@ -29,9 +31,27 @@ function percentOf(share) {
     return Number((100 * share).toFixed(PERCENT_DIGITS));
 }
 
+/**
+ * What a change of the plan does to images that were read, to be confirmed.
+ * @param {PlanEffect} effect
+ * @returns {string} sentences; "" where it does nothing to them
+ */
+export function effectText({ closes, opens }) {
+    return [
+        closes ? `${plural(closes, "image")} that ${closes === 1 ? "was" : "were"} read will be final and shown to everybody: later readings of ${closes === 1 ? "it" : "them"} are not blind.` : "",
+        opens ? `${plural(opens, "final image")} will be read once more, and ${opens === 1 ? "is" : "are"} hidden from readers until then.` : "",
+    ].filter(Boolean).join(" ");
+}
+
 /** Fields of a plan. */
 export class PlanForm {
-    /** @param {(plan: StudyPlan) => Promise<void>} onSave rejects with what the server does not accept */
+    /** The plan that is to be confirmed, as JSON. @type {string | null} */
+    #asked = null;
+
+    /**
+     * @param {(plan: StudyPlan, isConfirmed: boolean) => Promise<string>} onSave gives a text to be confirmed before
+     *     the plan is saved, or "" when it was; rejects with what the server does not accept
+     */
     constructor(onSave) {
         this.onSave = onSave;
         this.readers = h("input", { class: "input", name: "readers", "data-testid": "plan-readers", placeholder: "ada, ben", autocomplete: "off" });
@@ -45,12 +65,14 @@ export class PlanForm {
         this.heldOut = h("textarea", { class: "input", rows: 2, name: "held-out", "data-testid": "plan-held-out", spellcheck: "false" });
         this.seed = number("seed", 0, 2 ** 31 - 1, 1, "plan-seed");
         this.error = h("p", { class: "form-error", role: "alert", "data-testid": "plan-error" });
-        this.save = h("button", { type: "submit", class: "button primary", "data-testid": "plan-save" }, "Save the plan");
-        this.element = h("form", { class: "form plan-form", novalidate: true }, ...this.#fields(), this.error, h("div", { class: "form-end" }, this.save));
+        this.question = h("p", { class: "plan-question", role: "alert", "data-testid": "plan-question" });
+        this.save = h("button", { type: "submit", class: "button primary", "data-testid": "plan-save" }, SAVE);
+        this.element = h("form", { class: "form plan-form", novalidate: true }, ...this.#fields(), this.error, this.question, h("div", { class: "form-end" }, this.save));
         this.element.addEventListener("submit", (event) => {
             event.preventDefault();
             void this.#submit();
         });
+        this.element.addEventListener("input", () => this.#ask(null, ""));
     }
 
     /** Show a plan. @param {StudyPlan} plan */
@@ -66,6 +88,7 @@ export class PlanForm {
         this.heldOut.value = plan.hold_out.images.join("\n");
         this.seed.value = String(plan.seed);
         fill(this.error);
+        this.#ask(null, "");
     }
 
     /** The plan as it is entered. @returns {StudyPlan} */
@@ -86,13 +109,24 @@ export class PlanForm {
     async #submit() {
         this.save.disabled = true;
         fill(this.error);
+        const { plan } = this;
+        const text = JSON.stringify(plan);
         try {
-            await this.onSave(this.plan);
+            const question = await this.onSave(plan, text === this.#asked);
+            this.#ask(question ? text : null, question);
         } catch (error) {
+            this.#ask(null, "");
             fill(this.error, error instanceof Error ? error.message : String(error));
         } finally {
             this.save.disabled = false;
         }
+    }
+
+    /** Ask for a confirmation, or for none. @param {string | null} plan as JSON @param {string} question */
+    #ask(plan, question) {
+        this.#asked = plan;
+        fill(this.question, question);
+        this.save.textContent = question ? "Save it all the same" : SAVE;
     }
 
     #fields() {

@@ -15,8 +15,7 @@ from ...study.visibility import sees_labels, viewer_of
 from ..store.images import FINAL
 from ..store.label_sync import labeller
 from ..store.schema import images, labels, readings, stores, study_plans
-from ..store.store_context import StoreContext
-from .readings.reading_rows import Clock
+from ..store.store_context import Clock, StoreContext
 
 _TICK_S = 0.001
 """Between two plans that are noted at once."""

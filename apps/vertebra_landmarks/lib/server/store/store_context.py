@@ -25,6 +25,8 @@ from .studies_folder import IDENTITY, FileEntry, StudiesFolder, sync
 
 logger = logging.getLogger(__name__)
 
+Clock = Callable[[Connection], float]
+"""Seconds since 1970, as the database of the connection has them."""
 MAX_METADATA_CHARACTERS = 100_000
 """Of JSON, per image or label."""
 NAME, DESCRIPTION = "studies", "Spine radiographs"

@@ -9,7 +9,7 @@ corrects it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from ....study.slots import Adjudication, ImageReadings, Reading
 from ...store.images import FINAL, saved_at_of
 from ...store.label_sync import labeller
 from ...store.schema import GONE, images, labels, readings
-from ...store.store_context import StoreContext
+from ...store.store_context import Clock, StoreContext
 from ...store.studies_folder import is_storable
 
 HEARTBEAT_TIMEOUT_S = 180.0
@@ -33,7 +33,6 @@ AUTOMATIC = "automatic"
 """Kind of that row where the plan wanted one reading only, and has chosen the only one."""
 READING_TAG = "reading-"
 _BATCH = 500
-Clock = Callable[[Connection], float]
 
 
 def tag_of(number: int) -> str:

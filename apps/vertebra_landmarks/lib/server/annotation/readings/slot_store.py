@@ -16,8 +16,9 @@ from ...store.datastore import StudiesDatastore
 from ...store.images import FINAL
 from ...store.label_sync import Claim, SaveRefusedError
 from ...store.schema import labels, readings
+from ...store.store_context import Clock
 from ..plan_history import PlanHistory
-from .reading_rows import Clock, ReadingRows, tag_of
+from .reading_rows import ReadingRows, tag_of
 
 _TRIES = 3
 

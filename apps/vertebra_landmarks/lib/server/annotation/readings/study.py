@@ -21,12 +21,13 @@ from ...overview.patients import patients_of
 from ...store.datastore import StudiesDatastore
 from ...store.images import FINAL
 from ...store.schema import readings, stores
+from ...store.store_context import Clock
 from .adjudication import Adjudications
 from .comparison import Comparisons
 from .gate import Gate
 from .plan_file import PlanChangedError, PlanError, PlanFile
 from .progress import Progress
-from .reading_rows import AUTOMATIC, Clock
+from .reading_rows import AUTOMATIC
 from .slot_store import SlotStore
 from .work_queue import WorkQueue
 
