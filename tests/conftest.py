@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,11 @@ from lib.spine.geometry import with_centers
 
 from .serving import Start, started, write_quick_weights
 
-SLOW_FOLDERS = ("server/training", "archive", "browser", "slicer/panel", "server/pacs", "server", "slicer", "export")
+NEXT_TEST = pytest.StashKey[pytest.Item | None]()
+SLOW_FOLDERS = (
+    *("server/training", "archive", "browser", "slicer/panel", "server/pacs", "scripts/experiments"),
+    *("server", "slicer", "export", "scripts", "learning/training"),
+)
 """Folders in the order in which their files are begun, all others thereafter: no process is left alone with a long file
 in the end. ``scripts/test.py`` lets pytest-xdist keep the order."""
 
@@ -32,6 +37,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((n for n, beginning in enumerate(beginnings) if item.nodeid.startswith(beginning)), len(beginnings))
 
     items.sort(key=rank)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Keep which test is next, for fixtures that go on from one file to another."""
+    item.session.stash[NEXT_TEST] = nextitem
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,8 +61,8 @@ def ladder() -> np.ndarray:
     return with_centers(corners)
 
 
-@pytest.fixture(scope="module")
-def torch_as_before() -> Iterator[None]:
+@contextlib.contextmanager
+def torch_kept() -> Iterator[None]:
     """One thread for tiny runs; what a run sets for the whole process is taken back."""
     import torch
     from monai.data import set_track_meta
@@ -59,27 +70,40 @@ def torch_as_before() -> Iterator[None]:
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-    set_determinism(None)
-    set_track_meta(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        set_determinism(None)
+        set_track_meta(True)
 
 
 @pytest.fixture(scope="module")
-def toy_preset() -> Iterator[None]:
-    """The networks of ``toy_model`` and ``toy_networks`` can be built."""
-    from .toy_model import tiny_preset
-
-    with tiny_preset():
+def torch_as_before() -> Iterator[None]:
+    """See ``torch_kept``."""
+    with torch_kept():
         yield
 
 
 @pytest.fixture(scope="module")
-def toy_weights(tmp_path_factory: pytest.TempPathFactory, toy_preset: None, torch_as_before: None) -> Path:
+def toy_weights(tmp_path_factory: pytest.TempPathFactory, torch_as_before: None) -> Path:
     """A weight file of both networks of ``toy_networks``."""
     from .toy_networks import write_toy_weights
 
     return made_once(tmp_path_factory, "toy.pt", write_toy_weights)
+
+
+@pytest.fixture(scope="session")
+def toy_server_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both networks of ``toy_networks``, for a server that is trained: they find a spine in every image, somewhere."""
+
+    def make(path: Path) -> None:
+        from .toy_networks import SEES_ALL, write_toy_weights
+
+        with torch_kept():
+            write_toy_weights(path, SEES_ALL)
+
+    return made_once(tmp_path_factory, "toy_server.pt", make)
 
 
 @pytest.fixture(scope="session")

@@ -18,27 +18,27 @@ from lib.learning.training.landmark_trainer import LandmarkTrainer
 from lib.learning.weights.weight_files import CornerWeights, save_weights
 from lib.phantoms import random_spec, render_phantom
 
-PRESET = "tiny"
-"""Of ``toy_model``; known while the fixture ``toy_preset`` is in use."""
 PATCH = CornerConfig(40, 48, 16.0, 4, 1)
 """Of a small second network."""
+SEES_ALL = 3.0
 _SPINES = range(10, 14)
 _EPOCHS = 20
 
 
-def write_toy_weights(path: Path) -> None:
+def write_toy_weights(path: Path, raised: float = 0.0) -> None:
     """Write two networks which one more step makes better.
 
     The first has learnt a little of four phantoms at 64 x 64 pixels, the second one nothing yet.
 
-    Raises:
-        ValueError: the fixture ``toy_preset`` is not in use.
+    Args:
+        path: of the weight file.
+        raised: what is added to the logits of the scores; with ``SEES_ALL`` a spine is found in every image, somewhere.
     """
     config = load_config()
     quick = {"epochs": _EPOCHS, "batch_size": len(_SPINES), "learning_rate": 1e-2, "warmup_epochs": 1.0}
     config = dataclasses.replace(
         config,
-        network=NetworkConfig(PRESET, 8),
+        network=NetworkConfig("tiny", 8),
         input=InputConfig(64, 64),
         training=dataclasses.replace(config.training, validate_every=_EPOCHS, **quick),
     )
@@ -46,10 +46,13 @@ def write_toy_weights(path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         trainer = LandmarkTrainer(config, Path(folder), torch.device("cpu"), 0, **options)
         trainer.fit([_item(number) for number in _SPINES], [])
+    network = trainer.average.module
+    with torch.no_grad():
+        network.heatmap[-1].bias.add_(raised)
     torch.manual_seed(0)
     refiner = CornerWeights(CornerNet(PATCH).state_dict(), PATCH, {})
     facts = {"radiographs": len(_SPINES)}
-    save_weights(path, trainer.average.module.state_dict(), config, facts, refiner=refiner)
+    save_weights(path, network.state_dict(), config, facts, refiner=refiner)
 
 
 def _item(number: int) -> dict[str, Any]:

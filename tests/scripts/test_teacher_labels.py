@@ -26,7 +26,7 @@ from lib.learning.training.teaching.unnamed_images import UnnamedImage
 from lib.learning.weights.provenance import AASCE, TrainedOn, init_facts, stated
 from lib.learning.weights.weight_files import CornerWeights, load_weights, save_weights
 
-from ..toy_model import PATCH, tiny_preset, write_weights
+from ..toy_model import PATCH, write_weights
 
 FACTS = {"data": AASCE, "fold": 0}
 OTHERS = TrainedOn(frozenset({0}), frozenset(), True, frozenset({"aa"}), frozenset({"spines"}))
@@ -58,8 +58,7 @@ def run(folders: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ladder: n
     torch.manual_seed(0)
     corners = {**FACTS, "boxed_radiographs": 3, "boxes_fold": 2, "init": init_facts("0123", OTHERS)}
     weights = tmp_path / "toy.pt"
-    with tiny_preset():
-        begun = load_weights(write_weights(weights, facts=FACTS))
+    begun = load_weights(write_weights(weights, facts=FACTS))
     refiner = CornerWeights(CornerNet(PATCH).state_dict(), PATCH, corners)
     save_weights(weights, begun.state, begun.config, begun.facts, begun.prior, refiner)
     monkeypatch.setattr(teacher_labels, "LandmarkPredictor", Predictor)

@@ -47,7 +47,6 @@ from lib.learning.weights.weight_files import CornerWeights, file_digest, load_w
 from lib.spine.schema import POINTS, VERTEBRAE
 
 from ..test_architecture import APP, imports, package_of
-from ..toy_model import tiny_preset
 
 PATCH = CornerConfig(16, 24, 8.0, 4, 0)
 SMALL = {
@@ -70,8 +69,7 @@ pytestmark = pytest.mark.usefixtures("torch_as_before")
 def call(monkeypatch: pytest.MonkeyPatch, script: Any, *arguments: object) -> int:
     """Run a command in this process."""
     monkeypatch.setattr(sys, "argv", [script.__name__, *map(str, arguments)])
-    with tiny_preset():
-        status: int = script.main()
+    status: int = script.main()
     return status
 
 
@@ -135,8 +133,7 @@ def weights(tmp_path: Path) -> Path:
     facts = {"data": "AASCE training split", "fold": 0}
     refiner = CornerWeights(CornerNet(PATCH).state_dict(), PATCH, facts)
     path = tmp_path / "begin.pt"
-    with tiny_preset():
-        save_weights(path, LandmarkNet(config.network).state_dict(), config, facts, refiner=refiner)
+    save_weights(path, LandmarkNet(config.network).state_dict(), config, facts, refiner=refiner)
     return path
 
 

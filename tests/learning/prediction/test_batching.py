@@ -18,8 +18,6 @@ from lib.phantoms import random_spec, render_phantom
 
 from .test_predictor import CPU, SMALL, noise, with_second_network, write_network
 
-pytestmark = pytest.mark.usefixtures("toy_preset")
-
 
 def phantoms(count: int) -> list[Radiograph]:
     """Small images of different sizes."""

@@ -34,12 +34,8 @@ from lib.spine.geometry import with_centers
 from lib.spine.measurement.angle_interval import READER_TILT_HALF_WIDTH_DEG
 from lib.spine.schema import Spine
 
-from ...toy_networks import PRESET
-
-pytestmark = pytest.mark.usefixtures("toy_preset")
-
 CPU = torch.device("cpu")
-SMALL = dataclasses.replace(load_config(), network=NetworkConfig(PRESET, 8), input=InputConfig(128, 64))
+SMALL = dataclasses.replace(load_config(), network=NetworkConfig("tiny", 8), input=InputConfig(128, 64))
 
 
 def noise(height: int, width: int) -> Radiograph:
@@ -400,7 +396,7 @@ def test_scores_are_those_of_the_surer_look(tmp_path: Path) -> None:
 
 def test_a_single_heatmap_has_one_score_per_point(tmp_path: Path) -> None:
     """It knows no names, so there is nothing to ask it about them."""
-    config = dataclasses.replace(SMALL, network=NetworkConfig(PRESET, 8, heatmap_channels=1))
+    config = dataclasses.replace(SMALL, network=NetworkConfig("tiny", 8, heatmap_channels=1))
     predictor = LandmarkPredictor(write_network(tmp_path / "a.pt", config, 0.0), CPU)
     scores = predictor.scores_at(noise(400, 200), in_image(CELLS, 400, 200))
     assert scores.shape == (1, 17)

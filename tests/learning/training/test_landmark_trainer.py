@@ -22,9 +22,7 @@ from lib.learning.training.trainer import BEST, CHECKPOINT, HISTORY, Progress
 from lib.learning.weights.weight_files import CornerWeights, build_network, load_weights
 from lib.spine.geometry import with_centers
 
-from ...toy_networks import PRESET
-
-pytestmark = pytest.mark.usefixtures("torch_as_before", "toy_preset")
+pytestmark = pytest.mark.usefixtures("torch_as_before")
 
 CPU = torch.device("cpu")
 
@@ -39,7 +37,7 @@ def tiny_config(**training: Any) -> Config:
     }
     return dataclasses.replace(
         config,
-        network=NetworkConfig(PRESET, 8),
+        network=NetworkConfig("tiny", 8),
         input=InputConfig(64, 64),
         augmentation=dataclasses.replace(config.augmentation, **in_view),
         training=dataclasses.replace(config.training, **{**settings, **training}),
@@ -278,7 +276,7 @@ def test_unknown_vertebrae_are_learnt_from_and_checked_as_little_as_absent_ones(
 
 
 def test_a_single_heatmap_is_trained_and_validated(tmp_path: Path) -> None:
-    config = dataclasses.replace(tiny_config(epochs=1), network=NetworkConfig(PRESET, 8, heatmap_channels=1))
+    config = dataclasses.replace(tiny_config(epochs=1), network=NetworkConfig("tiny", 8, heatmap_channels=1))
     told: list[Progress] = []
     trainer = LandmarkTrainer(config, tmp_path, CPU, workers=0)
     weights = load_weights(trainer.fit(items(), items(2), on_epoch=told.append))

@@ -67,7 +67,7 @@ def public_state(config: HRNetConfig) -> dict[str, torch.Tensor]:
     return {name: torch.rand(shape, generator=random) for name, shape in (public_shapes(config) | head).items()}
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", sorted(PRESETS.keys() - {"tiny"}))
 def test_every_public_tensor_has_one_of_ours_of_the_same_shape(preset: str) -> None:
     config = PRESETS[preset]
     with torch.device("meta"):

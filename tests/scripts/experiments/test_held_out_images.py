@@ -11,22 +11,20 @@ import pytest
 from experiments import other_views, turned_and_cut
 from lib.learning.weights.provenance import AASCE
 
-from ...toy_model import tiny_preset, write_weights
+from ...toy_model import write_weights
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny networks that hold out fold 0 of the crops, and fold 1 of the boxed images."""
     facts = {"data": AASCE, "fold": 0, "boxed_radiographs": 9, "boxes_fold": 1}
-    with tiny_preset():
-        return write_weights(tmp_path_factory.mktemp("weights") / "held_out.pt", facts=facts)
+    return write_weights(tmp_path_factory.mktemp("weights") / "held_out.pt", facts=facts)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, script: ModuleType, *arguments: object) -> int:
     """Call a command, without generated images."""
     monkeypatch.setattr(sys, "argv", ["command", "--count", "0", "--device", "cpu", *map(str, arguments)])
-    with tiny_preset():
-        status: int = script.main()
+    status: int = script.main()
     return status
 
 

@@ -120,8 +120,8 @@ def test_a_parameter_that_the_training_does_not_know_is_refused_before_anything_
 
 @pytest.mark.integration
 @pytest.mark.slow
-def test_the_whole_loop_on_a_real_server(tmp_path: Path) -> None:
-    quick = ["--rounds", "1", "--films", "3", "--checked", "1", "--clicks", "1"]
+def test_the_whole_loop_on_a_real_server(tmp_path: Path, quick_weights: Path) -> None:
+    quick = ["--weights", str(quick_weights), "--rounds", "1", "--films", "3", "--checked", "1", "--clicks", "1"]
     train = ["--train", "max_epochs", "1", "--train", "phantoms", "2", "--train", "publish", "always"]
     run("--output", str(tmp_path / "out"), *quick, *train)
     with (tmp_path / "out" / "loop.csv").open() as stream:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from lib.server.training.train_task import RUN, VertebraLandmarksTrain
 from lib.spine.labels.markups import write_markups
 from models import folds_table
 
-from ...toy_model import tiny_preset, write_weights
+from ...toy_model import write_weights
 from .rounds import UNCHECKED, Folder, make_studies
 
 pytestmark = pytest.mark.usefixtures("torch_as_before")
@@ -57,10 +56,9 @@ def studies(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both networks of the toy model; what they were trained on is stated."""
-    with tiny_preset():
-        yield write_weights(tmp_path_factory.mktemp("weights") / "toy.pt", facts=AASCE_FACTS)
+    return write_weights(tmp_path_factory.mktemp("weights") / "toy.pt", facts=AASCE_FACTS)
 
 
 def add_label(studies: Path, number: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -23,21 +24,36 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def studies(phantoms: Path, tmp_path: Path) -> Path:
-    """The phantoms without labels, in a folder of their own."""
-    folder = tmp_path / "studies"
+def _copied(phantoms: Path, folder: Path) -> Path:
     folder.mkdir()
     for path in phantoms.glob("*.png"):
         shutil.copy(path, folder)
     return folder
 
 
+def _served(studies: Path, weights: Path) -> AbstractContextManager[OwnServer]:
+    conf = ("scoring", "false"), ("weights", str(weights))
+    return own_server(studies, studies.parent / "server.log", *conf)
+
+
 @pytest.fixture
-def server(studies: Path, quick_weights: Path, tmp_path: Path) -> Iterator[OwnServer]:
+def studies(phantoms: Path, tmp_path: Path) -> Path:
+    """The phantoms without labels, in a folder of their own."""
+    return _copied(phantoms, tmp_path / "studies")
+
+
+@pytest.fixture
+def server(studies: Path, quick_weights: Path) -> Iterator[OwnServer]:
     """A real server with the phantoms."""
-    conf = ("scoring", "false"), ("weights", str(quick_weights))
-    with own_server(studies, tmp_path / "server.log", *conf) as running:
+    with _served(studies, quick_weights) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_server(phantoms: Path, quick_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
+    """The same for all tests of a file that leave nothing on it."""
+    studies = _copied(phantoms, tmp_path_factory.mktemp("shared") / "studies")
+    with _served(studies, quick_weights) as running:
         yield running
 
 

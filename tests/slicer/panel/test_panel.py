@@ -94,9 +94,9 @@ def test_a_login_is_asked_for_and_says_what_one_may_do(opened: Desktop, studies:
         assert ui.trainButton.enabled
 
 
-def test_the_list_is_searched_and_opened_by_a_double_click(opened: Desktop, server: OwnServer) -> None:
+def test_the_list_is_searched_and_opened_by_a_double_click(opened: Desktop, shared_server: OwnServer) -> None:
     opened.ui.inferOnOpenCheckBox.checked = False
-    connect(opened, server.url)
+    connect(opened, shared_server.url)
     table = opened.ui.imageTable
     assert column(table, 0) == [f"phantom_00{i}" for i in range(4)]
     assert set(column(table, 1)) == {"unlabelled"}
@@ -298,8 +298,8 @@ def test_a_token_is_stored_only_if_it_is_to_be_remembered(tmp_path: Path) -> Non
         assert second.ui.tokenLineEdit.text == ""
 
 
-def test_the_whole_spine_follows_one_drag(opened: Desktop, server: OwnServer) -> None:
-    connect(opened, server.url)
+def test_the_whole_spine_follows_one_drag(opened: Desktop, shared_server: OwnServer) -> None:
+    connect(opened, shared_server.url)
     open_image(opened, "phantom_000", "")
     opened.wait(lambda: opened.state.current.label == "prediction")
     opened.settle()
@@ -349,9 +349,9 @@ def test_a_message_waits_for_the_answer_to_a_question_and_a_question_does_not(op
     assert not ui.noticeFrame.visible
 
 
-def test_a_question_is_forgotten_with_the_image_it_is_about(opened: Desktop, server: OwnServer) -> None:
+def test_a_question_is_forgotten_with_the_image_it_is_about(opened: Desktop, shared_server: OwnServer) -> None:
     opened.ui.inferOnOpenCheckBox.checked = False
-    connect(opened, server.url)
+    connect(opened, shared_server.url)
     open_image(opened, "phantom_000", "")
     opened.logic.editor.place(T7, TL, (300.0, 400.0))
     opened.ui.submitButton.click()
@@ -360,7 +360,7 @@ def test_a_question_is_forgotten_with_the_image_it_is_about(opened: Desktop, ser
     open_image(opened, "phantom_001", "")
     opened.settle()
     assert not opened.panel.notice.is_question
-    assert not list((server.studies / "labels" / "final").glob("*"))
+    assert not list((shared_server.studies / "labels" / "final").glob("*"))
 
 
 def test_a_question_is_asked_again_when_the_points_changed_meanwhile(opened: Desktop, server: OwnServer) -> None:
@@ -457,9 +457,9 @@ def sketch() -> Any:
     return __import__("VertebraLandmarksLib.spine.overlay_geometry", fromlist=["overlay_geometry"])
 
 
-def test_names_and_work_are_said_in_words(opened: Desktop, server: OwnServer) -> None:
+def test_names_and_work_are_said_in_words(opened: Desktop, shared_server: OwnServer) -> None:
     ui = opened.ui
-    connect(opened, server.url)
+    connect(opened, shared_server.url)
     open_image(opened, "phantom_000")
     assert opened.state.current.names_right is not None
     opened.settle()

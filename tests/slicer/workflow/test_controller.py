@@ -27,7 +27,7 @@ from VertebraLandmarksLib.workflow import open_image, requests
 from VertebraLandmarksLib.workflow.drafts import SUBMITTING
 from VertebraLandmarksLib.workflow.state import ConnectionState
 
-from ..conftest import facts, make_phantoms, offline, stored
+from ..conftest import facts, offline, stored
 from ..misbehaving import answering, read_all, read_head, reply, serving
 
 if TYPE_CHECKING:
@@ -727,53 +727,6 @@ def test_no_call_and_no_poll_takes_long(desk: Desk, tmp_path: Path) -> None:
     assert len(set(done)) > 3  # there was progress to see
     assert busy < 0.05
     assert waited < 2.5  # the server takes 3 s
-
-
-@integration
-@pytest.mark.slow
-def test_a_training_is_watched_stopped_and_begun_again(
-    desk: Desk, tmp_path_factory: pytest.TempPathFactory, start: Start
-) -> None:
-    studies = tmp_path_factory.mktemp("training")
-    make_phantoms(studies, 4, "--labels")
-    (studies / "labels" / "final" / "phantom_003.mrk.json").unlink()
-    with start(studies) as running:
-        desk.connect(running.url)
-        desk.open("phantom_003")
-        desk.infer()
-        assert desk.state.info is not None
-        assert desk.state.current is not None
-        before, old = desk.state.info.model_version, desk.logic.editor.xy
-        predicted_by = desk.state.current.model_version
-        controller = desk.controller
-        controller.start_training({"max_epochs": 500, "phantoms": 2})  # more than are done between two looks at it
-        desk.until(lambda: desk.state.training is not None and desk.state.training.loss is not None, 240)
-        training = desk.state.training
-        assert training is not None
-        assert training.state == "running"
-        assert 0 < training.epoch < training.total_epochs
-        assert 0 < training.percent < 100
-        assert training.stage
-        controller.stop_training()
-        desk.until(lambda: desk.state.training is not None and not desk.state.training.is_ongoing, 60)
-        assert desk.state.training is not None
-        assert desk.state.training.state == "stopped"
-        assert "model is unchanged" in desk.state.notice
-        assert desk.state.info.model_version == before
-
-        controller.start_training({"max_epochs": 1, "val_split": 0, "phantoms": 2})
-        desk.until(lambda: desk.state.training is not None and desk.state.training.is_ongoing, 60)
-        desk.until(lambda: desk.state.training is not None and not desk.state.training.is_ongoing, 400)
-        training = desk.state.training
-        assert training is not None
-        assert training.state == "done", training
-        assert (training.percent, training.epoch) == (100, training.total_epochs)
-        assert training.loss is not None
-        desk.until(lambda: desk.state.info is not None and desk.state.info.model_version != before, 60)
-        assert training.version_before == before
-        assert training.version_after == desk.state.info.model_version
-        desk.until(lambda: not np.array_equal(desk.logic.editor.xy, old), 60)
-        assert desk.state.current.model_version != predicted_by
 
 
 @integration

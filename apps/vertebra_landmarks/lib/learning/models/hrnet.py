@@ -40,10 +40,12 @@ class HRNetConfig:
     stages: tuple[StageConfig, ...]
 
 
-def _preset(width: int, modules: Sequence[int], blocks: int, first_blocks: int) -> HRNetConfig:
+def _preset(
+    width: int, modules: Sequence[int], blocks: int, first_blocks: int, first_channels: int = STEM_CHANNELS
+) -> HRNetConfig:
     return HRNetConfig(
         first_blocks,
-        STEM_CHANNELS,
+        first_channels,
         tuple(StageConfig(m, blocks, tuple(width * 2**b for b in range(i + 2))) for i, m in enumerate(modules)),
     )
 
@@ -53,8 +55,10 @@ PRESETS: dict[str, HRNetConfig] = {
     "w18": _preset(18, (1, 4, 3), blocks=4, first_blocks=4),
     "w32": _preset(32, (1, 4, 3), blocks=4, first_blocks=4),
     "w48": _preset(48, (1, 4, 3), blocks=4, first_blocks=4),
+    "tiny": _preset(4, (1, 1, 1), blocks=1, first_blocks=1, first_channels=8),
 }
-"""``w18_small`` is the published "HRNet-W18-Small-v2", the others are HRNetV2-W18, -W32 and -W48."""
+"""``w18_small`` is the published "HRNet-W18-Small-v2", the next three are HRNetV2-W18, -W32 and -W48; ``tiny`` is too
+small to learn the task, and there to try a training, a server or an export in seconds."""
 
 
 def conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1, act: bool = True) -> nn.Sequential:
