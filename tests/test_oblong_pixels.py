@@ -34,6 +34,7 @@ from lib.spine.imaging.image_frame import ImageFrame
 from lib.spine.imaging.image_geometry import ImageGeometry
 from lib.spine.imaging.orientation import UPRIGHT
 from lib.spine.labels.markups import from_markups, to_markups
+from lib.spine.measurement.image_warnings import measurement_warnings
 from lib.spine.measurement.measured_spine import measure
 from lib.spine.measurement.report import anatomy_report, cobb_report, curves_of
 from lib.spine.schema import POINTS, VERTEBRAE, Spine
@@ -132,6 +133,18 @@ def test_the_measure_route_draws_its_lines_along_the_endplates(one: Oblong) -> N
         np.testing.assert_allclose(lines, wanted["lines"], atol=1e-6)
     without = {"width": width, "height": height}
     assert angles(measure_response(MeasureRequest.model_validate(body(one.spine, without)))["curves"]) != expected()
+
+
+def test_the_measure_route_counts_points_in_the_last_row() -> None:
+    """It lies beyond the last whole pixel of the square ones."""
+    image = {"width": 1000, "height": 2400, "pixel_aspect": 1.25}
+    lowest = square().spine.xy[-1, :, 1].max()
+    spine = square().spine.moved_to(square().spine.xy + np.array([0, 2399 - lowest]))
+    answer = measure_response(MeasureRequest.model_validate(body(spine, image)))
+    assert "bodies_off_image" not in [warning["code"] for warning in answer["warnings"]]
+    assert "bodies_off_image" not in [
+        w.code for w in measurement_warnings(spine, ImageFrame(1000, 2400, pixel_aspect=1.25))
+    ]
 
 
 def test_a_label_carries_the_shape_of_pixels(file: Path, radiograph: Radiograph, one: Oblong) -> None:

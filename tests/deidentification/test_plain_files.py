@@ -146,6 +146,24 @@ def test_a_damaged_image_is_refused_and_leaves_nothing(tmp_path: Path, out: Path
     assert list(out.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("unit", "resolution"),
+    [(1, ((0, 0), (0, 0))), (1, ((1, 0), (1, 0))), (0, ((4, 1), (5, 1))), (77, ((4, 1), (5, 1)))],
+)
+def test_a_damaged_resolution_does_not_stop_the_copy(
+    tmp_path: Path, out: Path, unit: int, resolution: tuple[tuple[int, int], tuple[int, int]]
+) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, oblong(1.25).pixels, resolution=(1, 1), resolutionunit=1, metadata=None)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        tags = file.pages.first.tags
+        for name, value in zip(("XResolution", "YResolution"), resolution, strict=True):
+            tags[name].overwrite(value)
+        tags["ResolutionUnit"].overwrite(unit)
+    copied = copy_image(path, out, "new", Pseudonyms(), "p")
+    assert copied.copy.geometry.pixel_aspect == read_radiograph(path).geometry.pixel_aspect
+
+
 @pytest.mark.parametrize("what", ["PNG", "JPEG", "BMP", "TIFF", "TIFF without a unit", "NIfTI", "PixelAspectRatio"])
 def test_the_shape_of_pixels_stays(tmp_path: Path, out: Path, what: str) -> None:
     copied = copy_image(FILES[what](tmp_path, oblong(1.25)), out, "new", Pseudonyms(), "p")

@@ -15,6 +15,7 @@ from PIL import Image
 
 from lib.image_io import UnreadableImageError, is_dicom, read_radiograph
 from lib.image_io.dicom import image as dicom_image
+from lib.image_io.square_pixels import resampled_to_square
 from lib.spine.imaging.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
 from lib.spine.measurement.image_warnings import CONTRADICTION, OTHER_VIEW, POLARITY
 
@@ -487,6 +488,33 @@ def test_a_shape_that_no_radiograph_has_is_not_believed(tmp_path: Path, sizes: l
     assert code == "pixels_not_square"
     assert message.startswith(f"DICOM tag PixelSpacing states pixels that are {times}")
     assert read_radiograph(path).frame.pixel_aspect == 1.0
+
+
+@pytest.mark.parametrize("sizes", [["1e300", "1e-300"], ["1e-300", "1e300"]])
+def test_a_shape_beyond_all_numbers_is_not_believed(tmp_path: Path, sizes: list[str]) -> None:
+    path = write_dicom(tmp_path / "a.dcm", WIDE, PixelSpacing=sizes, ImagerPixelSpacing=[0.1, 0.1])
+    assert read_radiograph(path).frame.pixel_aspect == 1.0
+    assert [code for code, _ in warnings_of(path)] == ["pixels_not_square", CONTRADICTION]
+
+
+@pytest.mark.parametrize("kind", ["<f8", "<f4", "<u4", "<i4", "<u2", "|u1"])
+def test_pixels_of_any_type_are_resampled_to_square_ones(kind: str) -> None:
+    """In proportion: a ramp over a small part of what the type can hold stays one."""
+    first = {"<f8": 1e12, "<u4": 2**31, "<i4": -(2**31)}.get(kind, 7)
+    rows = np.linspace(0, 200, 51).astype(kind)
+    found = resampled_to_square(np.repeat((rows + np.array(first, kind))[:, None], 40, axis=1), 1.25)
+    assert found.shape == (45, 44)
+    assert np.isfinite(found).all()
+    ramp = (found.astype(np.float64) - first)[2:-2, 20]
+    np.testing.assert_allclose(np.diff(ramp), 4 * 1.25**0.5, atol=1.01 if kind in ("<u2", "|u1") else 0.51)
+
+
+def test_the_largest_numbers_are_resampled_without_overflow() -> None:
+    pixels = np.full((20, 20), np.finfo(np.float64).max)
+    pixels[:10] *= -1
+    found = resampled_to_square(pixels, 0.8)
+    assert np.isfinite(found).all()
+    assert (found[0, 0], found[-1, 0]) == (-pixels[-1, 0], pixels[-1, 0])
 
 
 @pytest.mark.parametrize("places", [[0], [100, 2000]])

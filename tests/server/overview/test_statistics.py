@@ -18,8 +18,7 @@ from lib.server.overview import statistics
 from lib.server.overview.statistics import LabelStatistics
 from lib.server.store.datastore import StudiesDatastore
 from lib.server.store.labels import largest_angle_of
-from lib.server.store.migrations import MIGRATIONS, bring_up_to_date
-from lib.server.store.schema import images, labels, schema_version
+from lib.server.store.schema import images, labels
 from lib.spine.geometry import transform_points
 from lib.spine.imaging.orientation import Orientation
 from lib.spine.labels.markups import write_markups
@@ -116,11 +115,18 @@ def test_angles_that_were_measured_in_pixels_that_are_not_square_are_measured_ag
     store.save_label("a", label(1), "final", {})
     saved = store.get_label_info("oblong", "final")["largest_angle_deg"]
     assert saved == pytest.approx(true, abs=0.06)
-    note(store, "oblong", largest_angle_deg=31.0)
+    store.save_label("oblong", str(tmp_path / "oblong.mrk.json"), "original", {})
+    for tag in ("final", "original"):
+        store.update_label_info("oblong", tag, {"largest_angle_deg": 31.0})
     note(store, "a", largest_angle_deg=12.0)
     with store.context.database.writing() as connection:
-        connection.execute(schema_version.update().values(migrations=len(MIGRATIONS) - 1))
-        bring_up_to_date(connection)
+        noted = connection.execute(select(images.c.header).where(images.c.id == "oblong")).scalar_one()
+        older = noted.replace(', "pixel_aspect": 1.25', "")
+        assert older != noted
+        connection.execute(images.update().where(images.c.id == "oblong").values(header=older))
+    assert store.header("oblong") is None  # so that the image is read again
+    store.note_header("oblong", header_of(radiograph), store.file_state("oblong"))
+    assert store.get_label_info("oblong", "original")["largest_angle_deg"] == saved
     assert sorted(LabelStatistics(store.context).summary()["largest_angle_deg"]) == [12.0, saved]
     assert store.get_label_info("oblong", "final")["largest_angle_deg"] == saved
 

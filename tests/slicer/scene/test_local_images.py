@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from VertebraLandmarksLib.scene.dicom_shape import dicom_pixel_shape
 from VertebraLandmarksLib.scene.local_images import read_image
+from VertebraLandmarksLib.scene.raster_files import pixel_shape
 from vtk.util.numpy_support import vtk_to_numpy
 
 from lib.image_io import read_radiograph
@@ -128,6 +130,11 @@ def test_the_shape_of_pixels_is_that_which_a_server_reads(tmp_path: Path, what: 
     assert found.geometry.pixel_aspect == pytest.approx(aspect, rel=1e-4)
     assert found.geometry.pixel_aspect == pytest.approx(expected.geometry.pixel_aspect, rel=1e-6)
     assert found.warnings == expected.warnings == ()
+
+
+def test_the_palette_of_a_file_of_os_2_is_no_density() -> None:
+    header = b"BM" + struct.pack("<IHHI", 2000, 0, 0, 26 + 768) + struct.pack("<IHHHH", 12, 40, 60, 1, 8)
+    assert pixel_shape(header + bytes(range(256)) * 3 + bytes(2400)) is None
 
 
 def test_a_shape_that_no_radiograph_has_is_not_believed_here_either(tmp_path: Path) -> None:

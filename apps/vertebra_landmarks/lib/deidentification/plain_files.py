@@ -30,7 +30,8 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"pHYs", b"IDAT", b"IEND")
 _EXIF_HEADER = b"Exif\0\0"
 _RESOLUTION_TAGS = ("XResolution", "YResolution", "ResolutionUnit")
-_INCH = 2
+_NO_UNIT, _INCH, _CENTIMETRE = 1, 2, 3
+_UNITS = (_NO_UNIT, _INCH, _CENTIMETRE)
 _PNG_DPI = 100_000.0  # across, where only the shape of pixels is to be stated: fine enough for six digits of it
 _SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
 _ADOBE, _JFIF = (0xEE, b"Adobe"), (0xE0, b"JFIF\0")
@@ -139,7 +140,7 @@ def _write_tiff(source: Path, radiograph: Radiograph, target: Path) -> None:
     with tifffile.TiffFile(source) as file:
         tags = file.pages.first.tags
         x, y, unit = (tags.valueof(name) for name in _RESOLUTION_TAGS)
-    has_resolution = bool(x and y)
+    has_resolution = bool(x and y) and all(part > 0 for part in (*x, *y))
     tifffile.imwrite(
         target,
         np.asarray(radiograph.pixels),
@@ -148,7 +149,7 @@ def _write_tiff(source: Path, radiograph: Radiograph, target: Path) -> None:
         software=False,
         extratags=[(ORIENTATION_TAG, 3, 1, _orientation(radiograph), True)],
         resolution=(x, y) if has_resolution else None,
-        resolutionunit=(_INCH if unit is None else unit) if has_resolution else None,
+        resolutionunit=(_INCH if unit is None else unit if unit in _UNITS else _NO_UNIT) if has_resolution else None,
     )
 
 

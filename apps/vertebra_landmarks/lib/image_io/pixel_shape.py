@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -44,8 +45,13 @@ def shaped_geometry(
         return geometry, ()
     first = shapes[0]
     warnings = list(pixel_aspect_warnings(first.x, first.y, first.source))
-    others = (one for one in shapes[1:] if abs(one.x / one.y / (first.x / first.y) - 1) > _TOLERANCE)
+    others = (one for one in shapes[1:] if abs(_log_aspect(one) - _log_aspect(first)) > math.log1p(_TOLERANCE))
     for other in others:
         sentence = f"{first.text} and {other.text} contradict each other; {first.source} was obeyed"
         warnings.append(ImageWarning(CONTRADICTION, sentence))
     return geometry.with_pixels(first.x, first.y), tuple(warnings)
+
+
+def _log_aspect(shape: PixelShape) -> float:
+    """Logarithm of width over height, which overflows for no positive numbers."""
+    return math.log(shape.x) - math.log(shape.y)

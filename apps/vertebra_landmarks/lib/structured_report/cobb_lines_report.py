@@ -3,8 +3,8 @@
 OHIF makes a Cobb angle editable if its group is tracked as ``Cornerstone3DTools@^0.1.0:CobbAngle`` and the four points
 of its lines stand inside the number. It measures these lines itself (``viewer_angle``), in millimetres, and shows that
 instead of the stated angle; hence the stated angle is measured on the same lines, in millimetres, too. But for rounding
-of the lines, both are the Cobb angle of the landmark report, unless PixelAspectRatio alone states the shape of pixels:
-OHIF looks at spacings only.
+of the lines, both are the Cobb angle of the landmark report, unless pixels are not square and neither PixelSpacing nor
+ImagerPixelSpacing says so, or says more than 4 : 1.
 """
 
 from __future__ import annotations

@@ -95,7 +95,9 @@ _SHORT, _LONG, _RATIONAL = 3, 4, 5
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SCAN = 0xDA
-_PHYS_BYTES, _BMP_HEADER, _BMP_DENSITY_AT = 9, 54, 38
+_PHYS_BYTES, _BMP_INFO_AT, _BMP_DENSITY_AT = 9, 14, 38
+_BMP_INFO_BYTES = 40
+"""Of the header of a BMP file, from which on it has a density: that of OS/2 is shorter."""
 
 
 def raster_orientation(content: bytes) -> Optional[Orientation]:
@@ -152,10 +154,18 @@ def pixel_shape(content: bytes) -> Optional[tuple[float, float]]:
         density = next((data for name, data in _png_chunks(content) if name == b"pHYs"), b"")
         across, down = struct.unpack_from(">II", density) if len(density) == _PHYS_BYTES else (0, 0)
     elif content.startswith(b"BM"):
-        across, down = struct.unpack_from("<ii", content, _BMP_DENSITY_AT) if len(content) >= _BMP_HEADER else (0, 0)
+        across, down = _bmp_density(content)
     else:
         _, across, down = _jfif_density(content)
     return (float(down), float(across)) if across > 0 and down > 0 else None
+
+
+def _bmp_density(content: bytes) -> tuple[int, int]:
+    if len(content) < _BMP_INFO_AT + _BMP_INFO_BYTES:
+        return 0, 0
+    (length,) = struct.unpack_from("<I", content, _BMP_INFO_AT)
+    across, down = struct.unpack_from("<ii", content, _BMP_DENSITY_AT) if length >= _BMP_INFO_BYTES else (0, 0)
+    return across, down
 
 
 def _jfif_density(content: bytes) -> tuple[Optional[float], float, float]:

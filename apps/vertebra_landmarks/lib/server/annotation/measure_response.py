@@ -61,7 +61,10 @@ def measure_response(request: MeasureRequest) -> dict[str, Any]:
 def _upright(spine: Spine, frame: ImageFrame) -> tuple[Spine, ImageFrame, Orientation]:
     """A spine in the upright image, as if that were the stored one, and how it was turned: turning takes time."""
     orientation = orientation_of(spine.xy, frame.width, frame.height, frame.orientation)
-    return frame.upright(spine), ImageFrame(*frame.upright_size(orientation), UPRIGHT, frame.image_left_is), orientation
+    width, height = frame.upright_size(orientation)
+    if frame.pixel_aspect != 1.0:  # of whole pixels, beyond which the last row or column may reach
+        width, height = width + 1, height + 1
+    return frame.upright(spine), ImageFrame(width, height, UPRIGHT, frame.image_left_is), orientation
 
 
 def _curves(xy: np.ndarray, curves: Collection[Curve], to_stored: np.ndarray) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ _SUFFIX = ".jpg"
 _DIGITS = 20  # of each of the two digests in a key
 _QUALITY = 80
 _OVERSAMPLING = 2  # pixels of the image that are averaged before it is resized, per pixel of the thumbnail
-_VERSION = "1"  # of what this file draws
+_VERSION = "2"  # of what this file draws
 
 
 class Thumbnails:

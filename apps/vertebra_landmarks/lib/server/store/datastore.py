@@ -369,8 +369,9 @@ class StudiesDatastore(Datastore):
         return self._images.header(image_id)
 
     def note_header(self, image_id: str, header: ImageHeader, file: FileState) -> None:
-        """Note size and geometry of an image; see ``Images.note_header``."""
-        self._images.note_header(image_id, header, file)
+        """Note size and geometry of an image, see ``Images.note_header``, and measure its labels by that."""
+        if self._images.note_header(image_id, header, file):
+            self._labels.measure_again(image_id, header.geometry)
 
     def note_unreadable(self, image_id: str, reason: str, file: FileState) -> None:
         """Mark an image as unreadable until its file changes; ``file`` is its ``file_state`` before it was read."""

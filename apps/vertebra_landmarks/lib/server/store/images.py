@@ -117,8 +117,7 @@ class ImageHeader:
             if (size, mtime_ns) != file:
                 return None
             turn = noted["orientation"] and Orientation(**noted["orientation"])
-            shape = float(noted["pixel_aspect"])
-            frame = ImageFrame(**{**noted, "orientation": turn, "pixel_aspect": shape})
+            frame = ImageFrame(**{**noted, "orientation": turn, "pixel_aspect": float(noted["pixel_aspect"])})
             return cls(int(width), int(height), ImageGeometry.parse(geometry), frame, mm_per_px and tuple(mm_per_px))
         except (ValueError, TypeError, KeyError):
             return None
@@ -193,17 +192,20 @@ class Images:
         entry = None if row.header is None else self._source.image_entry(row.file)
         return None if entry is None else ImageHeader.parse(row.header, (entry.size, entry.mtime_ns))
 
-    def note_header(self, image: str, header: ImageHeader, file: FileState) -> None:
-        """Note the header of an image for all servers.
+    def note_header(self, image: str, header: ImageHeader, file: FileState) -> bool:
+        """Note the header of an image for all servers; returns whether its labels took pixels for square until now.
 
         Args:
             image: id.
             header: of its file.
             file: its state before it was read.
         """
+        at = self._ours, images.c.id == image
         with self._database.writing(durable=False) as connection:
-            at = self._ours, images.c.id == image, images.c.header.is_distinct_from(text := header.to_json(file))
-            connection.execute(images.update().where(*at).values(header=text))
+            before = connection.execute(select(images.c.header).where(*at)).scalar_one_or_none()
+            if before != (text := header.to_json(file)):
+                connection.execute(images.update().where(*at).values(header=text))
+        return header.frame.pixel_aspect != 1.0 and '"pixel_aspect"' not in (before or "")
 
     def digest(self, path: Path) -> str:
         """Digest of a file; of one that has not changed it is not calculated again.
@@ -265,9 +267,8 @@ class Images:
         with self._database.writing(durable=False) as connection:
             row = self.find(connection, image)
             if row is not None and row.state == OPEN and (row.size, row.mtime_ns) == file:
-                metadata = {**json.loads(row.facts), REASON: reason.removeprefix(f"{row.file}: ")}
-                values = {"state": UNREADABLE, "facts": metadata_json(metadata)}
-                connection.execute(images.update().where(images.c.key == row.key).values(values))
+                facts = metadata_json({**json.loads(row.facts), REASON: reason.removeprefix(f"{row.file}: ")})
+                connection.execute(images.update().where(images.c.key == row.key).values(state=UNREADABLE, facts=facts))
                 connection.execute(scores.update().where(scores.c.image == row.key).values(is_open=False))
 
     def check_new(self, image: str, file: Path) -> list[str]:
@@ -282,8 +283,7 @@ class Images:
         """
         path = self._path(image, file)
         with self._database.reading() as connection:
-            colliding = self._ours, images.c.folded == casefold_key(image)
-            rows = connection.execute(select(images).where(*colliding)).all()
+            rows = connection.execute(select(images).where(self._ours, images.c.folded == casefold_key(image))).all()
         if path.is_symlink() or path.exists() or any(row.state != GONE for row in rows):
             raise FileExistsError(f"there is an image {image!r:.80} already; remove it first, or use another id")
         state = file.stat()

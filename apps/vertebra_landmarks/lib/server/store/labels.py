@@ -178,6 +178,24 @@ class Labels:
         header = self._images.header(image)
         return largest_angle_of(content, None if header is None else header.geometry)
 
+    def measure_again(self, image: str, geometry: ImageGeometry) -> None:
+        """Note the largest angles of all labels of an image, of every version, anew.
+
+        Args:
+            image: its id.
+            geometry: of the image, with the shape of its pixels.
+        """
+        query = select(labels).join(images, images.c.key == labels.c.image)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.where(images.c.store == self._context.key, images.c.id == image)).all()
+        angles: dict[int, float | None] = {}
+        for row in rows:
+            with suppress(OSError, ValueError):  # missing or damaged: whoever asks for it is told
+                angles[row.key] = largest_angle_of(self._sync.content(image, row), geometry)
+        with self._database.writing(durable=False) as connection:
+            for key, angle in angles.items():
+                merge_metadata(connection, labels.c.facts, labels.c.key == key, {ANGLE: angle})
+
     def reconcile(
         self,
         image: str,

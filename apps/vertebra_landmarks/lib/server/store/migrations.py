@@ -1,23 +1,20 @@
 """The version of the tables: made where there are none, brought up to date where they are older.
 
-A migration that older releases of the app need not know, as one that only adds tables or columns which they do not
-look at, leaves the version as it is: these releases still open the database. Any other one raises it, and they refuse.
+A migration that only adds tables or columns, which older releases of the app do not look at, leaves the version as it
+is: these releases still open the database. Any other one raises it, and they refuse.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Connection, inspect, select
 from sqlalchemy.schema import CreateColumn
 
-from ...spine.imaging.pixel_aspect import aspect_of
 from .schema import (
     assignments,
     images,
-    labels,
     metadata,
     outbox,
     pacs_instances,
@@ -31,8 +28,6 @@ from .schema import (
     study_plans,
     tasks,
 )
-
-_ANGLE = "largest_angle_deg"  # among the facts of a label
 
 
 class Migration(NamedTuple):
@@ -112,25 +107,6 @@ def _add_study_plans(connection: Connection) -> None:
     study_plans.create(connection, checkfirst=True)
 
 
-def _forget_angles_of_oblong_pixels(connection: Connection) -> None:
-    """Angles were measured in stored pixels; where these are not square, they are measured anew when asked for."""
-    rows = connection.execute(select(images.c.key, images.c.header).where(images.c.header.is_not(None)))
-    for image in [row.key for row in rows if not _has_square_pixels(row.header)]:
-        found = connection.execute(select(labels.c.key, labels.c.facts).where(labels.c.image == image)).all()
-        for key, facts in found:
-            kept = {name: value for name, value in json.loads(facts).items() if name != _ANGLE}
-            connection.execute(labels.update().where(labels.c.key == key).values(facts=json.dumps(kept)))
-
-
-def _has_square_pixels(header: str) -> bool:
-    """Whether the spacing in a noted header is the same in rows and columns, or none that can be read."""
-    try:
-        x, y = json.loads(header)[4]["spacing"]
-        return aspect_of(x, y) == 1.0
-    except (ValueError, TypeError, KeyError, IndexError):
-        return True
-
-
 MIGRATIONS = (
     Migration(_add_tables_of_servers, is_additive=True),
     Migration(_add_presence, is_additive=True),
@@ -140,7 +116,6 @@ MIGRATIONS = (
     Migration(_add_header, is_additive=True),
     Migration(_add_readings, is_additive=True),
     Migration(_add_study_plans, is_additive=True),
-    Migration(_forget_angles_of_oblong_pixels, is_additive=True),
 )
 """All changes since version 1, in their order."""
 

@@ -11,7 +11,7 @@ from typing import Any, Optional
 import numpy as np
 
 from ..geometry import check_shape
-from .pixel_aspect import aspect_of
+from .pixel_aspect import aspect_of, is_believed
 
 Vector = tuple[float, float, float]
 
@@ -70,7 +70,7 @@ class ImageGeometry:
     def true_spacing(self) -> tuple[float, float]:
         """The spacing, its x such that pixels have the shape that they have in the patient."""
         x, y = self.spacing
-        return (x, y) if self.stated_aspect is None else (self.pixel_aspect * y, y)
+        return (x, y) if self.stated_aspect is None and is_believed(x, y) else (self.pixel_aspect * y, y)
 
     def with_pixels(self, x: float, y: float) -> ImageGeometry:
         """The same with pixels of a stated width and height, in any unit; the spacing stays that of Slicer's reader."""

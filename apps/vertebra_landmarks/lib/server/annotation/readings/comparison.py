@@ -72,9 +72,9 @@ class Comparisons:
         """Sort key of how much the readings of an image differ, the largest first."""
         one, other = (self.read(image.image, reading) for reading in image.independent[:2])
         angles = [of.label.metadata.get(ANGLE) for of in (one, other)]
-        return size_of(
-            differences(one.spine, other.spine), names_shift(one.spine, other.spine), _angle_difference(*angles)
-        )
+        header = self._store.header(image.image)
+        found = differences(one.spine, other.spine, 1.0 if header is None else header.frame.pixel_aspect)
+        return size_of(found, names_shift(one.spine, other.spine), _angle_difference(*angles))
 
     def answer(self, image: ImageReadings, shown: tuple[Reading, ...]) -> dict[str, Any]:
         """The readings of an image as plain values.
