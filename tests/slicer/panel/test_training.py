@@ -39,7 +39,7 @@ def test_a_training_is_stopped_begun_again_and_published(
 
         ui.epochsSpinBox.value = 500  # more than are done between two looks at it
         ui.trainButton.click()
-        opened.wait(lambda: opened.state.training and opened.state.training.epoch >= 1, 240, "the first epoch")
+        opened.wait(lambda: opened.state.training and opened.state.training.percent >= 1, 240, "the first epochs")
         opened.settle()
         training = opened.state.training
         assert training.state == "running"

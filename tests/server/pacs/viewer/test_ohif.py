@@ -25,7 +25,7 @@ from ....browser.watch import Watch
 from ....structured_report.subjects import FRAME, phantom, subject
 from .conftest import served
 
-TIMEOUT_MS = 90_000
+TIMEOUT_MS, POLL_MS = 90_000, 100
 SEED = 1
 VIEWER_TOKEN = "a-token-of-the-viewer"
 DRAG_PX = 12
@@ -89,6 +89,16 @@ def drag(page: Page, point: list[float]) -> None:
     page.wait_for_function(f"(before) => ({MEASUREMENTS})()[0].points[1][1] > before", arg=point[1])
 
 
+def still(page: Page, spacing: np.ndarray) -> dict[str, Any]:
+    """The first measurement, once the angle that is shown is that of its lines: it is written after a drag."""
+    for _ in range(TIMEOUT_MS // POLL_MS):
+        first: dict[str, Any] = page.evaluate(MEASUREMENTS)[0]
+        if first["shown"] == f"{viewer_angle(np.array(first['points'])[:, :2] / spacing, spacing):.1f} °":
+            return first
+        page.wait_for_timeout(POLL_MS)
+    pytest.fail(f"the angle that is shown is not that of the lines: {first}")
+
+
 def save(page: Page) -> None:
     """Store the measurements as OHIF offers."""
     page.locator('[data-cy="trackedMeasurements-btn"]').first.click()
@@ -110,7 +120,7 @@ def test_cobb_lines_are_shown_edited_and_proposed(page: Page, client: PacsClient
     assert [one["tool"] for one in shown] == ["CobbAngle"] * len(ours.angles)
     assert [one["shown"] for one in shown] == [f"{angle.stated_deg:.1f} °" for angle in ours.angles]
     drag(page, shown[0]["points"][1])
-    moved = page.evaluate(MEASUREMENTS)[0]
+    moved = still(page, np.array(about.image.spacing))
     save(page)
 
     reports = [Instance.from_json(item) for found in client.search({"Modality": "SR"}, []) for item in found]
