@@ -202,7 +202,8 @@ def test_nothing_of_the_first_reading_reaches_the_second_readers_page(
     expect(page.get_by_test_id("reading")).to_contain_text("First reading, blind")
     own = person(server, "ben").get(f"/landmarks?image={image}")
     assert (own["tag"], own["version"], own["info"]["user"]) == ("reading-2", 1, "ben")
-    page.goto(f"/#/follow-up/{image}")
+    with page.expect_response(lambda response: "/follow_up?" in response.url):
+        page.goto(f"/#/follow-up/{image}")
     page.wait_for_load_state("networkidle")
     page.goto("/#/study")
     expect(page.get_by_test_id("study-readers")).to_contain_text("ben")

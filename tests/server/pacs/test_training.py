@@ -77,10 +77,12 @@ def test_the_cache_may_be_smaller_than_the_training_set(
     """Nothing of a patient is in what it writes, nor in thumbnails."""
     caplog.set_level(logging.INFO)
     sizes: list[int] = []
+    caches: list[ImageCache] = []
     added = ImageCache._note_added
 
     def note_added(cache: ImageCache, size: int) -> None:
         added(cache, size)
+        caches.append(cache)
         sizes.append(cache.size()[0])
 
     monkeypatch.setattr(ImageCache, "_note_added", note_added)
@@ -88,7 +90,8 @@ def test_the_cache_may_be_smaller_than_the_training_set(
     assert (done["state"], done["version_after"] is not None) == ("done", True)
     assert done["images"]["training"] + done["images"]["validation"] == IMAGES
     assert report(task)["skipped"] == {}
-    assert max(sizes) == 1
+    assert max(sizes) <= 2  # another thread may just have added one
+    assert {cache.size()[0] for cache in caches} == {1}
     assert len(sizes) > IMAGES  # some were fetched again
     drawn = Thumbnails(site.store, tmp_path / "thumbnails")
     for image in site.store.list_images():
